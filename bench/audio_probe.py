@@ -1,0 +1,74 @@
+"""How long `probe` takes for a one-hour MP3, beside ``ffprobe -count_packets`` in the same run.
+
+Run as ``python -m bench.audio_probe [rounds]``. Both take turns, so that whatever else the machine does hits both;
+the ratio is that of the medians. The promise is at most 1.5.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+
+from sonic_guard.media.audiofile import probe
+
+RATE = 44_100
+HOUR_S = 3600
+COUNT_PACKETS = ("ffprobe", "-v", "error", "-count_packets", "-select_streams", "a:0")
+COUNT_PACKETS += ("-show_entries", "stream=nb_read_packets")
+
+
+def write_mp3(path: Path, seconds: int, codec_options: dict[str, str], options: dict[str, str]) -> None:
+    """Encode `seconds` of stereo sound: a tone that comes and goes in noise."""
+    time_s = np.arange(RATE) / RATE
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE)
+    second = ((0.3 * np.sin(2 * np.pi * 220 * time_s) + noise) * np.sin(np.pi * time_s) * 32767).astype(np.int16)
+    frame = av.AudioFrame.from_ndarray(np.repeat(second, 2)[None], format="s16", layout="stereo")
+    frame.sample_rate = RATE
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libmp3lame", rate=RATE, options=codec_options, layout="stereo")
+        for at in range(seconds):
+            frame.pts = at * RATE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def cbr_hour(folder: Path) -> Path:
+    path = folder / "cbr, gapless tag.mp3"
+    write_mp3(path, HOUR_S, {"b": "128000"}, {})
+    return path
+
+
+def vbr_hour(folder: Path) -> Path:
+    minute, path = folder / "minute.mp3", folder / "vbr, no header.mp3"
+    write_mp3(minute, 60, {"global_quality": "472", "flags": "+qscale"}, {"write_xing": "0", "id3v2_version": "0"})
+    path.write_bytes(minute.read_bytes() * (HOUR_S // 60))
+    return path
+
+
+def clocked(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (cbr_hour(Path(folder)), vbr_hour(Path(folder))):
+            ours, theirs = [], []
+            for _ in range(rounds):
+                ours.append(clocked(lambda: probe(path)))  # noqa: B023 - called at once
+                theirs.append(clocked(lambda: subprocess.run([*COUNT_PACKETS, path], check=True, capture_output=True)))  # noqa: B023
+            mine, other = statistics.median(ours), statistics.median(theirs)
+            print(f"{path.name}: {probe(path).seconds} s, {path.stat().st_size / 1e6:.1f} MB")
+            print(f"  probe {mine * 1000:.0f} ms, ffprobe {other * 1000:.0f} ms, ratio {mine / other:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""A picture of the plan: bars of VRAM by stage against the budget line."""
+
+from pathlib import Path
+
+from .errors import OutputError, SonicGuardError
+from .preflight import Preflight
+from .vram.cards import GIB
+from .vram.model import STAGES, Estimate, predict
+from .vram.risk import Verdict
+from .words import gib, headline
+
+_COLOURS = {Verdict.SAFE: "#2f8f46", Verdict.TIGHT: "#b7791f", Verdict.FAIL: "#c0392b"}
+_WISH, _PLAN, _OVERHEAD = "#c9ccd3", "#4a6fae", "#9db2d6"
+
+
+def draw_chart(result: Preflight, path: Path) -> None:
+    """Write the chart of a preflight as a picture (the suffix of `path` says which kind).
+
+    Raises `OutputError` if the place cannot be written, `SonicGuardError` without matplotlib.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SonicGuardError("chart: drawing needs matplotlib; install it with `pip install matplotlib`.") from error
+    wish, plan = predict(result.wish), result.plan
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.subplots()
+    rows = range(len(STAGES))
+    if plan.changes:
+        axes.barh([row - 0.2 for row in rows], _gibs(wish), height=0.36, color=_WISH, label="as wished")
+    shift, height = (0.2, 0.36) if plan.changes else (0.0, 0.6)
+    needed, extra = _gibs(plan.estimate), _overheads(plan.estimate)
+    places = [row + shift for row in rows]
+    axes.barh(places, needed, height=height, color=_PLAN, label="planned")
+    axes.barh(places, extra, left=needed, height=height, color=_OVERHEAD, label="overhead (assumed)")
+    for place, value, more, stage in zip(places, needed, extra, STAGES, strict=True):
+        note = " (as much as is free)" if stage in plan.estimate.floors else ""
+        axes.text(value + more, place, f" {value + more:.1f}{note}", va="center", fontsize=8)
+    axes.axvline(plan.budget.usable_bytes / GIB, color="#333333", linestyle="--", linewidth=1.2)
+    axes.text(plan.budget.usable_bytes / GIB, -0.75, f" budget {gib(plan.budget.usable_bytes)}", fontsize=8)
+    axes.set_yticks(list(rows), STAGES)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.set_xlabel("GiB of VRAM")
+    axes.set_title(f"{headline(plan.risk)}\n{plan.budget.card}", color=_COLOURS[plan.risk.verdict], fontsize=11)
+    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"chart: cannot write {path}: {error}") from error
+
+
+def _gibs(estimate: Estimate) -> list[float]:
+    return [estimate.floors.get(stage, estimate.stages[stage]) / GIB for stage in STAGES]
+
+
+def _overheads(estimate: Estimate) -> list[float]:
+    return [
+        (estimate.required(stage) - estimate.floors.get(stage, estimate.stages[stage])) / GIB
+        if estimate.stages[stage]
+        else 0.0
+        for stage in STAGES
+    ]

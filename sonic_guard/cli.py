@@ -1,0 +1,236 @@
+"""The command line: plan, estimate, trace, measure.
+
+Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits. Everything heavy is imported by
+the command that needs it, so that `measure` runs on a machine with little more than torch.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import OutputError, SonicGuardError
+from .job import Dtype, Job, Lever
+
+EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        return arguments.run(arguments)
+    except SonicGuardError as error:
+        sys.stderr.write(f"sonic-guard: {error}\n")
+        return EXIT_BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sonic-guard", description="Plan Sonic runs that fit the card.")
+    commands = parser.add_subparsers(required=True, metavar="plan | estimate | trace | measure")
+    _add_plan(commands)
+    _add_estimate(commands)
+    _add_trace(commands)
+    _add_measure(commands)
+    return parser
+
+
+def _add_plan(commands: Any) -> None:
+    plan = commands.add_parser("plan", help="from a picture and a sound to settings that fit a card")
+    plan.add_argument("--image", required=True, help="the portrait: any picture file")
+    plan.add_argument("--audio", required=True, help="the voice: any sound or video file")
+    plan.add_argument("--preset", default="fast", help="fast, hd, minimal or one of your own (default: fast)")
+    plan.add_argument("--preset-dir", type=Path, help="folder of your own presets")
+    plan.add_argument("--gpu", default="auto", help='"RTX 3060 12GB", a number of GiB, or auto: this machine')
+    plan.add_argument("--reserve", type=float, default=0.10, help="part of the memory to leave alone (default: 0.10)")
+    plan.add_argument("--policy", default="lossless_first", help="lossless_first or article")
+    plan.add_argument("--aspect", default="original", help="crop: original, 1:1, 9:16, 16:9 or none")
+    plan.add_argument("--face", type=int, default=0, help="which face, 0 is the largest")
+    plan.add_argument("--face-box", help="x1,y1,x2,y2 in pixels instead of looking for a face")
+    plan.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the reasons")
+    plan.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    plan.add_argument("--workflow", type=Path, help="write a ComfyUI workflow to this file")
+    plan.add_argument("--chart", type=Path, help="write a chart of VRAM by stage to this file")
+    plan.set_defaults(run=_plan)
+
+
+def _add_estimate(commands: Any) -> None:
+    estimate = commands.add_parser("estimate", help="the memory a run needs, stage by stage")
+    estimate.add_argument("--width", type=int, required=True, help="width of the frames in pixels")
+    estimate.add_argument("--height", type=int, required=True, help="height of the frames in pixels")
+    estimate.add_argument("--duration", type=float, required=True, help="seconds of sound")
+    estimate.add_argument("--min-resolution", type=int, help="shorter side to scale to (default: as given)")
+    estimate.add_argument("--fps", type=float, default=25.0, help="sets the window (default: 25)")
+    estimate.add_argument("--dtype", choices=[str(dtype) for dtype in Dtype], default="fp16")
+    estimate.add_argument("--steps", type=int, default=25)
+    estimate.add_argument("--no-interframe", action="store_true", help="without frame interpolation")
+    estimate.add_argument("--lever", action="append", default=[], choices=[str(lever) for lever in Lever])
+    estimate.add_argument("--weights", type=Path, help="Sonic's checkpoint: count its parameters")
+    estimate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    estimate.set_defaults(run=_estimate)
+
+
+def _add_trace(commands: Any) -> None:
+    trace = commands.add_parser("trace", help="derive the model's constants from a Sonic checkout, without a GPU")
+    trace.add_argument("--sonic", type=Path, required=True, help="folder of the ComfyUI_Sonic pack")
+    trace.add_argument("--comfyui", type=Path, help="folder of ComfyUI (default: two levels above --sonic)")
+    trace.add_argument("--out", type=Path, help="write the constants to this file")
+    trace.add_argument("--check", action="store_true", help="only hold the shipped model against a few rehearsals")
+    trace.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    trace.set_defaults(run=_trace)
+
+
+def _add_measure(commands: Any) -> None:
+    measure = commands.add_parser("measure", help="measure the wrapper's classes on a CUDA card")
+    measure.add_argument("--sonic", type=Path, required=True, help="folder of the ComfyUI_Sonic pack")
+    measure.add_argument("--out", type=Path, default=Path("measured.jsonl"), help="table to write or go on with")
+    measure.add_argument("--limit", type=float, default=540.0, help="seconds after which no case is begun")
+    measure.add_argument("--markdown", type=Path, help="also write the table for people to this file")
+    measure.set_defaults(run=_measure)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from .media import audio, picture
+    from .media.crop import Aspect
+    from .preflight import look_at, preflight
+    from .presets import load_preset
+    from .vram.budget import budget_for
+
+    if arguments.aspect not in tuple(Aspect):
+        raise SonicGuardError(f"--aspect: there is no {arguments.aspect!r}; choose one of {', '.join(Aspect)}.")
+    preset = load_preset(arguments.preset, arguments.preset_dir)
+    budget = budget_for(arguments.gpu, reserve=arguments.reserve)
+    sound = audio.probe(arguments.audio)
+    look = look_at(
+        picture.load(arguments.image),
+        aspect=Aspect(arguments.aspect),
+        expand_ratio=None if preset.expand_ratio == "auto" else preset.expand_ratio,
+        face_index=arguments.face,
+        manual_box=parse_box(arguments.face_box),
+        name=arguments.image,
+    )
+    result = preflight(look, sound.duration_s, preset, budget, policy=arguments.policy)
+    if arguments.workflow:
+        _write_workflow(result, arguments)
+    if arguments.chart:
+        from .chart import draw_chart
+
+        draw_chart(result, arguments.chart)
+    if arguments.json:
+        from .report import plan_dict
+
+        _print_json(plan_dict(result, arguments.lang))
+    else:
+        from .tables import print_plan
+
+        print_plan(result, arguments.lang)
+    return EXIT_OK if result.plan.fits else EXIT_NOTHING_FITS
+
+
+def _write_workflow(result: Any, arguments: argparse.Namespace) -> None:
+    from .workflow import build_workflow
+
+    graph = build_workflow(
+        result.plan.job,
+        image=Path(arguments.image).name,
+        audio=Path(arguments.audio).name,
+        preset=arguments.preset,
+        target=result.plan.budget.card if arguments.gpu != "auto" else "auto",
+        policy=arguments.policy,
+        aspect=arguments.aspect,
+    )
+    _write(arguments.workflow, json.dumps(graph, indent=1, ensure_ascii=False) + "\n")
+
+
+def _estimate(arguments: argparse.Namespace) -> int:
+    from .vram.model import predict
+
+    job = Job(
+        arguments.width,
+        arguments.height,
+        arguments.duration,
+        min_resolution=arguments.min_resolution or min(arguments.width, arguments.height),
+        fps=arguments.fps,
+        dtype=Dtype(arguments.dtype),
+        steps=arguments.steps,
+        interpolate=not arguments.no_interframe,
+        levers=frozenset(map(Lever, arguments.lever)),
+    )
+    unet_bytes = None
+    if arguments.weights:
+        from .vram.weights import read_header
+
+        unet_bytes = read_header(arguments.weights).parameters * job.dtype.size
+    estimate = predict(job, unet_bytes=unet_bytes)
+    if arguments.json:
+        from .report import estimate_dict
+
+        _print_json(estimate_dict(estimate))
+    else:
+        from .tables import print_estimate
+
+        print_estimate(estimate)
+    return EXIT_OK
+
+
+def _trace(arguments: argparse.Namespace) -> int:
+    from .trace.run import check, derive_constants
+
+    comfyui = arguments.comfyui or arguments.sonic.expanduser().resolve().parents[1]
+    if arguments.check:
+        rows = check(arguments.sonic, comfyui, _progress)
+        if arguments.json:
+            _print_json(rows)
+        else:
+            from .tables import print_check
+
+            print_check(rows)
+        return EXIT_OK
+    text = derive_constants(arguments.sonic, comfyui, _progress)
+    if arguments.out:
+        _write(arguments.out, text)
+    else:
+        sys.stdout.write(text)
+    return EXIT_OK
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    from .trace.measure import measure, summarise
+
+    measure(arguments.sonic, arguments.out, limit_s=arguments.limit, progress=_progress)
+    if arguments.markdown:
+        _write(arguments.markdown, summarise(arguments.out))
+    return EXIT_OK
+
+
+def parse_box(text: str | None) -> tuple[float, ...] | None:
+    """Four numbers from "x1, y1, x2, y2"; None for nothing. Raises `SonicGuardError` for anything else."""
+    if not text or not text.strip():
+        return None
+    try:
+        box = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        box = ()
+    if len(box) != 4:
+        raise SonicGuardError(f"face box: expected x1, y1, x2, y2 in pixels, got {text!r}.")
+    return box
+
+
+def _progress(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _print_json(data: Any) -> None:
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}.") from error

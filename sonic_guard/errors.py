@@ -1,0 +1,45 @@
+"""Errors for people: what is wrong, with which input, and what to do about it."""
+
+
+class SonicGuardError(Exception):
+    """Base of everything this library raises on purpose; the text is meant to be shown to the user."""
+
+
+class JobError(SonicGuardError):
+    """The settings of a run are impossible (zero seconds, NaN, a size of 0 …)."""
+
+
+class AudioError(SonicGuardError):
+    """A sound could not be read, has no samples, or is not what its input promises."""
+
+
+class PictureError(SonicGuardError):
+    """A picture could not be read or has an impossible shape."""
+
+
+class FaceError(SonicGuardError):
+    """No usable face: none found, the chosen one does not exist, or the manual box is outside the picture."""
+
+
+class PresetError(SonicGuardError):
+    """A preset is missing, misnamed, or breaks the schema."""
+
+
+class BudgetError(SonicGuardError):
+    """The memory budget could not be determined or makes no sense."""
+
+
+class PlanError(SonicGuardError):
+    """The planner was asked for something it does not know (an unknown policy or lever)."""
+
+
+class WrapperError(SonicGuardError):
+    """The Sonic wrapper is missing, or its shape is not one this library recognises."""
+
+
+class WeightsError(SonicGuardError):
+    """A checkpoint's header could not be read: missing, damaged, or a format without a header."""
+
+
+class OutputError(SonicGuardError):
+    """A result could not be written (read-only place, full disk)."""

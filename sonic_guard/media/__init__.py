@@ -1,0 +1,1 @@
+"""Sound and pictures: what they are, how long, and where the face is."""

@@ -1,0 +1,152 @@
+"""Pictures in: a file or a ComfyUI IMAGE becomes plain 8-bit RGB arrays, or an error that says what is wrong.
+
+Everything after this module sees one kind of picture: uint8 [H, W, 3], RGB, upright, without alpha.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import PictureError
+
+Rgb: TypeAlias = NDArray[np.uint8]
+"""A picture, uint8 [H, W, 3]."""
+
+MAX_PIXELS = 16_384 * 16_384
+"""Largest picture accepted: 268 million pixels, 0.75 GiB as RGB. Pillow's own limit is a third of that."""
+STRIPE_ROWS = 256
+"""Rows converted at a time, so that a huge picture is never held in a second format as a whole."""
+
+_DEEP_GREY = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
+_open_lock = threading.Lock()
+
+
+def load(path: str | PathLike[str]) -> Rgb:
+    """The picture in a file, as uint8 RGB [H, W, 3].
+
+    Turned upright by its EXIF orientation; alpha is dropped without blending, as ComfyUI's LoadImage does;
+    of an animation the first frame is taken; 16-bit grey is scaled, not clipped.
+
+    Raises `PictureError` if the file is missing, is no picture, is damaged, is larger than `MAX_PIXELS`,
+    or holds 32-bit floats (whose white point nobody knows).
+    """
+    try:
+        with _opened(path) as image:
+            _check_size(image.width, image.height, str(path))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _file_to_rgb(image, path)
+    except (PictureError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        raise PictureError(f"{path}: there is no such file. Check the path.") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(
+            f"{path}: this is not a picture, whatever its name says. Use a PNG, JPEG or WebP."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(_too_large(str(path))) from error
+    except OSError as error:
+        raise PictureError(f"{path}: cannot be read: {error}. Save it again as PNG or JPEG.") from error
+    except Exception as error:  # on damaged files Pillow's decoders raise whatever their parser trips over
+        raise PictureError(f"{path}: the file is damaged ({error!r}). Save it again as PNG or JPEG.") from error
+
+
+def from_batch(images: Any, name: str = "image") -> list[Rgb]:
+    """The pictures of a ComfyUI IMAGE, each as uint8 RGB [H, W, 3].
+
+    Args:
+        images: floats 0…1, [B, H, W, C] or [H, W, C] with C = 1 (grey), 3 or 4 (alpha is dropped); a torch tensor
+            of any device and precision, or a numpy array. Values outside 0…1 are clipped, as ComfyUI does on saving.
+        name: what error messages call this input.
+
+    Raises `PictureError` for anything else: another type or shape, no picture, no pixels, NaN or infinity,
+    or a picture larger than `MAX_PIXELS`.
+    """
+    shape = _batch_shape(images, name)
+    batch = images if len(shape) == 4 else images[None]
+    many = len(batch) > 1
+    return [_floats_to_rgb(picture, f"{name}[{i}]" if many else name) for i, picture in enumerate(batch)]
+
+
+def size_of(image: Any) -> tuple[int, int]:
+    """Width and height in pixels of anything shaped [..., H, W, C]."""
+    height, width, _ = image.shape[-3:]
+    return int(width), int(height)
+
+
+@contextmanager
+def _opened(path: str | PathLike[str]) -> Iterator[Image.Image]:
+    """`Image.open` under our limit of pixels instead of Pillow's."""
+    with _open_lock:  # the limit is a global of Pillow's; two threads must not restore each other's value
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+        try:
+            image = Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+    with image:
+        yield image
+
+
+def _file_to_rgb(image: Image.Image, path: str | PathLike[str]) -> Rgb:
+    if image.mode == "F":
+        raise PictureError(f"{path}: 32-bit floats have no fixed white. Save it with 8 or 16 bits a channel.")
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, STRIPE_ROWS):
+        bottom = min(top + STRIPE_ROWS, image.height)
+        stripe = image.crop((0, top, image.width, bottom))
+        if image.mode in _DEEP_GREY:  # Pillow's convert would turn every value above 255 to white
+            rgb[top:bottom] = np.clip(np.asarray(stripe) >> 8, 0, 255)[..., None]
+        else:
+            rgb[top:bottom] = np.asarray(stripe.convert("RGB"))
+    return rgb
+
+
+def _batch_shape(images: Any, name: str) -> tuple[int, ...]:
+    """Shape of an IMAGE; `PictureError` if it is none."""
+    shape = tuple(getattr(images, "shape", ()))
+    if not shape or not hasattr(images, "dtype"):
+        raise PictureError(f"{name}: expected an IMAGE, got {type(images).__name__}. Connect an IMAGE output.")
+    described = "×".join(map(str, shape))
+    if len(shape) not in (3, 4) or shape[-1] not in (1, 3, 4):
+        raise PictureError(
+            f"{name}: its shape is {described}, but an IMAGE is batch × height × width × channels "
+            "with 1, 3 or 4 channels. A mask or a latent has to be converted first."
+        )
+    if 0 in shape:
+        raise PictureError(f"{name}: it is empty ({described}). Check the node that makes it.")
+    if "float" not in str(images.dtype):
+        raise PictureError(f"{name}: its pixels are {images.dtype}, but an IMAGE holds fractions 0…1. Divide by 255.")
+    _check_size(*size_of(images), name)
+    return shape
+
+
+def _floats_to_rgb(picture: Any, name: str) -> Rgb:
+    width, height = size_of(picture)
+    rgb = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, STRIPE_ROWS):
+        stripe = _as_numpy(picture[top : top + STRIPE_ROWS, :, :3])
+        if not np.isfinite(stripe).all():
+            raise PictureError(f"{name}: it contains NaN or infinity. The node that makes it has failed; run it again.")
+        rgb[top : top + STRIPE_ROWS] = np.rint(np.clip(stripe, 0, 1) * 255)
+    return rgb
+
+
+def _as_numpy(floats: Any) -> NDArray[np.float32]:
+    if hasattr(floats, "detach"):  # a torch tensor; numpy knows no bfloat16, so it is widened there
+        return floats.detach().cpu().float().numpy()
+    return floats.astype(np.float32)
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise PictureError(f"{_too_large(name)} It has {width}×{height}.")
+
+
+def _too_large(name: str) -> str:
+    return f"{name}: too large, more than {MAX_PIXELS // 10**6} million pixels. Scale it down; 4096 a side is plenty."

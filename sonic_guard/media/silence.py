@@ -1,0 +1,94 @@
+"""Silence before and after the voice: found with pydub, cut if wanted.
+
+Sonic animates every second it hears; silent ones cost the same time and memory as spoken ones.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from ..errors import AudioError
+from .audio import Sound
+
+THRESHOLD_DBFS = -50.0
+"""Loudness (RMS of 10 ms) below which sound counts as silence; 0 dBFS is full scale."""
+KEEP_S = 0.1
+"""Silence left at both ends of a cut: room for a breath before the first word."""
+BLOCK_S = 10
+"""Seconds looked at together, so that hours of silence need neither memory nor patience."""
+_CHUNK_MS = 10
+_FULL_SCALE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Silence:
+    """How long a sound is silent at its ends. The whole of a sound that is nothing but silence is `lead_s`."""
+
+    lead_s: float
+    """Seconds before the first sound, in steps of 10 ms."""
+    tail_s: float
+    """Seconds after the last sound, in steps of 10 ms."""
+
+
+def find_silence(sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS) -> Silence:
+    """Measure the silence at both ends of `sound`: stretches whose loudness stays below `threshold_dbfs`."""
+    lead = _leading_silence(sound.waveform, sound.sample_rate, threshold_dbfs)
+    rest = sound.waveform[:, lead:]
+    tail = _leading_silence(rest[:, ::-1], sound.sample_rate, threshold_dbfs)
+    if tail == rest.shape[1]:
+        # Silence throughout, or a click so short that read backwards it falls between two chunks.
+        tail = 0
+    return Silence(lead / sound.sample_rate, tail / sound.sample_rate)
+
+
+def cut_silence(sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS, keep_s: float = KEEP_S) -> Sound:
+    """`sound` without the silence at its ends, but for `keep_s` seconds of it on either side.
+
+    Shares memory with `sound`. Raises `AudioError` if nothing in it reaches `threshold_dbfs`.
+    """
+    silence = find_silence(sound, threshold_dbfs)
+    if silence.lead_s >= sound.duration_s:
+        raise AudioError(
+            f"There is no sound above {threshold_dbfs:g} dBFS in these {sound.duration_s:.2f} s. "
+            "Use a louder sound, lower the threshold, or do not cut silence."
+        )
+    lead = round(max(0.0, silence.lead_s - keep_s) * sound.sample_rate)
+    tail = round(max(0.0, silence.tail_s - keep_s) * sound.sample_rate)
+    return sound.part(lead, sound.samples - tail)
+
+
+def _leading_silence(waveform: np.ndarray, sample_rate: int, threshold_dbfs: float) -> int:
+    """Samples before the first sound in `waveform`, ``[channels, samples]``; all of them if there is none."""
+    audio_segment, detect_leading_silence = _pydub()
+    samples = waveform.shape[1]
+    peak = 10 ** (threshold_dbfs / 20)
+    for start in range(0, samples, BLOCK_S * sample_rate):
+        block = waveform[:, start : start + BLOCK_S * sample_rate]
+        if np.abs(block).max() < peak:
+            continue  # no stretch can be louder than its loudest sample
+        segment = audio_segment(data=_pcm(block), sample_width=4, frame_rate=sample_rate, channels=waveform.shape[0])
+        silent_ms = detect_leading_silence(segment, threshold_dbfs, _CHUNK_MS)
+        if silent_ms < len(segment):
+            return start + silent_ms * sample_rate // 1000
+    return samples
+
+
+def _pcm(waveform: np.ndarray) -> bytes:
+    """Interleaved 32-bit samples: pydub rounds loudness to whole steps, and 16 bits make -80 dBFS three steps."""
+    return (np.clip(waveform.T, -1.0, 1.0).astype(np.float64) * _FULL_SCALE).astype(np.int32).tobytes()
+
+
+@cache
+def _pydub() -> tuple[type, Callable[..., int]]:
+    """`AudioSegment` and `detect_leading_silence` of pydub.
+
+    Imported when needed, and without its warnings: it misses an ffmpeg program that nothing here asks for.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pydub import AudioSegment
+        from pydub.silence import detect_leading_silence
+    return AudioSegment, detect_leading_silence

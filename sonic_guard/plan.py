@@ -1,0 +1,205 @@
+"""From a wish and a budget to settings that fit, with every change and its reason.
+
+The planner goes through what could be run, mildest loss first, and takes the first that fits. That order
+is all of its policy, which is why it never changes what fits, never changes more than it must, and never
+asks for more when it is given more.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import combinations
+
+from .errors import PlanError
+from .job import LATENT_FPS, SIZE_STEP, Dtype, Job, Lever
+from .lean import AVAILABLE
+from .vram.budget import Budget
+from .vram.cards import GIB, Card, smallest_card_for
+from .vram.model import Estimate, predict
+from .vram.risk import Risk, assess
+
+SPLIT = "split"
+"""Offered as a lever: run a long sound in parts."""
+LOSSLESS = (Lever.PAIRWISE, Lever.BRANCH, Lever.FF, Lever.BLOCK)
+"""Levers that give the same frames, cheapest in time first."""
+GOOD_RESOLUTION = 384
+"""Below this the mouth is a few pixels: half the frame rate is the milder loss."""
+MIN_RESOLUTION = 128
+"""The least the wrapper's node accepts."""
+MIN_PART_FRAMES = 64
+"""Shortest part worth making, about 5 s: below it a part is mostly seam."""
+ARTICLE_FREE_BYTES = 8 * GIB
+ARTICLE_RESOLUTION = 768
+ARTICLE_STEPS = 20
+
+
+class Policy(StrEnum):
+    """Which way to go when a job does not fit."""
+
+    LOSSLESS_FIRST = "lossless_first"
+    """Levers that keep every pixel, then half the number size, then parts, then fewer pixels."""
+    ARTICLE = "article"
+    """What the article does: with less than 8 GiB free, at most 768 px and 20 steps."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing the planner changed."""
+
+    lever: str
+    """pairwise, branch, ff, block, dtype, split, interpolate, min_resolution or steps."""
+    before: str
+    after: str
+    before_bytes: int
+    """Peak of the run without this change (and with those listed before it), overhead included."""
+    after_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run."""
+
+    job: Job
+    """The settings; those wished for where nothing fits. Of one part, where the sound is split."""
+    changes: tuple[Change, ...]
+    estimate: Estimate
+    risk: Risk
+    budget: Budget
+    parts: int = 1
+    """Runs it takes to cover the whole sound."""
+    smallest_card: Card | None = None
+    """Where nothing fits here: the smallest common card on which something would."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the run stays within the budget."""
+        return self.estimate.peak_bytes <= self.budget.usable_bytes and not self.risk.short_of_host_ram
+
+
+def make_plan(
+    job: Job,
+    budget: Budget,
+    policy: Policy | str | None = Policy.LOSSLESS_FIRST,
+    *,
+    available: Collection[str] = AVAILABLE,
+    host_ram_bytes: int | None = None,
+    device: str = "cuda",
+) -> Plan:
+    """Settings that fit `budget`, as near to `job` as the policy knows; with policy None, `job` as it is.
+
+    `available` names the levers the user can really pull (of `LOSSLESS`, and `SPLIT`); `host_ram_bytes`
+    is the host memory a run may use, if known. Raises `PlanError` for an unknown policy or lever.
+    """
+    if policy is not None and policy not in tuple(Policy):
+        raise PlanError(f"policy: there is no {policy!r}; choose one of {', '.join(Policy)}.")
+    if unknown := set(available) - {*LOSSLESS, SPLIT}:
+        raise PlanError(f"levers: unknown {', '.join(sorted(unknown))}; known are {', '.join([*LOSSLESS, SPLIT])}.")
+
+    def fits(candidate: Job) -> bool:
+        estimate = predict(candidate, device=device)
+        within = estimate.peak_bytes <= budget.usable_bytes
+        return within and (host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes)
+
+    def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None) -> Plan:
+        estimate = predict(chosen, device=device)
+        parts = -(-job.latent_frames // chosen.latent_frames)
+        changes = tuple(_changes(job, chosen, order))
+        return Plan(chosen, changes, estimate, assess(estimate, budget, host_ram_bytes), budget, parts, card)
+
+    if policy is None or fits(job):
+        return finish(job)
+    if policy == Policy.ARTICLE:
+        return finish(_article(job, budget), ("min_resolution", "steps"))
+    everything = job.levers.union(lever for lever in LOSSLESS if lever in available)
+    for candidate in _visible(job, everything, SPLIT in available, fits):
+        if fits(candidate):
+            return finish(_cheapest(job, candidate, fits), _ORDER)
+    least = min(predict(job_, device=device).peak_bytes for job_ in _visible(job, everything, SPLIT in available, fits))
+    return finish(job, card=smallest_card_for(least, budget.reserve))
+
+
+_ORDER = (*LOSSLESS, "dtype", SPLIT, "interpolate", "min_resolution")
+
+
+def _article(job: Job, budget: Budget) -> Job:
+    if budget.free_bytes >= ARTICLE_FREE_BYTES:
+        return job
+    return replace(
+        job, min_resolution=min(job.min_resolution, ARTICLE_RESOLUTION), steps=min(job.steps, ARTICLE_STEPS)
+    )
+
+
+def _visible(job: Job, levers: frozenset[Lever], split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
+    """What could be run with every lossless lever pulled, mildest visible loss first.
+
+    fp16 comes before fewer pixels, because it cannot be seen. Half the frame rate comes after resolutions
+    that still show a mouth and before those that do not. Parts are tried wherever the whole does not fit.
+    """
+    pulled = replace(job, levers=levers)
+    half = replace(pulled, dtype=Dtype.FP16) if job.dtype is Dtype.FP32 else pulled
+    sizes = [job.min_resolution, *range(-(-job.min_resolution // SIZE_STEP - 1) * -SIZE_STEP, 0, -SIZE_STEP)]
+    sizes = [size for size in dict.fromkeys(sizes) if MIN_RESOLUTION <= size <= job.min_resolution]
+    floor = min(GOOD_RESOLUTION, job.min_resolution)
+    good = [size for size in sizes if size >= floor]
+    poor = [size for size in sizes if size < floor]
+    yield pulled
+    for group in (good, poor):
+        for interpolate in dict.fromkeys((job.interpolate, False)):
+            for size in group:
+                whole = replace(half, min_resolution=size, interpolate=interpolate)
+                yield whole
+                if split and (part := _longest_part(whole, fits)):
+                    yield part
+
+
+def _longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:
+    """The longest beginning of `job` that fits, or None if not even the shortest worth making does."""
+
+    def part(frames: int) -> Job:
+        return replace(job, duration_s=frames / LATENT_FPS)
+
+    low, high = MIN_PART_FRAMES, job.latent_frames
+    if high <= low or not fits(part(low)):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(part(middle)) else (low, middle)
+    return part(low)
+
+
+def _cheapest(wish: Job, candidate: Job, fits: Callable[[Job], bool]) -> Job:
+    """`candidate` with no lossless lever and no number format given up that it can keep."""
+    optional = [lever for lever in LOSSLESS if lever in candidate.levers - wish.levers]
+    # A lever further down the ladder costs more time than all before it together.
+    subsets = sorted(
+        (subset for count in range(len(optional) + 1) for subset in combinations(optional, count)),
+        key=lambda subset: sum(1 << LOSSLESS.index(lever) for lever in subset),
+    )
+    for dtype in dict.fromkeys((wish.dtype, candidate.dtype)):
+        for subset in subsets:
+            cheaper = replace(candidate, dtype=dtype, levers=wish.levers.union(subset))
+            if fits(cheaper):
+                return cheaper
+    return candidate
+
+
+def _changes(wish: Job, chosen: Job, order: tuple[str, ...]) -> Iterator[Change]:
+    """The way from `wish` to `chosen`, one change after the other."""
+    now = wish
+    for lever in order:
+        if lever in LOSSLESS:
+            after = replace(now, levers=now.levers | ({Lever(lever)} & chosen.levers))
+            words = ("off", "on")
+        else:
+            field = {SPLIT: "duration_s"}.get(lever, lever)
+            after = replace(now, **{field: getattr(chosen, field)})
+            words = (_word(getattr(now, field)), _word(getattr(chosen, field)))
+        if after != now:
+            yield Change(lever, *words, predict(now).peak_bytes, predict(after).peak_bytes)
+        now = after
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,107 @@
+"""The whole slice: from a portrait, a voice, a wish and a budget to what Sonic should be given.
+
+Pure but for face detection; both the node and the command line are a few lines around it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from .job import Dtype, Job
+from .lean import AVAILABLE
+from .media.crop import Aspect, crop_box
+from .media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, pick_face
+from .media.picture import Rgb
+from .plan import Plan, Policy, make_plan
+from .presets import Preset
+from .vram.budget import Budget
+from .vram.model import Estimate
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen in the picture, and the part of it to use."""
+
+    faces: tuple[Face, ...]
+    """All faces found, largest first; empty with a manual box."""
+    face: Face
+    """The one to animate."""
+    ratio: float
+    """Side of its box as a part of the picture's side, the larger of the two."""
+    expand_ratio: float
+    """Margin around it: the wish's, or the article's 0.15 above a ratio of 0.7 and 0.20 below."""
+    crop: Box
+    """The part of the picture Sonic gets."""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What to give to Sonic, and why."""
+
+    look: Look
+    wish: Job
+    """The run as it was wished for."""
+    plan: Plan
+    sound_s: float
+    """Exact length of the sound in seconds."""
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the planned run needs."""
+        return self.plan.estimate
+
+
+def look_at(
+    picture: Rgb,
+    *,
+    aspect: Aspect = Aspect.ORIGINAL,
+    expand_ratio: float | None = None,
+    face_index: int = 0,
+    manual_box: Sequence[float] | None = None,
+    name: str = "image",
+) -> Look:
+    """Find the face in `picture` (uint8 [H, W, 3]) and choose the crop.
+
+    `expand_ratio` None follows the article's rule; `manual_box` (x1, y1, x2, y2 in pixels) replaces the
+    search. Raises `FaceError` where there is no such face.
+    """
+    size = (picture.shape[1], picture.shape[0])
+    faces = () if manual_box else tuple(find_faces(picture))
+    face = manual_face(manual_box, size) if manual_box else pick_face(faces, face_index, name)
+    ratio = face_ratio(face.box, size)
+    margin = expand_ratio_for(ratio) if expand_ratio is None else expand_ratio
+    whole = Box(0, 0, *size)
+    crop = whole if aspect is Aspect.NONE else crop_box(size, face.box, margin, aspect)
+    return Look(faces, face, ratio, margin, crop)
+
+
+def preflight(
+    look: Look,
+    sound_s: float,
+    preset: Preset,
+    budget: Budget,
+    *,
+    policy: Policy | None = Policy.LOSSLESS_FIRST,
+    available: Collection[str] = AVAILABLE,
+    host_ram_bytes: int | None = None,
+) -> Preflight:
+    """Plan the run that `preset` wishes for; with `policy` None the wish is kept and only judged.
+
+    Raises `JobError` for a wish no run can have, such as a sound too short for a frame.
+    """
+    wish = Job(
+        width=look.crop.width,
+        height=look.crop.height,
+        duration_s=sound_s if preset.duration == "auto" else min(preset.duration, sound_s),
+        min_resolution=preset.min_resolution,
+        fps=preset.fps,
+        dtype=preset.dtype,
+        steps=preset.inference_steps,
+        dynamic_scale=preset.dynamic_scale,
+        expand_ratio=look.expand_ratio,
+        interpolate=preset.use_interframe,
+        vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+    )
+    plan = make_plan(
+        wish, budget, policy, available=available, host_ram_bytes=host_ram_bytes, device=budget.device
+    )
+    return Preflight(look, wish, plan, sound_s)

@@ -1,0 +1,158 @@
+"""Presets: named wishes for a run, built in (``presets/*.json``) or the user's own.
+
+A preset says what somebody would like; the planner makes it fit the card. The file's name is the
+preset's name: lower-case letters, digits, ``_`` and ``-``. Built-in names are reserved, so that "fast" in
+a shared workflow means the same on every machine: a user's file of that name is passed over with a warning.
+"""
+
+import codecs
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import PresetError
+from .job import MAX_DURATION_S, Dtype
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 64 * 1024
+"""Longest preset file read; the built-in ones have half a kilobyte."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_RESERVED = frozenset(
+    {"schema", "con", "prn", "aux", "nul"} | {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
+)
+"""The schema beside the presets, and what Windows takes for a device whatever its suffix."""
+
+_Auto = Literal["auto"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Text(_Model):
+    """A text for people, in the languages of the interface."""
+
+    en: str = Field(max_length=500, description="English.")
+    zh: str = Field("", max_length=500, description="Chinese; English is shown where it is missing.")
+
+
+class Preset(_Model):
+    """The settings a preset wishes for. What it leaves out has the default of the Sonic nodes."""
+
+    schema_: str = Field(
+        "./schema.json", alias="$schema", max_length=500, exclude=True, description="Where editors find this schema."
+    )
+    name: str = Field(pattern=f"^{_NAME.pattern}$", description="The file's name without .json.")
+    title: Text | None = Field(None, description="Shown in the menu: an object with en and zh.")
+    description: Text | None = Field(None, description="What the preset is good for: an object with en and zh.")
+    min_resolution: int = Field(
+        512, ge=128, le=2048, multiple_of=64, description="Shorter side in pixels: 128 to 2048 in steps of 64."
+    )
+    inference_steps: int = Field(25, ge=1, le=1024, description="Denoising steps: 1 to 1024; 20 to 30 is useful.")
+    duration: _Auto | Annotated[float, Field(ge=1, le=MAX_DURATION_S)] = Field(
+        "auto", description='Seconds of sound: 1 to 360000, or "auto" for all of it.'
+    )
+    dynamic_scale: float = Field(1.0, ge=0.5, le=2.0, description="Strength of motion: 0.5 to 2.0.")
+    expand_ratio: _Auto | Annotated[float, Field(ge=0.1, le=1.0)] = Field(
+        "auto", description='Margin around the face, in parts of its box: 0.1 to 1.0, or "auto".'
+    )
+    fps: float = Field(
+        25.0, ge=5, le=120, description="Window length: 5 to 120; only 25 keeps sound and picture in step."
+    )
+    dtype: Annotated[Dtype, Field(strict=False)] = Field(Dtype.FP16, description="Number format: fp16, bf16 or fp32.")
+    use_interframe: bool = Field(True, description="Frame interpolation, which doubles the frame rate: true or false.")
+
+
+def builtin_dir() -> Path:
+    """The folder of the presets that come with the pack."""
+    return Path(__file__).resolve().parent.parent / "presets"
+
+
+def list_presets(user_dir: Path | None = None) -> dict[str, Path]:
+    """Every preset's name and file: the built-in ones, then those of `user_dir`, each by name.
+
+    A missing `user_dir` has no presets. Files that cannot be one by their name or place are passed over
+    with a warning in the log; what is in the files is not looked at.
+    """
+    builtin = _presets_in(builtin_dir())
+    user = _presets_in(user_dir) if user_dir is not None and user_dir.is_dir() else {}
+    for name in builtin.keys() & user.keys():
+        log.warning("Preset %s is passed over: %r is a built-in preset. Rename the file.", user.pop(name), name)
+    return builtin | user
+
+
+def load_preset(name: str, user_dir: Path | None = None) -> Preset:
+    """The preset called `name`, read and checked.
+
+    Raises `PresetError` for a name that is not one, for an unknown one, and for a file that is too long,
+    is not JSON (with line and column), or breaks the schema (with the key, its value and what is allowed).
+    """
+    if not _is_name(name):
+        raise PresetError(f"preset: {name!r} is not a preset's name. Use up to 64 of a-z, 0-9, _ and -.")
+    presets = list_presets(user_dir)
+    if name not in presets:
+        raise PresetError(f"preset: there is no {name!r}. There are: {', '.join(presets)}.")
+    path = presets[name]
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise PresetError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    if len(text) > MAX_BYTES:
+        raise PresetError(f"{path}: is longer than {MAX_BYTES // 1024} kB; that is not a preset.")
+    return _parse(text, path)
+
+
+def schema_text() -> str:
+    """What ``presets/schema.json`` has to contain. To renew the file, write this text to it."""
+    return json.dumps(Preset.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED
+
+
+def _presets_in(folder: Path) -> dict[str, Path]:
+    """Files of `folder` that may be presets. Links must not lead out of it: a name is all a client may choose."""
+    home = folder.resolve()
+    presets = {}
+    for path in sorted(folder.glob("*.json")):
+        if path.stem == "schema":
+            continue
+        if not _is_name(path.stem):
+            log.warning("Preset %s is passed over: its name is not a preset's.", path)
+        elif not path.is_file() or not path.resolve().is_relative_to(home):
+            log.warning("Preset %s is passed over: it is not a file of this folder.", path)
+        else:
+            presets[path.stem] = path
+    return presets
+
+
+def _parse(text: bytes, path: Path) -> Preset:
+    try:
+        preset = Preset.model_validate_json(text.removeprefix(codecs.BOM_UTF8))  # Windows editors write it
+    except ValidationError as error:
+        problems = dict.fromkeys(_problem(detail) for detail in error.errors())
+        raise PresetError(f"{path}: {' '.join(problems)}") from error
+    if preset.name != path.stem:
+        raise PresetError(f"{path}: name: {preset.name!r} differs from the file's name. Make it {path.stem!r}.")
+    return preset
+
+
+def _problem(detail: Any) -> str:
+    """One fault in words. Both ways to fail at "a number or auto" give the same sentence."""
+    if not detail["loc"]:
+        return f"{detail['msg']}."
+    key, *inner = map(str, detail["loc"])
+    keys = {field.alias or name: field for name, field in Preset.model_fields.items()}
+    if key not in keys:
+        return f"{key}: unknown key. Known are: {', '.join(keys)}."
+    if detail["type"] == "missing":
+        return f"{'.'.join([key, *inner])}: is missing."
+    return f"{key}: {detail['input']!r:.80} is not allowed. {keys[key].description}"

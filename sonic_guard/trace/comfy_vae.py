@@ -1,0 +1,46 @@
+"""ComfyUI's own VAE network for Stable Video Diffusion, built without weights."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import WrapperError
+
+
+def vae_builder(comfyui: Path) -> Callable[[], Any]:
+    """A function that builds the VAE ComfyUI would build for an SVD checkpoint.
+
+    Imports ComfyUI's modules from the folder `comfyui` into this process, told to stay off the GPU.
+    Raises `WrapperError` where ComfyUI does not import (its requirements are not installed here).
+    """
+    sys.path.append(str(comfyui))
+    argv, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        import comfy.cli_args
+
+        comfy.cli_args.args.cpu = True
+        import comfy.model_management
+        from comfy.ldm.models.autoencoder import AutoencodingEngine
+    except ImportError as error:
+        raise WrapperError(f"comfyui: {comfyui} does not import here ({error}); use ComfyUI's own Python.") from error
+    finally:
+        sys.argv = argv
+        sys.path.remove(str(comfyui))
+    # On NVIDIA cards ComfyUI's VAE attends with torch's kernels; without this it would slice by free memory.
+    comfy.model_management.ENABLE_PYTORCH_ATTENTION = True
+    encoder = {
+        "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128,
+        "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0,
+    }  # fmt: skip
+    decoder = {**encoder, "video_kernel_size": [3, 1, 1], "alpha": 0.0}
+    layers = "comfy.ldm.modules"
+
+    def build() -> Any:
+        return AutoencodingEngine(
+            regularizer_config={"target": "comfy.ldm.models.autoencoder.DiagonalGaussianRegularizer"},
+            encoder_config={"target": f"{layers}.diffusionmodules.model.Encoder", "params": encoder},
+            decoder_config={"target": f"{layers}.temporal_ae.VideoDecoder", "params": decoder},
+        )
+
+    return build

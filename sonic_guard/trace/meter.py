@@ -1,0 +1,150 @@
+"""Count the bytes a piece of torch code would hold on a GPU, without a GPU.
+
+Under `FakeTensorMode` tensors have shapes and devices but no data. `Meter` sees every operation, counts
+each new storage on the fake GPU rounded up to the allocator's 512 bytes, and forgets it when it dies.
+Kernels' own scratch memory is not seen; it is part of the overhead term.
+"""
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+DEVICE = torch.device("cuda", 0)
+"""The fake device: nothing is ever allocated on it."""
+BLOCK_BYTES = 512
+"""PyTorch's CUDA allocator rounds every request up to this."""
+
+
+class Meter(TorchDispatchMode):
+    """Live and peak bytes on `DEVICE`, the peaks also by place.
+
+    A place is a name pushed with `place`; the bytes of every operation are charged to the innermost one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live_bytes = 0
+        self.peak_bytes = 0
+        self.peaks: dict[str, int] = {}
+        self._place = ""
+        self._seen: dict[int, weakref.finalize[Any, Any]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor):
+                self._see(leaf)
+        return out
+
+    def _see(self, tensor: torch.Tensor) -> None:
+        if tensor.device.type != DEVICE.type:
+            return
+        storage = tensor.untyped_storage()
+        key = id(storage)
+        if key in self._seen:
+            return
+        size = -(-storage.nbytes() // BLOCK_BYTES) * BLOCK_BYTES
+        self._seen[key] = weakref.finalize(storage, self._forget, key, size)
+        self.live_bytes += size
+        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+        self.note(self._place)
+
+    def _forget(self, key: int, size: int) -> None:
+        del self._seen[key]
+        self.live_bytes -= size
+
+    def note(self, place: str) -> None:
+        """Charge what is live now to `place`."""
+        self.peaks[place] = max(self.peaks.get(place, 0), self.live_bytes)
+
+    @contextmanager
+    def place(self, name: str) -> Iterator[None]:
+        """Charge what happens inside to `name`."""
+        outer, self._place = self._place, name
+        try:
+            yield
+        finally:
+            self._place = outer
+
+    def name_modules(self, root: torch.nn.Module, prefix: str) -> None:
+        """Make every submodule of `root` a place of its own, named after its path."""
+        for path, module in root.named_modules():
+            stack: list[Any] = []
+            name = f"{prefix}.{path}" if path else prefix
+
+            def enter(_module: Any, _args: Any, name: str = name, stack: list[Any] = stack) -> None:
+                context = self.place(name)
+                context.__enter__()
+                stack.append(context)
+
+            def leave(_module: Any, _args: Any, _out: Any, stack: list[Any] = stack) -> None:
+                stack.pop().__exit__(None, None, None)
+
+            module.register_forward_pre_hook(enter)
+            module.register_forward_hook(leave)
+
+
+@contextmanager
+def fake_gpu() -> Iterator[Meter]:
+    """Run a block on the fake GPU; yields the meter that watches it."""
+    with FakeTensorMode(allow_non_fake_inputs=True), Meter() as meter, _plain_attention(), _plain_apply():
+        yield meter
+
+
+@contextmanager
+def _plain_apply() -> Iterator[None]:
+    """Let `module.to(…)` work on fake parameters.
+
+    Torch moves a fake module by swapping tensors in place, which it refuses for tensors that something
+    watches, and everything here is watched.
+    """
+
+    def apply(module: torch.nn.Module, fn: Any, recurse: bool = True) -> torch.nn.Module:
+        if recurse:
+            for child in module.children():
+                apply(child, fn)
+        for table in (module._parameters, module._buffers):
+            for key, old in table.items():
+                new = old if old is None else fn(old.detach())
+                if isinstance(old, torch.nn.Parameter):
+                    new = torch.nn.Parameter(new, requires_grad=False)
+                table[key] = new
+        return module
+
+    original = torch.nn.Module._apply
+    torch.nn.Module._apply = apply
+    try:
+        yield
+    finally:
+        torch.nn.Module._apply = original
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Count attention as its output plus an fp32 log-sum-exp a query.
+
+    That is what flash and memory-efficient kernels hold. Which kernel torch would choose cannot be
+    asked without the card.
+    """
+
+    def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        log_sum_exp = query.new_empty(query.shape[:-1], dtype=torch.float32)
+        # The kernels write [batch, positions, heads, channels], so the transpose that follows is free.
+        batch, heads, positions, _channels = query.shape
+        out = query.new_empty((batch, positions, heads, value.shape[-1])).transpose(1, 2)
+        del log_sum_exp
+        return out
+
+    functional = torch.nn.functional
+    original = functional.scaled_dot_product_attention
+    functional.scaled_dot_product_attention = attention
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = original

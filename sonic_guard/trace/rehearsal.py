@@ -1,0 +1,322 @@
+"""Rehearse a whole Sonic run on the fake GPU, with the wrapper's own code, and note every stage's peak.
+
+The network, the pipeline's loop, `sonic_predata`, `Sonic.process`, RIFE and ComfyUI's VAE are the real
+ones. Stand-ins are used only where real numbers would be needed to go on: the scheduler (same tensors,
+no sigmas), the time ids, and the two calls that ComfyUI makes around the VAE.
+"""
+
+import gc
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..job import Job, Lever
+from ..lean import orders
+from ..lean.pairwise import interpolate_pairs
+from .checkout import Checkout
+from .meter import DEVICE, Meter, fake_gpu
+
+TORCH_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+MEL_BINS, MEL_WINDOW = 80, 3000
+"""Shape of whisper's input for 30 s of sound."""
+
+
+@dataclass
+class StagePeaks:
+    """Peak bytes on the GPU in one stage, in total and by place (a module's path, or the pipeline)."""
+
+    peak_bytes: int = 0
+    places: dict[str, int] = field(default_factory=dict)
+
+
+ENTRY = "entry"
+"""The place of the bytes that are live when the network is entered: weights, inputs, all but the window."""
+
+
+def rehearse(
+    checkout: Checkout, job: Job, make_vae: Callable[[], Any] | None, *, network: bool = True
+) -> dict[str, StagePeaks]:
+    """Peaks of the stages of `job`, by stage name.
+
+    `make_vae` builds ComfyUI's VAE network (see `comfy_vae.py`); without it, the stages that need one
+    (predata and decode) are left out of the result. With `network=False` the UNet returns at once, which
+    leaves everything but its windows.
+    """
+    _forget_grids(checkout)
+    with fake_gpu() as meter, torch.no_grad(), _sample_groups():
+        stages = _Stages(meter)
+        dtype = TORCH_DTYPES[job.dtype]
+        with stages("load"):
+            unet = build_unet(checkout, dtype)
+            rife = checkout.rife.RIFEModel(device=DEVICE) if job.interpolate else None
+        vae = _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages) if make_vae else None
+        with stages("predata"):
+            data = _predata(checkout, job, vae, stages)
+        if network:
+            orders.pull(unet, job.levers)
+            meter.name_modules(unet, "unet")
+        else:
+            unet.forward = lambda sample, *_, **__: (sample.new_empty(*sample.shape[:2], 4, *sample.shape[3:]),)
+        unet.register_forward_pre_hook(lambda *_: meter.note(ENTRY))
+        sonic = _sonic(checkout, unet, rife, job, stages)
+        _process(sonic, job, data, vae, stages)
+        if vae is None:
+            stages.peaks.pop("decode", None)
+            stages.peaks.pop("predata", None)
+    return stages.peaks
+
+
+def rehearse_windows(
+    checkout: Checkout, dtype: str, levers: frozenset[Lever], shapes: Iterable[tuple[int, int, int]]
+) -> Iterator[tuple[int, StagePeaks]]:
+    """What one pass of the network adds to the bytes live at its entry, for shapes (width, height, window).
+
+    Yields the bytes at entry and the peaks by place, both in the order of `shapes`.
+    """
+    number = TORCH_DTYPES[dtype]
+    with fake_gpu() as meter, torch.no_grad(), _sample_groups():
+        unet = build_unet(checkout, number)
+        orders.pull(unet, levers)
+        meter.name_modules(unet, "unet")
+        for width, height, window in shapes:
+            with DEVICE:
+                sample = torch.empty(3, window, 8, height // 8, width // 8, dtype=number)
+                context = (
+                    torch.empty(3 * window, 1, 1024, dtype=number),
+                    [torch.empty(3 * window, 32, 1024, dtype=number)],
+                )
+                mask = torch.empty(1, 1, height, width, dtype=number)
+                time, time_ids = torch.empty(()), torch.empty(3, 3, dtype=number)
+            gc.collect()
+            entry = meter.live_bytes
+            meter.peaks.clear()
+            unet(
+                sample, time, encoder_hidden_states=context, added_time_ids=time_ids,
+                cross_attention_kwargs={"ip_adapter_masks": [mask]}, return_dict=False,
+            )  # fmt: skip
+            yield entry, StagePeaks(max(meter.peaks.values()), dict(meter.peaks))
+
+
+class _Stages:
+    """Splits a meter's peaks at the borders between stages."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self.peaks: dict[str, StagePeaks] = {}
+        self._open: str | None = None
+
+    def enter(self, name: str) -> None:
+        self.leave()
+        gc.collect()
+        self._open = name
+        self.meter.peak_bytes = self.meter.live_bytes
+        self.meter.peaks.clear()
+
+    def leave(self) -> None:
+        if self._open is not None:
+            self.peaks[self._open] = StagePeaks(self.meter.peak_bytes, dict(self.meter.peaks))
+        self._open = None
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self.enter(name)
+        yield
+        self.leave()
+
+
+def build_unet(checkout: Checkout, dtype: torch.dtype, config: dict[str, Any] | None = None) -> nn.Module:
+    """Sonic's UNet with audio adapters, as the wrapper's loader leaves it, with no weights read."""
+    config = {key: value for key, value in (config or checkout.unet_config).items() if not key.startswith("_")}
+    unet = checkout.unet.UNetSpatioTemporalConditionModel.from_config(config).to(DEVICE, dtype)
+    checkout.unet.add_ip_adapters(unet, [32], [1.0])
+    return unet.to(dtype).eval()
+
+
+def _predata(checkout: Checkout, job: Job, vae: "_Vae | None", stages: _Stages) -> dict[str, Any]:
+    """What `SONIC_PreData` does on the GPU, and the dict it returns."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, WhisperConfig, WhisperModel
+
+    dtype = TORCH_DTYPES[job.dtype]
+    size = job.frame_size
+    whisper = WhisperModel(WhisperConfig()).to(DEVICE).eval()
+    token = checkout.audio_proj.AudioProjModel(
+        seq_len=10, blocks=5, channels=384, intermediate_dim=1024, output_dim=1024, context_tokens=32
+    ).to(DEVICE)
+    bucket = checkout.audio_to_bucket.Audio2bucketModel(
+        seq_len=50, blocks=1, channels=384, clip_channels=1024, intermediate_dim=1024, output_dim=1, context_tokens=2
+    ).to(DEVICE)
+    hops = 2 * job.latent_frames
+    mel_windows = -(-hops // 750)
+    test_data = {
+        "ref_img": torch.empty(1, 3, size.height, size.width, device=DEVICE),
+        "face_mask": torch.empty(1, 3, size.height, size.width, device=DEVICE),
+        "audio_feature": torch.empty(1, MEL_BINS, MEL_WINDOW * mel_windows, device=DEVICE),
+        "audio_len": hops,
+    }
+    # ViT-H/14, the image encoder inside the SVD checkpoint; ComfyUI keeps it loaded until it needs the room.
+    vit_h = CLIPVisionConfig(
+        hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=16,
+        patch_size=14, projection_dim=1024, hidden_act="gelu",
+    )  # fmt: skip
+    clip = CLIPVisionModelWithProjection(vit_h).to(DEVICE, torch.float16).eval()
+    for name, module in (("whisper", whisper.encoder), ("token", token), ("bucket", bucket), ("clip", clip)):
+        stages.meter.name_modules(module, name)
+    encoder = SimpleNamespace(encode_image=lambda image: {"image_embeds": clip(image).image_embeds.cpu()})
+    picture = torch.empty(1, 3, 224, 224, device=DEVICE, dtype=torch.float16)
+    parts = checkout.sonic.sonic_predata(
+        whisper, test_data["audio_feature"], hops, 2, bucket, encoder, token, test_data["ref_img"], picture,
+        DEVICE, dtype,
+    )  # fmt: skip
+    keys = ("ref_tensor_list", "audio_tensor_list", "uncond_audio_tensor_list", "motion_buckets", "image_embeddings")
+    data = dict(zip(keys, parts, strict=True))
+    del whisper
+    bucket.to("cpu")
+    token.to("cpu")
+    gc.collect()
+    if vae is None:
+        latent = torch.empty(1, 4, size.height // 8, size.width // 8)
+    else:
+        latent = vae.encode(torch.empty(1, 3, size.height, size.width))
+    return {**data, "test_data": test_data, "img_latent": latent.to(DEVICE, dtype)}
+
+
+def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _Stages) -> Any:
+    """A `Sonic` object as its own constructor leaves it."""
+    vae_config = SimpleNamespace(
+        **json.loads((checkout.path / "svd_repo" / "vae" / "config.json").read_text(encoding="utf-8"))
+    )
+    pipe = checkout.pipeline.SonicPipeline(unet=unet, scheduler=_Schedule(), vae_config=vae_config)
+    pipe.set_progress_bar_config(disable=True)
+    pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
+    to = pipe.to
+
+    def move(*args: Any, **kwargs: Any) -> Any:
+        moved = to(*args, **kwargs)
+        if torch.device("cpu") in (*args, *kwargs.values()):
+            stages.enter("decode")
+        return moved
+
+    pipe.to = move
+    sonic = object.__new__(checkout.sonic.Sonic)
+    sonic.pipe, sonic.device, sonic.rife = pipe, DEVICE, rife
+    sonic.use_interframe = job.interpolate and Lever.PAIRWISE not in job.levers
+    if rife is not None:
+        stages.meter.name_modules(rife.flownet, "rife")
+    return sonic
+
+
+def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae | None", stages: _Stages) -> None:
+    vae = vae or _Vae(None, torch.float32, stages)
+    vae.frames_to_come = job.latent_frames
+    size = job.frame_size
+    vae.pixels = (size.height, size.width)
+    stages.enter("denoise")
+    video = sonic.process(
+        data["audio_tensor_list"],
+        data["uncond_audio_tensor_list"],
+        data["motion_buckets"],
+        data["test_data"],
+        _run_config(),
+        image_embeds=data["image_embeddings"],
+        img_latent=data["img_latent"],
+        fps=job.fps,
+        vae=vae,
+        inference_steps=2,
+        seed=1,
+    )
+    if job.interpolate and not sonic.use_interframe:
+        interpolate_pairs(sonic.rife, video, DEVICE)
+    stages.leave()
+    if not job.interpolate:
+        stages.peaks.pop("interpolate")
+
+
+def _run_config() -> SimpleNamespace:
+    """The keys of the wrapper's `sonic.yaml` that `Sonic.process` reads, with its values."""
+    return SimpleNamespace(
+        seed=72589, num_inference_steps=25, motion_bucket_scale=1.0, decode_chunk_size=8, noise_aug_strength=0.0,
+        min_appearance_guidance_scale=2.0, max_appearance_guidance_scale=2.0, audio_guidance_scale=7.5,
+        overlap=0, shift_offset=7, i2i_noise_strength=1.0,
+    )  # fmt: skip
+
+
+class _Schedule:
+    """An Euler scheduler's tensors without its numbers, which a fake tensor cannot give."""
+
+    order = 1
+    init_noise_sigma = 1.0
+
+    def set_timesteps(self, steps: int, device: Any) -> None:
+        self.timesteps = torch.empty(steps, device=device)
+
+    def add_noise(self, original: Tensor, noise: Tensor, _timestep: Tensor) -> Tensor:
+        return original + noise * self.init_noise_sigma
+
+    def scale_model_input(self, sample: Tensor, _timestep: Tensor) -> Tensor:
+        return sample / 2.0
+
+    def step(self, output: Tensor, _timestep: Tensor, sample: Tensor) -> SimpleNamespace:
+        sample = sample.float()
+        original = output * -0.5 + sample / 2.0
+        derivative = (sample - original) / 2.0
+        return SimpleNamespace(prev_sample=(sample + derivative).to(output.dtype))
+
+
+class _Vae:
+    """ComfyUI's VAE object around its own network: weights come and go, frames end in host memory."""
+
+    def __init__(self, make: Callable[[], Any] | None, dtype: torch.dtype, stages: _Stages) -> None:
+        self._make, self._dtype, self._stages = make, dtype, stages
+        self._network: Any = None
+        self.device = torch.device("cpu")
+        self.frames_to_come = 0
+        self.pixels = (0, 0)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        assert self._make is not None, "an encode was asked of a VAE that cannot be built"  # noqa: S101
+        network = self._make().to(DEVICE, self._dtype).eval()
+        self._stages.meter.name_modules(network, "vae")
+        with self._stages.meter.place("vae"):
+            return network.encode(pixels.to(DEVICE, self._dtype)).float().cpu()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        frames = latents.shape[0]
+        if self._make is None:
+            pixels = torch.empty(frames, *self.pixels, 3)
+        else:
+            if self._network is None:
+                self._network = self._make().to(DEVICE, self._dtype).eval()
+                self._stages.meter.name_modules(self._network, "vae")
+            out = self._network.decode(latents.to(DEVICE, self._dtype))
+            pixels = out.float().cpu().movedim(1, -1)
+        self.frames_to_come -= frames
+        if self.frames_to_come == 0:
+            del latents
+            # ComfyUI may leave the VAE's weights on the card, but gives them up for nobody but itself.
+            self._stages.enter("interpolate")
+        return pixels
+
+
+@contextmanager
+def _sample_groups() -> Iterator[None]:
+    """Of many groups run the first two: the others hold the same bytes, or fewer."""
+    all_groups = orders.groups
+    orders.groups = lambda total, size: all_groups(total, size)[:2]
+    try:
+        yield
+    finally:
+        orders.groups = all_groups
+
+
+def _forget_grids(checkout: Checkout) -> None:
+    """RIFE keeps its sampling grids in a global; a fake one must not outlive its rehearsal."""
+    import sys
+
+    package = checkout.rife.__name__.rpartition(".")[0]
+    sys.modules[f"{package}.warplayer"].backwarp_tenGrid.clear()

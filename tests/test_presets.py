@@ -1,0 +1,209 @@
+"""Presets: the built-in ones, the user's own, and everything that can be wrong with a file or a name."""
+
+import json
+import logging
+import os
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from sonic_guard.errors import PresetError
+from sonic_guard.job import Dtype
+from sonic_guard.presets import MAX_BYTES, Preset, builtin_dir, list_presets, load_preset, schema_text
+
+BUILT_IN = ["fast", "hd", "minimal"]
+
+
+def write(folder, stem, **fields):
+    path = folder / f"{stem}.json"
+    path.write_text(json.dumps({"name": stem} | fields), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "min_resolution", "inference_steps", "dynamic_scale"),
+    [("fast", 768, 20, 1.0), ("hd", 1024, 30, 1.2), ("minimal", 384, 15, 1.0)],
+)
+def test_the_built_in_presets_are_the_articles(name, min_resolution, inference_steps, dynamic_scale):
+    preset = load_preset(name)
+    assert preset.min_resolution == min_resolution
+    assert preset.inference_steps == inference_steps
+    assert preset.dynamic_scale == dynamic_scale
+    assert (preset.duration, preset.fps, preset.dtype, preset.use_interframe) == ("auto", 25.0, Dtype.FP16, True)
+
+
+def test_the_built_in_presets_have_texts_in_both_languages():
+    for name in BUILT_IN:
+        preset = load_preset(name)
+        for text in (preset.title, preset.description):
+            assert text is not None and text.en and re.search(r"[\u4e00-\u9fff]", text.zh)
+
+
+def test_the_list_holds_the_built_in_presets_and_not_the_schema():
+    assert list_presets() == {name: builtin_dir() / f"{name}.json" for name in BUILT_IN}
+
+
+def test_the_schema_file_is_current_and_every_preset_points_to_it():
+    schema_file = builtin_dir() / "schema.json"
+    assert schema_file.read_text(encoding="utf-8") == schema_text(), "renew it: write presets.schema_text() to it"
+    for path in list_presets().values():
+        assert json.loads(path.read_text(encoding="utf-8"))["$schema"] == "./schema.json"
+
+
+def test_every_limit_of_the_schema_is_told_in_the_keys_description():
+    for name, key in json.loads(schema_text())["properties"].items():
+        for rule in [key, *key.get("anyOf", [])]:
+            for limit in ("minimum", "maximum", "multipleOf", "const"):
+                if limit in rule:
+                    told = rule[limit] if limit == "const" else f"{rule[limit]:g}"
+                    assert told in key["description"], f"{name}: {limit}"
+
+
+def test_users_presets_come_after_the_built_in_ones(tmp_path):
+    path = write(tmp_path, "my-tall_one2", min_resolution=640, duration=12, expand_ratio=0.15, dtype="bf16")
+    assert list(list_presets(tmp_path)) == [*BUILT_IN, "my-tall_one2"]
+    assert list_presets(tmp_path)["my-tall_one2"] == path
+    preset = load_preset("my-tall_one2", tmp_path)
+    assert (preset.min_resolution, preset.duration, preset.expand_ratio) == (640, 12.0, 0.15)
+    assert preset.dtype is Dtype.BF16
+
+
+def test_what_a_preset_leaves_out_has_the_nodes_default(tmp_path):
+    write(tmp_path, "bare")
+    preset = load_preset("bare", tmp_path)
+    assert (preset.min_resolution, preset.inference_steps, preset.dynamic_scale, preset.fps) == (512, 25, 1.0, 25.0)
+    assert (preset.duration, preset.expand_ratio) == ("auto", "auto")
+
+
+def test_a_preset_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        load_preset("fast").min_resolution = 64
+
+
+def test_a_missing_user_folder_has_no_presets(tmp_path):
+    assert list(list_presets(tmp_path / "nowhere")) == BUILT_IN
+
+
+def test_a_built_in_name_means_the_same_everywhere(tmp_path, caplog):
+    write(tmp_path, "fast", min_resolution=128)
+    with caplog.at_level(logging.WARNING):
+        assert load_preset("fast", tmp_path).min_resolution == 768
+    assert "Rename the file" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Fast", "fast.json", "../fast", "..", ".", "a/b", "a\\b", "/etc/passwd", "C:fast", "fast\0", "fast\n", "été",
+     "-fast", "_fast", "a" * 65, "con", "nul", "com1", "lpt9", "aux", "schema", "fast ", "${HOME}", "~"],
+)  # fmt: skip
+def test_names_that_are_no_names_are_refused(name, tmp_path):
+    with pytest.raises(PresetError, match="not a preset's name"):
+        load_preset(name, tmp_path)
+
+
+@given(st.text(max_size=80))
+def test_any_name_is_loaded_or_a_clear_error(name):
+    try:
+        assert load_preset(name).name == name
+    except PresetError as error:
+        assert str(error).startswith("preset: ")
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
+    write(tmp_path, "mine")
+    with pytest.raises(PresetError, match="no 'ultra'. There are: fast, hd, minimal, mine"):
+        load_preset("ultra", tmp_path)
+
+
+def test_links_out_of_the_folder_are_not_followed(tmp_path, caplog):
+    outside, folder = tmp_path / "outside", tmp_path / "presets"
+    outside.mkdir()
+    folder.mkdir()
+    (folder / "leak.json").symlink_to(write(outside, "leak"))
+    (folder / "broken.json").symlink_to(folder / "nothing")
+    (folder / "alias.json").symlink_to(write(folder, "real"))
+    assert list(list_presets(folder)) == [*BUILT_IN, "alias", "real"]
+    assert "leak.json is passed over" in caplog.text
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    write(folder, "mine")
+    (tmp_path / "presets").symlink_to(folder)
+    assert load_preset("mine", tmp_path / "presets").name == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+def test_what_is_not_a_file_is_passed_over(tmp_path):
+    (tmp_path / "folder.json").mkdir()
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "Bad Name.json").write_text("{}")
+    assert list(list_presets(tmp_path)) == BUILT_IN
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"stepz": 3}, "stepz: unknown key. Known are: .*inference_steps"),
+        ({"min_resolution": 700}, "min_resolution: 700 is not allowed.*128 to 2048 in steps of 64"),
+        ({"min_resolution": 64}, "min_resolution: 64 is not allowed"),
+        ({"min_resolution": 4096}, "min_resolution: 4096 is not allowed"),
+        ({"min_resolution": "768"}, "min_resolution: '768' is not allowed"),
+        ({"min_resolution": 768.5}, "min_resolution: 768.5 is not allowed"),
+        ({"inference_steps": True}, "inference_steps: True is not allowed.*1 to 1024"),
+        ({"inference_steps": 0}, "inference_steps: 0 is not allowed"),
+        ({"duration": "long"}, "duration: 'long' is not allowed.*1 to 360000.*auto"),
+        ({"duration": 0.5}, "duration: 0.5 is not allowed"),
+        ({"duration": None}, "duration: None is not allowed"),
+        ({"dynamic_scale": 3}, "dynamic_scale: 3 is not allowed.*0.5 to 2.0"),
+        ({"dynamic_scale": float("nan")}, "dynamic_scale: nan is not allowed"),
+        ({"expand_ratio": 0}, "expand_ratio: 0 is not allowed.*0.1 to 1.0.*auto"),
+        ({"fps": 1000}, "fps: 1000 is not allowed.*5 to 120"),
+        ({"dtype": "fp8"}, "dtype: 'fp8' is not allowed.*fp16, bf16 or fp32"),
+        ({"use_interframe": "yes"}, "use_interframe: 'yes' is not allowed.*true or false"),
+        ({"title": "Mine"}, "title: 'Mine' is not allowed.*object with en and zh"),
+        ({"title": {"zh": "我的"}}, "title.en: is missing"),
+        ({"name": "other"}, "name: 'other' differs from the file's name. Make it 'mine'"),
+        ({"min_resolution": 1, "fps": 1}, "min_resolution: 1 .* fps: 1 "),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path, fields, message):
+    path = write(tmp_path, "mine", **fields)
+    with pytest.raises(PresetError, match=message) as caught:
+        load_preset("mine", tmp_path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_value_that_fails_in_two_ways_is_named_once(tmp_path):
+    write(tmp_path, "mine", duration="long")
+    with pytest.raises(PresetError) as caught:
+        load_preset("mine", tmp_path)
+    assert str(caught.value).count("duration:") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{\n  "name": "mine",\n  "fps": 25,,\n}', "line 3 column"),
+        (b"", "line 1 column 0"),
+        (b"[]", "object"),
+        (b"{}", "name: is missing"),
+        (b'{"name": "mine"', "line 1"),
+        (b"\xff\xfe{", "line 1"),
+        (b"[" * 60_000, "recursion"),
+        (b'{"name": "mine"}' + b" " * MAX_BYTES, "longer than 64 kB"),
+    ],
+)
+def test_a_file_that_is_not_a_preset_is_refused_with_the_place(tmp_path, content, message):
+    (tmp_path / "mine.json").write_bytes(content)
+    with pytest.raises(PresetError, match=message):
+        load_preset("mine", tmp_path)
+
+
+def test_the_mark_some_editors_put_before_the_text_is_no_fault(tmp_path):
+    (tmp_path / "mine.json").write_bytes(b'\xef\xbb\xbf{"name": "mine"}')
+    assert load_preset("mine", tmp_path) == Preset(name="mine")
