@@ -14,7 +14,10 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python -m bench.demo
+	mkdir -p demo-out
+	$(BIN)/sonic-guard plan --image demo/portrait.jpg --audio demo/speech.mp3 --preset fast --gpu 8 \
+	  --chart demo-out/chart.png --workflow demo-out/workflow.json
+	@echo "Written: demo-out/chart.png and demo-out/workflow.json (drag it into ComfyUI)"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

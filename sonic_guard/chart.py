@@ -5,7 +5,7 @@ from pathlib import Path
 from .errors import OutputError, SonicGuardError
 from .preflight import Preflight
 from .vram.cards import GIB
-from .vram.model import STAGES, Estimate, predict
+from .vram.model import STAGES, Estimate, overhead, predict
 from .vram.risk import Verdict
 from .words import gib, headline
 
@@ -29,20 +29,21 @@ def draw_chart(result: Preflight, path: Path) -> None:
     if plan.changes:
         axes.barh([row - 0.2 for row in rows], _gibs(wish), height=0.36, color=_WISH, label="as wished")
     shift, height = (0.2, 0.36) if plan.changes else (0.0, 0.6)
+    assumed = "" if overhead().confirmed else " (assumed)"
     needed, extra = _gibs(plan.estimate), _overheads(plan.estimate)
     places = [row + shift for row in rows]
     axes.barh(places, needed, height=height, color=_PLAN, label="planned")
-    axes.barh(places, extra, left=needed, height=height, color=_OVERHEAD, label="overhead (assumed)")
+    axes.barh(places, extra, left=needed, height=height, color=_OVERHEAD, label=f"overhead{assumed}")
     for place, value, more, stage in zip(places, needed, extra, STAGES, strict=True):
         note = " (as much as is free)" if stage in plan.estimate.floors else ""
         axes.text(value + more, place, f" {value + more:.1f}{note}", va="center", fontsize=8)
-    axes.axvline(plan.budget.usable_bytes / GIB, color="#333333", linestyle="--", linewidth=1.2)
-    axes.text(plan.budget.usable_bytes / GIB, -0.75, f" budget {gib(plan.budget.usable_bytes)}", fontsize=8)
+    usable = plan.budget.usable_bytes
+    axes.axvline(usable / GIB, color="#333333", linestyle="--", linewidth=1.2, label=f"budget {gib(usable)}")
     axes.set_yticks(list(rows), STAGES)
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.set_xlabel("GiB of VRAM")
-    axes.set_title(f"{headline(plan.risk)}\n{plan.budget.card}", color=_COLOURS[plan.risk.verdict], fontsize=11)
+    axes.set_title(f"{plan.budget.card} · {headline(plan.risk)}", color=_COLOURS[plan.risk.verdict], fontsize=11)
     axes.legend(fontsize=8, frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     try:

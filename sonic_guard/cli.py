@@ -94,7 +94,7 @@ def _add_measure(commands: Any) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from .media import audio, picture
+    from .media import audiofile, picture
     from .media.crop import Aspect
     from .preflight import look_at, preflight
     from .presets import load_preset
@@ -104,7 +104,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         raise SonicGuardError(f"--aspect: there is no {arguments.aspect!r}; choose one of {', '.join(Aspect)}.")
     preset = load_preset(arguments.preset, arguments.preset_dir)
     budget = budget_for(arguments.gpu, reserve=arguments.reserve)
-    sound = audio.probe(arguments.audio)
+    sound = audiofile.probe(arguments.audio)
     look = look_at(
         picture.load(arguments.image),
         aspect=Aspect(arguments.aspect),

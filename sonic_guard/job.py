@@ -30,6 +30,10 @@ HOPS_PER_LATENT = 2
 """Audio feature frames in one latent frame."""
 LATENT_FPS = SAMPLE_RATE / HOP_SAMPLES / HOPS_PER_LATENT
 """Latent frames a second of sound: 12.5."""
+MIN_LATENT_FRAMES = 6
+"""Fewer make the wrapper stop in `SONIC_PreData`: it cuts 50 audio features a frame from too few."""
+MIN_SOUND_S = MIN_LATENT_FRAMES / LATENT_FPS
+"""Shortest sound the wrapper takes: 0.48 s."""
 SIZE_STEP = 64
 """Frame sides are multiples of this many pixels."""
 MAX_DURATION_S = 100 * 3600.0

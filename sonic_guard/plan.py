@@ -124,9 +124,7 @@ _ORDER = (*LOSSLESS, "dtype", SPLIT, "interpolate", "min_resolution")
 def _article(job: Job, budget: Budget) -> Job:
     if budget.free_bytes >= ARTICLE_FREE_BYTES:
         return job
-    return replace(
-        job, min_resolution=min(job.min_resolution, ARTICLE_RESOLUTION), steps=min(job.steps, ARTICLE_STEPS)
-    )
+    return replace(job, min_resolution=min(job.min_resolution, ARTICLE_RESOLUTION), steps=min(job.steps, ARTICLE_STEPS))
 
 
 def _visible(job: Job, levers: frozenset[Lever], split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
@@ -137,8 +135,8 @@ def _visible(job: Job, levers: frozenset[Lever], split: bool, fits: Callable[[Jo
     """
     pulled = replace(job, levers=levers)
     half = replace(pulled, dtype=Dtype.FP16) if job.dtype is Dtype.FP32 else pulled
-    sizes = [job.min_resolution, *range(-(-job.min_resolution // SIZE_STEP - 1) * -SIZE_STEP, 0, -SIZE_STEP)]
-    sizes = [size for size in dict.fromkeys(sizes) if MIN_RESOLUTION <= size <= job.min_resolution]
+    smaller = range((job.min_resolution - 1) // SIZE_STEP * SIZE_STEP, MIN_RESOLUTION - 1, -SIZE_STEP)
+    sizes = [job.min_resolution, *smaller]
     floor = min(GOOD_RESOLUTION, job.min_resolution)
     good = [size for size in sizes if size >= floor]
     poor = [size for size in sizes if size < floor]

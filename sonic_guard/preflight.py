@@ -6,7 +6,7 @@ Pure but for face detection; both the node and the command line are a few lines 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from .job import Dtype, Job
+from .job import MIN_SOUND_S, Dtype, Job
 from .lean import AVAILABLE
 from .media.crop import Aspect, crop_box
 from .media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, pick_face
@@ -86,12 +86,13 @@ def preflight(
 ) -> Preflight:
     """Plan the run that `preset` wishes for; with `policy` None the wish is kept and only judged.
 
+    A sound shorter than the wrapper can take counts as that long: `media.grid` fills it up with silence.
     Raises `JobError` for a wish no run can have, such as a sound too short for a frame.
     """
     wish = Job(
         width=look.crop.width,
         height=look.crop.height,
-        duration_s=sound_s if preset.duration == "auto" else min(preset.duration, sound_s),
+        duration_s=max(MIN_SOUND_S, sound_s if preset.duration == "auto" else min(preset.duration, sound_s)),
         min_resolution=preset.min_resolution,
         fps=preset.fps,
         dtype=preset.dtype,
@@ -101,7 +102,5 @@ def preflight(
         interpolate=preset.use_interframe,
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
     )
-    plan = make_plan(
-        wish, budget, policy, available=available, host_ram_bytes=host_ram_bytes, device=budget.device
-    )
+    plan = make_plan(wish, budget, policy, available=available, host_ram_bytes=host_ram_bytes, device=budget.device)
     return Preflight(look, wish, plan, sound_s)

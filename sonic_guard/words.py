@@ -107,20 +107,40 @@ def refusal(plan: Plan, lang: str = "en") -> str:
 
 def report(result: Preflight, lang: str = "en") -> str:
     """The whole preflight as a text of a few lines."""
-    plan, job, estimate = result.plan, result.plan.job, result.plan.estimate
-    say = _zh_lines if lang == "zh" else _en_lines
-    lines = [headline(plan.risk, lang), *say(result)]
-    lines += [f"  {stage_word(stage, lang)}: {gib(estimate.stages[stage])}" for stage in STAGES if estimate.stages[stage]]
-    lines += [f"· {_change_line(change, lang)}" for change in plan.changes]
+    plan, estimate = result.plan, result.plan.estimate
+    lines = [headline(plan.risk, lang), *summary_lines(result, lang)]
+    lines += [
+        f"  {stage_word(stage, lang)}: {gib(estimate.stages[stage])}" for stage in STAGES if estimate.stages[stage]
+    ]
+    lines += [f"· {change_line(change, lang)}" for change in plan.changes]
     if plan.smallest_card or not plan.fits:
         lines.append(refusal(plan, lang))
+    lines += notes(result, lang)
+    return "\n".join([*lines, *(f"! {limit}" for limit in estimate.limits)])
+
+
+def notes(result: Preflight, lang: str = "en") -> list[str]:
+    """What else the user should know."""
+    job, crop = result.plan.job, result.look.crop
+    lines = []
+    if min(crop.width, crop.height) < job.min_resolution:
+        lines.append(_pick(lang, _SMALL_NOTE))
     if job.fps != 25:
         lines.append(_pick(lang, _FPS_NOTE))
     if not overhead().confirmed:
         lines.append(_pick(lang, _OVERHEAD_NOTE))
-    return "\n".join([*lines, *(f"! {limit}" for limit in estimate.limits)])
+    return lines
 
 
+def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
+    """Frames, face and budget in a line each."""
+    return _zh_lines(result) if lang == "zh" else _en_lines(result)
+
+
+_SMALL_NOTE = (
+    "The crop has fewer pixels than the video and is enlarged. With aspect none the whole picture is used.",
+    "裁剪部分的像素少于视频，将被放大。aspect 选 none 则使用整张图片。",
+)
 _FPS_NOTE = (
     "fps sets the window, not the speed: play the video at 25 frames a second (12.5 without interpolation).",
     "fps 只决定窗口长度，不决定播放速度：请以每秒 25 帧播放（不插帧时为 12.5）。",
@@ -156,7 +176,8 @@ def _zh_lines(result: Preflight) -> list[str]:
     return lines + ([f"分 {plan.parts} 段"] if plan.parts > 1 else [])
 
 
-def _change_line(change: Change, lang: str) -> str:
+def change_line(change: Change, lang: str = "en") -> str:
+    """A change, what it bought and why, in a line."""
     bytes_ = f"{gib(change.before_bytes)} → {gib(change.after_bytes)}"
     return f"{change.lever}: {change.before} → {change.after} ({bytes_}). {why(change, lang)}"
 

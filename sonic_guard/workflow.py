@@ -4,6 +4,7 @@ The widgets of Sonic's nodes hold the planned numbers and are also linked to Pre
 as it is, follows another picture or sound, and still says something with Preflight deleted.
 """
 
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from typing import Any
 from .job import Job
 
 _FORMAT_VERSION = 0.4
-_SONIC = "ComfyUI_Sonic"
+_SONIC = "comfyui_sonic"
+_SHORTEST_S = 1.0
+"""The least SONIC_PreData's own `duration` widget takes. It matters for a graph without Preflight only."""
 PREFLIGHT_OUTPUTS = (
     ("image", "IMAGE"),
     ("audio", "AUDIO"),
@@ -71,7 +74,9 @@ class _Graph:
         self.nodes.append(node)
         return node
 
-    def link(self, source: _Node, output: str, target: _Node, name: str, *, widget: bool = False, kind: str = "") -> None:
+    def link(
+        self, source: _Node, output: str, target: _Node, name: str, *, widget: bool = False, kind: str = ""
+    ) -> None:
         names = [pair[0] for pair in source.outputs]
         slot = names.index(output)
         kind = kind or source.outputs[slot][1]
@@ -97,7 +102,11 @@ class _Graph:
 
     def _node(self, order: int, node: _Node) -> dict[str, Any]:
         outputs = [
-            {"name": name, "type": kind, "links": [n for n, source, slot, *_ in self.links if (source, slot) == (node.id, i)]}
+            {
+                "name": name,
+                "type": kind,
+                "links": [n for n, source, slot, *_ in self.links if (source, slot) == (node.id, i)],
+            }
             for i, (name, kind) in enumerate(node.outputs)
         ]
         return {
@@ -134,30 +143,30 @@ def build_workflow(
     `policy` and `aspect` go into Preflight's widgets, the numbers of `job` into those of Sonic's nodes.
     """
     graph = _Graph()
-    picture = graph.add("LoadImage", (40, 120), (300, 330), {"IMAGE": "IMAGE", "MASK": "MASK"}, (image, "image"))
-    sound = graph.add("LoadAudio", (40, 500), (300, 140), {"AUDIO": "AUDIO"}, (audio, None, None))
+    picture = graph.add("LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (image, "image"))
+    sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (audio, None, None))
     check = graph.add(
-        "SonicGuardPreflight", (390, 120), (360, 620), PREFLIGHT_OUTPUTS,
+        "SonicGuardPreflight", (380, 200), (400, 800), PREFLIGHT_OUTPUTS,
         (preset, target, on_risk, policy, aspect, 0, "", False, 0.1, "en"), "sonic-guard",
     )  # fmt: skip
     model = graph.add(
-        "ImageOnlyCheckpointLoader", (390, -40), (360, 100),
+        "ImageOnlyCheckpointLoader", (380, 0), (400, 100),
         {"MODEL": "MODEL", "CLIP_VISION": "CLIP_VISION", "VAE": "VAE"}, (checkpoint,),
     )  # fmt: skip
     loader = graph.add(
-        "SONICTLoader", (800, -40), (300, 150), {"model": "MODEL_SONIC", "weight_dtype": "DTYPE"},
+        "SONICTLoader", (860, 0), (300, 160), {"model": "MODEL_SONIC", "weight_dtype": "DTYPE"},
         (sonic_unet, 1.0, job.interpolate, str(job.dtype)), _SONIC,
     )  # fmt: skip
     data = graph.add(
-        "SONIC_PreData", (800, 160), (300, 200), {"data_dict": "SONIC_PREDATA"},
-        (job.min_resolution, round(job.duration_s, 2), job.expand_ratio), _SONIC,
+        "SONIC_PreData", (860, 260), (300, 200), {"data_dict": "SONIC_PREDATA"},
+        (job.min_resolution, max(_SHORTEST_S, round(job.duration_s, 2)), job.expand_ratio), _SONIC,
     )  # fmt: skip
     sampler = graph.add(
-        "SONICSampler", (1140, 160), (300, 200), {"image": "IMAGE", "fps": "FLOAT"},
+        "SONICSampler", (1240, 0), (300, 180), {"image": "IMAGE", "fps": "FLOAT"},
         (0, "fixed", job.steps, job.dynamic_scale, job.fps), _SONIC,
     )  # fmt: skip
-    video = graph.add("CreateVideo", (1140, 410), (300, 100), {"VIDEO": "VIDEO"}, (job.output_fps,))
-    save = graph.add("SaveVideo", (1480, 160), (420, 520), (), ("video/SonicGuard", "auto", "auto"))
+    video = graph.add("CreateVideo", (1240, 260), (300, 110), {"VIDEO": "VIDEO"}, (job.output_fps,))
+    save = graph.add("SaveVideo", (1620, 0), (420, 460), (), ("video/SonicGuard", "auto", "auto"))
 
     graph.link(picture, "IMAGE", check, "image")
     graph.link(sound, "AUDIO", check, "audio")
@@ -180,3 +189,9 @@ def build_workflow(
     graph.link(check, "video_fps", video, "fps", widget=True)
     graph.link(video, "VIDEO", save, "video")
     return graph.to_dict()
+
+
+def example_text() -> str:
+    """What ``example_workflows/Sonic Guard - Preflight.json`` has to contain; write it there to renew the file."""
+    graph = build_workflow(Job(512, 512, 10.0), image="portrait.jpg", audio="speech.mp3")
+    return json.dumps(graph, indent=1, ensure_ascii=False) + "\n"

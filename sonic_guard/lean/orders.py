@@ -77,6 +77,19 @@ def _replace(module: nn.Module, forward: Callable[..., Any]) -> Undo:
     return undo
 
 
+def _filled(total: int, size: int, make: Callable[[slice], Tensor]) -> Tensor:
+    """The rows that `make` gives for each group of `size`, together: [total, …]."""
+    first, *rest = groups(total, size)
+    part = make(first)
+    out = part.new_empty((total, *part.shape[1:]))
+    out[first] = part
+    for rows in rest:
+        del part  # before the next is made, or two would be held at once
+        part = make(rows)
+        out[rows] = part
+    return out
+
+
 def _branch_by_branch(
     forward: Callable[..., Any],
     sample: Tensor,
@@ -87,37 +100,28 @@ def _branch_by_branch(
 ) -> tuple[Tensor]:
     """The UNet on [B, F, 8, h, w] as B calls on [1, F, 8, h, w]: the branches never see each other."""
     clip, prompts = encoder_hidden_states
-    frames = sample.shape[1]
+    branches, frames = sample.shape[:2]
     kwargs["return_dict"] = False
-    out: Tensor | None = None
-    for branch in groups(sample.shape[0], 1):
+
+    def one(branch: slice) -> Tensor:
         rows = slice(branch.start * frames, branch.stop * frames)
-        part = forward(
+        context = (clip[rows], [prompt[rows] for prompt in prompts])
+        return forward(
             sample[branch],
             timestep,
-            encoder_hidden_states=(clip[rows], [prompt[rows] for prompt in prompts]),
+            encoder_hidden_states=context,
             added_time_ids=added_time_ids[branch],
             **kwargs,
         )[0]
-        if out is None:
-            out = part.new_empty((sample.shape[0], *part.shape[1:]))
-        out[branch] = part
-        del part
-    assert out is not None, "the UNet was called without a guidance branch"  # noqa: S101
-    return (out,)
+
+    return (_filled(branches, 1, one),)
 
 
 def _chunked(forward: Callable[..., Tensor], hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """A feed-forward layer on [..., C] in `FF_CHUNKS` pieces; every row is its own."""
     rows = hidden.reshape(-1, hidden.shape[-1])
-    out: Tensor | None = None
-    for chunk in groups(rows.shape[0], -(-rows.shape[0] // FF_CHUNKS)):
-        part = forward(rows[chunk], *args, **kwargs)
-        if out is None:
-            out = part.new_empty((rows.shape[0], part.shape[-1]))
-        out[chunk] = part
-        del part
-    assert out is not None, "a feed-forward layer was called without rows"  # noqa: S101
+    size = -(-rows.shape[0] // FF_CHUNKS)
+    out = _filled(rows.shape[0], size, lambda chunk: forward(rows[chunk], *args, **kwargs))
     return out.reshape(*hidden.shape[:-1], out.shape[-1])
 
 
@@ -127,16 +131,12 @@ def _by_frames(forward: Callable[..., Tensor], hidden: Tensor, *args: Any, **kwa
     Arguments that have a row a frame (the time embedding) are cut with it.
     """
     frames = hidden.shape[0]
-    out: Tensor | None = None
-    for rows in groups(frames, GROUP_FRAMES):
+
+    def some(rows: slice) -> Tensor:
         here = [arg[rows] if isinstance(arg, Tensor) and arg.shape[:1] == (frames,) else arg for arg in args]
-        part = forward(hidden[rows], *here, **kwargs)
-        if out is None:
-            out = part.new_empty((frames, *part.shape[1:]))
-        out[rows] = part
-        del part
-    assert out is not None, "a spatial layer was called without frames"  # noqa: S101
-    return out
+        return forward(hidden[rows], *here, **kwargs)
+
+    return _filled(frames, GROUP_FRAMES, some)
 
 
 def _transformer_by_blocks(

@@ -68,15 +68,18 @@ def open_checkout(path: str | Path) -> Checkout:
         "audio_to_bucket": "src.models.audio_adapter.audio_to_bucket",
         "masks": "src.utils.mask_processer",
     }
-    with _stand_ins():
-        try:
+    try:
+        # Before the stand-ins are there: transformers looks for torchvision when these are first asked for.
+        from diffusers import DiffusionPipeline  # noqa: F401
+        from transformers import CLIPImageProcessor  # noqa: F401
+
+        with _stand_ins():
             modules = {key: importlib.import_module(f"{package}.{name}") for key, name in names.items()}
-        except ImportError as error:
-            raise WrapperError(
-                f"sonic: the wrapper at {path} does not import ({error}); "
-                "it needs torch, diffusers, transformers and einops."
-            ) from error
-    modules["sonic"].tqdm = lambda steps, **_: steps  # its bars would be drawn once a rehearsal
+    except ImportError as error:
+        raise WrapperError(
+            f"sonic: the wrapper at {path} does not import ({error}); it needs torch, diffusers, transformers and einops."
+        ) from error
+    setattr(modules["sonic"], "tqdm", lambda steps, **_: steps)  # noqa: B010  (its bars would fill the screen)
     return Checkout(path, **modules)
 
 

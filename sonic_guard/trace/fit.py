@@ -30,12 +30,16 @@ WINDOW_SHAPES = tuple(
     itertools.chain(
         ((256, 256, 25), (512, 512, 25), (1024, 1024, 25), (128, 192, 40)),
         ((512, 512, 12), (768, 768, 10), (320, 320, 50), (768, 1280, 14), (384, 384, 5)),
+        ((128, 128, 10), (192, 192, 25), (192, 256, 12)),
     )
 )
 """(width, height, window) that tell the terms apart, on both sides of every group's size."""
-RUN_SHAPES = ((256, 256, 3), (256, 256, 30), (512, 384, 10), (512, 512, 60), (768, 512, 14), (256, 192, 400))
-"""(width, height, latent frames) for everything outside the network."""
-INTERPOLATE_SHAPES = ((128, 128, 2), (256, 256, 4), (512, 384, 12), (512, 512, 5), (1024, 768, 3), (128, 192, 24))
+RUN_SHAPES = (
+    *((256, 256, 6, 25), (256, 256, 30, 7), (512, 384, 10, 25), (512, 512, 60, 30), (768, 512, 14, 7)),
+    *((256, 192, 400, 25), (128, 128, 400, 50), (1024, 768, 8, 12), (192, 192, 800, 120)),
+)
+"""(width, height, latent frames, window) for everything outside the network."""
+INTERPOLATE_SHAPES = ((128, 128, 6), (256, 256, 9), (512, 384, 12), (512, 512, 6), (1024, 768, 7), (128, 192, 24))
 
 TOLERANCE = 0.003
 """Largest relative distance allowed between a rehearsal and the rows fitted to it."""
@@ -77,7 +81,7 @@ def checkout_parameters(checkout: Checkout) -> int:
     from .meter import fake_gpu
     from .rehearsal import build_unet
 
-    with fake_gpu():
+    with fake_gpu(checkout.path):
         return sum(tensor.numel() for tensor in build_unet(checkout, torch.float16).parameters())
 
 
@@ -107,18 +111,17 @@ def _rehearse_runs(
         "denoise": variant("pipeline", dtype),
     }
     entry = tables.setdefault(variant("entry", dtype), _Table())
-    for width, height, frames in RUN_SHAPES:
-        for window in (25, 7):
-            progress(f"{keys['decode']}: {width}×{height}, {frames} frames, window {window}")
-            job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, fps=window, interpolate=False)
-            stages = rehearse(checkout, job, make_vae, network=False)
-            row = features(frames, width, height, window)
-            weights = parameters * dtype.size
-            places = stages["denoise"].places
-            entry.add(row, {ENTRY: places.pop(ENTRY)}, weights)
-            for stage, key in keys.items():
-                minus = 0 if stage == "decode" else weights
-                tables.setdefault(key, _Table()).add(row, stages[stage].places, minus)
+    weights = parameters * dtype.size
+    for width, height, frames, window in RUN_SHAPES:
+        progress(f"{keys['decode']}: {width}×{height}, {frames} frames, window {window}")
+        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, fps=window, interpolate=False)
+        stages = rehearse(checkout, job, make_vae, network=False)
+        row = features(frames, width, height, window)
+        places = stages["denoise"].places
+        entry.add(row, {ENTRY: places.pop(ENTRY)}, weights)
+        for stage, key in keys.items():
+            minus = 0 if stage == "decode" else weights
+            tables.setdefault(key, _Table()).add(row, stages[stage].places, minus)
 
 
 def _rehearse_interpolation(
@@ -167,7 +170,7 @@ def _names(key: str, place: str) -> tuple[str, ...]:
     _, block, index, *_ = (*place.split("."), "", "", "0")
     depths = _DEPTH_OF_BLOCK.get(block, (0,))
     depth = depths[int(index)] if index.isdigit() and len(depths) > 1 else depths[0]
-    return (*names, f"window*group{depth}")
+    return (*names, f"group{depth}", f"window*group{depth}")
 
 
 def _fit(key: str, table: _Table) -> list[dict[str, float]]:
@@ -176,13 +179,13 @@ def _fit(key: str, table: _Table) -> list[dict[str, float]]:
     # A place that is far from the peak everywhere cannot set it in between.
     names = [
         name
-        for name in table.places[0]
+        for name in sorted(set.intersection(*map(set, table.places)))
         if any(places[name] > 0.9 * peak for places, peak in zip(table.places, peaks, strict=True))
     ]
-    solved = {name: _solve(_names(key, name), table.features, [places[name] for places in table.places]) for name in names}
-    rows = _outermost(list(solved.values()), _dense(key))
+    solved = [_solve(_names(key, name), table.features, [places[name] for places in table.places]) for name in names]
+    rows = _outermost(solved, _dense(key))
     _check(key, rows, table.features, peaks)
-    return [{name: round(value, 3) for name, value in zip(FEATURES, row, strict=True) if abs(value) > 1e-4} for row in rows]
+    return [{name: round(float(value), 3) for name, value in zip(FEATURES, row, strict=True) if value} for row in rows]
 
 
 def _solve(names: Sequence[str], rows: Sequence[Sequence[int]], sizes: Sequence[int]) -> np.ndarray:
@@ -193,6 +196,9 @@ def _solve(names: Sequence[str], rows: Sequence[Sequence[int]], sizes: Sequence[
     scale = np.abs(matrix).max(axis=0)
     scale[scale == 0] = 1.0
     solution, *_ = np.linalg.lstsq(matrix / scale * weights[:, None], np.ones(len(sizes)), rcond=None)
+    # What adds less than a hundred-thousandth anywhere is the rounding to 512 bytes, not a tensor.
+    share = np.abs(matrix / scale * solution) / np.array(sizes, float)[:, None]
+    solution[share.max(axis=0) < 1e-5] = 0.0
     row = np.zeros(len(FEATURES))
     row[columns] = solution / scale
     return row
@@ -226,7 +232,5 @@ def _check(key: str, rows: list[np.ndarray], shapes: Sequence[Sequence[int]], pe
         worst = int(apart.argmax())
         raise WrapperError(
             f"trace: {key} is not linear in what is known of it: {apart.max():.2%} apart at "
-            f"{dict(zip(FEATURES, shapes[worst], strict=True))}. The wrapper's code has changed; the model must be extended."
+            f"{dict(zip(FEATURES, shapes[worst], strict=True))}. The wrapper's code has changed; extend the model."
         )
-
-

@@ -5,9 +5,11 @@ each new storage on the fake GPU rounded up to the allocator's 512 bytes, and fo
 Kernels' own scratch memory is not seen; it is part of the overhead term.
 """
 
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,11 +26,13 @@ BLOCK_BYTES = 512
 class Meter(TorchDispatchMode):
     """Live and peak bytes on `DEVICE`, the peaks also by place.
 
-    A place is a name pushed with `place`; the bytes of every operation are charged to the innermost one.
+    A place is a name pushed with `place`, and the bytes of every operation are charged to the innermost one.
+    Outside of any, it is the line in a file below `root` that the operation comes from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         super().__init__()
+        self._root = str(root)
         self.live_bytes = 0
         self.peak_bytes = 0
         self.peaks: dict[str, int] = {}
@@ -53,7 +57,7 @@ class Meter(TorchDispatchMode):
         self._seen[key] = weakref.finalize(storage, self._forget, key, size)
         self.live_bytes += size
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
-        self.note(self._place)
+        self.note(self._place or self._line())
 
     def _forget(self, key: int, size: int) -> None:
         del self._seen[key]
@@ -62,6 +66,12 @@ class Meter(TorchDispatchMode):
     def note(self, place: str) -> None:
         """Charge what is live now to `place`."""
         self.peaks[place] = max(self.peaks.get(place, 0), self.live_bytes)
+
+    def _line(self) -> str:
+        frame = sys._getframe(1)
+        while frame is not None and not frame.f_code.co_filename.startswith(self._root):
+            frame = frame.f_back
+        return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
 
     @contextmanager
     def place(self, name: str) -> Iterator[None]:
@@ -91,9 +101,9 @@ class Meter(TorchDispatchMode):
 
 
 @contextmanager
-def fake_gpu() -> Iterator[Meter]:
-    """Run a block on the fake GPU; yields the meter that watches it."""
-    with FakeTensorMode(allow_non_fake_inputs=True), Meter() as meter, _plain_attention(), _plain_apply():
+def fake_gpu(root: Path) -> Iterator[Meter]:
+    """Run a block on the fake GPU; yields the meter that watches it. `root` is the folder of the traced code."""
+    with FakeTensorMode(allow_non_fake_inputs=True), Meter(root) as meter, _plain_attention(), _plain_apply():
         yield meter
 
 
@@ -105,17 +115,17 @@ def _plain_apply() -> Iterator[None]:
     watches, and everything here is watched.
     """
 
-    def apply(module: torch.nn.Module, fn: Any, recurse: bool = True) -> torch.nn.Module:
+    def apply(self: torch.nn.Module, fn: Any, recurse: bool = True) -> torch.nn.Module:
         if recurse:
-            for child in module.children():
+            for child in self.children():
                 apply(child, fn)
-        for table in (module._parameters, module._buffers):
+        for table in (self._parameters, self._buffers):
             for key, old in table.items():
-                new = old if old is None else fn(old.detach())
-                if isinstance(old, torch.nn.Parameter):
-                    new = torch.nn.Parameter(new, requires_grad=False)
-                table[key] = new
-        return module
+                if old is not None:
+                    new = fn(old.detach())
+                    is_parameter = isinstance(old, torch.nn.Parameter)
+                    table[key] = torch.nn.Parameter(new, requires_grad=False) if is_parameter else new
+        return self
 
     original = torch.nn.Module._apply
     torch.nn.Module._apply = apply

@@ -49,7 +49,7 @@ def rehearse(
     leaves everything but its windows.
     """
     _forget_grids(checkout)
-    with fake_gpu() as meter, torch.no_grad(), _sample_groups():
+    with fake_gpu(checkout.path) as meter, torch.no_grad(), _sample_groups():
         stages = _Stages(meter)
         dtype = TORCH_DTYPES[job.dtype]
         with stages("load"):
@@ -80,7 +80,7 @@ def rehearse_windows(
     Yields the bytes at entry and the peaks by place, both in the order of `shapes`.
     """
     number = TORCH_DTYPES[dtype]
-    with fake_gpu() as meter, torch.no_grad(), _sample_groups():
+    with fake_gpu(checkout.path) as meter, torch.no_grad(), _sample_groups():
         unet = build_unet(checkout, number)
         orders.pull(unet, levers)
         meter.name_modules(unet, "unet")
@@ -144,7 +144,7 @@ def _predata(checkout: Checkout, job: Job, vae: "_Vae | None", stages: _Stages) 
 
     dtype = TORCH_DTYPES[job.dtype]
     size = job.frame_size
-    whisper = WhisperModel(WhisperConfig()).to(DEVICE).eval()
+    whisper = WhisperModel(WhisperConfig()).to(device=DEVICE).eval()  # type: ignore[call-arg]
     token = checkout.audio_proj.AudioProjModel(
         seq_len=10, blocks=5, channels=384, intermediate_dim=1024, output_dim=1024, context_tokens=32
     ).to(DEVICE)
@@ -164,7 +164,7 @@ def _predata(checkout: Checkout, job: Job, vae: "_Vae | None", stages: _Stages) 
         hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=16,
         patch_size=14, projection_dim=1024, hidden_act="gelu",
     )  # fmt: skip
-    clip = CLIPVisionModelWithProjection(vit_h).to(DEVICE, torch.float16).eval()
+    clip = CLIPVisionModelWithProjection(vit_h).to(device=DEVICE, dtype=torch.float16).eval()  # type: ignore[call-arg]
     for name, module in (("whisper", whisper.encoder), ("token", token), ("bucket", bucket), ("clip", clip)):
         stages.meter.name_modules(module, name)
     encoder = SimpleNamespace(encode_image=lambda image: {"image_embeds": clip(image).image_embeds.cpu()})
@@ -276,7 +276,7 @@ class _Vae:
         self._network: Any = None
         self.device = torch.device("cpu")
         self.frames_to_come = 0
-        self.pixels = (0, 0)
+        self.pixels: tuple[int, int] = (0, 0)
 
     def encode(self, pixels: Tensor) -> Tensor:
         assert self._make is not None, "an encode was asked of a VAE that cannot be built"  # noqa: S101

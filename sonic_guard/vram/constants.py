@@ -8,7 +8,7 @@ peak is the largest of its rows. `sonic-guard trace` derives the file from the w
 import json
 from collections.abc import Iterable
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 from ..job import Dtype, Lever
@@ -22,7 +22,11 @@ FEATURES = (
     "window*pixels",
     "decode_group*pixels",  # frames of the largest VAE call, min(14, N)
     "mel_windows",  # 30 s pieces of sound that whisper hears
-    "window*group0",  # positions of one temporal group at the UNet's four depths, times F
+    "group0",  # positions of one temporal group at the UNet's four depths
+    "group1",
+    "group2",
+    "group3",
+    "window*group0",
     "window*group1",
     "window*group2",
     "window*group3",
@@ -43,6 +47,7 @@ def features(frames: int, width: int, height: int, window: int) -> tuple[int, ..
     """The value of every feature, in the order of `FEATURES`."""
     pixels = width * height
     positions = pixels // LATENT_SIDE**2
+    groups = [min(positions >> 2 * depth, GROUP_POSITIONS) for depth in range(4)]
     return (
         1,
         frames,
@@ -52,7 +57,8 @@ def features(frames: int, width: int, height: int, window: int) -> tuple[int, ..
         window * pixels,
         min(DECODE_GROUP, frames) * pixels,
         -(-frames // MEL_WINDOW_FRAMES),
-        *(window * min(positions >> 2 * depth, GROUP_POSITIONS) for depth in range(4)),
+        *groups,
+        *(window * group for group in groups),
     )
 
 
@@ -80,7 +86,7 @@ def variant(stage: str, *formats: Dtype, levers: Iterable[Lever] = ()) -> str:
 @cache
 def constants() -> Constants:
     """The shipped constants."""
-    return parse(resources.files(__package__).joinpath("constants.json").read_text(encoding="utf-8"))
+    return parse(Path(__file__).with_name("constants.json").read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> Constants:

@@ -1,6 +1,6 @@
 """Hard limits that are not memory: a job within its budget can still die of them."""
 
-from ..job import Job, Lever
+from ..job import MIN_LATENT_FRAMES, MIN_SOUND_S, Job, Lever
 from .constants import GROUP_POSITIONS, LATENT_SIDE
 
 GUIDANCE_BRANCHES = 3
@@ -18,6 +18,11 @@ def find_limits(job: Job, device: str = "cuda") -> tuple[str, ...]:
     positions = size.width * size.height // LATENT_SIDE**2
     branches = 1 if Lever.BRANCH in job.levers else GUIDANCE_BRANCHES
     found = []
+    if job.latent_frames < MIN_LATENT_FRAMES:
+        found.append(
+            f"short sound: {job.duration_s:.2f} s is less than the {MIN_SOUND_S:.2f} s the wrapper can take (it stops "
+            "with “mat1 and mat2 shapes cannot be multiplied”). Add silence; Preflight does."
+        )
     batch = branches * (min(positions, GROUP_POSITIONS) if Lever.BLOCK in job.levers else positions)
     if device == "cuda" and batch > MAX_ATTENTION_BATCH:
         found.append(

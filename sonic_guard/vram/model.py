@@ -12,12 +12,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from ..job import Dtype, Job, Lever
-from .constants import Constants, Row, constants, features, variant
+from .constants import FEATURES, Constants, constants, features, variant
 from .limits import find_limits
 
 STAGES = ("load", "predata", "denoise", "decode", "interpolate")
@@ -82,8 +82,9 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
     `unet_bytes` are the weights of a real checkpoint (see `weights.read_header`) where they differ from
     the parameter count; `device` is cuda (ROCm too), mps or cpu and matters for the limits only.
     """
-    stages = stage_bytes(job, unet_bytes)
-    floors = {"decode": min(stages["decode"], _decode_floor(job))}
+    row = _features(job)
+    stages = _stage_bytes(job, row, unet_bytes)
+    floors = {"decode": min(stages["decode"], _decode_floor(job, row))}
     needed = {**stages, **floors}
     peak_stage = max(needed, key=needed.__getitem__)
     extra = overhead().of(needed[peak_stage])
@@ -101,23 +102,27 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
 
 def stage_bytes(job: Job, unet_bytes: int | None = None) -> dict[str, int]:
     """Peak bytes of tensors on the GPU by stage, for a job under its levers."""
-    table = constants()
+    return _stage_bytes(job, _features(job), unet_bytes)
+
+
+def _features(job: Job) -> tuple[int, ...]:
     size = job.frame_size
-    row = features(job.latent_frames, size.width, size.height, job.window)
+    return features(job.latent_frames, size.width, size.height, job.window)
+
+
+def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict[str, int]:
+    table = constants()
     keys = _keys(job.dtype, job.vae_dtype, job.levers)
     unet = table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes
     rife = table.rife_bytes if job.interpolate else 0
     window = _largest(table, keys.entry, row) + _largest(table, keys.window, row)
-    stages = {
+    return {
         "load": unet + rife,
         "predata": unet + rife + _largest(table, keys.predata, row),
         "denoise": unet + rife + max(window, _largest(table, keys.pipeline, row)),
         "decode": rife + _largest(table, keys.decode, row),
-        "interpolate": 0,
+        "interpolate": rife + _largest(table, keys.interpolate, row) if job.interpolate else 0,
     }
-    if job.interpolate:
-        stages["interpolate"] = rife + _largest(table, keys.interpolate, row)
-    return stages
 
 
 def host_ram_bytes(job: Job) -> int:
@@ -138,21 +143,18 @@ def host_ram_bytes(job: Job) -> int:
 @cache
 def overhead() -> Overhead:
     """The overhead term as shipped."""
-    return Overhead(**json.loads(resources.files(__package__).joinpath("overhead.json").read_text(encoding="utf-8")))
+    return Overhead(**json.loads(Path(__file__).with_name("overhead.json").read_text(encoding="utf-8")))
 
 
-def _decode_floor(job: Job) -> int:
-    """Decode with one frame a call. Every byte of the group's term beyond the first frame can go."""
+_GROUP, _PIXELS = FEATURES.index("decode_group*pixels"), FEATURES.index("pixels")
+
+
+def _decode_floor(job: Job, row: tuple[int, ...]) -> int:
+    """Decode with one frame a call: the group's term shrinks to a single picture."""
     table = constants()
-    size = job.frame_size
-    row = list(features(job.latent_frames, size.width, size.height, job.window))
-    row[_GROUP] = size.width * size.height
+    single = (*row[:_GROUP], row[_PIXELS], *row[_GROUP + 1 :])
     rife = table.rife_bytes if job.interpolate else 0
-    return rife + _largest(table, _keys(job.dtype, job.vae_dtype, job.levers).decode, tuple(row))
-
-
-_GROUP = 6
-"""Index of the feature `decode_group*pixels`."""
+    return rife + _largest(table, _keys(job.dtype, job.vae_dtype, job.levers).decode, single)
 
 
 class _Keys(NamedTuple):
@@ -177,11 +179,11 @@ def _keys(dtype: Dtype, vae_dtype: Dtype, levers: frozenset[Lever]) -> _Keys:
 
 
 def _largest(table: Constants, key: str, row: tuple[int, ...]) -> int:
-    return int(max(_value(form, row) for form in table.rows[key]))
-
-
-def _value(form: Row, row: tuple[int, ...]) -> float:
-    total = 0.0
-    for index, coefficient in form:
-        total += coefficient * row[index]
-    return total
+    # Plain loops: this is most of a prediction's time.
+    largest = 0.0
+    for form in table.rows[key]:
+        size = 0.0
+        for index, coefficient in form:
+            size += coefficient * row[index]
+        largest = max(largest, size)
+    return int(largest)

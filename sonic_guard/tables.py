@@ -1,0 +1,91 @@
+"""What the command line prints for people: tables, through rich."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .errors import SonicGuardError
+from .preflight import Preflight
+from .vram.cards import GIB
+from .vram.model import STAGES, Estimate, overhead
+from .vram.risk import Verdict
+from .words import change_line, gib, headline, notes, refusal, stage_word, summary_lines
+
+try:
+    from rich.console import Console
+    from rich.table import Table
+except ImportError as error:
+    raise SonicGuardError("tables: printing needs rich; install it with `pip install rich`, or use --json.") from error
+
+_STYLES = {Verdict.SAFE: "bold green", Verdict.TIGHT: "bold yellow", Verdict.FAIL: "bold red"}
+
+
+def print_plan(result: Preflight, lang: str = "en") -> None:
+    """The verdict, the settings, the stages and the changes."""
+    console = Console(highlight=False)
+    plan = result.plan
+    console.print(headline(plan.risk, lang), style=_STYLES[plan.risk.verdict])
+    for line in summary_lines(result, lang):
+        console.print(line)
+    console.print(_stage_table(plan.estimate, plan.budget.usable_bytes, lang))
+    for change in plan.changes:
+        console.print(f"· {change_line(change, lang)}")
+    if not plan.fits:
+        console.print(refusal(plan, lang), style=_STYLES[Verdict.FAIL])
+    _print_limits(console, plan.estimate)
+    for note in notes(result, lang):
+        console.print(note, style="dim")
+
+
+def print_estimate(estimate: Estimate) -> None:
+    """The stages of an estimate."""
+    console = Console(highlight=False)
+    job = estimate.job
+    console.print(
+        f"{job.frame_size} px, {job.latent_frames} latent frames → {job.output_frames} frames, "
+        f"window {job.window}, {job.dtype}"
+    )
+    console.print(_stage_table(estimate, None, "en"))
+    console.print(f"peak {gib(estimate.peak_bytes)} in {estimate.peak_stage}, overhead included")
+    console.print(f"host memory {gib(estimate.host_ram_bytes)}")
+    _print_limits(console, estimate)
+    if not overhead().confirmed:
+        console.print("Overhead is an assumption until it is measured on a card.", style="dim")
+
+
+def print_check(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Model against rehearsal, a line a stage."""
+    table = Table("job", "stage", "traced", "model", "apart")
+    for row in rows:
+        table.add_row(row["job"], row["stage"], f"{row['traced']:,}", f"{row['model']:,}", f"{row['apart']:.3%}")
+    Console(highlight=False).print(table)
+
+
+def _stage_table(estimate: Estimate, budget_bytes: int | None, lang: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stage")
+    table.add_column("tensors", justify="right")
+    table.add_column("with overhead", justify="right")
+    if budget_bytes is not None:
+        table.add_column(f"of {gib(budget_bytes)}", justify="right")
+        table.add_column("")
+    for stage in STAGES:
+        if not estimate.stages[stage]:
+            continue
+        size, required = estimate.stages[stage], estimate.required(stage)
+        adapts = stage in estimate.floors and estimate.floors[stage] < size
+        cells = [
+            ("▸ " if stage == estimate.peak_stage else "  ") + stage_word(stage, lang),
+            f"{estimate.floors[stage] / GIB:.1f}–{gib(size)}" if adapts else gib(size),
+            gib(required),
+        ]
+        if budget_bytes is not None:
+            share = required / budget_bytes
+            bar = "█" * max(1, round(min(share, 2.0) * 16))
+            cells += [f"{share:.0%}", f"[{'red' if share > 1 else 'blue'}]{bar}[/]"]
+        table.add_row(*cells)
+    return table
+
+
+def _print_limits(console: Console, estimate: Estimate) -> None:
+    for limit in estimate.limits:
+        console.print(f"! {limit}", style="yellow", markup=False)

@@ -1,0 +1,163 @@
+"""The command line on real files: tables, JSON, files written, exit codes, errors for people."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sonic_guard.cli import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK, main
+
+DEMO = Path(__file__).parent.parent / "demo"
+PORTRAIT, SPEECH = str(DEMO / "portrait.jpg"), str(DEMO / "speech.mp3")
+STAGES = ["load", "predata", "denoise", "decode", "interpolate"]
+ESTIMATE_KEYS = {
+    "frames", "output_frames", "width", "height", "stages", "overhead_bytes", "peak_bytes", "peak_stage",
+    "host_ram_bytes", "limits",
+}  # fmt: skip
+
+
+def _plan(*more: str) -> list[str]:
+    return ["plan", "--image", PORTRAIT, "--audio", SPEECH, *more]
+
+
+def _json(capsys, *arguments: str) -> dict:
+    assert main([*arguments, "--json"]) in (EXIT_OK, EXIT_NOTHING_FITS)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_estimate_as_json(capsys):
+    data = _json(capsys, "estimate", "--width", "512", "--height", "512", "--duration", "10")
+    assert data.keys() >= ESTIMATE_KEYS
+    assert (data["frames"], data["output_frames"], data["width"], data["height"]) == (125, 249, 512, 512)
+    assert list(data["stages"]) == STAGES
+    assert data["peak_bytes"] == data["stages"][data["peak_stage"]] + data["overhead_bytes"]
+
+
+def test_estimate_without_interpolation_has_none(capsys):
+    data = _json(capsys, "estimate", "--width", "512", "--height", "512", "--duration", "10", "--no-interframe")
+    assert (data["output_frames"], data["stages"]["interpolate"]) == (125, 0)
+
+
+def test_levers_on_the_command_line(capsys):
+    base = ["estimate", "--width", "1024", "--height", "1024", "--duration", "10"]
+    stock = _json(capsys, *base)
+    lean = _json(capsys, *base, "--lever", "branch", "--lever", "ff", "--lever", "block", "--lever", "pairwise")
+    assert lean["stages"]["denoise"] < stock["stages"]["denoise"] / 4
+    assert lean["stages"]["interpolate"] < stock["stages"]["interpolate"] / 4
+    assert stock["limits"] == []
+    wide = _json(capsys, "estimate", "--width", "1280", "--height", "1280", "--duration", "10")
+    assert "65,535" in wide["limits"][0]
+
+
+def test_plan_as_json(capsys):
+    data = _json(capsys, *_plan("--gpu", "RTX 3060 12GB"))
+    assert data.keys() >= {
+        "job", "changes", "verdict", "budget_bytes", "estimate", "duration_s", "expand_ratio", "face"
+    }  # fmt: skip
+    assert data["estimate"].keys() >= ESTIMATE_KEYS
+    assert data["verdict"] == "safe"
+    assert data["estimate"]["peak_bytes"] <= data["budget_bytes"] == int(12 * 2**30 * 0.9)
+    assert data["duration_s"] == pytest.approx(18.6, abs=0.05)
+    assert data["expand_ratio"] == 0.20
+    assert data["face"].keys() >= {"box", "ratio", "score"}
+    assert data["changes"][0].keys() >= {"lever", "before_bytes", "after_bytes", "why"}
+
+
+def test_the_wish_of_a_preset_survives_where_it_fits(capsys):
+    data = _json(capsys, *_plan("--gpu", "RTX 4090", "--preset", "minimal"))
+    assert data["changes"] == []
+    assert (data["job"]["min_resolution"], data["job"]["steps"]) == (384, 15)
+
+
+def test_reasons_in_chinese(capsys):
+    data = _json(capsys, *_plan("--gpu", "8", "--lang", "zh"))
+    assert "显存" in data["changes"][0]["why"]
+
+
+def test_tables_for_people(capsys):
+    assert main(_plan("--gpu", "8")) == EXIT_OK
+    out = capsys.readouterr().out
+    for word in ("Fits", "denoise", "budget", "min_resolution"):
+        assert word in out
+
+
+def test_workflow_and_chart_are_written(capsys, tmp_path):
+    workflow, chart = tmp_path / "w.json", tmp_path / "c.png"
+    data = _json(capsys, *_plan("--gpu", "8", "--workflow", str(workflow), "--chart", str(chart)))
+    graph = json.loads(workflow.read_text(encoding="utf-8"))
+    widgets = {node["type"]: node["widgets_values"] for node in graph["nodes"]}
+    assert widgets["SONIC_PreData"][0] == data["job"]["min_resolution"]
+    assert widgets["LoadImage"][0] == "portrait.jpg"
+    assert widgets["LoadAudio"][0] == "speech.mp3"
+    with Image.open(chart) as picture:
+        assert picture.width > 800
+        assert np.asarray(picture.convert("L")).std() > 10, "the chart is blank"
+
+
+def test_nothing_fits_is_its_own_exit_code(capsys):
+    assert main(_plan("--gpu", "2", "--json")) == EXIT_NOTHING_FITS
+    data = json.loads(capsys.readouterr().out)
+    assert (data["verdict"], data["changes"]) == ("fail", [])
+    assert data["smallest_card"]
+
+
+@pytest.fixture
+def bad(tmp_path):
+    Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
+    (tmp_path / "text.mp3").write_text("not a sound", encoding="utf-8")
+    (tmp_path / "text.png").write_text("not a picture", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--audio", "{bad}/text.mp3"], "text.mp3"),
+        (["--audio", "{bad}/none.mp3"], "none.mp3"),
+        (["--image", "{bad}/text.png"], "text.png"),
+        (["--image", "{bad}/grey.png"], "face"),
+        (["--preset", "../fast"], "preset"),
+        (["--preset", "nope"], "nope"),
+        (["--gpu", "RTX 9999"], "RTX 9999"),
+        (["--gpu", "-1"], "-1"),
+        (["--policy", "bold"], "bold"),
+        (["--aspect", "2:1"], "2:1"),
+        (["--reserve", "2"], "reserve"),
+        (["--face", "7"], "face"),
+        (["--face-box", "1,2,3"], "face box"),
+        (["--workflow", "{bad}/none/w.json"], "w.json"),
+        (["--chart", "{bad}/none/c.png"], "c.png"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_said_in_a_line(capsys, bad, arguments, says):
+    assert main(_plan("--gpu", "8", *[part.format(bad=bad) for part in arguments])) == EXIT_BAD_INPUT
+    error = capsys.readouterr().err.strip()
+    assert says in error
+    assert "Traceback" not in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("duration", ["0", "nan", "-3", "1e12"])
+def test_impossible_durations(capsys, duration):
+    assert main(["estimate", "--width", "512", "--height", "512", f"--duration={duration}"]) == EXIT_BAD_INPUT
+    assert "duration" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module():
+    command = [sys.executable, "-m", "sonic_guard", "estimate", "--width", "512", "--height", "512", "--duration", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=DEMO.parent)
+    assert result.returncode == EXIT_OK, result.stderr
+    assert "denoise" in result.stdout
+
+
+def test_weights_of_a_real_file_count(capsys, tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"unet.weight": torch.zeros(1000, 1000, dtype=torch.float16)}, tmp_path / "unet.pth")
+    base = ["estimate", "--width", "512", "--height", "512", "--duration", "1"]
+    stock, small = _json(capsys, *base), _json(capsys, *base, "--weights", str(tmp_path / "unet.pth"))
+    assert stock["stages"]["load"] - small["stages"]["load"] == 2 * (1_575_741_162 - 1_000_000)

@@ -1,0 +1,256 @@
+"""The nodes in a real ComfyUI, beside the real Sonic wrapper: what is offered, what runs, and what errors say."""
+
+import re
+
+import av
+import pytest
+import skimage.data
+from PIL import Image
+
+from sonic_guard.job import Dtype, Job
+from sonic_guard.plan import make_plan
+from sonic_guard.preflight import look_at, preflight
+from sonic_guard.presets import load_preset
+from sonic_guard.vram.budget import budget_for
+
+NODES = ("Preflight", "AudioDuration", "FaceBox", "Preset", "OOMRisk", "AutoDowngrade")
+CARD = "RTX 3060 12GB"
+FACE = {"aspect": "original", "face_index": 0, "face_box": ""}
+PLAN = {"target_card": CARD, "reserve": 0.1, "language": "en"}
+PREFLIGHT = {
+    **FACE,
+    **PLAN,
+    "preset": "fast",
+    "on_risk": "downgrade",
+    "policy": "lossless_first",
+    "cut_silence": False,
+}
+RUN = {"min_resolution": 1024, "duration": 5.0, "fps": 25.0, "dtype": "fp16", "use_interframe": True}
+
+PICTURE = ("SaveImage", "images", {"filename_prefix": "sonic guard"})
+SOUND = ("PreviewAudio", "audio", {})
+TEXT = ("PreviewAny", "source", {})
+
+
+def graph(kind, outputs, *, image="portrait.png", audio="voice.wav", **inputs):
+    """A picture and a sound into our node `kind`, and a node of the host behind each of the `outputs`."""
+    nodes = {"ours": {"class_type": f"SonicGuard{kind}", "inputs": inputs}}
+    if image:
+        nodes["image"] = {"class_type": "LoadImage", "inputs": {"image": image}}
+        inputs["image"] = ["image", 0]
+    if audio:
+        nodes["audio"] = {"class_type": "LoadAudio", "inputs": {"audio": audio}}
+        inputs["audio"] = ["audio", 0]
+    for slot, (show, name, more) in outputs.items():
+        nodes[f"out{slot}"] = {"class_type": show, "inputs": {name: ["ours", slot], **more}}
+    return nodes
+
+
+def texts(entry):
+    """What Preview as Text shows, by output of our node."""
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    shown = {
+        int(node[3:]): out["text"][0] for node, out in entry["outputs"].items() if node[:3] == "out" and "text" in out
+    }
+    return dict(sorted(shown.items()))
+
+
+def files(host, entry, slot, kind):
+    """The files that hold output `slot`."""
+    shown = entry["outputs"][f"out{slot}"][kind]
+    return [host.base / file["type"] / file["subfolder"] / file["filename"] for file in shown]
+
+
+def samples(path):
+    """Samples of a sound file."""
+    with av.open(str(path)) as file:
+        return sum(frame.samples for frame in file.decode(audio=0))
+
+
+def complaint(entry):
+    """The message of the error that ended a graph in our node."""
+    assert entry["status"]["status_str"] == "error", entry["status"]
+    (error,) = (data for event, data in entry["status"]["messages"] if event == "execution_error")
+    assert error["node_id"] == "ours"
+    return error["exception_message"]
+
+
+def test_starts_without_a_complaint(host):
+    assert "IMPORT FAILED" not in host.log_text()
+    assert not re.search(r"Traceback[\s\S]*sonic-guard", host.start_log)
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_node_is_offered_with_words_for_everything(host, kind):
+    node = host.get(f"/object_info/SonicGuard{kind}")[f"SonicGuard{kind}"]
+    assert node["category"] == "Sonic Guard"
+    assert node["display_name"].endswith("(Sonic Guard)")
+    assert node["description"]
+    for group in ("required", "optional"):
+        for name, (_, options) in node["input"].get(group, {}).items():
+            assert options.get("tooltip"), name
+    assert all(node["output_tooltips"])
+
+
+@pytest.mark.parametrize("kind", ["SONICTLoader", "SONIC_PreData", "SONICSampler"])
+def test_sonics_own_nodes_are_there_too(host, kind):
+    assert kind in host.get(f"/object_info/{kind}")
+
+
+def test_preflight_gives_what_the_library_plans(host):
+    outputs = {slot: TEXT for slot in (*range(2, 11), 12)} | {0: PICTURE, 1: SOUND, 11: SOUND}
+    before = len(host.log_text())
+    entry = host.run(graph("Preflight", outputs, **PREFLIGHT))
+    shown = texts(entry)
+
+    look = look_at(skimage.data.astronaut())
+    job = preflight(look, 5.0, load_preset("fast"), budget_for(CARD)).plan.job
+    assert job.min_resolution < load_preset("fast").min_resolution, "this card is to be too small for the wish"
+    assert [shown[slot] for slot in range(2, 10)] == [
+        str(job.min_resolution), "4.98", str(job.expand_ratio), str(job.steps), str(job.dynamic_scale), str(job.fps),
+        str(job.dtype), str(job.interpolate),
+    ]  # fmt: skip
+    assert shown[12] == "25.0"
+    assert CARD in shown[10]
+    assert f"min_resolution: 768 → {job.min_resolution}" in shown[10]
+    assert entry["outputs"]["ours"]["text"] == [shown[10]]
+
+    (picture,) = files(host, entry, 0, "images")
+    assert Image.open(picture).size == (look.crop.width, look.crop.height)
+    assert samples(*files(host, entry, 1, "audio")) == 62 * 1280 + 320
+    assert samples(*files(host, entry, 11, "audio")) == (2 * 62 - 1) * 640
+    assert "Traceback" not in host.log_text()[before:]
+
+
+def test_a_sound_of_a_third_of_a_second_is_filled_up_with_silence(host):
+    entry = host.run(graph("Preflight", {3: TEXT, 1: SOUND}, audio="short.wav", **PREFLIGHT))
+    assert float(texts(entry)[3]) == pytest.approx(0.5)
+    assert samples(*files(host, entry, 1, "audio")) == 8000
+
+
+@pytest.mark.parametrize(("on_risk", "resolution"), [("warn", "1024"), ("downgrade", None)])
+def test_what_preflight_does_about_a_risk(host, on_risk, resolution):
+    entry = host.run(graph("Preflight", {2: TEXT, 10: TEXT}, **PREFLIGHT | {"on_risk": on_risk, "preset": "hd"}))
+    shown = texts(entry)
+    assert (shown[2] == "1024") is (resolution == "1024")
+    assert ("Will run out of memory" in shown[10]) is (on_risk == "warn")
+
+
+def test_preflight_can_plan_for_this_machine_and_speak_chinese(host):
+    settings = PREFLIGHT | {"target_card": "auto", "preset": "minimal", "language": "zh"}
+    assert "放得下" in texts(host.run(graph("Preflight", {10: TEXT}, **settings)))[10]
+
+
+def test_audio_duration(host):
+    entry = host.run(
+        graph(
+            "AudioDuration", {slot: TEXT for slot in (0, 1, 2, 5)}, image=None, cut_silence=False, use_interframe=True
+        )
+    )
+    assert texts(entry) == {0: "4.98", 1: "5.0", 2: "62", 5: "0.0"}
+    assert entry["outputs"]["ours"]["text"] == ["5.00 s"]
+
+
+def test_face_box_shows_what_it_found(host):
+    entry = host.run(
+        graph("FaceBox", {0: PICTURE, 1: TEXT, 3: TEXT, 4: PICTURE}, audio=None, **FACE | {"aspect": "1:1"})
+    )
+    shown = texts(entry)
+    assert shown[1] == "0.2"
+    x1, y1, x2, y2 = map(int, shown[3].split(", "))
+    assert x1 < 225 < x2
+    assert y1 < 118 < y2
+    (crop,) = files(host, entry, 0, "images")
+    width, height = Image.open(crop).size
+    assert width == height
+    assert len(entry["outputs"]["ours"]["images"]) == 1
+
+
+def test_preset(host):
+    entry = host.run(graph("Preset", {slot: TEXT for slot in range(7)}, image=None, preset="hd"))
+    assert list(texts(entry).values()) == ["1024", "5.0", "30", "1.2", "25.0", "fp16", "True"]
+
+
+def test_a_preset_of_the_users_own_is_offered_and_read_again_after_a_change(host):
+    folder = host.base / "user" / "sonic_guard" / "presets"
+    folder.mkdir(parents=True)
+    for steps in ("21", "22"):
+        (folder / "mine.json").write_text(f'{{"name": "mine", "inference_steps": {steps}}}', encoding="utf-8")
+        entry = host.run(graph("Preset", {2: TEXT}, image=None, preset="mine"))
+        assert texts(entry) == {2: steps}
+
+
+def test_oom_risk_judges(host):
+    outputs = {slot: TEXT for slot in range(1, 5)}
+    entry = host.run(graph("OOMRisk", outputs, audio=None, stop=False, **RUN, **PLAN))
+    verdict, stage, headroom, report = texts(entry).values()
+    assert (verdict, stage) == ("fail", "denoise")
+    assert float(headroom) < 0
+    assert report.startswith("Will run out of memory: denoise")
+
+
+def test_auto_downgrade_fits_the_card(host):
+    entry = host.run(
+        graph(
+            "AutoDowngrade", {0: TEXT, 6: TEXT}, audio=None, inference_steps=25, policy="lossless_first", **RUN, **PLAN
+        )
+    )
+    job = Job(512, 512, 5.0, min_resolution=1024, dtype=Dtype.FP16)
+    assert texts(entry)[0] == str(make_plan(job, budget_for(CARD)).job.min_resolution)
+
+
+PREFLIGHT_ERRORS = [
+    pytest.param({"image": "no face.png"}, "image: no face found", id="no face"),
+    pytest.param({"face_index": 3}, "face number 3 does not exist; 1 face was found", id="no such face"),
+    pytest.param({"face_box": "here"}, "expected x1, y1, x2, y2 in pixels, got 'here'", id="no box"),
+    pytest.param({"face_box": "0, 0, 9000, 9"}, "leaves the picture, which has 512×512", id="box outside"),
+    pytest.param({"audio": "silence.wav", "cut_silence": True}, "There is no sound above -50 dBFS", id="silent"),
+    pytest.param({"preset": "hd", "on_risk": "stop"}, "Will run out of memory", id="stop"),
+    pytest.param({"target_card": "GTX 1050 2GB"}, "Nothing this pack can change makes it fit GTX 1050 2GB", id="2 GB"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), PREFLIGHT_ERRORS)
+def test_preflight_errors_say_what_is_wrong(host, change, message):
+    assert message in complaint(host.run(graph("Preflight", {10: TEXT}, **PREFLIGHT | change)))
+
+
+def test_a_sound_without_samples(host):
+    nodes = graph("Preflight", {10: TEXT}, **PREFLIGHT)
+    nodes["audio"] = {"class_type": "EmptyAudio", "inputs": {"duration": 0.0, "sample_rate": 16_000, "channels": 1}}
+    assert "audio: the sound is empty" in complaint(host.run(nodes))
+
+
+def test_oom_risk_stops(host):
+    entry = host.run(graph("OOMRisk", {1: TEXT}, audio=None, stop=True, **RUN, **PLAN))
+    assert complaint(entry).startswith("Will run out of memory: denoise")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("preset", "turbo"), ("target_card", "RTX 9999"), ("on_risk", "pray"), ("face_index", -1), ("reserve", 0.9)],
+)
+def test_values_that_do_not_exist_are_refused_before_the_run(host, name, value):
+    status, answer = host.queue(graph("Preflight", {10: TEXT}, **PREFLIGHT | {name: value}))
+    assert status == 400
+    (error,) = answer["node_errors"]["ours"]["errors"]
+    assert error["extra_info"]["input_name"] == name
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_words_and_help_are_served(host, language):
+    words = host.get("/i18n")[language]
+    assert "Sonic Guard" in words["nodeCategories"]
+    for kind in NODES:
+        assert f"SonicGuard{kind}" in words["nodeDefs"]
+        status, page = host.request("GET", f"/extensions/sonic-guard/docs/SonicGuard{kind}/{language}.md")
+        assert status == 200
+        assert page.startswith(b"# ")
+
+
+def test_the_example_is_among_the_templates(host):
+    (name,) = host.get("/workflow_templates")["sonic-guard"]
+    assert host.get(f"/api/workflow_templates/sonic-guard/{name}.json")["nodes"]
+    status, picture = host.request("GET", f"/api/workflow_templates/sonic-guard/{name}.jpg")
+    assert status == 200
+    assert picture[:2] == b"\xff\xd8"

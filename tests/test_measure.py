@@ -1,0 +1,457 @@
+"""`measure`: the real flow on the CPU with a small network, and what its table says, on given rows.
+
+On the CPU torch counts no bytes, so rows from there have seconds only; rows with bytes are written out here.
+"""
+
+import json
+import math
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sonic_guard.errors import OutputError, SonicGuardError, WrapperError
+from sonic_guard.job import Dtype, Lever
+from sonic_guard.trace import table
+from sonic_guard.trace.grid import RUN, Case, grid
+from sonic_guard.trace.measure import FIRST_CASE_S, MARGIN, expect_s, measure
+from sonic_guard.trace.summary import fit_overhead, least_overhead, overhead_rows, summarise
+from sonic_guard.trace.table import Contents, Header, Reading, Row
+from sonic_guard.vram.model import STAGES
+
+torch = pytest.importorskip("torch")
+for package in ("diffusers", "transformers", "einops"):
+    pytest.importorskip(package)
+
+REPO = Path(__file__).resolve().parent.parent
+SONIC = Path.home() / "comfy/ComfyUI/custom_nodes/ComfyUI_Sonic"
+GIB, MIB = 1 << 30, 1 << 20
+
+needs_sonic = pytest.mark.skipif(not SONIC.is_dir(), reason=f"no checkout of the Sonic wrapper at {SONIC}")
+no_card = pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a CUDA card")
+
+STOCK = Case("denoise", 64, 64, 6, window=3, dtype=Dtype.FP32)
+CASES = (
+    STOCK,
+    replace(STOCK, levers=frozenset({Lever.BRANCH, Lever.FF, Lever.BLOCK})),
+    Case("load", 64, 64, 6, dtype=Dtype.FP32),
+    Case("interpolate", 64, 64, 6, dtype=Dtype.FP32),
+    Case("interpolate", 64, 64, 6, dtype=Dtype.FP32, levers=frozenset({Lever.PAIRWISE})),
+)
+"""Small enough for a CPU."""
+BEYOND_ANY_MEMORY = Case("decode", 1 << 17, 8192, 4_000_000, dtype=Dtype.FP32)
+"""Latents of 1.1 PB: more than an address space holds, so that no machine pretends to have them."""
+
+
+def small_unet() -> dict:
+    """SVD's configuration with few channels: the same layers and inputs."""
+    config = json.loads((SONIC / "svd_repo/unet/config.json").read_text())
+    return config | {"block_out_channels": [32, 32, 64, 64], "num_attention_heads": [2] * 4, "layers_per_block": 1}
+
+
+def measure_small(out: Path, cases=CASES, limit_s: float = 3600.0):
+    said: list[str] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
+    try:
+        outcome = measure(
+            SONIC, out, limit_s=limit_s, progress=said.append, cases=cases, device="cpu", unet_config=small_unet()
+        )
+    finally:
+        torch.set_num_threads(threads)
+    return outcome, said
+
+
+def names(out: Path) -> list[str]:
+    return [row.case.name for row in table.read(out).rows]
+
+
+HEADER = Header(
+    card="NVIDIA H100 80GB HBM3",
+    total_bytes=80 * GIB,
+    capability="9.0",
+    driver="580.159.04",
+    torch="2.11.0+cu130",
+    cuda="13.0",
+    allocator="native",
+    diffusers="0.42.1",
+    python="3.12.3",
+    system="Linux",
+    date="2026-11-23T10:00:00+00:00",
+    sonic_commit="85562349dd7714532c5477709f2bb0a70debd213",
+    model={"method": "given"},
+    used_before_bytes=4 * MIB,
+    context_bytes=500 * MIB,
+)
+
+
+def row(case: Case, predicted: int, allocated: int = 0, outside: int = 0, **others) -> Row:
+    reading = Reading(2.0, allocated, allocated + 100 * MIB, outside) if allocated else None
+    return Row(case, predicted, reading, **{"pass_s": 0.5, "wall_s": 3.0, **others})
+
+
+def write_table(out: Path, *rows: Row, header: Header = HEADER, starts: tuple[Case, ...] = ()) -> Path:
+    table.append_header(out, header)
+    for case in starts:
+        table.append_start(out, case)
+    for one in rows:
+        table.append_start(out, one.case)
+        table.append_row(out, one)
+    return out
+
+
+# The flow, with the wrapper's own classes
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    out = tmp_path_factory.mktemp("measured") / "table.jsonl"
+    return out, *measure_small(out)
+
+
+@needs_sonic
+def test_every_case_gets_a_row_in_the_given_order(measured):
+    out, outcome, said = measured
+    assert outcome == (len(CASES), 0, ())
+    assert [row.case for row in table.read(out).rows] == list(CASES)
+    assert len(said) == 1 + len(CASES)  # building the network, then a line a case
+    assert STOCK.name in said[1]
+
+
+@needs_sonic
+def test_a_row_has_times_and_a_prediction_and_on_a_cpu_no_bytes(measured):
+    for row in table.read(measured[0]).rows:
+        assert row.error is None
+        assert row.oom is None
+        assert row.reading is not None
+        assert row.reading[1:] == (None, None, None)
+        assert 0 < row.reading.seconds <= row.wall_s
+        assert row.predicted_bytes == row.case.predict_bytes() > 0
+        assert (row.pass_s is not None) == (row.case.stage == "denoise")
+
+
+@needs_sonic
+def test_the_header_tells_where_it_was_measured(measured):
+    from sonic_guard.trace import setup
+
+    header = table.read(measured[0]).header
+    assert header is not None
+    assert header.torch == torch.__version__
+    assert header.python == ".".join(map(str, sys.version_info[:3]))
+    assert header.sonic_commit == setup.read_commit(SONIC)
+    assert header.model
+    assert (header.total_bytes, header.context_bytes) == (None, None)
+    assert header.date.endswith("+00:00")
+
+
+@needs_sonic
+def test_a_finished_table_is_left_as_it_is(measured):
+    out = measured[0]
+    before = out.read_bytes()
+    assert measure_small(out) == ((0, 0, ()), [])
+    assert out.read_bytes() == before
+
+
+@needs_sonic
+def test_a_table_without_bytes_can_be_read_but_not_fitted(measured):
+    assert STOCK.name in summarise(measured[0])
+    with pytest.raises(SonicGuardError, match="no finished case from a card"):
+        fit_overhead(measured[0])
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {repo!r})
+sys.path.insert(0, {tests!r})
+from test_measure import measure_small
+measure_small(Path({out!r}))
+"""
+
+
+@needs_sonic
+def test_a_killed_measurement_goes_on_where_it_was(tmp_path):
+    out = tmp_path / "table.jsonl"
+    code = CHILD.format(repo=str(REPO), tests=str(REPO / "tests"), out=str(out))
+    child = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 300
+    while len(names(out)) < 2 and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.kill()
+    child.wait()
+    kept = names(out)
+    assert len(kept) >= 2
+    with out.open("ab") as file:
+        file.write(b'{"kind": "row", "stage": "den')  # as a full disk or a power cut leaves it
+
+    outcome, _ = measure_small(out)
+    assert outcome.measured == len(CASES) - len(kept)
+    assert names(out) == [case.name for case in CASES]
+
+
+@needs_sonic
+def test_running_out_of_memory_is_a_row_and_the_next_case_runs(tmp_path):
+    out = tmp_path / "table.jsonl"
+    outcome, said = measure_small(out, (BEYOND_ANY_MEMORY, CASES[2]))
+    first, second = table.read(out).rows
+    assert outcome == (2, 0, ())
+    assert first.oom == "decode"
+    assert first.error
+    assert first.reading is None
+    assert said[1].endswith("out of memory")
+    assert second.oom is None
+    assert second.reading is not None
+    assert "out of memory in decode" in summarise(out)
+
+
+@needs_sonic
+def test_no_case_is_begun_without_time_for_it(tmp_path):
+    out = tmp_path / "table.jsonl"
+    assert measure_small(out, limit_s=0.0) == ((0, len(CASES), ()), [])
+    header = table.read(out).header
+    assert header is not None
+
+    table.append_row(out, row(replace(STOCK, frames=12), GIB, 1, wall_s=3000.0))
+    table.append_row(out, row(replace(CASES[2], frames=12), GIB, 1, wall_s=0.1))
+    outcome, _ = measure_small(out, CASES[:3], limit_s=FIRST_CASE_S)
+    assert outcome == (1, 2, ())
+    assert names(out)[-1] == CASES[2].name
+
+
+@needs_sonic
+def test_a_case_that_never_ended_is_begun_once_more_and_then_given_up(tmp_path):
+    out = tmp_path / "table.jsonl"
+    once, twice = CASES[2], CASES[3]
+    measure_small(out, ())
+    for case in (once, twice, twice):
+        table.append_start(out, case)
+    outcome, _ = measure_small(out, (once, twice))
+    assert outcome == (1, 0, (twice.name,))
+    assert names(out) == [once.name]
+    assert f"never ended: {twice.name}." in summarise(out)
+
+
+@needs_sonic
+def test_a_table_from_another_card_is_not_gone_on_with(tmp_path):
+    out = write_table(tmp_path / "table.jsonl")
+    before = out.read_bytes()
+    with pytest.raises(SonicGuardError, match=r"was measured with NVIDIA H100.*another file"):
+        measure_small(out)
+    assert out.read_bytes() == before
+
+
+@no_card
+def test_without_a_card_it_says_so(tmp_path):
+    with pytest.raises(SonicGuardError, match="measure: no CUDA card"):
+        measure(SONIC, tmp_path / "table.jsonl", limit_s=1.0, progress=str)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_the_wrapper_leaves_no_table(tmp_path):
+    with pytest.raises(WrapperError, match="pipeline_sonic"):
+        measure(tmp_path, tmp_path / "table.jsonl", limit_s=1.0, progress=str, device="cpu")
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_imports_on_a_bare_machine():
+    absent = ["comfy", "psutil", "av", "cv2", "rich", "pydantic", "torchvision", "matplotlib"]
+    code = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(REPO)!r})\n"
+        f"sys.modules.update(dict.fromkeys({absent}))\n"  # None makes the import fail
+        "import sonic_guard.trace.measure, sonic_guard.trace.summary\n"
+        "assert 'torch' not in sys.modules\n"
+        "import sonic_guard.trace.bench, sonic_guard.trace.setup, sonic_guard.trace.checkout\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# The grid
+
+
+def test_the_grid_begins_with_the_most_telling_case_and_names_each_once():
+    cases = grid()
+    assert cases[0].name == "denoise 512x512 N25 F25 fp16/bf16 stock"
+    assert len({case.name for case in cases}) == len(cases)
+    assert {case.stage for case in cases} == {*STAGES, RUN}
+    assert {case.stock for case in cases if case.stage == "denoise"} <= set(cases)
+
+
+@pytest.mark.parametrize("case", grid(), ids=lambda case: case.name)
+def test_the_job_of_a_case_has_its_numbers(case):
+    job = case.job
+    assert (job.frame_size.width, job.frame_size.height) == (case.width, case.height)
+    assert (job.latent_frames, job.window) == (case.frames, case.window)
+    assert case.predict_bytes() > 0
+    assert Case.from_json(json.loads(json.dumps(case.to_json()))) == case
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "known", "asked", "expected"),
+    [
+        (10.0, Case("denoise", 512, 512, 25), Case("denoise", 512, 512, 25), 10.0),
+        (10.0, Case("denoise", 512, 512, 25), Case("denoise", 512, 512, 50), 20.0),  # two windows
+        (10.0, Case("denoise", 512, 512, 50), Case("denoise", 512, 512, 25), 10.0),  # never less than was seen
+        (10.0, Case("denoise", 512, 512, 25), Case("denoise", 1024, 1024, 25), 100.0),  # 4 times the pixels, 2.5 each
+        (10.0, Case("denoise", 512, 512, 25), Case("denoise", 512, 512, 25, dtype=Dtype.FP32), 80.0),
+        (10.0, Case("interpolate", 512, 512, 25), Case("interpolate", 512, 512, 250), 100.0),
+        (10.0, Case("interpolate", 512, 512, 25), Case("denoise", 512, 512, 25), FIRST_CASE_S / MARGIN),
+    ],
+)
+def test_time_is_expected_from_the_nearest_case_of_the_stage(wall_s, known, asked, expected):
+    far = row(replace(known, width=128, height=128), 1, 1, wall_s=1e6)
+    failed = row(asked, 1, wall_s=0.0, oom=asked.stage)
+    assert expect_s(asked, [far, row(known, 1, 1, wall_s=wall_s), failed]) == pytest.approx(MARGIN * expected)
+
+
+# The file
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    rows = (
+        row(STOCK, 5 * GIB, 4 * GIB, 600 * MIB),
+        row(CASES[1], 5 * GIB, oom="denoise", error="CUDA out of memory.", pass_s=None),
+        Row(CASES[2], 1, Reading(0.5), None, 1.0),
+    )
+    out = write_table(tmp_path / "table.jsonl", *rows, starts=(CASES[3],))
+    contents = table.read(out)
+    assert contents.header == HEADER
+    assert contents.rows == rows
+    assert contents.unfinished == (CASES[3].name,)
+    flat = json.loads(out.read_text().splitlines()[3])
+    assert flat["device_bytes"] == flat["reserved_bytes"] + flat["outside_bytes"] == 4 * GIB + 700 * MIB
+    assert flat["stand_in"] is False
+
+
+def test_no_file_is_an_empty_table_and_a_half_line_is_none(tmp_path):
+    out = tmp_path / "table.jsonl"
+    table.mend(out)
+    assert table.read(out) == Contents()
+    out.write_bytes(b'{"kind": "hea')
+    assert table.read(out) == Contents()
+    table.mend(out)
+    assert out.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "text", ["hello\n", "[]\n", "{}\n", '{"kind": "row", "stage": "load"}\n', '{"kind": "header"}\n']
+)
+def test_another_file_is_refused(tmp_path, text):
+    out = tmp_path / "notes.txt"
+    out.write_text(text)
+    with pytest.raises(SonicGuardError, match="line 1 of .* is not from a table"):
+        table.read(out)
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    with pytest.raises(OutputError, match="cannot write"):
+        table.append_header(tmp_path / "absent" / "table.jsonl", HEADER)
+
+
+def test_the_commit_is_read_without_git(tmp_path):
+    from sonic_guard.trace import setup
+
+    git = tmp_path / ".git"
+    assert setup.read_commit(tmp_path) == "unknown"
+    (git / "refs/heads").mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    assert setup.read_commit(tmp_path) == "unknown"
+    (git / "packed-refs").write_text("# pack-refs\n" + "a" * 40 + " refs/heads/main\n")
+    assert setup.read_commit(tmp_path) == "a" * 40
+    (git / "refs/heads/main").write_text("b" * 40 + "\n")
+    assert setup.read_commit(tmp_path) == "b" * 40
+    (git / "HEAD").write_text("c" * 40 + "\n")
+    assert setup.read_commit(tmp_path) == "c" * 40
+
+
+# What the table says
+
+
+def test_the_page_has_its_heading_and_a_line_a_case(tmp_path):
+    stock = Case("denoise", 512, 512, 25)
+    lean = replace(stock, levers=frozenset({Lever.BRANCH}))
+    predicted = stock.predict_bytes()
+    out = write_table(
+        tmp_path / "table.jsonl",
+        row(stock, 1, predicted, 600 * MIB, pass_s=0.5),
+        row(lean, 1, lean.predict_bytes() * 2, 600 * MIB, pass_s=0.6),
+        row(Case("decode", 512, 512, 28), 1, GIB, 600 * MIB, pass_s=None),
+        row(replace(stock, width=1280, height=1152), 1, error="CUDA error: invalid configuration | argument"),
+    )
+    page = summarise(out)
+    assert page.startswith(
+        "# Measured 2026-11-23 on NVIDIA H100 80GB HBM3 (80.0 GiB), torch 2.11.0+cu130, driver 580.159.04\n"
+    )
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines() if line.startswith("| d")}
+    gib = predicted / GIB
+    sizes = f"{gib:.2f} | {gib:.2f} | 1.000 | {gib + 100 / 1024:.2f} | {gib + 700 / 1024:.2f}"
+    assert lines[stock.name] == f"| {stock.name} | {sizes} | 2.00 | 0.50 |  |  |"
+    assert " | 2.000 | " in lines[lean.name]
+    assert lines[lean.name].endswith(" | 0.60 | 1.20 |  |")
+    assert "stand-in: diffusers' VAE" in page
+    assert "invalid configuration \\| argument" in page
+    assert "covers 99% of 2 cases" in page
+
+
+def test_the_overhead_is_fitted_to_cards_without_stand_ins(tmp_path):
+    cases = [Case("denoise", side, side, 25) for side in (256, 512, 768)]
+    rows = [row(case, 0, int(case.predict_bytes() * 1.04), 600 * MIB) for case in cases]
+    strangers = [row(Case("decode", 512, 512, 28), 0, 50 * GIB, GIB), row(STOCK, 0, oom="denoise")]
+    fitted = fit_overhead(write_table(tmp_path / "table.jsonl", *rows, *strangers))
+    assert fitted["fraction"] == pytest.approx(0.04, abs=2e-4)
+    assert fitted["context_bytes"] == pytest.approx(700 * MIB, abs=2 * MIB)
+    assert fitted["confirmed"] is True
+    assert "NVIDIA H100 80GB HBM3, 2026-11-23, torch 2.11.0+cu130, driver 580.159.04" in fitted["source"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([(GIB, GIB + 500 * MIB)], (500 * MIB, 0.0)),
+        ([(GIB, GIB // 2), (2 * GIB, GIB)], (0, 0.0)),  # the model says too much: nothing to add
+        ([(GIB, GIB + 500 * MIB), (2 * GIB, 2 * GIB + 500 * MIB)], (500 * MIB, 0.0)),
+        ([(GIB, GIB + 602 * MIB), (11 * GIB, 11 * GIB + 1626 * MIB)], (500 * MIB, 0.1)),
+    ],
+)
+def test_the_least_overhead(rows, expected):
+    context, fraction = least_overhead(rows)
+    assert context == pytest.approx(expected[0], abs=MIB)
+    assert fraction == pytest.approx(expected[1], abs=1e-4)
+
+
+sizes = st.integers(1, 100 * GIB)
+
+
+@given(st.lists(st.tuples(sizes, sizes), min_size=1, max_size=40))
+@settings(deadline=None)
+def test_the_overhead_covers_99_of_100_rows(rows):
+    context, fraction = least_overhead(rows)
+    assert context >= 0 <= fraction
+    missed = sum(used > predicted * (1 + fraction) + context + 1 for predicted, used in rows)
+    assert missed <= len(rows) - math.ceil(0.99 * len(rows))
+
+
+def test_one_row_in_a_hundred_may_be_an_outlier():
+    rows = [(GIB * size, GIB * size + 500 * MIB) for size in range(1, 100)]
+    assert least_overhead([*rows, (GIB, 50 * GIB)]) == (500 * MIB, 0.0)
+
+
+def test_there_is_nothing_to_say_about_no_table(tmp_path):
+    for say in (summarise, fit_overhead):
+        with pytest.raises(SonicGuardError, match="there is no table"):
+            say(tmp_path / "table.jsonl")
+
+
+def test_rows_without_bytes_or_with_a_stand_in_give_no_overhead():
+    whole = row(STOCK, GIB, GIB, 600 * MIB)
+    others = [
+        row(STOCK, GIB, oom="denoise"),
+        row(Case(RUN, 64, 64, 6), GIB, GIB),
+        Row(STOCK, GIB, Reading(1.0), None, 1.0),
+    ]
+    assert overhead_rows([whole, *others]) == [(GIB, GIB + 700 * MIB)]

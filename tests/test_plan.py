@@ -1,0 +1,179 @@
+"""The planner: it fits or refuses, changes no more than it must, and asks for no more when given more."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sonic_guard.errors import PlanError
+from sonic_guard.job import Dtype, Job, Lever
+from sonic_guard.plan import LOSSLESS, SPLIT, Policy, make_plan
+from sonic_guard.vram.budget import Budget, budget_for
+from sonic_guard.vram.cards import GIB
+from sonic_guard.vram.model import predict
+from sonic_guard.vram.risk import Verdict
+
+EVERYTHING = frozenset({*LOSSLESS, SPLIT})
+
+jobs = st.builds(
+    Job,
+    width=st.integers(200, 2000),
+    height=st.integers(200, 2000),
+    duration_s=st.floats(0.5, 4000),
+    min_resolution=st.integers(2, 20).map(lambda n: 64 * n),
+    fps=st.sampled_from([12.0, 25.0, 30.0]),
+    dtype=st.sampled_from(Dtype),
+    interpolate=st.booleans(),
+    vae_dtype=st.sampled_from([Dtype.BF16, Dtype.FP32]),
+)
+gibs = st.floats(3, 100)
+levers = st.frozensets(st.sampled_from(sorted(EVERYTHING)))
+
+
+def _budget(gib: float) -> Budget:
+    return budget_for(round(gib, 3))
+
+
+def _fits(job: Job, budget: Budget) -> bool:
+    return predict(job).peak_bytes <= budget.usable_bytes
+
+
+@settings(max_examples=150, deadline=None)
+@given(job=jobs, gib=gibs, available=levers)
+def test_it_fits_or_refuses(job, gib, available):
+    plan = make_plan(job, _budget(gib), available=available)
+    if plan.fits:
+        assert plan.risk.verdict is Verdict.SAFE
+        assert plan.parts * plan.job.latent_frames >= job.latent_frames
+    else:
+        assert (plan.job, plan.changes) == (job, ())
+        # Not even the least of everything would have.
+        least = replace(
+            job, min_resolution=128, interpolate=False, dtype=Dtype.FP16, levers=frozenset(available & set(Lever))
+        )
+        assert not _fits(least, plan.budget)
+
+
+@settings(max_examples=100, deadline=None)
+@given(job=jobs, gib=gibs, available=levers)
+def test_what_fits_is_not_changed(job, gib, available):
+    budget = _budget(gib)
+    plan = make_plan(job, budget, available=available)
+    assert (plan.changes == ()) == (_fits(job, budget) or not plan.fits)
+
+
+@settings(max_examples=60, deadline=None)
+@given(job=jobs, gib=gibs, available=levers)
+def test_a_plan_is_its_own_plan(job, gib, available):
+    plan = make_plan(job, _budget(gib), available=available)
+    if plan.fits:
+        again = make_plan(plan.job, plan.budget, available=available)
+        assert (again.job, again.changes) == (plan.job, ())
+    assert make_plan(job, _budget(gib), available=available) == plan
+
+
+@settings(max_examples=100, deadline=None)
+@given(job=jobs, gib=gibs, available=levers)
+def test_every_change_is_needed(job, gib, available):
+    plan = make_plan(job, _budget(gib), available=available)
+    for change in plan.changes:
+        undone = {
+            SPLIT: lambda: replace(plan.job, duration_s=job.duration_s),
+            **{lever: lambda lever=lever: replace(plan.job, levers=plan.job.levers - {lever}) for lever in LOSSLESS},
+        }.get(change.lever, lambda change=change: replace(plan.job, **{change.lever: getattr(job, change.lever)}))()
+        assert not _fits(undone, plan.budget), change
+
+
+@settings(max_examples=60, deadline=None)
+@given(job=jobs, gib=gibs, more=st.floats(1.0, 3.0), available=levers)
+def test_a_larger_card_never_gets_a_smaller_picture(job, gib, more, available):
+    small, large = (make_plan(job, _budget(size), available=available) for size in (gib, gib * more))
+    assert large.fits or not small.fits
+    if small.fits:
+        rank = lambda plan: (plan.job.interpolate or plan.job.min_resolution < 384, plan.job.min_resolution)  # noqa: E731
+        assert rank(large) >= rank(small) or large.job.interpolate > small.job.interpolate
+
+
+@pytest.mark.parametrize(
+    ("side", "gib", "available", "expected"),
+    [
+        (512, 24, (), ()),
+        (512, 10, (), ("min_resolution",)),
+        (512, 8, EVERYTHING, ("branch",)),
+        (512, 6, EVERYTHING, ("branch", "ff")),
+        (768, 7, EVERYTHING, ("branch", "block")),
+        (1024, 7, EVERYTHING, ("branch", "block", "min_resolution")),
+    ],
+)
+def test_the_mildest_change_comes_first(side, gib, available, expected):
+    plan = make_plan(Job(side, side, 10.0, min_resolution=side), _budget(gib), available=available)
+    assert tuple(change.lever for change in plan.changes) == expected
+    assert plan.fits
+
+
+@pytest.mark.parametrize(
+    ("available", "lever"), [((), "interpolate"), ((Lever.PAIRWISE,), "pairwise"), ((SPLIT,), "split")]
+)
+def test_a_long_clip_on_a_large_card_hangs_on_interpolation(available, lever):
+    plan = make_plan(Job(512, 512, 300.0), _budget(24), available=available)
+    assert [change.lever for change in plan.changes] == [lever]
+
+
+def test_host_memory_can_be_what_is_short():
+    job = Job(1024, 1024, 600.0, min_resolution=1024, interpolate=False)
+    budget = _budget(60)
+    assert make_plan(job, budget).fits
+    short = make_plan(job, budget, host_ram_bytes=32 * GIB)
+    assert [change.lever for change in short.changes] == ["min_resolution"]
+    split = make_plan(job, budget, host_ram_bytes=32 * GIB, available=[SPLIT])
+    assert [change.lever for change in split.changes] == ["split"]
+    assert split.parts > 1
+
+
+def test_fp32_gives_way_before_the_picture_does():
+    plan = make_plan(Job(512, 512, 10.0, dtype=Dtype.FP32, vae_dtype=Dtype.FP32), _budget(16))
+    assert [(change.lever, change.before, change.after) for change in plan.changes] == [("dtype", "fp32", "fp16")]
+
+
+def test_changes_say_what_each_one_bought():
+    plan = make_plan(Job(768, 768, 10.0, min_resolution=768), _budget(6), available=EVERYTHING)
+    for before, after in zip(plan.changes, plan.changes[1:], strict=False):
+        assert before.after_bytes == after.before_bytes
+    assert plan.changes[0].before_bytes == predict(Job(768, 768, 10.0, min_resolution=768)).peak_bytes
+    assert plan.changes[-1].after_bytes == plan.estimate.peak_bytes
+
+
+def test_when_nothing_fits_it_names_the_smallest_card_that_would():
+    plan = make_plan(Job(512, 512, 10.0), _budget(3))
+    assert not plan.fits
+    assert plan.risk.verdict is Verdict.FAIL
+    assert plan.smallest_card is not None
+    assert make_plan(Job(512, 512, 10.0), budget_for(plan.smallest_card.title)).fits
+
+
+@pytest.mark.parametrize(
+    ("gib", "resolution", "steps", "after"),
+    [(6, 1024, 30, (768, 20)), (6, 512, 30, (512, 20)), (7.9, 896, 15, (768, 15)), (8, 1024, 30, (1024, 30))],
+)
+def test_the_article_s_policy_is_the_article_s(gib, resolution, steps, after):
+    job = Job(1024, 1024, 10.0, min_resolution=resolution, steps=steps)
+    plan = make_plan(job, _budget(gib), Policy.ARTICLE)
+    assert (plan.job.min_resolution, plan.job.steps) == after
+
+
+def test_steps_are_not_touched_for_memory():
+    plan = make_plan(Job(1024, 1024, 10.0, min_resolution=1024, steps=100), _budget(8))
+    assert plan.job.steps == 100
+
+
+def test_without_a_policy_the_wish_is_only_judged():
+    job = Job(1024, 1024, 10.0, min_resolution=1024)
+    plan = make_plan(job, _budget(8), None)
+    assert (plan.job, plan.changes, plan.risk.verdict) == (job, (), Verdict.FAIL)
+
+
+@pytest.mark.parametrize(("settings_", "says"), [({"policy": "bold"}, "policy"), ({"available": ["magic"]}, "magic")])
+def test_unknown_words_are_refused(settings_, says):
+    with pytest.raises(PlanError, match=says):
+        make_plan(Job(512, 512, 10.0), _budget(8), **settings_)
