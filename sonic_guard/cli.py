@@ -98,7 +98,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     from .media.crop import Aspect
     from .preflight import look_at, preflight
     from .presets import load_preset
-    from .vram.budget import budget_for
+    from .vram.budget import budget_for, host_memory_bytes
 
     if arguments.aspect not in tuple(Aspect):
         raise SonicGuardError(f"--aspect: there is no {arguments.aspect!r}; choose one of {', '.join(Aspect)}.")
@@ -113,7 +113,8 @@ def _plan(arguments: argparse.Namespace) -> int:
         manual_box=parse_box(arguments.face_box),
         name=arguments.image,
     )
-    result = preflight(look, sound.duration_s, preset, budget, policy=arguments.policy)
+    host_ram = host_memory_bytes(arguments.gpu)
+    result = preflight(look, sound.duration_s, preset, budget, policy=arguments.policy, host_ram_bytes=host_ram)
     if arguments.workflow:
         _write_workflow(result, arguments)
     if arguments.chart:

@@ -26,8 +26,8 @@ GOOD_RESOLUTION = 384
 """Below this the mouth is a few pixels: half the frame rate is the milder loss."""
 MIN_RESOLUTION = 128
 """The least the wrapper's node accepts."""
-MIN_PART_FRAMES = 64
-"""Shortest part worth making, about 5 s: below it a part is mostly seam."""
+MIN_PART_FRAMES = 375
+"""Shortest part worth making, 30 s: a seam every few seconds is a worse loss than a smaller picture."""
 ARTICLE_FREE_BYTES = 8 * GIB
 ARTICLE_RESOLUTION = 768
 ARTICLE_STEPS = 20

@@ -13,6 +13,7 @@ from .media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, man
 from .media.picture import Rgb
 from .plan import Plan, Policy, make_plan
 from .presets import Preset
+from .timing import Pace, predict_seconds
 from .vram.budget import Budget
 from .vram.model import Estimate
 
@@ -43,6 +44,8 @@ class Preflight:
     plan: Plan
     sound_s: float
     """Exact length of the sound in seconds."""
+    seconds: float | None = None
+    """Predicted seconds of denoising; None while no run on the card is known."""
 
     @property
     def estimate(self) -> Estimate:
@@ -83,9 +86,11 @@ def preflight(
     policy: Policy | None = Policy.LOSSLESS_FIRST,
     available: Collection[str] = AVAILABLE,
     host_ram_bytes: int | None = None,
+    pace: Pace | None = None,
 ) -> Preflight:
     """Plan the run that `preset` wishes for; with `policy` None the wish is kept and only judged.
 
+    `pace` is what earlier runs on the card took, if any are known.
     A sound shorter than the wrapper can take counts as that long: `media.grid` fills it up with silence.
     Raises `JobError` for a wish no run can have, such as a sound too short for a frame.
     """
@@ -103,4 +108,4 @@ def preflight(
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
     )
     plan = make_plan(wish, budget, policy, available=available, host_ram_bytes=host_ram_bytes, device=budget.device)
-    return Preflight(look, wish, plan, sound_s)
+    return Preflight(look, wish, plan, sound_s, predict_seconds(plan.job, pace))

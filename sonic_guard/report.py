@@ -61,6 +61,7 @@ def plan_dict(result: Preflight, lang: str = "en") -> dict[str, Any]:
         "smallest_card": plan.smallest_card.title if plan.smallest_card else None,
         "estimate": estimate_dict(plan.estimate),
         "sound_s": result.sound_s,
+        "denoise_seconds": result.seconds,
         "duration_s": plan.job.duration_s,
         "expand_ratio": look.expand_ratio,
         "face": {"box": list(look.face.box), "ratio": look.ratio, "score": look.face.score},

@@ -11,7 +11,7 @@ from .vram.risk import Risk, Verdict
 
 LANGUAGES = ("en", "zh")
 
-_WHY = {
+_TEXT: dict[str, tuple[str, str]] = {
     "pairwise": (
         "Interpolates pair by pair instead of holding the whole clip on the GPU. Same frames.",
         "逐对插帧，不再把整段视频放在显存里。画面完全相同。",
@@ -48,20 +48,59 @@ _WHY = {
         "The article's policy. Steps cost time, not memory.",
         "文章的策略。步数只影响时间，不影响显存。",
     ),
-}
-
-_VERDICT = {
-    Verdict.SAFE: ("Fits", "放得下"),
-    Verdict.TIGHT: ("Tight", "很紧张"),
-    Verdict.FAIL: ("Will run out of memory", "显存会不足"),
-}
-
-_STAGE = {
-    "load": ("load", "加载"),
-    "predata": ("predata", "预处理"),
-    "denoise": ("denoise", "去噪"),
-    "decode": ("decode", "解码"),
-    "interpolate": ("interpolate", "插帧"),
+    "verdict.safe": ("Fits", "放得下"),
+    "verdict.tight": ("Tight", "很紧张"),
+    "verdict.fail": ("Will run out of memory", "显存会不足"),
+    "stage.load": ("load", "加载"),
+    "stage.predata": ("predata", "预处理"),
+    "stage.denoise": ("denoise", "去噪"),
+    "stage.decode": ("decode", "解码"),
+    "stage.interpolate": ("interpolate", "插帧"),
+    "headline": ("{verdict}: {stage}, {room}", "{verdict}：{stage}阶段，{room}"),
+    "spare": ("{size} spare", "余 {size}"),
+    "over": ("{size} over", "还差 {size}"),
+    "short of host ram": ("; the frames do not fit into host memory", "；主机内存放不下全部画面"),
+    "refusal": (
+        "{headline}. Nothing this pack can change makes it fit {card}. {hope}",
+        "{headline}。在 {card} 上没有可行的设置。{hope}",
+    ),
+    "hope": ("The smallest common card that would do is the {card}.", "常见显卡中最低需要 {card}。"),
+    "no hope": ("No common card would do.", "没有常见显卡能放下。"),
+    "frames": (
+        "{size} px, {sound:.2f} s of sound → {frames} frames at {fps:g} fps ({seconds:.2f} s), {steps} steps, {dtype}",
+        "{size} 像素，音频 {sound:.2f} 秒 → {frames} 帧，每秒 {fps:g} 帧（{seconds:.2f} 秒），{steps} 步，{dtype}",
+    ),
+    "face": (
+        "face {ratio:.0%} of the picture → expand_ratio {margin:g}, crop {width}×{height}",
+        "人脸占画面 {ratio:.0%} → expand_ratio {margin:g}，裁剪 {width}×{height}",
+    ),
+    "budget": (
+        "budget {budget} of {card}, peak {peak} with overhead",
+        "预算 {budget}（{card}），峰值 {peak}（含开销）",
+    ),
+    "parts": ("in {parts} parts", "分 {parts} 段"),
+    "change": ("{lever}: {before} → {after} ({bytes}). {why}", "{lever}：{before} → {after}（{bytes}）。{why}"),
+    "time": ("about {minutes:.0f} min of denoising", "去噪约需 {minutes:.0f} 分钟"),
+    "no time": (
+        "Run time: unknown until runs on this card are known.",
+        "运行时间：在此显卡上有运行记录之前无法预测。",
+    ),
+    "small crop": (
+        "The crop has fewer pixels than the video and is enlarged. With aspect none the whole picture is used.",
+        "裁剪部分的像素少于视频，将被放大。aspect 选 none 则使用整张图片。",
+    ),
+    "padded": (
+        "The sound is shorter than Sonic can take; silence was added.",
+        "音频短于 Sonic 的最短要求，已补静音。",
+    ),
+    "fps": (
+        "fps sets the window, not the speed: play the video at {fps:g} frames a second.",
+        "fps 只决定窗口长度，不决定播放速度：请以每秒 {fps:g} 帧播放。",
+    ),
+    "overhead": (
+        "The allocator's overhead is an assumption until it is measured on a card.",
+        "分配器开销为假设值，尚未在显卡上实测。",
+    ),
 }
 
 
@@ -72,119 +111,95 @@ def gib(size: float) -> str:
 
 def why(change: Change, lang: str = "en") -> str:
     """The reason for a change, in a sentence."""
-    return _WHY[change.lever][_column(lang)]
+    return _say(change.lever, lang)
 
 
 def verdict_word(verdict: Verdict, lang: str = "en") -> str:
     """The verdict in a word or two."""
-    return _VERDICT[verdict][_column(lang)]
+    return _say(f"verdict.{verdict}", lang)
 
 
 def stage_word(stage: str, lang: str = "en") -> str:
     """A stage's name."""
-    return _STAGE[stage][_column(lang)]
+    return _say(f"stage.{stage}", lang)
 
 
 def headline(risk: Risk, lang: str = "en") -> str:
     """Verdict, stage and headroom in a line."""
-    word, stage, room = verdict_word(risk.verdict, lang), stage_word(risk.stage, lang), gib(abs(risk.headroom_bytes))
-    if lang == "zh":
-        detail = f"还差 {room}" if risk.headroom_bytes < 0 else f"余 {room}"
-        return f"{word}：{stage}阶段，{detail}" + ("；主机内存不足" if risk.short_of_host_ram else "")
-    detail = f"{room} over" if risk.headroom_bytes < 0 else f"{room} spare"
-    return f"{word}: {stage}, {detail}" + ("; the frames do not fit into host memory" if risk.short_of_host_ram else "")
+    room = _say("over" if risk.headroom_bytes < 0 else "spare", lang, size=gib(abs(risk.headroom_bytes)))
+    line = _say(
+        "headline", lang, verdict=verdict_word(risk.verdict, lang), stage=stage_word(risk.stage, lang), room=room
+    )
+    return line + (_say("short of host ram", lang) if risk.short_of_host_ram else "")
 
 
 def refusal(plan: Plan, lang: str = "en") -> str:
     """Why nothing fits and what would help."""
     card = plan.smallest_card
-    if lang == "zh":
-        hope = f"最低需要 {card.title}。" if card else "没有常见显卡能放下。"
-        return f"{headline(plan.risk, lang)}。在 {plan.budget.card} 上没有可行的设置。{hope}"
-    hope = f"The smallest common card that would do is the {card.title}." if card else "No common card would do."
-    return f"{headline(plan.risk, lang)}. Nothing this pack can change makes it fit {plan.budget.card}. {hope}"
+    hope = _say("hope", lang, card=card.title) if card else _say("no hope", lang)
+    return _say("refusal", lang, headline=headline(plan.risk, lang), card=plan.budget.card, hope=hope)
 
 
 def report(result: Preflight, lang: str = "en") -> str:
     """The whole preflight as a text of a few lines."""
-    plan, estimate = result.plan, result.plan.estimate
+    plan, stages = result.plan, result.plan.estimate.stages
     lines = [headline(plan.risk, lang), *summary_lines(result, lang)]
-    lines += [
-        f"  {stage_word(stage, lang)}: {gib(estimate.stages[stage])}" for stage in STAGES if estimate.stages[stage]
-    ]
+    lines += [f"  {stage_word(stage, lang)}: {gib(stages[stage])}" for stage in STAGES if stages[stage]]
     lines += [f"· {change_line(change, lang)}" for change in plan.changes]
-    if plan.smallest_card or not plan.fits:
+    if not plan.fits:
         lines.append(refusal(plan, lang))
-    lines += notes(result, lang)
-    return "\n".join([*lines, *(f"! {limit}" for limit in estimate.limits)])
+    return "\n".join([*lines, *notes(result, lang), *(f"! {limit}" for limit in plan.estimate.limits)])
+
+
+def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
+    """Frames, face, budget and time in a line each."""
+    plan, look, job = result.plan, result.look, result.plan.job
+    lines = [
+        _say(
+            "frames", lang, size=job.frame_size, sound=job.duration_s, frames=job.output_frames, fps=job.output_fps,
+            seconds=job.output_s, steps=job.steps, dtype=job.dtype,
+        ),
+        _say(
+            "face", lang, ratio=look.ratio, margin=job.expand_ratio, width=look.crop.width, height=look.crop.height
+        ),
+        _say(
+            "budget", lang, budget=gib(plan.budget.usable_bytes), card=plan.budget.card,
+            peak=gib(plan.estimate.peak_bytes),
+        ),
+    ]  # fmt: skip
+    if plan.parts > 1:
+        lines.append(_say("parts", lang, parts=plan.parts))
+    if result.seconds is not None:
+        lines.append(_say("time", lang, minutes=result.seconds / 60))
+    return lines
 
 
 def notes(result: Preflight, lang: str = "en") -> list[str]:
     """What else the user should know."""
     job, crop = result.plan.job, result.look.crop
-    lines = []
-    if min(crop.width, crop.height) < job.min_resolution:
-        lines.append(_pick(lang, _SMALL_NOTE))
-    if job.fps != 25:
-        lines.append(_pick(lang, _FPS_NOTE))
-    if not overhead().confirmed:
-        lines.append(_pick(lang, _OVERHEAD_NOTE))
-    return lines
-
-
-def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
-    """Frames, face and budget in a line each."""
-    return _zh_lines(result) if lang == "zh" else _en_lines(result)
-
-
-_SMALL_NOTE = (
-    "The crop has fewer pixels than the video and is enlarged. With aspect none the whole picture is used.",
-    "裁剪部分的像素少于视频，将被放大。aspect 选 none 则使用整张图片。",
-)
-_FPS_NOTE = (
-    "fps sets the window, not the speed: play the video at 25 frames a second (12.5 without interpolation).",
-    "fps 只决定窗口长度，不决定播放速度：请以每秒 25 帧播放（不插帧时为 12.5）。",
-)
-_OVERHEAD_NOTE = (
-    "The allocator's overhead is an assumption until it is measured on a card.",
-    "分配器开销为假设值，尚未在显卡上实测。",
-)
-
-
-def _en_lines(result: Preflight) -> list[str]:
-    job, plan = result.plan.job, result.plan
-    lines = [
-        f"{job.frame_size} px, {job.duration_s:.2f} s of sound → {job.output_frames} frames at {job.output_fps:g} fps "
-        f"({job.output_s:.2f} s), {job.steps} steps, {job.dtype}",
-        f"face {result.look.ratio:.0%} of the picture → expand_ratio {job.expand_ratio:g}, "
-        f"crop {result.look.crop.width}×{result.look.crop.height}",
-        f"budget {gib(plan.budget.usable_bytes)} of {plan.budget.card}, "
-        f"peak {gib(plan.estimate.peak_bytes)} with overhead",
-    ]
-    return lines + ([f"in {plan.parts} parts"] if plan.parts > 1 else [])
-
-
-def _zh_lines(result: Preflight) -> list[str]:
-    job, plan = result.plan.job, result.plan
-    lines = [
-        f"{job.frame_size} 像素，音频 {job.duration_s:.2f} 秒 → {job.output_frames} 帧，每秒 {job.output_fps:g} 帧"
-        f"（{job.output_s:.2f} 秒），{job.steps} 步，{job.dtype}",
-        f"人脸占画面 {result.look.ratio:.0%} → expand_ratio {job.expand_ratio:g}，"
-        f"裁剪 {result.look.crop.width}×{result.look.crop.height}",
-        f"预算 {gib(plan.budget.usable_bytes)}（{plan.budget.card}），峰值 {gib(plan.estimate.peak_bytes)}（含开销）",
-    ]
-    return lines + ([f"分 {plan.parts} 段"] if plan.parts > 1 else [])
+    said = {
+        "padded": result.sound_s < job.duration_s,
+        "small crop": min(crop.width, crop.height) < job.min_resolution,
+        "fps": job.fps != job.output_fps,
+        "no time": result.seconds is None,
+        "overhead": not overhead().confirmed,
+    }
+    return [_say(key, lang, fps=job.output_fps) for key, holds in said.items() if holds]
 
 
 def change_line(change: Change, lang: str = "en") -> str:
     """A change, what it bought and why, in a line."""
-    bytes_ = f"{gib(change.before_bytes)} → {gib(change.after_bytes)}"
-    return f"{change.lever}: {change.before} → {change.after} ({bytes_}). {why(change, lang)}"
+    bought = f"{gib(change.before_bytes)} → {gib(change.after_bytes)}"
+    return _say(
+        "change",
+        lang,
+        lever=change.lever,
+        before=change.before,
+        after=change.after,
+        bytes=bought,
+        why=why(change, lang),
+    )
 
 
-def _column(lang: str) -> int:
-    return 1 if lang == "zh" else 0
-
-
-def _pick(lang: str, pair: tuple[str, str]) -> str:
-    return pair[_column(lang)]
+def _say(key: str, lang: str, **numbers: object) -> str:
+    return _TEXT[key][LANGUAGES.index(lang)].format(**numbers)

@@ -146,7 +146,7 @@ def build_workflow(
     picture = graph.add("LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (image, "image"))
     sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (audio, None, None))
     check = graph.add(
-        "SonicGuardPreflight", (380, 200), (400, 800), PREFLIGHT_OUTPUTS,
+        "SonicGuardPreflight", (380, 200), (400, 860), PREFLIGHT_OUTPUTS,
         (preset, target, on_risk, policy, aspect, 0, "", False, 0.1, "en"), "sonic-guard",
     )  # fmt: skip
     model = graph.add(

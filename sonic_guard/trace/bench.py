@@ -134,19 +134,21 @@ class Bench:
     def _decode(self, case: Case) -> Work:
         vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
         latents = _random_latents(case.job, TORCH_DTYPES[case.dtype], self._device)
+        self._beside = self._random_data(case.job)
         decode = self._checkout.sonic.decode_latents_
         return partial(decode, latents, vae, self._device, decode_chunk_size=DECODE_GROUP)
 
     def _interpolate(self, case: Case) -> Work:
-        job = case.job
+        job, data = case.job, self._random_data(case.job)
         # ComfyUI may leave the VAE's weights on the card.
-        self._beside = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device).load()
+        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device).load()
+        self._beside = (data, vae)
         blank = _BlankVae(job)
         if Lever.PAIRWISE in case.levers:
             video = blank.decode(torch.empty(job.latent_frames)).movedim(-1, 0)[None]
             return partial(interpolate_pairs, self._rife, video, self._device)
         sonic = self._sonic(_IdlePipe(job, self._device), interpolate=True)
-        return partial(run_sampler, sonic, job, self._random_data(job), blank)
+        return partial(run_sampler, sonic, job, data, blank)
 
     def _run(self, case: Case) -> Work:
         self._set_dtype(case)
@@ -172,15 +174,13 @@ class Bench:
     def _random_data(self, job: Job) -> dict[str, Any]:
         """What predata hands to the sampler, with random numbers in it."""
         dtype, size, device = TORCH_DTYPES[job.dtype], job.frame_size, self._device
-        prompts = [
-            [torch.randn(PROMPT_TOKENS, PROMPT_WIDTH, device=device) for _ in range(job.latent_frames)] for _ in "cu"
-        ]
+        frames = range(job.latent_frames)
         latent = torch.randn(1, 4, size.height // VAE_SCALE, size.width // VAE_SCALE, device=device, dtype=dtype)
         return {
             "test_data": build_test_data(job, device),
-            "audio_tensor_list": prompts[0],
-            "uncond_audio_tensor_list": prompts[1],
-            "motion_buckets": [torch.full((2, 1), 16.0, device=device) for _ in range(job.latent_frames)],
+            "audio_tensor_list": [torch.randn(PROMPT_TOKENS, PROMPT_WIDTH, device=device) for _ in frames],
+            "uncond_audio_tensor_list": [torch.randn(PROMPT_TOKENS, PROMPT_WIDTH, device=device) for _ in frames],
+            "motion_buckets": [torch.full((2, 1), 16.0, device=device) for _ in frames],
             "image_embeddings": torch.randn(1, PROMPT_WIDTH, device=device, dtype=dtype),
             "img_latent": latent,
         }

@@ -77,7 +77,8 @@ def open_checkout(path: str | Path) -> Checkout:
             modules = {key: importlib.import_module(f"{package}.{name}") for key, name in names.items()}
     except ImportError as error:
         raise WrapperError(
-            f"sonic: the wrapper at {path} does not import ({error}); it needs torch, diffusers, transformers and einops."
+            f"sonic: the wrapper at {path} does not import ({error}). "
+            "It needs torch, diffusers, transformers and einops."
         ) from error
     setattr(modules["sonic"], "tqdm", lambda steps, **_: steps)  # noqa: B010  (its bars would fill the screen)
     return Checkout(path, **modules)

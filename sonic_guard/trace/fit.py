@@ -18,7 +18,7 @@ from ..errors import WrapperError
 from ..job import Dtype, Job, Lever
 from ..vram.constants import FEATURES, features, variant
 from .checkout import Checkout
-from .rehearsal import ENTRY, rehearse, rehearse_windows
+from .rehearsal import ENTRY, PREPARE, rehearse, rehearse_windows
 
 Progress = Callable[[str], None]
 
@@ -41,7 +41,7 @@ RUN_SHAPES = (
 """(width, height, latent frames, window) for everything outside the network."""
 INTERPOLATE_SHAPES = ((128, 128, 6), (256, 256, 9), (512, 384, 12), (512, 512, 6), (1024, 768, 7), (128, 192, 24))
 
-TOLERANCE = 0.003
+TOLERANCE = 0.005
 """Largest relative distance allowed between a rehearsal and the rows fitted to it."""
 
 
@@ -108,7 +108,7 @@ def _rehearse_runs(
     keys = {
         "predata": variant("predata", dtype, vae_dtype),
         "decode": variant("decode", dtype, vae_dtype),
-        "denoise": variant("pipeline", dtype),
+        PREPARE: variant("prepare", dtype),
     }
     entry = tables.setdefault(variant("entry", dtype), _Table())
     weights = parameters * dtype.size
@@ -117,8 +117,7 @@ def _rehearse_runs(
         job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, fps=window, interpolate=False)
         stages = rehearse(checkout, job, make_vae, network=False)
         row = features(frames, width, height, window)
-        places = stages["denoise"].places
-        entry.add(row, {ENTRY: places.pop(ENTRY)}, weights)
+        entry.add(row, {ENTRY: stages["denoise"].places[ENTRY]}, weights)
         for stage, key in keys.items():
             minus = 0 if stage == "decode" else weights
             tables.setdefault(key, _Table()).add(row, stages[stage].places, minus)
@@ -153,7 +152,7 @@ def _job(width: int, height: int, frames: int, **settings: Any) -> Job:
 STAGE_FEATURES = {
     "window": ("one", "window", "pixels", "window*pixels"),
     "entry": ("one", "frames", "pixels", "frames*pixels", "window", "window*pixels", "mel_windows"),
-    "pipeline": ("one", "frames", "pixels", "frames*pixels", "window", "window*pixels", "mel_windows"),
+    "prepare": ("one", "frames", "pixels", "frames*pixels", "mel_windows"),
     "predata": ("one", "frames", "pixels", "mel_windows"),
     "decode": ("one", "frames", "pixels", "frames*pixels", "decode_group*pixels", "mel_windows"),
     "interpolate": ("one", "frames", "pixels", "frames*pixels"),

@@ -67,7 +67,7 @@ def measure(
     checkout = open_checkout(sonic)
     known = _begin(out, header)
     done = {row.case.name for row in known.rows}
-    missing = [case for case in cases or grid() if case.name not in done]
+    missing = [case for case in (grid() if cases is None else cases) if case.name not in done]
     given_up = tuple(case.name for case in missing if known.starts[case.name] >= MAX_STARTS)
     todo = [case for case in missing if case.name not in given_up]
 

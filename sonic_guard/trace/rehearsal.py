@@ -35,6 +35,8 @@ class StagePeaks:
     places: dict[str, int] = field(default_factory=dict)
 
 
+PREPARE = "prepare"
+"""Name of the part of denoise before the network is first entered; only rehearsed without the network."""
 ENTRY = "entry"
 """The place of the bytes that are live when the network is entered: weights, inputs, all but the window."""
 
@@ -63,6 +65,7 @@ def rehearse(
             meter.name_modules(unet, "unet")
         else:
             unet.forward = lambda sample, *_, **__: (sample.new_empty(*sample.shape[:2], 4, *sample.shape[3:]),)
+            unet.register_forward_pre_hook(lambda *_: stages.peaks.setdefault(PREPARE, stages.so_far()))
         unet.register_forward_pre_hook(lambda *_: meter.note(ENTRY))
         sonic = _sonic(checkout, unet, rife, job, stages)
         _process(sonic, job, data, vae, stages)
@@ -120,8 +123,11 @@ class _Stages:
 
     def leave(self) -> None:
         if self._open is not None:
-            self.peaks[self._open] = StagePeaks(self.meter.peak_bytes, dict(self.meter.peaks))
+            self.peaks[self._open] = self.so_far()
         self._open = None
+
+    def so_far(self) -> StagePeaks:
+        return StagePeaks(self.meter.peak_bytes, dict(self.meter.peaks))
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:

@@ -120,6 +120,13 @@ def live_budget(device_index: int | None = None, *, reserve: float = RESERVE, re
     return replace(budget, reserve=reserve, reclaimable_bytes=reclaimable_bytes)
 
 
+def host_memory_bytes(target: str | float) -> int | None:
+    """Host memory a run on `target` can use, swap included: known for "auto" (this machine) only."""
+    if target != "auto":
+        return None
+    return psutil.virtual_memory().total + psutil.swap_memory().total
+
+
 def cuda_free_bytes(device_free: int, reserved: int, active: int) -> int:
     """Free for torch on CUDA or ROCm: what the device has, and what torch holds but does not use.
 

@@ -119,7 +119,7 @@ def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict
     return {
         "load": unet + rife,
         "predata": unet + rife + _largest(table, keys.predata, row),
-        "denoise": unet + rife + max(window, _largest(table, keys.pipeline, row)),
+        "denoise": unet + rife + max(window, _largest(table, keys.prepare, row)),
         "decode": rife + _largest(table, keys.decode, row),
         "interpolate": rife + _largest(table, keys.interpolate, row) if job.interpolate else 0,
     }
@@ -160,7 +160,7 @@ def _decode_floor(job: Job, row: tuple[int, ...]) -> int:
 class _Keys(NamedTuple):
     entry: str
     window: str
-    pipeline: str
+    prepare: str
     predata: str
     decode: str
     interpolate: str
@@ -171,7 +171,7 @@ def _keys(dtype: Dtype, vae_dtype: Dtype, levers: frozenset[Lever]) -> _Keys:
     return _Keys(
         entry=variant("entry", dtype),
         window=variant("window", dtype, levers=levers.intersection(_UNET_LEVERS)),
-        pipeline=variant("pipeline", dtype),
+        prepare=variant("prepare", dtype),
         predata=variant("predata", dtype, vae_dtype),
         decode=variant("decode", dtype, vae_dtype),
         interpolate=variant("interpolate", vae_dtype, levers=levers.intersection((Lever.PAIRWISE,))),
