@@ -90,6 +90,7 @@ def _add_measure(commands: Any) -> None:
     measure.add_argument("--out", type=Path, default=Path("measured.jsonl"), help="table to write or go on with")
     measure.add_argument("--limit", type=float, default=540.0, help="seconds after which no case is begun")
     measure.add_argument("--markdown", type=Path, help="also write the table for people to this file")
+    measure.add_argument("--overhead", type=Path, help="write the overhead the table shows, as vram/overhead.json")
     measure.set_defaults(run=_measure)
 
 
@@ -111,6 +112,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         expand_ratio=None if preset.expand_ratio == "auto" else preset.expand_ratio,
         face_index=arguments.face,
         manual_box=parse_box(arguments.face_box),
+        least_side=preset.min_resolution,
         name=arguments.image,
     )
     host_ram = host_memory_bytes(arguments.gpu)
@@ -200,11 +202,15 @@ def _trace(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace) -> int:
-    from .trace.measure import measure, summarise
+    from .trace.measure import measure
+    from .trace.summary import fit_overhead, summarise
 
-    measure(arguments.sonic, arguments.out, limit_s=arguments.limit, progress=_progress)
+    outcome = measure(arguments.sonic, arguments.out, limit_s=arguments.limit, progress=_progress)
+    _progress(f"{outcome.measured} cases measured, {outcome.left} left, {outcome.given_up} given up.")
     if arguments.markdown:
         _write(arguments.markdown, summarise(arguments.out))
+    if arguments.overhead:
+        _write(arguments.overhead, json.dumps(fit_overhead(arguments.out), indent=1) + "\n")
     return EXIT_OK
 
 

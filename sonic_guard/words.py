@@ -86,8 +86,8 @@ _TEXT: dict[str, tuple[str, str]] = {
         "运行时间：在此显卡上有运行记录之前无法预测。",
     ),
     "small crop": (
-        "The crop has fewer pixels than the video and is enlarged. With aspect none the whole picture is used.",
-        "裁剪部分的像素少于视频，将被放大。aspect 选 none 则使用整张图片。",
+        "The crop has fewer pixels than the video and is enlarged. A larger picture would be sharper.",
+        "裁剪部分的像素少于视频，将被放大。换用更大的图片会更清晰。",
     ),
     "padded": (
         "The sound is shorter than Sonic can take; silence was added.",

@@ -114,6 +114,21 @@ def test_crop_for_a_resolution_leaves_sonic_nothing_to_distort(scene, aspect, mi
 
 
 @pytest.mark.parametrize(
+    ("size", "aspect", "least_side", "expected"),
+    [
+        ((2000, 2000), Aspect.SQUARE, 512, (512, 512)),
+        ((2000, 1000), Aspect.ORIGINAL, 512, (1024, 512)),
+        ((1000, 2000), Aspect.TALL, 512, (512, 910)),
+        ((400, 400), Aspect.SQUARE, 512, (400, 400)),
+        ((2000, 2000), Aspect.SQUARE, 100, (140, 140)),
+    ],
+)
+def test_crop_has_the_pixels_of_the_video_where_the_picture_has_them(size, aspect, least_side, expected):
+    box = crop_box(size, Box(100, 100, 200, 200), 0.2, aspect, least_side=least_side)
+    assert (box.width, box.height) == expected
+
+
+@pytest.mark.parametrize(
     ("face", "expand_ratio", "min_resolution", "error"),
     [
         (Box(0, 0, 101, 50), 0.2, None, FaceError),

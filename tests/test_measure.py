@@ -23,16 +23,14 @@ from sonic_guard.trace.measure import FIRST_CASE_S, MARGIN, expect_s, measure
 from sonic_guard.trace.summary import fit_overhead, least_overhead, overhead_rows, summarise
 from sonic_guard.trace.table import Contents, Header, Reading, Row
 from sonic_guard.vram.model import STAGES
+from tests import real
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-REPO = Path(__file__).resolve().parent.parent
-SONIC = Path.home() / "comfy/ComfyUI/custom_nodes/ComfyUI_Sonic"
 GIB, MIB = 1 << 30, 1 << 20
 
-needs_sonic = pytest.mark.skipif(not SONIC.is_dir(), reason=f"no checkout of the Sonic wrapper at {SONIC}")
 no_card = pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a CUDA card")
 
 STOCK = Case("denoise", 64, 64, 6, window=3, dtype=Dtype.FP32)
@@ -50,7 +48,7 @@ BEYOND_ANY_MEMORY = Case("decode", 1 << 17, 8192, 4_000_000, dtype=Dtype.FP32)
 
 def small_unet() -> dict:
     """SVD's configuration with few channels: the same layers and inputs."""
-    config = json.loads((SONIC / "svd_repo/unet/config.json").read_text())
+    config = json.loads((real.sonic() / "svd_repo/unet/config.json").read_text())
     return config | {"block_out_channels": [32, 32, 64, 64], "num_attention_heads": [2] * 4, "layers_per_block": 1}
 
 
@@ -60,7 +58,13 @@ def measure_small(out: Path, cases=CASES, limit_s: float = 3600.0):
     torch.set_num_threads(1)  # for work as small as this, more only wait for each other
     try:
         outcome = measure(
-            SONIC, out, limit_s=limit_s, progress=said.append, cases=cases, device="cpu", unet_config=small_unet()
+            real.sonic(),
+            out,
+            limit_s=limit_s,
+            progress=said.append,
+            cases=cases,
+            device="cpu",
+            unet_config=small_unet(),
         )
     finally:
         torch.set_num_threads(threads)
@@ -114,7 +118,6 @@ def measured(tmp_path_factory):
     return out, *measure_small(out)
 
 
-@needs_sonic
 def test_every_case_gets_a_row_in_the_given_order(measured):
     out, outcome, said = measured
     assert outcome == (len(CASES), 0, ())
@@ -123,7 +126,6 @@ def test_every_case_gets_a_row_in_the_given_order(measured):
     assert STOCK.name in said[1]
 
 
-@needs_sonic
 def test_a_row_has_times_and_a_prediction_and_on_a_cpu_no_bytes(measured):
     for row in table.read(measured[0]).rows:
         assert row.error is None
@@ -135,7 +137,6 @@ def test_a_row_has_times_and_a_prediction_and_on_a_cpu_no_bytes(measured):
         assert (row.pass_s is not None) == (row.case.stage == "denoise")
 
 
-@needs_sonic
 def test_the_header_tells_where_it_was_measured(measured):
     from sonic_guard.trace import setup
 
@@ -143,13 +144,12 @@ def test_the_header_tells_where_it_was_measured(measured):
     assert header is not None
     assert header.torch == torch.__version__
     assert header.python == ".".join(map(str, sys.version_info[:3]))
-    assert header.sonic_commit == setup.read_commit(SONIC)
+    assert header.sonic_commit == setup.read_commit(real.sonic())
     assert header.model
     assert (header.total_bytes, header.context_bytes) == (None, None)
     assert header.date.endswith("+00:00")
 
 
-@needs_sonic
 def test_a_finished_table_is_left_as_it_is(measured):
     out = measured[0]
     before = out.read_bytes()
@@ -157,28 +157,17 @@ def test_a_finished_table_is_left_as_it_is(measured):
     assert out.read_bytes() == before
 
 
-@needs_sonic
 def test_a_table_without_bytes_can_be_read_but_not_fitted(measured):
     assert STOCK.name in summarise(measured[0])
     with pytest.raises(SonicGuardError, match="no finished case from a card"):
         fit_overhead(measured[0])
 
 
-CHILD = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {repo!r})
-sys.path.insert(0, {tests!r})
-from test_measure import measure_small
-measure_small(Path({out!r}))
-"""
-
-
-@needs_sonic
 def test_a_killed_measurement_goes_on_where_it_was(tmp_path):
     out = tmp_path / "table.jsonl"
-    code = CHILD.format(repo=str(REPO), tests=str(REPO / "tests"), out=str(out))
-    child = subprocess.Popen([sys.executable, "-c", code])
+    real.sonic()  # skips here, not in the child
+    code = f"from pathlib import Path; from tests.test_measure import *; measure_small(Path({str(out)!r}))"
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=real.PACK)
     deadline = time.monotonic() + 300
     while len(names(out)) < 2 and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -194,7 +183,6 @@ def test_a_killed_measurement_goes_on_where_it_was(tmp_path):
     assert names(out) == [case.name for case in CASES]
 
 
-@needs_sonic
 def test_running_out_of_memory_is_a_row_and_the_next_case_runs(tmp_path):
     out = tmp_path / "table.jsonl"
     outcome, said = measure_small(out, (BEYOND_ANY_MEMORY, CASES[2]))
@@ -209,7 +197,6 @@ def test_running_out_of_memory_is_a_row_and_the_next_case_runs(tmp_path):
     assert "out of memory in decode" in summarise(out)
 
 
-@needs_sonic
 def test_no_case_is_begun_without_time_for_it(tmp_path):
     out = tmp_path / "table.jsonl"
     assert measure_small(out, limit_s=0.0) == ((0, len(CASES), ()), [])
@@ -223,11 +210,10 @@ def test_no_case_is_begun_without_time_for_it(tmp_path):
     assert names(out)[-1] == CASES[2].name
 
 
-@needs_sonic
 def test_a_case_that_never_ended_is_begun_once_more_and_then_given_up(tmp_path):
     out = tmp_path / "table.jsonl"
     once, twice = CASES[2], CASES[3]
-    measure_small(out, ())
+    measure_small(out, cases=())  # the header
     for case in (once, twice, twice):
         table.append_start(out, case)
     outcome, _ = measure_small(out, (once, twice))
@@ -236,7 +222,6 @@ def test_a_case_that_never_ended_is_begun_once_more_and_then_given_up(tmp_path):
     assert f"never ended: {twice.name}." in summarise(out)
 
 
-@needs_sonic
 def test_a_table_from_another_card_is_not_gone_on_with(tmp_path):
     out = write_table(tmp_path / "table.jsonl")
     before = out.read_bytes()
@@ -248,13 +233,13 @@ def test_a_table_from_another_card_is_not_gone_on_with(tmp_path):
 @no_card
 def test_without_a_card_it_says_so(tmp_path):
     with pytest.raises(SonicGuardError, match="measure: no CUDA card"):
-        measure(SONIC, tmp_path / "table.jsonl", limit_s=1.0, progress=str)
+        measure(tmp_path, tmp_path / "table.jsonl", limit_s=1.0, progress=[].append)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_the_wrapper_leaves_no_table(tmp_path):
     with pytest.raises(WrapperError, match="pipeline_sonic"):
-        measure(tmp_path, tmp_path / "table.jsonl", limit_s=1.0, progress=str, device="cpu")
+        measure(tmp_path, tmp_path / "table.jsonl", limit_s=1.0, progress=[].append, device="cpu")
     assert not list(tmp_path.iterdir())
 
 
@@ -262,13 +247,12 @@ def test_it_imports_on_a_bare_machine():
     absent = ["comfy", "psutil", "av", "cv2", "rich", "pydantic", "torchvision", "matplotlib"]
     code = (
         "import sys\n"
-        f"sys.path.insert(0, {str(REPO)!r})\n"
         f"sys.modules.update(dict.fromkeys({absent}))\n"  # None makes the import fail
         "import sonic_guard.trace.measure, sonic_guard.trace.summary\n"
         "assert 'torch' not in sys.modules\n"
         "import sonic_guard.trace.bench, sonic_guard.trace.setup, sonic_guard.trace.checkout\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=real.PACK, check=True)
 
 
 # The grid

@@ -45,6 +45,7 @@ def crop_box(
     expand_ratio: float,
     aspect: Aspect,
     min_resolution: int | None = None,
+    least_side: int = 1,
 ) -> Box:
     """The part of a picture of `size` (w, h) to hand to Sonic.
 
@@ -53,6 +54,8 @@ def crop_box(
     Where the picture is too small for that, things give way in this order: first the margin, then the aspect,
     by as little as the whole face needs, and the face never.
 
+    Where the picture has the room, the crop's shorter side has at least `least_side` pixels, so that a small
+    face in a small picture is not enlarged to a blur.
     With `min_resolution` the aspect is that of the frames Sonic will make, whose sides are multiples of 64
     (9:16 at 512 becomes 512×896), so that it has nothing left to distort.
 
@@ -72,7 +75,7 @@ def crop_box(
     if min_resolution is not None:
         frame = frame_size(ratio.numerator, ratio.denominator, min_resolution)
         ratio = Fraction(frame.width, frame.height)
-    width, height = _crop_size(size, face_box, expand_ratio, ratio)
+    width, height = _crop_size(size, face_box, expand_ratio, ratio, least_side)
     left = _centred(width, face_box.x1, face_box.x2, size[0])
     top = _centred(height, face_box.y1, face_box.y2, size[1])
     return Box(left, top, left + width, top + height)
@@ -110,12 +113,14 @@ def draw_preview(rgb: Rgb, faces: Sequence[Face], chosen: Face, kept: Box) -> Rg
     return np.array(image)
 
 
-def _crop_size(size: tuple[int, int], face: Box, expand_ratio: float, ratio: Fraction) -> tuple[int, int]:
+def _crop_size(
+    size: tuple[int, int], face: Box, expand_ratio: float, ratio: Fraction, least_side: int
+) -> tuple[int, int]:
     """Width and height of the smallest box of `ratio` for the face and as much of its margin as there is room for."""
     across, down = round(expand_ratio * face.width), round(expand_ratio * face.height)
     wanted_width = min(face.x2 + across, size[0]) - max(face.x1 - across, 0)
     wanted_height = min(face.y2 + down, size[1]) - max(face.y1 - down, 0)
-    width = math.ceil(max(wanted_width, wanted_height * ratio))
+    width = math.ceil(max(wanted_width, wanted_height * ratio, least_side, least_side * ratio))
     width = max(face.width, min(width, size[0], math.floor(size[1] * ratio)))
     height = max(face.height, min(size[1], round(width / ratio)))
     return width, height

@@ -78,11 +78,11 @@ def checkout_parameters(checkout: Checkout) -> int:
     """Number of the UNet's parameters, audio adapters included, from the wrapper's own constructor."""
     import torch
 
-    from .meter import fake_gpu
-    from .rehearsal import build_unet
+    from .meter import DEVICE, fake_gpu
+    from .parts import build_unet
 
     with fake_gpu(checkout.path):
-        return sum(tensor.numel() for tensor in build_unet(checkout, torch.float16).parameters())
+        return sum(tensor.numel() for tensor in build_unet(checkout, torch.float16, DEVICE).parameters())
 
 
 def _rehearse_windows(checkout: Checkout, dtype: Dtype, tables: dict[str, _Table], progress: Progress) -> None:

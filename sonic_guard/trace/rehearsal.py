@@ -6,7 +6,6 @@ no sigmas), the time ids, and the two calls that ComfyUI makes around the VAE.
 """
 
 import gc
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,10 +20,16 @@ from ..lean import orders
 from ..lean.pairwise import interpolate_pairs
 from .checkout import Checkout
 from .meter import DEVICE, Meter, fake_gpu
-
-TORCH_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-MEL_BINS, MEL_WINDOW = 80, 3000
-"""Shape of whisper's input for 30 s of sound."""
+from .parts import (
+    TORCH_DTYPES,
+    VAE_SCALE,
+    build_pipeline,
+    build_sonic,
+    build_unet,
+    forget_grids,
+    run_predata,
+    run_sampler,
+)
 
 
 @dataclass
@@ -50,16 +55,16 @@ def rehearse(
     (predata and decode) are left out of the result. With `network=False` the UNet returns at once, which
     leaves everything but its windows.
     """
-    _forget_grids(checkout)
+    forget_grids(checkout)
     with fake_gpu(checkout.path) as meter, torch.no_grad(), _sample_groups():
         stages = _Stages(meter)
         dtype = TORCH_DTYPES[job.dtype]
         with stages("load"):
-            unet = build_unet(checkout, dtype)
+            unet = build_unet(checkout, dtype, DEVICE)
             rife = checkout.rife.RIFEModel(device=DEVICE) if job.interpolate else None
         vae = _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages) if make_vae else None
         with stages("predata"):
-            data = _predata(checkout, job, vae, stages)
+            data = run_predata(checkout, job, DEVICE, vae.encode if vae else _no_latents, meter.name_modules)
         if network:
             orders.pull(unet, job.levers)
             meter.name_modules(unet, "unet")
@@ -84,7 +89,7 @@ def rehearse_windows(
     """
     number = TORCH_DTYPES[dtype]
     with fake_gpu(checkout.path) as meter, torch.no_grad(), _sample_groups():
-        unet = build_unet(checkout, number)
+        unet = build_unet(checkout, number, DEVICE)
         orders.pull(unet, levers)
         meter.name_modules(unet, "unet")
         for width, height, window in shapes:
@@ -136,69 +141,9 @@ class _Stages:
         self.leave()
 
 
-def build_unet(checkout: Checkout, dtype: torch.dtype, config: dict[str, Any] | None = None) -> nn.Module:
-    """Sonic's UNet with audio adapters, as the wrapper's loader leaves it, with no weights read."""
-    config = {key: value for key, value in (config or checkout.unet_config).items() if not key.startswith("_")}
-    unet = checkout.unet.UNetSpatioTemporalConditionModel.from_config(config).to(DEVICE, dtype)
-    checkout.unet.add_ip_adapters(unet, [32], [1.0])
-    return unet.to(dtype).eval()
-
-
-def _predata(checkout: Checkout, job: Job, vae: "_Vae | None", stages: _Stages) -> dict[str, Any]:
-    """What `SONIC_PreData` does on the GPU, and the dict it returns."""
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, WhisperConfig, WhisperModel
-
-    dtype = TORCH_DTYPES[job.dtype]
-    size = job.frame_size
-    whisper = WhisperModel(WhisperConfig()).to(device=DEVICE).eval()  # type: ignore[call-arg]
-    token = checkout.audio_proj.AudioProjModel(
-        seq_len=10, blocks=5, channels=384, intermediate_dim=1024, output_dim=1024, context_tokens=32
-    ).to(DEVICE)
-    bucket = checkout.audio_to_bucket.Audio2bucketModel(
-        seq_len=50, blocks=1, channels=384, clip_channels=1024, intermediate_dim=1024, output_dim=1, context_tokens=2
-    ).to(DEVICE)
-    hops = 2 * job.latent_frames
-    mel_windows = -(-hops // 750)
-    test_data = {
-        "ref_img": torch.empty(1, 3, size.height, size.width, device=DEVICE),
-        "face_mask": torch.empty(1, 3, size.height, size.width, device=DEVICE),
-        "audio_feature": torch.empty(1, MEL_BINS, MEL_WINDOW * mel_windows, device=DEVICE),
-        "audio_len": hops,
-    }
-    # ViT-H/14, the image encoder inside the SVD checkpoint; ComfyUI keeps it loaded until it needs the room.
-    vit_h = CLIPVisionConfig(
-        hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=16,
-        patch_size=14, projection_dim=1024, hidden_act="gelu",
-    )  # fmt: skip
-    clip = CLIPVisionModelWithProjection(vit_h).to(device=DEVICE, dtype=torch.float16).eval()  # type: ignore[call-arg]
-    for name, module in (("whisper", whisper.encoder), ("token", token), ("bucket", bucket), ("clip", clip)):
-        stages.meter.name_modules(module, name)
-    encoder = SimpleNamespace(encode_image=lambda image: {"image_embeds": clip(image).image_embeds.cpu()})
-    picture = torch.empty(1, 3, 224, 224, device=DEVICE, dtype=torch.float16)
-    parts = checkout.sonic.sonic_predata(
-        whisper, test_data["audio_feature"], hops, 2, bucket, encoder, token, test_data["ref_img"], picture,
-        DEVICE, dtype,
-    )  # fmt: skip
-    keys = ("ref_tensor_list", "audio_tensor_list", "uncond_audio_tensor_list", "motion_buckets", "image_embeddings")
-    data = dict(zip(keys, parts, strict=True))
-    del whisper
-    bucket.to("cpu")
-    token.to("cpu")
-    gc.collect()
-    if vae is None:
-        latent = torch.empty(1, 4, size.height // 8, size.width // 8)
-    else:
-        latent = vae.encode(torch.empty(1, 3, size.height, size.width))
-    return {**data, "test_data": test_data, "img_latent": latent.to(DEVICE, dtype)}
-
-
 def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _Stages) -> Any:
-    """A `Sonic` object as its own constructor leaves it."""
-    vae_config = SimpleNamespace(
-        **json.loads((checkout.path / "svd_repo" / "vae" / "config.json").read_text(encoding="utf-8"))
-    )
-    pipe = checkout.pipeline.SonicPipeline(unet=unet, scheduler=_Schedule(), vae_config=vae_config)
-    pipe.set_progress_bar_config(disable=True)
+    """A `Sonic` object that enters the decode stage when it puts its network away."""
+    pipe = build_pipeline(checkout, unet, _Schedule())
     pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
     to = pipe.to
 
@@ -209,9 +154,8 @@ def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _St
         return moved
 
     pipe.to = move
-    sonic = object.__new__(checkout.sonic.Sonic)
-    sonic.pipe, sonic.device, sonic.rife = pipe, DEVICE, rife
-    sonic.use_interframe = job.interpolate and Lever.PAIRWISE not in job.levers
+    interpolate = job.interpolate and Lever.PAIRWISE not in job.levers
+    sonic = build_sonic(checkout, pipe, rife, DEVICE, interpolate=interpolate)
     if rife is not None:
         stages.meter.name_modules(rife.flownet, "rife")
     return sonic
@@ -223,19 +167,7 @@ def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae | None", sta
     size = job.frame_size
     vae.pixels = (size.height, size.width)
     stages.enter("denoise")
-    video = sonic.process(
-        data["audio_tensor_list"],
-        data["uncond_audio_tensor_list"],
-        data["motion_buckets"],
-        data["test_data"],
-        _run_config(),
-        image_embeds=data["image_embeddings"],
-        img_latent=data["img_latent"],
-        fps=job.fps,
-        vae=vae,
-        inference_steps=2,
-        seed=1,
-    )
+    video = run_sampler(sonic, job, data, vae)
     if job.interpolate and not sonic.use_interframe:
         interpolate_pairs(sonic.rife, video, DEVICE)
     stages.leave()
@@ -243,13 +175,9 @@ def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae | None", sta
         stages.peaks.pop("interpolate")
 
 
-def _run_config() -> SimpleNamespace:
-    """The keys of the wrapper's `sonic.yaml` that `Sonic.process` reads, with its values."""
-    return SimpleNamespace(
-        seed=72589, num_inference_steps=25, motion_bucket_scale=1.0, decode_chunk_size=8, noise_aug_strength=0.0,
-        min_appearance_guidance_scale=2.0, max_appearance_guidance_scale=2.0, audio_guidance_scale=7.5,
-        overlap=0, shift_offset=7, i2i_noise_strength=1.0,
-    )  # fmt: skip
+def _no_latents(pixels: Tensor) -> Tensor:
+    """Latents of a picture [1, 3, H, W] without a VAE."""
+    return pixels.new_empty(1, 4, pixels.shape[2] // VAE_SCALE, pixels.shape[3] // VAE_SCALE)
 
 
 class _Schedule:
@@ -318,11 +246,3 @@ def _sample_groups() -> Iterator[None]:
         yield
     finally:
         orders.groups = all_groups
-
-
-def _forget_grids(checkout: Checkout) -> None:
-    """RIFE keeps its sampling grids in a global; a fake one must not outlive its rehearsal."""
-    import sys
-
-    package = checkout.rife.__name__.rpartition(".")[0]
-    sys.modules[f"{package}.warplayer"].backwarp_tenGrid.clear()

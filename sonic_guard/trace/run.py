@@ -36,10 +36,11 @@ def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
     from .checkout import open_checkout
     from .comfy_vae import vae_builder
     from .fit import derive
+    from .setup import read_commit
 
     _quiet()
     source = {
-        "wrapper": f"ComfyUI_Sonic {_commit(sonic)}",
+        "wrapper": f"ComfyUI_Sonic {read_commit(sonic)[:7]}",
         "comfyui": f"ComfyUI {_comfyui_version(comfyui)}",
         "torch": torch.__version__,
         "method": "shape tracing under FakeTensorMode, every storage rounded up to 512 bytes",
@@ -97,19 +98,6 @@ def _need_torch() -> None:
 
 def _quiet() -> None:
     logging.getLogger("diffusers").setLevel(logging.ERROR)
-
-
-def _commit(folder: Path) -> str:
-    """The commit a checkout is at, as far as its `.git` tells without git."""
-    git = folder.expanduser() / ".git"
-    head = git / "HEAD"
-    if not head.is_file():
-        return "unknown"
-    text = head.read_text(encoding="ascii").strip()
-    if text.startswith("ref: "):
-        reference = git / text.removeprefix("ref: ")
-        text = reference.read_text(encoding="ascii").strip() if reference.is_file() else "unknown"
-    return text[:7]
 
 
 def _comfyui_version(folder: Path) -> str:
