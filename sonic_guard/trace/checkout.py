@@ -70,7 +70,7 @@ def open_checkout(path: str | Path) -> Checkout:
     }
     try:
         # Before the stand-ins are there: transformers looks for torchvision when these are first asked for.
-        from diffusers import DiffusionPipeline  # noqa: F401
+        from diffusers.pipelines.pipeline_utils import DiffusionPipeline  # noqa: F401
         from transformers import CLIPImageProcessor  # noqa: F401
 
         with _stand_ins():

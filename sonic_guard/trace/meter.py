@@ -17,8 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-DEVICE = torch.device("cuda", 0)
-"""The fake device: nothing is ever allocated on it."""
+DEVICE = torch.device("meta")
+"""The fake GPU. Not "cuda": a torch built for the CPU refuses to index or write tensors that claim to be there."""
 BLOCK_BYTES = 512
 """PyTorch's CUDA allocator rounds every request up to this."""
 

@@ -1,6 +1,5 @@
 """What `sonic-guard trace` does: derive the constants anew, or hold the shipped ones against rehearsals."""
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,8 @@ def _need_torch() -> None:
 
 
 def _quiet() -> None:
-    logging.getLogger("diffusers").setLevel(logging.ERROR)
+    from diffusers.utils 
+    logging.set_verbosity_error()
 
 
 def _comfyui_version(folder: Path) -> str:
