@@ -96,7 +96,7 @@ def _need_torch() -> None:
 
 
 def _quiet() -> None:
-    from diffusers.utils 
+    from diffusers.utils import logging
     logging.set_verbosity_error()
 
 
