@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import shutil
 import sys
 import wave
 from types import ModuleType
@@ -45,6 +46,8 @@ def host(tmp_path_factory: pytest.TempPathFactory):
     base = tmp_path_factory.mktemp("comfyui")
     files = base / "input"
     files.mkdir()
+    for name in ("portrait.jpg", "speech.mp3"):
+        shutil.copy(real.PACK / "demo" / name, files)
     Image.fromarray(skimage.data.astronaut()).save(files / "portrait.png")
     Image.fromarray(skimage.data.coffee()).save(files / "no face.png")
     time_s = np.arange(5 * RATE) / RATE

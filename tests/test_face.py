@@ -1,10 +1,8 @@
 """Faces are found in photos, drawings, statues, crops and corners; where there is none, the error says what to try."""
 
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,13 +13,16 @@ from PIL import Image
 from sonic_guard.errors import FaceError
 from sonic_guard.media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, pick_face
 from sonic_guard.media.picture import from_batch, load
+from tests import real
 
 ASTRONAUT = skimage.data.astronaut()
 FACE = Box(181, 58, 270, 178)
 """Where she looks at us."""
 
-COMFY = Path(os.environ.get("COMFYUI_PATH", Path.home() / "comfy" / "ComfyUI"))
-EXAMPLES = COMFY / "custom_nodes" / "ComfyUI_Sonic" / "examples" / "image"
+
+def example(name):
+    """One of Sonic's own example pictures."""
+    return load(real.sonic() / "examples" / "image" / name)
 
 
 def overlap(a, b):
@@ -101,17 +102,13 @@ def test_finds_the_face_in_a_rotated_phone_photo(tmp_path):
     ids=["anime", "statue", "long hair", "photo"],
 )
 def test_finds_the_faces_of_sonics_examples(name, expected):
-    if not (EXAMPLES / name).is_file():
-        pytest.skip(f"no Sonic checkout with {EXAMPLES / name}; set COMFYUI_PATH")
-    assert overlap(pick_face(find_faces(load(EXAMPLES / name))).box, expected) > 0.8
+    assert overlap(pick_face(find_faces(example(name))).box, expected) > 0.8
 
 
 @pytest.mark.parametrize("side", [256, 400, 640, 768, 1024, 2048])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_finds_a_drawn_face_at_any_size(side, mirrored):
-    if not (EXAMPLES / "anime1.png").is_file():
-        pytest.skip(f"no Sonic checkout with {EXAMPLES / 'anime1.png'}; set COMFYUI_PATH")
-    drawn = cv2.resize(load(EXAMPLES / "anime1.png"), (side, side), interpolation=cv2.INTER_CUBIC)
+    drawn = cv2.resize(example("anime1.png"), (side, side), interpolation=cv2.INTER_CUBIC)
     expected = [round(x * side / 512) for x in (132, 140, 380, 354)]
     if mirrored:
         drawn = np.ascontiguousarray(drawn[:, ::-1])

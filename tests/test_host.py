@@ -166,6 +166,15 @@ def test_face_box_shows_what_it_found(host):
     assert len(entry["outputs"]["ours"]["images"]) == 1
 
 
+def test_face_box_takes_a_batch(host):
+    nodes = graph("FaceBox", {0: PICTURE}, audio=None, **FACE)
+    nodes["two"] = {"class_type": "RepeatImageBatch", "inputs": {"image": ["image", 0], "amount": 2}}
+    nodes["ours"]["inputs"]["image"] = ["two", 0]
+    entry = host.run(nodes)
+    assert len(files(host, entry, 0, "images")) == 2
+    assert len(entry["outputs"]["ours"]["images"]) == 2
+
+
 def test_preset(host):
     entry = host.run(graph("Preset", {slot: TEXT for slot in range(7)}, image=None, preset="hd"))
     assert list(texts(entry).values()) == ["1024", "5.0", "30", "1.2", "25.0", "fp16", "True"]
@@ -230,11 +239,13 @@ def test_oom_risk_stops(host):
     ("name", "value"),
     [("preset", "turbo"), ("target_card", "RTX 9999"), ("on_risk", "pray"), ("face_index", -1), ("reserve", 0.9)],
 )
-def test_values_that_do_not_exist_are_refused_before_the_run(host, name, value):
+def test_values_that_do_not_exist_are_refused(host, name, value):
     status, answer = host.queue(graph("Preflight", {10: TEXT}, **PREFLIGHT | {name: value}))
-    assert status == 400
-    (error,) = answer["node_errors"]["ours"]["errors"]
-    assert error["extra_info"]["input_name"] == name
+    if status == 200:  # ComfyUI 0.3.64 leaves the value of a combo to the node
+        assert repr(value) in complaint(host.wait(answer["prompt_id"]))
+    else:
+        (error,) = answer["node_errors"]["ours"]["errors"]
+        assert error["extra_info"]["input_name"] == name
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

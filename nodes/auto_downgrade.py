@@ -1,0 +1,73 @@
+"""Auto Downgrade: settings in, settings that fit out."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.job import Dtype, Job
+from ..sonic_guard.media.picture import size_of
+from ..sonic_guard.plan import make_plan
+from ..sonic_guard.words import LANGUAGES, change_line, headline, refusal
+from . import host, inputs
+
+
+class AutoDowngrade(io.ComfyNode):
+    """Changes what must change so that a run fits, and says why."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="SonicGuardAutoDowngrade",
+            display_name="Auto Downgrade (Sonic Guard)",
+            category=inputs.CATEGORY,
+            description="Settings in, settings that fit the card out, each change with what it bought.",
+            inputs=[
+                io.Image.Input("image", tooltip="The picture Sonic gets: its shape counts."),
+                *inputs.run_settings(),
+                io.Int.Input("inference_steps", default=25, min=1, max=1024, tooltip="Steps cost time, not memory."),
+                inputs.target_card(),
+                inputs.policy(),
+                inputs.reserve(),
+                inputs.language(),
+            ],
+            outputs=[
+                io.Int.Output(display_name="min_resolution", tooltip="For SONIC_PreData."),
+                io.Float.Output(display_name="duration", tooltip="For SONIC_PreData."),
+                io.Float.Output(display_name="fps", tooltip="For SONICSampler: sets the window."),
+                io.AnyType.Output(display_name="dtype", tooltip="For SONICTLoader."),
+                io.Boolean.Output(display_name="use_interframe", tooltip="For SONICTLoader."),
+                io.Int.Output(display_name="inference_steps", tooltip="For SONICSampler."),
+                io.String.Output(display_name="report", tooltip="What was changed, what it bought, and why."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: Any, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
+        inference_steps: int, target_card: str, policy: str, reserve: float, language: str,
+    ) -> io.NodeOutput:  # fmt: skip
+        """Plan."""
+        inputs.one_of("language", language, LANGUAGES)
+        width, height = size_of(image)
+        budget = host.budget(target_card, reserve)
+        job = Job(
+            width,
+            height,
+            duration,
+            min_resolution=min_resolution,
+            fps=fps,
+            dtype=inputs.one_of("dtype", dtype, Dtype),
+            steps=inference_steps,
+            interpolate=use_interframe,
+            vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+        )
+        plan = make_plan(job, budget, policy, host_ram_bytes=host.host_memory(target_card), device=budget.device)
+        if not plan.fits:
+            raise SonicGuardError(refusal(plan, language))
+        report = "\n".join([headline(plan.risk, language), *(change_line(change, language) for change in plan.changes)])
+        return io.NodeOutput(
+            plan.job.min_resolution, plan.job.duration_s, plan.job.fps, str(plan.job.dtype), plan.job.interpolate,
+            plan.job.steps, report, ui={"text": (report,)},
+        )  # fmt: skip

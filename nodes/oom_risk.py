@@ -1,0 +1,73 @@
+"""OOM Risk: will these settings fit?"""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.job import Dtype, Job
+from ..sonic_guard.media.picture import size_of
+from ..sonic_guard.vram.cards import GIB
+from ..sonic_guard.vram.model import STAGES, predict
+from ..sonic_guard.vram.risk import Verdict, assess
+from ..sonic_guard.words import LANGUAGES, gib, headline, stage_word
+from . import host, inputs
+
+
+class OOMRisk(io.ComfyNode):
+    """A verdict on a run before it starts."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="SonicGuardOOMRisk",
+            display_name="OOM Risk (Sonic Guard)",
+            category=inputs.CATEGORY,
+            description="Says whether a run fits, which stage decides and by how much; can stop it.",
+            inputs=[
+                io.Image.Input("image", tooltip="The picture Sonic gets: its shape counts. Wire it through this node."),
+                *inputs.run_settings(),
+                inputs.target_card(),
+                io.Boolean.Input("stop", default=True, tooltip="Stop here if it will run out of memory."),
+                inputs.reserve(),
+                inputs.language(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The same picture, for SONIC_PreData."),
+                io.String.Output(display_name="verdict", tooltip="safe, tight or fail."),
+                io.String.Output(display_name="stage", tooltip="The stage that needs most."),
+                io.Float.Output(display_name="headroom_gib", tooltip="Memory left over; negative: missing."),
+                io.String.Output(display_name="report", tooltip="The verdict and what each stage needs."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: Any, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
+        target_card: str, stop: bool, reserve: float, language: str,
+    ) -> io.NodeOutput:  # fmt: skip
+        """Predict and judge."""
+        inputs.one_of("language", language, LANGUAGES)
+        width, height = size_of(image)
+        budget = host.budget(target_card, reserve)
+        job = Job(
+            width,
+            height,
+            duration,
+            min_resolution=min_resolution,
+            fps=fps,
+            dtype=inputs.one_of("dtype", dtype, Dtype),
+            interpolate=use_interframe,
+            vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+        )
+        estimate = predict(job, device=budget.device)
+        risk = assess(estimate, budget, host.host_memory(target_card))
+        lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
+        lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
+        report = "\n".join([*lines, *(f"! {limit}" for limit in estimate.limits)])
+        if stop and risk.verdict is Verdict.FAIL:
+            raise SonicGuardError(report)
+        return io.NodeOutput(
+            image, str(risk.verdict), risk.stage, risk.headroom_bytes / GIB, report, ui={"text": (report,)}
+        )

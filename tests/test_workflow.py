@@ -1,0 +1,160 @@
+"""The workflows this pack writes: sound in themselves, and right for the real nodes they wire."""
+
+import itertools
+import json
+import uuid
+
+import pytest
+
+from sonic_guard.job import Dtype, Job
+from sonic_guard.workflow import build_workflow, example_text
+from tests.real import PACK
+
+EXAMPLE = PACK / "example_workflows" / "Sonic Guard - Preflight.json"
+FILES = {"image": "portrait.png", "audio": "voice.wav"}
+WORKFLOWS = {
+    "example": json.loads(example_text()),
+    "planned": build_workflow(
+        Job(1080, 1920, 0.48, min_resolution=128, dtype=Dtype.BF16, steps=15, interpolate=False),
+        **FILES, preset="hd", target="RTX 3060 12GB", on_risk="warn", policy="article", aspect="9:16",
+    ),
+}  # fmt: skip
+OWN_FILES = ("image", "audio", "ckpt_name", "sonic_unet")
+"""Widgets that offer the files of a machine; any name will do in a workflow."""
+SIMPLE = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+
+
+@pytest.fixture(params=WORKFLOWS)
+def workflow(request):
+    return WORKFLOWS[request.param]
+
+
+@pytest.fixture(scope="module")
+def infos(host):
+    return host.get("/object_info")
+
+
+def test_the_example_is_what_the_builder_makes():
+    assert EXAMPLE.read_text(encoding="utf-8") == example_text()
+
+
+def test_the_example_has_a_small_picture():
+    picture = EXAMPLE.with_suffix(".jpg").read_bytes()
+    assert picture[:2] == b"\xff\xd8"
+    assert len(picture) < 200_000
+
+
+def test_the_same_arguments_make_the_same_workflow():
+    assert build_workflow(Job(512, 512, 5.0), **FILES) == build_workflow(Job(512, 512, 5.0), **FILES)
+
+
+def test_links_and_slots_name_each_other(workflow):
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    assert workflow["version"] == 0.4
+    assert uuid.UUID(workflow["id"])
+    assert workflow["last_node_id"] == max(nodes)
+    assert workflow["last_link_id"] == len(workflow["links"])
+    for link, source, slot, target, target_slot, kind in workflow["links"]:
+        assert link in nodes[source]["outputs"][slot]["links"]
+        assert nodes[source]["outputs"][slot]["type"] == kind
+        assert nodes[target]["inputs"][target_slot]["link"] == link
+
+
+def test_no_node_lies_on_another(workflow):
+    title = 30
+    for one, other in itertools.combinations(workflow["nodes"], 2):
+        (x, y), (width, height) = one["pos"], one["size"]
+        (x2, y2), (width2, height2) = other["pos"], other["size"]
+        beside = x + width <= x2 or x2 + width2 <= x
+        apart = y + height <= y2 - title or y2 + height2 <= y - title
+        assert beside or apart, (one["type"], other["type"])
+
+
+def accepts(given, wanted):
+    """The host's rule for a link. A V1 combo's type is its list, which only itself and `*` fit."""
+    return "*" in (given, wanted) or given == wanted
+
+
+def test_every_link_fits_the_real_nodes(workflow, infos):
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    for _, source, slot, target, target_slot, kind in workflow["links"]:
+        given = infos[nodes[source]["type"]]["output"][slot]
+        name = nodes[target]["inputs"][target_slot]["name"]
+        wanted = slots(infos[nodes[target]["type"]]["input"])[name][0]
+        assert kind == given
+        assert accepts(given, wanted), f"{nodes[source]['type']}.{slot} → {nodes[target]['type']}.{name}"
+
+
+def test_the_slots_are_those_of_the_real_nodes(workflow, infos):
+    for node in workflow["nodes"]:
+        info = infos[node["type"]]
+        # Newer hosts add outputs at the end.
+        assert [slot["type"] for slot in node["outputs"]] == info["output"][: len(node["outputs"])]
+        assert [slot["name"] for slot in node["outputs"]] == info["output_name"][: len(node["outputs"])]
+        missing = set(info["input"]["required"]) - set(api_inputs(node, info, {}))
+        assert not missing - {slot["name"] for slot in node["inputs"]}, node["type"]
+
+
+def test_every_widget_holds_a_value_it_can_hold(workflow, infos):
+    for node in workflow["nodes"]:
+        info = infos[node["type"]]
+        for name, value in api_inputs(node, info, {}).items():
+            kind, options = (*slots(info["input"]).get(name, ("", {})), {})[:2]
+            choices = kind if isinstance(kind, list) else options.get("options", [])
+            if name not in OWN_FILES and choices and kind != "COMFY_DYNAMICCOMBO_V3":
+                assert value in choices, (node["type"], name)
+            if kind in ("INT", "FLOAT"):
+                assert options.get("min", value) <= value <= options.get("max", value), (node["type"], name)
+
+
+def test_the_host_takes_the_whole_graph(workflow, infos, host):
+    """Its own check of every link and value; the run then ends at the weights, which are empty files here."""
+    models = host.base / "models"
+    for empty in (models / "checkpoints" / "svd_xt_1_1.safetensors", models / "sonic" / "unet.pth"):
+        empty.parent.mkdir(parents=True, exist_ok=True)
+        empty.touch()
+    links = {link: [str(source), slot] for link, source, slot, *_ in workflow["links"]}
+    graph = {
+        str(node["id"]): {
+            "class_type": node["type"],
+            "inputs": api_inputs(node, infos[node["type"]], links),
+        }
+        for node in workflow["nodes"]
+    }
+    entry = host.run(graph)
+    (error,) = (data for event, data in entry["status"]["messages"] if event == "execution_error")
+    assert error["node_type"] == "ImageOnlyCheckpointLoader", error["exception_message"]
+
+
+def slots(group):
+    """The inputs of a node as the host describes them: name → (type, options)."""
+    return {**group.get("required", {}), **group.get("optional", {})}
+
+
+def api_inputs(node, info, links):
+    """The inputs of a node of the UI's format as the front end hands them to the host.
+
+    Fails if a value is left without its widget.
+    """
+    values = iter(node["widgets_values"])
+    inputs = dict(widget_values(slots(info["input"]), values))
+    assert not list(values), f"{node['type']} has fewer widgets than values"
+    return inputs | {slot["name"]: links[slot["link"]] for slot in node["inputs"] if slot["link"] in links}
+
+
+def widget_values(group, values, prefix=""):
+    """Pairs of name and value, in the order in which the front end draws the widgets."""
+    for name, (kind, *more) in group.items():
+        options = more[0] if more else {}
+        if not (isinstance(kind, list) or kind in SIMPLE or kind == "COMFY_DYNAMICCOMBO_V3"):
+            continue
+        value = next(values, None)
+        if value is None:
+            continue  # a widget of a newer host: the front end gives it its default
+        yield prefix + name, value
+        extra = options.get("image_upload", False) + 2 * options.get("audio_upload", False)
+        for _ in range(extra + (name == "seed")):  # the upload button, the player, "control after generate"
+            next(values)
+        if kind == "COMFY_DYNAMICCOMBO_V3":
+            chosen = next(option for option in options["options"] if option["key"] == value)
+            yield from widget_values(slots(chosen["inputs"]), values, f"{prefix}{name}.")
