@@ -8,6 +8,7 @@ from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.job import Dtype, Job
 from ..sonic_guard.media.picture import size_of
 from ..sonic_guard.plan import make_plan
+from ..sonic_guard.vram.budget import host_memory_bytes
 from ..sonic_guard.words import LANGUAGES, change_line, headline, refusal
 from . import host, inputs
 
@@ -63,7 +64,7 @@ class AutoDowngrade(io.ComfyNode):
             interpolate=use_interframe,
             vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
         )
-        plan = make_plan(job, budget, policy, host_ram_bytes=host.host_memory(target_card), device=budget.device)
+        plan = make_plan(job, budget, policy, host_ram_bytes=host_memory_bytes(target_card), device=budget.device)
         if not plan.fits:
             raise SonicGuardError(refusal(plan, language))
         report = "\n".join([headline(plan.risk, language), *(change_line(change, language) for change in plan.changes)])

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..sonic_guard.cli import parse_box
 from ..sonic_guard.media import crop, picture
 from ..sonic_guard.media.crop import Aspect
+from ..sonic_guard.media.face import parse_box
 from ..sonic_guard.preflight import look_at
 from . import images, inputs
 

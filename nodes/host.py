@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import psutil
-
 from ..sonic_guard.vram.budget import Budget, budget_for
 
 
@@ -15,21 +13,15 @@ def user_presets() -> Path:
 
 
 def budget(target: str, reserve: float) -> Budget:
-    """The memory of `target` ("auto", a card or GiB), with what ComfyUI can still free counted as free."""
+    """The memory of `target` ("auto", a card or GiB), with what ComfyUI can still free counted as free.
+
+    ComfyUI's --cpu changes nothing here: Sonic's wrapper takes the GPU whenever torch sees one.
+    """
     if target != "auto":
         return budget_for(target, reserve=reserve)
     from comfy import model_management
 
-    if model_management.cpu_state is model_management.CPUState.CPU:
-        # ComfyUI was told to stay off the GPU (--cpu), and Sonic's models with it.
-        memory = psutil.virtual_memory()
-        return Budget("CPU", memory.total, memory.available, reserve=reserve, source="ram", device="cpu", bf16=False)
     # SONIC_PreData has all of ComfyUI's models unloaded before it ends.
     loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
     reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
     return budget_for(target, reserve=reserve, reclaimable_bytes=reclaimable)
-
-
-def host_memory(target: str) -> int | None:
-    """Host memory in bytes a run on this machine can use, swap included; None for another machine."""
-    return psutil.virtual_memory().total + psutil.swap_memory().total if target == "auto" else None

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.job import Dtype, Job
 from ..sonic_guard.media.picture import size_of
+from ..sonic_guard.vram.budget import host_memory_bytes
 from ..sonic_guard.vram.cards import GIB
 from ..sonic_guard.vram.model import STAGES, predict
 from ..sonic_guard.vram.risk import Verdict, assess
@@ -62,7 +63,7 @@ class OOMRisk(io.ComfyNode):
             vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
         )
         estimate = predict(job, device=budget.device)
-        risk = assess(estimate, budget, host.host_memory(target_card))
+        risk = assess(estimate, budget, host_memory_bytes(target_card))
         lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
         lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
         report = "\n".join([*lines, *(f"! {limit}" for limit in estimate.limits)])

@@ -4,13 +4,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..sonic_guard.cli import parse_box
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import crop, grid, picture, silence
 from ..sonic_guard.media.crop import Aspect
+from ..sonic_guard.media.face import parse_box
 from ..sonic_guard.plan import Policy
 from ..sonic_guard.preflight import look_at, preflight
+from ..sonic_guard.vram.budget import host_memory_bytes
 from ..sonic_guard.vram.risk import Verdict
 from ..sonic_guard.words import LANGUAGES, refusal
 from ..sonic_guard.words import report as in_words
@@ -91,6 +92,7 @@ class Preflight(io.ComfyNode):
             expand_ratio=None if wish.expand_ratio == "auto" else wish.expand_ratio,
             face_index=face_index,
             manual_box=parse_box(face_box),
+            least_side=wish.min_resolution,
         )
         result = preflight(
             look,
@@ -98,7 +100,7 @@ class Preflight(io.ComfyNode):
             wish,
             host.budget(target_card, reserve),
             policy=inputs.one_of("policy", policy, Policy) if on_risk == "downgrade" else None,
-            host_ram_bytes=host.host_memory(target_card),
+            host_ram_bytes=host_memory_bytes(target_card),
         )
         plan, job = result.plan, result.plan.job
         if (on_risk == "downgrade" and not plan.fits) or (on_risk == "stop" and plan.risk.verdict is Verdict.FAIL):

@@ -5,6 +5,7 @@ the command that needs it, so that `measure` runs on a machine with little more 
 """
 
 import argparse
+import importlib.util
 import json
 import logging
 import sys
@@ -97,6 +98,7 @@ def _add_measure(commands: Any) -> None:
 def _plan(arguments: argparse.Namespace) -> int:
     from .media import audiofile, picture
     from .media.crop import Aspect
+    from .media.face import parse_box
     from .preflight import look_at, preflight
     from .presets import load_preset
     from .vram.budget import budget_for, host_memory_bytes
@@ -181,6 +183,7 @@ def _estimate(arguments: argparse.Namespace) -> int:
 
 
 def _trace(arguments: argparse.Namespace) -> int:
+    _need_trace()
     from .trace.run import check, derive_constants
 
     comfyui = arguments.comfyui or arguments.sonic.expanduser().resolve().parents[1]
@@ -202,6 +205,7 @@ def _trace(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace) -> int:
+    _need_trace()
     from .trace.measure import measure
     from .trace.summary import fit_overhead, summarise
 
@@ -214,17 +218,10 @@ def _measure(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def parse_box(text: str | None) -> tuple[float, ...] | None:
-    """Four numbers from "x1, y1, x2, y2"; None for nothing. Raises `SonicGuardError` for anything else."""
-    if not text or not text.strip():
-        return None
-    try:
-        box = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        box = ()
-    if len(box) != 4:
-        raise SonicGuardError(f"face box: expected x1, y1, x2, y2 in pixels, got {text!r}.")
-    return box
+def _need_trace() -> None:
+    """The tracing tools are no part of the published pack (see `.comfyignore`)."""
+    if importlib.util.find_spec(f"{__package__}.trace") is None:
+        raise SonicGuardError("this copy of the pack has no tracing tools; use a clone of its repository.")
 
 
 def _progress(text: str) -> None:

@@ -65,6 +65,8 @@ class Plan:
     estimate: Estimate
     risk: Risk
     budget: Budget
+    policy: Policy | None = Policy.LOSSLESS_FIRST
+    """What was allowed to change; None: nothing."""
     parts: int = 1
     """Runs it takes to cover the whole sound."""
     smallest_card: Card | None = None
@@ -104,7 +106,9 @@ def make_plan(
         estimate = predict(chosen, device=device)
         parts = -(-job.latent_frames // chosen.latent_frames)
         changes = tuple(_changes(job, chosen, order))
-        return Plan(chosen, changes, estimate, assess(estimate, budget, host_ram_bytes), budget, parts, card)
+        risk = assess(estimate, budget, host_ram_bytes)
+        allowed = None if policy is None else Policy(policy)
+        return Plan(chosen, changes, estimate, risk, budget, allowed, parts, card)
 
     if policy is None or fits(job):
         return finish(job)

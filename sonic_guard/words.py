@@ -3,7 +3,7 @@
 Numbers come in, sentences go out; nothing is decided here.
 """
 
-from .plan import Change, Plan
+from .plan import Change, Plan, Policy
 from .preflight import Preflight
 from .vram.cards import GIB
 from .vram.model import STAGES, overhead
@@ -66,6 +66,14 @@ _TEXT: dict[str, tuple[str, str]] = {
     ),
     "hope": ("The smallest common card that would do is the {card}.", "常见显卡中最低需要 {card}。"),
     "no hope": ("No common card would do.", "没有常见显卡能放下。"),
+    "unchanged": (
+        "{headline} on {card}. Nothing was changed; with on_risk “downgrade” settings that fit are looked for.",
+        "{headline}（{card}）。未改动任何设置；将 on_risk 设为 downgrade 可自动寻找放得下的设置。",
+    ),
+    "article": (
+        "{headline} on {card}. The article's policy has no more to offer; “lossless_first” looks further.",
+        "{headline}（{card}）。article 策略已无更多办法；可改用 lossless_first 策略。",
+    ),
     "frames": (
         "{size} px, {sound:.2f} s of sound → {frames} frames at {fps:g} fps ({seconds:.2f} s), {steps} steps, {dtype}",
         "{size} 像素，音频 {sound:.2f} 秒 → {frames} 帧，每秒 {fps:g} 帧（{seconds:.2f} 秒），{steps} 步，{dtype}",
@@ -134,7 +142,10 @@ def headline(risk: Risk, lang: str = "en") -> str:
 
 
 def refusal(plan: Plan, lang: str = "en") -> str:
-    """Why nothing fits and what would help."""
+    """Why it does not fit and what would help."""
+    if plan.policy is not Policy.LOSSLESS_FIRST:
+        key = "article" if plan.policy else "unchanged"
+        return _say(key, lang, headline=headline(plan.risk, lang), card=plan.budget.card)
     card = plan.smallest_card
     hope = _say("hope", lang, card=card.title) if card else _say("no hope", lang)
     return _say("refusal", lang, headline=headline(plan.risk, lang), card=plan.budget.card, hope=hope)

@@ -36,7 +36,11 @@ def unet(checkout):
 def run(unet):
     generator = torch.Generator().manual_seed(1)
     random = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
-    sample, clip, prompts = random(3, FRAMES, 8, SIDE // 8, SIDE // 8), random(3 * FRAMES, 1, 32), random(3 * FRAMES, 32, 32)
+    sample, clip, prompts = (
+        random(3, FRAMES, 8, SIDE // 8, SIDE // 8),
+        random(3 * FRAMES, 1, 32),
+        random(3 * FRAMES, 32, 32),
+    )
     mask, time_ids = random(1, 1, SIDE, SIDE).sigmoid(), random(3, 3)
 
     def forward():

@@ -136,6 +136,19 @@ def manual_face(box: Sequence[float], size: tuple[int, int], name: str = "face b
     return Face(face, 1.0)
 
 
+def parse_box(text: str | None, name: str = "face box") -> tuple[float, ...] | None:
+    """Four numbers from "x1, y1, x2, y2"; None for nothing. Raises `FaceError` for anything else."""
+    if not text or not text.strip():
+        return None
+    try:
+        box = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        box = ()
+    if len(box) != 4:
+        raise FaceError(f"{name}: expected x1, y1, x2, y2 in pixels, got {text!r}.")
+    return box
+
+
 def face_ratio(face_box: Box, size: tuple[int, int]) -> float:
     """How much of the picture the face takes: the larger of width / width and height / height, 0 … 1."""
     width, height = size

@@ -97,6 +97,7 @@ def _need_torch() -> None:
 
 def _quiet() -> None:
     from diffusers.utils import logging
+
     logging.set_verbosity_error()
 
 
