@@ -103,9 +103,10 @@ def test_preflight_gives_what_the_library_plans(host):
     entry = host.run(graph("Preflight", outputs, **PREFLIGHT))
     shown = texts(entry)
 
-    look = look_at(skimage.data.astronaut())
-    job = preflight(look, 5.0, load_preset("fast"), budget_for(CARD)).plan.job
-    assert job.min_resolution < load_preset("fast").min_resolution, "this card is to be too small for the wish"
+    wish = load_preset("fast")
+    look = look_at(skimage.data.astronaut(), least_side=wish.min_resolution)
+    job = preflight(look, 5.0, wish, budget_for(CARD)).plan.job
+    assert job.min_resolution < wish.min_resolution, "this card is to be too small for the wish"
     assert [shown[slot] for slot in range(2, 10)] == [
         str(job.min_resolution), "4.98", str(job.expand_ratio), str(job.steps), str(job.dynamic_scale), str(job.fps),
         str(job.dtype), str(job.interpolate),
