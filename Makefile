@@ -23,6 +23,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+	$(BIN)/comfy --skip-prompt --no-enable-telemetry node validate
 
 test: lint
 	$(BIN)/python -m pytest
