@@ -5,15 +5,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sonic_guard.errors import SonicGuardError
-from ..sonic_guard.job import Dtype, Job
-from ..sonic_guard.media.picture import size_of
 from ..sonic_guard.plan import make_plan
 from ..sonic_guard.vram.budget import host_memory_bytes
-from ..sonic_guard.words import LANGUAGES, change_line, headline, refusal
+from ..sonic_guard.words import LANGUAGES, change_line, headline, limit_lines, refusal
 from . import host, inputs
 
 
-class AutoDowngrade(io.ComfyNode):
+class AutoDowngrade(inputs.TargetCard):
     """Changes what must change so that a run fits, and says why."""
 
     @classmethod
@@ -51,23 +49,13 @@ class AutoDowngrade(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         """Plan."""
         inputs.one_of("language", language, LANGUAGES)
-        width, height = size_of(image)
         budget = host.budget(target_card, reserve)
-        job = Job(
-            width,
-            height,
-            duration,
-            min_resolution=min_resolution,
-            fps=fps,
-            dtype=inputs.one_of("dtype", dtype, Dtype),
-            steps=inference_steps,
-            interpolate=use_interframe,
-            vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
-        )
+        job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe, inference_steps)
         plan = make_plan(job, budget, policy, host_ram_bytes=host_memory_bytes(target_card), device=budget.device)
         if not plan.fits:
             raise SonicGuardError(refusal(plan, language))
-        report = "\n".join([headline(plan.risk, language), *(change_line(change, language) for change in plan.changes)])
+        changes = [change_line(change, language) for change in plan.changes]
+        report = "\n".join([headline(plan.risk, language), *changes, *limit_lines(plan.estimate)])
         return io.NodeOutput(
             plan.job.min_resolution, plan.job.duration_s, plan.job.fps, str(plan.job.dtype), plan.job.interpolate,
             plan.job.steps, report, ui={"text": (report,)},

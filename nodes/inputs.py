@@ -1,15 +1,17 @@
 """Inputs that several nodes share, so that they read and behave the same everywhere."""
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
 from ..sonic_guard.errors import SonicGuardError
-from ..sonic_guard.job import Dtype
+from ..sonic_guard.job import Dtype, Job
 from ..sonic_guard.media.crop import Aspect
+from ..sonic_guard.media.picture import size_of
 from ..sonic_guard.plan import Policy
 from ..sonic_guard.presets import Preset, list_presets, load_preset
+from ..sonic_guard.vram.budget import Budget, budget_for
 from ..sonic_guard.vram.cards import all_cards
 from ..sonic_guard.words import LANGUAGES
 from . import host
@@ -144,3 +146,37 @@ def one_of(name: str, value: str, options: Iterable[Word]) -> Word:
     if value not in words:
         raise SonicGuardError(f"{name}: there is no {value!r}; choose one of {', '.join(words)}.")
     return words[words.index(value)]
+
+
+def job_from(
+    image: Any, budget: Budget, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
+    steps: int = 25,
+) -> Job:  # fmt: skip
+    """The run that `run_settings` and a picture describe, on the card of `budget`."""
+    width, height = size_of(image)
+    return Job(
+        width,
+        height,
+        duration,
+        min_resolution=min_resolution,
+        fps=fps,
+        dtype=one_of("dtype", dtype, Dtype),
+        steps=steps,
+        interpolate=use_interframe,
+        vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+    )
+
+
+class TargetCard(io.ComfyNode):
+    """A node with a `target_card`: beside the menu's entries it takes any card or number of GiB."""
+
+    @classmethod
+    def validate_inputs(cls, target_card: str | None = None) -> bool | str:
+        """Stands in for the host's check against the menu, so that a workflow may say "20 GiB"."""
+        if target_card in (None, "auto"):
+            return True
+        try:
+            budget_for(target_card)
+        except SonicGuardError as error:
+            return str(error)
+        return True

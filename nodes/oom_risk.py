@@ -5,17 +5,15 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sonic_guard.errors import SonicGuardError
-from ..sonic_guard.job import Dtype, Job
-from ..sonic_guard.media.picture import size_of
 from ..sonic_guard.vram.budget import host_memory_bytes
 from ..sonic_guard.vram.cards import GIB
 from ..sonic_guard.vram.model import STAGES, predict
 from ..sonic_guard.vram.risk import Verdict, assess
-from ..sonic_guard.words import LANGUAGES, gib, headline, stage_word
+from ..sonic_guard.words import LANGUAGES, gib, headline, limit_lines, stage_word
 from . import host, inputs
 
 
-class OOMRisk(io.ComfyNode):
+class OOMRisk(inputs.TargetCard):
     """A verdict on a run before it starts."""
 
     @classmethod
@@ -50,23 +48,13 @@ class OOMRisk(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         """Predict and judge."""
         inputs.one_of("language", language, LANGUAGES)
-        width, height = size_of(image)
         budget = host.budget(target_card, reserve)
-        job = Job(
-            width,
-            height,
-            duration,
-            min_resolution=min_resolution,
-            fps=fps,
-            dtype=inputs.one_of("dtype", dtype, Dtype),
-            interpolate=use_interframe,
-            vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
-        )
+        job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe)
         estimate = predict(job, device=budget.device)
         risk = assess(estimate, budget, host_memory_bytes(target_card))
         lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
         lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
-        report = "\n".join([*lines, *(f"! {limit}" for limit in estimate.limits)])
+        report = "\n".join([*lines, *limit_lines(estimate)])
         if stop and risk.verdict is Verdict.FAIL:
             raise SonicGuardError(report)
         return io.NodeOutput(

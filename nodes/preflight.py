@@ -20,7 +20,7 @@ from . import host, images, inputs
 ON_RISK = ("downgrade", "warn", "stop")
 
 
-class Preflight(io.ComfyNode):
+class Preflight(inputs.TargetCard):
     """From a portrait and a voice to what Sonic's nodes take."""
 
     @classmethod
@@ -92,7 +92,6 @@ class Preflight(io.ComfyNode):
             expand_ratio=None if wish.expand_ratio == "auto" else wish.expand_ratio,
             face_index=face_index,
             manual_box=parse_box(face_box),
-            least_side=wish.min_resolution,
         )
         result = preflight(
             look,

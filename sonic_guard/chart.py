@@ -22,6 +22,8 @@ def draw_chart(result: Preflight, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise SonicGuardError("chart: drawing needs matplotlib; install it with `pip install matplotlib`.") from error
+    if not path.suffix:
+        raise OutputError(f"chart: {path} has no suffix; end it in .png, .svg or .pdf.")
     wish, plan = predict(result.wish), result.plan
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -6,6 +6,7 @@ the command that needs it, so that `measure` runs on a machine with little more 
 
 import argparse
 import importlib.util
+import io
 import json
 import logging
 import sys
@@ -21,13 +22,21 @@ EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # a redirect on Windows would take neither → nor 显存
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        return arguments.run(arguments)
+        code = arguments.run(arguments)
+        sys.stdout.flush()
     except SonicGuardError as error:
         sys.stderr.write(f"sonic-guard: {error}\n")
         return EXIT_BAD_INPUT
+    except OSError as error:
+        sys.stderr.write(f"sonic-guard: output: {error.strerror or error}.\n")
+        return EXIT_BAD_INPUT
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +55,9 @@ def _add_plan(commands: Any) -> None:
     plan.add_argument("--audio", required=True, help="the voice: any sound or video file")
     plan.add_argument("--preset", default="fast", help="fast, hd, minimal or one of your own (default: fast)")
     plan.add_argument("--preset-dir", type=Path, help="folder of your own presets")
-    plan.add_argument("--gpu", default="auto", help='"RTX 3060 12GB", a number of GiB, or auto: this machine')
+    plan.add_argument(
+        "--gpu", default="auto", type=_gpu, help='"RTX 3060 12GB", a number of GiB, or auto: this machine'
+    )
     plan.add_argument("--reserve", type=float, default=0.10, help="part of the memory to leave alone (default: 0.10)")
     plan.add_argument("--policy", default="lossless_first", help="lossless_first or article")
     plan.add_argument("--aspect", default="original", help="crop: original, 1:1, 9:16, 16:9 or none")
@@ -69,7 +80,8 @@ def _add_estimate(commands: Any) -> None:
     estimate.add_argument("--dtype", choices=[str(dtype) for dtype in Dtype], default="fp16")
     estimate.add_argument("--steps", type=int, default=25)
     estimate.add_argument("--no-interframe", action="store_true", help="without frame interpolation")
-    estimate.add_argument("--lever", action="append", default=[], choices=[str(lever) for lever in Lever])
+    levers = [str(lever) for lever in Lever]
+    estimate.add_argument("--lever", action="extend", nargs="+", default=[], choices=levers)
     estimate.add_argument("--weights", type=Path, help="Sonic's checkpoint: count its parameters")
     estimate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     estimate.set_defaults(run=_estimate)
@@ -114,7 +126,6 @@ def _plan(arguments: argparse.Namespace) -> int:
         expand_ratio=None if preset.expand_ratio == "auto" else preset.expand_ratio,
         face_index=arguments.face,
         manual_box=parse_box(arguments.face_box),
-        least_side=preset.min_resolution,
         name=arguments.image,
     )
     host_ram = host_memory_bytes(arguments.gpu)
@@ -136,6 +147,10 @@ def _plan(arguments: argparse.Namespace) -> int:
     return EXIT_OK if result.plan.fits else EXIT_NOTHING_FITS
 
 
+def _gpu(text: str) -> str:
+    return "auto" if text.strip().lower() == "auto" else text
+
+
 def _write_workflow(result: Any, arguments: argparse.Namespace) -> None:
     from .workflow import build_workflow
 
@@ -144,9 +159,13 @@ def _write_workflow(result: Any, arguments: argparse.Namespace) -> None:
         image=Path(arguments.image).name,
         audio=Path(arguments.audio).name,
         preset=arguments.preset,
-        target=result.plan.budget.card if arguments.gpu != "auto" else "auto",
+        target="auto" if arguments.gpu == "auto" else result.plan.budget.card,
         policy=arguments.policy,
         aspect=arguments.aspect,
+        face_index=arguments.face,
+        face_box=arguments.face_box or "",
+        reserve=arguments.reserve,
+        language=arguments.lang,
     )
     _write(arguments.workflow, json.dumps(graph, indent=1, ensure_ascii=False) + "\n")
 
@@ -158,7 +177,9 @@ def _estimate(arguments: argparse.Namespace) -> int:
         arguments.width,
         arguments.height,
         arguments.duration,
-        min_resolution=arguments.min_resolution or min(arguments.width, arguments.height),
+        min_resolution=(
+            min(arguments.width, arguments.height) if arguments.min_resolution is None else arguments.min_resolution
+        ),
         fps=arguments.fps,
         dtype=Dtype(arguments.dtype),
         steps=arguments.steps,
@@ -186,7 +207,7 @@ def _trace(arguments: argparse.Namespace) -> int:
     _need_trace()
     from .trace.run import check, derive_constants
 
-    comfyui = arguments.comfyui or arguments.sonic.expanduser().resolve().parents[1]
+    comfyui = arguments.comfyui or arguments.sonic.expanduser().resolve().parent.parent
     if arguments.check:
         rows = check(arguments.sonic, comfyui, _progress)
         if arguments.json:

@@ -5,10 +5,10 @@ is all of its policy, which is why it never changes what fits, never changes mor
 asks for more when it is given more.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import combinations
+from itertools import combinations, product
 
 from .errors import PlanError
 from .job import LATENT_FPS, SIZE_STEP, Dtype, Job, Lever
@@ -60,7 +60,8 @@ class Plan:
     """What to run."""
 
     job: Job
-    """The settings; those wished for where nothing fits. Of one part, where the sound is split."""
+    """The settings; where nothing fits those wished for, as far as the policy leaves them. Of one part, where
+    the sound is split."""
     changes: tuple[Change, ...]
     estimate: Estimate
     risk: Risk
@@ -71,6 +72,8 @@ class Plan:
     """Runs it takes to cover the whole sound."""
     smallest_card: Card | None = None
     """Where nothing fits here: the smallest common card on which something would."""
+    longest_s: float | None = None
+    """Where nothing fits but a shorter sound would: its length in seconds."""
 
     @property
     def fits(self) -> bool:
@@ -97,29 +100,37 @@ def make_plan(
     if unknown := set(available) - {*LOSSLESS, SPLIT}:
         raise PlanError(f"levers: unknown {', '.join(sorted(unknown))}; known are {', '.join([*LOSSLESS, SPLIT])}.")
 
-    def fits(candidate: Job) -> bool:
-        estimate = predict(candidate, device=device)
-        within = estimate.peak_bytes <= budget.usable_bytes
-        return within and (host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes)
+    def bearable(candidate: Job) -> bool:
+        return host_ram_bytes is None or predict(candidate).host_ram_bytes <= host_ram_bytes
 
-    def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None) -> Plan:
+    def fits(candidate: Job) -> bool:
+        return predict(candidate).peak_bytes <= budget.usable_bytes and bearable(candidate)
+
+    def card_for(candidates: Iterable[Job]) -> Card | None:
+        peaks = [predict(candidate).peak_bytes for candidate in candidates if bearable(candidate)]
+        return smallest_card_for(min(peaks), budget.reserve) if peaks else None
+
+    def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None, longest: Job | None = None) -> Plan:
         estimate = predict(chosen, device=device)
         parts = -(-job.latent_frames // chosen.latent_frames)
         changes = tuple(_changes(job, chosen, order))
         risk = assess(estimate, budget, host_ram_bytes)
         allowed = None if policy is None else Policy(policy)
-        return Plan(chosen, changes, estimate, risk, budget, allowed, parts, card)
+        return Plan(
+            chosen, changes, estimate, risk, budget, allowed, parts, card, longest.duration_s if longest else None
+        )
 
     if policy is None or fits(job):
         return finish(job)
     if policy == Policy.ARTICLE:
-        return finish(_article(job, budget), ("min_resolution", "steps"))
+        capped = _article(job, budget)
+        return finish(capped, ("min_resolution", "steps"), None if fits(capped) else card_for([capped]))
     everything = job.levers.union(lever for lever in LOSSLESS if lever in available)
-    for candidate in _visible(job, everything, SPLIT in available, fits):
+    candidates = list(_visible(job, everything, SPLIT in available, fits))
+    for candidate in candidates:
         if fits(candidate):
             return finish(_cheapest(job, candidate, fits), _ORDER)
-    least = min(predict(job_, device=device).peak_bytes for job_ in _visible(job, everything, SPLIT in available, fits))
-    return finish(job, card=smallest_card_for(least, budget.reserve))
+    return finish(job, card=card_for(candidates), longest=_longest_part(candidates[-1], fits))
 
 
 _ORDER = (*LOSSLESS, "dtype", SPLIT, "interpolate", "min_resolution")
@@ -144,14 +155,13 @@ def _visible(job: Job, levers: frozenset[Lever], split: bool, fits: Callable[[Jo
     floor = min(GOOD_RESOLUTION, job.min_resolution)
     good = [size for size in sizes if size >= floor]
     poor = [size for size in sizes if size < floor]
+    rates = dict.fromkeys((job.interpolate, False))
     yield pulled
-    for group in (good, poor):
-        for interpolate in dict.fromkeys((job.interpolate, False)):
-            for size in group:
-                whole = replace(half, min_resolution=size, interpolate=interpolate)
-                yield whole
-                if split and (part := _longest_part(whole, fits)):
-                    yield part
+    for size, rate in (*((size, rate) for rate in rates for size in good), *product(poor, rates)):
+        whole = replace(half, min_resolution=size, interpolate=rate)
+        yield whole
+        if split and (part := _longest_part(whole, fits)):
+            yield part
 
 
 def _longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:

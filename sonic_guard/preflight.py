@@ -11,7 +11,7 @@ from .lean import AVAILABLE
 from .media.crop import Aspect, crop_box
 from .media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, pick_face
 from .media.picture import Rgb
-from .plan import Plan, Policy, make_plan
+from .plan import GOOD_RESOLUTION, Plan, Policy, make_plan
 from .presets import Preset
 from .timing import Pace, predict_seconds
 from .vram.budget import Budget
@@ -60,13 +60,12 @@ def look_at(
     expand_ratio: float | None = None,
     face_index: int = 0,
     manual_box: Sequence[float] | None = None,
-    least_side: int = 1,
     name: str = "image",
 ) -> Look:
     """Find the face in `picture` (uint8 [H, W, 3]) and choose the crop.
 
     `expand_ratio` None follows the article's rule; `manual_box` (x1, y1, x2, y2 in pixels) replaces the
-    search; `least_side` is what the crop's shorter side should have in pixels where the picture has them.
+    search. The crop's shorter side has at least `GOOD_RESOLUTION` pixels where the picture has them.
     Raises `FaceError` where there is no such face.
     """
     size = (picture.shape[1], picture.shape[0])
@@ -75,7 +74,7 @@ def look_at(
     ratio = face_ratio(face.box, size)
     margin = expand_ratio_for(ratio) if expand_ratio is None else expand_ratio
     whole = Box(0, 0, *size)
-    crop = whole if aspect is Aspect.NONE else crop_box(size, face.box, margin, aspect, least_side=least_side)
+    crop = whole if aspect is Aspect.NONE else crop_box(size, face.box, margin, aspect, least_side=GOOD_RESOLUTION)
     return Look(faces, face, ratio, margin, crop)
 
 

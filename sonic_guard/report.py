@@ -6,6 +6,7 @@ from typing import Any
 from . import words
 from .job import Job
 from .preflight import Preflight
+from .vram.article import article_bytes
 from .vram.model import Estimate
 
 
@@ -27,6 +28,7 @@ def estimate_dict(estimate: Estimate) -> dict[str, Any]:
         "peak_stage": estimate.peak_stage,
         "host_ram_bytes": estimate.host_ram_bytes,
         "limits": list(estimate.limits),
+        "article_bytes": article_bytes(job),
     }
 
 
@@ -60,6 +62,7 @@ def plan_dict(result: Preflight, lang: str = "en") -> dict[str, Any]:
         "parts": plan.parts,
         "smallest_card": plan.smallest_card.title if plan.smallest_card else None,
         "estimate": estimate_dict(plan.estimate),
+        "longest_s": plan.longest_s,
         "sound_s": result.sound_s,
         "denoise_seconds": result.seconds,
         "duration_s": plan.job.duration_s,

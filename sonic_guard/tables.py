@@ -5,6 +5,7 @@ from typing import Any
 
 from .errors import SonicGuardError
 from .preflight import Preflight
+from .vram.article import article_bytes
 from .vram.cards import GIB
 from .vram.model import STAGES, Estimate, overhead
 from .vram.risk import Verdict
@@ -47,6 +48,7 @@ def print_estimate(estimate: Estimate) -> None:
     console.print(_stage_table(estimate, None, "en"))
     console.print(f"peak {gib(estimate.peak_bytes)} in {estimate.peak_stage}, overhead included")
     console.print(f"host memory {gib(estimate.host_ram_bytes)}")
+    console.print(f"(the article's formula would say {gib(article_bytes(job))})", style="dim")
     _print_limits(console, estimate)
     if not overhead().confirmed:
         console.print("Overhead is an assumption until it is measured on a card.", style="dim")

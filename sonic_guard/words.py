@@ -6,7 +6,7 @@ Numbers come in, sentences go out; nothing is decided here.
 from .plan import Change, Plan, Policy
 from .preflight import Preflight
 from .vram.cards import GIB
-from .vram.model import STAGES, overhead
+from .vram.model import STAGES, Estimate, overhead
 from .vram.risk import Risk, Verdict
 
 LANGUAGES = ("en", "zh")
@@ -66,6 +66,7 @@ _TEXT: dict[str, tuple[str, str]] = {
     ),
     "hope": ("The smallest common card that would do is the {card}.", "常见显卡中最低需要 {card}。"),
     "no hope": ("No common card would do.", "没有常见显卡能放下。"),
+    "longest": (" Up to {minutes:.1f} min of sound would fit.", " 音频最长 {minutes:.1f} 分钟时可以放下。"),
     "unchanged": (
         "{headline} on {card}. Nothing was changed; with on_risk “downgrade” settings that fit are looked for.",
         "{headline}（{card}）。未改动任何设置；将 on_risk 设为 downgrade 可自动寻找放得下的设置。",
@@ -148,6 +149,8 @@ def refusal(plan: Plan, lang: str = "en") -> str:
         return _say(key, lang, headline=headline(plan.risk, lang), card=plan.budget.card)
     card = plan.smallest_card
     hope = _say("hope", lang, card=card.title) if card else _say("no hope", lang)
+    if plan.longest_s is not None:
+        hope += _say("longest", lang, minutes=plan.longest_s / 60)
     return _say("refusal", lang, headline=headline(plan.risk, lang), card=plan.budget.card, hope=hope)
 
 
@@ -159,7 +162,7 @@ def report(result: Preflight, lang: str = "en") -> str:
     lines += [f"· {change_line(change, lang)}" for change in plan.changes]
     if not plan.fits:
         lines.append(refusal(plan, lang))
-    return "\n".join([*lines, *notes(result, lang), *(f"! {limit}" for limit in plan.estimate.limits)])
+    return "\n".join([*lines, *notes(result, lang), *limit_lines(plan.estimate)])
 
 
 def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
@@ -196,6 +199,11 @@ def notes(result: Preflight, lang: str = "en") -> list[str]:
         "overhead": not overhead().confirmed,
     }
     return [_say(key, lang, fps=job.output_fps) for key, holds in said.items() if holds]
+
+
+def limit_lines(estimate: Estimate) -> list[str]:
+    """The hard limits an estimate meets, in a line each."""
+    return [f"! {limit}" for limit in estimate.limits]
 
 
 def change_line(change: Change, lang: str = "en") -> str:

@@ -134,6 +134,10 @@ def build_workflow(
     on_risk: str = "downgrade",
     policy: str = "lossless_first",
     aspect: str = "original",
+    face_index: int = 0,
+    face_box: str = "",
+    reserve: float = 0.1,
+    language: str = "en",
     checkpoint: str = "svd_xt_1_1.safetensors",
     sonic_unet: str = "unet.pth",
 ) -> dict[str, Any]:
@@ -147,7 +151,7 @@ def build_workflow(
     sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (audio, None, None))
     check = graph.add(
         "SonicGuardPreflight", (380, 200), (400, 860), PREFLIGHT_OUTPUTS,
-        (preset, target, on_risk, policy, aspect, 0, "", False, 0.1, "en"), "sonic-guard",
+        (preset, target, on_risk, policy, aspect, face_index, face_box, False, reserve, language), "sonic-guard",
     )  # fmt: skip
     model = graph.add(
         "ImageOnlyCheckpointLoader", (380, 0), (400, 100),

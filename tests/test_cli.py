@@ -1,6 +1,7 @@
 """The command line on real files: tables, JSON, files written, exit codes, errors for people."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,8 @@ def bad(tmp_path):
         (["--face-box", "1,2,3"], "face box"),
         (["--workflow", "{bad}/none/w.json"], "w.json"),
         (["--chart", "{bad}/none/c.png"], "c.png"),
+        (["--chart", "{bad}/chart"], "suffix"),
+        (["--gpu", "1e-9"], "1e-9"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -161,3 +164,49 @@ def test_weights_of_a_real_file_count(capsys, tmp_path):
     base = ["estimate", "--width", "512", "--height", "512", "--duration", "1"]
     stock, small = _json(capsys, *base), _json(capsys, *base, "--weights", str(tmp_path / "unet.pth"))
     assert stock["stages"]["load"] - small["stages"]["load"] == 2 * (1_575_741_162 - 1_000_000)
+
+
+def test_a_workflow_holds_what_was_asked_for(tmp_path):
+    file = tmp_path / "w.json"
+    box = "150,40,300,200"
+    assert (
+        main(_plan("--gpu", "20", "--face-box", box, "--reserve", "0.3", "--lang", "zh", "--workflow", str(file))) == 0
+    )
+    (check,) = [node for node in json.loads(file.read_text("utf-8"))["nodes"] if node["type"] == "SonicGuardPreflight"]
+    assert check["widgets_values"] == [
+        "fast",
+        "20 GiB",
+        "downgrade",
+        "lossless_first",
+        "original",
+        0,
+        box,
+        False,
+        0.3,
+        "zh",
+    ]
+
+
+@pytest.mark.parametrize("levers", [["--lever", "branch", "ff"], ["--lever", "branch", "--lever", "ff"]])
+def test_levers_may_be_named_together_or_apart(capsys, levers):
+    base = ["estimate", "--width", "512", "--height", "512", "--duration", "10"]
+    assert _json(capsys, *base, *levers)["stages"]["denoise"] < 5 * 2**30
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_output_survives_a_narrow_encoding(encoding):
+    command = [sys.executable, "-m", "sonic_guard", *_plan("--gpu", "8", "--lang", "zh")]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    result = subprocess.run(command, capture_output=True, check=False, cwd=DEMO.parent, env=environment)
+    assert result.returncode == EXIT_OK, result.stderr
+    assert "显存" in result.stdout.decode("utf-8")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said():
+    command = [sys.executable, "-m", "sonic_guard", "estimate", "--width", "512", "--height", "512", "--duration", "1"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=DEMO.parent)
+    assert result.returncode == EXIT_BAD_INPUT
+    assert "No space left" in result.stderr
+    assert "Traceback" not in result.stderr

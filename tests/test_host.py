@@ -104,7 +104,7 @@ def test_preflight_gives_what_the_library_plans(host):
     shown = texts(entry)
 
     wish = load_preset("fast")
-    look = look_at(skimage.data.astronaut(), least_side=wish.min_resolution)
+    look = look_at(skimage.data.astronaut())
     job = preflight(look, 5.0, wish, budget_for(CARD)).plan.job
     assert job.min_resolution < wish.min_resolution, "this card is to be too small for the wish"
     assert [shown[slot] for slot in range(2, 10)] == [
@@ -121,6 +121,18 @@ def test_preflight_gives_what_the_library_plans(host):
     assert samples(*files(host, entry, 1, "audio")) == 62 * 1280 + 320
     assert samples(*files(host, entry, 11, "audio")) == (2 * 62 - 1) * 640
     assert "Traceback" not in host.log_text()[before:]
+
+
+@pytest.mark.parametrize("target", ["20 GiB", "7.5"])
+def test_a_workflow_may_name_a_size_that_is_not_in_the_menu(host, target):
+    shown = texts(host.run(graph("Preflight", {10: TEXT}, **PREFLIGHT | {"target_card": target})))
+    assert f"{float(target.split()[0]):g} GiB" in shown[10]
+
+
+def test_an_unknown_card_is_refused_before_the_run(host):
+    status, answer = host.queue(graph("Preflight", {10: TEXT}, **PREFLIGHT | {"target_card": "RTX 9999"}))
+    assert status == 400
+    assert "RTX 9999" in str(answer)
 
 
 def test_a_sound_of_a_third_of_a_second_is_filled_up_with_silence(host):

@@ -94,9 +94,11 @@ def test_a_larger_card_never_gets_a_smaller_picture(job, gib, more, available):
         assert _rank(large.job, job) >= _rank(small.job, job)
 
 
-def _rank(chosen: Job, wish: Job) -> tuple[bool, bool, int]:
-    """How much of the wish is left: a mouth that can be seen, the frame rate, the pixels."""
-    return chosen.min_resolution >= min(GOOD_RESOLUTION, wish.min_resolution), chosen.interpolate, chosen.min_resolution
+def _rank(chosen: Job, wish: Job) -> tuple[bool, int, int]:
+    """How much of the wish is left: a mouth that can be seen, and then the frame rate before pixels; else pixels."""
+    good = chosen.min_resolution >= min(GOOD_RESOLUTION, wish.min_resolution)
+    rate, pixels = chosen.interpolate, chosen.min_resolution
+    return (good, rate, pixels) if good else (good, pixels, rate)
 
 
 @pytest.mark.parametrize(
@@ -181,3 +183,23 @@ def test_without_a_policy_the_wish_is_only_judged():
 def test_unknown_words_are_refused(settings_, says):
     with pytest.raises(PlanError, match=says):
         make_plan(Job(512, 512, 10.0), _budget(8), **settings_)
+
+
+def test_a_sound_too_long_for_anything_is_told_how_long_it_may_be():
+    plan = make_plan(Job(512, 512, 3 * 3600.0), _budget(8))
+    assert not plan.fits
+    assert plan.longest_s is not None
+    assert make_plan(Job(512, 512, plan.longest_s), _budget(8)).fits
+
+
+def test_no_card_helps_where_host_memory_is_short():
+    plan = make_plan(Job(512, 512, 10.0), _budget(80), host_ram_bytes=8 * GIB)
+    assert (plan.fits, plan.risk.short_of_host_ram, plan.smallest_card) == (False, True, None)
+
+
+@pytest.mark.parametrize(("seconds", "gib"), [(600.0, 12), (300.0, 8), (180.0, 9)])
+def test_below_the_floor_pixels_are_worth_more_than_the_frame_rate(seconds, gib):
+    plan = make_plan(Job(512, 512, seconds), _budget(gib))
+    wider = replace(plan.job, min_resolution=plan.job.min_resolution + 64, interpolate=False)
+    assert plan.fits
+    assert not _fits(wider, plan.budget)

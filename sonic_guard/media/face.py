@@ -110,7 +110,7 @@ def pick_face(faces: Sequence[Face], index: int = 0, name: str = "image") -> Fac
     if not faces:
         raise FaceError(
             f"{name}: no face found. Use a sharper picture with a larger face that looks at the camera, upright; "
-            "or crop the picture around the face, set the face box by hand, or lower the face threshold."
+            "or crop the picture around the face, or set the face box by hand."
         )
     if not 0 <= index < len(faces):
         found = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"

@@ -70,7 +70,7 @@ def rehearse(
             meter.name_modules(unet, "unet")
         else:
             unet.forward = lambda sample, *_, **__: (sample.new_empty(*sample.shape[:2], 4, *sample.shape[3:]),)
-            unet.register_forward_pre_hook(lambda *_: stages.peaks.setdefault(PREPARE, stages.so_far()))
+            unet.register_forward_pre_hook(lambda *_: stages.prepared())
         unet.register_forward_pre_hook(lambda *_: meter.note(ENTRY))
         sonic = _sonic(checkout, unet, rife, job, stages)
         _process(sonic, job, data, vae, stages)
@@ -130,6 +130,10 @@ class _Stages:
         if self._open is not None:
             self.peaks[self._open] = self.so_far()
         self._open = None
+
+    def prepared(self) -> None:
+        """Keep the peaks up to the first time the network is entered."""
+        self.peaks.setdefault(PREPARE, self.so_far())
 
     def so_far(self) -> StagePeaks:
         return StagePeaks(self.meter.peak_bytes, dict(self.meter.peaks))

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 RESERVE = 0.10
 """Part of the memory that stays free unless the user says otherwise: the article's 90 % rule."""
+MIN_GIB = 0.5
+"""Less than a CUDA context."""
 MAX_GIB = 1024
 """More than any machine has; a larger number is a slip, or a model number such as 4090."""
 
@@ -186,11 +188,11 @@ def _gib(target: str | float) -> float | None:
         gib = float(amount)
     except (ValueError, OverflowError):
         gib = math.nan
-    if 0 < gib <= MAX_GIB:
+    if MIN_GIB <= gib <= MAX_GIB:
         return gib
     if isinstance(target, str) and unit is None and gib > MAX_GIB:
         return None
-    raise BudgetError(f"memory: {target!r} is not a usable amount. Give GiB above 0 and up to {MAX_GIB}, such as 12.")
+    raise BudgetError(f"memory: {target!r} is not a usable amount. Give GiB from {MIN_GIB} to {MAX_GIB}, such as 12.")
 
 
 def _torch_budget(index: int) -> Budget | None:
