@@ -41,7 +41,7 @@ class StagePeaks:
 
 
 PREPARE = "prepare"
-"""Name of the part of denoise before the network is first entered; only rehearsed without the network."""
+"""Name of the part of denoise before its loop, a stage of its own here."""
 ENTRY = "entry"
 """The place of the bytes that are live when the network is entered: weights, inputs, all but the window."""
 
@@ -70,7 +70,6 @@ def rehearse(
             meter.name_modules(unet, "unet")
         else:
             unet.forward = lambda sample, *_, **__: (sample.new_empty(*sample.shape[:2], 4, *sample.shape[3:]),)
-            unet.register_forward_pre_hook(lambda *_: stages.prepared())
         unet.register_forward_pre_hook(lambda *_: meter.note(ENTRY))
         sonic = _sonic(checkout, unet, rife, job, stages)
         _process(sonic, job, data, vae, stages)
@@ -132,8 +131,8 @@ class _Stages:
         self._open = None
 
     def prepared(self) -> None:
-        """Keep the peaks up to the first time the network is entered."""
-        self.peaks.setdefault(PREPARE, self.so_far())
+        """Keep the peaks up to the beginning of the denoising loop."""
+        self.peaks[PREPARE] = self.so_far()
 
     def so_far(self) -> StagePeaks:
         return StagePeaks(self.meter.peak_bytes, dict(self.meter.peaks))
@@ -146,10 +145,14 @@ class _Stages:
 
 
 def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _Stages) -> Any:
-    """A `Sonic` object that enters the decode stage when it puts its network away."""
+    """A `Sonic` object that tells when its loop begins and enters the decode stage when it puts its network away."""
     pipe = build_pipeline(checkout, unet, _Schedule())
     pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
-    to = pipe.to
+    to, bar = pipe.to, pipe.progress_bar
+
+    def begin(*args: Any, **kwargs: Any) -> Any:
+        stages.prepared()
+        return bar(*args, **kwargs)
 
     def move(*args: Any, **kwargs: Any) -> Any:
         moved = to(*args, **kwargs)
@@ -157,7 +160,7 @@ def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _St
             stages.enter("decode")
         return moved
 
-    pipe.to = move
+    pipe.to, pipe.progress_bar = move, begin
     interpolate = job.interpolate and Lever.PAIRWISE not in job.levers
     sonic = build_sonic(checkout, pipe, rife, DEVICE, interpolate=interpolate)
     if rife is not None:

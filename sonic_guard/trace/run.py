@@ -63,7 +63,7 @@ def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]
 
 
 def _check(checkout: Any, job: Job, make_vae: Any, progress: Progress) -> Iterator[dict[str, Any]]:
-    from .rehearsal import rehearse
+    from .rehearsal import PREPARE, rehearse
 
     name = (
         f"{job.frame_size}, N {job.latent_frames}, F {job.window}, {job.dtype} {'+'.join(sorted(job.levers))}".strip()
@@ -71,7 +71,7 @@ def _check(checkout: Any, job: Job, make_vae: Any, progress: Progress) -> Iterat
     progress(name)
     model = stage_bytes(job)
     for stage, peaks in rehearse(checkout, job, make_vae).items():
-        if stage == "interpolate" and make_vae is None:
+        if stage == PREPARE or (stage == "interpolate" and make_vae is None):
             continue
         traced = peaks.peak_bytes
         yield {"job": name, "stage": stage, "traced": traced, "model": model[stage], "apart": model[stage] / traced - 1}
