@@ -23,7 +23,7 @@ SPLIT = "split"
 LOSSLESS = (Lever.PAIRWISE, Lever.BRANCH, Lever.FF, Lever.BLOCK)
 """Levers that give the same frames, cheapest in time first."""
 GOOD_RESOLUTION = 384
-"""Below this the mouth is a few pixels: half the frame rate is the milder loss."""
+"""Below this the mouth is a few pixels: half the frame rate is the milder loss. A crop keeps as many, too."""
 MIN_RESOLUTION = 128
 """The least the wrapper's node accepts."""
 MIN_PART_FRAMES = 375
@@ -100,14 +100,15 @@ def make_plan(
     if unknown := set(available) - {*LOSSLESS, SPLIT}:
         raise PlanError(f"levers: unknown {', '.join(sorted(unknown))}; known are {', '.join([*LOSSLESS, SPLIT])}.")
 
-    def bearable(candidate: Job) -> bool:
-        return host_ram_bytes is None or predict(candidate).host_ram_bytes <= host_ram_bytes
+    def bearable(estimate: Estimate) -> bool:
+        return host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes
 
     def fits(candidate: Job) -> bool:
-        return predict(candidate).peak_bytes <= budget.usable_bytes and bearable(candidate)
+        estimate = predict(candidate)
+        return estimate.peak_bytes <= budget.usable_bytes and bearable(estimate)
 
     def card_for(candidates: Iterable[Job]) -> Card | None:
-        peaks = [predict(candidate).peak_bytes for candidate in candidates if bearable(candidate)]
+        peaks = [estimate.peak_bytes for estimate in map(predict, candidates) if bearable(estimate)]
         return smallest_card_for(min(peaks), budget.reserve) if peaks else None
 
     def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None, longest: Job | None = None) -> Plan:
@@ -126,11 +127,12 @@ def make_plan(
         capped = _article(job, budget)
         return finish(capped, ("min_resolution", "steps"), None if fits(capped) else card_for([capped]))
     everything = job.levers.union(lever for lever in LOSSLESS if lever in available)
-    candidates = list(_visible(job, everything, SPLIT in available, fits))
-    for candidate in candidates:
+    tried = []
+    for candidate in _visible(job, everything, SPLIT in available, fits):
         if fits(candidate):
             return finish(_cheapest(job, candidate, fits), _ORDER)
-    return finish(job, card=card_for(candidates), longest=_longest_part(candidates[-1], fits))
+        tried.append(candidate)
+    return finish(job, card=card_for(tried), longest=_longest_part(tried[-1], fits))
 
 
 _ORDER = (*LOSSLESS, "dtype", SPLIT, "interpolate", "min_resolution")
@@ -145,8 +147,9 @@ def _article(job: Job, budget: Budget) -> Job:
 def _visible(job: Job, levers: frozenset[Lever], split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
     """What could be run with every lossless lever pulled, mildest visible loss first.
 
-    fp16 comes before fewer pixels, because it cannot be seen. Half the frame rate comes after resolutions
-    that still show a mouth and before those that do not. Parts are tried wherever the whole does not fit.
+    fp16 comes before fewer pixels, because it cannot be seen. Half the frame rate comes after the resolutions
+    that still show a mouth; below them every size is tried at both rates before a smaller one. Parts are tried
+    wherever the whole does not fit.
     """
     pulled = replace(job, levers=levers)
     half = replace(pulled, dtype=Dtype.FP16) if job.dtype is Dtype.FP32 else pulled
