@@ -1,0 +1,115 @@
+"""Every NVIDIA card's memory as the driver tells it: nothing is made on the card to find out."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+RENEW_S = 10.0
+"""Seconds after which the driver is opened anew while a card does not answer. Opening it may take a second."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One card at one moment."""
+
+    index: int
+    """As NVML counts: by place on the bus, which may differ from CUDA's count."""
+    name: str
+    uuid: str = ""
+    """As NVML writes it ("GPU-…", "MIG-…"); empty where it is not NVML that knows the card."""
+    used_bytes: int | None = None
+    """In use by every program. None: the driver has no figure (the GPU shares the CPU's memory) or no answer."""
+    total_bytes: int | None = None
+    trouble: str = ""
+    """What the driver said in place of an answer."""
+
+
+class Nvml:
+    """NVIDIA's management library, opened with the first question and kept open until `close`.
+
+    A card that stops answering (the driver was reset, the card fell off the bus) is said once in the log, and in its
+    `Card` at every reading; the others go on. Not thread-safe.
+    """
+
+    def __init__(self, part: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        """`part` is the UUID of a part of a card (MIG) to look at too: NVML counts none of them as a card."""
+        self._part = part
+        self._clock = clock
+        self._cards: list[tuple[Any, Card]] = []
+        self._opened_s: float | None = None
+        self._there = False
+        self._said: set[tuple[str, str]] = set()
+
+    def read(self) -> tuple[Card, ...]:
+        """Every card, in NVML's order; none where there is no NVIDIA driver."""
+        if self._opened_s is None:
+            self._open()
+        cards = tuple(_ask(handle, card) for handle, card in self._cards)
+        lost = [card for card in cards if card.trouble]
+        for card in lost:
+            self._say(card.name, card.trouble)
+        if lost and self._opened_s is not None and self._clock() - self._opened_s >= RENEW_S:
+            self.close()
+        return cards
+
+    def close(self) -> None:
+        """Let go of the driver. The next `read` opens it again."""
+        self._cards, self._opened_s = [], None
+        if not self._there:
+            return
+        import pynvml
+
+        self._there = False
+        try:
+            pynvml.nvmlShutdown()
+        except pynvml.NVMLError as error:
+            log.debug("NVML does not shut down: %s", error)
+
+    def _open(self) -> None:
+        import pynvml
+
+        self._opened_s = self._clock()
+        try:
+            pynvml.nvmlInit()
+            self._there = True
+            count = pynvml.nvmlDeviceGetCount()
+        except pynvml.NVMLError as error:
+            log.debug("no NVML: %s", error)
+            return
+        for index in range(count):
+            self._add(index, f"GPU {index}", pynvml.nvmlDeviceGetHandleByIndex, index)
+        if self._part:
+            self._add(count, self._part, pynvml.nvmlDeviceGetHandleByUUID, self._part)
+
+    def _add(self, index: int, known_as: str, find: Callable[[Any], Any], key: int | str) -> None:
+        import pynvml
+
+        try:
+            handle = find(key)
+            name, uuid = str(pynvml.nvmlDeviceGetName(handle)), str(pynvml.nvmlDeviceGetUUID(handle))
+        except pynvml.NVMLError as error:
+            self._say(known_as, str(error))
+        else:
+            self._cards.append((handle, Card(index, name, uuid)))
+
+    def _say(self, name: str, trouble: str) -> None:
+        if (name, trouble) not in self._said:
+            self._said.add((name, trouble))
+            log.warning("%s does not answer: %s", name, trouble)
+
+
+def _ask(handle: Any, card: Card) -> Card:
+    import pynvml
+
+    try:
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    except pynvml.NVMLError_NotSupported:  # pyright: ignore[reportAttributeAccessIssue] - made at import
+        return card
+    except pynvml.NVMLError as error:
+        return replace(card, trouble=str(error))
+    # Not `memory.used`: a newer form of it leaves the driver's own share out, which no program can get either.
+    return replace(card, used_bytes=int(memory.total) - int(memory.free), total_bytes=int(memory.total))

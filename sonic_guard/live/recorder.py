@@ -1,0 +1,199 @@
+"""Follows Sonic's nodes through a graph: tells the pages, keeps ComfyUI's own bar moving, and writes the run down.
+
+A run may span three nodes, some of them cached and so never executed. It begins with the first of them that is
+executed in a graph, and ends with the sampler, or with the node that fails.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+from ..errors import SonicGuardError
+from ..job import Job
+from ..run import Outcome, Place, StageFigures
+from ..vram.model import stage_bytes
+from .follow import follow, job_of
+from .monitor import Monitor
+from .peaks import open_peaks
+from .watch import RunWatch
+
+log = logging.getLogger(__name__)
+
+LOADER, PREDATA, SAMPLER = "SONICTLoader", "SONIC_PreData", "SONICSampler"
+"""Sonic's nodes, as its wrapper and the forks of it name them."""
+STAGE_OF = {LOADER: "load", PREDATA: "predata", SAMPLER: "denoise"}
+TELL_S = 0.25
+"""Least time between two words to the pages about steps; a change of stage is told at once."""
+
+
+class Log(Protocol):
+    """Where runs are written down: a `vram.history.History`."""
+
+    def begin(self, job: Job, place: Place, predicted: Mapping[str, int]) -> int:
+        """Note that a run begins; returns its id."""
+        ...
+
+    def update(self, run_id: int, stages: Mapping[str, StageFigures], stage: str) -> None:
+        """Note how far it is."""
+        ...
+
+    def finish(self, run_id: int, outcome: Outcome, stage: str, stages: Mapping[str, StageFigures]) -> None:
+        """Note how it ended."""
+        ...
+
+
+class Host(Protocol):
+    """What is asked of ComfyUI."""
+
+    def executing(self) -> tuple[str, str]:
+        """Prompt and node id of what this thread executes."""
+        ...
+
+    def expected(self, prompt: str, node: str) -> Job | None:
+        """The job that `node`, one of Sonic's in the graph now running, belongs to, as far as the graph tells."""
+        ...
+
+    def place(self, held_bytes: int) -> Place:
+        """Where this process runs Sonic; `held_bytes` of the card are the run's own already."""
+        ...
+
+    def tell(self, run: Mapping[str, Any]) -> None:
+        """Show the pages a run."""
+        ...
+
+    def log(self) -> Log | None:
+        """Where to write runs down; None where the user wants none of it."""
+        ...
+
+    def interrupted(self) -> type[BaseException]:
+        """What is raised where the user has cancelled."""
+        ...
+
+    def stop_if_interrupted(self) -> None:
+        """Raise `interrupted` if the user has cancelled."""
+        ...
+
+    def progress_bar(self, steps: int) -> Callable[[int], None]:
+        """A bar on the node now executing."""
+        ...
+
+
+class Recorder:
+    """The runs of this process, one after the other: ComfyUI executes one graph at a time."""
+
+    def __init__(self, host: Host, monitor: Monitor) -> None:
+        self._host = host
+        self._monitor = monitor
+        self._prompt = ""
+        self._watch: RunWatch | None = None
+        self._place: Place | None = None
+        self._told_s = 0.0
+        self._told_stage = ""
+
+    @contextmanager
+    def around(self, name: str, arguments: Mapping[str, Any]) -> Iterator[None]:
+        """Sonic's node `name` works inside the block, called with `arguments`."""
+        watch = self._safely(self._run, name, arguments)
+        if watch is None:
+            yield
+            return
+        try:
+            with self._monitor.during(watch), self._stages(watch, name, arguments):
+                yield
+        finally:
+            if watch.outcome is not Outcome.RUNNING:
+                self._conclude(watch)
+
+    def event(self) -> dict[str, Any] | None:
+        """The run under way, in the words of the event ``sonic_guard.run``."""
+        watch = self._watch
+        return watch.to_event() if watch else None
+
+    def _run(self, name: str, arguments: Mapping[str, Any]) -> RunWatch:
+        """The run that the node belongs to: the one begun in the same graph, or a new one."""
+        prompt, node = self._host.executing()
+        watch = self._watch
+        if watch is None or prompt != self._prompt or name in watch.nodes:
+            watch = RunWatch(open_peaks(), interrupted=(self._host.interrupted(),), on_change=self._changed)
+            self._watch, self._prompt = watch, prompt
+            self._place = self._safely(self._host.place, held_bytes(arguments.get("model")))
+            self._know(watch, self._safely(self._host.expected, prompt, node))
+        watch.nodes[name] = node
+        return watch
+
+    def _stages(self, watch: RunWatch, name: str, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """What notes the stages of the node's work."""
+        sampling = self._safely(self._sampling, watch, arguments) if name == SAMPLER else None
+        return sampling or watch.during(STAGE_OF[name])
+
+    def _sampling(self, watch: RunWatch, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
+        model, data = arguments["model"], arguments["data_dict"]
+        fps, steps = float(arguments["fps"]), int(arguments["inference_steps"])
+        scale = float(arguments["dynamic_scale"])
+        self._know(watch, self._safely(lambda: job_of(model, data, fps=fps, steps=steps, dynamic_scale=scale)))
+        self._begin(watch)
+        bar = self._host.progress_bar(steps)
+        return follow(
+            model, data, watch, fps=fps, steps=steps,
+            check=self._host.stop_if_interrupted, progress=lambda done, _: bar(done),
+        )  # fmt: skip
+
+    def _know(self, watch: RunWatch, job: Job | None) -> None:
+        if job is not None:
+            watch.job, watch.predicted = job, stage_bytes(job)
+
+    def _begin(self, watch: RunWatch) -> None:
+        """Write down that the run has begun, so that one which takes ComfyUI with it is remembered too."""
+        if watch.id is None and watch.job is not None and self._place is not None:
+            job, place = watch.job, self._place
+            watch.id = self._note(lambda history: history.begin(job, place, watch.predicted))
+
+    def _changed(self, watch: RunWatch) -> None:
+        if watch.outcome is not Outcome.RUNNING:
+            return  # `_conclude` says it, once it is written down
+        now, new_stage = time.monotonic(), watch.stage != self._told_stage
+        if not new_stage and now - self._told_s < TELL_S and watch.step != watch.steps:
+            return
+        if new_stage and watch.id is not None:
+            number = watch.id
+            self._note(lambda history: history.update(number, watch.figures(), watch.stage))
+        self._told_stage, self._told_s = watch.stage, now
+        self._host.tell(watch.to_event())
+
+    def _conclude(self, watch: RunWatch) -> None:
+        self._watch, self._told_stage = None, ""
+        self._begin(watch)  # where it failed before the sampler
+        if watch.id is not None:
+            number = watch.id
+            stage = "" if watch.outcome is Outcome.DONE else watch.stage
+            self._note(lambda history: history.finish(number, watch.outcome, stage, watch.figures()))
+        self._safely(lambda: self._host.tell(watch.to_event()))
+
+    def _note(self, work: Callable[[Log], Any]) -> Any:
+        """What `work` does to the history; a disk that is full must not cost the user the run."""
+
+        def note() -> Any:
+            history = self._host.log()
+            return None if history is None else work(history)
+
+        return self._safely(note)
+
+    def _safely(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What `work` returns, or None, with a line in the log, where it fails: a run is worth more than its record."""
+        try:
+            return work(*arguments)
+        except SonicGuardError as error:
+            log.warning("Sonic Guard goes on without: %s", error)
+        except Exception:
+            log.exception("Sonic Guard could not follow the run; the run goes on")
+        return None
+
+
+def held_bytes(model: Any) -> int:
+    """Bytes of a loaded Sonic's network that are on a GPU already; 0 for what is no such model."""
+    parameters = getattr(getattr(getattr(model, "pipe", None), "unet", None), "parameters", None)
+    if parameters is None:
+        return 0
+    return sum(each.nbytes for each in parameters() if each.device.type != "cpu")

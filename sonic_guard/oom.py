@@ -1,0 +1,55 @@
+"""Tell whether an exception says that a GPU ran out of memory. Needs no torch."""
+
+import re
+from collections.abc import Iterator
+
+_FORMS = re.compile(
+    r"""
+      (?:CUDA|HIP|MPS|XPU|GPU|NCCL)\b .* \bout\ of\ memory   # torch's allocators, and the runtimes' own words
+    | \bout\ of\ memory\b .* (?:CUDA|HIP|MPS|XPU|GPU)\b
+    | CU[A-Z]+_STATUS_ALLOC_FAILED                           # cuBLAS, cuDNN 8, cuSOLVER, cuSPARSE
+    | CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED   # cuDNN 9
+    | CUFFT_ALLOC_FAILED
+    | HIP[A-Z]+_STATUS_ALLOC_FAILED | rocblas_status_memory_error | miopenStatusAllocFailed
+    | Memory\ not\ available\ to\ allocate\ buffer           # MIOpen
+    | CUDA_ERROR_OUT_OF_MEMORY | cudaErrorMemoryAllocation | hipErrorOutOfMemory | ERROR_OUT_OF_DEVICE_MEMORY
+    | ^Allocation\ on\ device\b                              # torch on cudaMallocAsync
+    | ^Invalid\ buffer\ size:                                # Metal: more than one buffer may have
+    | not\ enough\ GPU\ video\ memory                        # DirectML
+    | NVML_SUCCESS\ ==\ r\ .* CUDACachingAllocator           # torch failing to ask NVML for its out-of-memory message
+    """,
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_CUDA_ERROR_MEMORY_ALLOCATION = 2
+"""CUDA's own number; HIP has the same."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU's memory ran out: `error` says so, or what it was raised from, or while handling.
+
+    True for torch's ``OutOfMemoryError`` and for a `RuntimeError` in the words of CUDA, ROCm, Metal, XPU or DirectML
+    or their libraries. Codes that may have other causes (``CUDNN_STATUS_INTERNAL_ERROR``,
+    ``CUBLAS_STATUS_NOT_INITIALIZED``) do not count, nor does host memory (`MemoryError`, torch's
+    ``DefaultCPUAllocator``): no lever on the GPU helps there.
+    """
+    return any(map(_says_so, _chain(error)))
+
+
+def _says_so(error: BaseException) -> bool:
+    if not isinstance(error, RuntimeError):
+        return False
+    # By name: the class is `torch.OutOfMemoryError` or, before torch 2.5, `torch.cuda.OutOfMemoryError`.
+    if any(kind.__name__ == "OutOfMemoryError" and kind.__module__.startswith("torch") for kind in type(error).__mro__):
+        return True
+    if getattr(error, "error_code", None) == _CUDA_ERROR_MEMORY_ALLOCATION:  # torch.AcceleratorError
+        return True
+    return _FORMS.search(str(error)) is not None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and its causes, as a traceback would print them."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -1,0 +1,189 @@
+"""What is measured of a run, held against the model: on the fake GPU, where every byte is counted."""
+
+import json
+import subprocess
+from types import MethodType
+
+import pytest
+
+from sonic_guard.job import Dtype, Job
+from sonic_guard.live.follow import follow, job_of
+from sonic_guard.live.peaks import Peak
+from sonic_guard.live.watch import RunWatch
+from sonic_guard.run import Outcome
+from sonic_guard.vram.model import STAGES, stage_bytes
+from tests import real
+
+torch = pytest.importorskip("torch")
+for package in ("diffusers", "transformers", "einops"):
+    pytest.importorskip(package)
+
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
+from sonic_guard.trace import parts, rehearsal  # noqa: E402
+from sonic_guard.trace.meter import DEVICE, fake_gpu  # noqa: E402
+from tests.test_live_follow import Vae, predata, small_unet, small_vae  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def checkout():
+    from sonic_guard.trace.checkout import open_checkout
+
+    return open_checkout(real.sonic())
+
+
+class MeterPeaks:
+    """The fake GPU's own count in the place of torch's counters."""
+
+    def __init__(self, meter):
+        self.meter = meter
+
+    def read(self):
+        return Peak(self.meter.peak_bytes)
+
+    def reset(self):
+        self.meter.peak_bytes = self.meter.live_bytes
+
+
+class Limit(TorchDispatchMode):
+    """A fake GPU of `bytes`: beyond them it fails as CUDA does."""
+
+    def __init__(self, meter):
+        super().__init__()
+        self.meter, self.bytes = meter, None
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if self.bytes is not None and self.meter.live_bytes > self.bytes:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return out
+
+
+def run_whole(checkout, job, make_vae):
+    """A whole run with full networks, as the three nodes do it; returns its watch."""
+    parts.forget_grids(checkout)
+    with fake_gpu(checkout.path) as meter, torch.no_grad():
+        watch = RunWatch(MeterPeaks(meter))
+        with watch.during("load"):
+            unet = parts.build_unet(checkout, parts.TORCH_DTYPES[job.dtype], DEVICE)
+            rife = checkout.rife.RIFEModel(device=DEVICE)
+        vae = Vae(make_vae(), parts.TORCH_DTYPES[job.vae_dtype], DEVICE)
+        with watch.during("predata"):
+            data = parts.run_predata(checkout, job, DEVICE, vae.encode) | {"vae": vae}
+        run_on_fake_gpu(fake_sonic(checkout, unet, rife), job, data, watch)
+    return watch
+
+
+def fake_sonic(checkout, unet, rife):
+    pipe = parts.build_pipeline(checkout, unet, rehearsal._Schedule())
+    pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
+    return parts.build_sonic(checkout, pipe, rife, DEVICE, interpolate=True)
+
+
+def run_on_fake_gpu(sonic, job, data, watch):
+    watch.job = job_of(sonic, data, fps=job.fps, steps=job.steps)
+    with follow(sonic, data, watch, fps=job.fps, steps=job.steps):
+        parts.run_sampler(sonic, job, data, data["vae"], steps=job.steps)
+
+
+WHOLE = Job(384, 384, 1.2, min_resolution=384, fps=16.0, steps=2)
+"""One window, two groups of frames to decode."""
+
+
+BESIDE_COMFYUI = """
+import json, sys
+from pathlib import Path
+from tests.test_live_bytes import WHOLE, run_whole
+from sonic_guard.trace.checkout import open_checkout
+from sonic_guard.trace.comfy_vae import vae_builder
+from sonic_guard.trace.rehearsal import rehearse
+sonic, comfyui = map(Path, sys.argv[1:])
+checkout, make_vae = open_checkout(sonic), vae_builder(comfyui)
+measured = {stage: figures.allocated_bytes for stage, figures in run_whole(checkout, WHOLE, make_vae).figures().items()}
+rehearsed = {stage: peaks.peak_bytes for stage, peaks in rehearse(checkout, WHOLE, make_vae).items()}
+print(json.dumps([measured, rehearsed]))
+"""
+
+
+def test_stage_peaks_are_the_rehearsal_s_to_the_byte_and_the_model_s_within_a_thousandth():
+    """With full networks and ComfyUI's own VAE, by the host's Python; the bytes the meter counts are exact."""
+    command = [str(real.python()), "-c", BESIDE_COMFYUI, str(real.sonic()), str(real.comfyui())]
+    result = subprocess.run(command, cwd=real.PACK, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    measured, rehearsed = json.loads(result.stdout.splitlines()[-1])
+    assert measured == {stage: rehearsed[stage] for stage in STAGES}
+    assert measured == {stage: pytest.approx(size, rel=1e-3) for stage, size in stage_bytes(WHOLE).items()}
+
+
+LITTLE = Job(64, 64, 0.5, min_resolution=64, fps=6.0, dtype=Dtype.FP32, steps=1, vae_dtype=Dtype.FP32)
+
+
+class FullCards:
+    """Runs of one small network on a fake GPU with room for no more than each stage takes less a byte."""
+
+    def __init__(self, checkout, meter, limit):
+        unet = parts.build_unet(checkout, torch.float32, DEVICE, small_unet(checkout))
+        self.sonic = fake_sonic(checkout, unet, checkout.rife.RIFEModel(device=DEVICE))
+        self.vae = Vae(small_vae(checkout), torch.float32, DEVICE, group=4)
+        self.data = predata(LITTLE, DEVICE) | {"vae": self.vae}
+        self.checkout, self.meter, self.limit = checkout, meter, limit
+
+    def run(self, on_change=None):
+        watch = RunWatch(MeterPeaks(self.meter), on_change=on_change)
+        parts.forget_grids(self.checkout)
+        self.vae.first_stage_model.to("cpu")
+        try:
+            run_on_fake_gpu(self.sonic, LITTLE, self.data, watch)
+        except torch.OutOfMemoryError:
+            self.limit.bytes = None
+        return watch
+
+    def run_with_full(self, stage, room):
+        def changed(watch):
+            self.limit.bytes = room if watch.stage == stage else None
+
+        return self.run(changed)
+
+    def run_with_tampered_decode(self, tampered):
+        self.vae.decode = MethodType(tampered, self.vae)
+        try:
+            return self.run()
+        finally:
+            del self.vae.decode
+
+
+def test_a_full_card_ends_the_run_in_the_stage_that_filled_it(checkout):
+    with fake_gpu(checkout.path) as meter, torch.no_grad(), Limit(meter) as limit:
+        cards = FullCards(checkout, meter, limit)
+        roomy = cards.run()
+        assert roomy.outcome is Outcome.DONE
+        needed = {stage: figures.allocated_bytes for stage, figures in roomy.figures().items()}
+        for stage in needed:
+            watch = cards.run_with_full(stage, needed[stage] - 1)
+            assert (watch.outcome, watch.stage) == (Outcome.OUT_OF_MEMORY, stage)
+            figures = {stage: figures.allocated_bytes for stage, figures in watch.figures().items()}
+            assert figures.pop(stage) >= needed[stage]
+            assert figures == {before: needed[before] for before in figures}
+            assert list(figures) == STAGES_OF_SAMPLER[: STAGES_OF_SAMPLER.index(stage)]
+
+
+STAGES_OF_SAMPLER = ["denoise", "decode", "interpolate"]
+
+
+def test_a_card_that_fills_up_between_two_networks_is_said_of_the_stage_to_come(checkout):
+    with fake_gpu(checkout.path) as meter, torch.no_grad(), Limit(meter) as limit:
+        cards = FullCards(checkout, meter, limit)
+
+        def no_room_for_the_vae(vae, latents):
+            limit.bytes = meter.live_bytes
+            return Vae.decode(vae, latents)
+
+        def no_room_for_the_clip(vae, latents):
+            pixels = Vae.decode(vae, latents)
+            limit.bytes = meter.live_bytes
+            return pixels
+
+        for tampered, stage in ((no_room_for_the_vae, "decode"), (no_room_for_the_clip, "interpolate")):
+            watch = cards.run_with_tampered_decode(tampered)
+            assert (watch.outcome, watch.stage) == (Outcome.OUT_OF_MEMORY, stage)
+            assert list(watch.figures()) == STAGES_OF_SAMPLER[: STAGES_OF_SAMPLER.index(stage) + 1]
