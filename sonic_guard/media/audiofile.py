@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -82,13 +83,16 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     return file
 
 
+_ODD_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Tags in old 8-bit encodings are common and of no interest here. From 19 on PyAV reads them without being told."""
+
+
 @contextmanager
 def _opened(source: str | io.BytesIO, name: str) -> Iterator[tuple[InputContainer, AudioStream]]:
     """The container and its first audio stream; libav's errors become `AudioError`s about `name`."""
     try:
         kind = "mp3" if isinstance(source, io.BytesIO) else None  # a shortened file has no name to tell
-        # Tags in old 8-bit encodings are common and of no interest here.
-        with av.open(source, "r", format=kind, metadata_errors="ignore") as container:
+        with av.open(source, "r", format=kind, **_ODD_TAGS) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: there is no sound in this file. Use a sound file or a video with sound.")
             stream = container.streams.audio[0]
