@@ -8,16 +8,12 @@ from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import crop, grid, picture, silence
 from ..sonic_guard.media.crop import Aspect
-from ..sonic_guard.media.face import parse_box
 from ..sonic_guard.plan import Policy
-from ..sonic_guard.preflight import look_at, preflight
-from ..sonic_guard.vram.budget import host_memory_bytes
+from ..sonic_guard.preflight import ON_RISK, run_preflight
 from ..sonic_guard.vram.risk import Verdict
 from ..sonic_guard.words import LANGUAGES, refusal
 from ..sonic_guard.words import report as in_words
-from . import host, images, inputs
-
-ON_RISK = ("downgrade", "warn", "stop")
+from . import host, images, inputs, past
 
 
 class Preflight(inputs.TargetCard):
@@ -84,30 +80,26 @@ class Preflight(inputs.TargetCard):
         sound = media_audio.from_dict(audio)
         if cut_silence:
             sound = silence.cut_silence(sound)
-        rgb = picture.from_batch(image)[0]
-        wish = inputs.read_preset(preset)
-        look = look_at(
-            rgb,
-            aspect=inputs.one_of("aspect", aspect, Aspect),
-            expand_ratio=None if wish.expand_ratio == "auto" else wish.expand_ratio,
-            face_index=face_index,
-            manual_box=parse_box(face_box),
-        )
-        result = preflight(
-            look,
+        budget = host.budget(target_card, reserve)
+        result = run_preflight(
+            picture.from_batch(image)[0],
             sound.duration_s,
-            wish,
-            host.budget(target_card, reserve),
+            inputs.read_preset(preset),
+            budget,
+            target=target_card,
             policy=inputs.one_of("policy", policy, Policy) if on_risk == "downgrade" else None,
-            host_ram_bytes=host_memory_bytes(target_card),
+            aspect=inputs.one_of("aspect", aspect, Aspect),
+            face_index=face_index,
+            face_box=face_box,
+            pace=past.experience.of(budget.card).pace,
         )
         plan, job = result.plan, result.plan.job
         if (on_risk == "downgrade" and not plan.fits) or (on_risk == "stop" and plan.risk.verdict is Verdict.FAIL):
             raise SonicGuardError(refusal(plan, language))
         fitted = grid.fit_to_frames(sound, job.latent_frames, job.interpolate)
-        report = in_words(result, language)
+        report = f"{in_words(result, language)}\n{past.risk_text(plan.estimate, budget, language)}"
         return io.NodeOutput(
-            crop.crop(images.as_batch(image)[:1], look.crop),
+            crop.crop(images.as_batch(image)[:1], result.look.crop),
             media_audio.to_dict(fitted.for_sonic),
             job.min_resolution,
             fitted.for_sonic.duration_s,

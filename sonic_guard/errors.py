@@ -43,3 +43,27 @@ class WeightsError(SonicGuardError):
 
 class OutputError(SonicGuardError):
     """A result could not be written (read-only place, full disk)."""
+
+
+class HistoryError(SonicGuardError):
+    """The history of runs cannot be read or written: its place, its server, or a newer version's file."""
+
+
+class GraphError(SonicGuardError):
+    """A piece of a graph that is no graph, runs in a circle, or holds a value of the wrong kind."""
+
+
+class FileNameError(SonicGuardError):
+    """A name that is not one of a file inside ComfyUI's input folder."""
+
+
+class UnknownNameError(SonicGuardError):
+    """There is no file or preset of that name."""
+
+
+class NoLeverLeftError(SonicGuardError):
+    """A run went out of memory with every lever pulled; what was finished is kept."""
+
+
+class RequestError(SonicGuardError):
+    """What a page has sent is not what its route takes."""

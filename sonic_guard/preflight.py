@@ -3,19 +3,32 @@
 Pure but for face detection; both the node and the command line are a few lines around it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .job import MIN_SOUND_S, Dtype, Job
 from .lean import AVAILABLE
 from .media.crop import Aspect, crop_box
-from .media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, pick_face
-from .media.picture import Rgb
+from .media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, parse_box, pick_face
+from .media.picture import Rgb, size_of
 from .plan import GOOD_RESOLUTION, Plan, Policy, make_plan
 from .presets import Preset
 from .timing import Pace, predict_seconds
-from .vram.budget import Budget
+from .vram.budget import Budget, host_memory_bytes
 from .vram.model import Estimate
+
+ON_RISK = ("downgrade", "warn", "stop")
+"""What to do with a wish that does not fit: change it until it does, run it anyway, or stop."""
+
+
+class Portrait(NamedTuple):
+    """A picture that is looked at only if it has to be."""
+
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    find_faces: Callable[[], Sequence[Face]]
+    """The faces in it, largest first."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ class Preflight:
 
 
 def look_at(
-    picture: Rgb,
+    picture: Rgb | Portrait,
     *,
     aspect: Aspect = Aspect.ORIGINAL,
     expand_ratio: float | None = None,
@@ -62,14 +75,15 @@ def look_at(
     manual_box: Sequence[float] | None = None,
     name: str = "image",
 ) -> Look:
-    """Find the face in `picture` (uint8 [H, W, 3]) and choose the crop.
+    """Find the face in `picture` (uint8 [H, W, 3], or what is known of it) and choose the crop.
 
     `expand_ratio` None follows the article's rule; `manual_box` (x1, y1, x2, y2 in pixels) replaces the
     search. The crop's shorter side has at least `GOOD_RESOLUTION` pixels where the picture has them.
     Raises `FaceError` where there is no such face.
     """
-    size = (picture.shape[1], picture.shape[0])
-    faces = () if manual_box else tuple(find_faces(picture))
+    portrait = picture if isinstance(picture, Portrait) else Portrait(size_of(picture), lambda: find_faces(picture))
+    size = portrait.size
+    faces = () if manual_box else tuple(portrait.find_faces())
     face = manual_face(manual_box, size) if manual_box else pick_face(faces, face_index, name)
     ratio = face_ratio(face.box, size)
     margin = expand_ratio_for(ratio) if expand_ratio is None else expand_ratio
@@ -110,3 +124,33 @@ def preflight(
     )
     plan = make_plan(wish, budget, policy, available=available, host_ram_bytes=host_ram_bytes, device=budget.device)
     return Preflight(look, wish, plan, sound_s, predict_seconds(plan.job, pace))
+
+
+def run_preflight(
+    picture: Rgb | Portrait,
+    sound_s: float,
+    preset: Preset,
+    budget: Budget,
+    *,
+    target: str | float = "auto",
+    policy: Policy | None = Policy.LOSSLESS_FIRST,
+    aspect: Aspect = Aspect.ORIGINAL,
+    face_index: int = 0,
+    face_box: str | None = None,
+    name: str = "image",
+    pace: Pace | None = None,
+) -> Preflight:
+    """Look at `picture` as the preset and the user want it, and plan the run on `target`, whose memory is `budget`.
+
+    `face_box` is "x1, y1, x2, y2" or nothing. Raises what `look_at` and `preflight` raise.
+    """
+    look = look_at(
+        picture,
+        aspect=aspect,
+        expand_ratio=None if preset.expand_ratio == "auto" else preset.expand_ratio,
+        face_index=face_index,
+        manual_box=parse_box(face_box),
+        name=name,
+    )
+    host_ram = host_memory_bytes(target)
+    return preflight(look, sound_s, preset, budget, policy=policy, host_ram_bytes=host_ram, pace=pace)

@@ -3,9 +3,11 @@
 Numbers come in, sentences go out; nothing is decided here.
 """
 
-from .plan import Change, Plan, Policy
+from .advice import Advice, Where
+from .job import Job
+from .plan import SPLIT, Change, Plan, Policy
 from .preflight import Preflight
-from .vram.cards import GIB
+from .vram.cards import GIB, Card
 from .vram.model import STAGES, Estimate, overhead
 from .vram.risk import Risk, Verdict
 
@@ -56,7 +58,7 @@ _TEXT: dict[str, tuple[str, str]] = {
     "stage.denoise": ("denoise", "去噪"),
     "stage.decode": ("decode", "解码"),
     "stage.interpolate": ("interpolate", "插帧"),
-    "headline": ("{verdict}: {stage}, {room}", "{verdict}：{stage}阶段，{room}"),
+    "headline": ("{verdict}: {room}", "{verdict}：{room}"),
     "spare": ("{size} spare", "余 {size}"),
     "over": ("{size} over", "还差 {size}"),
     "short of host ram": ("; the frames do not fit into host memory", "；主机内存放不下全部画面"),
@@ -106,6 +108,43 @@ _TEXT: dict[str, tuple[str, str]] = {
         "fps sets the window, not the speed: play the video at {fps:g} frames a second.",
         "fps 只决定窗口长度，不决定播放速度：请以每秒 {fps:g} 帧播放。",
     ),
+    "setting": ("{name} {value}", "{name} 设为 {value}"),
+    "setting there": ("{name} {value} on {node}", "{node} 的 {name} 设为 {value}"),
+    "setting parts": ("parts of {value} s", "按 {value} 秒分段"),
+    "on": ("on", "开"),
+    "off": ("off", "关"),
+    "comma": (", ", "，"),
+    "and": (" and ", "，"),
+    "advice.one": ("{settings} brings it to {size}.", "{settings}，可降到 {size}。"),
+    "advice.all": ("{settings} together bring it to {size}.", "{settings}，合起来可降到 {size}。"),
+    "advice.on_risk": (
+        "on_risk “downgrade” makes it fit: {settings}, {size}.",
+        "将 on_risk 设为 downgrade 即可放下：{settings}，{size}。",
+    ),
+    "advice.policy": (
+        "policy “lossless_first” makes it fit: {settings}, {size}.",
+        "将 policy 设为 lossless_first 即可放下：{settings}，{size}。",
+    ),
+    "advice.larger": ("{settings} would fit too, with {size}.", "{settings} 也放得下（{size}）。"),
+    "room": ("{stage}, {room}", "{stage}阶段，{room}"),
+    "frame": (
+        "{size} · {frames} frames · {seconds:.2f} s · {dtype} · {steps} steps",
+        "{size} · {frames} 帧 · {seconds:.2f} 秒 · {dtype} · {steps} 步",
+    ),
+    "assumed.picture": ("picture unknown: a square is assumed", "图片未知：按正方形计算"),
+    "assumed.sound": ("sound unknown: {value} s are assumed", "音频未知：按 {value} 秒计算"),
+    "assumed.face": (
+        "face unknown: one in the middle of the picture is assumed",
+        "人脸位置未知：按位于图片中央计算",
+    ),
+    "assumed.silence": (
+        "silence is not cut in this preview: the sound is too long, or not from a file",
+        "此预览未切除静音：音频过长，或并非来自文件",
+    ),
+    "assumed.value": ("{name} unknown: {value} is assumed", "{name} 未知：按 {value} 计算"),
+    "risk.model": ("from the model alone", "仅来自模型"),
+    "risk.few": ("from the model and {runs} runs here", "来自模型与本机 {runs} 次运行"),
+    "risk.known": ("risk {percent:.3g} %, from {runs} runs here", "风险 {percent:.3g} %，来自本机 {runs} 次运行"),
     "overhead": (
         "The allocator's overhead is an assumption until it is measured on a card.",
         "分配器开销为假设值，尚未在显卡上实测。",
@@ -135,11 +174,41 @@ def stage_word(stage: str, lang: str = "en") -> str:
 
 def headline(risk: Risk, lang: str = "en") -> str:
     """Verdict, stage and headroom in a line."""
-    room = _say("over" if risk.headroom_bytes < 0 else "spare", lang, size=gib(abs(risk.headroom_bytes)))
-    line = _say(
-        "headline", lang, verdict=verdict_word(risk.verdict, lang), stage=stage_word(risk.stage, lang), room=room
-    )
+    return _say("headline", lang, verdict=verdict_word(risk.verdict, lang), room=room(risk, lang))
+
+
+def room(risk: Risk, lang: str = "en") -> str:
+    """The stage that needs most, and by how much it fits or not."""
+    size = _say("over" if risk.headroom_bytes < 0 else "spare", lang, size=gib(abs(risk.headroom_bytes)))
+    line = _say("room", lang, stage=stage_word(risk.stage, lang), room=size)
     return line + (_say("short of host ram", lang) if risk.short_of_host_ram else "")
+
+
+def frame_line(job: Job, lang: str = "en") -> str:
+    """What comes out, in a line."""
+    return _say(
+        "frame",
+        lang,
+        size=job.frame_size,
+        frames=job.output_frames,
+        seconds=job.output_s,
+        dtype=job.dtype,
+        steps=job.steps,
+    )
+
+
+def assumption(key: str, name: str = "", value: object = None, lang: str = "en") -> str:
+    """What had to be assumed: the value of an input, or a picture, sound, face or silence nobody knows."""
+    if isinstance(value, bool):
+        value = _say("on" if value else "off", lang)
+    return _say(f"assumed.{key}", lang, name=name, value=f"{value:g}" if isinstance(value, float) else value)
+
+
+def risk_line(probability: float | None, runs: int, lang: str = "en") -> str:
+    """How likely the run is to fail, or where the prediction comes from."""
+    if probability is None:
+        return _say("risk.few" if runs else "risk.model", lang, runs=runs)
+    return _say("risk.known", lang, percent=100 * probability, runs=runs)
 
 
 def refusal(plan: Plan, lang: str = "en") -> str:
@@ -147,11 +216,19 @@ def refusal(plan: Plan, lang: str = "en") -> str:
     if plan.policy is not Policy.LOSSLESS_FIRST:
         key = "article" if plan.policy else "unchanged"
         return _say(key, lang, headline=headline(plan.risk, lang), card=plan.budget.card)
-    card = plan.smallest_card
-    hope = _say("hope", lang, card=card.title) if card else _say("no hope", lang)
-    if plan.longest_s is not None:
-        hope += _say("longest", lang, minutes=plan.longest_s / 60)
-    return _say("refusal", lang, headline=headline(plan.risk, lang), card=plan.budget.card, hope=hope)
+    return _say(
+        "refusal",
+        lang,
+        headline=headline(plan.risk, lang),
+        card=plan.budget.card,
+        hope=hope(plan.smallest_card, plan.longest_s, lang),
+    )
+
+
+def hope(card: Card | None, longest_s: float | None, lang: str = "en") -> str:
+    """Where nothing fits: the smallest card on which something would, and the longest sound."""
+    text = _say("hope", lang, card=card.title) if card else _say("no hope", lang)
+    return text + ("" if longest_s is None else _say("longest", lang, minutes=longest_s / 60))
 
 
 def report(result: Preflight, lang: str = "en") -> str:
@@ -218,6 +295,35 @@ def change_line(change: Change, lang: str = "en") -> str:
         bytes=bought,
         why=why(change, lang),
     )
+
+
+def advice_sentence(advice: Advice, where: Where = Where.HERE, lang: str = "en") -> str:
+    """What would help, or what there is room for, in a sentence."""
+    if not advice.changes:
+        return hope(advice.card, advice.longest_s, lang)
+    *first, last = (_setting(change, where, lang) for change in advice.changes)
+    settings = _say("and", lang).join([*([_say("comma", lang).join(first)] if first else []), last])
+    if advice.fits:
+        key = "larger"
+    elif where in (Where.ON_RISK, Where.POLICY):
+        key = str(where)
+    else:
+        key = "one" if len(advice.changes) == 1 else "all"
+    return _say(f"advice.{key}", lang, settings=settings, size=gib(advice.changes[-1].after_bytes))
+
+
+_NODES = {"min_resolution": "SONIC_PreData", "dtype": "SONICTLoader", "interpolate": "SONICTLoader"}
+
+
+def _setting(change: Change, where: Where, lang: str) -> str:
+    """What to set to what, and on which node if it is one of Sonic's."""
+    if change.lever == SPLIT:
+        return _say("setting parts", lang, value=change.after)
+    value = _say(change.after, lang) if change.after in ("on", "off") else change.after
+    name = "use_interframe" if change.lever == "interpolate" else change.lever
+    if where is Where.SONIC and change.lever in _NODES:
+        return _say("setting there", lang, name=name, value=value, node=_NODES[change.lever])
+    return _say("setting", lang, name=name, value=value)
 
 
 def _say(key: str, lang: str, **numbers: object) -> str:

@@ -1,0 +1,116 @@
+"""A preview and a run as the pages read them: plain dicts, ready for JSON."""
+
+from typing import Any
+
+from .. import words
+from ..advice import advise
+from ..job import Job
+from ..run import Run
+from ..vram.history.calibration import peaks
+from ..vram.model import STAGES, Estimate, overhead
+from ..vram.split import split_stages
+from .evaluate import Preview
+from .experience import Lesson
+
+
+def answer(preview: Preview, lesson: Lesson, lang: str = "en") -> dict[str, Any]:
+    """All that a widget shows of a run before it starts."""
+    plan, where, ram, seconds = preview.judged
+    estimate, budget = plan.estimate, plan.budget
+    advice = advise(plan, where, host_ram_bytes=ram)
+    last = lesson.last(plan.job)
+    return {
+        "card": budget.card,
+        "verdict": str(plan.risk.verdict),
+        "verdict_text": words.verdict_word(plan.risk.verdict, lang),
+        "room_text": words.room(plan.risk, lang),
+        "budget_bytes": budget.usable_bytes,
+        "available_bytes": budget.available_bytes,
+        "peak_bytes": estimate.peak_bytes,
+        "peak_stage": estimate.peak_stage,
+        "stages": _stages(estimate, lang),
+        "frame_text": words.frame_line(plan.job, lang),
+        "advice": {"text": words.advice_sentence(advice, where, lang)} if advice else None,
+        "risk": _risk(estimate, budget.available_bytes, lesson, lang),
+        "assumed": [words.assumption(*assumed, lang=lang) for assumed in preview.assumed],
+        "changes": [words.change_line(change, lang) for change in plan.changes],
+        "limits": list(estimate.limits),
+        "time_s": seconds,
+        "settings": settings_dict(plan.job),
+        "last": run_dict(last) if last else None,
+    }
+
+
+def settings_dict(job: Job) -> dict[str, Any]:
+    """The settings of a run that people compare; width and height are the frames'."""
+    size = job.frame_size
+    return {
+        "width": size.width,
+        "height": size.height,
+        "min_resolution": job.min_resolution,
+        "duration_s": job.duration_s,
+        "fps": job.fps,
+        "dtype": str(job.dtype),
+        "steps": job.steps,
+        "interpolate": job.interpolate,
+    }
+
+
+def run_dict(run: Run) -> dict[str, Any]:
+    """A run of the history; its peaks are those that the calibration compares."""
+    predicted, actual = peaks(run)
+    return {
+        "id": run.id,
+        "started": run.started.isoformat(),
+        "card": run.place.card,
+        "outcome": str(run.outcome),
+        "stage": run.stage,
+        "settings": settings_dict(run.job),
+        "levers": sorted(run.job.levers),
+        "predicted_peak": predicted,
+        "actual_peak": actual,
+        "stages": {stage: _figures(run, stage) for stage in STAGES if stage in run.stages or run.predicted.get(stage)},
+        "wrapper": run.place.wrapper,
+        "comfyui": run.place.comfyui,
+        "torch": run.place.torch,
+        "driver": run.place.driver,
+    }
+
+
+def _figures(run: Run, stage: str) -> dict[str, Any]:
+    took = run.stages.get(stage)
+    return {
+        "predicted": run.predicted.get(stage),
+        "allocated": took.allocated_bytes if took else None,
+        "reserved": took.reserved_bytes if took else None,
+        "device": took.device_bytes if took else None,
+        "seconds": took.seconds if took else None,
+    }
+
+
+def _stages(estimate: Estimate, lang: str) -> list[dict[str, Any]]:
+    parts, stages = split_stages(estimate.job), []
+    for stage, size in estimate.stages.items():
+        if size:
+            split = parts[stage]
+            stages.append({
+                "stage": stage,
+                "text": words.stage_word(stage, lang),
+                **split._asdict(),
+                "overhead": overhead().of(split.total),
+                "required": estimate.required(stage),
+                "upto": size + overhead().of(size),
+            })  # fmt: skip
+    return stages
+
+
+def _risk(estimate: Estimate, available_bytes: int, lesson: Lesson, lang: str) -> dict[str, Any]:
+    known = lesson.calibration
+    probability = known.probability(estimate, available_bytes)
+    return {
+        "probability": probability,
+        "runs": known.runs,
+        "upper_bytes": known.upper(estimate),
+        "expected_bytes": known.corrected(estimate),
+        "text": words.risk_line(probability, known.runs, lang),
+    }

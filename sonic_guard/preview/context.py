@@ -1,0 +1,166 @@
+"""What evaluating a node may use of the machine, and what comes of it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..advice import Where
+from ..errors import GraphError, PresetError, UnknownNameError
+from ..job import Job
+from ..media import face
+from ..plan import Plan, Policy, make_plan
+from ..preflight import Portrait
+from ..presets import Preset, list_presets, load_preset
+from ..timing import predict_seconds
+from ..vram.budget import RESERVE, Budget, host_memory_bytes
+from .experience import Lesson
+from .files import Files
+from .inputs import Inputs, Picture, Voice
+
+ASSUMED_SIDE = 2048
+"""Side in pixels of the square that stands for an unknown picture: its shape counts, its pixels do not."""
+ASSUMED_SOUND_S = 10.0
+"""Length that stands for an unknown sound: the wrapper's own default."""
+
+MAX_GUARDS = 20
+"""Most planners in a row; each takes milliseconds, and nobody needs a second one."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a preview may know of the machine. All of it is cheap to ask."""
+
+    files: Files
+    user_presets: Callable[[], Path]
+    budget: Callable[[str, float], Budget]
+    """The memory of a target card, less a reserve."""
+    lesson: Callable[[str], Lesson]
+    """What earlier runs on a card teach: `Experience.of`."""
+
+
+class Judged(NamedTuple):
+    """A run, and how it stands to a card."""
+
+    plan: Plan
+    where: Where
+    host_ram_bytes: int | None
+    seconds: float | None
+    """Predicted seconds of denoising, once the card's pace is known."""
+
+
+class Outcome(NamedTuple):
+    """What a node gives."""
+
+    outputs: tuple[Any, ...]
+    judged: Judged | None = None
+
+
+class Guard(NamedTuple):
+    """A node of this pack that stands in front of Sonic: its card counts for the nodes behind it, too."""
+
+    target: str
+    reserve: float
+    where: Where
+
+
+@dataclass
+class Context:
+    """One evaluation."""
+
+    machine: Machine
+    target: str = "auto"
+    """The card that Sonic's own nodes are judged for; with "auto", that of the guard in front of them."""
+    guards: list[Guard] = field(default_factory=list)
+    """Those passed so far."""
+
+    def preset(self, name: str) -> Preset:
+        """The preset called `name`. Raises `UnknownNameError` where there is none, else as `load_preset`."""
+        folder = self.machine.user_presets()
+        try:
+            return _preset(name, folder, _stamp(folder))
+        except PresetError as error:
+            if name not in list_presets(folder):
+                raise UnknownNameError(str(error)) from error
+            raise
+
+    def guard(self, inputs: Inputs, where: Where) -> Guard:
+        """The card a node of this pack plans for, noted for the nodes behind it."""
+        if len(self.guards) == MAX_GUARDS:
+            raise GraphError(f"graph: more than {MAX_GUARDS} of this pack's nodes are upstream.")
+        guard = Guard(inputs.text("target_card", "auto"), inputs.number("reserve", RESERVE), where)
+        self.guards.append(guard)
+        return guard
+
+    def guard_in_front(self) -> Guard:
+        """What Sonic's own nodes are judged by."""
+        guard = self.guards[-1] if self.guards else Guard("auto", RESERVE, Where.SONIC)
+        if guard.where is Where.HERE:
+            guard = guard._replace(where=Where.SONIC)
+        return guard if self.target == "auto" else guard._replace(target=self.target)
+
+    def budget(self, guard: Guard) -> Budget:
+        """The memory of a guard's card. Raises `BudgetError`."""
+        return self.machine.budget(guard.target, guard.reserve)
+
+    def host_ram(self, guard: Guard) -> int | None:
+        """Host memory for a run on a guard's card, where that is known."""
+        return host_memory_bytes(guard.target)
+
+    def judge(self, job: Job, guard: Guard, budget: Budget, policy: Policy | None = None) -> Judged:
+        """`job` held against a card, and changed until it fits as far as `policy` allows."""
+        ram = self.host_ram(guard)
+        plan = make_plan(job, budget, policy, host_ram_bytes=ram, device=budget.device)
+        return Judged(plan, guard.where, ram, predict_seconds(plan.job, self.machine.lesson(budget.card).pace))
+
+    def picture(self, inputs: Inputs, name: str = "image") -> Picture:
+        """The picture at an input, or a square."""
+        picture = inputs.of(name, Picture)
+        if picture is None:
+            inputs.assume("picture")
+            return Picture(ASSUMED_SIDE, ASSUMED_SIDE, assumed=True)
+        return picture
+
+    def sound_s(self, inputs: Inputs, name: str = "audio", *, cut_silence: bool = False) -> float | None:
+        """Length of the sound at an input, without the silence at its ends if that is to be cut; None if unknown."""
+        voice = inputs.of(name, Voice)
+        if voice is None:
+            return None
+        if voice.name is None:
+            seconds, cut = voice.seconds, None
+        else:
+            cut = self.machine.files.voice_s(voice.name) if cut_silence else None
+            seconds = self.machine.files.sound_s(voice.name) if cut is None else cut
+        if cut_silence and cut is None:
+            inputs.assume("silence")
+        return seconds
+
+    def portrait(self, picture: Picture, inputs: Inputs) -> Portrait:
+        """`picture` as a preflight takes it; its face is looked for in its file, if it still shows the file."""
+
+        def assumed_face() -> list[face.Face]:
+            inputs.assume("face")
+            across, down = picture.width // 4, picture.height // 4
+            middle = face.Box(across, down, max(across + 1, 3 * across), max(down + 1, 3 * down))
+            return [face.Face(middle, 1.0)] * 100  # whichever the user has chosen
+
+        size, name = (picture.width, picture.height), picture.name
+        return Portrait(size, assumed_face if name is None else lambda: self.machine.files.faces(name))
+
+
+@lru_cache(maxsize=64)
+def _preset(name: str, folder: Path, stamp: tuple[object, ...]) -> Preset:
+    """`load_preset`, once for a state of the folder: it also says in the log what is amiss there."""
+    return load_preset(name, folder)
+
+
+def _stamp(folder: Path) -> tuple[object, ...]:
+    """What changes with the files of a folder."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    except FileNotFoundError:  # there is none, or a file went while it was read
+        return ()
+    return tuple(sorted((name, status.st_mtime_ns, status.st_size) for name, status in found))

@@ -1,0 +1,176 @@
+"""What is known of the files in ComfyUI's input folder: looked at once, remembered by what they are.
+
+A name is all that a page may choose, and only a file inside the folder is ever opened.
+"""
+
+import math
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ..errors import FileNameError, SonicGuardError, UnknownNameError
+from ..media import audiofile, picture, silence
+from ..media.face import SURE, TILE, Box, Face, find_faces
+
+Known = TypeVar("Known")
+
+MAX_NAME = 1000
+"""Longest name in characters; file systems stop at 255 a folder."""
+CAPACITY = 512
+"""Facts remembered; the least recently asked for go first."""
+MAX_DECODED_BYTES = 1 << 30
+"""Largest sound that is decoded to find its silence: 50 minutes of stereo at 44.1 kHz."""
+ROUGH_SIDE = 2 * TILE
+"""Long side in pixels at which a face is first looked for. The box is then within two pixels of the full picture's."""
+
+_OUTSIDE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|[\\\x00-\x1f\x7f\ud800-\udfff]|\[(output|temp)\]$")
+"""Absolute, on a drive, up the tree, with characters that some system takes for a separator or an end, or annotated."""
+
+
+def resolve(folder: Path, name: str) -> Path:
+    """The file called `name` in `folder`, as LoadImage and LoadAudio know it: "a.png", "b/a.png", "a.png [input]".
+
+    Raises `FileNameError` for a name that leads or points elsewhere, also through links, and `UnknownNameError`
+    where there is no such file. Nothing is opened.
+    """
+    if not name:
+        raise FileNameError("file: a name is missing. Choose a file of the input folder.")
+    if len(name) > MAX_NAME:
+        raise FileNameError(f"file: a name of {len(name)} characters is not one of a file in the input folder.")
+    plain = name.removesuffix("[input]").rstrip() if name.endswith("[input]") else name
+    if _OUTSIDE.search(plain):
+        raise FileNameError(f"file: {name!r} is not a file in the input folder.")
+    home = os.path.realpath(folder)
+    path = Path(os.path.realpath(os.path.join(home, plain)))
+    if not path.is_relative_to(home):
+        raise FileNameError(f"file: {name!r} leads out of the input folder.")
+    if not os.path.isfile(path):  # which, unlike Path's, takes an impossible name for a missing file
+        raise UnknownNameError(f"file: there is no {name!r} in the input folder.")
+    return path
+
+
+class NotYetError(Exception):
+    """What was asked is being found out."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        super().__init__("being found out")
+        self.future = future
+
+
+class Files:
+    """Facts about the files in a folder. Any thread may ask; each fact is found out once, by one thread."""
+
+    def __init__(self, folder: Callable[[], Path], capacity: int = CAPACITY) -> None:
+        self._folder = folder
+        self._capacity = capacity
+        self._facts: OrderedDict[tuple[object, ...], Future[Any]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._waits = True
+        self._warm = False
+        # One thread each: a long sound keeps no picture waiting, and a face detector belongs to its thread.
+        self._reading = ThreadPoolExecutor(1, "sonic-guard-read")
+        self._looking = ThreadPoolExecutor(1, "sonic-guard-look")
+        self._listening = ThreadPoolExecutor(1, "sonic-guard-listen")
+
+    def hasty(self) -> "Files":
+        """The same facts for somebody who does not wait: what is not known yet is `NotYetError`."""
+        files = copy(self)
+        files._waits = False
+        return files
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Width and height of a picture. Raises `PictureError`; this and all that follow, what `resolve` raises."""
+        return self._fact(name, picture.read_size, self._reading)
+
+    def faces(self, name: str) -> tuple[Face, ...]:
+        """The faces in a picture, largest first."""
+        return self._fact(name, _faces, self._looking)
+
+    def sound_s(self, name: str) -> float:
+        """Exact length of a sound in seconds. Raises `AudioError`."""
+        return self._fact(name, audiofile.probe, self._listening).duration_s
+
+    def voice_s(self, name: str) -> float | None:
+        """The same without the silence at its ends; None for a sound too long to decode (`MAX_DECODED_BYTES`)."""
+        info = self._fact(name, audiofile.probe, self._listening)
+        if 4 * info.samples * info.channels > MAX_DECODED_BYTES:
+            return None
+        return self._fact(name, _voice_s, self._listening)
+
+    def warm_up(self) -> None:
+        """Load the face detector, in the background, if that has not been done: it takes most of a second."""
+        if not self._warm:
+            self._warm = True
+            self._looking.submit(find_faces, np.zeros((32, 32, 3), np.uint8))
+
+    def _fact(self, name: str, find: Callable[[Path], Known], executor: ThreadPoolExecutor) -> Known:
+        path = resolve(self._folder(), name)
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise UnknownNameError(f"file: {name!r} cannot be read: {error.strerror}.") from error
+        key = (find, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        with self._lock:
+            if key not in self._facts:
+                self._facts[key] = executor.submit(_outcome, find, path)
+            future = self._facts[key]
+            self._facts.move_to_end(key)
+            if len(self._facts) > self._capacity:
+                self._facts.popitem(last=False)
+        if not (self._waits or future.done()):
+            raise NotYetError(future)
+        try:
+            outcome = future.result()
+        except BaseException:  # not the file's fault, such as a lack of memory: the next one may try again
+            with self._lock:
+                self._facts.pop(key, None)
+            raise
+        if isinstance(outcome, _Failure):
+            raise outcome.kind(outcome.text)
+        return outcome
+
+
+class _Failure(NamedTuple):
+    """An error to raise as often as somebody asks; an exception itself would gather their tracebacks."""
+
+    kind: type[SonicGuardError]
+    text: str
+
+
+def _outcome(find: Callable[[Path], Known], path: Path) -> Known | _Failure:
+    try:
+        return find(path)
+    except SonicGuardError as error:
+        return _Failure(type(error), str(error).replace(str(path), path.name))  # where the folder is, is private
+    except OSError as error:
+        return _Failure(UnknownNameError, f"file: {path.name!r} cannot be read: {error.strerror}.")
+
+
+def _voice_s(path: Path) -> float:
+    return silence.cut_silence(audiofile.load(path)).duration_s
+
+
+def _faces(path: Path) -> tuple[Face, ...]:
+    """The faces in the picture at `path`; of a large JPEG in a smaller decoding, if that shows one with certainty."""
+    width, height = picture.read_size(path)
+    rough = picture.load(path, enough=ROUGH_SIDE)
+    faces = find_faces(rough)
+    scale = max(width, height) / max(rough.shape)
+    if scale == 1:
+        return tuple(faces)
+    if max((face.score for face in faces), default=0.0) < SURE:
+        return tuple(find_faces(picture.load(path)))
+    return tuple(Face(_enlarged(face.box, scale, width, height), face.score) for face in faces)
+
+
+def _enlarged(box: Box, scale: float, width: int, height: int) -> Box:
+    x2, y2 = math.ceil(box.x2 * scale), math.ceil(box.y2 * scale)
+    return Box(int(box.x1 * scale), int(box.y1 * scale), min(x2, width), min(y2, height))

@@ -1,0 +1,68 @@
+"""What a stage's bytes are made of: the three colours of its bar.
+
+weights
+    There for one frame or a hundred, and whatever the picture's size: the networks, and what is constant.
+clip
+    Grows with the length of the clip.
+window
+    The rest: grows with the picture, and with the frames that go through a network together.
+
+The parts are read from the very row of `constants.json` that decides the stage (see `model`), so their sum is the
+stage's size to the byte. An adaptive stage is split at its floor: what it cannot do without.
+"""
+
+from typing import NamedTuple
+
+from ..job import Job
+from .constants import FEATURES, constants
+from .model import _GROUP, _PIXELS, _features, _keys, _largest
+
+_ONE = FEATURES.index("one")
+_CLIP = frozenset(FEATURES.index(name) for name in ("frames", "frames*pixels", "mel_windows"))
+
+
+class Split(NamedTuple):
+    """Bytes of one stage, overhead not included."""
+
+    weights: int
+    window: int = 0
+    clip: int = 0
+
+    @property
+    def total(self) -> int:
+        """What the stage cannot do without."""
+        return sum(self)
+
+
+def split_stages(job: Job, *, unet_bytes: int | None = None) -> dict[str, Split]:
+    """The parts of every stage of `job`, in the order of a run; of a stage that is left out they are 0.
+
+    Each `total` is the stage's size in ``model.predict(job, unet_bytes=unet_bytes)``, decode's its floor.
+    """
+    table, row = constants(), _features(job)
+    single = tuple(row[_PIXELS] if index == _GROUP else value for index, value in enumerate(row))
+    keys = _keys(job.dtype, job.vae_dtype, job.levers)
+    unet = Split(table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes)
+    rife = Split(table.rife_bytes if job.interpolate else 0)
+    window = _sum(_parts(keys.entry, row), _parts(keys.window, row))
+    denoise = max(window, _parts(keys.prepare, row), key=lambda parts: parts.total)
+    return {
+        "load": _sum(unet, rife),
+        "predata": _sum(unet, rife, _parts(keys.predata, row)),
+        "denoise": _sum(unet, rife, denoise),
+        "decode": _sum(rife, _parts(keys.decode, single)),
+        "interpolate": _sum(rife, _parts(keys.interpolate, row)) if job.interpolate else Split(0),
+    }
+
+
+def _parts(key: str, row: tuple[int, ...]) -> Split:
+    """The parts of the row of `key` that is largest."""
+    table = constants()
+    form = max(table.rows[key], key=lambda form: sum(coefficient * row[index] for index, coefficient in form))
+    weights = int(sum(coefficient for index, coefficient in form if index == _ONE))
+    clip = int(sum(coefficient * row[index] for index, coefficient in form if index in _CLIP))
+    return Split(weights, _largest(table, key, row) - weights - clip, clip)
+
+
+def _sum(*parts: Split) -> Split:
+    return Split(*map(sum, zip(*parts, strict=True)))

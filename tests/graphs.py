@@ -1,0 +1,106 @@
+"""Pieces of graphs as a page sends them, and the files they name."""
+
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+from sonic_guard.preview.context import Machine
+from sonic_guard.preview.experience import Lesson
+from sonic_guard.preview.files import Files
+from sonic_guard.vram.budget import budget_for
+
+RATE = 16_000
+PREFLIGHT_OUTPUTS = {
+    "image": 0, "audio": 1, "min_resolution": 2, "duration": 3, "expand_ratio": 4, "inference_steps": 5,
+    "dynamic_scale": 6, "fps": 7, "dtype": 8, "use_interframe": 9,
+}  # fmt: skip
+
+Graph = dict[str, Any]
+
+
+def write_files(folder: Path) -> Path:
+    """Pictures and sounds in `folder`: a portrait, a strip of it, a picture without a face, and three sounds."""
+    (folder / "sub").mkdir(parents=True, exist_ok=True)
+    portrait = Image.fromarray(skimage.data.astronaut())
+    portrait.save(folder / "portrait.png")
+    portrait.crop((0, 0, 512, 330)).resize((1280, 825)).save(folder / "sub" / "wide.jpg")
+    Image.fromarray(skimage.data.coffee()).save(folder / "no face.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    write_wav(folder / "voice.wav", 7.3)
+    write_wav(folder / "short.wav", 0.3)
+    write_wav(folder / "quiet.wav", 6.0, quiet_s=2.0)
+    return folder
+
+
+def write_wav(path: Path, seconds: float, quiet_s: float = 0.0) -> None:
+    """A tone with `quiet_s` seconds of silence on either side."""
+    time_s = np.arange(round(seconds * RATE)) / RATE
+    tone = 0.5 * np.sin(2 * np.pi * 220 * time_s) * (time_s >= quiet_s) * (time_s < seconds - quiet_s)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((tone * 32767).astype("<i2").tobytes())
+
+
+def machine(folder: Path, lesson: Lesson | None = None) -> Machine:
+    """A machine with an RTX 4060, whose input folder is `folder` and whose user presets are in ``folder/presets``."""
+
+    def budget(target: str, reserve: float) -> Any:
+        return budget_for("RTX 4060" if target == "auto" else target, reserve=reserve)
+
+    return Machine(Files(lambda: folder), lambda: folder / "presets", budget, lambda card: lesson or Lesson())
+
+
+def node(kind: str, **inputs: Any) -> Graph:
+    """A node in API format."""
+    return {"class_type": kind, "inputs": inputs}
+
+
+def sources(image: str = "portrait.png", audio: str = "voice.wav") -> Graph:
+    """Nodes 1 and 2: a picture and a sound."""
+    return {"1": node("LoadImage", image=image), "2": node("LoadAudio", audio=audio)}
+
+
+def preflight(**inputs: Any) -> Graph:
+    """Node 3: Preflight with its widgets."""
+    widgets = {
+        "image": ["1", 0], "audio": ["2", 0], "preset": "fast", "target_card": "12 GiB", "on_risk": "downgrade",
+        "policy": "lossless_first", "aspect": "original", "face_index": 0, "face_box": "", "cut_silence": False,
+        "reserve": 0.1, "language": "en",
+    }  # fmt: skip
+    return {"3": node("SonicGuardPreflight", **widgets | inputs)}
+
+
+def trio(**inputs: Any) -> Graph:
+    """Nodes 5, 6 and 7: Sonic's own, with their widgets; `inputs` go to the node that has them."""
+    values = {
+        "use_interframe": True, "dtype": "fp16", "audio": ["2", 0], "image": ["1", 0], "min_resolution": 512,
+        "duration": 10.0, "expand_ratio": 0.5, "inference_steps": 25, "dynamic_scale": 1.0, "fps": 25.0,
+    }  # fmt: skip
+    values |= inputs
+
+    def pick(*names: str) -> Graph:
+        return {name: values[name] for name in names if name in values}
+
+    loader = {"model": ["4", 0], "sonic_unet": "unet.pth", "ip_audio_scale": 1.0, **pick("use_interframe", "dtype")}
+    data = {"clip_vision": ["4", 1], "vae": ["4", 2], "weight_dtype": ["5", 1]}
+    data |= pick("audio", "image", "min_resolution", "duration", "expand_ratio")
+    sampler = {"model": ["5", 0], "data_dict": ["6", 0], "seed": 0}
+    sampler |= pick("inference_steps", "dynamic_scale", "fps")
+    return {
+        "4": node("ImageOnlyCheckpointLoader", ckpt_name="svd_xt_1_1.safetensors"),
+        "5": node("SONICTLoader", **loader),
+        "6": node("SONIC_PreData", **data),
+        "7": node("SONICSampler", **sampler),
+    }
+
+
+def behind_preflight(**inputs: Any) -> Graph:
+    """The whole graph of the example workflow; `inputs` are Preflight's."""
+    links = {name: ["3", slot] for name, slot in PREFLIGHT_OUTPUTS.items()}
+    return sources() | preflight(**inputs) | trio(**links)

@@ -1,0 +1,144 @@
+"""The one sentence of help: the mildest change that is enough, and only what is true."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sonic_guard.advice import MUCH_LARGER, Where, advise
+from sonic_guard.job import Dtype, Job, Lever
+from sonic_guard.plan import LOSSLESS, make_plan
+from sonic_guard.vram.budget import budget_for
+from sonic_guard.vram.cards import GIB
+from sonic_guard.vram.model import predict
+from sonic_guard.words import LANGUAGES, advice_sentence
+
+JOB = Job(2048, 2048, 10.0, min_resolution=768)
+
+
+def said(job: Job, gib: float, where: Where = Where.HERE, lang: str = "en", **known) -> str | None:
+    plan = make_plan(job, budget_for(gib), None, host_ram_bytes=known.get("host_ram_bytes"))
+    advice = advise(plan, where, **known)
+    return advice and advice_sentence(advice, where, lang)
+
+
+@pytest.mark.parametrize(
+    ("job", "gib", "sentence"),
+    [
+        (JOB, 12, "min_resolution 512 brings it to 9.9 GiB."),
+        (replace(JOB, dtype=Dtype.FP32), 24, "dtype fp16 brings it to 17.7 GiB."),
+        (replace(JOB, min_resolution=384, duration_s=90.0), 9, "use_interframe off brings it to 7.7 GiB."),
+        (
+            replace(JOB, dtype=Dtype.FP32, duration_s=120.0), 12,
+            "dtype fp16, use_interframe off and min_resolution 512 together bring it to 10.7 GiB.",
+        ),
+        (JOB, 2, "The smallest common card that would do is the RTX 3050 6GB."),
+        (replace(JOB, min_resolution=512), 12, None),
+        (replace(JOB, min_resolution=384), 24, "min_resolution 832 would fit too, with 20.1 GiB."),
+        (replace(JOB, min_resolution=384, width=500, height=2000), 24, None),
+    ],
+    ids=["resolution", "dtype", "rate", "together", "card", "just right", "larger", "no pixels for more"],
+)  # fmt: skip
+def test_the_sentence(job, gib, sentence):
+    assert said(job, gib) == sentence
+
+
+@pytest.mark.parametrize(
+    ("where", "lang", "sentence"),
+    [
+        (Where.SONIC, "en", "min_resolution 512 on SONIC_PreData brings it to 9.9 GiB."),
+        (Where.ON_RISK, "en", "on_risk “downgrade” makes it fit: min_resolution 512, 9.9 GiB."),
+        (Where.POLICY, "en", "policy “lossless_first” makes it fit: min_resolution 512, 9.9 GiB."),
+        (Where.HERE, "zh", "min_resolution 设为 512，可降到 9.9 GiB。"),
+        (Where.SONIC, "zh", "SONIC_PreData 的 min_resolution 设为 512，可降到 9.9 GiB。"),
+        (Where.ON_RISK, "zh", "将 on_risk 设为 downgrade 即可放下：min_resolution 设为 512，9.9 GiB。"),
+    ],
+)
+def test_it_says_where(where, lang, sentence):
+    assert said(JOB, 12, where, lang) == sentence
+
+
+def test_what_a_planner_has_done_needs_no_advice():
+    assert advise(make_plan(JOB, budget_for(12))) is None
+
+
+def test_what_a_planner_could_not_do_names_a_card():
+    plan = make_plan(JOB, budget_for(3))
+    advice = advise(plan, Where.ON_RISK)
+    assert advice
+    assert advice.card == plan.smallest_card
+    assert advice_sentence(advice, Where.ON_RISK).startswith("The smallest common card")
+
+
+@pytest.mark.parametrize(
+    ("ram_gib", "sentence"),
+    [(128, None), (64, "min_resolution 576 brings it to 16.4 GiB."), (8, "No common card would do.")],
+)
+def test_too_little_host_memory_is_helped_too(ram_gib, sentence):
+    """Ten minutes at 768 px are 100 GiB of frames."""
+    job = replace(JOB, width=768, height=768, duration_s=600.0, interpolate=False)
+    assert said(job, 80, host_ram_bytes=ram_gib * GIB) == sentence
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize(("lever", "duration_s", "gib"), [("pairwise", 300.0, 24), ("branch", 10.0, 12)])
+def test_a_lever_that_keeps_the_pixels_comes_first(lever, duration_s, gib, lang):
+    """Once the pack has it: today `lean.AVAILABLE` is empty."""
+    advice = advise(make_plan(replace(JOB, duration_s=duration_s), budget_for(gib), None), available=LOSSLESS)
+    assert advice
+    assert [change.lever for change in advice.changes] == [lever]
+    assert f"{lever} {'on' if lang == 'en' else '设为 开'}" in advice_sentence(advice, lang=lang)
+
+
+jobs = st.builds(
+    Job,
+    width=st.integers(200, 3000),
+    height=st.integers(200, 3000),
+    duration_s=st.floats(0.5, 2000),
+    min_resolution=st.integers(2, 20).map(lambda n: 64 * n),
+    dtype=st.sampled_from(Dtype),
+    interpolate=st.booleans(),
+)
+
+
+@settings(deadline=None)
+@given(jobs, st.floats(3, 100), st.sampled_from(Where), st.frozensets(st.sampled_from(LOSSLESS)))
+def test_advice_is_true(job, gib, where, available):
+    """What it says fits does fit, with the bytes it says; and it is silent only where all is well."""
+    budget = budget_for(round(gib, 2))
+    plan = make_plan(job, budget, None)
+    advice = advise(plan, where, available=available)
+    if advice is None:
+        assert plan.fits
+        return
+    assert advice.fits is plan.fits
+    if advice.changes:
+        assert advice.changes[-1].after_bytes <= budget.usable_bytes
+        assert (advice.changes[0].before_bytes > budget.usable_bytes) is not plan.fits
+        assert predict(_changed(job, advice.changes)).peak_bytes == advice.changes[-1].after_bytes
+    else:
+        assert not make_plan(job, budget, available=available).fits
+    for lang in LANGUAGES:
+        assert advice_sentence(advice, where, lang)
+
+
+@settings(deadline=None)
+@given(jobs, st.floats(6, 100))
+def test_room_for_a_larger_picture_is_worth_a_word_only_if_it_is_much(job, gib):
+    advice = advise(make_plan(job, budget_for(round(gib, 2)), None))
+    if advice and advice.fits:
+        (change,) = advice.changes
+        assert MUCH_LARGER * job.min_resolution <= int(change.after) <= min(job.width, job.height, 2048)
+
+
+def _changed(job: Job, changes) -> Job:
+    for change in changes:
+        if change.lever in LOSSLESS:
+            job = replace(job, levers=job.levers | {Lever(change.lever)})
+        elif change.lever == "interpolate":
+            job = replace(job, interpolate=change.after == "on")
+        else:
+            kind = {"dtype": Dtype, "min_resolution": int}[change.lever]
+            job = replace(job, **{change.lever: kind(change.after)})
+    return job

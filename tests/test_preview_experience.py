@@ -1,0 +1,120 @@
+"""What earlier runs teach the next prediction: read once in a while, by card and wrapper, and again when told."""
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from sonic_guard.job import Dtype, Job, Lever
+from sonic_guard.preview.experience import MAX_AGE_S, Experience
+from sonic_guard.run import Outcome, Place, StageFigures
+from sonic_guard.vram.history.store import History
+from sonic_guard.vram.model import stage_bytes
+
+JOB, OTHER = Job(512, 512, 10.0), Job(512, 512, 20.0)
+CARD = "NVIDIA GeForce RTX 4060"
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+@pytest.fixture
+def history(tmp_path):
+    return History(tmp_path / "history.db")
+
+
+def add(history, job=JOB, card=CARD, wrapper="1.0", outcome=Outcome.DONE, seconds=60.0):
+    predicted = stage_bytes(job)
+    number = history.begin(job, Place(card, wrapper=wrapper, available_bytes=8 << 30), predicted)
+    took = {"denoise": StageFigures(predicted["denoise"], predicted["denoise"] + 1000, None, seconds)}
+    if outcome is not Outcome.RUNNING:
+        history.finish(number, outcome, "" if outcome is Outcome.DONE else "denoise", took)
+    return number
+
+
+def test_without_runs_there_is_nothing_to_learn(history):
+    for known in (Experience(lambda: history), Experience(lambda: None)):
+        lesson = known.of(CARD)
+        assert (lesson.calibration.runs, lesson.pace, lesson.last(JOB)) == (0, None, None)
+
+
+def test_runs_of_the_card_and_the_wrapper_count(history):
+    add(history, seconds=50.0)
+    add(history, OTHER, seconds=70.0)
+    add(history, card="another")
+    add(history, replace(JOB, fps=12.0), wrapper="2.0", seconds=9.0)
+    lesson = Experience(lambda: history, lambda: "1.0").of(CARD)
+    assert lesson.calibration.runs == 2
+    assert lesson.pace
+    assert lesson.pace.runs == 2
+    assert Experience(lambda: history).of(CARD).calibration.runs == 3
+
+
+def test_it_reads_again_when_told(history):
+    known = Experience(lambda: history)
+    assert known.of(CARD).calibration.runs == 0
+    add(history)
+    assert known.of(CARD).calibration.runs == 0
+    known.forget()
+    assert known.of(CARD).calibration.runs == 1
+
+
+def test_it_reads_again_after_a_while_and_keeps_nobody_waiting(history):
+    clock, read = Clock(), threading.Semaphore(0)
+
+    def opened():
+        read.release()
+        return history
+
+    known = Experience(opened, clock=clock)
+    known.of(CARD)
+    add(history)
+    clock.now_s = MAX_AGE_S
+    assert known.of(CARD).calibration.runs == 0
+    assert [read.acquire(timeout=30) for _ in range(2)] == [True, True]
+    for _ in range(3000):
+        if known.of(CARD).calibration.runs:
+            break
+        time.sleep(0.01)
+    assert known.of(CARD).calibration.runs == 1
+    assert not read.acquire(blocking=False)
+
+
+def test_the_last_run_of_the_same_settings_is_the_newest_that_ended(history):
+    add(history)
+    newest = add(history, outcome=Outcome.OUT_OF_MEMORY)
+    add(history, outcome=Outcome.RUNNING)
+    last = Experience(lambda: history).of(CARD).last(JOB)
+    assert last
+    assert last.id == newest
+
+
+@pytest.mark.parametrize(
+    ("job", "same"),
+    [
+        (replace(JOB, width=2048, height=2048, duration_s=10.04, expand_ratio=0.15), True),
+        (replace(JOB, min_resolution=448), False),
+        (replace(JOB, duration_s=11.0), False),
+        (replace(JOB, dtype=Dtype.FP32), False),
+        (replace(JOB, fps=12.0), False),
+        (replace(JOB, steps=30), False),
+        (replace(JOB, interpolate=False), False),
+        (replace(JOB, levers=frozenset({Lever.BRANCH})), False),
+    ],
+)
+def test_the_same_settings_are_those_that_take_the_same(history, job, same):
+    add(history)
+    assert (Experience(lambda: history).of(CARD).last(job) is not None) is same
+
+
+def test_a_history_that_cannot_be_read_teaches_nothing_and_says_so(tmp_path, caplog):
+    known = Experience(lambda: History(tmp_path / "ghost.db", existing=True))
+    for _ in range(5):
+        assert known.of(CARD).calibration.runs == 0
+    assert len(caplog.records) == 1
+    assert "from the model alone" in caplog.text
