@@ -1,0 +1,97 @@
+"""What is finished of a long video, told by content: no path and no date decides what may be used again.
+
+A key is a digest of everything that decides the pixels. Whoever has the same picture, sound, settings and weights
+has the same key, wherever the files lie; a change of any of them is another key.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..media.audio import Sound
+from ..media.output import write_text
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raised when the same key would no longer mean the same frames."""
+_BLOCK_BYTES = 1 << 24
+_SAMPLES = 64
+"""Numbers of each tensor that `weights_key` reads."""
+
+
+def content_key(*content: Any) -> str:
+    """Digest (hex) of `content`: sounds, arrays and tensors by their numbers, all else as JSON has it."""
+    digest = hashlib.sha256(str(VERSION).encode())
+    for item in content:
+        if isinstance(item, Sound):
+            _add_array(digest, item.waveform)
+            item = item.sample_rate
+        elif hasattr(item, "shape"):
+            _add_array(digest, _array(item))
+            continue
+        digest.update(json.dumps(item, sort_keys=True, ensure_ascii=False).encode() + b"\0")
+    return digest.hexdigest()
+
+
+def weights_key(tensors: Iterable[tuple[str, Any]]) -> str:
+    """Identity of a network, given its ``state_dict().items()``: names, shapes, types and some numbers of all tensors.
+
+    Reads 64 numbers spread over each tensor, so 3 GB on a GPU take well under a second. Training or merging changes
+    nearly all numbers; a change to a few single ones may go unseen.
+    """
+    rows: list[Any] = []
+    for name, tensor in tensors:
+        flat = tensor.detach().reshape(-1)
+        some = flat[:: max(1, len(flat) // _SAMPLES)][:_SAMPLES].float().cpu()
+        rows.append([name, list(tensor.shape), str(tensor.dtype), content_key(some)])
+    return content_key(rows)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Manifest:
+    """The finished parts in a folder, in its ``manifest.json``: the old or the new list is there at any moment."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is there. A list that cannot be read counts as none: its parts are made again."""
+        self.path = folder / "manifest.json"
+        self._parts: dict[str, dict[str, str]] = {}
+        if self.path.exists():
+            try:
+                stored = json.loads(self.path.read_text(encoding="utf-8"))
+                if stored["version"] == VERSION:
+                    self._parts = {str(key): dict(files) for key, files in stored["parts"].items()}
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                log.warning("%s cannot be read (%s); its parts are made again.", self.path, error)
+
+    def files(self, key: str) -> Mapping[str, str] | None:
+        """Names and digests of the files of part `key`, or None if it is not finished."""
+        return self._parts.get(key)
+
+    def add(self, key: str, files: Mapping[str, str]) -> None:
+        """Note that part `key` is finished, and its files: name → digest. Raises `OutputError`."""
+        self._parts[key] = dict(files)
+        write_text(self.path, json.dumps({"version": VERSION, "parts": self._parts}, indent=1))
+
+
+def _array(item: Any) -> np.ndarray:
+    if hasattr(item, "detach"):
+        item = item.detach().cpu()
+        item = (item.float() if item.is_floating_point() else item).numpy()  # numpy has no bfloat16
+    return item
+
+
+def _add_array(digest: Any, array: np.ndarray) -> None:
+    digest.update(f"{array.dtype.str}{array.shape}".encode())
+    for row in array.reshape(1, -1) if array.ndim < 2 else array:  # row by row: hours of sound need no second copy
+        digest.update(np.ascontiguousarray(row).data)

@@ -1,0 +1,221 @@
+"""Make a long video part by part: resume what was begun, and stay alive when memory runs out.
+
+What Sonic itself does is the caller's `MakePart`; here is all around it. A finished part is kept in a folder named
+after the content it was made from. Whatever ends a run, the user, an error or a power cut, the next one with the same
+content goes on behind the last finished part.
+"""
+
+import gc
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import NoLeverLeftError
+from ..job import LATENT_FPS
+from ..media.audio import Sound
+from ..media.output import try_out
+from ..media.videofile import VideoInfo, join
+from ..oom import is_out_of_memory
+from .order import Order
+from .parts import Part, part_sound
+from .store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What `MakePart` is to make."""
+
+    part: Part
+    parts: int
+    sound: Sound
+    """What Sonic hears: it makes ``part.latent_frames`` latent frames of it."""
+    levers: tuple[str, ...]
+    """Those of the ladder that are pulled by now."""
+
+
+Emit = Callable[[Any], None]
+"""Takes the next output frames, a group at a time: see `media.video.pictures`."""
+Tick = Callable[[float], None]
+"""Wants the share of the part's work that is done, 0 … 1, after every step; an interrupt comes out here."""
+MakePart = Callable[[Task, Emit, Tick], None]
+"""Runs Sonic once."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the whole is."""
+
+    part: int
+    """Index of the part under way."""
+    parts: int
+    share: float
+    """Of the whole, 0 … 1. It steps back where a part is begun again."""
+    seconds_left: float | None
+    """At the pace of this run; None before its first step."""
+
+
+@dataclass(frozen=True)
+class PartKept:
+    """An earlier run had finished this part."""
+
+    part: int
+
+
+@dataclass(frozen=True)
+class LeverPulled:
+    """Memory ran out; the same part is made again with one lever more."""
+
+    part: int
+    lever: str
+    error: str
+    """What the GPU's runtime said."""
+
+
+Event = Progress | PartKept | LeverPulled
+
+
+@dataclass(frozen=True)
+class LongVideo:
+    """A finished video."""
+
+    path: Path
+    info: VideoInfo
+    parts: int
+    kept: int
+    """Parts that an earlier run had finished."""
+    levers: tuple[str, ...]
+    """Levers that had to be pulled on the way."""
+
+
+def run(
+    order: Order,
+    make_part: MakePart,
+    target: Path,
+    work: Path,
+    *,
+    ladder: Sequence[str] = (),
+    tell: Callable[[Event], None] = lambda event: None,
+    check: Callable[[], None] = lambda: None,
+    overwrite: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> LongVideo:
+    """Make the video `order` in the file `target`, keeping finished parts below the folder `work` meanwhile.
+
+    `ladder` names the levers to pull, one after the other, when memory runs out; none may change a frame's size.
+    `tell` hears what happens; `check` is called between steps, and what it raises ends the run.
+
+    Raises `NoLeverLeftError` when memory runs out with all levers pulled, `OutputError` where files cannot be written
+    (name and folder of `target` are tried first), `WrapperError` if `make_part` makes another number of frames than
+    Sonic should, and whatever `make_part` and `check` raise. Finished parts are kept in every case; after a success
+    they are removed. Two runs of one order at a time would take each other's files.
+    """
+    try_out(target, overwrite=overwrite)
+    store = Store(order, work)
+    meter = _Meter(order.parts, tell, clock)
+    levers: list[str] = []
+    kept = 0
+    for part in order.parts:
+        check()
+        if store.has(part):
+            kept += 1
+            tell(PartKept(part.index))
+            meter.skip(part)
+            continue
+        while said := _attempt(order, store, part, make_part, tuple(levers), check, meter):
+            _give_back_memory()
+            if len(levers) == len(ladder):
+                raise NoLeverLeftError(_out_of_levers(order, part, said))
+            levers.append(ladder[len(levers)])
+            log.warning("Part %d ran out of memory (%s); once more with %s.", part.index + 1, said, levers[-1])
+            tell(LeverPulled(part.index, levers[-1], said))
+        meter.finish(part)
+    check()
+    info = join(store.pieces(), target, order.encoding, order.fps, order.sound, overwrite=overwrite)
+    store.clear()
+    return LongVideo(target, info, len(order.parts), kept, tuple(levers))
+
+
+def _attempt(
+    order: Order,
+    store: Store,
+    part: Part,
+    make_part: MakePart,
+    levers: tuple[str, ...],
+    check: Callable[[], None],
+    meter: "_Meter",
+) -> str:
+    """Make `part` and keep it. Returns what was said if memory ran out, else nothing."""
+    task = Task(part, len(order.parts), part_sound(order.sound, part), levers)
+
+    def tick(share: float) -> None:
+        check()
+        meter.at(part, share)
+
+    try:
+        with store.writing(part) as sorter:
+
+            def emit(group: Any) -> None:
+                check()
+                sorter.take(group)
+
+            make_part(task, emit, tick)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return str(error) or type(error).__name__  # not the error: it holds the frames of the calls, and their tensors
+    store.add(part)
+    return ""
+
+
+def _give_back_memory() -> None:
+    """Free what the failed attempt has left, on the GPU too."""
+    gc.collect()
+    torch = sys.modules.get("torch")  # without it there is nothing on a GPU
+    if torch and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch and torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def _out_of_levers(order: Order, part: Part, said: str) -> str:
+    longest_s = max(part.latent_frames for part in order.parts) / LATENT_FPS
+    kept = f" The {part.index} before it are kept and not made again." if part.index else ""
+    return (
+        f"The GPU ran out of memory in part {part.index + 1} of {len(order.parts)}, with every lever pulled.{kept} "
+        "Close other programs that use the GPU and run again. If that does not help, lower min_resolution, or choose "
+        f"parts shorter than {longest_s:.0f} s. ({said})"
+    )
+
+
+class _Meter:
+    """Turns steps of parts into the progress of the whole."""
+
+    def __init__(self, parts: Sequence[Part], tell: Callable[[Event], None], clock: Callable[[], float]) -> None:
+        self._parts, self._tell, self._clock = len(parts), tell, clock
+        self._total = sum(part.latent_frames for part in parts)
+        self._begun = clock()
+        self._behind = 0
+        self._skipped = 0
+
+    def skip(self, part: Part) -> None:
+        """Nothing has to be done for `part`."""
+        self._behind += part.latent_frames
+        self._skipped += part.latent_frames
+
+    def at(self, part: Part, share: float) -> None:
+        """`share` of the work on `part` is done."""
+        now = self._behind + min(1.0, max(0.0, share)) * part.latent_frames
+        made = now - self._skipped
+        left = (self._clock() - self._begun) * (self._total - now) / made if made else None
+        self._tell(Progress(part.index, self._parts, now / self._total, left))
+
+    def finish(self, part: Part) -> None:
+        """All of `part` is done."""
+        self.at(part, 1.0)
+        self._behind += part.latent_frames

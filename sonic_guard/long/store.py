@@ -1,0 +1,152 @@
+"""The finished parts of one long video on disk, and the sorting of a part's frames into its files.
+
+A part has up to three files: its body, already encoded as the video will be; its head and tail, without loss, because
+at a seam the head of one part and the tail of the one before become new pictures. Joining then copies the bodies.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError, WrapperError
+from ..media.output import errors_about
+from ..media.seam import hide_seam
+from ..media.video import FFV1, Encoding, VideoWriter
+from ..media.videofile import frames, verify
+from .manifest import Manifest, file_digest
+from .order import Order
+from .parts import Part
+
+log = logging.getLogger(__name__)
+
+_KEY_LENGTH = 16
+"""Digits of a key in the names of folders and files."""
+
+
+def sweep(work: Path, days: float) -> None:
+    """Remove the parts below `work` of videos that no run has gone on with for `days`. Raises `OutputError`."""
+    with errors_about(work):
+        for manifest in work.glob(f"{'[0-9a-f]' * _KEY_LENGTH}/manifest.json"):
+            if time.time() - manifest.stat().st_mtime > days * 86_400:
+                shutil.rmtree(manifest.parent)
+
+
+class Store:
+    """The folder of an order's finished parts, below `work`. Raises `OutputError` where the disk fails."""
+
+    def __init__(self, order: Order, work: Path) -> None:
+        """Open the folder, and clear what an earlier run had to leave half-written."""
+        self.folder = work.absolute() / order.key[:_KEY_LENGTH]
+        self._order = order
+        with errors_about(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for half_written in self.folder.glob(".*.part"):
+                half_written.unlink()
+        self._manifest = Manifest(self.folder)
+
+    def has(self, part: Part) -> bool:
+        """Whether `part` is finished and all its files are whole: their bytes, and the frames in them."""
+        noted = self._manifest.files(self._order.part_keys[part.index])
+        if noted is None:
+            return False
+        for path, count in self._files(part).items():
+            try:
+                if file_digest(path) != noted.get(path.name) or verify(path).frames != count:
+                    raise OutputError(f"{path}: it has changed since it was written.")
+            except (OSError, OutputError) as error:
+                log.warning("part %d is made again: %s", part.index + 1, error)
+                return False
+        return True
+
+    @contextmanager
+    def writing(self, part: Part) -> Iterator["Sorter"]:
+        """The sorter that takes the frames of `part`; behind it, all its files are whole or none is."""
+        with ExitStack() as stack:
+            writers: dict[str, VideoWriter] = {}
+            for path in self._files(part):
+                role = path.stem.rpartition("-")[2]
+                encoding = self._order.encoding if role == "body" else Encoding(FFV1.name)
+                writers[role] = stack.enter_context(VideoWriter(path, self._order.fps, encoding, overwrite=True))
+            sorter = Sorter(part, writers)
+            yield sorter
+            sorter.finish()
+
+    def add(self, part: Part) -> None:
+        """Note that `part` is finished."""
+        digests = {path.name: file_digest(path) for path in self._files(part)}
+        self._manifest.add(self._order.part_keys[part.index], digests)
+
+    def pieces(self) -> list[Path]:
+        """The files that make up the video, one after the other, the seams between the parts among them."""
+        pieces = []
+        before: Part | None = None
+        for part in self._order.parts:
+            if before is not None:
+                pieces.append(self._seam(before, part))
+            pieces.append(self._path(part, "body"))
+            before = part
+        return pieces
+
+    def clear(self) -> None:
+        """Remove the folder."""
+        with errors_about(self.folder):
+            shutil.rmtree(self.folder)
+
+    def _seam(self, before: Part, after: Part) -> Path:
+        path = self.folder / f"seam-{after.index}{self._order.encoding.kind.suffix}"
+        old = list(islice(frames(self._path(before, "tail")), before.tail))
+        with VideoWriter(path, self._order.fps, self._order.encoding, overwrite=True) as video:
+            for picture in hide_seam(old, frames(self._path(after, "head")), after.head - before.tail):
+                video.write(picture[None])
+        return path
+
+    def _files(self, part: Part) -> dict[Path, int]:
+        """The files of `part`, and the frames each has."""
+        counts = {"head": part.head, "body": part.body, "tail": part.tail}
+        return {self._path(part, role): count for role, count in counts.items() if count}
+
+    def _path(self, part: Part, role: str) -> Path:
+        suffix = self._order.encoding.kind.suffix if role == "body" else FFV1.suffix
+        return self.folder / f"{self._order.part_keys[part.index][:_KEY_LENGTH]}-{role}{suffix}"
+
+
+class Sorter:
+    """Takes the output frames of a part in order and gives each to the file it belongs in."""
+
+    def __init__(self, part: Part, writers: dict[str, VideoWriter]) -> None:
+        """Sort into `writers` by role; a role without one takes no frames."""
+        self._part = part
+        rest = part.made - part.skip - part.head - part.body - part.tail
+        spans = [("", part.skip), ("head", part.head), ("body", part.body), ("tail", part.tail), ("", rest)]
+        self._spans = [(count, writers.get(role)) for role, count in spans]
+        self.taken = 0
+        """Frames that came so far."""
+
+    def take(self, group: Any) -> None:
+        """Take `group`, the next frames: see `media.video.pictures`. Raises `WrapperError` beyond the last."""
+        first, count = self.taken, len(group)
+        self.taken += count
+        if self.taken > self._part.made:
+            raise self._miscounted()
+        start = 0
+        for span, writer in self._spans:
+            low, high = max(start, first) - first, min(start + span, first + count) - first
+            if writer and low < high:
+                writer.write(group[low:high])
+            start += span
+
+    def finish(self) -> None:
+        """Raise `WrapperError` unless all frames came."""
+        if self.taken != self._part.made:
+            raise self._miscounted()
+
+    def _miscounted(self) -> WrapperError:
+        return WrapperError(
+            f"Sonic made {self.taken} frames of {self._part.latent_frames} latent ones; {self._part.made} were "
+            "expected. Its node pack may have changed: update this pack, or report it with the pack's version."
+        )

@@ -1,0 +1,92 @@
+"""A file appears under its name only when it is whole: temp file beside it, fsync, rename.
+
+What is cut off in the middle, by an error, the user or a power cut, leaves at most ``.NAME.part``, which the next
+attempt at the same name clears.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from av.error import FFmpegError
+
+from ..errors import OutputError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_FOLDER = {errno.ENOENT, errno.ENOTDIR}
+
+
+def temp_for(target: Path) -> Path:
+    """Where `target` grows until it is whole."""
+    return target.with_name(f".{target.name}.part")
+
+
+def begin(target: Path, *, overwrite: bool = False) -> Path:
+    """Clear what an earlier attempt left, try that the folder takes a file, and return the (empty) temp file.
+
+    Raises `OutputError` if the name is taken and not to be overwritten, or nothing can be written there.
+    """
+    if not overwrite and target.exists():
+        raise taken(target)
+    temp = temp_for(target)
+    with errors_about(target):
+        temp.unlink(missing_ok=True)
+        temp.touch()
+    return temp
+
+
+def try_out(target: Path, *, overwrite: bool = False) -> None:
+    """Raise the `OutputError` that writing `target` would end in, as far as it can be known before."""
+    begin(target, overwrite=overwrite).unlink()
+
+
+def commit(target: Path, *, overwrite: bool = False) -> None:
+    """Give the finished temp file of `target` its name, so that no crash can undo or halve it."""
+    temp = temp_for(target)
+    with errors_about(target):
+        with temp.open("rb+") as file:
+            os.fsync(file.fileno())
+        if not overwrite and target.exists():
+            raise taken(target)
+        os.replace(temp, target)
+        if os.name == "posix":  # elsewhere a folder cannot be opened
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Put `text` into the file `target`: the old or the new content is there at any moment, never a part of one."""
+    temp = begin(target, overwrite=True)
+    with errors_about(target):
+        temp.write_text(text, encoding="utf-8")
+    commit(target, overwrite=True)
+
+
+def taken(target: Path) -> OutputError:
+    """The error for a name that is in use."""
+    return OutputError(f"{target}: there is a file of that name. Choose another name, or move the file away.")
+
+
+@contextmanager
+def errors_about(target: Path) -> Iterator[None]:
+    """Turn the system's and libav's errors into `OutputError`s about `target` that say what to do."""
+    try:
+        yield
+    except (OSError, FFmpegError) as error:
+        raise OutputError(f"{target}: {_advice(error, target)}") from error
+
+
+def _advice(error: OSError | FFmpegError, target: Path) -> str:
+    if error.errno in _FULL:
+        return "there is no room left on this disk. Free some, or choose a folder on another one, and run again."
+    if error.errno in _FORBIDDEN:
+        return "the folder or the file is write-protected. Choose another folder, or change its permissions."
+    if error.errno in _NO_FOLDER:
+        return f"there is no folder {target.parent}. Create it, or choose another."
+    return f"could not be written ({error.strerror or error}). Try another folder or format."

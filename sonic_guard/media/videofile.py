@@ -1,0 +1,131 @@
+"""Read finished videos: check them, take their frames, join them without encoding anew where that is possible."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+
+from ..errors import OutputError
+from .audio import Sound
+from .output import errors_about
+from .video import Encoding, Output, VideoWriter, count_frames
+
+
+class VideoInfo(NamedTuple):
+    """What a video file holds, counted and not believed."""
+
+    frames: int
+    rate: Fraction
+    """Frames a second."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the pictures."""
+        return float(self.frames / self.rate)
+
+
+def verify(path: Path) -> VideoInfo:
+    """Open the video `path`, decode its first frame and count all.
+
+    Raises `OutputError` if it is missing, cut off so that it cannot be opened, or without a decodable picture.
+    """
+    first = next(frames(path), None)
+    if first is None:
+        raise OutputError(f"{path}: there is not a single frame in this file.")
+    count = count_frames(path)
+    with errors_about(path), av.open(str(path.absolute())) as container:
+        return VideoInfo(count, _rate(container.streams.video[0]))
+
+
+def frames(path: Path) -> Iterator[np.ndarray]:
+    """The pictures of the video `path`, one after the other: uint8 [H, W, 3]. Raises `OutputError`."""
+    with errors_about(path), av.open(str(path.absolute())) as container:
+        if not container.streams.video:
+            raise OutputError(f"{path}: there is no video in this file.")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        widen, recolour = VideoReformatter(), VideoReformatter()
+        for frame in container.decode(stream):
+            matrix = {}
+            if not frame.format.is_rgb:  # in two steps: in one, libav rounds every colour down
+                frame = widen.reformat(frame, format="yuv444p", interpolation=Interpolation.BICUBIC)
+                # RGB has no matrix; but where the same is named twice, older PyAV takes the frame for converted.
+                matrix = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU601}
+            yield recolour.reformat(frame, format="rgb24", **matrix).to_ndarray()
+
+
+def join(
+    pieces: Sequence[Path],
+    target: Path,
+    encoding: Encoding,
+    fps: Fraction,
+    sound: Sound | None = None,
+    *,
+    overwrite: bool = False,
+) -> VideoInfo:
+    """Write the pictures of `pieces`, one after the other, and `sound` into the file `target`.
+
+    Pieces of the same kind are copied packet by packet, without loss and at the speed of the disk; else all are
+    encoded anew with `encoding`. Every piece has to begin with a key frame, as all files do that a `VideoWriter` made.
+    Raises `OutputError`.
+    """
+    alike = len({_signature(piece) for piece in pieces}) == 1
+    if alike and pieces[0].suffix == encoding.kind.suffix and verify(pieces[0]).rate == fps:
+        output = Output(target, encoding.kind, fps, sound, overwrite=overwrite)
+        with output:
+            _copy(pieces, output)
+    else:
+        output = VideoWriter(target, fps, encoding, sound, overwrite=overwrite)
+        with output:
+            for picture in (picture for piece in pieces for picture in frames(piece)):
+                output.write(picture[None])
+    return VideoInfo(output.frames, fps)
+
+
+def _copy(pieces: Sequence[Path], output: Output) -> None:
+    # Frames out of order are decoded before they are shown; a piece too short for that begins later than the others.
+    first = [_first_decoded(piece) for piece in pieces]
+    stream: Any = None
+    for piece, early in zip(pieces, first, strict=True):
+        with errors_about(piece), av.open(str(piece.absolute())) as container:
+            source: Any = container.streams.video[0]
+            if stream is None:
+                stream = output.container.add_stream_from_template(source, opaque=True)
+                output.add_sound()
+            offset = round(output.frames / output.fps / source.time_base)
+            packet: Any
+            for packet in container.demux(source):
+                if not packet.size:  # the end of the piece
+                    continue
+                packet.pts += offset
+                packet.dts += offset + min(first) - early
+                packet.stream = stream
+                output.frames += 1
+                output.mux([packet])
+
+
+def _first_decoded(piece: Path) -> int:
+    """When the first packet is decoded, in the stream's own time: 0, or before it."""
+    with errors_about(piece), av.open(str(piece.absolute())) as container:
+        return next(packet.dts for packet in container.demux(container.streams.video[0])) or 0
+
+
+def _signature(piece: Path) -> tuple[Any, ...]:
+    """What has to be the same in two files for the packets of one to follow those of the other."""
+    with errors_about(piece), av.open(str(piece.absolute())) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        size = (stream.width, stream.height, context.pix_fmt)
+        return (context.name, *size, context.extradata, _rate(stream), stream.time_base)
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    rate = stream.average_rate or stream.base_rate
+    if not rate:
+        raise OutputError("a video without a frame rate.")
+    return rate

@@ -1,0 +1,21 @@
+"""Kill -9 at 50 random moments and resume: the video is the same as without."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests import real
+
+KILLS = 50
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the stand-in forks, to be killed without a new start of Python")
+def test_a_video_is_the_same_however_often_its_making_was_killed(tmp_path):
+    command = [sys.executable, "-m", "tests.long_standin", str(tmp_path), str(KILLS), "20261122"]
+    result = subprocess.run(command, cwd=real.PACK, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    killed, kept, *_ = [int(word) for word in result.stdout.split() if word.isdigit()]
+    assert killed == KILLS
+    assert kept > KILLS // 5, "hardly a kill came late enough to leave something to resume"

@@ -1,0 +1,353 @@
+"""The real loop over parts, with a fast stand-in for Sonic: order, resume, interrupts, and life after running out of
+memory. What a finished video shows can be read off its frames (see `long_standin`)."""
+
+import gc
+import logging
+import os
+import time
+import weakref
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sonic_guard.errors import JobError, NoLeverLeftError, OutputError, WrapperError
+from sonic_guard.long.run import LeverPulled, PartKept, Progress, run
+from sonic_guard.long.store import sweep
+from sonic_guard.media.audiofile import load
+from sonic_guard.media.videofile import frames, verify
+from tests.long_standin import RATE, digest, draw, make_part, order, read
+
+STAGES = ("predata", "denoise", "decode", "interpolate", "at the last frame")
+SAID = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.78 GiB"
+
+
+class CancelError(Exception):
+    """What a host raises where the user has cancelled."""
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """The undisturbed video of 300 latent frames in three parts: its digest."""
+    folder = tmp_path_factory.mktemp("calm")
+    return digest(run(order(300), make_part, folder / "video.mkv", folder / "work").path)
+
+
+@pytest.mark.parametrize("interpolate", [True, False])
+@pytest.mark.parametrize(("latent_frames", "parts"), [(60, 1), (150, 1), (151, 2), (300, 3), (700, 6)])
+def test_every_moment_is_shown_once(tmp_path, latent_frames, parts, interpolate):
+    asked = order(latent_frames, interpolate)
+    done = run(asked, partial(make_part, interpolate=interpolate), tmp_path / "video.mkv", tmp_path / "work")
+    assert (done.parts, done.kept, done.levers) == (parts, 0, ())
+    assert done.info == verify(done.path) == (asked.job.output_frames, asked.fps)
+    shown = list(frames(done.path))
+    assert [read(picture) for picture in shown] == list(range(asked.job.output_frames))
+    assert all(np.array_equal(picture, draw(moment)) for moment, picture in enumerate(shown)), "a seam shows"
+    heard = load(done.path).waveform
+    wanted = asked.sound.waveform[:, : round(asked.job.output_s * RATE)]
+    assert np.allclose(heard, wanted, atol=2**-23)
+    assert heard.shape == wanted.shape
+
+
+def test_in_mp4_every_moment_is_shown_once_too(tmp_path):
+    done = run(order(300, kind="h264"), make_part, tmp_path / "video.mp4", tmp_path / "work")
+    assert [read(picture) for picture in frames(done.path)] == list(range(599))
+
+
+def test_nothing_is_left_but_the_video(tmp_path):
+    run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["video.mkv", "work"]
+
+
+def test_progress_goes_from_nothing_to_all(tmp_path):
+    events, now = [], iter(range(10_000))
+    run(
+        order(300), make_part, tmp_path / "video.mkv", tmp_path / "work",
+        tell=events.append, clock=lambda: float(next(now)),
+    )  # fmt: skip
+    shares = [event.share for event in events]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.1
+    assert shares[-1] == 1
+    assert {event.part for event in events} == {0, 1, 2}
+    for event, passed in zip(events, range(1, 10_000), strict=False):
+        assert event.seconds_left == pytest.approx(passed * (1 - event.share) / event.share)
+
+
+def test_time_left_counts_only_what_this_run_made(tmp_path):
+    interrupt_in_part(2, tmp_path)
+    events, now = [], iter(range(10_000))
+    run(
+        order(300), make_part, tmp_path / "video.mkv", tmp_path / "work",
+        tell=events.append, clock=lambda: float(next(now)),
+    )  # fmt: skip
+    assert events[:2] == [PartKept(0), PartKept(1)]
+    first, last = events[2], events[-1]
+    assert 0.6 < first.share < 0.8
+    assert first.seconds_left == pytest.approx(4, abs=0.01), "one second for a fifth of the one part to make"
+    assert last == Progress(2, 3, 1.0, 0.0)
+
+
+def interrupt_in_part(index: int, folder: Path, **more) -> None:
+    """Run until the middle of part `index`, where the user cancels."""
+    begun = []
+
+    def make(task, emit, tick):
+        begun.append(task.part.index)
+        make_part(task, emit, tick)
+
+    def check():
+        if begun and begun[-1] == index:
+            raise CancelError
+
+    with pytest.raises(CancelError):
+        run(order(300, **more), make, folder / "video.mkv", folder / "work", check=check)
+
+
+def made_parts(folder: Path, **more) -> list[int]:
+    """Run to the end; the parts that had to be made."""
+    made = []
+
+    def make(task, emit, tick):
+        made.append(task.part.index)
+        make_part(task, emit, tick)
+
+    run(order(300, **more), make, folder / "video.mkv", folder / "work")
+    return made
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_after_an_interrupt_the_finished_parts_are_kept(tmp_path, calm, index):
+    interrupt_in_part(index, tmp_path)
+    assert not (tmp_path / "video.mkv").exists()
+    assert not list(tmp_path.rglob("*.part")), "half a file is left"
+    assert made_parts(tmp_path) == [0, 1, 2][index:]
+    assert digest(tmp_path / "video.mkv") == calm
+
+
+def test_an_interrupt_comes_between_any_two_steps(tmp_path, calm):
+    """Cancelled at the first, second, third … moment it can be, each run leaves what the next one can use."""
+    for moment in range(1, 1000):
+        left = iter(range(moment))
+
+        def check(left=left):
+            if next(left, None) is None:
+                raise CancelError
+
+        try:
+            run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", check=check)
+        except CancelError:
+            continue
+        break
+    assert moment > 20, "there are hardly any moments"
+    assert digest(tmp_path / "video.mkv") == calm
+
+
+def test_other_content_uses_nothing_of_it(tmp_path):
+    interrupt_in_part(2, tmp_path)
+    assert made_parts(tmp_path, weights="others") == [0, 1, 2]
+
+
+def spoil_bytes(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_bytes,
+        Path.unlink,
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_text(""),
+    ],
+    ids=["a flipped byte", "gone", "cut off", "empty"],
+)
+@pytest.mark.parametrize("role", ["head", "body", "tail"])
+def test_a_part_that_is_not_whole_is_made_again(tmp_path, calm, role, spoil, caplog):
+    interrupt_in_part(2, tmp_path)
+    asked = order(300)
+    (file,) = tmp_path.glob(f"work/*/{asked.part_keys[1][:16]}-{role}.mkv")
+    spoil(file)
+    with caplog.at_level(logging.WARNING):
+        assert made_parts(tmp_path) == [1, 2]
+    assert "part 2 is made again" in caplog.text
+    assert digest(tmp_path / "video.mkv") == calm
+
+
+def test_a_spoilt_list_costs_the_parts_and_nothing_else(tmp_path, calm):
+    interrupt_in_part(2, tmp_path)
+    (manifest,) = tmp_path.glob("work/*/manifest.json")
+    manifest.write_text("{")
+    assert made_parts(tmp_path) == [0, 1, 2]
+    assert digest(tmp_path / "video.mkv") == calm
+
+
+def test_what_nobody_goes_on_with_is_swept_away(tmp_path):
+    interrupt_in_part(2, tmp_path)
+    (folder,) = (tmp_path / "work").iterdir()
+    (tmp_path / "work" / "mine").mkdir()
+    sweep(tmp_path / "work", days=14)
+    assert folder.exists()
+    long_ago = time.time() - 15 * 86_400
+    os.utime(folder / "manifest.json", (long_ago, long_ago))
+    sweep(tmp_path / "work", days=14)
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["mine"]
+
+
+def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(SAID)):
+    """A stand-in that runs out of memory in `stage` of `part`, `times` times; and the levers it was called with."""
+    called = []
+
+    def make(task, emit, tick):
+        called.append((task.part.index, task.levers))
+        hit = task.part.index == part and sum(index == part for index, _ in called) <= times
+
+        def stop(here):
+            if hit and stage == here:
+                raise error()
+
+        stop("predata")
+        taken = 0
+
+        def step(share):
+            tick(share)
+            if share > 0.3:
+                stop("denoise")
+
+        def take(group):
+            nonlocal taken
+            if taken:
+                stop("decode")
+            if taken > task.part.made // 2:
+                stop("interpolate")
+            emit(group)
+            taken += len(group)
+            if taken == task.part.made:
+                stop("at the last frame")
+
+        make_part(task, take, step)
+
+    return make, called
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+@pytest.mark.parametrize("stage", STAGES)
+def test_out_of_memory_costs_a_lever_and_nothing_else(tmp_path, calm, stage, part):
+    make, called = failing(stage, part, times=2)
+    events = []
+    done = run(
+        order(300), make, tmp_path / "video.mkv", tmp_path / "work",
+        ladder=("branch", "block", "smaller groups"), tell=events.append,
+    )  # fmt: skip
+    assert digest(done.path) == calm
+    assert done.levers == ("branch", "block")
+    levers = {index: [pulled for at, pulled in called if at == index] for index in range(3)}
+    for index in range(3):
+        after = ("branch", "block")
+        wanted = [()] if index < part else [after] if index > part else [(), ("branch",), after]
+        assert levers[index] == wanted
+    pulled = [event for event in events if isinstance(event, LeverPulled)]
+    assert pulled == [LeverPulled(part, "branch", SAID), LeverPulled(part, "block", SAID)]
+
+
+def torch_error():
+    torch = pytest.importorskip("torch")
+    return torch.OutOfMemoryError(SAID)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch_error,
+        lambda: RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        lambda: RuntimeError("HIP out of memory. Tried to allocate 20.00 MiB"),
+        lambda: RuntimeError("MPS backend out of memory (MPS allocated: 17.9 GB)"),
+    ],
+    ids=["torch", "cuDNN", "HIP", "MPS"],
+)
+def test_every_runtime_s_words_are_understood(tmp_path, error):
+    make, _ = failing("denoise", 0, times=1, error=error)
+    done = run(order(60), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
+    assert done.levers == ("branch",)
+
+
+def test_with_no_lever_left_it_ends_and_keeps_what_is_finished(tmp_path, calm):
+    make, called = failing("decode", 2, times=9)
+    with pytest.raises(NoLeverLeftError) as caught:
+        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
+    assert [index for index, _ in called] == [0, 1, 2, 2]
+    for words in ("part 3 of 3", "The 2 before it are kept", "min_resolution", "shorter than 10 s", SAID):
+        assert words in str(caught.value)
+    assert made_parts(tmp_path) == [2]
+    assert digest(tmp_path / "video.mkv") == calm
+
+
+def test_in_one_pass_there_is_nothing_to_keep(tmp_path):
+    make, _ = failing("decode", 0, times=9)
+    with pytest.raises(NoLeverLeftError, match=r"part 1 of 1, with every lever pulled\. Close"):
+        run(order(60), make, tmp_path / "video.mkv", tmp_path / "work")
+
+
+def test_memory_is_given_back_before_the_next_attempt(tmp_path):
+    """The failed attempt's tensors live in the frames of its calls, and the error holds those."""
+
+    class Tensor:
+        pass
+
+    held = []
+
+    def make(task, emit, tick):
+        if not task.levers:
+            tensor = Tensor()
+            tensor.itself = tensor
+            held.append(weakref.ref(tensor))
+            raise RuntimeError(SAID)
+        assert held[0]() is None
+        make_part(task, emit, tick)
+
+    gc.disable()
+    try:
+        run(order(60), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
+    finally:
+        gc.enable()
+    assert len(held) == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), MemoryError(), ValueError("no")], ids=repr)
+def test_another_error_pulls_no_lever(tmp_path, error):
+    make, called = failing("denoise", 1, times=1, error=lambda: error)
+    with pytest.raises(type(error)):
+        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
+    assert len(called) == 2
+    assert made_parts(tmp_path) == [1, 2]
+
+
+@pytest.mark.parametrize("off", [-14, -1, 1, 14])
+def test_a_wrong_number_of_frames_is_told(tmp_path, off):
+    def make(task, emit, tick):
+        emit(np.zeros((task.part.made + off, 64, 64, 3), np.uint8))
+
+    with pytest.raises(WrapperError, match=f"made {119 + off} frames of 60 latent ones; 119 were expected"):
+        run(order(60), make, tmp_path / "video.mkv", tmp_path / "work")
+    assert not (tmp_path / "video.mkv").exists()
+
+
+def test_a_taken_name_is_told_before_anything_is_made(tmp_path):
+    (tmp_path / "video.mkv").touch()
+    with pytest.raises(OutputError, match="another name"):
+        run(order(300), pytest.fail, tmp_path / "video.mkv", tmp_path / "work")
+    done = run(order(60), make_part, tmp_path / "video.mkv", tmp_path / "work", overwrite=True)
+    assert done.info.frames == 119
+
+
+def test_a_missing_folder_is_told_before_anything_is_made(tmp_path):
+    with pytest.raises(OutputError, match="no folder"):
+        run(order(300), pytest.fail, tmp_path / "none" / "video.mkv", tmp_path / "work")
+
+
+def test_parts_too_short_are_refused(tmp_path):
+    with pytest.raises(JobError, match="part length"):
+        run(order(300, longest=100), pytest.fail, tmp_path / "video.mkv", tmp_path / "work")
