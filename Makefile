@@ -29,6 +29,8 @@ lint: $(STAMP)
 	$(BIN)/comfy --skip-prompt --no-enable-telemetry node validate
 
 test: lint
+	@if command -v node >/dev/null; then node --test tests/web/*.test.mjs; \
+	else echo "node is not installed: the unit tests of web/ are skipped"; fi
 	$(BIN)/python -m pytest
 
 clean:

@@ -18,6 +18,12 @@ MODULES = (
     "sonic_guard.plan",
     "sonic_guard.preflight",
     "sonic_guard.words",
+    "sonic_guard.oom",
+    "sonic_guard.run",
+    "sonic_guard.live.recorder",
+    "sonic_guard.preview.evaluate",
+    "sonic_guard.preview.answer",
+    "sonic_guard.vram.history.store",
     "sonic_guard.cli",
 )
 

@@ -1,0 +1,199 @@
+// @ts-check
+// Figures into what is drawn: percentages, scales, paths and sentences. Pure.
+
+import { bare, duration, gib, of, say, stageWord } from "./words.mjs";
+
+/**
+ * @typedef {import("./types.d.ts").Answer} Answer
+ * @typedef {import("./types.d.ts").Live} Live
+ * @typedef {import("./types.d.ts").Language} Language
+ * @typedef {import("./types.d.ts").Run} Run
+ * @typedef {import("./types.d.ts").Sample} Sample
+ * @typedef {import("./types.d.ts").Stage} Stage
+ */
+
+export const KINDS = /** @type {const} */ (["weights", "window", "clip", "overhead"]);
+
+/**
+ * @typedef {object} Row  One stage, its places as percentages of the bar.
+ * @property {string} stage
+ * @property {string} text
+ * @property {{kind: string, from: number, size: number}[]} parts  What it needs, from the left.
+ * @property {{from: number, size: number} | null} more  What it takes beyond that if there is room.
+ * @property {number} required
+ * @property {number | null} measured  Most it really took.
+ * @property {number | null} predicted  What the measured figure is to be held against: tensors, without overhead.
+ * @property {number | null} measuredSize
+ * @property {number | null} needle  What is allocated right now.
+ * @property {boolean} now
+ * @property {boolean} over
+ * @property {string} label  The row in words.
+ */
+
+/**
+ * The rows, and where the budget lies on them.
+ * @param {Language} language
+ * @param {Answer} answer
+ * @param {Run | null} run  The run these figures are of, under way or ended.
+ * @param {Live | null} live
+ * @returns {{rows: Row[], budget: number}}
+ */
+export function chart(language, answer, run, live) {
+  const measures = answer.stages.map(({ stage }) => run?.stages[stage]?.allocated ?? 0);
+  const most = Math.max(answer.budget_bytes, ...answer.stages.map(({ required }) => required), ...measures);
+  const scale = most * 1.04 || 1;
+  const at = (/** @type {number} */ bytes) => Math.min(100, (bytes / scale) * 100);
+  const rows = answer.stages.map((stage) => {
+    const figures = run?.stages[stage.stage];
+    const now = run?.outcome === "running" && run.stage === stage.stage;
+    const measured = figures?.allocated ?? null;
+    const allocated = now ? (live?.allocated ?? null) : null;
+    const row = {
+      stage: stage.stage,
+      text: stage.text,
+      parts: partsOf(stage, at),
+      more:
+        stage.upto > stage.required ? { from: at(stage.required), size: at(stage.upto) - at(stage.required) } : null,
+      required: stage.required,
+      measured,
+      predicted: measured === null ? null : (figures?.predicted ?? null),
+      measuredSize: measured === null ? null : at(measured),
+      needle: allocated === null ? null : at(allocated),
+      now,
+      over: stage.required > answer.budget_bytes,
+    };
+    return { ...row, label: rowInWords(language, stage, row, answer.budget_bytes) };
+  });
+  return { rows, budget: at(answer.budget_bytes) };
+}
+
+/** @param {Stage} stage @param {(bytes: number) => number} at */
+function partsOf(stage, at) {
+  let bytes = 0;
+  const parts = KINDS.map((kind) => {
+    const from = at(bytes);
+    bytes += stage[kind];
+    return { kind, from, size: at(bytes) - from };
+  });
+  return parts.filter(({ size }) => size > 0);
+}
+
+/** @param {Language} language @param {Stage} stage @param {Omit<Row, "label">} row @param {number} budget */
+function rowInWords(language, stage, row, budget) {
+  const parts = KINDS.filter((kind) => stage[kind] > 0).map((kind) => `${say(language, kind)} ${bare(stage[kind])}`);
+  const words = [say(language, "row", { stage: row.text, size: gib(row.required), parts: parts.join(", ") })];
+  if (row.over) words.push(say(language, "row.over", { size: gib(row.required - budget) }));
+  if (row.measured !== null) words.push(say(language, "row.measured", { size: gib(row.measured) }));
+  if (row.now) words.push(say(language, "row.now"));
+  return words.join(language === "zh" ? "，" : ", ");
+}
+
+/** Longest pause between two samples that are still joined by a line. */
+const GAP_S = 12;
+
+/**
+ * Memory over time beside what was predicted, as two SVG paths in a box of 100 × 100.
+ * @param {Sample[]} samples  In order of time.
+ * @param {Run} run
+ * @returns {{measured: string, predicted: string} | null}  Null for less than two samples.
+ */
+export function sparkline(samples, run) {
+  if (samples.length < 2) return null;
+  const end = Math.max(run.elapsed_s, samples[samples.length - 1].elapsed_s) + (run.left_s ?? 0);
+  const start = samples[0].elapsed_s;
+  const predicted = (/** @type {string} */ stage) => run.stages[stage]?.predicted ?? 0;
+  const top = Math.max(1, ...samples.map(({ bytes, stage }) => Math.max(bytes, predicted(stage)))) * 1.08;
+  const x = (/** @type {number} */ time) => round(((time - start) / (end - start || 1)) * 100);
+  const y = (/** @type {number} */ bytes) => round(100 - (bytes / top) * 100);
+  let measured = "";
+  let line = "";
+  for (const [index, { elapsed_s, bytes, stage }] of samples.entries()) {
+    const before = samples[index - 1];
+    const joined = before && elapsed_s - before.elapsed_s <= GAP_S;
+    measured += `${joined ? "L" : "M"}${x(elapsed_s)} ${y(bytes)}`;
+    if (before?.stage !== stage) line += `${line ? `H${x(elapsed_s)}V` : `M${x(elapsed_s)} `}${y(predicted(stage))}`;
+  }
+  return { measured, predicted: `${line}H${x(end)}` };
+}
+
+const round = (/** @type {number} */ number) => Math.round(number * 100) / 100;
+
+/** Samples kept of a run: more are told apart by no screen. */
+const MOST_SAMPLES = 400;
+
+/**
+ * `samples` with one more; when they get too many, each two become the higher one.
+ * @param {Sample[]} samples
+ * @param {Sample} sample
+ */
+export function withSample(samples, sample) {
+  const all = [...samples, sample];
+  if (all.length <= MOST_SAMPLES) return all;
+  const thinned = [];
+  for (let index = 0; index < all.length; index += 2) {
+    const [one, other] = [all[index], all[index + 1] ?? all[index]];
+    thinned.push(one.bytes > other.bytes ? one : other);
+  }
+  return thinned;
+}
+
+/** "live 3.7 · peak 3.8 · predicted 3.9 GiB". @param {Language} language @param {Run} run @param {Live | null} live */
+export function figures(language, run, live) {
+  const predicted = Math.max(0, ...Object.values(run.stages).map((stage) => stage.predicted));
+  const known = {
+    live: run.outcome === "running" ? live?.allocated : null,
+    peak: run.peak_bytes,
+    predicted: predicted || null,
+  };
+  const words = Object.entries(known).flatMap(([key, bytes]) =>
+    bytes == null ? [] : [say(language, key, { size: bare(bytes) })],
+  );
+  return words.length ? `${words.join(" · ")} GiB` : "";
+}
+
+/** "step 14 / 25 · 2 min left". @param {Language} language @param {Run} run */
+export function progress(language, run) {
+  const words = [];
+  if (run.stage === "denoise" && run.steps) words.push(say(language, "step", { step: run.step, steps: run.steps }));
+  if (run.left_s !== null) words.push(say(language, "left", { time: duration(language, run.left_s) }));
+  return words.join(" · ");
+}
+
+/**
+ * Card, torch and host memory in a line; plain words where there is nothing to measure.
+ * @param {Language} language
+ * @param {Live} live
+ */
+export function meters(language, live) {
+  const words = [];
+  if (live.device_used !== null && live.device_total) {
+    words.push(say(language, "card", { size: of(language, live.device_used, live.device_total) }));
+  }
+  if (live.reserved !== null) words.push(say(language, "reserved", { size: gib(live.reserved) }));
+  words.push(say(language, "ram", { size: of(language, live.host_used, live.host_total) }));
+  if (!live.gpu) words.unshift(say(language, "no gpu"));
+  else if (live.source === "none") words.unshift(say(language, "no nvml"));
+  return words.join(" · ");
+}
+
+/** How an ended run went, in a line. @param {Language} language @param {Run} run */
+export function outcome(language, run) {
+  const how = say(language, run.outcome === "running" ? "running" : run.outcome);
+  const where = run.outcome !== "done" && run.stage;
+  const words = [where ? say(language, "ended in", { outcome: how, stage: stageWord(language, run.stage) }) : how];
+  const line = figures(language, run, null);
+  if (line) words.push(line);
+  if (run.elapsed_s) words.push(duration(language, run.elapsed_s));
+  return words.join(" · ");
+}
+
+/** A run as text for the clipboard: a line for the outcome, one a stage. @param {Language} language @param {Run} run */
+export function runAsText(language, run) {
+  const lines = Object.entries(run.stages).map(([stage, { predicted, allocated, seconds }]) => {
+    const words = [say(language, "predicted", { size: gib(predicted) })];
+    if (allocated !== null) words.push(say(language, "row.measured", { size: gib(allocated) }));
+    if (seconds !== null) words.push(duration(language, seconds));
+    return `  ${stageWord(language, stage)}: ${words.join(", ")}`;
+  });
+  return [`${say(language, "last run")}: ${outcome(language, run)}`, ...lines].join("\n");
+}

@@ -1,0 +1,182 @@
+// What the server sends (POST sonic_guard/predict, GET sonic_guard/history, events sonic_guard.live and sonic_guard.run),
+// and what of a LiteGraph graph this pack looks at. Sizes are bytes.
+
+export type Language = "en" | "zh";
+export type Verdict = "safe" | "tight" | "fail";
+export type Outcome = "running" | "done" | "oom" | "interrupted" | "error" | "killed";
+
+/** What one stage will take. `weights + window + clip + overhead == required`. */
+export interface Stage {
+  stage: string;
+  /** Its name in the user's language. */
+  text: string;
+  weights: number;
+  window: number;
+  clip: number;
+  overhead: number;
+  required: number;
+  /** What it takes if there is room; at least `required`. */
+  upto: number;
+}
+
+export interface Answer {
+  card: string;
+  verdict: Verdict;
+  verdict_text: string;
+  room_text: string;
+  budget_bytes: number;
+  available_bytes: number;
+  peak_bytes: number;
+  peak_stage: string;
+  stages: Stage[];
+  frame_text: string;
+  advice: { text: string } | null;
+  risk: { probability: number | null; runs: number; upper_bytes: number | null; text: string };
+  assumed: string[];
+  changes: string[];
+  limits: string[];
+  time_s: number | null;
+  settings: Settings;
+  last: Run | null;
+}
+
+export interface Settings {
+  width: number;
+  height: number;
+  min_resolution: number;
+  duration_s: number;
+  fps: number;
+  dtype: string;
+  steps: number;
+  interpolate: boolean;
+}
+
+export interface StageFigures {
+  /** Tensor bytes, without the allocator's overhead. */
+  predicted: number;
+  allocated: number | null;
+  reserved: number | null;
+  device: number | null;
+  seconds: number | null;
+}
+
+export interface Run {
+  id: number | null;
+  outcome: Outcome;
+  stage: string;
+  step: number;
+  steps: number;
+  elapsed_s: number;
+  left_s: number | null;
+  peak_bytes: number | null;
+  /** Execution ids by class of node. */
+  nodes: Record<string, string>;
+  stages: Record<string, StageFigures>;
+}
+
+export interface Live {
+  gpu: boolean;
+  source: string;
+  card: string;
+  index: number;
+  device_used: number | null;
+  device_total: number | null;
+  allocated: number | null;
+  reserved: number | null;
+  host_used: number;
+  host_total: number;
+  cards: { index: number; name: string; used: number; total: number }[];
+  run: Run | null;
+}
+
+export interface PastRun {
+  id: number;
+  started: string;
+  card: string;
+  outcome: Outcome;
+  stage: string;
+  settings: Settings;
+  levers: string[];
+  predicted_peak: number | null;
+  actual_peak: number | null;
+  stages: Record<string, StageFigures>;
+}
+
+export interface Calibration {
+  runs: number;
+  median_error_model: number | null;
+  median_error: number | null;
+  upper_factor: number | null;
+}
+
+export interface History {
+  runs: PastRun[];
+  cards: string[];
+  calibration: Record<string, Calibration>;
+}
+
+/** One moment of a run. */
+export interface Sample {
+  elapsed_s: number;
+  bytes: number;
+  stage: string;
+}
+
+// ---- the graph
+
+export interface Link {
+  origin_id: number | string;
+  origin_slot: number;
+  target_id: number | string;
+  target_slot: number;
+}
+
+export interface Widget {
+  name?: string;
+  value?: unknown;
+  serialize?: boolean;
+  options?: { serialize?: boolean };
+  [more: string]: any;
+}
+
+export interface Slot {
+  name: string;
+  type: string | number;
+  widget?: { name: string };
+}
+
+export interface Graph {
+  nodes: Node[];
+  links: Map<number | string, Link>;
+  rootGraph?: Graph;
+  getNodeById(id: number | string): Node | null | undefined;
+}
+
+export interface Node {
+  id: number | string;
+  type: string;
+  comfyClass?: string;
+  mode?: number;
+  graph?: Graph | null;
+  inputs?: Slot[];
+  outputs?: Slot[];
+  widgets?: Widget[];
+  isVirtualNode?: boolean;
+  subgraph?: Graph;
+  isSubgraphNode?(): boolean;
+  getInputLink(slot: number): Link | null;
+  getWidgetFromSlot?(slot: Slot): Widget | undefined;
+  resolveVirtualOutput?(slot: number): { node: Node; slot: number } | undefined;
+  [more: string]: any;
+}
+
+/** A node of a prompt in ComfyUI's API format. */
+export interface ApiNode {
+  class_type: string;
+  inputs: Record<string, unknown>;
+}
+
+export interface Question {
+  graph: Record<string, ApiNode>;
+  node: string;
+}

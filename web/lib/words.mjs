@@ -1,0 +1,164 @@
+// @ts-check
+// What the user reads of this page's own words, in English and Chinese, and how figures are written.
+// Verdicts, advice and reasons come from the server as sentences.
+
+/** @typedef {import("./types.d.ts").Language} Language */
+
+/** @type {Record<string, [en: string, zh: string]>} */
+export const TEXT = {
+  title: ["Sonic VRAM", "Sonic 显存"],
+  looking: ["Looking …", "正在计算……"],
+  away: ["ComfyUI does not answer. Waiting for it to come back.", "ComfyUI 没有响应，正在等待它恢复。"],
+  missing: [
+    "The server part of Sonic Guard does not answer. Restart ComfyUI.",
+    "Sonic Guard 的服务端没有响应，请重启 ComfyUI。",
+  ],
+  budget: ["budget {size}", "预算 {size}"],
+  weights: ["weights", "权重"],
+  window: ["window", "窗口"],
+  clip: ["clip", "整段"],
+  overhead: ["overhead", "开销"],
+  upto: ["if there is room", "有余量时"],
+  measured: ["measured", "实测"],
+  row: ["{stage}: {size} predicted ({parts})", "{stage}：预测 {size}（{parts}）"],
+  "row.over": ["{size} over the budget", "超出预算 {size}"],
+  "row.measured": ["{size} measured", "实测 {size}"],
+  "row.now": ["running now", "正在运行"],
+  of: ["{a} of {b}", "{a} / {b}"],
+  running: ["Running", "运行中"],
+  live: ["live {size}", "当前 {size}"],
+  peak: ["peak {size}", "峰值 {size}"],
+  predicted: ["predicted {size}", "预测 {size}"],
+  step: ["step {step} / {steps}", "第 {step} / {steps} 步"],
+  left: ["{time} left", "剩余 {time}"],
+  spark: ["Memory over time", "显存随时间变化"],
+  "no gpu": [
+    "No GPU here: the figures are a prediction, there is nothing to measure.",
+    "此处没有 GPU：数字为预测值，无法实测。",
+  ],
+  "no nvml": ["The card is not watched: neither NVML nor torch sees it.", "无法监视显卡：NVML 与 torch 均不可用。"],
+  card: ["card {size}", "显卡 {size}"],
+  reserved: ["torch holds {size}", "torch 占用 {size}"],
+  ram: ["RAM {size}", "内存 {size}"],
+  cards: ["{count} cards", "{count} 张显卡"],
+  "last run": ["Last run", "上次运行"],
+  done: ["done", "完成"],
+  oom: ["out of memory", "显存不足"],
+  interrupted: ["interrupted", "已中断"],
+  error: ["failed", "出错"],
+  killed: ["killed", "被终止"],
+  "ended in": ["{outcome} in {stage}", "在{stage}阶段{outcome}"],
+  changes: ["Changes ({count})", "改动（{count}）"],
+  report: ["Report of the last run", "上次运行的报告"],
+  assumed: ["Assumed: {what}", "假定：{what}"],
+  prediction: ["Prediction: {from}", "预测：{from}"],
+  upper: ["upper bound {size}", "上界 {size}"],
+  takes: ["takes about {time}", "约需 {time}"],
+  "by stage": ["VRAM by stage", "各阶段显存"],
+  fold: ["Show less", "收起"],
+  unfold: ["Show more", "展开"],
+  "stage.load": ["load", "加载"],
+  "stage.predata": ["predata", "预处理"],
+  "stage.denoise": ["denoise", "去噪"],
+  "stage.decode": ["decode", "解码"],
+  "stage.interpolate": ["interpolate", "插帧"],
+  history: ["Sonic history", "Sonic 历史"],
+  "history.tooltip": [
+    "Sonic history: predicted and measured VRAM of every run",
+    "Sonic 历史：每次运行的预测与实测显存",
+  ],
+  "history.empty": [
+    "No runs yet. Run a workflow with SONICSampler, and what it took will be listed here beside what was predicted.",
+    "还没有运行记录。运行一次含 SONICSampler 的工作流，实际占用与预测值就会列在这里。",
+  ],
+  "history.off": ["Recording is off in the settings.", "设置中已关闭记录。"],
+  "all cards": ["All cards", "全部显卡"],
+  filter: ["Card", "显卡"],
+  csv: ["Export CSV", "导出 CSV"],
+  delete: ["Delete selected", "删除所选"],
+  "delete card": ["Delete all shown", "删除当前全部"],
+  confirm: [
+    "Delete what is selected ({count})? The prediction forgets what it learned from it.",
+    "删除 {count} 条运行记录？预测将不再使用它们。",
+  ],
+  "confirm card": [
+    "Delete every run on {card}? The prediction forgets what it learned from them.",
+    "删除 {card} 的全部记录？预测将不再使用它们。",
+  ],
+  "confirm all": [
+    "Delete the whole history? The prediction forgets what it learned.",
+    "删除全部历史？预测将不再使用这些记录。",
+  ],
+  "select all": ["Select all", "全选"],
+  select: ["Select the run of {when}", "选择 {when} 的运行"],
+  when: ["When", "时间"],
+  settings: ["Settings", "设置"],
+  peaks: ["Predicted → measured", "预测 → 实测"],
+  outcome: ["Outcome", "结果"],
+  plot: [
+    "Predicted and measured peak of past runs ({count}); on the line they agree",
+    "{count} 次运行的预测与实测峰值；在斜线上表示一致",
+  ],
+  "plot.x": ["predicted, GiB", "预测，GiB"],
+  "plot.y": ["measured, GiB", "实测，GiB"],
+  calibration: ["runs: {runs} · median error {error}", "{runs} 次运行 · 误差中位数 {error}"],
+  "calibration.model": ["{error} from the model alone", "仅模型 {error}"],
+  "calibration.upper": ["upper bound ×{factor}", "上界 ×{factor}"],
+  copied: ["The last run is on the clipboard.", "上次运行已复制到剪贴板。"],
+  "nothing to copy": ["There is no run yet.", "还没有运行记录。"],
+  s: ["{n} s", "{n} 秒"],
+  min: ["{n} min", "{n} 分"],
+  "min s": ["{n} min {s} s", "{n} 分 {s} 秒"],
+  "h min": ["{h} h {n} min", "{h} 小时 {n} 分"],
+};
+
+const GIB = 2 ** 30;
+
+/** The language of ComfyUI's setting Comfy.Locale. @param {unknown} locale @returns {Language} */
+export const languageOf = (locale) => (String(locale).startsWith("zh") ? "zh" : "en");
+
+/**
+ * A text in `language`, its {holes} filled.
+ * @param {Language} language
+ * @param {string} key
+ * @param {Record<string, string | number>} [holes]
+ */
+export function say(language, key, holes = {}) {
+  return TEXT[key][language === "zh" ? 1 : 0].replace(/\{(\w+)\}/g, (_, name) => String(holes[name]));
+}
+
+/** GiB with one decimal, without the unit. @param {number} bytes */
+export const bare = (bytes) => (bytes / GIB).toFixed(1);
+
+/** GiB with one decimal. @param {number} bytes */
+export const gib = (bytes) => `${bare(bytes)} GiB`;
+
+/** "5.1 of 8.0 GiB". @param {Language} language @param {number} part @param {number} whole */
+export const of = (language, part, whole) => say(language, "of", { a: bare(part), b: gib(whole) });
+
+/** A part of 1 as a percentage that says something: 0.2 %, 4.1 %, 37 %. @param {number} part */
+export const percent = (part) => `${(part * 100).toFixed(part < 0.1 ? 1 : 0)} %`;
+
+/** Seconds as people say them. @param {Language} language @param {number} seconds */
+export function duration(language, seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return say(language, "s", { n: s });
+  if (s < 600) return say(language, s % 60 ? "min s" : "min", { n: Math.floor(s / 60), s: s % 60 });
+  const n = Math.round(s / 60);
+  return n < 60 ? say(language, "min", { n }) : say(language, "h min", { h: Math.floor(n / 60), n: n % 60 });
+}
+
+/**
+ * A moment in the user's own form, short; the year only where it is another.
+ * @param {Language} language
+ * @param {string} iso
+ */
+export function moment(language, iso) {
+  const date = new Date(iso);
+  const year = date.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  const time = /** @type {const} */ ({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return date.toLocaleString(language === "zh" ? "zh-CN" : "en", { year, month: "short", day: "numeric", ...time });
+}
+
+/** A stage's name; one this page does not know keeps its own. @param {Language} language @param {string} stage */
+export const stageWord = (language, stage) => (TEXT[`stage.${stage}`] ? say(language, `stage.${stage}`) : stage);
