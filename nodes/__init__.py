@@ -3,6 +3,8 @@
 Outputs have a `display_name` and no id, as in ComfyUI's own nodes: older versions refuse an id that an input has too.
 """
 
+import logging
+
 from comfy_api.latest import ComfyExtension, io
 
 from .audio_duration import AudioDuration
@@ -12,9 +14,20 @@ from .oom_risk import OOMRisk
 from .preflight import Preflight
 from .preset import PresetNode
 
+log = logging.getLogger(__name__)
+
 
 class SonicGuardExtension(ComfyExtension):
     """The nodes this pack adds."""
+
+    async def on_load(self) -> None:
+        """Begin what goes on beside the nodes; they do without it where it fails."""
+        try:
+            from .service import Service  # here, because the nodes alone can be looked at without a host
+
+            Service().start()
+        except Exception:
+            log.exception("Sonic Guard's nodes work, but its widget and its history do not")
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node class."""

@@ -1,15 +1,34 @@
-"""The only module that touches ComfyUI's own modules (`folder_paths`, `comfy.model_management`)."""
+"""The only module that touches ComfyUI's own modules.
 
+They are imported where they are needed: the nodes can be looked at without a host. What is said of versions holds
+from 0.3.64 on.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
+from typing import Any
 
 from ..sonic_guard.vram.budget import Budget, budget_for
 
 
-def user_presets() -> Path:
-    """Where the user's own presets are: ``sonic_guard/presets`` in ComfyUI's user folder."""
+def user_folder() -> Path:
+    """This pack's folder in ComfyUI's user folder: presets and the history of runs."""
     import folder_paths
 
-    return Path(folder_paths.get_user_directory()) / "sonic_guard" / "presets"
+    return Path(folder_paths.get_user_directory()) / "sonic_guard"
+
+
+def user_presets() -> Path:
+    """Where the user's own presets are."""
+    return user_folder() / "presets"
+
+
+def input_folder() -> Path:
+    """Where LoadImage and LoadAudio take their files from."""
+    import folder_paths
+
+    return Path(folder_paths.get_input_directory())
 
 
 def budget(target: str, reserve: float) -> Budget:
@@ -25,3 +44,79 @@ def budget(target: str, reserve: float) -> Budget:
     loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
     reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
     return budget_for(target, reserve=reserve, reclaimable_bytes=reclaimable)
+
+
+def version() -> str:
+    """ComfyUI's version."""
+    from comfyui_version import __version__
+
+    return __version__
+
+
+def add_routes(routes: Iterable[Any]) -> None:
+    """Serve aiohttp `routes`; ComfyUI repeats them under ``/api``."""
+    from server import PromptServer
+
+    for route in routes:  # without aiohttp's own options: ComfyUI takes none of them over
+        PromptServer.instance.routes.route(route.method, route.path)(route.handler)
+
+
+def send(event: str, data: Mapping[str, Any], client: str | None = None) -> None:
+    """Tell the page `client`, or every page, what happened. Any thread may call it."""
+    from server import PromptServer
+
+    PromptServer.instance.send_sync(event, dict(data), client)
+
+
+def on_prompt(handler: Callable[[], None]) -> None:
+    """Have `handler` called whenever a graph is queued, before it is checked: by then every pack is loaded."""
+    from server import PromptServer
+
+    def call(data: Any) -> Any:
+        handler()
+        return data
+
+    PromptServer.instance.add_on_prompt_handler(call)
+
+
+def node_classes() -> MutableMapping[str, type]:
+    """ComfyUI's registry: every node class by its name; empty without a host."""
+    # ComfyUI's own `nodes`, which it has always loaded; this pack's goes by another name.
+    return getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {})
+
+
+def executing() -> tuple[str, str]:
+    """Prompt and node id of what this thread executes; empty outside of a graph."""
+    from comfy_execution.utils import get_executing_context
+
+    context = get_executing_context()
+    return (str(context.prompt_id), str(context.node_id)) if context else ("", "")
+
+
+def running_graph(prompt_id: str) -> dict[str, Any]:
+    """The graph of a prompt under way, in API format; empty if it is not."""
+    from server import PromptServer
+
+    running, _ = PromptServer.instance.prompt_queue.get_current_queue()
+    return next((item[2] for item in running if item[1] == prompt_id), {})
+
+
+def interrupted() -> type[BaseException]:
+    """What ComfyUI raises where the user has cancelled."""
+    from comfy.model_management import InterruptProcessingException
+
+    return InterruptProcessingException
+
+
+def stop_if_interrupted() -> None:
+    """Raise `interrupted` if the user has cancelled."""
+    from comfy.model_management import throw_exception_if_processing_interrupted
+
+    throw_exception_if_processing_interrupted()
+
+
+def progress_bar(steps: int) -> Callable[[int], None]:
+    """A bar on the node now executing; call it with the steps done."""
+    from comfy.utils import ProgressBar
+
+    return ProgressBar(steps).update_absolute

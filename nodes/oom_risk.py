@@ -10,7 +10,7 @@ from ..sonic_guard.vram.cards import GIB
 from ..sonic_guard.vram.model import STAGES, predict
 from ..sonic_guard.vram.risk import Verdict, assess
 from ..sonic_guard.words import LANGUAGES, gib, headline, limit_lines, stage_word
-from . import host, inputs
+from . import host, inputs, past
 
 
 class OOMRisk(inputs.TargetCard):
@@ -54,6 +54,7 @@ class OOMRisk(inputs.TargetCard):
         risk = assess(estimate, budget, host_memory_bytes(target_card))
         lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
         lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
+        lines.append(past.risk_text(estimate, budget, language))
         report = "\n".join([*lines, *limit_lines(estimate)])
         if stop and risk.verdict is Verdict.FAIL:
             raise SonicGuardError(report)

@@ -84,6 +84,7 @@ def running(base: Path) -> Iterator[Host]:
         (base / folder).mkdir(exist_ok=True)
     (base / "custom_nodes" / "sonic-guard").symlink_to(real.PACK, target_is_directory=True)
     (base / "custom_nodes" / sonic.name).symlink_to(sonic, target_is_directory=True)
+    (base / "custom_nodes" / "hostpack").symlink_to(real.PACK / "tests" / "hostpack", target_is_directory=True)
     port = _free_port()
     command = [
         python, "main.py", "--cpu", "--disable-api-nodes", "--port", str(port),
@@ -120,6 +121,8 @@ def _wait(host: Host, process: subprocess.Popen[bytes]) -> None:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the host and what it has started."""
+    if process.poll() is not None:
+        return
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(20)

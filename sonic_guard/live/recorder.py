@@ -125,8 +125,9 @@ class Recorder:
 
     def _stages(self, watch: RunWatch, name: str, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
         """What notes the stages of the node's work."""
-        sampling = self._safely(self._sampling, watch, arguments) if name == SAMPLER else None
-        return sampling or watch.during(STAGE_OF[name])
+        if name == SAMPLER:
+            return self._safely(self._sampling, watch, arguments) or _unfollowed(watch)
+        return watch.during(STAGE_OF[name])
 
     def _sampling(self, watch: RunWatch, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
         model, data = arguments["model"], arguments["data_dict"]
@@ -189,6 +190,14 @@ class Recorder:
         except Exception:
             log.exception("Sonic Guard could not follow the run; the run goes on")
         return None
+
+
+@contextmanager
+def _unfollowed(watch: RunWatch) -> Iterator[None]:
+    """A sampler nothing is known of but when it begins and ends."""
+    with watch.during(STAGE_OF[SAMPLER]):
+        yield
+    watch.finish()
 
 
 def held_bytes(model: Any) -> int:

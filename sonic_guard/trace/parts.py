@@ -139,7 +139,7 @@ def run_sampler(sonic: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: 
         data["uncond_audio_tensor_list"],
         data["motion_buckets"],
         data["test_data"],
-        _run_config(),
+        run_config(),
         image_embeds=data["image_embeddings"],
         img_latent=data["img_latent"],
         fps=job.fps,
@@ -149,7 +149,7 @@ def run_sampler(sonic: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: 
     )
 
 
-def _run_config() -> SimpleNamespace:
+def run_config() -> SimpleNamespace:
     """The keys of the wrapper's `sonic.yaml` that `Sonic.process` reads, with its values."""
     return SimpleNamespace(
         seed=72589, num_inference_steps=25, motion_bucket_scale=1.0, decode_chunk_size=8, noise_aug_strength=0.0,

@@ -1,0 +1,72 @@
+"""What this pack does beside its nodes: answers its pages, shows the machine's memory, and remembers runs."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..sonic_guard.job import Job
+from ..sonic_guard.live.gauge import Gauge, Reading
+from ..sonic_guard.live.monitor import Monitor
+from ..sonic_guard.live.place import place_of
+from ..sonic_guard.live.recorder import Recorder
+from ..sonic_guard.preview.context import Machine
+from ..sonic_guard.preview.evaluate import job_for
+from ..sonic_guard.preview.files import Files
+from ..sonic_guard.run import Outcome, Place
+from ..sonic_guard.vram.history.store import History
+from . import host, past
+from .listen import listen
+from .routes import Services, routes
+
+
+class Service:
+    """One for the whole process. It is also the ComfyUI that a `Recorder` sees."""
+
+    def __init__(self) -> None:
+        gauge = Gauge()
+        self._monitor = Monitor(gauge.read, self._push, gauge.close)
+        self._recorder = Recorder(self, self._monitor)
+        self._machine = Machine(Files(host.input_folder), host.user_presets, host.budget, past.experience.of)
+        self._records = True
+        self._run: dict[str, Any] | None = None
+
+    def start(self) -> None:
+        """Serve the pages, and listen to Sonic's nodes from the first graph on: by then every pack is loaded."""
+        host.add_routes(routes(Services(self._machine, past.history, past.experience.forget, self._watch)))
+        host.on_prompt(lambda: listen(host.node_classes(), self._recorder.around))
+
+    def _watch(self, client: str, rate_hz: float, record: bool) -> float:
+        self._records = record
+        return self._monitor.watch(client, rate_hz)
+
+    def _push(self, reading: Reading, clients: tuple[str, ...]) -> None:
+        event = {**reading.to_event(), "run": self._recorder.event()}
+        for client in clients:
+            host.send("sonic_guard.live", event, client)
+
+    # What a recorder asks
+
+    def expected(self, prompt: str, node: str) -> Job | None:
+        """The job that one of Sonic's nodes belongs to, as far as the running graph tells."""
+        return job_for(host.running_graph(prompt), node, self._machine)
+
+    def place(self, held_bytes: int) -> Place:
+        """This machine, with what is free now and the `held_bytes` that are Sonic's own already."""
+        budget = host.budget("auto", 0.0)
+        own = replace(budget, reclaimable_bytes=budget.reclaimable_bytes + held_bytes)
+        return place_of(own, comfyui=host.version(), wrapper=past.wrapper_version() or "")
+
+    def tell(self, run: Mapping[str, Any]) -> None:
+        """Show every page a run."""
+        if run["outcome"] != Outcome.RUNNING:
+            past.experience.forget()
+        host.send("sonic_guard.run", run)
+
+    def log(self) -> History | None:
+        """The history, unless the user wants none."""
+        return past.history() if self._records else None
+
+    executing = staticmethod(host.executing)
+    interrupted = staticmethod(host.interrupted)
+    stop_if_interrupted = staticmethod(host.stop_if_interrupted)
+    progress_bar = staticmethod(host.progress_bar)

@@ -1,0 +1,112 @@
+"""A pack for the tests' ComfyUI: the wrapper's own Sonic with few channels and random weights, ready to be sampled.
+
+The real loader and SONIC_PreData need some 7 GB of weights; the real SONICSampler does with what comes from here. It
+can be slow, or fail at a place of one's choice.
+"""
+
+import importlib.util
+import sys
+import time
+from pathlib import Path
+
+import folder_paths
+import torch
+
+PACK = Path(__file__).resolve().parents[2]
+CHANNELS = {"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1}
+
+
+def _library():
+    """The pack's library under its own name, without its root on the search path: there, `nodes` is ComfyUI's."""
+    folder = PACK / "sonic_guard"
+    spec = importlib.util.spec_from_file_location(
+        "sonic_guard", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    module = sys.modules["sonic_guard"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def _checkout():
+    from sonic_guard.trace.checkout import open_checkout
+
+    marks = (
+        mark
+        for folder in folder_paths.get_folder_paths("custom_nodes")
+        for mark in Path(folder).glob("*/src/pipelines/pipeline_sonic.py")
+    )
+    return open_checkout(next(marks).parents[2])
+
+
+class Vae:
+    """What the wrapper sees of ComfyUI's VAE object, around diffusers' network."""
+
+    vae_dtype = torch.float32
+
+    def __init__(self, network):
+        self.first_stage_model = network
+        self.device = torch.device("cpu")
+
+    def decode(self, latents):
+        frames = self.first_stage_model.decode(latents, num_frames=latents.shape[0]).sample
+        return frames.div(2).add(0.5).clamp(0, 1).movedim(1, -1)
+
+
+class SmallSonic:
+    """The loader's and SONIC_PreData's outputs."""
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {
+            "required": {
+                "frames": ("INT", {"default": 6, "min": 1}),
+                "call_s": ("FLOAT", {"default": 0.0, "min": 0.0}),
+                "fail": (["nowhere", "denoise", "decode", "interpolate", "error"],),
+            }
+        }
+
+    RETURN_TYPES = ("MODEL_SONIC", "SONIC_PREDATA")
+    FUNCTION = "build"
+    CATEGORY = "tests"
+
+    def build(self, frames, call_s, fail):
+        from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
+        from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+
+        from sonic_guard.job import Job
+        from sonic_guard.trace import parts
+
+        cpu, checkout = torch.device("cpu"), _checkout()
+        job = Job(64, 64, (frames + 0.5) / 12.5, min_resolution=64)
+        config = {**checkout.unet_config, **CHANNELS, "num_attention_heads": [2] * 4}
+        unet = parts.build_unet(checkout, torch.float32, cpu, config)
+        scheduler = EulerDiscreteScheduler.from_config(parts.read_config(checkout, "scheduler/scheduler_config.json"))
+        pipe = parts.build_pipeline(checkout, unet, scheduler)
+        sonic = parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=True)
+        network = AutoencoderKLTemporalDecoder.from_config(parts.read_config(checkout, "vae/config.json") | CHANNELS)
+        places = {
+            "denoise": unet, "decode": network.decoder, "interpolate": sonic.rife.flownet, "error": unet,
+        }  # fmt: skip
+        unet.register_forward_hook(lambda *_: time.sleep(call_s))
+        if fail in places:
+            places[fail].register_forward_hook(lambda *_: _fail(fail))
+        data = {
+            "test_data": parts.build_test_data(job, cpu),
+            "config": parts.run_config(),
+            "audio_tensor_list": [torch.randn(32, 1024) for _ in range(frames)],
+            "uncond_audio_tensor_list": [torch.randn(32, 1024) for _ in range(frames)],
+            "motion_buckets": [torch.full((2, 1), 16.0) for _ in range(frames)],
+            "image_embeddings": torch.randn(1, 1024),
+            "img_latent": torch.randn(1, 4, 8, 8),
+            "vae": Vae(network.eval()),
+        }
+        return sonic, data
+
+
+def _fail(how):
+    if how == "error":
+        raise ValueError("this sampler has been told to fail")
+    raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate 2.00 GiB in {how}")
+
+
+_library()
+NODE_CLASS_MAPPINGS = {"SmallSonic": SmallSonic}

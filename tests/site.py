@@ -1,0 +1,87 @@
+"""A server with the pack's routes and nothing else, and a page that asks it."""
+
+import asyncio
+import importlib
+import json
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+
+class Site:
+    """A running server with the pack's routes, asked from outside its event loop.
+
+    `folder` is its input folder; presets and history are beside that. "auto" is an RTX 4060.
+    """
+
+    def __init__(self, pack: ModuleType, folder: Path) -> None:
+        def module(name: str) -> Any:
+            return importlib.import_module(f"{pack.__name__}.{name}")
+
+        routes, store = module("nodes.routes"), module("sonic_guard.vram.history.store")
+        experience = module("sonic_guard.preview.experience").Experience
+        files, budget = module("sonic_guard.preview.files").Files, module("sonic_guard.vram.budget").budget_for
+        self.pack, self.folder = module, folder
+        self.watched: list[tuple[str, float, bool]] = []
+        self.history = store.History(folder.parent / "history.db")
+        lessons = experience(lambda: self.history)
+
+        def card(target: str, reserve: float) -> Any:
+            return budget("RTX 4060" if target == "auto" else target, reserve=reserve)
+
+        def watch(client: str, rate_hz: float, record: bool) -> float:
+            self.watched.append((client, rate_hz, record))
+            return 15.0
+
+        home = module("sonic_guard.preview.context").Machine(
+            files(lambda: folder), lambda: folder.parent / "presets", card, lessons.of
+        )
+        self.services = routes.Services(home, lambda: self.history, lessons.forget, watch)
+        self.loop = asyncio.new_event_loop()
+        self.thread = ThreadPoolExecutor(1)
+        self.thread.submit(self.loop.run_forever)
+        self.run(self._start(routes.routes(self.services)))
+
+    async def _start(self, routes: list[web.RouteDef]) -> None:
+        app = web.Application(client_max_size=100 << 20)  # as ComfyUI's own: the routes have their own limit
+        app.add_routes(routes)
+        self.server = TestServer(app)
+        await self.server.start_server()
+        self.client = aiohttp.ClientSession(self.server.make_url("/"))
+
+    def close(self) -> None:
+        """Stop the server."""
+
+        async def stop() -> None:
+            await self.client.close()
+            await self.server.close()
+
+        self.run(stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.shutdown()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What `work` gives, done in the server's event loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=120)
+
+    def ask(self, method: str, path: str, **request: Any) -> SimpleNamespace:
+        """The response: status, headers, and the body as JSON where it is."""
+        return self.run(self.asking(method, path, **request))
+
+    async def asking(self, method: str, path: str, **request: Any) -> SimpleNamespace:
+        """The same, in the server's event loop."""
+        async with self.client.request(method, path, **request) as response:
+            text = await response.text()
+            kind = response.headers.get("Content-Type", "")
+            data = json.loads(text) if kind.startswith("application/json") else text
+            return SimpleNamespace(status=response.status, headers=response.headers, data=data)
+
+    def predict(self, graph: Any, asked: str, **more: Any) -> SimpleNamespace:
+        """The response to a question for a prediction."""
+        return self.ask("POST", "/sonic_guard/predict", json={"graph": graph, "node": asked, **more})

@@ -1,0 +1,133 @@
+"""Runs of the wrapper's own sampler in a real ComfyUI, as the pages and the history see them.
+
+Its networks have few channels (`tests/hostpack`), its code is all there.
+"""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from sonic_guard.run import Outcome
+from sonic_guard.vram.history.store import History
+
+aiohttp = pytest.importorskip("aiohttp")
+
+STEPS, FRAMES, WINDOW = 4, 6, 5.0
+"""Two windows a step."""
+PAGE = "a page"
+
+
+def graph(seed, *, fail="nowhere", call_s=0.02, steps=STEPS):
+    """Small networks, the wrapper's sampler, and the frames saved."""
+    return {
+        "small": {"class_type": "SmallSonic", "inputs": {"frames": FRAMES, "call_s": call_s, "fail": fail}},
+        "sampler": {
+            "class_type": "SONICSampler",
+            "inputs": {
+                "model": ["small", 0], "data_dict": ["small", 1], "seed": seed, "inference_steps": steps,
+                "dynamic_scale": 1.0, "fps": WINDOW,
+            },
+        },
+        "save": {"class_type": "PreviewImage", "inputs": {"images": ["sampler", 0]}},
+    }  # fmt: skip
+
+
+class Seen:
+    """What a page was told while a graph ran."""
+
+    def __init__(self, host, events):
+        self.runs = [data for name, data in events if name == "sonic_guard.run"]
+        self.live = [data for name, data in events if name == "sonic_guard.live"]
+        self.bar = [data["value"] for name, data in events if name == "progress" and data["node"] == "sampler"]
+        self.ended = next(name for name, _ in reversed(events) if name.startswith("execution_"))
+        self.row = History(host.base / "user" / "sonic_guard" / "history.db", existing=True).runs(limit=1)[0]
+
+
+def watched(host, graph, *, interrupt_at=None):
+    """Run `graph` with a page that looks on, and cancel it at the step `interrupt_at`."""
+
+    async def look():
+        base = f"http://127.0.0.1:{host.port}"
+        events = []
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{base}/ws?clientId={PAGE}") as socket:
+            await session.post(f"{base}/api/sonic_guard/watch", json={"client": PAGE, "rate_hz": 10})
+            answer = await session.post(f"{base}/prompt", json={"prompt": graph, "client_id": PAGE})
+            assert answer.status == 200, await answer.text()
+            deadline = time.monotonic() + 120
+            while time.monotonic() < deadline:
+                message = await socket.receive(timeout=120)
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                event = json.loads(message.data)
+                events.append((event["type"], event["data"]))
+                if event["type"] == "sonic_guard.run" and event["data"]["step"] == interrupt_at:
+                    await session.post(f"{base}/interrupt")
+                if event["type"] in ("execution_success", "execution_error", "execution_interrupted"):
+                    return events
+        raise AssertionError(f"the graph has not come to an end: {events[-5:]}")
+
+    return Seen(host, asyncio.run(look()))
+
+
+def test_the_page_sees_every_stage_and_step(host):
+    seen = watched(host, graph(1))
+    assert seen.ended == "execution_success"
+    stages = list(dict.fromkeys(run["stage"] for run in seen.runs))
+    assert stages == ["denoise", "decode", "interpolate"]
+    steps = [run["step"] for run in seen.runs]
+    assert steps == sorted(steps)
+    assert seen.runs[-1]["step"] == seen.runs[-1]["steps"] == STEPS
+    assert [run["outcome"] for run in seen.runs] == ["running"] * (len(seen.runs) - 1) + ["done"]
+    assert seen.runs[-1]["nodes"] == {"SONICSampler": "sampler"}
+    assert seen.bar[-1] == STEPS, "ComfyUI's own bar on the node"
+
+
+def test_the_page_sees_the_machines_memory_and_that_there_is_no_gpu(host):
+    seen = watched(host, graph(2, call_s=0.1))
+    assert len(seen.live) > 3
+    for reading in seen.live:
+        assert reading["gpu"] is False
+        assert 0 < reading["host_used"] < reading["host_total"]
+    assert any(reading["run"] and reading["run"]["stage"] == "denoise" for reading in seen.live)
+
+
+def test_a_run_is_written_down_with_the_job_that_really_ran(host):
+    row = watched(host, graph(3)).row
+    assert row.outcome is Outcome.DONE
+    assert (row.job.frame_size.width, row.job.latent_frames, row.job.window) == (64, FRAMES, int(WINDOW))
+    assert row.job.dtype == "fp32"
+    assert row.job.steps == STEPS
+    assert list(row.stages) == ["denoise", "decode", "interpolate"]
+    assert all(took.seconds > 0 for took in row.stages.values())
+    assert row.place.comfyui
+    assert row.place.torch
+    assert row.place.wrapper.startswith("1.0.0+")
+
+
+@pytest.mark.parametrize("stage", ["denoise", "decode", "interpolate"])
+def test_out_of_memory_is_remembered_with_its_stage(host, stage):
+    seen = watched(host, graph(4, fail=stage))
+    assert seen.ended == "execution_error"
+    assert (seen.row.outcome, seen.row.stage) == (Outcome.OUT_OF_MEMORY, stage)
+    assert (seen.runs[-1]["outcome"], seen.runs[-1]["stage"]) == ("oom", stage)
+
+
+def test_another_failure_is_no_lack_of_memory(host):
+    seen = watched(host, graph(5, fail="error"))
+    assert (seen.row.outcome, seen.row.stage) == (Outcome.ERROR, "denoise")
+
+
+def test_cancelling_stops_the_sampler_between_two_calls_of_its_network(host):
+    seen = watched(host, graph(6, steps=200, call_s=0.05), interrupt_at=2)
+    assert seen.ended == "execution_interrupted"
+    assert (seen.row.outcome, seen.row.stage) == (Outcome.INTERRUPTED, "denoise")
+    assert max(run["step"] for run in seen.runs) < 50
+
+
+def test_the_history_of_the_pages_is_the_one_that_was_written(host):
+    newest = watched(host, graph(7)).row
+    shown = host.get("/api/sonic_guard/history?limit=1")["runs"][0]
+    assert (shown["id"], shown["outcome"]) == (newest.id, "done")
+    assert shown["stages"]["denoise"]["seconds"] == newest.stages["denoise"].seconds
