@@ -150,7 +150,7 @@ def build_workflow(
     picture = graph.add("LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (image, "image"))
     sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (audio, None, None))
     check = graph.add(
-        "SonicGuardPreflight", (380, 200), (400, 860), PREFLIGHT_OUTPUTS,
+        "SonicGuardPreflight", (380, 200), (400, 1010), PREFLIGHT_OUTPUTS,
         (preset, target, on_risk, policy, aspect, face_index, face_box, False, reserve, language), "sonic-guard",
     )  # fmt: skip
     model = graph.add(
@@ -162,14 +162,14 @@ def build_workflow(
         (sonic_unet, 1.0, job.interpolate, str(job.dtype)), _SONIC,
     )  # fmt: skip
     data = graph.add(
-        "SONIC_PreData", (860, 260), (300, 200), {"data_dict": "SONIC_PREDATA"},
+        "SONIC_PreData", (860, 260), (300, 330), {"data_dict": "SONIC_PREDATA"},
         (job.min_resolution, max(_SHORTEST_S, round(job.duration_s, 2)), job.expand_ratio), _SONIC,
     )  # fmt: skip
     sampler = graph.add(
-        "SONICSampler", (1240, 0), (300, 180), {"image": "IMAGE", "fps": "FLOAT"},
+        "SONICSampler", (1240, 0), (300, 320), {"image": "IMAGE", "fps": "FLOAT"},
         (0, "fixed", job.steps, job.dynamic_scale, job.fps), _SONIC,
     )  # fmt: skip
-    video = graph.add("CreateVideo", (1240, 260), (300, 110), {"VIDEO": "VIDEO"}, (job.output_fps,))
+    video = graph.add("CreateVideo", (1240, 420), (300, 110), {"VIDEO": "VIDEO"}, (job.output_fps,))
     save = graph.add("SaveVideo", (1620, 0), (420, 460), (), ("video/SonicGuard", "auto", "auto"))
 
     graph.link(picture, "IMAGE", check, "image")
