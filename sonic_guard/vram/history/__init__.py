@@ -1,0 +1,1 @@
+"""What earlier runs really took: kept in a database, and turned into better predictions."""
