@@ -1,4 +1,4 @@
-"""The command line: plan, estimate, trace, measure.
+"""The command line: plan, estimate, trace, measure, history.
 
 Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits. Everything heavy is imported by
 the command that needs it, so that `measure` runs on a machine with little more than torch.
@@ -41,11 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sonic-guard", description="Plan Sonic runs that fit the card.")
-    commands = parser.add_subparsers(required=True, metavar="plan | estimate | trace | measure")
+    commands = parser.add_subparsers(required=True, metavar="plan | estimate | trace | measure | history")
     _add_plan(commands)
     _add_estimate(commands)
     _add_trace(commands)
     _add_measure(commands)
+    _add_history(commands)
     return parser
 
 
@@ -107,29 +108,41 @@ def _add_measure(commands: Any) -> None:
     measure.set_defaults(run=_measure)
 
 
+def _add_history(commands: Any) -> None:
+    history = commands.add_parser("history", help="what earlier runs took, and what they say about the next one")
+    history.add_argument("--db", help="file or database URL (default: SONIC_GUARD_DB)")
+    history.add_argument("--card", help="only the runs on this card, named as in the table")
+    history.add_argument("--limit", type=int, help="show at most so many of the newest runs (default: all)")
+    history.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    history.add_argument("--csv", type=Path, metavar="FILE", help="write the runs to this file, for a spreadsheet")
+    history.add_argument("--delete-card", metavar="CARD", help="delete all runs on this card, and show nothing")
+    history.set_defaults(run=_history)
+
+
 def _plan(arguments: argparse.Namespace) -> int:
     from .media import audiofile, picture
     from .media.crop import Aspect
-    from .media.face import parse_box
-    from .preflight import look_at, preflight
+    from .preflight import run_preflight
     from .presets import load_preset
-    from .vram.budget import budget_for, host_memory_bytes
+    from .vram.budget import budget_for
 
     if arguments.aspect not in tuple(Aspect):
         raise SonicGuardError(f"--aspect: there is no {arguments.aspect!r}; choose one of {', '.join(Aspect)}.")
     preset = load_preset(arguments.preset, arguments.preset_dir)
     budget = budget_for(arguments.gpu, reserve=arguments.reserve)
     sound = audiofile.probe(arguments.audio)
-    look = look_at(
+    result = run_preflight(
         picture.load(arguments.image),
+        sound.duration_s,
+        preset,
+        budget,
+        target=arguments.gpu,
+        policy=arguments.policy,
         aspect=Aspect(arguments.aspect),
-        expand_ratio=None if preset.expand_ratio == "auto" else preset.expand_ratio,
         face_index=arguments.face,
-        manual_box=parse_box(arguments.face_box),
+        face_box=arguments.face_box,
         name=arguments.image,
     )
-    host_ram = host_memory_bytes(arguments.gpu)
-    result = preflight(look, sound.duration_s, preset, budget, policy=arguments.policy, host_ram_bytes=host_ram)
     if arguments.workflow:
         _write_workflow(result, arguments)
     if arguments.chart:
@@ -236,6 +249,37 @@ def _measure(arguments: argparse.Namespace) -> int:
         _write(arguments.markdown, summarise(arguments.out))
     if arguments.overhead:
         _write(arguments.overhead, json.dumps(fit_overhead(arguments.out), indent=1) + "\n")
+    return EXIT_OK
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    try:
+        from .vram.history.export import calibration_dict, calibrations, export_csv
+        from .vram.history.store import History, history_place
+    except ModuleNotFoundError as error:
+        raise SonicGuardError(f"history: needs SQLAlchemy and Alembic, which ComfyUI brings: {error}.") from error
+
+    if arguments.limit is not None and arguments.limit < 1:
+        raise SonicGuardError(f"--limit: {arguments.limit} runs are none; use 1 or more.")
+    history = History(arguments.db or history_place(), existing=True)
+    if arguments.delete_card is not None:
+        deleted = history.delete_card(arguments.delete_card)
+        sys.stdout.write(json.dumps({"deleted": deleted}) + "\n" if arguments.json else f"{deleted} runs deleted.\n")
+        return EXIT_OK
+    runs = history.runs(card=arguments.card, limit=arguments.limit)
+    learnt = calibrations(history, arguments.card)
+    if arguments.csv:
+        # With its mark of UTF-8, without which Excel takes it for something else.
+        _write(arguments.csv, "\ufeff" + export_csv(runs))
+    if arguments.json:
+        from .preview.answer import run_dict
+
+        calibration = {card: calibration_dict(found) for card, found in learnt.items()}
+        _print_json({"runs": list(map(run_dict, runs)), "cards": history.cards(), "calibration": calibration})
+    else:
+        from .tables import print_history
+
+        print_history(runs, learnt)
     return EXIT_OK
 
 

@@ -1,12 +1,14 @@
 """What the command line prints for people: tables, through rich."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import SonicGuardError
 from .preflight import Preflight
+from .run import Outcome, Run
 from .vram.article import article_bytes
 from .vram.cards import GIB
+from .vram.history.calibration import Calibration, peaks
 from .vram.model import STAGES, Estimate, overhead
 from .vram.risk import Verdict
 from .words import change_line, gib, headline, notes, refusal, stage_word, summary_lines
@@ -60,6 +62,50 @@ def print_check(rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
         table.add_row(row["job"], row["stage"], f"{row['traced']:,}", f"{row['model']:,}", f"{row['apart']:.3%}")
     Console(highlight=False).print(table)
+
+
+def print_history(runs: Sequence[Run], calibrations: Mapping[str, Calibration]) -> None:
+    """The runs of each card, predicted beside actual, and what they say about the next one there."""
+    console = Console(highlight=False)
+    for card, calibration in calibrations.items():
+        console.print(card, style="bold", markup=False)
+        console.print(_runs_table(run for run in runs if run.place.card == card))
+        console.print(_calibration_line(calibration), style="dim")
+    if not calibrations:
+        console.print("No runs.")
+
+
+def _runs_table(runs: Iterable[Run]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "started (UTC)", "frames"):
+        table.add_column(column, no_wrap=True)
+    for column in ("predicted", "actual", "off"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("outcome")
+    for run in runs:
+        predicted, actual = peaks(run)
+        off = predicted / actual - 1 if predicted and actual and run.outcome is Outcome.DONE else None
+        table.add_row(
+            str(run.id),
+            f"{run.started:%Y-%m-%d %H:%M}",
+            f"{run.job.frame_size} × {run.job.output_frames}",
+            gib(predicted) if predicted else "–",
+            gib(actual) if actual else "–",
+            "" if off is None else f"{off:+.1%}",
+            f"{run.outcome}, {stage_word(run.stage)}" if run.stage in STAGES else str(run.outcome),
+        )
+    return table
+
+
+def _calibration_line(calibration: Calibration) -> str:
+    if calibration.median_error is None or calibration.median_error_model is None:
+        return "nothing learnt yet; predictions are from the model alone."
+    line = f"learnt from {calibration.runs} jobs: median error {calibration.median_error_model:.1%} by the model alone"
+    if calibration.median_error < calibration.median_error_model:
+        line += f", {calibration.median_error:.1%} corrected"
+    if calibration.upper_factor is None:
+        return f"{line}; no upper bound yet."
+    return f"{line}; 95 of 100 runs stay below {calibration.upper_factor:.2f} times the prediction (context apart)."
 
 
 def _stage_table(estimate: Estimate, budget_bytes: int | None, lang: str) -> Table:

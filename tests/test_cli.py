@@ -1,5 +1,6 @@
 """The command line on real files: tables, JSON, files written, exit codes, errors for people."""
 
+import csv
 import json
 import os
 import subprocess
@@ -11,6 +12,9 @@ import pytest
 from PIL import Image
 
 from sonic_guard.cli import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK, main
+from sonic_guard.run import Outcome
+from sonic_guard.vram.history.store import History
+from tests.history import begin
 
 DEMO = Path(__file__).parent.parent / "demo"
 PORTRAIT, SPEECH = str(DEMO / "portrait.jpg"), str(DEMO / "speech.mp3")
@@ -210,3 +214,77 @@ def test_a_full_disk_is_said():
     assert result.returncode == EXIT_BAD_INPUT
     assert "No space left" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def history_file(tmp_path):
+    file = tmp_path / "history.db"
+    history = History(file)
+    begin(history, outcome=Outcome.DONE)
+    begin(history, card="=RTX [bold]3060", outcome=Outcome.INTERRUPTED)
+    return file
+
+
+def test_history_for_people(capsys, history_file):
+    assert main(["history", "--db", str(history_file)]) == EXIT_OK
+    out = capsys.readouterr().out
+    assert out.index("=RTX [bold]3060") < out.index("NVIDIA GeForce RTX 4060")
+    for word in ("predicted", "actual", "done", "interrupted", "448×640 × 126"):
+        assert word in out
+
+
+def test_history_as_json(capsys, history_file):
+    data = _json(capsys, "history", "--db", f"sqlite:///{history_file}")
+    assert data["cards"] == ["=RTX [bold]3060", "NVIDIA GeForce RTX 4060"]
+    assert [(run["id"], run["outcome"]) for run in data["runs"]] == [(2, "interrupted"), (1, "done")]
+    assert data["calibration"]["NVIDIA GeForce RTX 4060"].keys() == {
+        "runs", "median_error_model", "median_error", "upper_factor",
+    }  # fmt: skip
+    one = _json(capsys, "history", "--db", str(history_file), "--card", "NVIDIA GeForce RTX 4060")
+    assert ([run["id"] for run in one["runs"]], list(one["calibration"])) == ([1], ["NVIDIA GeForce RTX 4060"])
+    assert [run["id"] for run in _json(capsys, "history", "--db", str(history_file), "--limit", "1")["runs"]] == [2]
+
+
+def test_history_as_a_table_for_spreadsheets(capsys, history_file, tmp_path):
+    assert main(["history", "--db", str(history_file), "--csv", str(tmp_path / "runs.csv")]) == EXIT_OK
+    with (tmp_path / "runs.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["card"] for row in csv.DictReader(file)] == ["'=RTX [bold]3060", "NVIDIA GeForce RTX 4060"]
+
+
+def test_history_of_a_card_is_deleted(capsys, history_file):
+    assert _json(capsys, "history", "--db", str(history_file), "--delete-card", "=RTX [bold]3060") == {"deleted": 1}
+    assert main(["history", "--db", str(history_file), "--delete-card", "none"]) == EXIT_OK
+    assert "0 runs" in capsys.readouterr().out
+    assert [run.id for run in History(history_file).runs()] == [1]
+
+
+def test_history_is_where_the_environment_says(capsys, history_file, monkeypatch):
+    monkeypatch.setenv("SONIC_GUARD_DB", str(history_file))
+    assert len(_json(capsys, "history")["runs"]) == 2
+
+
+def test_an_empty_history(capsys, tmp_path):
+    History(tmp_path / "h.db").runs()
+    assert main(["history", "--db", str(tmp_path / "h.db")]) == EXIT_OK
+    assert "No runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "user/sonic_guard/history.db"),
+        (["--db", "{bad}/none.db"], "there is no file"),
+        (["--db", "{bad}/text.mp3"], "not a database"),
+        (["--db", "nonsense://here"], "nonsense"),
+        (["--db", "{bad}/none.db", "--limit", "0"], "--limit"),
+    ],
+    ids=str,
+)
+def test_a_history_that_is_none_is_said_in_a_line(capsys, bad, monkeypatch, arguments, says):
+    monkeypatch.delenv("SONIC_GUARD_DB", raising=False)
+    before = sorted(bad.iterdir())
+    assert main(["history", *[part.format(bad=bad) for part in arguments]]) == EXIT_BAD_INPUT
+    error = capsys.readouterr().err.strip()
+    assert says in error
+    assert len(error.splitlines()) == 1
+    assert sorted(bad.iterdir()) == before

@@ -23,10 +23,8 @@ from ...job import Job
 from ...run import Outcome, Run
 from ..model import STAGES, Estimate, Overhead, overhead, predict, stage_bytes
 
-CERTAINTY = 0.95
-"""Part of the runs that stay below the upper bound."""
 GRAIN = 20
-"""With 20 m - 1 scores, 95 % is a whole rank, and the coverage exactly 95 %."""
+"""One run in this many may go over the bound. With 20 m - 1 scores that is a whole rank: exactly 95 % stay below."""
 MAX_RUNS = 400 - 1
 """Only the newest this many count: what changed since, a driver or a version of torch, is forgotten."""
 PRIOR_RUNS = 2

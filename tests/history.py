@@ -1,0 +1,166 @@
+"""Places for a history to be tested at, runs to put into it, and what other processes do to it meanwhile."""
+
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Engine, create_engine, make_url
+
+from sonic_guard.job import Dtype, Job, Lever
+from sonic_guard.run import Outcome, Place, StageFigures
+from sonic_guard.vram.history import migrate  # noqa: F401 - so that the forked processes have it too
+from sonic_guard.vram.history.database import Database
+from sonic_guard.vram.history.schema import MIGRATIONS
+from sonic_guard.vram.history.store import History
+from sonic_guard.vram.model import stage_bytes
+
+VARIABLE = "SONIC_GUARD_TEST_POSTGRES"
+
+JOB = Job(
+    640,
+    896,
+    10.1,
+    min_resolution=448,
+    fps=12.0,
+    dtype=Dtype.BF16,
+    steps=17,
+    dynamic_scale=1.1,
+    expand_ratio=0.15,
+    interpolate=False,
+    levers=frozenset({Lever.BRANCH, Lever.FF}),
+    vae_dtype=Dtype.FP32,
+)
+"""A job none of whose settings is a default."""
+PREDICTED = stage_bytes(JOB)
+PLACE = Place(
+    card="NVIDIA GeForce RTX 4060",
+    device="cuda",
+    total_bytes=8_585_216_000,
+    available_bytes=7_400_000_000,
+    driver="580.95",
+    torch="2.11.0+cu130",
+    comfyui="0.33.0",
+    wrapper="8556234 0f3a",
+)
+MEASURED = {
+    "load": StageFigures(3_163_822_592, 3_200_000_000, 4_000_000_000, 5.25),
+    "denoise": StageFigures(seconds=61.0),
+}
+
+_methods = multiprocessing.get_all_start_methods()
+PROCESSES: Any = multiprocessing.get_context("forkserver" if "forkserver" in _methods else "spawn")
+if "forkserver" in _methods:
+    PROCESSES.set_forkserver_preload([__name__])
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A schema of its own on the server that the environment names, or a skip that says what is missing."""
+    server = os.environ.get(VARIABLE)
+    if not server:
+        pytest.skip(f"no PostgreSQL to test with; set {VARIABLE} to a URL such as postgresql+psycopg://user@host/name")
+    url = make_url(server)
+    pytest.importorskip(url.get_driver_name(), reason=f"{VARIABLE} needs a driver that is not installed")
+    schema = f"sonic_guard_test_{os.getpid()}_{time.monotonic_ns()}"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    try:
+        inside = url.update_query_dict({"options": f"-csearch_path={schema}"})
+        yield inside.render_as_string(hide_password=False)
+    finally:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+        engine.dispose()
+
+
+def engine_for(place: str) -> Engine:
+    """A way to the same place past the history."""
+    return create_engine(place if "://" in place else URL.create("sqlite", database=place))
+
+
+_NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "0002", "0001"
+
+
+def upgrade():
+    op.add_column("sonic_guard_runs", sa.Column("mood", sa.Text, server_default="fine"))
+"""
+
+
+def with_a_new_column(folder: Path, then: str = "") -> Path:
+    """The revisions of a version to come, in `folder`: it adds a column, and does what is asked then."""
+    shutil.copytree(MIGRATIONS, folder)
+    (folder / "versions" / "r0002_mood.py").write_text(f"{_NEXT}    {then}\n", encoding="utf-8")
+    return folder
+
+
+def begin(history: History, card: str = PLACE.card, outcome: Outcome | None = None) -> int:
+    """A run on `card`, ended with `outcome` if there is one."""
+    place = Place(card=card, wrapper=PLACE.wrapper)
+    run_id = history.begin(JOB, place, PREDICTED)
+    if outcome is not None:
+        history.finish(run_id, outcome, "", MEASURED)
+    return run_id
+
+
+def write_runs(place: str, told: Any, barrier: Any, runs: int) -> None:
+    """In a process of its own: write whole runs, and tell each id once it is on the disk."""
+    history = History(place)
+    barrier.wait(60)
+    for _ in range(runs):
+        told.send(begin(history, outcome=Outcome.DONE))
+    told.close()
+
+
+def write_forever(place: str, told: Any) -> None:
+    """In a process of its own, until it is killed: write runs, and tell every step once it is on the disk."""
+    history = History(place)
+    while True:
+        run_id = begin(history)
+        told.send((run_id, Outcome.RUNNING, ""))
+        history.update(run_id, MEASURED, "denoise")
+        told.send((run_id, Outcome.RUNNING, "denoise"))
+        history.finish(run_id, Outcome.DONE, "", MEASURED)
+        told.send((run_id, Outcome.DONE, ""))
+
+
+def open_each(places: list[str], barrier: Any) -> None:
+    """In a process of its own: begin a run at each place, all processes at the same moment."""
+    for place in places:
+        barrier.wait(60)
+        begin(History(place))
+
+
+def bring_up_to_date(place: str, revisions: Path, barrier: Any) -> None:
+    """In a process of its own: bring the place up to date, all processes at the same moment."""
+    barrier.wait(60)
+    Database(place, existing=False, busy_s=10).update(revisions)
+
+
+def write_until_it_fails(place: str, told: Any, file_bytes: int | None) -> None:
+    """In a process of its own, where no file may grow over `file_bytes`: write runs until that fails, and tell how."""
+    if file_bytes is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    history, ids = History(place), []
+    try:
+        while True:
+            ids.append(begin(history, outcome=Outcome.DONE))
+    except Exception as error:  # noqa: BLE001 - its kind is what the test asks
+        told.send((type(error).__name__, str(error), ids))
+
+
+def begin_and_leave(place: str, told: Any) -> None:
+    """In a process of its own: begin a run and end without a word."""
+    told.send(begin(History(place)))
