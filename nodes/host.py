@@ -4,12 +4,16 @@ They are imported where they are needed: the nodes can be looked at without a ho
 from 0.3.64 on.
 """
 
+import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from ..sonic_guard.vram.budget import Budget, budget_for
+
+log = logging.getLogger(__name__)
 
 
 def user_folder() -> Path:
@@ -97,8 +101,28 @@ def running_graph(prompt_id: str) -> dict[str, Any]:
     """The graph of a prompt under way, in API format; empty if it is not."""
     from server import PromptServer
 
-    running, _ = PromptServer.instance.prompt_queue.get_current_queue()
+    running = list(PromptServer.instance.prompt_queue.currently_running.values())
     return next((item[2] for item in running if item[1] == prompt_id), {})
+
+
+def is_running(prompt_id: str) -> bool:
+    """Whether a prompt is still under way."""
+    return bool(running_graph(prompt_id))
+
+
+def setting(name: str, default: Any) -> Any:
+    """A setting of ComfyUI's default user, as it was last saved; `default` where it was never changed.
+
+    Only a page can ask ComfyUI itself, and a run may come before any page.
+    """
+    import folder_paths
+
+    file = Path(folder_paths.get_user_directory()) / "default" / "comfy.settings.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get(name, default)
+    except (OSError, ValueError, AttributeError) as error:
+        log.debug("%s: %s", file, error)
+        return default
 
 
 def interrupted() -> type[BaseException]:

@@ -5,6 +5,7 @@ ComfyUI's registry: it does what Sonic's does, inside a context of ours. Sonic's
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -14,6 +15,8 @@ from ..sonic_guard.live.recorder import STAGE_OF
 Around = Callable[[str, Mapping[str, Any]], AbstractContextManager[Any]]
 """From the node's name and its arguments to the context its work is done in."""
 
+log = logging.getLogger(__name__)
+
 _MARK = "_sonic_guard_listens"
 
 
@@ -22,11 +25,19 @@ def listen(classes: MutableMapping[str, type], around: Around) -> None:
     for name in STAGE_OF:
         original = classes.get(name)
         if original is not None and not hasattr(original, _MARK):
-            classes[name] = _listening(original, name, around)
+            classes[name] = _listening(original, name, around) or _marked(original, name)
 
 
-def _listening(original: Any, name: str, around: Around) -> type:
-    work = getattr(original, original.FUNCTION)
+def _marked(original: Any, name: str) -> type:
+    log.warning("%s is not a node as the known Sonic wrapper has it; its runs are not followed.", name)
+    return type(original.__name__, (original,), {_MARK: True, "__module__": original.__module__})
+
+
+def _listening(original: Any, name: str, around: Around) -> type | None:
+    """The subclass; None where the node's work is not a plain method, as a V3, async or static one's is not."""
+    work = inspect.getattr_static(original, str(getattr(original, "FUNCTION", "")), None)
+    if not inspect.isfunction(work) or inspect.iscoroutinefunction(work):
+        return None
     signature = inspect.signature(work)
 
     def listened(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -180,7 +180,7 @@ def _guarded(handler: Handler) -> Handler:
             response = await handler(request)
         except HistoryError as error:
             log.warning("%s", error)  # it names files of this machine
-            return _refusal(503, "The history cannot be used; ComfyUI's log says why.")
+            return _refusal(500, "The history cannot be used; ComfyUI's log says why.")
         except SonicGuardError as error:
             return _refusal(_STATUS.get(type(error), 422), str(error))
         except RecursionError:
@@ -209,8 +209,9 @@ def _is_own_page(request: web.Request) -> bool:
     The host's own check is off where it was started with --enable-cors-header, and lets other sites on the same
     machine through.
     """
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        return False
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:  # a browser's own word, and right where a proxy has changed the name of the host
+        return site in ("same-origin", "none")
     origin = request.headers.get("Origin")
     if origin is None:
         return True

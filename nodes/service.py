@@ -1,22 +1,26 @@
 """What this pack does beside its nodes: answers its pages, shows the machine's memory, and remembers runs."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..sonic_guard.job import Job
 from ..sonic_guard.live.gauge import Gauge, Reading
 from ..sonic_guard.live.monitor import Monitor
 from ..sonic_guard.live.place import place_of
-from ..sonic_guard.live.recorder import Recorder
+from ..sonic_guard.live.recorder import SAMPLER, Recorder
 from ..sonic_guard.preview.context import Machine
 from ..sonic_guard.preview.evaluate import job_for
 from ..sonic_guard.preview.files import Files
 from ..sonic_guard.run import Outcome, Place
-from ..sonic_guard.vram.history.store import History
 from . import host, past
 from .listen import listen
 from .routes import Services, routes
+
+if TYPE_CHECKING:
+    from ..sonic_guard.vram.history.store import History
 
 
 class Service:
@@ -27,8 +31,7 @@ class Service:
         self._monitor = Monitor(gauge.read, self._push, gauge.close)
         self._recorder = Recorder(self, self._monitor)
         self._machine = Machine(Files(host.input_folder), host.user_presets, host.budget, past.experience.of)
-        self._records = True
-        self._run: dict[str, Any] | None = None
+        self._records = bool(host.setting("SonicGuard.Record", True))
 
     def start(self) -> None:
         """Serve the pages, and listen to Sonic's nodes from the first graph on: by then every pack is loaded."""
@@ -36,7 +39,8 @@ class Service:
         host.on_prompt(lambda: listen(host.node_classes(), self._recorder.around))
 
     def _watch(self, client: str, rate_hz: float, record: bool) -> float:
-        self._records = record
+        if rate_hz > 0:  # a page that takes its leave says nothing of it
+            self._records = record
         return self._monitor.watch(client, rate_hz)
 
     def _push(self, reading: Reading, clients: tuple[str, ...]) -> None:
@@ -48,7 +52,14 @@ class Service:
 
     def expected(self, prompt: str, node: str) -> Job | None:
         """The job that one of Sonic's nodes belongs to, as far as the running graph tells."""
-        return job_for(host.running_graph(prompt), node, self._machine)
+        graph = host.running_graph(prompt)
+        samples = any(each.get("class_type") == SAMPLER for each in graph.values())
+        return job_for(graph, node, self._machine) if samples else None
+
+    def fed_by(self, prompt: str, node: str) -> str:
+        """The node whose output is the input ``data_dict`` of `node` in the running graph; empty if it has none."""
+        link = host.running_graph(prompt).get(node, {}).get("inputs", {}).get("data_dict")
+        return str(link[0]) if isinstance(link, list) and link else ""
 
     def place(self, held_bytes: int) -> Place:
         """This machine, with what is free now and the `held_bytes` that are Sonic's own already."""
@@ -67,6 +78,7 @@ class Service:
         return past.history() if self._records else None
 
     executing = staticmethod(host.executing)
+    is_running = staticmethod(host.is_running)
     interrupted = staticmethod(host.interrupted)
     stop_if_interrupted = staticmethod(host.stop_if_interrupted)
     progress_bar = staticmethod(host.progress_bar)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sonic_guard.errors import HistoryError
 from sonic_guard.job import Dtype, Job, Lever
 from sonic_guard.preview.experience import MAX_AGE_S, Experience
 from sonic_guard.run import Outcome, Place, StageFigures
@@ -112,8 +113,13 @@ def test_the_same_settings_are_those_that_take_the_same(history, job, same):
     assert (Experience(lambda: history).of(CARD).last(job) is not None) is same
 
 
-def test_a_history_that_cannot_be_read_teaches_nothing_and_says_so(tmp_path, caplog):
-    known = Experience(lambda: History(tmp_path / "ghost.db", existing=True))
+def not_there():
+    raise HistoryError("history: the folder is read-only.")
+
+
+@pytest.mark.parametrize("how", ["cannot be opened", "cannot be read"])
+def test_a_history_that_fails_teaches_nothing_and_says_so_once(tmp_path, caplog, how):
+    known = Experience(not_there if how == "cannot be opened" else lambda: History(tmp_path / "no.db", existing=True))
     for _ in range(5):
         assert known.of(CARD).calibration.runs == 0
     assert len(caplog.records) == 1

@@ -29,11 +29,17 @@ class Comfy:
 
     def __init__(self, history):
         self.history, self.prompt, self.job, self.told, self.bars = history, "p1", JOB, [], []
-        self.node = 0
+        self.node, self.over, self.source = 0, set(), ""
 
     def executing(self):
         self.node += 1
         return self.prompt, str(self.node)
+
+    def is_running(self, prompt_id):
+        return prompt_id not in self.over
+
+    def fed_by(self, prompt, node):
+        return self.source
 
     def expected(self, prompt, node):
         return self.job
@@ -118,6 +124,38 @@ def test_what_a_graph_left_unfinished_is_not_gone_on_with_in_the_next(recorder, 
     assert list(run.stages) == ["denoise"]
 
 
+def test_a_run_cancelled_between_two_nodes_is_not_running_for_ever(recorder, comfy, history):
+    work(recorder, LOADER)
+    assert recorder.event()["outcome"] == "running"
+    comfy.over.add("p1")
+    assert recorder.event() is None
+    (run,) = history.runs()
+    assert (run.outcome, run.stage) == (Outcome.INTERRUPTED, "load")
+    assert comfy.told[-1]["outcome"] == "interrupted"
+
+
+def test_a_sampler_fed_by_another_predata_is_a_run_of_its_own(recorder, comfy, history):
+    work(recorder, LOADER)
+    work(recorder, PREDATA)
+    comfy.source = "another"
+    work(recorder, SAMPLER)
+    assert [list(run.stages) for run in history.runs()] == [["denoise"]]
+
+
+def test_a_history_that_fails_is_not_asked_again_in_the_same_run(recorder, comfy, caplog):
+    asked = []
+
+    def log():
+        asked.append(1)
+        raise HistoryError("history: the server is away.")
+
+    comfy.log = log
+    work(recorder, SAMPLER)
+    assert len(asked) == 1
+    work(recorder, SAMPLER)
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -160,7 +198,10 @@ def broken(monkeypatch, owner, name, error):
     yield
 
 
-@pytest.mark.parametrize("method", ["executing", "expected", "place", "tell", "log", "interrupted", "progress_bar"])
+@pytest.mark.parametrize(
+    "method",
+    ["executing", "is_running", "fed_by", "expected", "place", "tell", "log", "interrupted", "progress_bar"],
+)
 @pytest.mark.parametrize("error", [OSError("disk full"), HistoryError("history: gone.")])
 def test_whatever_fails_around_a_run_the_run_goes_on(recorder, comfy, monkeypatch, caplog, method, error):
     done = []
@@ -226,6 +267,24 @@ class TestListening:
         assert node.INPUT_TYPES() == self.Sampler.INPUT_TYPES()
         assert (node.__module__, node.__name__) == (self.Sampler.__module__, "Sampler")
         assert self.Sampler.sample(self.Sampler(), "m")[1:] == ("m", 7), "the class itself is untouched"
+
+    @pytest.mark.parametrize("kind", ["static", "class", "async", "missing"])
+    def test_a_node_of_another_make_works_as_before(self, pack, kind):
+        from importlib import import_module
+
+        async def later(self):
+            """Never awaited here."""
+
+        works = {
+            "static": staticmethod(lambda: 1),
+            "class": classmethod(lambda cls: 1),
+            "async": later,
+            "missing": None,
+        }
+        fork = type("Fork", (), {"FUNCTION": "sample", "sample": works[kind]})
+        classes = {SAMPLER: fork}
+        import_module(f"{pack.__name__}.nodes.listen").listen(classes, None)
+        assert classes[SAMPLER].sample is fork.sample or classes[SAMPLER].sample() == 1
 
     def test_other_nodes_are_left_alone(self, registry):
         assert registry["KSampler"] is object

@@ -5,6 +5,7 @@ executed in a graph, and ends with the sampler, or with the node that fails.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -51,6 +52,14 @@ class Host(Protocol):
         """Prompt and node id of what this thread executes."""
         ...
 
+    def is_running(self, prompt_id: str) -> bool:
+        """Whether a prompt is still under way."""
+        ...
+
+    def fed_by(self, prompt: str, node: str) -> str:
+        """The node that a sampler's data comes from in the running graph; empty if that is not known."""
+        ...
+
     def expected(self, prompt: str, node: str) -> Job | None:
         """The job that `node`, one of Sonic's in the graph now running, belongs to, as far as the graph tells."""
         ...
@@ -89,6 +98,8 @@ class Recorder:
         self._prompt = ""
         self._watch: RunWatch | None = None
         self._place: Place | None = None
+        self._silent = False
+        self._lock = threading.RLock()
         self._told_s = 0.0
         self._told_stage = ""
 
@@ -108,20 +119,39 @@ class Recorder:
 
     def event(self) -> dict[str, Any] | None:
         """The run under way, in the words of the event ``sonic_guard.run``."""
+        self._give_up_if_over()
         watch = self._watch
         return watch.to_event() if watch else None
+
+    def _give_up_if_over(self) -> None:
+        """End a run whose graph has ended between two of Sonic's nodes: cancelled there, as a rule."""
+        with self._lock:
+            watch, prompt = self._watch, self._prompt
+            if watch is None or self._safely(self._host.is_running, prompt) is not False:
+                return
+            watch.finish(self._host.interrupted()())
+            self._conclude(watch)
 
     def _run(self, name: str, arguments: Mapping[str, Any]) -> RunWatch:
         """The run that the node belongs to: the one begun in the same graph, or a new one."""
         prompt, node = self._host.executing()
+        self._give_up_if_over()
         watch = self._watch
-        if watch is None or prompt != self._prompt or name in watch.nodes:
+        if watch is None or prompt != self._prompt or name in watch.nodes or self._is_anothers(watch, name, node):
             watch = RunWatch(open_peaks(), interrupted=(self._host.interrupted(),), on_change=self._changed)
-            self._watch, self._prompt = watch, prompt
+            self._watch, self._prompt, self._silent = watch, prompt, False
             self._place = self._safely(self._host.place, held_bytes(arguments.get("model")))
             self._know(watch, self._safely(self._host.expected, prompt, node))
         watch.nodes[name] = node
         return watch
+
+    def _is_anothers(self, watch: RunWatch, name: str, node: str) -> bool:
+        """Whether a sampler takes its data from another node than the one that was watched."""
+        predata = watch.nodes.get(PREDATA)
+        if name != SAMPLER or predata is None:
+            return False
+        source = self._safely(self._host.fed_by, self._prompt, node)
+        return bool(source) and source != predata
 
     def _stages(self, watch: RunWatch, name: str, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
         """What notes the stages of the node's work."""
@@ -173,13 +203,18 @@ class Recorder:
         self._safely(lambda: self._host.tell(watch.to_event()))
 
     def _note(self, work: Callable[[Log], Any]) -> Any:
-        """What `work` does to the history; a disk that is full must not cost the user the run."""
+        """What `work` does to the history; a disk that is full must not cost the user the run.
+
+        Where it fails once it is not tried again in this run: a server that is away would take seconds every time.
+        """
 
         def note() -> Any:
             history = self._host.log()
-            return None if history is None else work(history)
+            return (None if history is None else work(history)), True
 
-        return self._safely(note)
+        done = (None, True) if self._silent else self._safely(note)
+        self._silent = self._silent or done is None
+        return done[0] if done else None
 
     def _safely(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What `work` returns, or None, with a line in the log, where it fails: a run is worth more than its record."""

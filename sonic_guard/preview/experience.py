@@ -56,6 +56,7 @@ class Experience:
         """`history` gives None where there is none; `wrapper`, the version whose runs count, None for all."""
         self._history, self._wrapper, self._clock = history, wrapper, clock
         self._lessons: dict[str, tuple[float, Lesson]] = {}
+        self._forgotten = 0
         self._lock = threading.Lock()
         self._rereading = ThreadPoolExecutor(1, "sonic-guard-history")
 
@@ -80,18 +81,20 @@ class Experience:
         """Have the history read again: a run has ended, or some were deleted."""
         with self._lock:
             self._lessons.clear()
+            self._forgotten += 1
 
     def _read_again(self, card: str) -> None:
+        before = self._forgotten
         lesson = self._read(card)
         with self._lock:
-            if card in self._lessons:
+            if card in self._lessons and before == self._forgotten:
                 self._lessons[card] = (self._lessons[card][0], lesson)
 
     def _read(self, card: str) -> Lesson:
-        history = self._history()
-        if history is None:
-            return Lesson()
         try:
+            history = self._history()
+            if history is None:
+                return Lesson()
             runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # a job that was run again counts once
         except HistoryError as error:
             log.warning("Predictions come from the model alone: %s", error)

@@ -91,7 +91,7 @@ export class News {
   /** @param {import("./types.d.ts").Run} run */
   #takeRun(run) {
     const last = this.samples.at(-1);
-    const other = this.run === null || this.run.id !== run.id || (last && run.elapsed_s < last.elapsed_s);
+    const other = this.run === null || (this.run.id !== null && this.run.id !== run.id) || (last && run.elapsed_s < last.elapsed_s);
     if (other) this.samples = [];
     this.run = run;
   }

@@ -190,7 +190,7 @@ export function outcome(language, run) {
 /** A run as text for the clipboard: a line for the outcome, one a stage. @param {Language} language @param {Run} run */
 export function runAsText(language, run) {
   const lines = Object.entries(run.stages).map(([stage, { predicted, allocated, seconds }]) => {
-    const words = [say(language, "predicted", { size: gib(predicted) })];
+    const words = predicted ? [say(language, "predicted", { size: gib(predicted) })] : [];
     if (allocated !== null) words.push(say(language, "row.measured", { size: gib(allocated) }));
     if (seconds !== null) words.push(duration(language, seconds));
     return `  ${stageWord(language, stage)}: ${words.join(", ")}`;

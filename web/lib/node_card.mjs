@@ -174,7 +174,7 @@ export class NodeCard {
     if (!run || !this.#vram || !this.#isIn(run)) return last;
     const settings = JSON.stringify(this.#prediction.answer?.settings);
     const running = run.outcome === "running";
-    if (running && run.id !== this.#ranAs) this.#ranWith = settings;
+    if (running && run.id !== this.#ranAs && this.#ranAs !== null) this.#ranWith = settings;
     this.#ranAs = running ? run.id : undefined;
     return running || this.#ranWith === settings ? run : last;
   }

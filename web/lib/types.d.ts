@@ -85,7 +85,7 @@ export interface Live {
   reserved: number | null;
   host_used: number;
   host_total: number;
-  cards: { index: number; name: string; used: number; total: number }[];
+  cards: { index: number; name: string; used: number | null; total: number | null }[];
   run: Run | null;
 }
 

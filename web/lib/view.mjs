@@ -218,8 +218,9 @@ function machine(state) {
   ];
 }
 
-/** @param {Language} language @param {{index: number, name: string, used: number, total: number}} one */
+/** @param {Language} language @param {{index: number, name: string, used: number | null, total: number | null}} one */
 function oneCard(language, { index, name, used, total }) {
+  if (used === null || total === null) return [`${index} · ${name}: –`];
   const size = of(language, used, total);
   const filled = h("i", { class: "weights", style: `left:0;width:${((used / total) * 100).toFixed(1)}%` });
   return [`${index} · ${name}: ${size}`, h("span", { class: "bar", "aria-hidden": "true" }, filled)];
