@@ -55,7 +55,7 @@ class AutoDowngrade(inputs.TargetCard):
         if not plan.fits:
             raise SonicGuardError(refusal(plan, language))
         changes = [change_line(change, language) for change in plan.changes]
-        report = "\n".join([headline(plan.risk, language), *changes, *limit_lines(plan.estimate)])
+        report = "\n".join([headline(plan.risk, language), *changes, *limit_lines(plan.estimate, language)])
         return io.NodeOutput(
             plan.job.min_resolution, plan.job.duration_s, plan.job.fps, str(plan.job.dtype), plan.job.interpolate,
             plan.job.steps, report, ui={"text": (report,)},

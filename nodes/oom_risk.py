@@ -55,7 +55,7 @@ class OOMRisk(inputs.TargetCard):
         lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
         lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
         lines.append(past.risk_text(estimate, budget, language))
-        report = "\n".join([*lines, *limit_lines(estimate)])
+        report = "\n".join([*lines, *limit_lines(estimate, language)])
         if stop and risk.verdict is Verdict.FAIL:
             raise SonicGuardError(report)
         return io.NodeOutput(

@@ -27,7 +27,7 @@ def estimate_dict(estimate: Estimate) -> dict[str, Any]:
         "peak_bytes": estimate.peak_bytes,
         "peak_stage": estimate.peak_stage,
         "host_ram_bytes": estimate.host_ram_bytes,
-        "limits": list(estimate.limits),
+        "limits": [words.limit_text(limit) for limit in estimate.limits],
         "article_bytes": article_bytes(job),
     }
 

@@ -11,7 +11,7 @@ from .vram.cards import GIB
 from .vram.history.calibration import Calibration, peaks
 from .vram.model import STAGES, Estimate, overhead
 from .vram.risk import Verdict
-from .words import change_line, gib, headline, notes, refusal, stage_word, summary_lines
+from .words import change_line, gib, headline, limit_lines, notes, refusal, stage_word, summary_lines
 
 try:
     from rich.console import Console
@@ -34,7 +34,7 @@ def print_plan(result: Preflight, lang: str = "en") -> None:
         console.print(f"· {change_line(change, lang)}")
     if not plan.fits:
         console.print(refusal(plan, lang), style=_STYLES[Verdict.FAIL])
-    _print_limits(console, plan.estimate)
+    _print_limits(console, plan.estimate, lang)
     for note in notes(result, lang):
         console.print(note, style="dim")
 
@@ -51,7 +51,7 @@ def print_estimate(estimate: Estimate) -> None:
     console.print(f"peak {gib(estimate.peak_bytes)} in {estimate.peak_stage}, overhead included")
     console.print(f"host memory {gib(estimate.host_ram_bytes)}")
     console.print(f"(the article's formula would say {gib(article_bytes(job))})", style="dim")
-    _print_limits(console, estimate)
+    _print_limits(console, estimate, "en")
     if not overhead().confirmed:
         console.print("Overhead is an assumption until it is measured on a card.", style="dim")
 
@@ -134,6 +134,6 @@ def _stage_table(estimate: Estimate, budget_bytes: int | None, lang: str) -> Tab
     return table
 
 
-def _print_limits(console: Console, estimate: Estimate) -> None:
-    for limit in estimate.limits:
-        console.print(f"! {limit}", style="yellow", markup=False)
+def _print_limits(console: Console, estimate: Estimate, lang: str) -> None:
+    for line in limit_lines(estimate, lang):
+        console.print(line, style="yellow", markup=False)

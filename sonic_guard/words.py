@@ -4,10 +4,11 @@ Numbers come in, sentences go out; nothing is decided here.
 """
 
 from .advice import Advice, Where
-from .job import Job
+from .job import MIN_SOUND_S, Job
 from .plan import SPLIT, Change, Plan, Policy
 from .preflight import Preflight
 from .vram.cards import GIB, Card
+from .vram.limits import MAX_ATTENTION_BATCH, Limit
 from .vram.model import STAGES, Estimate, overhead
 from .vram.risk import Risk, Verdict
 
@@ -145,6 +146,26 @@ _TEXT: dict[str, tuple[str, str]] = {
     "risk.model": ("from the model alone", "仅来自模型"),
     "risk.few": ("from the model and {runs} runs here", "来自模型与本机 {runs} 次运行"),
     "risk.known": ("risk {percent:.3g} %, from {runs} runs here", "风险 {percent:.3g} %，来自本机 {runs} 次运行"),
+    "limit.short sound": (
+        "short sound: {figure:.2f} s is less than the {least:.2f} s the wrapper can take (it stops with “mat1 and mat2 "
+        "shapes cannot be multiplied”). Add silence; Preflight does.",
+        "音频过短：{figure:.2f} 秒，少于封装节点所需的 {least:.2f} 秒（会以 “mat1 and mat2 shapes cannot be "
+        "multiplied” 中止）。请补静音；预检节点会自动补。",
+    ),
+    "limit.attention batch": (
+        "attention batch: temporal attention runs with batch {figure:,}, over {most:,}; with some torch versions this "
+        "stops with “CUDA error: invalid configuration argument” (not yet confirmed on a GPU). Use a smaller "
+        "min_resolution{or_branch}.",
+        "注意力批量：时间注意力的批量为 {figure:,}，超过 {most:,}；在部分 torch 版本上会以 “CUDA error: invalid "
+        "configuration argument” 中止（尚未在显卡上证实）。请减小 min_resolution{or_branch}。",
+    ),
+    "limit.or branch": (", or one guidance branch at a time", "，或逐个计算引导分支"),
+    "limit.mps": (
+        "MPS indexing: spatial attention makes {figure:,} scores, over 2**31; Apple GPUs stop with “Can't be indexed "
+        "using 32-bit iterator” (not yet confirmed on a Mac). Use a smaller min_resolution or fps.",
+        "MPS 索引：空间注意力产生 {figure:,} 个分数，超过 2**31；Apple 显卡会以 “Can't be indexed using 32-bit "
+        "iterator” 中止（尚未在 Mac 上证实）。请减小 min_resolution 或 fps。",
+    ),
     "overhead": (
         "The allocator's overhead is an assumption until it is measured on a card.",
         "分配器开销为假设值，尚未在显卡上实测。",
@@ -239,7 +260,7 @@ def report(result: Preflight, lang: str = "en") -> str:
     lines += [f"· {change_line(change, lang)}" for change in plan.changes]
     if not plan.fits:
         lines.append(refusal(plan, lang))
-    return "\n".join([*lines, *notes(result, lang), *limit_lines(plan.estimate)])
+    return "\n".join([*lines, *notes(result, lang), *limit_lines(plan.estimate, lang)])
 
 
 def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
@@ -278,9 +299,22 @@ def notes(result: Preflight, lang: str = "en") -> list[str]:
     return [_say(key, lang, fps=job.output_fps) for key, holds in said.items() if holds]
 
 
-def limit_lines(estimate: Estimate) -> list[str]:
+def limit_lines(estimate: Estimate, lang: str = "en") -> list[str]:
     """The hard limits an estimate meets, in a line each."""
-    return [f"! {limit}" for limit in estimate.limits]
+    return [f"! {limit_text(limit, lang)}" for limit in estimate.limits]
+
+
+def limit_text(limit: Limit, lang: str = "en") -> str:
+    """A hard limit and what to do about it, in a sentence or two."""
+    or_branch = "" if limit.one_branch else _say("limit.or branch", lang)
+    return _say(
+        f"limit.{limit.kind}",
+        lang,
+        figure=limit.figure,
+        least=MIN_SOUND_S,
+        most=MAX_ATTENTION_BATCH,
+        or_branch=or_branch,
+    )
 
 
 def change_line(change: Change, lang: str = "en") -> str:

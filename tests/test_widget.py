@@ -180,9 +180,9 @@ def test_data_is_never_markup(page, server):
 
 def test_only_what_is_on_screen_asks(page, server):
     add(page, min_resolution=512)
-    page.evaluate("() => { document.querySelector('main').style.paddingTop = '3000px'; }")
     shows(card(page), "512×512")
-    page.wait_for_timeout(300)
+    page.evaluate("() => { document.querySelector('main').style.paddingTop = '3000px'; }")
+    page.wait_for_timeout(500)
     before = len(server.questions)
     page.evaluate("() => { app.graph.nodes[0].widgets[0].value = 640; }")
     page.wait_for_timeout(500)

@@ -34,7 +34,7 @@ def answer(preview: Preview, lesson: Lesson, lang: str = "en") -> dict[str, Any]
         "risk": _risk(estimate, budget.available_bytes, lesson, lang),
         "assumed": [words.assumption(*assumed, lang=lang) for assumed in preview.assumed],
         "changes": [words.change_line(change, lang) for change in plan.changes],
-        "limits": list(estimate.limits),
+        "limits": [words.limit_text(limit, lang) for limit in estimate.limits],
         "time_s": seconds,
         "settings": settings_dict(plan.job),
         "last": run_dict(last) if last else None,

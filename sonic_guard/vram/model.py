@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..job import Dtype, Job, Lever
 from .constants import FEATURES, Constants, constants, features, variant
-from .limits import find_limits
+from .limits import Limit, find_limits
 
 STAGES = ("load", "predata", "denoise", "decode", "interpolate")
 _UNET_LEVERS = (Lever.BRANCH, Lever.FF, Lever.BLOCK)
@@ -67,8 +67,8 @@ class Estimate:
     peak_stage: str
     host_ram_bytes: int
     """The most host memory the run holds at once: models, and the frames as fp32 more than once."""
-    limits: tuple[str, ...]
-    """Hard limits that are not memory and that this job meets, in words."""
+    limits: tuple[Limit, ...]
+    """Hard limits that are not memory and that this job meets."""
 
     def required(self, stage: str) -> int:
         """Bytes `stage` cannot do without, overhead included."""
