@@ -1,6 +1,8 @@
-"""Tell whether an exception says that a GPU ran out of memory. Needs no torch."""
+"""Tell whether an exception says that a GPU ran out of memory, and give back what is left over. Needs no torch."""
 
+import gc
 import re
+import sys
 from collections.abc import Iterator
 
 _FORMS = re.compile(
@@ -33,6 +35,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     ``DefaultCPUAllocator``): no lever on the GPU helps there.
     """
     return any(map(_says_so, _chain(error)))
+
+
+def give_back_memory() -> None:
+    """Free what a failed attempt has left, on the GPU too."""
+    gc.collect()
+    torch = sys.modules.get("torch")  # without it there is nothing on a GPU
+    if torch and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch and torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def _says_so(error: BaseException) -> bool:

@@ -1,102 +1,187 @@
-"""Other orders of the arithmetic give the stock frames: held against the wrapper's own network and loop."""
+"""Other orders of the UNet's arithmetic give the stock numbers: held against the wrapper's own network."""
+
+import copy
 
 import pytest
 
-from sonic_guard.job import Lever
-from tests import real
+from sonic_guard.job import PIECE, Lever
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-FRAMES, SIDE = 3, 64
+from sonic_guard.lean import orders  # noqa: E402
+from sonic_guard.lean.residual import residual  # noqa: E402
+from tests import sonics  # noqa: E402
+
+FRAMES, SIDE = 5, 64
+ORDERS = {Lever.BRANCH, Lever.FF, Lever.BLOCK}
+SMALL = 8192
+"""Activations in a piece, small enough for several at the sizes of a test, the last one shorter."""
 
 
-@pytest.fixture(scope="module")
-def checkout():
-    from sonic_guard.trace.checkout import open_checkout
-
-    return open_checkout(real.sonic())
-
-
-@pytest.fixture(scope="module")
-def unet(checkout):
-    """Sonic's UNet with few channels and random weights, in fp64."""
-    torch.manual_seed(0)
-    config = {key: value for key, value in checkout.unet_config.items() if not key.startswith("_")}
-    config.update(block_out_channels=[32, 64, 64, 64], num_attention_heads=[2, 4, 4, 4], cross_attention_dim=32)
-    network = checkout.unet.UNetSpatioTemporalConditionModel.from_config(config)
-    checkout.unet.add_ip_adapters(network, [32], [1.0])
-    for name, parameter in network.named_parameters():
-        if "mix_factor" in name:
-            torch.nn.init.normal_(parameter)
-    return network.double().eval()
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
+    with torch.no_grad():
+        yield
+    torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
-def run(unet):
+def inputs(dtype):
     generator = torch.Generator().manual_seed(1)
-    random = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
-    sample, clip, prompts = (
-        random(3, FRAMES, 8, SIDE // 8, SIDE // 8),
-        random(3 * FRAMES, 1, 32),
-        random(3 * FRAMES, 32, 32),
-    )
-    mask, time_ids = random(1, 1, SIDE, SIDE).sigmoid(), random(3, 3)
 
-    def forward():
-        with torch.no_grad():
-            return unet(
-                sample,
-                torch.tensor(0.7, dtype=torch.float64),
-                encoder_hidden_states=(clip, [prompts]),
-                cross_attention_kwargs={"ip_adapter_masks": [mask]},
-                added_time_ids=time_ids,
-                return_dict=False,
-            )[0]
+    def random(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
-    return forward
+    return {
+        "sample": random(3, FRAMES, 8, SIDE // 8, SIDE // 8),
+        "timestep": torch.tensor(0.7),
+        "encoder_hidden_states": (random(3 * FRAMES, 1, 1024), [random(3 * FRAMES, 32, 1024)]),
+        "added_time_ids": random(3, 3),
+        "cross_attention_kwargs": {"ip_adapter_masks": [random(1, 1, SIDE, SIDE).sigmoid()]},
+        "return_dict": False,
+    }
+
+
+def run(unet):
+    return unet(**inputs(unet.dtype))[0]
+
+
+def branch_by_branch(unet):
+    """The stock network, its batch split."""
+    whole = inputs(unet.dtype)
+    clip, (prompts,) = whole.pop("encoder_hidden_states")
+    sample, ids = whole.pop("sample"), whole.pop("added_time_ids")
+    parts = []
+    for branch in range(3):
+        one, rows = slice(branch, branch + 1), slice(branch * FRAMES, (branch + 1) * FRAMES)
+        context = (clip[rows], [prompts[rows]])
+        parts += unet(sample[one], encoder_hidden_states=context, added_time_ids=ids[one], **whole)
+    return torch.cat(parts)
+
+
+def rms(numbers, beside):
+    return float((numbers.double() - beside.double()).square().mean().sqrt() / beside.double().square().mean().sqrt())
+
+
+@pytest.fixture(scope="module")
+def unet():
+    """Sonic's UNet with few channels and random weights, in fp64."""
+    return sonics.build(torch.float64).pipe.unet
+
+
+@pytest.fixture(scope="module")
+def stock(unet):
+    return run(unet)
 
 
 @pytest.mark.parametrize(
-    "levers",
-    [{Lever.BRANCH}, {Lever.FF}, {Lever.BLOCK}, {Lever.BRANCH, Lever.BLOCK}, set(Lever)],
-    ids=lambda levers: "+".join(sorted(levers)),
+    ("levers", "piece"),
+    [
+        ({Lever.BRANCH}, PIECE),
+        ({Lever.FF}, PIECE),
+        ({Lever.BLOCK}, PIECE),
+        ({Lever.BLOCK}, SMALL),
+        ({Lever.BLOCK}, 1),
+        ({Lever.BRANCH, Lever.BLOCK}, SMALL),
+        ({*ORDERS, Lever.HOST}, SMALL),
+    ],
 )
-def test_every_order_gives_the_stock_result(unet, run, levers, monkeypatch):
-    from sonic_guard.lean import orders
-
-    stock = run()
-    # Small enough for several groups at the sizes of a test, the last one shorter.
-    monkeypatch.setattr(orders, "GROUP_POSITIONS", 24)
-    undo = orders.pull(unet, levers)
-    other = run()
+def test_every_order_gives_the_stock_result(unet, stock, levers, piece):
+    undo = orders.pull(unet, levers, piece=piece, device=torch.device("cpu"))
+    other = run(unet)
     undo()
     assert other.shape == stock.shape
     assert other.dtype == stock.dtype
     assert (other - stock).abs().max() < 1e-12 * stock.abs().max()
-    assert torch.equal(run(), stock), "the stock order was not restored"
+    assert torch.equal(run(unet), stock), "the stock order was not restored"
 
 
-@pytest.mark.parametrize("frames", [1, 2, 5])
-def test_pairwise_interpolation_gives_the_wrapper_s_frames(checkout, frames):
-    from sonic_guard.lean.pairwise import interpolate_pairs
+def test_levers_that_do_not_concern_the_network_leave_it_alone(unet):
+    orders.pull(unet, {Lever.PAIRWISE, Lever.PARK, Lever.FP8})()
+    undo = orders.pull(unet, {Lever.PAIRWISE, Lever.PARK, Lever.FP8})
+    assert not [name for name, module in unet.named_modules() if "forward" in vars(module)]
+    undo()
 
-    torch.manual_seed(2)
-    rife = checkout.rife.RIFEModel(device=torch.device("cpu"))
-    video = torch.rand(1, 3, frames, 64, 96)
-    sonic = object.__new__(checkout.sonic.Sonic)
-    sonic.pipe, sonic.device, sonic.rife, sonic.use_interframe = torch.nn.Identity(), torch.device("cpu"), rife, True
 
-    class Config:
-        seed = 1
+def test_an_order_that_does_not_fit_the_network_leaves_it_as_it_was(unet):
+    strange = copy.copy(unet)
+    strange._modules = {name: module for name, module in unet._modules.items() if name != "up_blocks"}
+    with pytest.raises(AttributeError, match="up_blocks"):
+        orders.pull(strange, ORDERS)
+    assert not [name for name, module in unet.named_modules() if "forward" in vars(module)]
 
-    before, checkout.sonic.test = checkout.sonic.test, lambda *_, **__: video
-    try:
-        stock = sonic.process(
-            None, None, None, {"ref_img": video[:, :, 0]}, Config(), None, None, 25.0, None, inference_steps=1
-        )
-    finally:
-        checkout.sonic.test = before
-    with torch.no_grad():
-        ours = interpolate_pairs(rife, video, torch.device("cpu"))
-    assert torch.equal(ours, stock)
+
+def test_in_fp32_the_orders_are_as_exact_as_the_stock_one_and_as_near_as_a_split_batch(unet, stock):
+    single = copy.deepcopy(unet).float()
+    split = rms(branch_by_branch(single), run(single))
+    itself = rms(run(single), stock)
+    assert split > 0
+    for levers in ({Lever.FF}, {Lever.BLOCK}, ORDERS):
+        undo = orders.pull(single, levers, piece=SMALL)
+        other = run(single)
+        undo()
+        assert rms(other, run(single)) < 1.5 * split
+        assert rms(other, stock) < 1.1 * itself
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_one_branch_at_a_time_is_the_stock_network_with_its_batch_split(unet, dtype):
+    half = copy.deepcopy(unet).to(dtype)
+    split = branch_by_branch(half)
+    undo = orders.pull(half, {Lever.BRANCH, Lever.HOST}, device=torch.device("cpu"))
+    assert torch.equal(run(half), split)
+    undo()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_in_half_precision_every_layer_by_blocks_is_as_exact_as_the_stock_one(unet, dtype):
+    """Layer by layer, on the stock network's own inputs: through a whole network of random weights the last
+    binary digit of one number grows to the size of all rounding errors, in whatever order they are made."""
+    half = copy.deepcopy(unet).to(dtype)
+    layers = record(half, {"SpatioTemporalResBlock", "TransformerSpatioTemporalModel"})
+    assert len(layers) > 20
+    for layer, args, kwargs in layers:
+        exact = first(copy.deepcopy(layer).double()(*doubled(args), **doubled(kwargs)))
+        stock = first(layer(*doubled(args, dtype), **doubled(kwargs, dtype)))
+        if type(layer).__name__ == "SpatioTemporalResBlock":
+            other = residual(SMALL, layer, *doubled(args, dtype), **doubled(kwargs, dtype))
+        else:
+            other = orders._transformer(SMALL, layer, *doubled(args, dtype), **doubled(kwargs, dtype))[0]
+        assert other.dtype == dtype
+        assert rms(other, exact) < 1.01 * rms(stock, exact)
+        assert float((other != stock).double().mean()) < 0.05
+
+
+def record(unet, kinds):
+    """The layers of `kinds` in `unet` with their inputs in a run of it."""
+    calls = []
+
+    def keep(layer, args, kwargs):
+        calls.append((layer, doubled(args, unet.dtype), doubled(kwargs, unet.dtype)))
+
+    hooks = [
+        module.register_forward_pre_hook(keep, with_kwargs=True)
+        for module in unet.modules()
+        if type(module).__name__ in kinds
+    ]
+    run(unet)
+    for hook in hooks:
+        hook.remove()
+    return calls
+
+
+def doubled(value, dtype=torch.float64):
+    """A deep copy, with tensors in `dtype`."""
+    if isinstance(value, torch.Tensor):
+        return value.to(dtype, copy=True)
+    if isinstance(value, dict):
+        return {key: doubled(each, dtype) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(doubled(each, dtype) for each in value)
+    return value
+
+
+def first(out):
+    return out[0] if isinstance(out, tuple) else out

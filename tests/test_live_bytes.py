@@ -7,7 +7,7 @@ from types import MethodType
 import pytest
 
 from sonic_guard.job import Dtype, Job
-from sonic_guard.live.follow import follow, job_of
+from sonic_guard.live.follow import follow
 from sonic_guard.live.peaks import Peak
 from sonic_guard.live.watch import RunWatch
 from sonic_guard.run import Outcome
@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from sonic_guard.trace import parts, rehearsal  # noqa: E402
 from sonic_guard.trace.meter import DEVICE, fake_gpu  # noqa: E402
+from sonic_guard.wrapper_job import job_of  # noqa: E402
 from tests.test_live_follow import Vae, predata, small_unet, small_vae  # noqa: E402
 
 
@@ -97,6 +98,7 @@ from tests.test_live_bytes import WHOLE, run_whole
 from sonic_guard.trace.checkout import open_checkout
 from sonic_guard.trace.comfy_vae import vae_builder
 from sonic_guard.trace.rehearsal import rehearse
+from sonic_guard.wrapper_job import job_of
 sonic, comfyui = map(Path, sys.argv[1:])
 checkout, make_vae = open_checkout(sonic), vae_builder(comfyui)
 measured = {stage: figures.allocated_bytes for stage, figures in run_whole(checkout, WHOLE, make_vae).figures().items()}

@@ -7,7 +7,7 @@ import pytest
 from sonic_guard.errors import JobError, WrapperError
 from sonic_guard.job import Dtype, Job, Lever
 from sonic_guard.live import follow as follow_module
-from sonic_guard.live.follow import calls_per_step, follow, job_of
+from sonic_guard.live.follow import calls_per_step, follow
 from sonic_guard.live.watch import RunWatch
 from sonic_guard.run import Outcome
 from sonic_guard.vram.model import STAGES
@@ -18,6 +18,7 @@ for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
 from sonic_guard.trace import parts  # noqa: E402
+from sonic_guard.wrapper_job import job_of  # noqa: E402
 
 STEPS, WIDTH = 2, 32
 JOB = Job(64, 64, 0.5, min_resolution=64, fps=4.0, dtype=Dtype.FP32, steps=STEPS, vae_dtype=Dtype.FP32)

@@ -29,7 +29,7 @@ class Comfy:
 
     def __init__(self, history):
         self.history, self.prompt, self.job, self.told, self.bars = history, "p1", JOB, [], []
-        self.node, self.over, self.source = 0, set(), ""
+        self.node, self.over, self.source, self.kind = 0, set(), "", ""
 
     def executing(self):
         self.node += 1
@@ -37,6 +37,9 @@ class Comfy:
 
     def is_running(self, prompt_id):
         return prompt_id not in self.over
+
+    def kind_of(self, prompt, node):
+        return self.kind
 
     def fed_by(self, prompt, node):
         return self.source
@@ -85,6 +88,29 @@ def work(recorder, name, error=None, **arguments):
     with recorder.around(name, NOBODY | arguments):
         if error:
             raise error
+
+
+def test_a_node_that_has_sonics_do_their_work_is_the_one_the_page_shows(recorder, comfy, history):
+    """Sonic Long Video: a run for each of its parts."""
+    comfy.kind = "SonicGuardLongVideo"
+    for _ in range(2):
+        work(recorder, PREDATA)
+        work(recorder, SAMPLER)
+    assert [run["nodes"] for run in comfy.told if run["outcome"] == Outcome.DONE] == [
+        {"SonicGuardLongVideo": "2"},
+        {"SonicGuardLongVideo": "4"},
+    ]
+    assert len(history.runs()) == 2
+
+
+def test_a_model_that_shows_its_own_progress_gets_no_second_bar(recorder, comfy):
+    class Shows:
+        shows_progress = True
+
+    asked = []
+    comfy.progress_bar = asked.append
+    work(recorder, SAMPLER, model=Shows())
+    assert asked == []
 
 
 def test_three_nodes_of_a_graph_are_one_run(recorder, comfy, history):

@@ -37,13 +37,18 @@ def test_parts_sum_to_what_the_stage_cannot_do_without(job, unet_bytes):
     assert all(size >= 0 for part in parts.values() for size in part)
 
 
-@pytest.mark.parametrize("levers", [frozenset(), frozenset(Lever)], ids=["stock", "lean"])
+@pytest.mark.parametrize("levers", [frozenset(), frozenset(Lever) - {Lever.HOST}], ids=["stock", "lean"])
 def test_a_longer_clip_grows_in_its_clip_part_only(levers):
     short = split_stages(replace(JOB, levers=levers))
     long = split_stages(replace(JOB, levers=levers, duration_s=20.0))
     for stage in ("predata", "denoise", "decode", "interpolate"):
         assert long[stage]._replace(clip=0) == short[stage]._replace(clip=0)
         assert long[stage].clip > short[stage].clip
+
+
+def test_a_clip_in_host_memory_takes_none_of_the_gpu_s_but_while_predata_makes_it():
+    parts = split_stages(replace(JOB, levers=frozenset(Lever)))
+    assert [stage for stage in STAGES if parts[stage].clip] == ["predata"]
 
 
 def test_a_larger_picture_leaves_the_weights():

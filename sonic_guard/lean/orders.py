@@ -1,62 +1,64 @@
 """Other orders of the UNet's arithmetic: the same numbers, fewer bytes at a time.
 
-Every function here puts another `forward` on instances of the wrapper's own modules and returns a
-function that takes it off again. No class is patched and no code of the wrapper is repeated except the
-glue between its layers.
+`pull` puts another `forward` on instances of the wrapper's own modules and returns a function that takes
+it off again. No class is patched and no code of the wrapper is repeated except the glue between its
+layers.
 
 Shapes: B guidance branches, F latent frames, T = h·w positions, C channels.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..job import Lever
+from ..job import PIECE, Lever
+from . import pieces
+from .pieces import Undo, fill, fitting, replace
+from .residual import down_block, resample, residual, up_block
 
 FF_CHUNKS = 8
 """Pieces a feed-forward layer's rows are cut into."""
-GROUP_FRAMES = 2
-"""Frames that go through a spatial layer together."""
-GROUP_POSITIONS = 1024
-"""Positions that go through a temporal attention layer together."""
-
-Undo = Callable[[], None]
 
 
-def groups(total: int, size: int) -> list[slice]:
-    """Cut `total` rows into slices of `size`, the last one shorter where it must be."""
-    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
+def pull(unet: Any, levers: Iterable[Lever], *, piece: int = PIECE, device: torch.device | None = None) -> Undo:
+    """Run `unet` in the order that `levers` ask for; levers that do not concern its order are ignored.
 
-
-def pull(unet: nn.Module, levers: Iterable[Lever]) -> Undo:
-    """Run `unet` in the order that `levers` ask for; levers that do not concern the UNet are ignored.
-
-    Returns a function that restores the stock order. Blocks go inside chunks inside branches, in
-    whatever order the levers are named.
+    `piece` is the number of activations block-wise order takes at a time. With `Lever.HOST` the UNet takes
+    its input from any device and runs on `device`. Returns a function that restores the stock order.
+    Blocks go inside chunks inside branches, in whatever order the levers are named.
     """
     levers = frozenset(levers)
-    undo: list[Undo] = []
-    if Lever.FF in levers:
-        undo += [_replace(module, partial(_chunked, module.forward)) for module in _named(unet, "FeedForward")]
-    if Lever.BLOCK in levers:
-        for module in _named(unet, "TransformerSpatioTemporalModel"):
-            undo.append(_replace(module, partial(_transformer_by_blocks, module)))
-        for module in _named(unet, "SpatioTemporalResBlock"):
-            spatial = module.spatial_res_block
-            undo.append(_replace(spatial, partial(_by_frames, spatial.forward)))
-        for module in (*_named(unet, "Upsample2D"), *_named(unet, "Downsample2D")):
-            undo.append(_replace(module, partial(_by_frames, module.forward)))
-    if Lever.BRANCH in levers:
-        undo.append(_replace(unet, partial(_branch_by_branch, unet.forward)))
+    with ExitStack() as undo:
+        if Lever.FF in levers:
+            for module in _named(unet, "FeedForward"):
+                undo.callback(replace(module, partial(_chunked, module.forward)))
+        if Lever.BLOCK in levers:
+            for step in _by_blocks(unet, piece):
+                undo.callback(step)
+        if levers & {Lever.BRANCH, Lever.HOST}:
+            size = 1 if Lever.BRANCH in levers else None
+            to = device if Lever.HOST in levers else None
+            undo.callback(replace(unet, partial(_at_border, unet.forward, size, to)))
+        return undo.pop_all().close
 
-    def restore() -> None:
-        for step in reversed(undo):
-            step()
 
-    return restore
+def _by_blocks(unet: Any, piece: int) -> Iterator[Undo]:
+    for module in _named(unet, "TransformerSpatioTemporalModel"):
+        yield replace(module, partial(_transformer, piece, module))
+    for module in _named(unet, "SpatioTemporalResBlock"):
+        yield replace(module, partial(residual, piece, module))
+    for module in _named(unet, "Upsample2D"):
+        yield replace(module, partial(resample, piece, module, module.forward, 2.0))
+    for module in _named(unet, "Downsample2D"):
+        yield replace(module, partial(resample, piece, module, module.forward, 0.5))
+    for block in unet.down_blocks:
+        yield replace(block, partial(down_block, block.forward))
+    for block in unet.up_blocks:
+        yield replace(block, partial(up_block, piece, block, block is unet.up_blocks[-1]))
 
 
 def _named(root: nn.Module, class_name: str) -> Iterator[Any]:
@@ -64,82 +66,58 @@ def _named(root: nn.Module, class_name: str) -> Iterator[Any]:
     return (module for module in root.modules() if type(module).__name__ == class_name)
 
 
-def _replace(module: nn.Module, forward: Callable[..., Any]) -> Undo:
-    before = module.__dict__.get("forward")
-    module.__dict__["forward"] = forward
-
-    def undo() -> None:
-        if before is None:
-            del module.__dict__["forward"]
-        else:
-            module.__dict__["forward"] = before
-
-    return undo
-
-
-def _filled(total: int, size: int, make: Callable[[slice], Tensor]) -> Tensor:
-    """The rows that `make` gives for each group of `size`, together: [total, …]."""
-    first, *rest = groups(total, size)
-    part = make(first)
-    out = part.new_empty((total, *part.shape[1:]))
-    out[first] = part
-    for rows in rest:
-        del part  # before the next is made, or two would be held at once
-        part = make(rows)
-        out[rows] = part
-    return out
-
-
-def _branch_by_branch(
+def _at_border(
     forward: Callable[..., Any],
+    size: int | None,
+    device: torch.device | None,
     sample: Tensor,
     timestep: Any,
     encoder_hidden_states: tuple[Tensor, list[Tensor]],
     added_time_ids: Tensor,
     **kwargs: Any,
 ) -> tuple[Tensor]:
-    """The UNet on [B, F, 8, h, w] as B calls on [1, F, 8, h, w]: the branches never see each other."""
+    """The UNet on [B, F, 8, h, w] as calls on `size` branches each, or on all: they never see each other.
+
+    With a `device`, what a call needs is brought there and its result taken back to where `sample` is.
+    """
     clip, prompts = encoder_hidden_states
     branches, frames = sample.shape[:2]
-    kwargs["return_dict"] = False
+    kwargs = {**_on(device, kwargs), "return_dict": False}
 
-    def one(branch: slice) -> Tensor:
+    def some(branch: slice) -> Tensor:
         rows = slice(branch.start * frames, branch.stop * frames)
-        context = (clip[rows], [prompt[rows] for prompt in prompts])
-        return forward(
-            sample[branch],
-            timestep,
-            encoder_hidden_states=context,
-            added_time_ids=added_time_ids[branch],
-            **kwargs,
-        )[0]
+        whole = (sample[branch], timestep, (clip[rows], [prompt[rows] for prompt in prompts]), added_time_ids[branch])
+        latents, time, context, ids = _on(device, whole)
+        out = forward(latents, time, encoder_hidden_states=context, added_time_ids=ids, **kwargs)[0]
+        return out.to(sample.device)
 
-    return (_filled(branches, 1, one),)
+    step = size or branches
+    return (torch.cat([some(slice(first, first + step)) for first in range(0, branches, step)]),)
+
+
+def _on(device: torch.device | None, value: Any) -> Any:
+    """`value` with the tensors in it on `device`."""
+    if device is None:
+        return value
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _on(device, each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_on(device, each) for each in value)
+    return value
 
 
 def _chunked(forward: Callable[..., Tensor], hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """A feed-forward layer on [..., C] in `FF_CHUNKS` pieces; every row is its own."""
     rows = hidden.reshape(-1, hidden.shape[-1])
     size = -(-rows.shape[0] // FF_CHUNKS)
-    out = _filled(rows.shape[0], size, lambda chunk: forward(rows[chunk], *args, **kwargs))
-    return out.reshape(*hidden.shape[:-1], out.shape[-1])
+    out = fill(torch.empty_like(rows), size, lambda chunk: forward(rows[chunk], *args, **kwargs))
+    return out.reshape(hidden.shape)
 
 
-def _by_frames(forward: Callable[..., Tensor], hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """A layer on [B·F, C, h, w] that treats every frame alone, by groups of `GROUP_FRAMES`.
-
-    Arguments that have a row a frame (the time embedding) are cut with it.
-    """
-    frames = hidden.shape[0]
-
-    def some(rows: slice) -> Tensor:
-        here = [arg[rows] if isinstance(arg, Tensor) and arg.shape[:1] == (frames,) else arg for arg in args]
-        return forward(hidden[rows], *here, **kwargs)
-
-    return _filled(frames, GROUP_FRAMES, some)
-
-
-def _transformer_by_blocks(
+def _transformer(
+    piece: int,
     model: Any,
     hidden_states: Tensor,
     encoder_hidden_states: tuple[Tensor, list[Tensor]],
@@ -150,28 +128,32 @@ def _transformer_by_blocks(
     """Sonic's spatio-temporal transformer on [B·F, C, h, w], without ever holding all of a layer's work.
 
     The spatial half never mixes frames and the temporal half never mixes positions, so each runs by
-    groups, and the blend is written over the spatial half's rows.
+    groups, and the blend is written over the spatial half's rows. The result is written over the input,
+    which nobody needs any more where Sonic calls this.
     """
     assert image_only_indicator is not None, "Sonic always passes image_only_indicator"  # noqa: S101
     rows, _, height, width = hidden_states.shape
     branches, frames = image_only_indicator.shape
+    positions, channels = height * width, model.inner_dim
+    by_frame = pieces.groups(rows, fitting(piece, positions * channels, frames))
+    by_position = pieces.groups(positions, fitting(piece, frames * channels, positions))
     clip, prompts = encoder_hidden_states
-    time_context = [tensor.reshape(branches, frames, *tensor.shape[1:]).mean(1) for tensor in (clip, *prompts)]
+    time_context = [tensor.reshape(branches, frames, *tensor.shape[-2:]).mean(1) for tensor in (clip, *prompts)]
     frame_embedding = _frame_embedding(model, branches, frames, hidden_states)
 
-    tokens = hidden_states.new_empty((rows, height * width, model.inner_dim))
-    for group in groups(rows, GROUP_FRAMES):
+    tokens = hidden_states.new_empty((rows, positions, channels))
+    for group in by_frame:
         part = model.norm(hidden_states[group]).permute(0, 2, 3, 1).flatten(1, 2)
         tokens[group] = model.proj_in(part)
         del part
 
     for spatial, temporal in zip(model.transformer_blocks, model.temporal_transformer_blocks, strict=True):
-        for group in groups(rows, GROUP_FRAMES):
+        for group in by_frame:
             context = (clip[group], [prompt[group] for prompt in prompts])
             tokens[group] = spatial(
                 tokens[group], encoder_hidden_states=context, cross_attention_kwargs=cross_attention_kwargs
             )
-        for group in groups(height * width, GROUP_POSITIONS):
+        for group in by_position:
             still = tokens[:, group]
             context = [_for_positions(tensor, still.shape[1]) for tensor in time_context]
             moving = temporal(
@@ -182,12 +164,9 @@ def _transformer_by_blocks(
             )
             del moving, context
 
-    out = torch.empty_like(hidden_states)
-    for group in groups(rows, GROUP_FRAMES):
-        part = model.proj_out(tokens[group]).unflatten(1, (height, width)).permute(0, 3, 1, 2)
-        out[group] = part + hidden_states[group]
-        del part
-    return (out,)
+    for group in by_frame:
+        hidden_states[group] += model.proj_out(tokens[group]).unflatten(1, (height, width)).permute(0, 3, 1, 2)
+    return (hidden_states,)
 
 
 def _frame_embedding(model: Any, branches: int, frames: int, like: Tensor) -> Tensor:

@@ -10,54 +10,12 @@ from contextlib import contextmanager
 from functools import reduce
 from typing import Any
 
-from ..errors import WrapperError
-from ..job import LATENT_FPS, Dtype, Job, Lever
 from ..oom import is_out_of_memory
 from .watch import RunWatch
 
 log = logging.getLogger(__name__)
 
-_DTYPES = {"torch.float16": Dtype.FP16, "torch.bfloat16": Dtype.BF16, "torch.float32": Dtype.FP32}
-
 _said: set[str] = set()
-
-
-def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynamic_scale: float = 1.0) -> Job:
-    """The job that the sampler is about to run, read from its own inputs.
-
-    `model` is the loader's MODEL_SONIC, `data` SONIC_PreData's SONIC_PREDATA, the rest are the sampler's widgets. The
-    picture is taken to be of the frames' size, since only that is left of it. `expand_ratio` is not known here.
-
-    Raises `WrapperError` where the objects are not those of a wrapper this library knows, `JobError` for settings
-    no run can have.
-    """
-    try:
-        height, width = (int(side) for side in data["test_data"]["ref_img"].shape[-2:])
-        frames = len(data["audio_tensor_list"])
-        dtype = _DTYPES[str(model.pipe.unet.dtype)]
-        vae_dtype = _DTYPES[str(getattr(data.get("vae"), "vae_dtype", "torch.bfloat16"))]
-        interpolate = bool(model.use_interframe)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WrapperError(
-            f"sonic: this wrapper's objects have another shape than the known ones ({error!r})."
-        ) from error
-    job = Job(
-        width,
-        height,
-        (frames + 0.25) / LATENT_FPS,
-        min_resolution=min(width, height),
-        fps=float(fps),
-        dtype=dtype,
-        steps=int(steps),
-        dynamic_scale=float(dynamic_scale),
-        interpolate=interpolate,
-        levers=frozenset(map(Lever, getattr(model, "levers", ()))),
-        vae_dtype=vae_dtype,
-    )
-    size = job.frame_size
-    if (size.width, size.height, job.latent_frames) != (width, height, frames):
-        raise WrapperError(f"sonic: frames of {width}×{height} are not what the known wrapper makes.")
-    return job
 
 
 @contextmanager
@@ -78,12 +36,17 @@ def follow(
     a failure of this library nor a wrapper of an unknown shape disturbs the run: what cannot be followed is said once
     in the log, and its stage is missing in `watch`.
     """
-    watch.expect(steps, calls_per_step(data, fps))
-    watch.enter("denoise")
+
+    def begin(*_: object) -> None:
+        watch.expect(steps, calls_per_step(data, fps))
+        watch.enter("denoise")
+
+    begin()
     hooks = _Hooks(check, watch.interrupted)
     try:
         hooks.safely(_hang, hooks, model, data, watch, progress)
-        yield
+        with _restarts(model, begin):
+            yield
     except BaseException as error:
         hooks.safely(_enter_failed_stage, error, model, data, watch)
         watch.finish(error)
@@ -92,6 +55,20 @@ def follow(
         watch.finish()
     finally:
         hooks.remove()
+
+
+@contextmanager
+def _restarts(model: Any, begin: Callable[..., None]) -> Iterator[None]:
+    """Have a lean model that begins its run again, because memory ran out, say so to `begin`."""
+    before = getattr(model, "on_restart", None)
+    if before is None:
+        yield
+        return
+    model.on_restart = begin
+    try:
+        yield
+    finally:
+        model.on_restart = before
 
 
 def calls_per_step(data: Mapping[str, Any], fps: float) -> int:

@@ -15,7 +15,8 @@ from ..errors import SonicGuardError
 from ..job import Job
 from ..run import Outcome, Place, StageFigures
 from ..vram.model import stage_bytes
-from .follow import follow, job_of
+from ..wrapper_job import held_bytes, job_of
+from .follow import follow
 from .monitor import Monitor
 from .peaks import open_peaks
 from .watch import RunWatch
@@ -54,6 +55,10 @@ class Host(Protocol):
 
     def is_running(self, prompt_id: str) -> bool:
         """Whether a prompt is still under way."""
+        ...
+
+    def kind_of(self, prompt: str, node: str) -> str:
+        """The class of a node in the running graph; empty if that is not known."""
         ...
 
     def fed_by(self, prompt: str, node: str) -> str:
@@ -98,6 +103,8 @@ class Recorder:
         self._prompt = ""
         self._watch: RunWatch | None = None
         self._place: Place | None = None
+        self._seen: set[str] = set()
+        """Sonic's nodes that have had their part in the run."""
         self._silent = False
         self._lock = threading.RLock()
         self._told_s = 0.0
@@ -137,12 +144,15 @@ class Recorder:
         prompt, node = self._host.executing()
         self._give_up_if_over()
         watch = self._watch
-        if watch is None or prompt != self._prompt or name in watch.nodes or self._is_anothers(watch, name, node):
+        if watch is None or prompt != self._prompt or name in self._seen or self._is_anothers(watch, name, node):
             watch = RunWatch(open_peaks(), interrupted=(self._host.interrupted(),), on_change=self._changed)
             self._watch, self._prompt, self._silent = watch, prompt, False
+            self._seen.clear()
             self._place = self._safely(self._host.place, held_bytes(arguments.get("model")))
             self._know(watch, self._safely(self._host.expected, prompt, node))
-        watch.nodes[name] = node
+        self._seen.add(name)
+        # The node that the page shows: another one where it has Sonic's do their work.
+        watch.nodes[self._safely(self._host.kind_of, prompt, node) or name] = node
         return watch
 
     def _is_anothers(self, watch: RunWatch, name: str, node: str) -> bool:
@@ -165,10 +175,10 @@ class Recorder:
         scale = float(arguments["dynamic_scale"])
         self._know(watch, self._safely(lambda: job_of(model, data, fps=fps, steps=steps, dynamic_scale=scale)))
         self._begin(watch)
-        bar = self._host.progress_bar(steps)
+        bar = None if getattr(model, "shows_progress", False) else self._host.progress_bar(steps)
         return follow(
             model, data, watch, fps=fps, steps=steps,
-            check=self._host.stop_if_interrupted, progress=lambda done, _: bar(done),
+            check=self._host.stop_if_interrupted, progress=(lambda done, _: bar(done)) if bar else None,
         )  # fmt: skip
 
     def _know(self, watch: RunWatch, job: Job | None) -> None:
@@ -233,11 +243,3 @@ def _unfollowed(watch: RunWatch) -> Iterator[None]:
     with watch.during(STAGE_OF[SAMPLER]):
         yield
     watch.finish()
-
-
-def held_bytes(model: Any) -> int:
-    """Bytes of a loaded Sonic's network that are on a GPU already; 0 for what is no such model."""
-    parameters = getattr(getattr(getattr(model, "pipe", None), "unet", None), "parameters", None)
-    if parameters is None:
-        return 0
-    return sum(each.nbytes for each in parameters() if each.device.type != "cpu")

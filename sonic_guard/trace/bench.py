@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ..errors import SonicGuardError
 from ..job import Job, Lever
-from ..lean import orders
-from ..lean.pairwise import interpolate_pairs
+from ..lean.engine import LeanSonic
+from ..lean.stream import FrameStream
 from ..vram.constants import DECODE_GROUP
 from .checkout import Checkout
 from .gauge import free_cache, gauge
@@ -93,7 +93,6 @@ class Bench:
     def run(self, case: Case) -> Row:
         """Measure one case. Running out of memory and failing kernels are results, told in the row."""
         start = time.monotonic()
-        undo = orders.pull(self._unet, case.levers)
         self._clock.seconds = None
         reading, failure = None, ""
         try:
@@ -101,8 +100,6 @@ class Bench:
                 reading = gauge(self._device, self._stages[case.stage](case))
         except RuntimeError as error:
             failure = _first_line(error)
-        finally:
-            undo()
         memory_failed = any(words in failure for words in _OUT_OF_MEMORY)
         return Row(
             case,
@@ -122,13 +119,14 @@ class Bench:
 
     def _predata(self, case: Case) -> Work:
         self._set_dtype(case)
-        self._pipe.to(self._device)
+        if Lever.PARK not in case.levers:
+            self._pipe.to(self._device)
         vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
         return partial(run_predata, self._checkout, case.job, self._device, vae.encode)
 
     def _denoise(self, case: Case) -> Work:
         self._set_dtype(case)
-        sonic = self._sonic(self._pipe, interpolate=False)
+        sonic = self._sonic(self._pipe, case, interpolate=False)
         return partial(run_sampler, sonic, case.job, self._random_data(case.job), _BlankVae(case.job))
 
     def _decode(self, case: Case) -> Work:
@@ -145,31 +143,31 @@ class Bench:
         self._beside = (data, vae)
         blank = _BlankVae(job)
         if Lever.PAIRWISE in case.levers:
-            video = blank.decode(torch.empty(job.latent_frames)).movedim(-1, 0)[None]
-            return partial(interpolate_pairs, self._rife, video, self._device)
+            latents = _random_latents(job, TORCH_DTYPES[case.dtype], self._device)
+            stream = FrameStream(blank, self._rife, self._device, job.latent_frames, _drop, _drop)
+            return lambda: [stream.decode(group) for group in latents[0].split(DECODE_GROUP)]
         sonic = self._sonic(_IdlePipe(job, self._device), interpolate=True)
         return partial(run_sampler, sonic, job, data, blank)
 
     def _run(self, case: Case) -> Work:
         self._set_dtype(case)
-        pairwise = Lever.PAIRWISE in case.levers
         vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
-        sonic = self._sonic(self._pipe, interpolate=not pairwise)
+        sonic = self._sonic(self._pipe, case, interpolate=True)
 
         def work() -> None:
-            self._pipe.to(self._device)
+            if Lever.PARK not in case.levers:
+                self._pipe.to(self._device)
             data = run_predata(self._checkout, case.job, self._device, vae.encode)
-            video = run_sampler(sonic, case.job, data, vae)
-            if pairwise:
-                interpolate_pairs(self._rife, video, self._device)
+            run_sampler(sonic, case.job, data, vae)
 
         return work
 
     def _set_dtype(self, case: Case) -> None:
         self._unet.to(TORCH_DTYPES[case.dtype])
 
-    def _sonic(self, pipe: Any, *, interpolate: bool) -> Any:
-        return build_sonic(self._checkout, pipe, self._rife, self._device, interpolate=interpolate)
+    def _sonic(self, pipe: Any, case: Case | None = None, *, interpolate: bool) -> Any:
+        sonic = build_sonic(self._checkout, pipe, self._rife, self._device, interpolate=interpolate)
+        return LeanSonic(sonic, case.levers) if case and case.levers else sonic
 
     def _random_data(self, job: Job) -> dict[str, Any]:
         """What predata hands to the sampler, with random numbers in it."""
@@ -255,6 +253,10 @@ class _DiffusersVae:
     def decode(self, latents: Tensor) -> Tensor:
         frames = self.load().decode(latents.to(self._target, self._dtype), num_frames=latents.shape[0]).sample
         return frames.float().cpu().movedim(1, -1)
+
+
+def _drop(*_: object) -> None:
+    """Take frames, or news of them, and keep nothing."""
 
 
 def _random_latents(job: Job, dtype: torch.dtype, device: torch.device) -> Tensor:

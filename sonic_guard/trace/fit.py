@@ -6,39 +6,58 @@ peak are dropped; what is left is checked against every rehearsal it came from.
 """
 
 import datetime
+import gc
 import itertools
 import json
-from collections.abc import Callable, Iterable, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from diffusers.utils import logging
 
 from ..errors import WrapperError
-from ..job import Dtype, Job, Lever
+from ..job import PIECE, Dtype, Job, Lever
+from ..lean import fp8
 from ..vram.constants import FEATURES, features, variant
-from .checkout import Checkout
+from .checkout import Checkout, open_checkout
+from .comfy_vae import vae_builder
+from .meter import DEVICE, fake_gpu
+from .parts import TORCH_DTYPES, build_unet
 from .rehearsal import ENTRY, PREPARE, rehearse, rehearse_windows
 
 Progress = Callable[[str], None]
+Shape = tuple[int, int, int]
 
-UNET_LEVERS = (Lever.BRANCH, Lever.FF, Lever.BLOCK)
+ORDERS = (Lever.BRANCH, Lever.FF, Lever.BLOCK)
 DTYPES = (Dtype.FP16, Dtype.FP32)
 """One format for each number size: bf16 has the bytes of fp16."""
 
-WINDOW_SHAPES = tuple(
-    itertools.chain(
-        ((256, 256, 25), (512, 512, 25), (1024, 1024, 25), (128, 192, 40)),
-        ((512, 512, 12), (768, 768, 10), (320, 320, 50), (768, 1280, 14), (384, 384, 5)),
-        ((128, 128, 10), (192, 192, 25), (192, 256, 12)),
-    )
+WINDOW_SHAPES = (
+    *((256, 256, 25), (512, 512, 25), (1024, 1024, 25), (128, 192, 40)),
+    *((512, 512, 12), (768, 768, 10), (320, 320, 50), (768, 1280, 14), (384, 384, 5)),
+    *((128, 128, 10), (192, 192, 25), (192, 256, 12)),
 )
-"""(width, height, window) that tell the terms apart, on both sides of every group's size."""
+"""(width, height, window) that tell the terms apart."""
+BLOCK_SHAPES = (
+    *WINDOW_SHAPES,
+    *((256, 512, 80), (448, 448, 16), (640, 640, 25), (1024, 576, 25), (896, 640, 30)),
+    *((704, 1216, 12), (1280, 1280, 8), (1536, 1024, 20), (1152, 1152, 33)),
+)
+"""Those for block-wise order, on both sides of every group's size."""
 RUN_SHAPES = (
     *((256, 256, 6, 25), (256, 256, 30, 7), (512, 384, 10, 25), (512, 512, 60, 30), (768, 512, 14, 7)),
     *((256, 192, 400, 25), (128, 128, 400, 50), (1024, 768, 8, 12), (192, 192, 800, 120)),
 )
 """(width, height, latent frames, window) for everything outside the network."""
+HOST_SHAPES = (*RUN_SHAPES[:5], (1024, 768, 8, 12))
+"""Those for clips in host memory, whose length matters next to nowhere."""
+ENTRY_LEVERS = ((), (Lever.HOST,), (Lever.BRANCH, Lever.HOST))
+CLIP_LEVERS = ((), (Lever.HOST,), (Lever.PAIRWISE,), (Lever.HOST, Lever.PAIRWISE))
 INTERPOLATE_SHAPES = ((128, 128, 6), (256, 256, 9), (512, 384, 12), (512, 512, 6), (1024, 768, 7), (128, 192, 24))
 
 TOLERANCE = 0.005
@@ -56,93 +75,162 @@ class _Table:
         self.features.append(row)
         self.places.append({name: size - minus for name, size in places.items()})
 
+    def extend(self, other: "_Table") -> None:
+        self.features += other.features
+        self.places += other.places
 
-def derive(checkout: Checkout, make_vae: Callable[[], Any], progress: Progress, source: dict[str, str]) -> str:
-    """The text of a new `constants.json` for this checkout."""
+
+Tables = dict[str, _Table]
+"""Tables by variant key."""
+
+
+def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str]) -> str:
+    """The text of a new `constants.json` for the wrapper in `sonic` and the VAE of `comfyui`.
+
+    The rehearsals go through as many processes as there are processors.
+    """
+    weights = {dtype: _weights(sonic, dtype) for dtype in DTYPES}
     tables: dict[str, _Table] = {}
-    parameters = checkout_parameters(checkout)
-    for dtype in DTYPES:
-        _rehearse_windows(checkout, dtype, tables, progress)
-    rife = 0
-    for dtype, vae_dtype in itertools.product(DTYPES, DTYPES):
-        _rehearse_runs(checkout, make_vae, dtype, vae_dtype, parameters, tables, progress)
-    for vae_dtype, levers in itertools.product(DTYPES, ((), (Lever.PAIRWISE,))):
-        rife = _rehearse_interpolation(checkout, make_vae, vae_dtype, levers, parameters, tables, progress)
-    rows = {key: _fit(key, table) for key, table in sorted(tables.items())}
-    stamp = {**source, "date": datetime.datetime.now(datetime.UTC).date().isoformat()}
-    data = {"source": stamp, "unet_parameters": parameters, "rife_bytes": rife, "rows": rows}
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        running = [pool.submit(_rehearse, sonic, comfyui, *task) for task in _tasks()]
+        for count, done in enumerate(as_completed(running), 1):
+            progress(f"{count} of {len(running)}: {', '.join(done.result())}")
+            for key, table in done.result().items():
+                tables.setdefault(key, _Table()).extend(table)
+    rows = {key: _fit(key, table) for key, table in tables.items()}
+    for dtype, vae_dtype, levers in itertools.product(DTYPES, DTYPES, ((), (Lever.HOST,))):
+        alone = rows[variant("decode", dtype, vae_dtype, levers=levers)]
+        rows[variant("decode", dtype, vae_dtype, levers=(*levers, Lever.PAIRWISE))] = _beside_rife(alone)
+    data = {
+        "source": {**source, "date": datetime.datetime.now(datetime.UTC).date().isoformat()},
+        "unet_parameters": weights[Dtype.FP16].bytes // Dtype.FP16.size,
+        "rife_bytes": weights[Dtype.FP16].rife_bytes,
+        "fp8_saves_bytes": {str(dtype.size): weights[dtype].fp8_saves_bytes for dtype in DTYPES},
+        "rows": dict(sorted(rows.items())),
+    }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
-def checkout_parameters(checkout: Checkout) -> int:
-    """Number of the UNet's parameters, audio adapters included, from the wrapper's own constructor."""
-    import torch
-
-    from .meter import DEVICE, fake_gpu
-    from .parts import build_unet
-
-    with fake_gpu(checkout.path):
-        return sum(tensor.numel() for tensor in build_unet(checkout, torch.float16, DEVICE).parameters())
-
-
-def _rehearse_windows(checkout: Checkout, dtype: Dtype, tables: dict[str, _Table], progress: Progress) -> None:
-    for count in range(len(UNET_LEVERS) + 1):
-        for levers in itertools.combinations(UNET_LEVERS, count):
-            key = variant("window", dtype, levers=levers)
-            progress(f"{key}: {len(WINDOW_SHAPES)} windows")
-            table = tables[key] = _Table()
-            rehearsals = rehearse_windows(checkout, dtype, frozenset(levers), WINDOW_SHAPES)
-            for (width, height, window), (entry, peaks) in zip(WINDOW_SHAPES, rehearsals, strict=True):
-                table.add(features(0, width, height, window), peaks.places, entry)
+def _tasks() -> Iterator[tuple[Any, ...]]:
+    """Functions with their arguments after the wrapper's and ComfyUI's folders, those that take longest first."""
+    for levers, shapes in ((levers, BLOCK_SHAPES if Lever.BLOCK in levers else WINDOW_SHAPES) for levers in _orders()):
+        for dtype in DTYPES:
+            # Large pictures have more groups and take longer, so shapes go to the processes by turns.
+            yield from ((_rehearse_windows, dtype, levers, shapes[turn::3]) for turn in range(3))
+    for dtype, vae_dtype in itertools.product(DTYPES, DTYPES):
+        yield from ((_rehearse_interpolation, dtype, vae_dtype, levers) for levers in CLIP_LEVERS)
+        yield from ((_rehearse_vae, dtype, vae_dtype, levers) for levers in ((), (Lever.HOST,)))
+    for dtype in DTYPES:
+        yield from ((_rehearse_entry, dtype, levers) for levers in ENTRY_LEVERS)
 
 
-def _rehearse_runs(
-    checkout: Checkout,
-    make_vae: Callable[[], Any],
-    dtype: Dtype,
-    vae_dtype: Dtype,
-    parameters: int,
-    tables: dict[str, _Table],
-    progress: Progress,
-) -> None:
-    keys = {
-        "predata": variant("predata", dtype, vae_dtype),
-        "decode": variant("decode", dtype, vae_dtype),
-        PREPARE: variant("prepare", dtype),
+def _orders() -> Iterator[tuple[Lever, ...]]:
+    for count in reversed(range(len(ORDERS) + 1)):
+        yield from itertools.combinations(ORDERS, count)
+
+
+def _rehearse(sonic: Path, comfyui: Path, task: Callable[..., Tables], *args: Any) -> Tables:
+    logging.set_verbosity_error()
+    return task(sonic, comfyui, *args)
+
+
+@cache
+def _checkout(sonic: Path) -> Checkout:
+    return open_checkout(sonic)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """The networks' weights, from the wrapper's own constructors."""
+
+    bytes: int
+    """The UNet's, audio adapters included."""
+    large: dict[str, int]
+    """Bytes of those that can be stored in 8 bits, by the layer's place in a rehearsal."""
+    fp8_saves_bytes: int
+    rife_bytes: int
+
+
+@cache
+def _weights(sonic: Path, dtype: Dtype) -> _Weights:
+    checkout = _checkout(sonic)
+    with fake_gpu(checkout.path) as meter:
+        rife = checkout.rife.RIFEModel(device=DEVICE)
+        gc.collect()
+        rife_bytes = meter.live_bytes
+        unet = build_unet(checkout, TORCH_DTYPES[dtype], DEVICE)
+        gc.collect()
+        before = meter.live_bytes
+        large = {f"unet.{name}": layer.weight.numel() * dtype.size for name, layer in fp8.large_layers(unet)}
+        fp8.store(unet)
+        gc.collect()
+        total = sum(tensor.numel() * dtype.size for tensor in unet.parameters())
+        assert rife is not None  # noqa: S101 - it must live until here
+        return _Weights(total, large, before - meter.live_bytes, rife_bytes)
+
+
+def _rehearse_windows(sonic: Path, _: Path, dtype: Dtype, levers: Iterable[Lever], shapes: Iterable[Shape]) -> Tables:
+    weights, table, small = _weights(sonic, dtype), _Table(), _Table()
+    rehearsals = rehearse_windows(_checkout(sonic), dtype, frozenset(levers), shapes)
+    for (width, height, window), (entry, peaks) in zip(shapes, rehearsals, strict=True):
+        row = features(0, width, height, window)
+        table.add(row, peaks.places, entry)
+        # A layer whose weights are stored in 8 bits holds them in full beside what it works on.
+        full = {place: size + weights.large.get(place.partition("|")[0], 0) for place, size in peaks.places.items()}
+        small.add(row, full, entry)
+    return {
+        variant("window", dtype, levers=levers): table,
+        variant("window", dtype, levers=(*levers, Lever.FP8)): small,
     }
-    entry = tables.setdefault(variant("entry", dtype), _Table())
-    weights = parameters * dtype.size
-    for width, height, frames, window in RUN_SHAPES:
-        progress(f"{keys['decode']}: {width}×{height}, {frames} frames, window {window}")
-        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, fps=window, interpolate=False)
-        stages = rehearse(checkout, job, make_vae, network=False)
+
+
+def _rehearse_entry(sonic: Path, _: Path, dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+    """Denoise without the network: what comes before the loop, and what is live when the network is entered."""
+    unet_bytes, prepare, entry = _weights(sonic, dtype).bytes, _Table(), _Table()
+    for width, height, frames, window in _run_shapes(levers):
+        job = _job(width, height, frames, dtype=dtype, fps=window, levers=frozenset(levers), interpolate=False)
+        stages = rehearse(_checkout(sonic), job, None, network=False)
         row = features(frames, width, height, window)
-        entry.add(row, {ENTRY: stages["denoise"].places[ENTRY]}, weights)
-        for stage, key in keys.items():
-            minus = 0 if stage == "decode" else weights
-            tables.setdefault(key, _Table()).add(row, stages[stage].places, minus)
+        prepare.add(row, stages[PREPARE].places, 0 if Lever.HOST in levers else unet_bytes)
+        entry.add(row, {ENTRY: stages["denoise"].places[ENTRY]}, unet_bytes)
+    tables = {variant("entry", dtype, levers=levers): entry}
+    if Lever.BRANCH not in levers:  # before the loop it makes no difference
+        tables[variant("prepare", dtype, levers=levers)] = prepare
+    return tables
+
+
+def _rehearse_vae(sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+    """The stages that call the VAE. Predata comes before any lever but one, which the model knows without rows."""
+    decode, predata = _Table(), _Table()
+    for width, height, frames, window in _run_shapes(levers):
+        settings = {"dtype": dtype, "vae_dtype": vae_dtype, "fps": window, "levers": frozenset(levers)}
+        job = _job(width, height, frames, interpolate=False, **settings)
+        stages = rehearse(_checkout(sonic), job, vae_builder(comfyui), network=False)
+        row = features(frames, width, height, window)
+        decode.add(row, stages["decode"].places, 0)
+        predata.add(row, stages["predata"].places, _weights(sonic, dtype).bytes)
+    tables = {variant("decode", dtype, vae_dtype, levers=levers): decode}
+    return tables if levers else {**tables, variant("predata", dtype, vae_dtype): predata}
+
+
+def _run_shapes(levers: Iterable[Lever]) -> Sequence[tuple[int, int, int, int]]:
+    return HOST_SHAPES if Lever.HOST in levers else RUN_SHAPES
 
 
 def _rehearse_interpolation(
-    checkout: Checkout,
-    make_vae: Callable[[], Any],
-    vae_dtype: Dtype,
-    levers: Iterable[Lever],
-    parameters: int,
-    tables: dict[str, _Table],
-    progress: Progress,
-) -> int:
-    key = variant("interpolate", vae_dtype, levers=levers)
-    rife = 0
+    sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]
+) -> Tables:
+    table, rife_bytes = _Table(), _weights(sonic, dtype).rife_bytes
     for width, height, frames in INTERPOLATE_SHAPES:
-        progress(f"{key}: {width}×{height}, {frames} frames")
-        job = _job(width, height, frames, vae_dtype=vae_dtype, levers=frozenset(levers))
-        stages = rehearse(checkout, job, make_vae, network=False)
-        rife = stages["load"].peak_bytes - parameters * job.dtype.size
-        tables.setdefault(key, _Table()).add(
-            features(frames, width, height, job.window), stages["interpolate"].places, rife
-        )
-    return rife
+        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, levers=frozenset(levers))
+        stages = rehearse(_checkout(sonic), job, vae_builder(comfyui), network=False)
+        table.add(features(frames, width, height, job.window), stages["interpolate"].places, rife_bytes)
+    return {variant("interpolate", dtype, vae_dtype, levers=levers): table}
+
+
+def _beside_rife(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Rows of a stage in which RIFE has been at work before: it keeps its sampling grid, two fp32 numbers a pixel."""
+    return [{**row, "pixels": row.get("pixels", 0.0) + 8.0} for row in rows]
 
 
 def _job(width: int, height: int, frames: int, **settings: Any) -> Job:
@@ -164,12 +252,15 @@ _DEPTH_OF_BLOCK = {"down_blocks": (0, 1, 2, 3), "up_blocks": (3, 2, 1, 0), "mid_
 def _names(key: str, place: str) -> tuple[str, ...]:
     stage, *options = key.split("/")
     names = STAGE_FEATURES[stage]
+    if Lever.HOST in options:  # what whisper hears is not on the GPU then
+        names = tuple(name for name in names if name != "mel_windows")
     if Lever.BLOCK not in options:
         return names
-    _, block, index, *_ = (*place.split("."), "", "", "0")
+    _, block, index, *_ = (*place.partition("|")[0].split("."), "", "", "0")
     depths = _DEPTH_OF_BLOCK.get(block, (0,))
     depth = depths[int(index)] if index.isdigit() and len(depths) > 1 else depths[0]
-    return (*names, f"group{depth}", f"window*group{depth}")
+    groups = ("spatial", "temporal", "window*temporal", "window*band")
+    return (*names, *(f"{group}{depth}" for group in groups))
 
 
 def _fit(key: str, table: _Table) -> list[dict[str, float]]:
@@ -208,7 +299,9 @@ def _dense(key: str) -> np.ndarray:
     long = (1,) if key.startswith("window") else (1, 3, 14, 100, 1000, 10_000, 150_000)
     sides = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048)
     windows = (5, 12, 25, 50, 120)
-    return np.array([features(n, w, h, f) for n in long for w in sides for h in sides for f in windows], float)
+    pieces = (PIECE, 4 * PIECE, 16 * PIECE) if Lever.BLOCK in key.split("/") else (PIECE,)
+    jobs = itertools.product(long, sides, sides, windows, pieces)
+    return np.array([features(*job) for job in jobs], float)
 
 
 def _outermost(rows: list[np.ndarray], jobs: np.ndarray) -> list[np.ndarray]:

@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from ..job import LATENT_FPS, Dtype, Job, Lever
+from ..lean import EXACT
 from ..vram.model import STAGES, stage_bytes
 
 STEPS = 2
 """Denoising steps of a case: the first warms the kernels up, the second is timed."""
-ALL_LEVERS = frozenset(Lever)
 RUN = "run"
 """Pseudo-stage: predata and the sampler's whole call, one after the other in one allocator."""
 STAND_IN_STAGES = ("predata", "decode", RUN)
@@ -124,8 +124,9 @@ def _denoise() -> Iterator[Case]:
 
 def _levers() -> Iterator[Case]:
     branch, ff, block = Lever.BRANCH, Lever.FF, Lever.BLOCK
+    lean = frozenset({branch, block, Lever.HOST})
     for side in (512, 1024, 768):
-        for levers in ({branch, ff, block}, {branch}, {branch, ff}, {ff}, {block}):
+        for levers in (lean, {branch, ff, block}, {branch}, {branch, ff}, {ff}, {block}, lean | {Lever.FP8}):
             yield Case("denoise", side, side, 25, levers=frozenset(levers))
     yield Case("denoise", 512, 512, 25, dtype=Dtype.FP32, levers=frozenset({branch, ff, block}))
     yield Case("denoise", 512, 512, 50, window=50, levers=frozenset({branch, ff, block}))
@@ -144,7 +145,7 @@ def _others() -> Iterator[Case]:
         yield Case("predata", side, side, frames)
     yield Case("predata", 512, 512, 125, dtype=Dtype.FP32)
     yield Case(RUN, 512, 512, 50)
-    yield Case(RUN, 512, 512, 50, levers=ALL_LEVERS)
+    yield Case(RUN, 512, 512, 50, levers=EXACT)
     for side, frames in ((512, 28), (768, 14), (1024, 14)):
         yield Case("decode", side, side, frames)
     yield Case("decode", 512, 512, 28, vae_dtype=Dtype.FP32)

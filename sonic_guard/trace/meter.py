@@ -24,17 +24,18 @@ BLOCK_BYTES = 512
 
 
 class Meter(TorchDispatchMode):
-    """Live and peak bytes on `DEVICE`, the peaks also by place.
+    """Live and peak bytes on `DEVICE`, the peaks also by place; and live and peak bytes in host memory.
 
-    A place is a name pushed with `place`, and the bytes of every operation are charged to the innermost one.
-    Outside of any, it is the line in a file below `root` that the operation comes from.
+    A place is a name pushed with `place`, and the bytes of every operation are charged to the innermost one,
+    by operation: "unet.conv_in|aten.convolution.default". Outside of any, it is the line in a file below
+    `root` that the operation comes from.
     """
 
     def __init__(self, root: Path) -> None:
         super().__init__()
         self._root = str(root)
-        self.live_bytes = 0
-        self.peak_bytes = 0
+        self.live_bytes = self.host_live_bytes = 0
+        self.peak_bytes = self.host_peak_bytes = 0
         self.peaks: dict[str, int] = {}
         self._place = ""
         self._seen: dict[int, weakref.finalize[Any, Any]] = {}
@@ -43,25 +44,37 @@ class Meter(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
             if isinstance(leaf, torch.Tensor):
-                self._see(leaf)
+                self._see(leaf, func)
         return out
 
-    def _see(self, tensor: torch.Tensor) -> None:
-        if tensor.device.type != DEVICE.type:
-            return
+    def begin(self) -> None:
+        """Forget the peaks so far."""
+        self.peak_bytes, self.host_peak_bytes = self.live_bytes, self.host_live_bytes
+        self.peaks.clear()
+
+    def _see(self, tensor: torch.Tensor, func: Any) -> None:
+        on_gpu = tensor.device.type == DEVICE.type
         storage = tensor.untyped_storage()
         key = id(storage)
         if key in self._seen:
             return
         size = -(-storage.nbytes() // BLOCK_BYTES) * BLOCK_BYTES
-        self._seen[key] = weakref.finalize(storage, self._forget, key, size)
-        self.live_bytes += size
-        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
-        self.note(self._place or self._line())
+        self._seen[key] = weakref.finalize(storage, self._forget, key, size, on_gpu)
+        self._count(size, on_gpu)
+        if on_gpu:
+            self.note(f"{self._place or self._line()}|{func}")
 
-    def _forget(self, key: int, size: int) -> None:
+    def _forget(self, key: int, size: int, on_gpu: bool) -> None:
         del self._seen[key]
-        self.live_bytes -= size
+        self._count(-size, on_gpu)
+
+    def _count(self, size: int, on_gpu: bool) -> None:
+        if on_gpu:
+            self.live_bytes += size
+            self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+        else:
+            self.host_live_bytes += size
+            self.host_peak_bytes = max(self.host_peak_bytes, self.host_live_bytes)
 
     def note(self, place: str) -> None:
         """Charge what is live now to `place`."""
@@ -103,7 +116,13 @@ class Meter(TorchDispatchMode):
 @contextmanager
 def fake_gpu(root: Path) -> Iterator[Meter]:
     """Run a block on the fake GPU; yields the meter that watches it. `root` is the folder of the traced code."""
-    with FakeTensorMode(allow_non_fake_inputs=True), Meter(root) as meter, _plain_attention(), _plain_apply():
+    with (
+        FakeTensorMode(allow_non_fake_inputs=True),
+        Meter(root) as meter,
+        _plain_attention(),
+        _plain_apply(),
+        _no_likeness(),
+    ):
         yield meter
 
 
@@ -158,3 +177,14 @@ def _plain_attention() -> Iterator[None]:
         yield
     finally:
         functional.scaled_dot_product_attention = original
+
+
+@contextmanager
+def _no_likeness() -> Iterator[None]:
+    """Tensors without numbers are never told to be alike."""
+    original = torch.equal
+    torch.equal = lambda *_: False
+    try:
+        yield
+    finally:
+        torch.equal = original

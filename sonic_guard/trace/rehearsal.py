@@ -9,6 +9,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ..job import Job, Lever
-from ..lean import orders
-from ..lean.pairwise import interpolate_pairs
+from ..lean import orders, pieces
+from ..lean.engine import LeanSonic, park
 from .checkout import Checkout
 from .meter import DEVICE, Meter, fake_gpu
 from .parts import (
@@ -34,14 +35,21 @@ from .parts import (
 
 @dataclass
 class StagePeaks:
-    """Peak bytes on the GPU in one stage, in total and by place (a module's path, or the pipeline)."""
+    """Peak bytes in one stage."""
 
     peak_bytes: int = 0
+    """On the GPU."""
+    host_bytes: int = 0
+    """In host memory: tensors of the run alone, without what ComfyUI keeps there."""
     places: dict[str, int] = field(default_factory=dict)
+    """On the GPU, by place: a module's path, or a line of the wrapper, and the operation."""
 
 
 PREPARE = "prepare"
-"""Name of the part of denoise before its loop, a stage of its own here."""
+"""Name of the part of denoise before its loop, a stage of its own here.
+
+With `Lever.HOST` it ends when the network comes to the GPU, so that its bytes are without the network's.
+"""
 ENTRY = "entry"
 """The place of the bytes that are live when the network is entered: weights, inputs, all but the window."""
 
@@ -59,21 +67,22 @@ def rehearse(
     with fake_gpu(checkout.path) as meter, torch.no_grad(), _sample_groups():
         stages = _Stages(meter)
         dtype = TORCH_DTYPES[job.dtype]
-        with stages("load"):
-            unet = build_unet(checkout, dtype, DEVICE)
-            rife = checkout.rife.RIFEModel(device=DEVICE) if job.interpolate else None
-        vae = _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages) if make_vae else None
-        with stages("predata"):
-            data = run_predata(checkout, job, DEVICE, vae.encode if vae else _no_latents, meter.name_modules)
+        stages.enter("load")
+        unet = build_unet(checkout, dtype, DEVICE)
+        rife = checkout.rife.RIFEModel(device=DEVICE) if job.interpolate else None
+        stages.leave()
+        vae = _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages)
+        sonic = _sonic(checkout, unet, rife, job, stages)
+        if Lever.PARK in job.levers:
+            park(sonic)
+        stages.enter("predata")
+        data = run_predata(checkout, job, DEVICE, vae.encode if make_vae else _no_latents, meter.name_modules)
         if network:
-            orders.pull(unet, job.levers)
             meter.name_modules(unet, "unet")
         else:
-            unet.forward = lambda sample, *_, **__: (sample.new_empty(*sample.shape[:2], 4, *sample.shape[3:]),)
-        unet.register_forward_pre_hook(lambda *_: meter.note(ENTRY))
-        sonic = _sonic(checkout, unet, rife, job, stages)
+            unet.forward = partial(_no_network, meter)
         _process(sonic, job, data, vae, stages)
-        if vae is None:
+        if make_vae is None:
             stages.peaks.pop("decode", None)
             stages.peaks.pop("predata", None)
     return stages.peaks
@@ -102,84 +111,93 @@ def rehearse_windows(
                 time, time_ids = torch.empty(()), torch.empty(3, 3, dtype=number)
             gc.collect()
             entry = meter.live_bytes
-            meter.peaks.clear()
+            meter.begin()
             unet(
                 sample, time, encoder_hidden_states=context, added_time_ids=time_ids,
                 cross_attention_kwargs={"ip_adapter_masks": [mask]}, return_dict=False,
             )  # fmt: skip
-            yield entry, StagePeaks(max(meter.peaks.values()), dict(meter.peaks))
+            yield entry, StagePeaks(meter.peak_bytes, places=dict(meter.peaks))
 
 
 class _Stages:
-    """Splits a meter's peaks at the borders between stages."""
+    """Splits a meter's peaks at the borders between stages; a stage may be entered more than once."""
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
         self.peaks: dict[str, StagePeaks] = {}
-        self._open: str | None = None
+        self.open: str | None = None
 
     def enter(self, name: str) -> None:
+        if name == self.open:
+            return
         self.leave()
         gc.collect()
-        self._open = name
-        self.meter.peak_bytes = self.meter.live_bytes
-        self.meter.peaks.clear()
+        self.open = name
+        self.meter.begin()
 
     def leave(self) -> None:
-        if self._open is not None:
-            self.peaks[self._open] = self.so_far()
-        self._open = None
+        if self.open is not None:
+            self._keep(self.open)
+        self.open = None
 
     def prepared(self) -> None:
         """Keep the peaks up to the beginning of the denoising loop."""
-        self.peaks[PREPARE] = self.so_far()
+        self._keep(PREPARE)
 
-    def so_far(self) -> StagePeaks:
-        return StagePeaks(self.meter.peak_bytes, dict(self.meter.peaks))
+    def _keep(self, name: str) -> None:
+        so_far, peaks = self.meter, self.peaks.setdefault(name, StagePeaks())
+        peaks.peak_bytes = max(peaks.peak_bytes, so_far.peak_bytes)
+        peaks.host_bytes = max(peaks.host_bytes, so_far.host_peak_bytes)
+        for place, size in so_far.peaks.items():
+            peaks.places[place] = max(peaks.places.get(place, 0), size)
 
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        self.enter(name)
-        yield
-        self.leave()
+
+def _no_network(meter: Meter, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
+    """A UNet that returns at once, having noted what is live when it is entered."""
+    meter.note(ENTRY)
+    return (sample.new_empty(*sample.shape[:2], 4, *sample.shape[3:]),)
 
 
 def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _Stages) -> Any:
-    """A `Sonic` object that tells when its loop begins and enters the decode stage when it puts its network away."""
+    """A `Sonic` object that tells when it is prepared for its loop, and when its network is put away after it.
+
+    It is prepared when the loop begins or, if the network waits in host memory until then, when that is fetched.
+    """
     pipe = build_pipeline(checkout, unet, _Schedule())
     pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
-    to, bar = pipe.to, pipe.progress_bar
-
-    def begin(*args: Any, **kwargs: Any) -> Any:
-        stages.prepared()
-        return bar(*args, **kwargs)
+    to, bar, host = pipe.to, pipe.progress_bar, Lever.HOST in job.levers
 
     def move(*args: Any, **kwargs: Any) -> Any:
+        if host and stages.open == "denoise" and DEVICE in args:
+            stages.prepared()
         moved = to(*args, **kwargs)
-        if torch.device("cpu") in (*args, *kwargs.values()):
+        if stages.open == "denoise" and torch.device("cpu") in (*args, *kwargs.values()):
             stages.enter("decode")
         return moved
 
+    def begin(*args: Any, **kwargs: Any) -> Any:
+        if not host:
+            stages.prepared()
+        return bar(*args, **kwargs)
+
     pipe.to, pipe.progress_bar = move, begin
-    interpolate = job.interpolate and Lever.PAIRWISE not in job.levers
-    sonic = build_sonic(checkout, pipe, rife, DEVICE, interpolate=interpolate)
     if rife is not None:
         stages.meter.name_modules(rife.flownet, "rife")
-    return sonic
+    return build_sonic(checkout, pipe, rife, DEVICE, interpolate=job.interpolate)
 
 
-def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae | None", stages: _Stages) -> None:
-    vae = vae or _Vae(None, torch.float32, stages)
-    vae.frames_to_come = job.latent_frames
+def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae", stages: _Stages) -> None:
+    """Run the sampler on the wrapper's object, or on a lean one where the job has levers."""
     size = job.frame_size
     vae.pixels = (size.height, size.width)
-    stages.enter("denoise")
-    video = run_sampler(sonic, job, data, vae)
-    if job.interpolate and not sonic.use_interframe:
-        interpolate_pairs(sonic.rife, video, DEVICE)
+    if Lever.PAIRWISE not in job.levers and job.interpolate:
+        vae.frames_to_come = job.latent_frames
+    if job.levers:
+        sonic = LeanSonic(sonic, job.levers, piece=job.piece, on_stage=lambda stage, *_: stages.enter(stage))
+    else:
+        stages.enter("denoise")
+    run_sampler(sonic, job, data, vae)
     stages.leave()
-    if not job.interpolate:
-        stages.peaks.pop("interpolate")
 
 
 def _no_latents(pixels: Tensor) -> Tensor:
@@ -247,9 +265,9 @@ class _Vae:
 @contextmanager
 def _sample_groups() -> Iterator[None]:
     """Of many groups run the first two: the others hold the same bytes, or fewer."""
-    all_groups = orders.groups
-    orders.groups = lambda total, size: all_groups(total, size)[:2]
+    all_groups = pieces.groups
+    pieces.groups = lambda total, size: all_groups(total, size)[:2]
     try:
         yield
     finally:
-        orders.groups = all_groups
+        pieces.groups = all_groups

@@ -5,21 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WrapperError
-from ..job import Dtype, Job, Lever
+from ..job import PIECE, Dtype, Job, Lever
+from ..lean import EXACT
 from ..vram.model import stage_bytes
 
 Progress = Callable[[str], None]
 
-ALL_LEVERS = frozenset(Lever)
 CHECKS = (
     Job(512, 512, 4.0),
     Job(768, 512, 2.4, min_resolution=384, fps=12),
     Job(900, 1600, 1.2, min_resolution=512, interpolate=False),
     Job(640, 640, 1.0, min_resolution=640, dtype=Dtype.FP32, vae_dtype=Dtype.FP32),
     Job(512, 512, 3.0, dtype=Dtype.BF16, levers=frozenset({Lever.BRANCH, Lever.PAIRWISE})),
-    Job(448, 704, 2.0, min_resolution=448, levers=frozenset({Lever.FF})),
-    Job(576, 1024, 1.0, min_resolution=576, fps=30, levers=ALL_LEVERS),
-    Job(1024, 1024, 0.6, min_resolution=1024, levers=frozenset({Lever.BRANCH, Lever.BLOCK})),
+    Job(448, 704, 2.0, min_resolution=448, levers=frozenset({Lever.FF, Lever.HOST})),
+    Job(576, 1024, 1.0, min_resolution=576, fps=30, levers=EXACT | {Lever.FP8}),
+    Job(1024, 1024, 0.6, min_resolution=1024, levers=EXACT - {Lever.FF}),
+    Job(768, 768, 1.0, min_resolution=768, levers=EXACT, piece=8 * PIECE),
+    Job(512, 384, 1.6, min_resolution=384, dtype=Dtype.FP32, levers=frozenset({Lever.BLOCK, Lever.FP8, Lever.PARK})),
 )
 """Jobs away from the shapes the constants were fitted to."""
 
@@ -32,8 +34,6 @@ def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
     _need_torch()
     import torch
 
-    from .checkout import open_checkout
-    from .comfy_vae import vae_builder
     from .fit import derive
     from .setup import read_commit
 
@@ -44,7 +44,7 @@ def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
         "torch": torch.__version__,
         "method": "shape tracing under FakeTensorMode, every storage rounded up to 512 bytes",
     }
-    return derive(open_checkout(sonic), vae_builder(comfyui), progress, source)
+    return derive(sonic.expanduser(), comfyui.expanduser(), progress, source)
 
 
 def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]]:

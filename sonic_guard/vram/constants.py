@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ..job import Dtype, Lever
+from ..job import PIECE, Dtype, Lever
 
 FEATURES = (
     "one",
@@ -22,32 +22,35 @@ FEATURES = (
     "window*pixels",
     "decode_group*pixels",  # frames of the largest VAE call, min(14, N)
     "mel_windows",  # 30 s pieces of sound that whisper hears
-    "group0",  # positions of one temporal group at the UNet's four depths
-    "group1",
-    "group2",
-    "group3",
-    "window*group0",
-    "window*group1",
-    "window*group2",
-    "window*group3",
+    # Block-wise order at the UNet's four depths, whose pictures are 1, 1/4, 1/16 and 1/64 of the latents:
+    *(f"spatial{depth}" for depth in range(4)),  # positions of a group of frames, all frames together
+    *(f"temporal{depth}" for depth in range(4)),  # positions of a group that goes through temporal attention
+    *(f"window*temporal{depth}" for depth in range(4)),
+    *(f"window*band{depth}" for depth in range(4)),  # positions of a band of a temporal residual layer
 )
 """What a row can grow with. `features` computes them in this order."""
 
 MEL_WINDOW_FRAMES = 375
 """Latent frames in the 30 s that whisper hears at a time."""
-GROUP_POSITIONS = 1024
-"""Positions in a temporal group of block-wise order; the same figure as in `lean.orders`."""
+CHANNELS = (320, 640, 1280, 1280)
+"""The UNet's channels at its four depths."""
 DECODE_GROUP = 14
 """Latent frames the wrapper hands to the VAE at a time."""
 LATENT_SIDE = 8
 """Pixels a side that one latent position covers."""
 
 
-def features(frames: int, width: int, height: int, window: int) -> tuple[int, ...]:
+def features(frames: int, width: int, height: int, window: int, piece: int = PIECE) -> tuple[int, ...]:
     """The value of every feature, in the order of `FEATURES`."""
     pixels = width * height
-    positions = pixels // LATENT_SIDE**2
-    groups = [min(positions >> 2 * depth, GROUP_POSITIONS) for depth in range(4)]
+    spatial, temporal, bands = [], [], []
+    for depth, channels in enumerate(CHANNELS):
+        # Sides are multiples of 64, so these divide.
+        across, down = width // LATENT_SIDE >> depth, height // LATENT_SIDE >> depth
+        positions = across * down
+        spatial.append(positions * fitting(piece, positions * channels, window))
+        temporal.append(fitting(piece, window * channels, positions))
+        bands.append(across * fitting(piece, window * channels * across, down))
     return (
         1,
         frames,
@@ -57,9 +60,16 @@ def features(frames: int, width: int, height: int, window: int) -> tuple[int, ..
         window * pixels,
         min(DECODE_GROUP, frames) * pixels,
         -(-frames // MEL_WINDOW_FRAMES),
-        *groups,
-        *(window * group for group in groups),
+        *spatial,
+        *temporal,
+        *(window * group for group in temporal),
+        *(window * band for band in bands),
     )
+
+
+def fitting(piece: int, activations: int, total: int) -> int:
+    """How many of `total` rows of `activations` each block-wise order takes at a time; as in `lean.pieces`."""
+    return max(1, min(total, piece // activations))
 
 
 Row = tuple[tuple[int, float], ...]
@@ -75,6 +85,8 @@ class Constants(NamedTuple):
     rife_bytes: int
     rows: dict[str, tuple[Row, ...]]
     """Rows by variant key, without the weights of the UNet and of RIFE."""
+    fp8_saves_bytes: dict[int, int]
+    """What storing the UNet's large weights in 8 bits saves, by the size of its numbers."""
 
 
 def variant(stage: str, *formats: Dtype, levers: Iterable[Lever] = ()) -> str:
@@ -96,4 +108,5 @@ def parse(text: str) -> Constants:
         key: tuple(tuple((FEATURES.index(name), value) for name, value in row.items()) for row in table)
         for key, table in data["rows"].items()
     }
-    return Constants(data["source"], data["unet_parameters"], data["rife_bytes"], rows)
+    saves = {int(size): saved for size, saved in data["fp8_saves_bytes"].items()}
+    return Constants(data["source"], data["unet_parameters"], data["rife_bytes"], rows, saves)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ..job import MIN_LATENT_FRAMES, Job, Lever
-from .constants import GROUP_POSITIONS, LATENT_SIDE
+from .constants import CHANNELS, LATENT_SIDE, fitting
 
 GUIDANCE_BRANCHES = 3
 MAX_ATTENTION_BATCH = 65_535
@@ -33,10 +33,13 @@ def find_limits(job: Job, device: str = "cuda") -> tuple[Limit, ...]:
     found = []
     if job.latent_frames < MIN_LATENT_FRAMES:
         found.append(Limit("short sound", job.duration_s))
-    batch = branches * (min(positions, GROUP_POSITIONS) if Lever.BLOCK in job.levers else positions)
-    if device == "cuda" and batch > MAX_ATTENTION_BATCH:
-        found.append(Limit("attention batch", batch, branches == 1))
-    scores = branches * job.window * HEADS_AT_FULL_SIZE * positions**2
+    frames, rows = job.window * branches, positions * branches
+    if Lever.BLOCK in job.levers:  # groups of frames in spatial attention, of positions in temporal attention
+        frames = fitting(job.piece, positions * CHANNELS[0], job.window)
+        rows = branches * fitting(job.piece, job.window * CHANNELS[0], positions)
+    if device == "cuda" and rows > MAX_ATTENTION_BATCH:
+        found.append(Limit("attention batch", rows, branches == 1))
+    scores = frames * HEADS_AT_FULL_SIZE * positions**2
     if device == "mps" and scores > MAX_MPS_ELEMENTS:
         found.append(Limit("mps", scores))
     return tuple(found)

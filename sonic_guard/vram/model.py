@@ -17,11 +17,15 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..job import Dtype, Job, Lever
-from .constants import FEATURES, Constants, constants, features, variant
-from .limits import Limit, find_limits
+from .constants import DECODE_GROUP, FEATURES, LATENT_SIDE, Constants, constants, features, variant
+from .limits import GUIDANCE_BRANCHES, Limit, find_limits
 
 STAGES = ("load", "predata", "denoise", "decode", "interpolate")
-_UNET_LEVERS = (Lever.BRANCH, Lever.FF, Lever.BLOCK)
+SAMPLER_STAGES = STAGES[2:]
+"""Those of the sampler; the others are over when it begins."""
+_UNET_LEVERS = (Lever.BRANCH, Lever.FF, Lever.BLOCK, Lever.FP8)
+_ENTRY_LEVERS = frozenset((Lever.BRANCH, Lever.HOST))
+_CLIP_LEVERS = (Lever.HOST, Lever.PAIRWISE)
 
 CLIP_BYTES = 1_264_153_600
 """ViT-H/14 at fp16 (632,076,800 parameters), the image encoder in the SVD checkpoint."""
@@ -31,6 +35,8 @@ SVD_UNET_PARAMETERS = 1_524_623_082
 """SVD's UNet without Sonic's audio adapters."""
 FRAME_BYTES = 12
 """A finished picture in host memory: three fp32 numbers a pixel."""
+PROMPT_NUMBERS, EMBEDDING_NUMBERS, LATENT_CHANNELS = 32 * 1024, 1024, 4
+"""Of the audio prompt and of the picture's embedding in one latent frame; channels of its latents."""
 
 
 class Overhead(NamedTuple):
@@ -70,17 +76,23 @@ class Estimate:
     limits: tuple[Limit, ...]
     """Hard limits that are not memory and that this job meets."""
 
+    @property
+    def sampler_bytes(self) -> int:
+        """The most memory the sampler's own stages need at once, overhead included."""
+        return max(self.required(stage) for stage in SAMPLER_STAGES if stage in self.stages)
+
     def required(self, stage: str) -> int:
         """Bytes `stage` cannot do without, overhead included."""
         size = self.floors.get(stage, self.stages[stage])
         return size + overhead().of(size)
 
 
-def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") -> Estimate:
+def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda", to_file: bool = False) -> Estimate:
     """The memory `job` needs.
 
     `unet_bytes` are the weights of a real checkpoint (see `weights.read_header`) where they differ from
-    the parameter count; `device` is cuda (ROCm too), mps or cpu and matters for the limits only.
+    the parameter count; `device` is cuda (ROCm too), mps or cpu and matters for the limits only. `to_file` says
+    that the frames go to a file as they are made, and matters for host memory only.
     """
     row = _features(job)
     stages = _stage_bytes(job, row, unet_bytes)
@@ -95,7 +107,7 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
         overhead_bytes=extra,
         peak_bytes=needed[peak_stage] + extra,
         peak_stage=peak_stage,
-        host_ram_bytes=host_ram_bytes(job),
+        host_ram_bytes=host_ram_bytes(job, to_file=to_file),
         limits=find_limits(job, device),
     )
 
@@ -107,37 +119,98 @@ def stage_bytes(job: Job, unet_bytes: int | None = None) -> dict[str, int]:
 
 def _features(job: Job) -> tuple[int, ...]:
     size = job.frame_size
-    return features(job.latent_frames, size.width, size.height, job.window)
+    return features(job.latent_frames, size.width, size.height, job.window, job.piece)
 
 
 def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict[str, int]:
     table = constants()
     keys = _keys(job.dtype, job.vae_dtype, job.levers)
-    unet = table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes
+    unet = resident_bytes(job, unet_bytes)
     rife = table.rife_bytes if job.interpolate else 0
-    window = _largest(table, keys.entry, row) + _largest(table, keys.window, row)
+    window = unet.window + _largest(table, keys.entry, row) + _largest(table, keys.window, row)
     return {
-        "load": unet + rife,
-        "predata": unet + rife + _largest(table, keys.predata, row),
-        "denoise": unet + rife + max(window, _largest(table, keys.prepare, row)),
+        "load": unet.load + rife,
+        "predata": unet.predata + rife + _largest(table, keys.predata, row),
+        "denoise": rife + max(window, unet.prepare + _largest(table, keys.prepare, row)),
         "decode": rife + _largest(table, keys.decode, row),
         "interpolate": rife + _largest(table, keys.interpolate, row) if job.interpolate else 0,
     }
 
 
-def host_ram_bytes(job: Job) -> int:
-    """The most host memory a run holds at once, from reading the wrapper's code; not measured.
+class Resident(NamedTuple):
+    """Bytes of the UNet's weights on the GPU; in decode and interpolate there are none."""
+
+    load: int
+    predata: int
+    prepare: int
+    """In what denoise does before its loop."""
+    window: int
+    """In the loop."""
+
+
+def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
+    """What the UNet holds when, under the levers of `job`."""
+    table = constants()
+    unet = table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes
+    saved = unet * table.fp8_saves_bytes[job.dtype.size] // (table.unet_parameters * job.dtype.size)
+    small = unet - saved if Lever.FP8 in job.levers else unet
+    return Resident(
+        load=unet,
+        predata=0 if Lever.PARK in job.levers else unet,
+        prepare=0 if Lever.HOST in job.levers else small,
+        window=small,
+    )
+
+
+def host_ram_bytes(job: Job, *, to_file: bool = False) -> int:
+    """The most host memory a run holds at once, from reading the code; not measured.
 
     Loading builds the UNet in fp32 beside ComfyUI's copy of the SVD checkpoint. Later the UNet is moved
     back to host memory and the frames pile up: decode's list and its concatenation (2N), then the
-    decoded frames beside the interpolated ones (N + 2N - 1).
+    decoded frames beside the interpolated ones (N + 2N - 1). In a stream there are the finished frames,
+    the VAE's latest group and its copy, and with `to_file` only those.
     """
     svd = 2 * (SVD_UNET_PARAMETERS + VAE_PARAMETERS) + CLIP_BYTES
     sonic = constants().unet_parameters * job.dtype.size
     loading = svd + 4 * SVD_UNET_PARAMETERS
-    copies = 3 * job.latent_frames - 1 if job.interpolate else 2 * job.latent_frames
-    size = job.frame_size
-    return max(loading, svd + sonic + copies * FRAME_BYTES * size.width * size.height)
+    if to_file:
+        copies = 2 * DECODE_GROUP
+    elif Lever.PAIRWISE in job.levers:
+        copies = job.output_frames + 2 * DECODE_GROUP
+    else:
+        copies = 3 * job.latent_frames - 1 if job.interpolate else 2 * job.latent_frames
+    size, clip = job.frame_size, clip_host_bytes(job)
+    frames = copies * FRAME_BYTES * size.width * size.height
+    return max(loading, svd + max(clip.prepare, clip.denoise), svd + sonic + frames + clip.decode)
+
+
+class ClipBytes(NamedTuple):
+    """What belongs to a whole clip, in host memory."""
+
+    denoise: int
+    decode: int
+    prepare: int
+    """Before denoise's loop."""
+
+
+def clip_host_bytes(job: Job) -> ClipBytes:
+    """What `Lever.HOST` keeps in host memory instead of on the GPU; all of it grows with the clip.
+
+    These are the audio prompts (once as they came, silence counted once, and once for each guidance
+    branch), the picture's embedding for each branch, and the latents: noise, this step's, the next one's
+    sums and their means; in decode the latents twice. Before the loop the prompts are put together, and are held
+    twice meanwhile.
+    """
+    if Lever.HOST not in job.levers:
+        return ClipBytes(0, 0, 0)
+    size, number = job.frame_size, job.dtype.size
+    prompt, latents = PROMPT_NUMBERS * number, LATENT_CHANNELS * size.width * size.height // LATENT_SIDE**2 * number
+    branches = GUIDANCE_BRANCHES * (prompt + EMBEDDING_NUMBERS * number)
+    return ClipBytes(
+        denoise=job.latent_frames * (prompt + branches + 4 * latents),
+        decode=job.latent_frames * (prompt + 2 * latents),
+        prepare=job.latent_frames * (2 * GUIDANCE_BRANCHES * prompt + 4 * EMBEDDING_NUMBERS * number + latents),
+    )
 
 
 @cache
@@ -168,13 +241,14 @@ class _Keys(NamedTuple):
 
 @cache
 def _keys(dtype: Dtype, vae_dtype: Dtype, levers: frozenset[Lever]) -> _Keys:
+    clip = levers.intersection(_CLIP_LEVERS)
     return _Keys(
-        entry=variant("entry", dtype),
+        entry=variant("entry", dtype, levers=levers & _ENTRY_LEVERS if Lever.HOST in levers else ()),
         window=variant("window", dtype, levers=levers.intersection(_UNET_LEVERS)),
-        prepare=variant("prepare", dtype),
+        prepare=variant("prepare", dtype, levers=levers & {Lever.HOST}),
         predata=variant("predata", dtype, vae_dtype),
-        decode=variant("decode", dtype, vae_dtype),
-        interpolate=variant("interpolate", vae_dtype, levers=levers.intersection((Lever.PAIRWISE,))),
+        decode=variant("decode", dtype, vae_dtype, levers=clip),
+        interpolate=variant("interpolate", dtype, vae_dtype, levers=clip),
     )
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..job import Job
 from .constants import FEATURES, constants
-from .model import _GROUP, _PIXELS, _features, _keys, _largest
+from .model import _GROUP, _PIXELS, _features, _keys, _largest, resident_bytes
 
 _ONE = FEATURES.index("one")
 _CLIP = frozenset(FEATURES.index(name) for name in ("frames", "frames*pixels", "mel_windows"))
@@ -42,14 +42,14 @@ def split_stages(job: Job, *, unet_bytes: int | None = None) -> dict[str, Split]
     table, row = constants(), _features(job)
     single = tuple(row[_PIXELS] if index == _GROUP else value for index, value in enumerate(row))
     keys = _keys(job.dtype, job.vae_dtype, job.levers)
-    unet = Split(table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes)
+    unet = resident_bytes(job, unet_bytes)
     rife = Split(table.rife_bytes if job.interpolate else 0)
-    window = _sum(_parts(keys.entry, row), _parts(keys.window, row))
-    denoise = max(window, _parts(keys.prepare, row), key=lambda parts: parts.total)
+    window = _sum(Split(unet.window), _parts(keys.entry, row), _parts(keys.window, row))
+    prepare = _sum(Split(unet.prepare), _parts(keys.prepare, row))
     return {
-        "load": _sum(unet, rife),
-        "predata": _sum(unet, rife, _parts(keys.predata, row)),
-        "denoise": _sum(unet, rife, denoise),
+        "load": _sum(Split(unet.load), rife),
+        "predata": _sum(Split(unet.predata), rife, _parts(keys.predata, row)),
+        "denoise": _sum(rife, max(window, prepare, key=lambda parts: parts.total)),
         "decode": _sum(rife, _parts(keys.decode, single)),
         "interpolate": _sum(rife, _parts(keys.interpolate, row)) if job.interpolate else Split(0),
     }
@@ -61,7 +61,9 @@ def _parts(key: str, row: tuple[int, ...]) -> Split:
     form = max(table.rows[key], key=lambda form: sum(coefficient * row[index] for index, coefficient in form))
     weights = int(sum(coefficient for index, coefficient in form if index == _ONE))
     clip = int(sum(coefficient * row[index] for index, coefficient in form if index in _CLIP))
-    return Split(weights, _largest(table, key, row) - weights - clip, clip)
+    window = _largest(table, key, row) - weights - clip
+    # A clip of 2N - 1 frames is a row that takes one frame off again.
+    return Split(weights, max(0, window), clip + min(0, window))
 
 
 def _sum(*parts: Split) -> Split:

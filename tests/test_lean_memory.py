@@ -1,0 +1,59 @@
+"""What a lean run holds: in host memory here, counted tensor by tensor; for the GPU see `test_model`'s rehearsals."""
+
+from pathlib import Path
+
+import pytest
+
+from sonic_guard.job import Dtype, Job
+from sonic_guard.lean import EXACT
+from sonic_guard.vram.model import FRAME_BYTES, clip_host_bytes
+
+torch = pytest.importorskip("torch")
+for package in ("diffusers", "transformers", "einops"):
+    pytest.importorskip(package)
+
+from sonic_guard.lean.engine import LeanSonic  # noqa: E402
+from sonic_guard.trace.meter import Meter  # noqa: E402
+from tests import sonics  # noqa: E402
+
+SHORT, LONG = 30, 44
+"""Latent frames; both with a second group of 14, when the finished frames are held beside the VAE's work."""
+
+
+def held(frames, sink=None):
+    """Most bytes of tensors in denoise and in decode."""
+    meter, held = Meter(Path("/")), {}
+
+    def watch(stage, done, _):
+        if (stage, done) == ("denoise", 0):
+            meter.begin()
+        if (stage, done) == ("decode", 0):
+            held["denoise"] = meter.host_peak_bytes
+            meter.begin()
+
+    model = LeanSonic(sonics.build(), EXACT, piece=8192, on_stage=watch)
+    if sink:
+        model.process = lambda *args, **kwargs: model.stream(sink, *args, **kwargs)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.no_grad(), meter:
+        sonics.run(model, sonics.Vae(), 1, frames)
+    torch.set_num_threads(threads)
+    return held["denoise"], meter.host_peak_bytes
+
+
+@pytest.mark.parametrize(("sink", "frames_a_latent"), [(None, 2), (lambda frames: None, 0)], ids=["whole", "streamed"])
+def test_host_memory_grows_with_the_clip_as_the_model_tells(sink, frames_a_latent):
+    """Streamed to a sink that keeps nothing, only the clip's small tensors are left to grow."""
+    grown = [(long - short) / (LONG - SHORT) for short, long in zip(held(SHORT, sink), held(LONG, sink), strict=True)]
+    told = [
+        (clip_host_bytes(job(LONG))[stage] - clip_host_bytes(job(SHORT))[stage]) / (LONG - SHORT) for stage in (0, 1)
+    ]
+    pictures = frames_a_latent * FRAME_BYTES * sonics.SIDE**2
+    assert grown[0] == pytest.approx(told[0], rel=0.01)
+    assert grown[1] == pytest.approx(told[1] + pictures, rel=0.01)
+
+
+def job(frames):
+    side = sonics.SIDE
+    return Job(side, side, (frames + 0.25) / 12.5, min_resolution=side, dtype=Dtype.FP32, levers=EXACT)

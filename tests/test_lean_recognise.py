@@ -1,0 +1,115 @@
+"""Which Sonic wrappers the lean engine takes, and what it says about the others."""
+
+from dataclasses import replace
+
+import pytest
+
+from sonic_guard.errors import WrapperError
+from sonic_guard.job import Job, Lever
+from sonic_guard.lean import EXACT
+
+torch = pytest.importorskip("torch")
+for package in ("diffusers", "transformers", "einops"):
+    pytest.importorskip(package)
+
+from sonic_guard.lean import recognise as recognition  # noqa: E402
+from sonic_guard.lean.engine import park  # noqa: E402
+from sonic_guard.lean.recognise import lean_model, recognise  # noqa: E402
+from tests import sonics  # noqa: E402
+
+JOB = Job(64, 64, 2.0, min_resolution=64)
+
+
+@pytest.fixture(scope="module")
+def sonic():
+    return sonics.build()
+
+
+def test_the_wrapper_is_known_and_bears_every_lever(sonic):
+    assert recognise(sonic) == frozenset(Lever)
+    model = lean_model(sonic, {Lever.FF})
+    again = lean_model(model, {Lever.BLOCK}, piece=7)
+    assert again.sonic is model.sonic is sonic
+    assert again.lean_job(JOB) == replace(JOB, levers=frozenset({Lever.BLOCK}), piece=7)
+
+
+def test_looking_it_over_draws_no_random_numbers(sonic):
+    recognition._borne.cache_clear()
+    before = torch.random.get_rng_state()
+    recognise(sonic)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class Almost:
+    """An object with the wrapper's attributes."""
+
+    def __init__(self, sonic, **others):
+        vars(self).update(vars(sonic) | others)
+
+    def process(self, audio_tensor_list, uncond_audio_tensor_list, motion_buckets, test_data, *, image_embeds, vae):
+        """Like the wrapper's."""
+
+
+class Pipe:
+    """Not like the wrapper's."""
+
+    unet, vae_scale_factor = torch.nn.Identity(), 8
+
+    def __call__(self, image_embeddings):
+        """Take too little."""
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda sonic: object(), "it has no pipe"),
+        (lambda sonic: Almost(sonic, pipe=object()), "its pipeline has no unet"),
+        (lambda sonic: Almost(sonic, pipe=Pipe()), "its pipeline takes no img_latent, latents, num"),
+        (lambda sonic: Almost(sonic, rife=object()), r"its RIFE has no inference\(\)"),
+        (lambda sonic: type("Other", (Almost,), {"process": lambda self, vae: None})(sonic), "takes no audio_tensor"),
+    ],
+)
+def test_strangers_are_refused_with_a_reason(sonic, make, reason):
+    with pytest.raises(WrapperError, match=f"lean: the model on `model` is not .*{reason}"):
+        lean_model(make(sonic), EXACT)
+
+
+@pytest.fixture
+def changed_class(sonic, monkeypatch):
+    """Change a method of the wrapper's classes for a test."""
+
+    def change(kind, how):
+        own = kind.forward
+        monkeypatch.setattr(kind, "forward", lambda *args, **kwargs: how(own(*args, **kwargs)))
+        recognition._borne.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    recognition._borne.cache_clear()
+
+
+def module_class(sonic, name):
+    return next(type(module) for module in sonic.pipe.unet.modules() if type(module).__name__ == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "strange"),
+    [
+        ("TransformerSpatioTemporalModel", lambda out: (out[0] * 1.01,), {Lever.BLOCK}),
+        ("UNetSpatioTemporalConditionModel", lambda out: (out[0] + out[0].mean(0),), {Lever.BRANCH, Lever.HOST}),
+        ("FeedForward", lambda out: out + out.mean(-2, keepdim=True), {Lever.FF}),
+    ],
+)
+def test_a_network_that_has_changed_is_told_from_the_known_one(sonic, changed_class, name, how, strange):
+    """A pack that is brought up to date may compute something else under the same names."""
+    changed_class(module_class(sonic, name), how)
+    assert recognise(sonic) == frozenset(Lever) - strange
+    with pytest.raises(WrapperError, match=f"cannot bear {', '.join(sorted(strange))}"):
+        lean_model(sonic, EXACT)
+    assert lean_model(sonic, EXACT - strange)
+
+
+def test_the_network_is_parked_in_host_memory(sonic):
+    lean_model(sonic, {Lever.PARK})
+    park(sonic)
+    assert {parameter.device.type for parameter in sonic.pipe.unet.parameters()} == {"cpu"}

@@ -1,0 +1,211 @@
+"""A lean model that runs out of memory begins again with its next lever; and the levers are chosen by what is to run.
+
+The wrapper's own `Sonic`, with networks that return at once (`films`) but for the last test.
+"""
+
+import copy
+import gc
+import logging
+import weakref
+
+import pytest
+
+from sonic_guard.job import PIECE, Dtype, Lever
+from sonic_guard.lean import EXACT
+
+torch = pytest.importorskip("torch")
+for package in ("diffusers", "transformers", "einops"):
+    pytest.importorskip(package)
+
+from sonic_guard.lean import fp8  # noqa: E402
+from sonic_guard.lean.engine import LeanSonic  # noqa: E402
+from tests import films, sonics  # noqa: E402
+
+N = 20
+SPARE = (Lever.PAIRWISE, Lever.HOST, Lever.BRANCH)
+
+
+class Breaking:
+    """Sonic's networks, one of which runs out of memory at its call number `after`, `times` times."""
+
+    def __init__(self, quick, place, times, after=0, error=lambda: torch.OutOfMemoryError("CUDA out of memory")):
+        sonic, self.vae = quick
+        self.device = sonics.CPU
+        self.sonic = copy.copy(sonic)
+        self.rife, self.sonic.rife = sonic.rife, self
+        self.place, self.times, self.after, self.error, self.calls = place, times, after, error, 0
+        self.hook = sonic.pipe.unet.register_forward_pre_hook(lambda *_: self.at("denoise"))
+
+    def at(self, place):
+        if place == self.place and self.times:
+            self.calls += 1
+            if self.calls > self.after:
+                self.times -= 1
+                raise self.error()
+
+    def decode(self, latents):
+        self.at("decode")
+        return self.vae.decode(latents)
+
+    def inference(self, left, right):
+        self.at("interpolate")
+        return self.rife.inference(left, right)
+
+    def run(self, **settings):
+        """Its frames by a lean model, and the levers that this was begun again with."""
+        model, told = LeanSonic(self.sonic, (), **settings), []
+        model.on_restart = told.append
+        try:
+            return sonics.run(model, self, 1, N), told
+        finally:
+            self.hook.remove()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return films.quick()
+
+
+@pytest.fixture(scope="module")
+def stock(quick):
+    return sonics.run(*quick, 1, N)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("place", "after"), [("denoise", 0), ("denoise", 2), ("decode", 0), ("decode", 1), ("interpolate", 7)], ids=str
+)
+def test_it_begins_again_with_the_next_lever_and_gives_the_same_frames(quick, stock, place, after, times, caplog):
+    before = dict(vars(quick[0])), dict(vars(quick[0].pipe.unet))
+    with caplog.at_level(logging.WARNING):
+        frames, told = Breaking(quick, place, times, after).run(spare=SPARE)
+    assert torch.equal(frames, stock)
+    assert told == list(SPARE[:times])
+    assert caplog.text.count("it begins again with") == times
+    assert (dict(vars(quick[0])), dict(vars(quick[0].pipe.unet))) == before
+
+
+def test_with_none_left_the_error_comes_out(quick):
+    with pytest.raises(torch.OutOfMemoryError):
+        Breaking(quick, "decode", 99).run(spare=SPARE)
+
+
+def test_without_spare_levers_it_comes_out_at_once(quick):
+    broken = Breaking(quick, "denoise", 99)
+    with pytest.raises(torch.OutOfMemoryError):
+        broken.run()
+    assert broken.times == 98
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), MemoryError(), KeyboardInterrupt()], ids=repr)
+def test_another_error_is_not_its_business(quick, error):
+    broken = Breaking(quick, "decode", 99, error=lambda: error)
+    with pytest.raises(type(error)):
+        broken.run(spare=SPARE)
+    assert broken.times == 98
+
+
+def test_levers_that_are_pulled_are_not_pulled_again(quick, stock):
+    broken, told = Breaking(quick, "decode", 1), []
+    model = LeanSonic(broken.sonic, {Lever.PAIRWISE, Lever.HOST}, spare=SPARE)
+    model.on_restart = told.append
+    frames = sonics.run(model, broken, 1, N)
+    broken.hook.remove()
+    assert told == [Lever.BRANCH]
+    assert torch.equal(frames, stock)
+
+
+def test_what_the_attempt_held_is_given_back_before_the_next(quick):
+    held = []
+
+    class Vae:
+        device = sonics.CPU
+
+        def decode(self, latents):
+            gc.disable()
+            if not held:
+                held.append(weakref.ref(latents))
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            assert held[0]() is None
+            return quick[1].decode(latents)
+
+    try:
+        sonics.run(LeanSonic(quick[0], (), spare=SPARE), Vae(), 1, N)
+    finally:
+        gc.enable()
+    assert held
+
+
+# Levers by what is to run
+
+
+def test_the_choice_hears_of_the_job_that_is_about_to_run(quick, stock):
+    heard = []
+
+    def choose(job):
+        heard.append(job)
+        return {Lever.HOST, Lever.PAIRWISE}
+
+    stages = []
+    model = LeanSonic(quick[0], choose, spare=SPARE, on_stage=lambda stage, *_: stages.append(stage))
+    assert torch.equal(sonics.run(model, quick[1], 1, N), stock)
+    (job,) = heard
+    size = job.frame_size
+    assert (size.width, size.height, job.latent_frames, job.window) == (sonics.SIDE, sonics.SIDE, N, sonics.WINDOW)
+    assert (job.steps, job.dtype, job.interpolate, job.levers) == (1, Dtype.FP32, True, frozenset())
+    assert "interpolate" in stages, "the levers it chose were not pulled"
+
+
+def test_the_piece_hears_of_the_job_with_its_levers(quick, stock):
+    heard = []
+
+    def piece(job):
+        heard.append(job)
+        return 2 * PIECE
+
+    model = LeanSonic(quick[0], lambda _: {Lever.BLOCK}, spare=SPARE, piece=piece)
+    assert torch.equal(sonics.run(model, quick[1], 1, N), stock)
+    assert [(job.levers, job.latent_frames) for job in heard] == [({Lever.BLOCK}, N)]
+
+
+def test_where_the_job_cannot_be_told_every_spare_lever_is_pulled(caplog, monkeypatch):
+    sonic, vae = films.quick(dtype=torch.float64)
+    stock, stages, parked = sonics.run(sonic, vae, 1), [], []
+    store = fp8.store
+    monkeypatch.setattr(fp8, "store", lambda unet: parked.append(1) or store(unet))
+    model = LeanSonic(
+        sonic,
+        lambda job: pytest.fail(f"asked about {job}"),
+        spare=SPARE,
+        on_stage=lambda stage, *_: stages.append(stage),
+    )
+    with caplog.at_level(logging.WARNING):
+        frames = sonics.run(model, vae, 1)
+    assert "pulls every lever: it cannot tell what is about to run" in caplog.text
+    assert "interpolate" in stages
+    assert not parked, "a lever that is not to be had was pulled"
+    assert float((frames - stock).abs().max()) < 1e-9
+
+
+def test_with_the_real_network_too():
+    sonic, vae = sonics.build(torch.float64), sonics.Vae(torch.float64)
+    stock = sonics.run(sonic, vae, 1, 9)
+    times = iter([1])
+
+    def fail(*_):
+        if next(times, None):
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+
+    hook = sonic.pipe.unet.up_blocks[1].register_forward_pre_hook(fail)
+    frames = sonics.run(LeanSonic(sonic, EXACT - {Lever.BLOCK}, spare=[Lever.BLOCK], piece=8192), vae, 1, 9)
+    hook.remove()
+    assert next(times, None) is None
+    assert float((frames - stock).abs().max()) < 1e-9
