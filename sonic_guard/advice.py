@@ -9,8 +9,9 @@ from enum import StrEnum
 from functools import partial
 
 from .job import SIZE_STEP, Dtype, Job
-from .lean import AVAILABLE
-from .plan import GOOD_RESOLUTION, LOSSLESS, Change, Plan, Policy, make_plan
+from .lean import EXACT
+from .plan import GOOD_RESOLUTION, Change, Plan, Policy, make_plan
+from .switches import LADDER, Switches
 from .vram.budget import Budget
 from .vram.cards import Card
 from .vram.model import predict
@@ -20,6 +21,10 @@ MAX_RESOLUTION = 2048
 """The most the wrapper's node accepts."""
 MUCH_LARGER = 1.25
 """Room for a picture this much larger a side is worth a word."""
+LOW_VRAM = "low_vram"
+"""Offered as a change: put in the node Sonic Low VRAM, which pulls the fewest levers that fit."""
+_LEVERS = Switches(auto=EXACT)
+"""What that node can pull. Not all of its levers need be wired at first, so none is taken for granted."""
 
 
 class Where(StrEnum):
@@ -53,51 +58,70 @@ def advise(
     plan: Plan,
     where: Where = Where.HERE,
     *,
-    available: Collection[str] = AVAILABLE,
+    available: Collection[str] = (),
+    to_file: bool = False,
+    low_vram: bool = False,
     host_ram_bytes: int | None = None,
 ) -> Advice | None:
     """The advice for the run in `plan`; None if it fits, and fits about as tightly as it should.
 
     Where it does not fit: the mildest single change that is enough by itself (in the order of `plan`: what keeps
     every pixel, half the number size, the largest picture that still shows a mouth, half the frame rate); else what
-    the planner does in total; else the smallest card. With a planner in front (`ON_RISK`,
-    `POLICY`) it is what that planner would do. `available` and `host_ram_bytes` are `make_plan`'s.
+    the planner does in total; else the smallest card. With a planner in front (`ON_RISK`, `POLICY`) it is what that
+    planner would do. `available`, `to_file` and `host_ram_bytes` are `make_plan`'s. `low_vram` says that Sonic Low
+    VRAM could be put in, which keeps every pixel; in total it is proposed only if it spares something one can see,
+    and with a planner in front only if that planner finds nothing.
     """
     job, budget = plan.job, plan.budget
-    fits = partial(_fits, budget=budget, host_ram_bytes=host_ram_bytes)
+    fits = partial(_fits, budget=budget, host_ram_bytes=host_ram_bytes, to_file=to_file)
     if plan.fits:
         larger = None if plan.changes else next(filter(fits, _larger(job, budget.device)), None)
-        return Advice(True, (_change(job, larger),)) if larger else None
-    if where in (Where.HERE, Where.SONIC):
-        single = next(filter(fits, _milder(job, available)), None)
-        if single:
-            return Advice(False, (_change(job, single),))
-    best = make_plan(
-        job,
-        budget,
-        Policy.LOSSLESS_FIRST,
+        return Advice(True, (_change("min_resolution", job, larger),)) if larger else None
+    alone = where in (Where.HERE, Where.SONIC)
+    lean = replace(job, levers=job.levers | EXACT) if low_vram else None
+    if alone:
+        least = replace(job, levers=_LEVERS.choose(job, fits)) if low_vram else None
+        for name, single in _milder(job, available, least):
+            if fits(single):
+                return Advice(False, (_change(name, job, single),))
+    in_total = partial(
+        make_plan,
+        budget=budget,
+        policy=Policy.LOSSLESS_FIRST,
         available=available,
         host_ram_bytes=host_ram_bytes,
         device=budget.device,
+        to_file=to_file,
     )
+    best = in_total(job)
+    if lean and (alone or not best.fits):
+        better = in_total(lean)
+        if better.fits and not (best.fits and replace(better.job, levers=best.job.levers) == best.job):
+            return Advice(False, (_change(LOW_VRAM, job, lean), *better.changes))
     return Advice(False, best.changes, best.smallest_card, best.longest_s)
 
 
-def _fits(job: Job, budget: Budget, host_ram_bytes: int | None) -> bool:
-    return assess(predict(job, device=budget.device), budget, host_ram_bytes).verdict is Verdict.SAFE
+def _fits(job: Job, budget: Budget, host_ram_bytes: int | None, to_file: bool) -> bool:
+    estimate = predict(job, device=budget.device, to_file=to_file)
+    return assess(estimate, budget, host_ram_bytes).verdict is Verdict.SAFE
 
 
-def _milder(job: Job, available: Collection[str]) -> Iterator[Job]:
-    """`job` with one change, the mildest first. Below `GOOD_RESOLUTION` two changes may be milder than one."""
-    for lever in LOSSLESS:
+def _milder(job: Job, available: Collection[str], lean: Job | None) -> Iterator[tuple[str, Job]]:
+    """`job` with one change, the mildest first, and what changes. Below `GOOD_RESOLUTION` two may be milder than one.
+
+    `lean` is `job` with Sonic Low VRAM in front, where that can be had.
+    """
+    for lever in LADDER:
         if lever in available and lever not in job.levers:
-            yield replace(job, levers=job.levers | {lever})
+            yield lever, replace(job, levers=job.levers | {lever})
+    if lean:
+        yield LOW_VRAM, lean
     if job.dtype is Dtype.FP32:
-        yield replace(job, dtype=Dtype.FP16)
-    sizes = range((job.min_resolution - 1) // SIZE_STEP * SIZE_STEP, GOOD_RESOLUTION - 1, -SIZE_STEP)
-    yield from (replace(job, min_resolution=size) for size in sizes)
+        yield "dtype", replace(job, dtype=Dtype.FP16)
+    for size in range((job.min_resolution - 1) // SIZE_STEP * SIZE_STEP, GOOD_RESOLUTION - 1, -SIZE_STEP):
+        yield "min_resolution", replace(job, min_resolution=size)
     if job.interpolate:
-        yield replace(job, interpolate=False)
+        yield "interpolate", replace(job, interpolate=False)
 
 
 def _larger(job: Job, device: str) -> Iterator[Job]:
@@ -111,12 +135,9 @@ def _larger(job: Job, device: str) -> Iterator[Job]:
             yield larger
 
 
-def _change(before: Job, after: Job) -> Change:
-    """The one thing in which `after` differs from `before`."""
+def _change(name: str, before: Job, after: Job) -> Change:
+    """The change `name`, which leads from `before` to `after`."""
     sizes = predict(before).peak_bytes, predict(after).peak_bytes
-    for lever in after.levers - before.levers:
-        return Change(lever, "off", "on", *sizes)
-    if after.interpolate != before.interpolate:
-        return Change("interpolate", "on", "off", *sizes)
-    name = "dtype" if after.dtype is not before.dtype else "min_resolution"
-    return Change(name, str(getattr(before, name)), str(getattr(after, name)), *sizes)
+    if name in ("dtype", "min_resolution"):
+        return Change(name, str(getattr(before, name)), str(getattr(after, name)), *sizes)
+    return Change(name, *(("on", "off") if name == "interpolate" else ("off", "on")), *sizes)

@@ -67,3 +67,7 @@ class NoLeverLeftError(SonicGuardError):
 
 class RequestError(SonicGuardError):
     """What a page has sent is not what its route takes."""
+
+
+class LeverError(SonicGuardError):
+    """A lever that does not exist, or a word its switch does not know."""

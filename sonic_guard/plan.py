@@ -8,11 +8,11 @@ asks for more when it is given more.
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import combinations, product
+from itertools import product
 
 from .errors import PlanError
 from .job import LATENT_FPS, SIZE_STEP, Dtype, Job, Lever
-from .lean import AVAILABLE
+from .switches import LADDER, least_levers
 from .vram.budget import Budget
 from .vram.cards import GIB, Card, smallest_card_for
 from .vram.model import Estimate, predict
@@ -20,8 +20,6 @@ from .vram.risk import Risk, assess
 
 SPLIT = "split"
 """Offered as a lever: run a long sound in parts."""
-LOSSLESS = (Lever.PAIRWISE, Lever.BRANCH, Lever.FF, Lever.BLOCK)
-"""Levers that give the same frames, cheapest in time first."""
 GOOD_RESOLUTION = 384
 """Below this the mouth is a few pixels: half the frame rate is the milder loss. A crop keeps as many, too."""
 MIN_RESOLUTION = 128
@@ -47,7 +45,7 @@ class Change:
     """One thing the planner changed."""
 
     lever: str
-    """pairwise, branch, ff, block, dtype, split, interpolate, min_resolution or steps."""
+    """A lever of `LADDER`, dtype, split, interpolate, min_resolution or steps."""
     before: str
     after: str
     before_bytes: int
@@ -86,33 +84,36 @@ def make_plan(
     budget: Budget,
     policy: Policy | str | None = Policy.LOSSLESS_FIRST,
     *,
-    available: Collection[str] = AVAILABLE,
+    available: Collection[str] = (),
     host_ram_bytes: int | None = None,
     device: str = "cuda",
+    to_file: bool = False,
 ) -> Plan:
     """Settings that fit `budget`, as near to `job` as the policy knows; with policy None, `job` as it is.
 
-    `available` names the levers the user can really pull (of `LOSSLESS`, and `SPLIT`); `host_ram_bytes`
-    is the host memory a run may use, if known. Raises `PlanError` for an unknown policy or lever.
+    `available` names the levers the user can really pull (of `LADDER`, and `SPLIT`); `host_ram_bytes`
+    is the host memory a run may use, if known, and `to_file` says that the frames are not kept in it. Raises
+    `PlanError` for an unknown policy or lever.
     """
     if policy is not None and policy not in tuple(Policy):
         raise PlanError(f"policy: there is no {policy!r}; choose one of {', '.join(Policy)}.")
-    if unknown := set(available) - {*LOSSLESS, SPLIT}:
-        raise PlanError(f"levers: unknown {', '.join(sorted(unknown))}; known are {', '.join([*LOSSLESS, SPLIT])}.")
+    if unknown := set(available) - {*LADDER, SPLIT}:
+        raise PlanError(f"levers: unknown {', '.join(sorted(unknown))}; known are {', '.join([*LADDER, SPLIT])}.")
 
     def bearable(estimate: Estimate) -> bool:
         return host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes
 
     def fits(candidate: Job) -> bool:
-        estimate = predict(candidate)
+        estimate = predict(candidate, to_file=to_file)
         return estimate.peak_bytes <= budget.usable_bytes and bearable(estimate)
 
     def card_for(candidates: Iterable[Job]) -> Card | None:
-        peaks = [estimate.peak_bytes for estimate in map(predict, candidates) if bearable(estimate)]
+        estimates = (predict(candidate, to_file=to_file) for candidate in candidates)
+        peaks = [estimate.peak_bytes for estimate in estimates if bearable(estimate)]
         return smallest_card_for(min(peaks), budget.reserve) if peaks else None
 
     def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None, longest: Job | None = None) -> Plan:
-        estimate = predict(chosen, device=device)
+        estimate = predict(chosen, device=device, to_file=to_file)
         parts = -(-job.latent_frames // chosen.latent_frames)
         changes = tuple(_changes(job, chosen, order))
         risk = assess(estimate, budget, host_ram_bytes)
@@ -126,16 +127,16 @@ def make_plan(
     if policy == Policy.ARTICLE:
         capped = _article(job, budget)
         return finish(capped, ("min_resolution", "steps"), None if fits(capped) else card_for([capped]))
-    everything = job.levers.union(lever for lever in LOSSLESS if lever in available)
+    everything = job.levers.union(lever for lever in LADDER if lever in available)
     tried = []
     for candidate in _visible(job, everything, SPLIT in available, fits):
         if fits(candidate):
             return finish(_cheapest(job, candidate, fits), _ORDER)
         tried.append(candidate)
-    return finish(job, card=card_for(tried), longest=_longest_part(tried[-1], fits))
+    return finish(job, card=card_for(tried), longest=longest_part(tried[-1], fits))
 
 
-_ORDER = (*LOSSLESS, "dtype", SPLIT, "interpolate", "min_resolution")
+_ORDER = (*LADDER, "dtype", SPLIT, "interpolate", "min_resolution")
 
 
 def _article(job: Job, budget: Budget) -> Job:
@@ -163,11 +164,11 @@ def _visible(job: Job, levers: frozenset[Lever], split: bool, fits: Callable[[Jo
     for size, rate in (*((size, rate) for rate in rates for size in good), *product(poor, rates)):
         whole = replace(half, min_resolution=size, interpolate=rate)
         yield whole
-        if split and (part := _longest_part(whole, fits)):
+        if split and (part := longest_part(whole, fits)):
             yield part
 
 
-def _longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:
+def longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:
     """The longest beginning of `job` that fits, or None if not even the shortest worth making does."""
 
     def part(frames: int) -> Job:
@@ -184,17 +185,11 @@ def _longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:
 
 def _cheapest(wish: Job, candidate: Job, fits: Callable[[Job], bool]) -> Job:
     """`candidate` with no lossless lever and no number format given up that it can keep."""
-    optional = [lever for lever in LOSSLESS if lever in candidate.levers - wish.levers]
-    # A lever further down the ladder costs more time than all before it together.
-    subsets = sorted(
-        (subset for count in range(len(optional) + 1) for subset in combinations(optional, count)),
-        key=lambda subset: sum(1 << LOSSLESS.index(lever) for lever in subset),
-    )
     for dtype in dict.fromkeys((wish.dtype, candidate.dtype)):
-        for subset in subsets:
-            cheaper = replace(candidate, dtype=dtype, levers=wish.levers.union(subset))
-            if fits(cheaper):
-                return cheaper
+        bare = replace(candidate, dtype=dtype, levers=wish.levers)
+        levers = least_levers(bare, candidate.levers - wish.levers, fits)
+        if levers is not None:
+            return replace(bare, levers=levers)
     return candidate
 
 
@@ -202,7 +197,7 @@ def _changes(wish: Job, chosen: Job, order: tuple[str, ...]) -> Iterator[Change]
     """The way from `wish` to `chosen`, one change after the other."""
     now = wish
     for lever in order:
-        if lever in LOSSLESS:
+        if lever in LADDER:
             after = replace(now, levers=now.levers | ({Lever(lever)} & chosen.levers))
             words = ("off", "on")
         else:

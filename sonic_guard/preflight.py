@@ -3,17 +3,18 @@
 Pure but for face detection; both the node and the command line are a few lines around it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .job import MIN_SOUND_S, Dtype, Job
-from .lean import AVAILABLE
+from .lean import EXACT
 from .media.crop import Aspect, crop_box
 from .media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, parse_box, pick_face
 from .media.picture import Rgb, size_of
 from .plan import GOOD_RESOLUTION, Plan, Policy, make_plan
 from .presets import Preset
+from .reach import NOTHING, Reach
 from .timing import Pace, predict_seconds
 from .vram.budget import Budget, host_memory_bytes
 from .vram.model import Estimate
@@ -59,6 +60,8 @@ class Preflight:
     """Exact length of the sound in seconds."""
     seconds: float | None = None
     """Predicted seconds of denoising; None while no run on the card is known."""
+    lean: Plan | None = None
+    """Where something had to give way and no node in the graph pulls levers: what Sonic Low VRAM would make of it."""
 
     @property
     def estimate(self) -> Estimate:
@@ -99,13 +102,13 @@ def preflight(
     budget: Budget,
     *,
     policy: Policy | None = Policy.LOSSLESS_FIRST,
-    available: Collection[str] = AVAILABLE,
+    reach: Reach = NOTHING,
     host_ram_bytes: int | None = None,
     pace: Pace | None = None,
 ) -> Preflight:
     """Plan the run that `preset` wishes for; with `policy` None the wish is kept and only judged.
 
-    `pace` is what earlier runs on the card took, if any are known.
+    `reach` is what nodes behind it can do for the run; `pace` is what earlier runs on the card took, if any are known.
     A sound shorter than the wrapper can take counts as that long: `media.grid` fills it up with silence.
     Raises `JobError` for a wish no run can have, such as a sound too short for a frame.
     """
@@ -120,10 +123,25 @@ def preflight(
         dynamic_scale=preset.dynamic_scale,
         expand_ratio=look.expand_ratio,
         interpolate=preset.use_interframe,
+        levers=reach.switches.on,
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
     )
-    plan = make_plan(wish, budget, policy, available=available, host_ram_bytes=host_ram_bytes, device=budget.device)
-    return Preflight(look, wish, plan, sound_s, predict_seconds(plan.job, pace))
+    plan = make_plan(
+        wish,
+        budget,
+        policy,
+        available=reach.available,
+        host_ram_bytes=host_ram_bytes,
+        device=budget.device,
+        to_file=reach.to_file,
+    )
+    lean = None
+    if policy is not None and reach == NOTHING and (plan.changes or not plan.fits):
+        with_levers = make_plan(
+            wish, budget, available=EXACT, host_ram_bytes=host_ram_bytes, device=budget.device
+        )  # fmt: skip
+        lean = with_levers if with_levers.fits else None
+    return Preflight(look, wish, plan, sound_s, predict_seconds(plan.job, pace), lean)
 
 
 def run_preflight(
@@ -138,6 +156,7 @@ def run_preflight(
     face_index: int = 0,
     face_box: str | None = None,
     name: str = "image",
+    reach: Reach = NOTHING,
     pace: Pace | None = None,
 ) -> Preflight:
     """Look at `picture` as the preset and the user want it, and plan the run on `target`, whose memory is `budget`.
@@ -153,4 +172,4 @@ def run_preflight(
         name=name,
     )
     host_ram = host_memory_bytes(target)
-    return preflight(look, sound_s, preset, budget, policy=policy, host_ram_bytes=host_ram, pace=pace)
+    return preflight(look, sound_s, preset, budget, policy=policy, reach=reach, host_ram_bytes=host_ram, pace=pace)

@@ -3,8 +3,8 @@
 Numbers come in, sentences go out; nothing is decided here.
 """
 
-from .advice import Advice, Where
-from .job import MIN_SOUND_S, Job
+from .advice import LOW_VRAM, Advice, Where
+from .job import MIN_SOUND_S, Job, Lever
 from .plan import SPLIT, Change, Plan, Policy
 from .preflight import Preflight
 from .vram.cards import GIB, Card
@@ -19,6 +19,14 @@ _TEXT: dict[str, tuple[str, str]] = {
         "Interpolates pair by pair instead of holding the whole clip on the GPU. Same frames.",
         "逐对插帧，不再把整段视频放在显存里。画面完全相同。",
     ),
+    "park": (
+        "Keeps the UNet off the GPU until it is needed. Same frames.",
+        "需要之前不把 UNet 放进显存。画面完全相同。",
+    ),
+    "host": (
+        "Keeps what belongs to the whole clip in host memory. Same frames.",
+        "整段视频的数据放在内存里。画面完全相同。",
+    ),
     "branch": (
         "Runs the three guidance branches one after the other. Same frames, a little slower.",
         "三个引导分支依次计算。画面相同，略慢。",
@@ -30,6 +38,10 @@ _TEXT: dict[str, tuple[str, str]] = {
     "block": (
         "Runs the network's layers by groups of frames and positions. Same frames, slower.",
         "按帧组与位置组计算网络各层。画面相同，较慢。",
+    ),
+    "fp8": (
+        "Stores the UNet's large weights in 8 bits. It changes pixels, a little.",
+        "UNet 的大权重以 8 位存储。画面会有轻微变化。",
     ),
     "dtype": (
         "Half-size numbers need half the memory; the eye sees no difference.",
@@ -101,6 +113,10 @@ _TEXT: dict[str, tuple[str, str]] = {
         "The crop has fewer pixels than the video and is enlarged. A larger picture would be sharper.",
         "裁剪部分的像素少于视频，将被放大。换用更大的图片会更清晰。",
     ),
+    "low vram": (
+        "With Sonic Low VRAM in the graph: {size} px, {fps:g} frames a second, {dtype}.",
+        "在工作流中加入 Sonic Low VRAM 后：{size} 像素，每秒 {fps:g} 帧，{dtype}。",
+    ),
     "padded": (
         "The sound is shorter than Sonic can take; silence was added.",
         "音频短于 Sonic 的最短要求，已补静音。",
@@ -112,6 +128,8 @@ _TEXT: dict[str, tuple[str, str]] = {
     "setting": ("{name} {value}", "{name} 设为 {value}"),
     "setting there": ("{name} {value} on {node}", "{node} 的 {name} 设为 {value}"),
     "setting parts": ("parts of {value} s", "按 {value} 秒分段"),
+    "setting low_vram": ("Sonic Low VRAM", "加入 Sonic 低显存"),
+    "setting park": ("weight_dtype from Sonic Low VRAM", "weight_dtype 接自 Sonic 低显存"),
     "on": ("on", "开"),
     "off": ("off", "关"),
     "comma": (", ", "，"),
@@ -296,7 +314,13 @@ def notes(result: Preflight, lang: str = "en") -> list[str]:
         "no time": result.seconds is None,
         "overhead": not overhead().confirmed,
     }
-    return [_say(key, lang, fps=job.output_fps) for key, holds in said.items() if holds]
+    lines = [_say(key, lang, fps=job.output_fps) for key, holds in said.items() if holds]
+    return lines if result.lean is None else [low_vram_line(result.lean, lang), *lines]
+
+
+def low_vram_line(plan: Plan, lang: str = "en") -> str:
+    """What the levers of Sonic Low VRAM would make possible."""
+    return _say("low vram", lang, size=plan.job.frame_size, fps=plan.job.output_fps, dtype=plan.job.dtype)
 
 
 def limit_lines(estimate: Estimate, lang: str = "en") -> list[str]:
@@ -339,7 +363,7 @@ def advice_sentence(advice: Advice, where: Where = Where.HERE, lang: str = "en")
     settings = _say("and", lang).join([*([_say("comma", lang).join(first)] if first else []), last])
     if advice.fits:
         key = "larger"
-    elif where in (Where.ON_RISK, Where.POLICY):
+    elif where in (Where.ON_RISK, Where.POLICY) and advice.changes[0].lever != LOW_VRAM:
         key = str(where)
     else:
         key = "one" if len(advice.changes) == 1 else "all"
@@ -353,6 +377,8 @@ def _setting(change: Change, where: Where, lang: str) -> str:
     """What to set to what, and on which node if it is one of Sonic's."""
     if change.lever == SPLIT:
         return _say("setting parts", lang, value=change.after)
+    if change.lever in (LOW_VRAM, Lever.PARK):
+        return _say(f"setting {change.lever}", lang)
     value = _say(change.after, lang) if change.after in ("on", "off") else change.after
     name = "use_interframe" if change.lever == "interpolate" else change.lever
     if where is Where.SONIC and change.lever in _NODES:

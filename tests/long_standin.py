@@ -6,23 +6,13 @@ at a seam draw the same, so a seam that works is invisible.
 """
 
 import hashlib
-import os
-import random
-import shutil
-import signal
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import cv2  # noqa: F401 - once, and not in every child
 import numpy as np
-import pydub.silence  # noqa: F401
 
-from sonic_guard.errors import OutputError
 from sonic_guard.job import LATENT_FPS, Job
 from sonic_guard.long.order import Order
-from sonic_guard.long.run import Emit, LongVideo, Task, Tick, run
+from sonic_guard.long.run import Emit, Task, Tick
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.audiofile import load
 from sonic_guard.media.video import Encoding
@@ -92,62 +82,3 @@ def digest(video: Path) -> str:
         whole.update(picture.tobytes())
     whole.update(load(video).waveform.tobytes())
     return whole.hexdigest()
-
-
-def _make(folder: Path) -> LongVideo:
-    return run(order(300, kind="h264"), make_part, folder / "video.mp4", folder / "work")
-
-
-def _in_a_child(work: Callable[[], object]) -> int:
-    child = os.fork()
-    if child:
-        return child
-    work()
-    os._exit(0)
-
-
-def kill_and_resume(folder: Path, kills: int, seed: int) -> None:
-    """Kill runs at random moments, `kills` times in all, resuming each time: every video has to be the undisturbed one.
-
-    Ends with a message and status 1 where one is not, or where anything but the video and the work folder is left.
-    """
-    calm, stormy = folder / "calm", folder / "stormy"
-    calm.mkdir()
-    begun = time.monotonic()
-    os.waitpid(_in_a_child(lambda: _make(calm)), 0)
-    took_s = time.monotonic() - begun
-    wanted = digest(calm / "video.mp4")
-    numbers = random.Random(seed)  # noqa: S311
-    killed = finished = kept = 0
-    while killed < kills or stormy.exists():
-        stormy.mkdir(exist_ok=True)
-        child = _in_a_child(lambda: _make(stormy))
-        if killed < kills:
-            time.sleep(numbers.uniform(0, took_s))
-            os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        killed += os.WIFSIGNALED(status)
-        kept += os.WIFSIGNALED(status) and any(stormy.glob("work/*/*-body.mp4"))
-        video = stormy / "video.mp4"
-        if os.WIFEXITED(status) and status:
-            sys.exit(f"a resumed run failed after {killed} kills")
-        if not video.exists():
-            continue
-        try:
-            same = digest(video) == wanted
-        except OutputError as error:
-            sys.exit(f"a file that is no whole video has the video's name: {error}")
-        if not same:
-            sys.exit(f"the video is another after {killed} kills")
-        left = sorted(file.name for file in stormy.iterdir() if file.name not in ("video.mp4", "work"))
-        if left or (os.WIFEXITED(status) and any((stormy / "work").iterdir())):
-            sys.exit(f"left behind: {left}")
-        finished += 1
-        shutil.rmtree(stormy)
-    sys.stdout.write(
-        f"{killed} kills, {kept} of them with finished parts, {finished} videos, undisturbed run {took_s:.2f} s\n"
-    )
-
-
-if __name__ == "__main__":
-    kill_and_resume(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,14 +1,18 @@
 """The one sentence of help: the mildest change that is enough, and only what is true."""
 
+import re
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.advice import MUCH_LARGER, Where, advise
+from sonic_guard.advice import LOW_VRAM, MUCH_LARGER, Where, advise
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.plan import LOSSLESS, make_plan
+from sonic_guard.lean import EXACT
+from sonic_guard.plan import make_plan
+from sonic_guard.switches import LADDER
 from sonic_guard.vram.budget import budget_for
 from sonic_guard.vram.cards import GIB
 from sonic_guard.vram.model import predict
@@ -84,11 +88,68 @@ def test_too_little_host_memory_is_helped_too(ram_gib, sentence):
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize(("lever", "duration_s", "gib"), [("pairwise", 300.0, 24), ("branch", 10.0, 12)])
 def test_a_lever_that_keeps_the_pixels_comes_first(lever, duration_s, gib, lang):
-    """Once the pack has it: today `lean.AVAILABLE` is empty."""
-    advice = advise(make_plan(replace(JOB, duration_s=duration_s), budget_for(gib), None), available=LOSSLESS)
+    advice = advise(make_plan(replace(JOB, duration_s=duration_s), budget_for(gib), None), available=LADDER)
     assert advice
     assert [change.lever for change in advice.changes] == [lever]
     assert f"{lever} {'on' if lang == 'en' else '设为 开'}" in advice_sentence(advice, lang=lang)
+
+
+@pytest.mark.parametrize("where", [Where.HERE, Where.SONIC])
+@pytest.mark.parametrize("dtype", [Dtype.FP16, Dtype.FP32])
+@pytest.mark.parametrize(
+    ("lang", "sentence"),
+    [("en", r"Sonic Low VRAM brings it to \d+\.\d GiB\."), ("zh", r"加入 Sonic 低显存，可降到 .* GiB。")],
+)
+def test_low_vram_comes_before_what_can_be_seen(where, dtype, lang, sentence):
+    """Where it is enough: between what everything costs without levers and with all of them."""
+    job = replace(JOB, dtype=dtype)
+    peaks = [predict(each).peak_bytes / GIB for each in (job, replace(job, levers=EXACT))]
+    gib = sum(peaks) / 2 / 0.9
+    assert re.fullmatch(sentence, said(job, gib, where, lang, low_vram=True) or "")
+    assert "Low VRAM" not in (said(job, gib, where, low_vram=False) or "")
+
+
+def test_low_vram_pulls_no_more_than_it_must():
+    """As the node does on its defaults, and without counting on a wire that may be missing."""
+    job = replace(JOB, min_resolution=640)
+    plan = make_plan(job, budget_for(predict(job).peak_bytes / GIB / 0.9 - 0.5), None)
+    advice = advise(plan, low_vram=True)
+    assert advice
+    assert advice.changes[0].after_bytes > predict(replace(job, levers=EXACT)).peak_bytes
+
+
+@pytest.mark.parametrize("where", [Where.ON_RISK, Where.POLICY])
+def test_a_planner_in_front_proposes_low_vram_only_if_it_has_nothing(where):
+    """On a card that takes the largest picture without levers it downgrades; on one that takes none it cannot."""
+    plan = make_plan(JOB, budget_for(12), None)
+    assert advise(plan, where, low_vram=True) == advise(plan, where)
+    smallest = predict(replace(JOB, min_resolution=128, interpolate=False))
+    lean = predict(replace(JOB, min_resolution=128, interpolate=False, levers=EXACT))
+    assert lean.peak_bytes < smallest.peak_bytes
+    gib = (lean.peak_bytes + smallest.peak_bytes) / 2 / 0.9 / GIB
+    advice = advise(make_plan(JOB, budget_for(gib), None), where, low_vram=True)
+    assert advice
+    assert [change.lever for change in advice.changes][0] == LOW_VRAM
+    assert "Sonic Low VRAM" in advice_sentence(advice, where)
+    assert "downgrade" not in advice_sentence(advice, where)
+
+
+def test_low_vram_and_a_loss_together_where_neither_is_enough():
+    job = replace(JOB, dtype=Dtype.FP32, duration_s=120.0)
+    lean = predict(replace(job, levers=EXACT)).peak_bytes / GIB
+    advice = advise(make_plan(job, budget_for(lean / 0.9 - 0.1), None), low_vram=True)
+    assert advice
+    assert [change.lever for change in advice.changes] == [LOW_VRAM, "dtype"]
+    assert advice_sentence(advice).startswith("Sonic Low VRAM and dtype fp16 together bring it to ")
+
+
+@pytest.mark.parametrize("to_file", [False, True])
+def test_frames_that_go_to_a_file_need_no_host_memory(to_file):
+    job = replace(JOB, width=768, height=768, duration_s=600.0, levers=EXACT)
+    need = predict(job, to_file=True).host_ram_bytes
+    plan = make_plan(job, budget_for(80), None, host_ram_bytes=need, to_file=to_file)
+    advice = advise(plan, to_file=to_file, host_ram_bytes=need)
+    assert (advice is None or advice.fits) is to_file
 
 
 jobs = st.builds(
@@ -103,12 +164,13 @@ jobs = st.builds(
 
 
 @settings(deadline=None)
-@given(jobs, st.floats(3, 100), st.sampled_from(Where), st.frozensets(st.sampled_from(LOSSLESS)))
+@given(jobs, st.floats(3, 100), st.sampled_from(Where), st.frozensets(st.sampled_from(LADDER)) | st.none())
 def test_advice_is_true(job, gib, where, available):
     """What it says fits does fit, with the bytes it says; and it is silent only where all is well."""
     budget = budget_for(round(gib, 2))
     plan = make_plan(job, budget, None)
-    advice = advise(plan, where, available=available)
+    low_vram, available = available is None, available or frozenset()
+    advice = advise(plan, where, available=available, low_vram=low_vram)
     if advice is None:
         assert plan.fits
         return
@@ -116,9 +178,11 @@ def test_advice_is_true(job, gib, where, available):
     if advice.changes:
         assert advice.changes[-1].after_bytes <= budget.usable_bytes
         assert (advice.changes[0].before_bytes > budget.usable_bytes) is not plan.fits
-        assert predict(_changed(job, advice.changes)).peak_bytes == advice.changes[-1].after_bytes
+        assert advice.changes[-1].after_bytes in {
+            predict(changed).peak_bytes for changed in _changed(job, advice.changes)
+        }
     else:
-        assert not make_plan(job, budget, available=available).fits
+        assert not make_plan(job, budget, available=available | EXACT if low_vram else available).fits
     for lang in LANGUAGES:
         assert advice_sentence(advice, where, lang)
 
@@ -132,13 +196,17 @@ def test_room_for_a_larger_picture_is_worth_a_word_only_if_it_is_much(job, gib):
         assert MUCH_LARGER * job.min_resolution <= int(change.after) <= min(job.width, job.height, 2048)
 
 
-def _changed(job: Job, changes) -> Job:
+def _changed(job: Job, changes) -> list[Job]:
+    """What may come of `changes`: Low VRAM pulls whatever is needed."""
+    levers = [frozenset[Lever]()]
     for change in changes:
-        if change.lever in LOSSLESS:
+        if change.lever == LOW_VRAM:
+            levers = [frozenset(some) for size in range(len(EXACT) + 1) for some in combinations(EXACT, size)]
+        elif change.lever in LADDER:
             job = replace(job, levers=job.levers | {Lever(change.lever)})
         elif change.lever == "interpolate":
             job = replace(job, interpolate=change.after == "on")
         else:
             kind = {"dtype": Dtype, "min_resolution": int}[change.lever]
             job = replace(job, **{change.lever: kind(change.after)})
-    return job
+    return [replace(job, levers=job.levers | more) for more in levers]

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from sonic_guard.errors import PlanError
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.plan import GOOD_RESOLUTION, LOSSLESS, SPLIT, Policy, make_plan
+from sonic_guard.plan import GOOD_RESOLUTION, SPLIT, Policy, make_plan
+from sonic_guard.switches import LADDER
 from sonic_guard.vram.budget import Budget, budget_for
 from sonic_guard.vram.cards import GIB
 from sonic_guard.vram.model import predict
 from sonic_guard.vram.risk import Verdict
 
-EVERYTHING = frozenset({*LOSSLESS, SPLIT})
+EVERYTHING = frozenset({*LADDER, SPLIT})
 
 jobs = st.builds(
     Job,
@@ -80,7 +81,7 @@ def test_every_change_is_needed(job, gib, available):
     for change in plan.changes:
         undone = {
             SPLIT: lambda: replace(plan.job, duration_s=job.duration_s),
-            **{lever: lambda lever=lever: replace(plan.job, levers=plan.job.levers - {lever}) for lever in LOSSLESS},
+            **{lever: lambda lever=lever: replace(plan.job, levers=plan.job.levers - {lever}) for lever in LADDER},
         }.get(change.lever, lambda change=change: replace(plan.job, **{change.lever: getattr(job, change.lever)}))()
         assert not _fits(undone, plan.budget), change
 
@@ -109,7 +110,8 @@ def _rank(chosen: Job, wish: Job) -> tuple[bool, int, int]:
         (512, 8, EVERYTHING, ("branch",)),
         (512, 6, EVERYTHING, ("branch", "ff")),
         (768, 7, EVERYTHING, ("branch", "block")),
-        (1024, 7, EVERYTHING, ("branch", "block", "min_resolution")),
+        (1024, 7, EVERYTHING, ("pairwise", "branch", "block")),
+        (1024, 6, EVERYTHING, ("pairwise", "park", "host", "branch", "block")),
     ],
 )
 def test_the_mildest_change_comes_first(side, gib, available, expected):

@@ -5,9 +5,7 @@ after the content it was made from. Whatever ends a run, the user, an error or a
 content goes on behind the last finished part.
 """
 
-import gc
 import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from ..job import LATENT_FPS
 from ..media.audio import Sound
 from ..media.output import try_out
 from ..media.videofile import VideoInfo, join
-from ..oom import is_out_of_memory
+from ..oom import give_back_memory, is_out_of_memory
 from .order import Order
 from .parts import Part, part_sound
 from .store import Store
@@ -128,7 +126,7 @@ def run(
             meter.skip(part)
             continue
         while said := _attempt(order, store, part, make_part, tuple(levers), check, meter):
-            _give_back_memory()
+            give_back_memory()
             if len(levers) == len(ladder):
                 raise NoLeverLeftError(_out_of_levers(order, part, said))
             levers.append(ladder[len(levers)])
@@ -171,16 +169,6 @@ def _attempt(
         return str(error) or type(error).__name__  # not the error: it holds the frames of the calls, and their tensors
     store.add(part)
     return ""
-
-
-def _give_back_memory() -> None:
-    """Free what the failed attempt has left, on the GPU too."""
-    gc.collect()
-    torch = sys.modules.get("torch")  # without it there is nothing on a GPU
-    if torch and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif torch and torch.backends.mps.is_available():
-        torch.mps.empty_cache()
 
 
 def _out_of_levers(order: Order, part: Part, said: str) -> str:

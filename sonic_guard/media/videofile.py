@@ -1,6 +1,7 @@
 """Read finished videos: check them, take their frames, join them without encoding anew where that is possible."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,21 +43,57 @@ def verify(path: Path) -> VideoInfo:
         return VideoInfo(count, _rate(container.streams.video[0]))
 
 
+def pick(path: Path, count: int) -> list[np.ndarray]:
+    """Up to `count` pictures of the video `path`, about evenly spread: uint8 [H, W, 3]. Raises `OutputError`.
+
+    A long video is entered near each of them and not decoded in between.
+    """
+    found: dict[int, np.ndarray] = {}
+    with _opened(path) as (container, stream):
+        recolour, step = _Recolour(), count_frames(path) / count
+        unit = 1 / (_rate(stream) * stream.time_base)  # a frame, in the stream's own time
+        for index in range(count):
+            container.seek(int(round(index * step) * unit), stream=stream)
+            soon = (round(index * step) - step / 2) * unit
+            frame = next((frame for frame in container.decode(stream) if (frame.pts or 0) >= soon), None)
+            if frame is not None and frame.pts is not None:
+                found[frame.pts] = recolour(frame)
+    if not found:
+        raise OutputError(f"{path}: there is not a single frame in this file.")
+    return [found[moment] for moment in sorted(found)]
+
+
 def frames(path: Path) -> Iterator[np.ndarray]:
     """The pictures of the video `path`, one after the other: uint8 [H, W, 3]. Raises `OutputError`."""
+    with _opened(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        recolour = _Recolour()
+        for frame in container.decode(stream):
+            yield recolour(frame)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The video `path`, and the stream of its pictures."""
     with errors_about(path), av.open(str(path.absolute())) as container:
         if not container.streams.video:
             raise OutputError(f"{path}: there is no video in this file.")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        widen, recolour = VideoReformatter(), VideoReformatter()
-        for frame in container.decode(stream):
-            matrix = {}
-            if not frame.format.is_rgb:  # in two steps: in one, libav rounds every colour down
-                frame = widen.reformat(frame, format="yuv444p", interpolation=Interpolation.BICUBIC)
-                # RGB has no matrix; but where the same is named twice, older PyAV takes the frame for converted.
-                matrix = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU601}
-            yield recolour.reformat(frame, format="rgb24", **matrix).to_ndarray()
+        yield container, container.streams.video[0]
+
+
+class _Recolour:
+    """Turns the frames of a video into RGB."""
+
+    def __init__(self) -> None:
+        self._widen, self._recolour = VideoReformatter(), VideoReformatter()  # to set them up takes longer than to use
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        matrix = {}
+        if not frame.format.is_rgb:  # in two steps: in one, libav rounds every colour down
+            frame = self._widen.reformat(frame, format="yuv444p", interpolation=Interpolation.BICUBIC)
+            # RGB has no matrix; but where the same is named twice, older PyAV takes the frame for converted.
+            matrix = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU601}
+        return self._recolour.reformat(frame, format="rgb24", **matrix).to_ndarray()
 
 
 def join(

@@ -1,0 +1,345 @@
+"""A long video made by the wrapper's own `Sonic` inside the real loop: the frames that `Sonic` makes, all of them and
+once each, whatever comes in between. Where only the loop counts, networks that return at once stand in (`films`)."""
+
+import copy
+import json
+from itertools import accumulate
+
+import numpy as np
+import pytest
+
+from sonic_guard.errors import NoLeverLeftError
+from sonic_guard.job import Lever
+from sonic_guard.lean import EXACT
+from sonic_guard.media.audiofile import load
+from sonic_guard.media.videofile import frames, verify
+
+torch = pytest.importorskip("torch")
+for package in ("diffusers", "transformers", "einops"):
+    pytest.importorskip(package)
+
+from sonic_guard.long.film import make_part  # noqa: E402
+from sonic_guard.long.parts import part_sound  # noqa: E402
+from sonic_guard.long.run import LeverPulled, PartKept, Progress, run  # noqa: E402
+from tests import films, sonics  # noqa: E402
+from tests.long_standin import digest  # noqa: E402
+
+N = sonics.FRAMES
+SMALL = 8192
+"""Activations in a piece, small enough for several at the sizes of a test."""
+SHORT = 35
+LADDER = (Lever.HOST, Lever.BRANCH, Lever.FF, Lever.BLOCK)
+SAID = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.78 GiB"
+
+
+class CancelError(Exception):
+    """What a host raises where the user has cancelled."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """Sonic and its VAE in fp64, where another order of the arithmetic is too near to show in 8 bits."""
+    return sonics.build(torch.float64), sonics.Vae(torch.float64)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return films.quick()
+
+
+def in_bytes(video):
+    """[1, 3, frames, H, W] as a file without loss holds it."""
+    return np.rint(video[0].movedim(0, -1).numpy() * np.float32(255)).astype(np.uint8)
+
+
+def traces(sonic):
+    """What may be left on nobody's objects."""
+    unet = sonic.pipe.unet
+    foreign = {name: module.forward for name, module in unet.named_modules() if "forward" in vars(module)}
+    hooks = [name for name, module in unet.named_modules() if module._forward_pre_hooks or module._forward_hooks]
+    return foreign, hooks, dict(vars(sonic)), unet.device, unet.dtype
+
+
+# The frames
+
+
+@pytest.mark.parametrize("interpolate", [True, False])
+def test_in_one_pass_the_file_holds_the_wrapper_s_own_frames(tmp_path, exact, interpolate):
+    sonic, vae = exact
+    sonic.use_interframe = interpolate
+    asked = films.order(N, window=sonics.WINDOW, interpolate=interpolate)
+    hear, sample = films.predata(torch.float64), films.sample(vae, sonics.WINDOW)
+    stock = in_bytes(sample(sonic, hear(asked.sound)))
+    before, seen = traces(sonic), []
+    make = make_part(sonic, EXACT, hear, sample, look=seen.append, piece=SMALL)
+    done = run(asked, make, tmp_path / "video.mkv", tmp_path / "work")
+    sonic.use_interframe = True
+    assert done.info == verify(done.path) == (2 * N - 1 if interpolate else N, asked.fps)
+    assert np.array_equal(np.stack(list(frames(done.path))), stock)
+    assert np.array_equal(in_bytes(torch.cat(seen).movedim(-1, 0)[None]), stock), "the look at them shows others"
+    heard = load(done.path)
+    assert heard.samples == round(asked.job.output_s * films.RATE)
+    assert np.allclose(heard.waveform, asked.sound.waveform[:, : heard.samples], atol=2**-23)
+    assert traces(sonic)[:2] == before[:2]
+
+
+@pytest.mark.parametrize(("latent_frames", "interpolate"), [(films.TWO_PARTS, True), (400, False)])
+def test_in_parts_every_frame_is_that_of_its_part_and_none_is_lost_or_doubled(tmp_path, latent_frames, interpolate):
+    """Between the seams, to the bit."""
+    sonic, vae = films.quick(interpolate)
+    asked = films.order(latent_frames, interpolate=interpolate)
+    done = films.make(sonic, vae, asked, tmp_path / "video.mkv", tmp_path / "work", EXACT)
+    assert done.parts == len(asked.parts) > 1
+    assert done.info == (asked.job.output_frames, asked.fps)
+    shown = np.stack(list(frames(done.path)))
+    assert len(shown) == asked.job.output_frames
+    assert load(done.path).samples == round(asked.job.output_s * films.RATE)
+    sample, hear = films.sample(vae), films.predata()
+    begins = accumulate((part.head + part.body for part in asked.parts), initial=0)
+    for part, begin in zip(asked.parts, begins, strict=False):
+        stock = in_bytes(sample(sonic, hear(part_sound(asked.sound, part))))
+        assert len(stock) == part.made
+        body = slice(begin + part.head, begin + part.head + part.body)
+        skipped = part.skip + part.head
+        assert np.array_equal(shown[body], stock[skipped : skipped + part.body])
+        fade = abs(shown[begin : begin + part.head].astype(int) - stock[part.skip : skipped])
+        assert part.head == 0 or fade[-1].mean() < 2 < stock.std()
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory, quick):
+    """The undisturbed video in two parts: its digest."""
+    folder = tmp_path_factory.mktemp("calm")
+    asked = films.order(films.TWO_PARTS)
+    return digest(films.make(*quick, asked, folder / "video.mkv", folder / "work", {Lever.PAIRWISE}).path)
+
+
+def film(quick, folder, levers=frozenset({Lever.PAIRWISE}), **more):
+    return films.make(*quick, films.order(films.TWO_PARTS), folder / "video.mkv", folder / "work", levers, **more)
+
+
+def test_every_lever_makes_the_same_file(tmp_path, quick, calm):
+    assert digest(film(quick, tmp_path, EXACT).path) == calm
+
+
+# The way there
+
+
+def test_progress_goes_on_and_never_back(tmp_path, quick):
+    events = []
+    film(quick, tmp_path, tell=events.append)
+    for part in (0, 1):
+        shares = [event.share for event in events if event.part == part]
+        assert shares == sorted(shares)
+        assert len(set(shares)) > 15
+    assert events[-1].share == 1
+
+
+def test_the_share_of_a_part_grows_from_nothing_to_all(quick):
+    sonic, vae = quick
+    shares = []
+    asked = films.order(40)
+    task = type("Task", (), {"sound": part_sound(asked.sound, asked.parts[0]), "levers": ()})()
+    make_part(sonic, EXACT, films.predata(), films.sample(vae, steps=2))(task, lambda frames: None, shares.append)
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    steps = [share for share in shares if 0 < share <= 0.9]
+    assert len(set(steps)) == 2 * 8, "two steps, eight windows"
+
+
+@pytest.mark.parametrize("moment", [1, 2, 20, 60, 110, 150])
+def test_after_an_interrupt_finished_parts_are_kept_and_nothing_half_written(tmp_path, quick, calm, moment):
+    before, left = traces(quick[0]), iter(range(moment))
+
+    def check():
+        if next(left, None) is None:
+            raise CancelError
+
+    with pytest.raises(CancelError):
+        film(quick, tmp_path, EXACT, check=check)
+    assert not (tmp_path / "video.mkv").exists()
+    assert not list(tmp_path.rglob("*.part")), "half a file is left"
+    assert traces(quick[0]) == before
+    noted = [len(json.loads(file.read_text())["parts"]) for file in tmp_path.glob("work/*/manifest.json")]
+    events = []
+    done = film(quick, tmp_path, tell=events.append)
+    assert done.kept == sum(noted) == sum(isinstance(event, PartKept) for event in events)
+    assert digest(done.path) == calm
+
+
+def test_an_interrupt_late_enough_keeps_the_first_part(tmp_path, quick, calm):
+    def tell(event):
+        if isinstance(event, Progress) and event.part == 1:
+            raise CancelError
+
+    with pytest.raises(CancelError):
+        film(quick, tmp_path, tell=tell)
+    done = film(quick, tmp_path)
+    assert done.kept == 1
+    assert digest(done.path) == calm
+
+
+# Out of memory
+
+
+class Breaking:
+    """Stands at a place of a run and raises an error there, some times."""
+
+    def __init__(self, place, after, error, times):
+        self.place, self.error, self.times, self.after = place, error, times, after
+        self.calls = 0
+
+    def __call__(self, *_):
+        self.calls += 1
+        if self.times and self.calls > self.after:
+            self.times -= 1
+            raise self.error()
+
+
+STAGES = {
+    "predata": ("predata", 0),
+    "first step": ("network", 0),
+    "a later step": ("network", 5),
+    "decode": ("decode", 0),
+    "decode, later": ("decode", 2),
+    "interpolate": ("rife", 0),
+    "interpolate, later": ("rife", 20),
+}
+
+
+def breaking_film(quick, folder, breaking, part=0, frames=films.TWO_PARTS, **more):
+    """A film of `quick` networks, one of which breaks from part `part` on."""
+    (sonic, vae), asked, hear, begun = quick, films.order(frames), films.predata(), []
+
+    def at(place):
+        if place == breaking.place and len(begun) > part:
+            breaking()
+
+    class Vae:
+        device = sonics.CPU
+
+        def decode(self, latents):
+            at("decode")
+            return vae.decode(latents)
+
+    class Rife:
+        def inference(self, left, right):
+            at("rife")
+            return sonic.rife.inference(left, right)
+
+    def predata(sound):
+        begun.append(sound)
+        at("predata")
+        return hear(sound)
+
+    own = copy.copy(sonic)
+    own.rife = Rife()
+    hook = own.pipe.unet.register_forward_pre_hook(lambda *_: at("network"))
+    try:
+        make = make_part(own, {Lever.PAIRWISE}, predata, films.sample(Vae()))
+        return run(asked, make, folder / "video.mkv", folder / "work", **more)
+    finally:
+        hook.remove()
+
+
+ERRORS = {
+    "torch": lambda: torch.OutOfMemoryError(SAID),
+    "CUDA": lambda: RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported at some other call"),
+    "cuDNN": lambda: RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    "cuBLAS": lambda: RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    "HIP": lambda: RuntimeError("HIP out of memory. Tried to allocate 20.00 MiB"),
+    "MPS": lambda: RuntimeError("MPS backend out of memory (MPS allocated: 17.9 GB, other allocations: 300 KB)"),
+}
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("stage", STAGES)
+def test_out_of_memory_costs_a_lever_and_nothing_else(tmp_path, quick, calm, stage, part):
+    before, events = traces(quick[0]), []
+    breaking = Breaking(*STAGES[stage], ERRORS["torch"], 2)
+    done = breaking_film(quick, tmp_path, breaking, part, ladder=LADDER, tell=events.append)
+    assert done.levers == (Lever.HOST, Lever.BRANCH)
+    pulled = [event for event in events if isinstance(event, LeverPulled)]
+    assert pulled == [LeverPulled(part, Lever.HOST, SAID), LeverPulled(part, Lever.BRANCH, SAID)]
+    assert digest(done.path) == calm
+    assert traces(quick[0]) == before
+
+
+@pytest.mark.parametrize("stage", ["predata", "a later step", "decode", "interpolate"])
+@pytest.mark.parametrize("error", ERRORS)
+def test_every_runtime_s_words_are_understood(tmp_path, quick, stage, error):
+    events = []
+    breaking = Breaking(*STAGES[stage], ERRORS[error], 1)
+    done = breaking_film(quick, tmp_path, breaking, frames=SHORT, ladder=LADDER, tell=events.append)
+    assert [event for event in events if isinstance(event, LeverPulled)] == [
+        LeverPulled(0, Lever.HOST, str(ERRORS[error]()))
+    ]
+    assert done.info.frames == 2 * SHORT - 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_with_no_lever_left_it_ends_and_keeps_what_is_finished(tmp_path, quick, calm, stage):
+    before = traces(quick[0])
+    with pytest.raises(NoLeverLeftError, match=r"part 2 of 2, with every lever pulled\. The 1 before it are kept"):
+        breaking_film(quick, tmp_path, Breaking(*STAGES[stage], ERRORS["torch"], 99), 1, ladder=LADDER[:2])
+    assert not (tmp_path / "video.mkv").exists()
+    assert not list(tmp_path.rglob("*.part"))
+    assert traces(quick[0]) == before
+    done = film(quick, tmp_path)
+    assert done.kept == 1
+    assert digest(done.path) == calm
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), MemoryError("host"), CancelError()], ids=repr)
+def test_another_error_pulls_no_lever(tmp_path, quick, error):
+    events = []
+    with pytest.raises(type(error)):
+        breaking_film(
+            quick, tmp_path, Breaking("decode", 0, lambda: error, 1), frames=SHORT, ladder=LADDER, tell=events.append
+        )
+    assert not [event for event in events if isinstance(event, LeverPulled)]
+
+
+@pytest.fixture(scope="module")
+def true_film(tmp_path_factory, exact):
+    """The undisturbed film of the real networks."""
+    return digest(real_film(exact, tmp_path_factory.mktemp("true")).path)
+
+
+def real_film(exact, folder, levers=(Lever.PAIRWISE,), **more):
+    sonic, vae = exact
+    asked = films.order(9, window=sonics.WINDOW)
+    make = make_part(sonic, levers, films.predata(torch.float64), films.sample(vae, sonics.WINDOW))
+    return run(asked, make, folder / "video.mkv", folder / "work", **more)
+
+
+@pytest.mark.parametrize(
+    ("place", "after"), [("first layer", 0), ("last layer", 1), ("VAE", 0), ("RIFE", 0), ("RIFE", 5)], ids=str
+)
+def test_deep_inside_the_real_networks_too(tmp_path, exact, true_film, place, after):
+    """From the middle of a layer: the networks are then as before, and the file the same."""
+    sonic, vae = exact
+    before = traces(sonic)
+    layer = {
+        "first layer": sonic.pipe.unet.conv_in,
+        "last layer": sonic.pipe.unet.up_blocks[-1].resnets[-1].temporal_res_block.conv2,
+        "VAE": vae.first_stage_model.decoder.conv_out,
+        "RIFE": sonic.rife.flownet,
+    }[place]
+    hook = layer.register_forward_pre_hook(Breaking(place, after, ERRORS["torch"], 1))
+    try:
+        done = real_film(exact, tmp_path, levers=EXACT - {Lever.BLOCK}, ladder=(Lever.BLOCK,))
+    finally:
+        hook.remove()
+    assert done.levers == (Lever.BLOCK,)
+    assert digest(done.path) == true_film
+    assert traces(sonic) == before
