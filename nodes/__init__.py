@@ -10,6 +10,8 @@ from comfy_api.latest import ComfyExtension, io
 from .audio_duration import AudioDuration
 from .auto_downgrade import AutoDowngrade
 from .face_box import FaceBox
+from .long_video import LongVideo
+from .low_vram import LowVRAM
 from .oom_risk import OOMRisk
 from .preflight import Preflight
 from .preset import PresetNode
@@ -31,4 +33,4 @@ class SonicGuardExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node class."""
-        return [Preflight, AudioDuration, FaceBox, PresetNode, OOMRisk, AutoDowngrade]
+        return [Preflight, AudioDuration, FaceBox, PresetNode, OOMRisk, AutoDowngrade, LowVRAM, LongVideo]

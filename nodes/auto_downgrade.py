@@ -1,5 +1,6 @@
 """Auto Downgrade: settings in, settings that fit out."""
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -9,6 +10,7 @@ from ..sonic_guard.plan import make_plan
 from ..sonic_guard.vram.budget import host_memory_bytes
 from ..sonic_guard.words import LANGUAGES, change_line, headline, limit_lines, refusal
 from . import host, inputs
+from .lean import reach
 
 
 class AutoDowngrade(inputs.TargetCard):
@@ -43,15 +45,23 @@ class AutoDowngrade(inputs.TargetCard):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> str:
+        """What the graph's nodes can do."""
+        return reach().text
+
+    @classmethod
     def execute(
         cls, image: Any, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
         inference_steps: int, target_card: str, policy: str, reserve: float, language: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Plan."""
         inputs.one_of("language", language, LANGUAGES)
-        budget = host.budget(target_card, reserve)
+        budget, within = host.budget(target_card, reserve), reach()
         job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe, inference_steps)
-        plan = make_plan(job, budget, policy, host_ram_bytes=host_memory_bytes(target_card), device=budget.device)
+        plan = make_plan(
+            replace(job, levers=within.switches.on), budget, policy, available=within.switches.auto,
+            host_ram_bytes=host_memory_bytes(target_card), device=budget.device, to_file=within.to_file,
+        )  # fmt: skip
         if not plan.fits:
             raise SonicGuardError(refusal(plan, language))
         changes = [change_line(change, language) for change in plan.changes]

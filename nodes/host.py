@@ -15,6 +15,9 @@ from ..sonic_guard.vram.budget import Budget, budget_for
 
 log = logging.getLogger(__name__)
 
+PREVIEW_SIDE = 512
+"""Largest side in pixels of a picture shown while a node works."""
+
 
 def user_folder() -> Path:
     """This pack's folder in ComfyUI's user folder: presets and the history of runs."""
@@ -35,10 +38,11 @@ def input_folder() -> Path:
     return Path(folder_paths.get_input_directory())
 
 
-def budget(target: str, reserve: float) -> Budget:
+def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
     """The memory of `target` ("auto", a card or GiB), with what ComfyUI can still free counted as free.
 
-    ComfyUI's --cpu changes nothing here: Sonic's wrapper takes the GPU whenever torch sees one.
+    So are `held_bytes`, of a Sonic that is loaded already. ComfyUI's --cpu changes nothing here: Sonic's wrapper
+    takes the GPU whenever torch sees one.
     """
     if target != "auto":
         return budget_for(target, reserve=reserve)
@@ -47,7 +51,7 @@ def budget(target: str, reserve: float) -> Budget:
     # SONIC_PreData has all of ComfyUI's models unloaded before it ends.
     loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
     reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
-    return budget_for(target, reserve=reserve, reclaimable_bytes=reclaimable)
+    return budget_for(target, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
 
 
 def version() -> str:
@@ -97,12 +101,12 @@ def executing() -> tuple[str, str]:
     return (str(context.prompt_id), str(context.node_id)) if context else ("", "")
 
 
-def running_graph(prompt_id: str) -> dict[str, Any]:
-    """The graph of a prompt under way, in API format; empty if it is not."""
-    from server import PromptServer
-
-    running = list(PromptServer.instance.prompt_queue.currently_running.values())
-    return next((item[2] for item in running if item[1] == prompt_id), {})
+def running_graph(prompt_id: str | None = None) -> dict[str, Any]:
+    """The graph of a prompt under way, in API format; without an id, of any. Empty if there is none, or no host."""
+    server = getattr(sys.modules.get("server"), "PromptServer", None)
+    queue = getattr(getattr(server, "instance", None), "prompt_queue", None)
+    running = list(queue.currently_running.values()) if queue else []
+    return next((item[2] for item in running if prompt_id in (None, item[1])), {})
 
 
 def is_running(prompt_id: str) -> bool:
@@ -139,8 +143,32 @@ def stop_if_interrupted() -> None:
     throw_exception_if_processing_interrupted()
 
 
-def progress_bar(steps: int) -> Callable[[int], None]:
-    """A bar on the node now executing; call it with the steps done."""
+def progress_bar(steps: int) -> Callable[..., None]:
+    """A bar on the node now executing; call it with the steps done, and with a picture to show if there is one."""
     from comfy.utils import ProgressBar
 
-    return ProgressBar(steps).update_absolute
+    bar = ProgressBar(steps)
+
+    def show(done: int, picture: Any = None) -> None:
+        bar.update_absolute(done, preview=None if picture is None else ("JPEG", picture, PREVIEW_SIDE))
+
+    return show
+
+
+def say(text: str) -> None:
+    """Show `text` on the node now executing."""
+    from server import PromptServer
+
+    _, node = executing()
+    PromptServer.instance.send_progress_text(text, node)
+
+
+def new_output(prefix: str, suffix: str) -> tuple[Path, str]:
+    """A file in ComfyUI's output folder that is not there yet, and the subfolder it is in, as ComfyUI names it.
+
+    Raises what ComfyUI raises for a prefix that leads out of the folder.
+    """
+    import folder_paths
+
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder

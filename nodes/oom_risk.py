@@ -11,6 +11,7 @@ from ..sonic_guard.vram.model import STAGES, predict
 from ..sonic_guard.vram.risk import Verdict, assess
 from ..sonic_guard.words import LANGUAGES, gib, headline, limit_lines, stage_word
 from . import host, inputs, past
+from .lean import reach
 
 
 class OOMRisk(inputs.TargetCard):
@@ -42,15 +43,21 @@ class OOMRisk(inputs.TargetCard):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> str:
+        """What the graph's nodes can do."""
+        return reach().text
+
+    @classmethod
     def execute(
         cls, image: Any, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
         target_card: str, stop: bool, reserve: float, language: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Predict and judge."""
         inputs.one_of("language", language, LANGUAGES)
-        budget = host.budget(target_card, reserve)
+        budget, within = host.budget(target_card, reserve), reach()
         job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe)
-        estimate = predict(job, device=budget.device)
+        job = within.lean(job, budget)
+        estimate = predict(job, device=budget.device, to_file=within.to_file)
         risk = assess(estimate, budget, host_memory_bytes(target_card))
         lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
         lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]

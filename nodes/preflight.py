@@ -10,10 +10,12 @@ from ..sonic_guard.media import crop, grid, picture, silence
 from ..sonic_guard.media.crop import Aspect
 from ..sonic_guard.plan import Policy
 from ..sonic_guard.preflight import ON_RISK, run_preflight
+from ..sonic_guard.switches import say_levers
 from ..sonic_guard.vram.risk import Verdict
-from ..sonic_guard.words import LANGUAGES, refusal
+from ..sonic_guard.words import LANGUAGES, low_vram_line, refusal
 from ..sonic_guard.words import report as in_words
 from . import host, images, inputs, past
+from .lean import reach
 
 
 class Preflight(inputs.TargetCard):
@@ -26,7 +28,8 @@ class Preflight(inputs.TargetCard):
             node_id="SonicGuardPreflight",
             display_name="Preflight (Sonic Guard)",
             category=inputs.CATEGORY,
-            description="Picture and sound in; crop, trimmed sound and settings that fit the card out.",
+            description="Picture and sound in; crop, trimmed sound and settings that fit the card out. It counts on "
+            "Sonic Low VRAM and Sonic Long Video if they are in the graph.",
             inputs=[
                 io.Image.Input("image", tooltip="The portrait. Of a batch the first picture is used."),
                 io.Audio.Input("audio", tooltip="The voice, of any length."),
@@ -61,13 +64,15 @@ class Preflight(inputs.TargetCard):
                 io.String.Output(display_name="report", tooltip="What was found and changed, and why."),
                 io.Audio.Output(display_name="video_audio", tooltip="For Create Video: ends with the last picture."),
                 io.Float.Output(display_name="video_fps", tooltip="For Create Video: keeps sound and lips together."),
+                io.Float.Output(display_name="part_s", tooltip="For Sonic Long Video: 0 is one pass."),
+                io.String.Output(display_name="levers", tooltip="For Sonic Low VRAM: those the plan counts on."),
             ],
         )
 
     @classmethod
     def fingerprint_inputs(cls, preset: str = "", **_: Any) -> str:
-        """What the preset's file says, so that an edited one is read again."""
-        return inputs.preset_text(preset)
+        """What the preset's file says, so that an edited one is read again; and what the graph's nodes can do."""
+        return f"{inputs.preset_text(preset)} {reach().text}"
 
     @classmethod
     def execute(
@@ -80,7 +85,7 @@ class Preflight(inputs.TargetCard):
         sound = media_audio.from_dict(audio)
         if cut_silence:
             sound = silence.cut_silence(sound)
-        budget = host.budget(target_card, reserve)
+        budget, within = host.budget(target_card, reserve), reach()
         result = run_preflight(
             picture.from_batch(image)[0],
             sound.duration_s,
@@ -91,12 +96,16 @@ class Preflight(inputs.TargetCard):
             aspect=inputs.one_of("aspect", aspect, Aspect),
             face_index=face_index,
             face_box=face_box,
+            reach=within,
             pace=past.experience.of(budget.card).pace,
         )
         plan, job = result.plan, result.plan.job
         if (on_risk == "downgrade" and not plan.fits) or (on_risk == "stop" and plan.risk.verdict is Verdict.FAIL):
-            raise SonicGuardError(refusal(plan, language))
-        fitted = grid.fit_to_frames(sound, job.latent_frames, job.interpolate)
+            hope = low_vram_line(result.lean, language) if result.lean else ""
+            raise SonicGuardError(f"{refusal(plan, language)} {hope}".rstrip())
+        # Sonic Long Video cuts for itself, and wants the whole.
+        frames = result.wish.latent_frames if within.to_file else job.latent_frames
+        fitted = grid.fit_to_frames(sound, frames, job.interpolate)
         report = f"{in_words(result, language)}\n{past.risk_text(plan.estimate, budget, language)}"
         return io.NodeOutput(
             crop.crop(images.as_batch(image)[:1], result.look.crop),
@@ -112,5 +121,7 @@ class Preflight(inputs.TargetCard):
             report,
             media_audio.to_dict(fitted.for_video),
             job.output_fps,
+            job.duration_s if plan.parts > 1 else 0.0,
+            say_levers(job.levers),
             ui={"text": (report,)},
         )

@@ -14,6 +14,7 @@ from ..sonic_guard.live.recorder import SAMPLER, Recorder
 from ..sonic_guard.preview.context import Machine
 from ..sonic_guard.preview.evaluate import job_for
 from ..sonic_guard.preview.files import Files
+from ..sonic_guard.reach import LONG_VIDEO
 from ..sonic_guard.run import Outcome, Place
 from . import host, past
 from .listen import listen
@@ -53,8 +54,12 @@ class Service:
     def expected(self, prompt: str, node: str) -> Job | None:
         """The job that one of Sonic's nodes belongs to, as far as the running graph tells."""
         graph = host.running_graph(prompt)
-        samples = any(each.get("class_type") == SAMPLER for each in graph.values())
+        samples = any(each.get("class_type") in (SAMPLER, LONG_VIDEO) for each in graph.values())
         return job_for(graph, node, self._machine) if samples else None
+
+    def kind_of(self, prompt: str, node: str) -> str:
+        """The class of a node in the running graph; empty if it is not in it, as the nodes of an expansion."""
+        return str(host.running_graph(prompt).get(node, {}).get("class_type", ""))
 
     def fed_by(self, prompt: str, node: str) -> str:
         """The node whose output is the input ``data_dict`` of `node` in the running graph; empty if it has none."""

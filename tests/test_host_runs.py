@@ -45,8 +45,8 @@ class Seen:
         self.row = History(host.base / "user" / "sonic_guard" / "history.db", existing=True).runs(limit=1)[0]
 
 
-def watched(host, graph, *, interrupt_at=None):
-    """Run `graph` with a page that looks on, and cancel it at the step `interrupt_at`."""
+def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True):
+    """Run `graph` with a page that looks on, and cancel it at the step `interrupt_at` of a run `stop_when` says."""
 
     async def look():
         base = f"http://127.0.0.1:{host.port}"
@@ -62,7 +62,8 @@ def watched(host, graph, *, interrupt_at=None):
                     continue
                 event = json.loads(message.data)
                 events.append((event["type"], event["data"]))
-                if event["type"] == "sonic_guard.run" and event["data"]["step"] == interrupt_at:
+                run = event["data"] if event["type"] == "sonic_guard.run" else {}
+                if interrupt_at is not None and run.get("step") == interrupt_at and stop_when(run):
                     await session.post(f"{base}/interrupt")
                 if event["type"] in ("execution_success", "execution_error", "execution_interrupted"):
                     return events

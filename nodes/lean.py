@@ -1,0 +1,34 @@
+"""Sonic's model, made lean: for the nodes that pull levers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..sonic_guard.job import Job
+from ..sonic_guard.lean.engine import LeanSonic
+from ..sonic_guard.reach import Reach, reach_of
+from ..sonic_guard.switches import LADDER, Switches, largest_piece
+from ..sonic_guard.vram.budget import RESERVE
+from ..sonic_guard.vram.model import predict
+from ..sonic_guard.wrapper_job import held_bytes
+from . import host
+
+
+def lean(sonic: Any, switches: Switches, target: str = "auto", reserve: float = RESERVE) -> LeanSonic:
+    """`sonic`, the wrapper's object, with the levers that are on, and of the others what a run turns out to need."""
+
+    def fits() -> Callable[[Job], bool]:
+        usable = host.budget(target, reserve, held_bytes(sonic)).usable_bytes
+        return lambda job: predict(job).sampler_bytes <= usable
+
+    return LeanSonic(
+        sonic,
+        lambda job: switches.choose(job, fits()),
+        spare=[lever for lever in LADDER if lever in switches.on | switches.auto],
+        piece=lambda job: largest_piece(job, fits()),
+    )
+
+
+def reach() -> Reach:
+    """What the nodes of the graph under way can do for a run."""
+    graph: Mapping[str, Any] = host.running_graph()
+    return reach_of({node.get("class_type", ""): node.get("inputs", {}) for node in graph.values()})

@@ -1,0 +1,261 @@
+"""Sonic Long Video: a portrait and a voice of any length in, a video file out."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from comfy_api.latest import InputImpl, io
+
+from ..sonic_guard.errors import WrapperError
+from ..sonic_guard.job import LATENT_FPS, MIN_SOUND_S, PIECE, Job, Lever
+from ..sonic_guard.lean.engine import LeanSonic, park
+from ..sonic_guard.lean.recognise import recognise, wrapped
+from ..sonic_guard.long.film import Predata, audio_scales, make_part, tensors_of
+from ..sonic_guard.long.manifest import weights_key
+from ..sonic_guard.long.order import Order
+from ..sonic_guard.long.parts import least_part
+from ..sonic_guard.long.run import Event, Progress, run
+from ..sonic_guard.long.store import sweep
+from ..sonic_guard.media import audio as media_audio
+from ..sonic_guard.media.video import PRESETS, Encoding, formats
+from ..sonic_guard.media.videofile import pick
+from ..sonic_guard.plan import MIN_PART_FRAMES, longest_part
+from ..sonic_guard.switches import DEFAULT
+from ..sonic_guard.vram.budget import RESERVE, host_memory_bytes
+from ..sonic_guard.vram.model import predict
+from ..sonic_guard.words import LANGUAGES
+from ..sonic_guard.words_lean import event_text, long_report
+from ..sonic_guard.wrapper_job import held_bytes, model_dtype, vae_dtype
+from . import host, images, inputs
+from .lean import lean
+from .wrapper import Wrapper, find_wrapper
+
+KEPT_DAYS = 14
+"""How long the finished parts of a video wait for somebody to go on with it."""
+PICTURES = 8
+"""In the preview."""
+BAR = 1000
+"""Steps of ComfyUI's bar."""
+ALWAYS = frozenset({Lever.PAIRWISE, Lever.PARK})
+"""The levers without which there is no file that grows, and those that cost nothing here."""
+EXPAND_RATIO = 0.5
+"""SONIC_PreData's default; it has no use for it."""
+TELL_S = 1.0
+"""Least time between two texts or pictures on the node."""
+
+
+class LongVideo(io.ComfyNode):
+    """Sonic, its memory, its parts and its file in one node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs. New ones go to the end: saved workflows count positions."""
+        return io.Schema(
+            node_id="SonicGuardLongVideo",
+            display_name="Sonic Long Video (Sonic Guard)",
+            category=inputs.CATEGORY,
+            description="A talking head of any length: frames go to the file as they are made, a run that was stopped "
+            "goes on where it was, and out of memory is not the end.",
+            is_output_node=True,
+            inputs=[
+                io.Custom("MODEL_SONIC").Input(
+                    "model", tooltip="From SONICTLoader, or from Sonic Low VRAM if you want to choose the levers."
+                ),
+                io.ClipVision.Input("clip_vision", tooltip="As for SONIC_PreData."),
+                io.Vae.Input("vae", tooltip="As for SONIC_PreData."),
+                io.Audio.Input("audio", tooltip="The voice, of any length."),
+                io.Image.Input("image", tooltip="The portrait, cropped. Of a batch the first picture is used."),
+                io.Int.Input(
+                    "min_resolution", default=512, min=128, max=2048, step=64,
+                    tooltip="The shorter side of the video in pixels.",
+                ),
+                io.Int.Input("inference_steps", default=25, min=1, max=1024, tooltip="Steps cost time, not memory."),
+                io.Float.Input("dynamic_scale", default=1.0, min=0.5, max=2.0, step=0.1, tooltip="Strength of motion."),
+                io.Float.Input(
+                    "fps", default=25.0, min=5.0, max=120.0, step=0.5,
+                    tooltip="Sets the window of frames, not the speed: the video is always in step with the sound.",
+                ),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=2**31 - 1, control_after_generate=False,
+                    tooltip="Stays as it is from run to run, so that a run that was stopped can go on.",
+                ),
+                io.Float.Input(
+                    "part_s", default=0.0, min=0.0, max=36000.0, step=1.0,
+                    tooltip="Longest part in seconds; parts are cut where the voice pauses. 0: one pass if it fits, "
+                    "else the longest parts that do.",
+                ),
+                io.Combo.Input(
+                    "format", options=list(formats()), default=next(iter(formats())),
+                    tooltip="h264 plays everywhere. ffv1 loses nothing. prores is for editing.",
+                ),
+                io.Int.Input(
+                    "crf", default=18, min=0, max=51,
+                    tooltip="Quality of h264: 0 is the best, 18 cannot be told from it, 23 is half the size.",
+                ),
+                io.Combo.Input(
+                    "encoder_preset", options=list(PRESETS), default="medium",
+                    tooltip="How much pains h264's encoder takes: slower is smaller.",
+                ),
+                io.String.Input(
+                    "filename_prefix", default="video/sonic", tooltip="In ComfyUI's output folder, as for Save Video."
+                ),
+                inputs.language(),
+            ],
+            outputs=[
+                io.Video.Output(display_name="video", tooltip="The finished file, with its sound."),
+                io.Image.Output(display_name="preview", tooltip=f"Up to {PICTURES} of its frames, evenly spread."),
+                io.String.Output(display_name="report", tooltip="What was made, how, and what happened on the way."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model: Any, clip_vision: Any, vae: Any, audio: Any, image: Any, min_resolution: int, inference_steps: int,
+        dynamic_scale: float, fps: float, seed: int, part_s: float, format: str, crf: int, encoder_preset: str,  # noqa: A002
+        filename_prefix: str, language: str,
+    ) -> io.NodeOutput:  # fmt: skip
+        """Plan the parts, make what is missing, and join them."""
+        inputs.one_of("language", language, LANGUAGES)
+        encoding = Encoding(inputs.one_of("format", format, formats()), crf, encoder_preset)
+        wrapper, lean_sonic = find_wrapper(), _lean(model)
+        picture = images.as_batch(image)[:1]
+        order = _order(lean_sonic, clip_vision, vae, media_audio.from_dict(audio), picture, part_s, encoding, {
+            "min_resolution": min_resolution, "steps": inference_steps, "dynamic_scale": dynamic_scale, "fps": fps,
+        }, seed)  # fmt: skip
+        job = lean_sonic.lean_job(_of(order.job, max(part.latent_frames for part in order.parts)))
+        levers = job.levers | ALWAYS
+        target, subfolder = host.new_output(filename_prefix, encoding.kind.suffix)
+        work = host.user_folder() / "long"
+        sweep(work, KEPT_DAYS)
+        teller = _Teller(language)
+        video = run(
+            order,
+            make_part(
+                lean_sonic.sonic,
+                levers,
+                _predata(wrapper, lean_sonic, clip_vision, vae, picture, min_resolution),
+                lambda streaming, data: wrapper.sample(
+                    model=streaming, data_dict=data, seed=seed, inference_steps=inference_steps,
+                    dynamic_scale=dynamic_scale, fps=fps,
+                ),
+                teller.look,
+                job.piece,
+            ),
+            target,
+            work,
+            ladder=_ladder(lean_sonic, levers, job.piece),
+            tell=teller.tell,
+            check=host.stop_if_interrupted,
+        )  # fmt: skip
+        report = long_report(video, job, levers, language)
+        shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}
+        return io.NodeOutput(
+            InputImpl.VideoFromFile(str(target)),
+            images.from_rgbs(pick(target, PICTURES)),
+            report,
+            ui={"images": [shown], "animated": (True,), "text": (report,)},
+        )
+
+
+class _Teller:
+    """Shows on the node how far the video is: a bar, a line of text, and now and then a picture."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._bar = host.progress_bar(BAR)
+        self._picture: Any = None
+        self._told_s = 0.0
+
+    def look(self, frames: Any) -> None:
+        """Note finished frames [n, H, W, 3]."""
+        self._picture = frames[-1]
+
+    def tell(self, event: Event) -> None:
+        """Show `event`."""
+        soon = time.monotonic() - self._told_s < TELL_S
+        if isinstance(event, Progress):
+            picture = None if soon or self._picture is None else images.as_pil(self._picture)
+            self._bar(round(BAR * event.share), picture)
+            if soon:
+                return
+        self._told_s, self._picture = time.monotonic(), None
+        host.say(event_text(event, self._language))
+
+
+def _lean(model: Any) -> LeanSonic:
+    """`model` as Sonic Low VRAM has made it, or with every switch as it stands unless somebody moves it."""
+    sonic = wrapped(model)
+    if sonic is not model:
+        return model
+    allowed = recognise(sonic)
+    if Lever.PAIRWISE not in allowed:
+        raise WrapperError("model: this Sonic wrapper cannot decode in a stream. Update it, or tell us its version.")
+    return lean(sonic, DEFAULT.within(allowed))
+
+
+def _order(
+    model: LeanSonic, clip_vision: Any, vae: Any, sound: media_audio.Sound, picture: Any, part_s: float,
+    encoding: Encoding, settings: dict[str, Any], seed: int,
+) -> Order:  # fmt: skip
+    """The whole video, and where it is cut."""
+    job = Job(
+        width=picture.shape[2],
+        height=picture.shape[1],
+        duration_s=max(MIN_SOUND_S, sound.duration_s),
+        dtype=model_dtype(model),
+        interpolate=bool(model.use_interframe),
+        vae_dtype=vae_dtype(vae),
+        **settings,
+    )
+    networks = tensors_of(unet=model.pipe.unet, clip=clip_vision.model, vae=vae.first_stage_model)
+    looks = {
+        "seed": seed,
+        "ip_audio_scale": audio_scales(model.pipe.unet),
+        "fp8": Lever.FP8 in model.levers_for(job),
+    }
+    longest = round(part_s * LATENT_FPS) if part_s else _longest(job, model)
+    return Order(job, picture, sound, weights_key(networks), looks, encoding, longest)
+
+
+def _longest(job: Job, model: LeanSonic) -> int | None:
+    """Latent frames of the longest part that fits; None if the whole does."""
+    usable, ram = host.budget("auto", RESERVE, held_bytes(model.sonic)).usable_bytes, host_memory_bytes("auto")
+
+    def fits(candidate: Job) -> bool:
+        estimate = predict(replace(candidate, levers=model.levers_for(candidate) | ALWAYS), to_file=True)
+        return estimate.peak_bytes <= usable and (ram is None or estimate.host_ram_bytes <= ram)
+
+    if fits(job):
+        return None
+    part = longest_part(job, fits)
+    # Nothing fits by the book. Short parts have the best chance, and memory running out is no end.
+    return part.latent_frames if part else max(MIN_PART_FRAMES, least_part(job.window))
+
+
+def _ladder(model: LeanSonic, levers: frozenset[Lever], piece: int) -> list[Lever]:
+    """What is left to pull when memory runs out; block-wise order once more where its pieces can be smaller."""
+    left = [lever for lever in model.spare if lever not in levers]
+    return [Lever.BLOCK, *left] if Lever.BLOCK in levers and piece > PIECE else left
+
+
+def _of(job: Job, frames: int) -> Job:
+    """`job` with another number of latent frames."""
+    return replace(job, duration_s=(frames + 0.25) / LATENT_FPS)
+
+
+def _predata(
+    wrapper: Wrapper, model: LeanSonic, clip_vision: Any, vae: Any, picture: Any,
+    min_resolution: int,
+) -> Predata:  # fmt: skip
+    """Runs SONIC_PreData on a sound."""
+
+    def work(heard: media_audio.Sound) -> dict[str, Any]:
+        park(model)
+        (data,) = wrapper.predata(
+            clip_vision=clip_vision, vae=vae, audio=media_audio.to_dict(heard), image=picture,
+            weight_dtype=model.pipe.unet.dtype, min_resolution=min_resolution, duration=heard.duration_s,
+            expand_ratio=EXPAND_RATIO,
+        )  # fmt: skip
+        return data
+
+    return work

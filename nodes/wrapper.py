@@ -1,0 +1,46 @@
+"""Sonic's own nodes, called as ComfyUI would call them."""
+
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+from ..sonic_guard.errors import WrapperError
+from ..sonic_guard.live.recorder import PREDATA, SAMPLER
+from . import host
+
+_PREDATA_INPUTS = (
+    *("clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"),
+)
+_SAMPLER_INPUTS = ("model", "data_dict", "seed", "inference_steps", "dynamic_scale", "fps")
+
+
+class Wrapper(NamedTuple):
+    """The work of Sonic's nodes. Their inputs are given by name."""
+
+    predata: Callable[..., tuple[Any, ...]]
+    sample: Callable[..., tuple[Any, ...]]
+
+
+def find_wrapper() -> Wrapper:
+    """The nodes that are installed. Raises `WrapperError` where they are missing, or are not as known here."""
+    return Wrapper(_work_of(PREDATA, _PREDATA_INPUTS), _work_of(SAMPLER, _SAMPLER_INPUTS))
+
+
+def _work_of(name: str, inputs: Collection[str]) -> Callable[..., tuple[Any, ...]]:
+    kind = host.node_classes().get(name)
+    if kind is None:
+        raise WrapperError(
+            f"Sonic's node {name} is missing. Install the node pack ComfyUI_Sonic (ComfyUI Manager finds it), look "
+            "for its errors where ComfyUI starts, and restart ComfyUI."
+        )
+    work = getattr(kind(), str(getattr(kind, "FUNCTION", "")), None)
+    if work is None or inspect.iscoroutinefunction(work):
+        raise WrapperError(f"Sonic's node {name} is not a node as the known ComfyUI_Sonic has it. {_ADVICE}")
+    takes = inspect.signature(inspect.unwrap(work)).parameters
+    missing = [each for each in inputs if each not in takes]
+    if missing and not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values()):
+        raise WrapperError(f"Sonic's node {name} has no {', '.join(missing)} any more. {_ADVICE}")
+    return work
+
+
+_ADVICE = "Update this pack, or report it with the version of ComfyUI_Sonic."

@@ -1,0 +1,197 @@
+"""Sonic Low VRAM and Sonic Long Video in a real ComfyUI, with the wrapper's own sampler over small networks."""
+
+import wave
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from sonic_guard.job import Lever
+from sonic_guard.media.videofile import frames
+from sonic_guard.run import Outcome
+from sonic_guard.vram.history.store import History
+from tests.test_host_runs import watched
+
+pytest.importorskip("aiohttp")
+
+EVERY = {str(lever): "on" for lever in Lever}
+LEAN = {"target_card": "auto", "reserve": 0.1, "language": "en"}
+SHORT_S, LONG_S, PART_S = 3.0, 24.0, 14.0
+"""The long sound takes two parts at a window of 5 frames."""
+RATE = 16_000
+
+
+def node(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs}
+
+
+def small(**changes):
+    return node("SmallSonic", **{"frames": 6, "call_s": 0.0, "fail": "nowhere", "times": 1 << 30, "seed": 0} | changes)
+
+
+def sampler(model, seed=1):
+    return node(
+        "SONICSampler", model=model, data_dict=["small", 1], seed=seed, inference_steps=2, dynamic_scale=1.0, fps=5.0
+    )
+
+
+def low_vram(**switches):
+    return node("SonicGuardLowVRAM", model=["small", 0], **LEAN, **EVERY | {"fp8": "off"} | switches)
+
+
+def runs(host, count=10):
+    return History(host.base / "user" / "sonic_guard" / "history.db", existing=True).runs(limit=count)
+
+
+def pixels(host, result, node_id):
+    files = result["outputs"][node_id]["images"]
+    folder = host.base / "temp"
+    return np.stack([np.asarray(Image.open(folder / file["subfolder"] / file["filename"])) for file in files]).astype(
+        int
+    )
+
+
+def test_low_vram_gives_the_stock_frames_through_the_wrapper_s_own_sampler(host):
+    result = host.run(
+        {
+            "small": small(),
+            "stock": sampler(["small", 0]),
+            "low": low_vram(),
+            "lean": sampler(["low", 0]),
+            "a": node("PreviewImage", images=["stock", 0]),
+            "b": node("PreviewImage", images=["lean", 0]),
+        }
+    )
+    assert result["status"]["status_str"] == "success", result["status"]
+    stock, lean = pixels(host, result, "a"), pixels(host, result, "b")
+    assert stock.shape == lean.shape == (11, 64, 64, 3)
+    assert np.abs(stock - lean).max() <= 1
+    assert {frozenset(run.job.levers) for run in runs(host, 2)} == {frozenset(), frozenset(Lever) - {Lever.FP8}}
+
+
+def test_low_vram_lets_what_it_does_not_know_pass(host):
+    """Another node's output of the same type, as a fork of the wrapper may have it."""
+    result = host.run(
+        {
+            "stranger": node("StrangeSonic"),
+            "low": node("SonicGuardLowVRAM", model=["stranger", 0], **LEAN, **EVERY),
+            "said": node("PreviewAny", source=["low", 2]),
+        }
+    )
+    assert result["status"]["status_str"] == "success", result["status"]
+    assert "The model passes as it is." in result["outputs"]["said"]["text"][0]
+
+
+def test_out_of_memory_is_survived_in_the_wrapper_s_own_sampler(host):
+    auto = low_vram(**dict.fromkeys(map(str, Lever), "auto") | {"park": "on", "fp8": "off"})
+    graph = {
+        "small": small(fail="denoise", times=2, seed=1),
+        "low": auto,
+        "lean": sampler(["low", 0]),
+        "save": node("PreviewImage", images=["lean", 0]),
+    }
+    seen = watched(host, graph)
+    assert seen.ended == "execution_success"
+    assert seen.runs[-1]["step"] == seen.runs[-1]["steps"] == 2
+    assert "it begins again with pairwise" in host.log_text()
+    assert "it begins again with host" in host.log_text()
+
+
+# Long Video
+
+
+@pytest.fixture(scope="module")
+def voices(host):
+    """Voices that pause in their middle, by their seconds."""
+    return {
+        seconds: voice(host.base / "input" / f"speech of {seconds:g} s.wav", seconds) for seconds in (SHORT_S, LONG_S)
+    }
+
+
+def voice(path, seconds):
+    time_s = np.arange(round(seconds * RATE)) / RATE
+    speaks = (np.abs(time_s - seconds / 2) > 0.6) & (np.sin(6 * time_s) > -0.7)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((16000 * np.sin(2 * np.pi * 220 * time_s) * speaks).astype("<i2").tobytes())
+    return path.name
+
+
+def long_video(voice, *, prefix, steps=1, part_s=0.0, **changes):
+    settings = {
+        "min_resolution": 128, "inference_steps": steps, "dynamic_scale": 1.0, "fps": 5.0, "seed": 3, "part_s": part_s,
+        "format": "h264", "crf": 18, "encoder_preset": "ultrafast", "filename_prefix": prefix, "language": "en",
+    }  # fmt: skip
+    return {
+        "small": small(**changes),
+        "picture": node("LoadImage", image="portrait.png"),
+        "voice": node("LoadAudio", audio=voice),
+        "long": node(
+            "SonicGuardLongVideo", model=["small", 0], clip_vision=["small", 2], vae=["small", 3],
+            audio=["voice", 0], image=["picture", 0], **settings,
+        ),
+        "said": node("PreviewAny", source=["long", 2]),
+        "seen": node("PreviewImage", images=["long", 1]),
+    }  # fmt: skip
+
+
+def file_of(host, result):
+    (shown,) = result["outputs"]["long"]["images"]
+    return host.base / "output" / shown["subfolder"] / shown["filename"]
+
+
+def test_a_long_video_in_one_pass(host, voices):
+    latents = int(SHORT_S * 12.5)
+    result = host.run(long_video(voices[SHORT_S], prefix="video/one"))
+    assert result["status"]["status_str"] == "success", result["status"]
+    file = file_of(host, result)
+    assert sum(1 for _ in frames(file)) == 2 * latents - 1
+    with av.open(str(file)) as container:
+        sound = sum(frame.samples for frame in container.decode(audio=0)) / RATE
+        assert container.streams.video[0].average_rate == 25
+    assert sound == pytest.approx((2 * latents - 1) / 25, abs=0.1)  # AAC counts in blocks
+    assert "Made in one pass." in result["outputs"]["said"]["text"][0]
+    assert len(result["outputs"]["seen"]["images"]) > 1
+    newest = runs(host, 1)[0]
+    assert (newest.outcome, newest.job.latent_frames) == (Outcome.DONE, latents)
+    assert Lever.PAIRWISE in newest.job.levers
+
+
+def test_a_long_video_in_parts_goes_on_where_it_was_stopped(host, voices):
+    """Cancelled in its second part; then run again."""
+    latents = int(LONG_S * 12.5)
+    graph = long_video(voices[LONG_S], prefix="video/parts", part_s=PART_S, steps=2)
+    before = {run.id for run in runs(host)}
+    seen = watched(host, graph, interrupt_at=1, stop_when=lambda run: len(done(host, before)) == 1)
+    assert seen.ended == "execution_interrupted"
+    assert [run.outcome for run in runs(host) if run.id not in before][:2] == [Outcome.INTERRUPTED, Outcome.DONE]
+    assert seen.runs[-1]["nodes"] == {"SonicGuardLongVideo": "long"}
+    result = host.run(graph)
+    assert result["status"]["status_str"] == "success", result["status"]
+    report = result["outputs"]["said"]["text"][0]
+    assert "Made in 2 parts" in report
+    assert "1 of them were there from an earlier run." in report
+    assert sum(1 for _ in frames(file_of(host, result))) == 2 * latents - 1
+    assert not list((host.base / "user" / "sonic_guard" / "long").glob("*/*.mp4")), "what is finished is cleared away"
+
+
+def done(host, before):
+    return [run for run in runs(host) if run.id not in before and run.outcome is Outcome.DONE]
+
+
+def test_a_long_video_survives_out_of_memory(host, voices):
+    result = host.run(long_video(voices[SHORT_S], prefix="video/oom", fail="decode", times=1, seed=5))
+    assert result["status"]["status_str"] == "success", result["status"]
+    assert "Memory ran out on the way, and these levers were pulled: host." in result["outputs"]["said"]["text"][0]
+    assert [run.outcome for run in runs(host, 2)] == [Outcome.DONE, Outcome.OUT_OF_MEMORY]
+
+
+def test_a_long_video_that_cannot_be_made_says_what_would_help(host, voices):
+    result = host.run(long_video(voices[SHORT_S], prefix="video/no", fail="denoise", seed=6))
+    assert result["status"]["status_str"] == "error"
+    said = next(data["exception_message"] for name, data in result["status"]["messages"] if name == "execution_error")
+    assert "with every lever pulled" in said
+    assert "lower min_resolution" in said
