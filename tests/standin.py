@@ -45,7 +45,7 @@ STAGES = {
 }
 
 
-def answer(question: dict[str, Any], last: dict[str, Any] | None = None) -> dict[str, Any]:
+def answer(question: dict[str, Any], last: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """The answer to a question of POST /sonic_guard/predict."""
     node = question["graph"][question["node"]]["inputs"]
     size = node.get("min_resolution", 512)
@@ -70,6 +70,8 @@ def answer(question: dict[str, Any], last: dict[str, Any] | None = None) -> dict
         "advice": None if room >= 0 else {"text": "min_resolution 448 brings it to 6.4 GiB."},
         "risk": {"probability": None, "runs": 0, "upper_bytes": None, "text": "risk from the model alone"},
         "assumed": ["picture unknown: a square is assumed"],
+        "levers": [],
+        "parts": 1,
         "changes": ["min_resolution: 768 → 448 (13.4 GiB → 6.4 GiB)."],
         "limits": [],
         "time_s": 245.0,
@@ -78,6 +80,7 @@ def answer(question: dict[str, Any], last: dict[str, Any] | None = None) -> dict
             "steps": 25, "interpolate": True,
         },
         "last": last,
+        **more,
     }  # fmt: skip
 
 
@@ -169,6 +172,10 @@ class Server:
     """What the history holds."""
     last: dict[str, Any] | None = None
     """The last run of the same job, in every answer."""
+    levers: list[str] = field(default_factory=list)
+    """Those that every answer counts on."""
+    parts: int = 1
+    """Runs it takes, in every answer."""
     problem: str | None = None
     """Said instead of a prediction."""
     delays_s: list[float] = field(default_factory=list)
@@ -214,7 +221,9 @@ class Server:
                 self.questions.append(body)
                 if self.delays_s:
                     threading.Event().wait(self.delays_s.pop(0))
-                return (422, {"error": self.problem}) if self.problem else (200, answer(body, self.last))
+                if self.problem:
+                    return 422, {"error": self.problem}
+                return 200, answer(body, self.last, levers=self.levers, parts=self.parts)
             case "/api/sonic_guard/watch":
                 self.leases.append(body)
                 return 200, {"lease_s": 15}

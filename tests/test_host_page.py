@@ -148,6 +148,53 @@ def test_sonics_own_nodes_show_the_run_that_preflight_will_hand_them(page):
         page.wait_for_function("(card) => /Fits/.test(card.textContent)", arg=element)
 
 
+LOW_VRAM, LONG_VIDEO = "SonicGuardLowVRAM", "SonicGuardLongVideo"
+
+
+def test_preflight_counts_on_low_vram_while_it_runs(page):
+    """It is not upstream of Preflight; muted it is not there."""
+    load(page, EXAMPLE)
+    turn(page, PREFLIGHT, "target_card", "RTX 4060 8GB")
+    turn(page, PREFLIGHT, "preset", "hd")
+    show(page, PREFLIGHT, scale=0.8)
+    card = shown(page, "Changes (1)").element_handle()  # whatever it will say
+    assert "levers:" not in card.inner_text()
+    page.evaluate("(type) => { app.graph.add(LiteGraph.createNode(type)); }", LOW_VRAM)
+    page.wait_for_function("(card) => /levers: /.test(card.textContent)", arg=card)
+    turned = "([type, mode]) => { app.graph._nodes.find((node) => node.type === type).mode = mode; }"
+    page.evaluate(turned, [LOW_VRAM, 2])
+    page.wait_for_function("(card) => !/levers: /.test(card.textContent)", arg=card)
+    page.evaluate(turned, [LOW_VRAM, 0])
+    page.wait_for_function("(card) => /levers: /.test(card.textContent)", arg=card)
+
+
+def test_the_nodes_that_pull_levers_have_cards(page, renderer):
+    load(page, EXAMPLE)
+    page.evaluate(
+        """(types) => {
+          const loader = app.graph._nodes.find((node) => node.type === "SONICTLoader");
+          let from = loader;
+          types.forEach((type, index) => {
+            const node = LiteGraph.createNode(type);
+            node.pos = [index * 500, 3000];
+            app.graph.add(node);
+            from.connect(0, node, 0);
+            from = node;
+          });
+        }""",
+        [LOW_VRAM, LONG_VIDEO],
+    )
+    turn(page, LOW_VRAM, "branch", "on")
+    show(page, LOW_VRAM, LONG_VIDEO, scale=0.8)
+    for _ in (LOW_VRAM, LONG_VIDEO):
+        card = shown(page, "branch")
+        assert card.locator(".row").count() == 5
+    cards = page.locator(f"{CARD}:visible").filter(has_text="levers: ")
+    page.wait_for_timeout(500)
+    assert cards.count() == 2
+    keep(page, f"lean-{page.front_end}-{renderer}")
+
+
 def test_nothing_of_it_is_saved_with_the_workflow(page):
     load(page, EXAMPLE)
     show(page, PREFLIGHT)

@@ -106,6 +106,7 @@ def test_the_last_run_of_the_same_settings_is_the_newest_that_ended(history):
         (replace(JOB, steps=30), False),
         (replace(JOB, interpolate=False), False),
         (replace(JOB, levers=frozenset({Lever.BRANCH})), False),
+        (replace(JOB, levers=frozenset({Lever.PARK})), True),
     ],
 )
 def test_the_same_settings_are_those_that_take_the_same(history, job, same):

@@ -64,7 +64,8 @@ def test_the_answer_of_a_prediction(site):
     said = reply.data
     assert list(said) == [
         "card", "verdict", "verdict_text", "room_text", "budget_bytes", "available_bytes", "peak_bytes", "peak_stage",
-        "stages", "frame_text", "advice", "risk", "assumed", "changes", "limits", "time_s", "settings", "last",
+        "stages", "frame_text", "advice", "risk", "assumed", "levers", "parts", "changes", "limits", "time_s",
+        "settings", "last",
     ]  # fmt: skip
     assert (said["card"], said["verdict"], said["verdict_text"]) == ("8 GiB", "safe", "Fits")
     assert [stage["stage"] for stage in said["stages"]] == ["load", "predata", "denoise", "decode", "interpolate"]
@@ -81,13 +82,14 @@ def test_the_answer_of_a_prediction(site):
         "text": "from the model alone",
     }  # fmt: skip
     assert (said["assumed"], said["advice"], said["last"], said["time_s"]) == ([], None, None, None)
+    assert (said["levers"], said["parts"]) == ([], 1)
 
 
 def test_an_answer_in_chinese(site):
-    graph = sources() | trio(min_resolution=1024, fps=["9", 0])
+    graph = sources() | trio(min_resolution=768, fps=["9", 0])
     said = site.predict(graph, "7", language="zh").data
     assert said["verdict_text"] == "显存会不足"
-    assert said["advice"]["text"].startswith("SONIC_PreData 的 min_resolution 设为 ")
+    assert said["advice"]["text"].startswith("加入 Sonic 低显存，")
     assert said["assumed"] == ["fps 未知：按 25 计算"]
     assert said["stages"][2]["text"] == "去噪"
 

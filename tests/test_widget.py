@@ -257,6 +257,63 @@ def test_a_run_is_shown_on_what_judges_it(page):
     assert "Running" not in card(page, 3).inner_text()
 
 
+@pytest.mark.parametrize("kind", ["SonicGuardLowVRAM", "SonicGuardLongVideo"])
+def test_the_nodes_that_pull_levers_have_a_card(page, server, kind):
+    add(page, kind, branch="auto")
+    shows(card(page), "Sonic VRAM · RTX 4060 8GB")
+    server.levers, server.parts = ["branch", "block"], 4
+    page.locator("input").fill("on")
+    shows(card(page), "levers: branch + block")
+    assert "one part of 4" in card(page).inner_text()
+    assert server.questions[-1]["graph"] == {"1": {"class_type": kind, "inputs": {"branch": "on"}}}
+
+
+def test_a_judge_asks_again_when_levers_change(page, server):
+    """Low VRAM is not upstream of it."""
+    add(page, "SonicGuardOOMRisk", min_resolution=512)
+    add(page, "SonicGuardLowVRAM", branch="auto")
+    shows(card(page), "512×512")
+    for branch in ("auto", "off"):
+        page.get_by_label("branch").fill(branch)
+        for _ in range(200):
+            newest = [question["graph"] for question in server.questions if question["node"] == "1"][-1]
+            if newest.get("2", {"inputs": {}})["inputs"].get("branch") == branch:
+                break
+            page.wait_for_timeout(50)
+        else:
+            pytest.fail(f"{branch} was not sent: {newest}")
+
+
+def test_the_parts_of_a_long_video_are_shown_one_after_the_other(page):
+    """On Long Video and on what feeds it; what was changed meanwhile is not taken for what ran."""
+    for kind in ("SonicGuardLowVRAM", "SonicGuardLongVideo", "SonicGuardLowVRAM"):
+        add(page, kind, min_resolution=512)
+    page.evaluate("() => app.graph.connect(app.graph.nodes[0], 0, app.graph.nodes[1], 0)")
+    for node in (1, 2, 3):
+        shows(card(page, node), "512×512")
+
+    def part(number, **changes):
+        run = standin.run(id=number, nodes={"SonicGuardLongVideo": "2"}, peak_bytes=number * standin.GIB, **changes)
+        say(page, "live", standin.live(run=None if "outcome" in changes else run))
+        say(page, "run", run)
+
+    for number in (1, 2):
+        part(number)
+        shows(card(page, 2), f"peak {number}.0")
+        shows(card(page, 1), "Running")
+        assert "Running" not in card(page, 3).inner_text()
+        part(number, outcome="done", stage="", left_s=None)
+        shows(card(page, 2), f"Last run · done · peak {number}.0")
+    page.locator("input").nth(1).fill("320")
+    shows(card(page, 2), "320×320")
+    part(3)
+    shows(card(page, 2), "Running")
+    part(3, outcome="done", stage="", left_s=None)
+    shows(card(page, 2), "Fits")
+    page.wait_for_timeout(200)
+    assert "Last run" not in card(page, 2).inner_text()
+
+
 def test_during_a_run(page):
     add(page, "SONICSampler", min_resolution=512)
     shows(card(page), "512×512")

@@ -6,6 +6,7 @@ from .. import words
 from ..advice import advise
 from ..job import Job
 from ..run import Run
+from ..switches import LADDER
 from ..vram.history.calibration import peaks
 from ..vram.model import STAGES, Estimate, overhead
 from ..vram.split import split_stages
@@ -15,9 +16,9 @@ from .experience import Lesson
 
 def answer(preview: Preview, lesson: Lesson, lang: str = "en") -> dict[str, Any]:
     """All that a widget shows of a run before it starts."""
-    plan, where, ram, seconds = preview.judged
+    plan, where, ram, seconds, available, to_file, low_vram = preview.judged
     estimate, budget = plan.estimate, plan.budget
-    advice = advise(plan, where, host_ram_bytes=ram)
+    advice = advise(plan, where, available=available, to_file=to_file, low_vram=low_vram, host_ram_bytes=ram)
     last = lesson.last(plan.job)
     return {
         "card": budget.card,
@@ -33,6 +34,8 @@ def answer(preview: Preview, lesson: Lesson, lang: str = "en") -> dict[str, Any]
         "advice": {"text": words.advice_sentence(advice, where, lang)} if advice else None,
         "risk": _risk(estimate, budget.available_bytes, lesson, lang),
         "assumed": [words.assumption(*assumed, lang=lang) for assumed in preview.assumed],
+        "levers": [str(lever) for lever in LADDER if lever in plan.job.levers],
+        "parts": plan.parts,
         "changes": [words.change_line(change, lang) for change in plan.changes],
         "limits": [words.limit_text(limit, lang) for limit in estimate.limits],
         "time_s": seconds,

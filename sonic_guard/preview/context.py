@@ -1,9 +1,9 @@
 """What evaluating a node may use of the machine, and what comes of it."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +14,14 @@ from ..media import face
 from ..plan import Plan, Policy, make_plan
 from ..preflight import Portrait
 from ..presets import Preset, list_presets, load_preset
+from ..reach import LONG_VIDEO, LOW_VRAM, Reach, reach_of
 from ..timing import predict_seconds
 from ..vram.budget import RESERVE, Budget, host_memory_bytes
+from ..vram.model import predict
 from .experience import Lesson
 from .files import Files
-from .inputs import Inputs, Picture, Voice
+from .graph import Graph
+from .inputs import Inputs, Lean, Picture, Voice
 
 ASSUMED_SIDE = 2048
 """Side in pixels of the square that stands for an unknown picture: its shape counts, its pixels do not."""
@@ -49,6 +52,12 @@ class Judged(NamedTuple):
     host_ram_bytes: int | None
     seconds: float | None
     """Predicted seconds of denoising, once the card's pace is known."""
+    available: Collection[str] = ()
+    """What could still be pulled, as `make_plan` wants it."""
+    to_file: bool = False
+    """Whether the frames go to a file as they are made."""
+    low_vram: bool = False
+    """Whether no node pulls levers yet, so that Sonic Low VRAM could."""
 
 
 class Outcome(NamedTuple):
@@ -71,10 +80,21 @@ class Context:
     """One evaluation."""
 
     machine: Machine
+    graph: Graph = field(default_factory=dict)
     target: str = "auto"
     """The card that Sonic's own nodes are judged for; with "auto", that of the guard in front of them."""
     guards: list[Guard] = field(default_factory=list)
     """Those passed so far."""
+
+    @cached_property
+    def reach(self) -> Reach:
+        """What the nodes of the graph can do for a run, wherever they are in it. Raises `LeverError`."""
+        return reach_of({node.type: node.inputs for node in self.graph.values()})
+
+    @property
+    def is_stock(self) -> bool:
+        """Whether no node of the graph pulls levers."""
+        return not any(node.type in (LOW_VRAM, LONG_VIDEO) for node in self.graph.values())
 
     def preset(self, name: str) -> Preset:
         """The preset called `name`. Raises `UnknownNameError` where there is none, else as `load_preset`."""
@@ -109,11 +129,29 @@ class Context:
         """Host memory for a run on a guard's card, where that is known."""
         return host_memory_bytes(guard.target)
 
-    def judge(self, job: Job, guard: Guard, budget: Budget, policy: Policy | None = None) -> Judged:
-        """`job` held against a card, and changed until it fits as far as `policy` allows."""
+    def judge(
+        self,
+        job: Job,
+        guard: Guard,
+        budget: Budget,
+        policy: Policy | None = None,
+        *,
+        available: Collection[str] = (),
+        to_file: bool = False,
+        low_vram: bool = False,
+    ) -> Judged:
+        """`job` held against a card, and changed until it fits as far as `policy` and `available` allow."""
         ram = self.host_ram(guard)
-        plan = make_plan(job, budget, policy, host_ram_bytes=ram, device=budget.device)
-        return Judged(plan, guard.where, ram, predict_seconds(plan.job, self.machine.lesson(budget.card).pace))
+        plan = make_plan(
+            job, budget, policy, available=available, host_ram_bytes=ram, device=budget.device, to_file=to_file
+        )
+        seconds = predict_seconds(plan.job, self.machine.lesson(budget.card).pace)
+        return Judged(plan, guard.where, ram, seconds, available, to_file, low_vram)
+
+    def usable_bytes(self, lean: Lean, guard: Guard) -> int:
+        """What a lean model may use on a guard's card."""
+        own = guard.target if lean.target == "auto" else lean.target
+        return self.machine.budget(own, lean.reserve).usable_bytes
 
     def picture(self, inputs: Inputs, name: str = "image") -> Picture:
         """The picture at an input, or a square."""
@@ -148,6 +186,12 @@ class Context:
 
         size, name = (picture.width, picture.height), picture.name
         return Portrait(size, assumed_face if name is None else lambda: self.machine.files.faces(name))
+
+
+def pull(job: Job, lean: Lean, usable_bytes: int) -> Job:
+    """`job` with the levers that a lean model begins it with."""
+    fits = lambda candidate: predict(candidate).sampler_bytes <= usable_bytes  # noqa: E731
+    return replace(job, levers=lean.switches.choose(job, fits))
 
 
 @lru_cache(maxsize=64)

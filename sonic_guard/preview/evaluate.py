@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from ..errors import GraphError, SonicGuardError
 from ..job import Job
-from . import guard, sonic, stock
+from ..reach import LONG_VIDEO, LOW_VRAM
+from ..switches import LADDER
+from . import guard, lean, sonic, stock
 from .context import Context, Judged, Machine, Outcome
 from .graph import MAX_TEXT, Graph, Node, parse_graph, upstream
 from .inputs import Assumption, Inputs
@@ -39,8 +41,15 @@ KINDS: Mapping[str, Kind] = {
     "SonicGuardOOMRisk": Kind(_SETTINGS, guard.oom_risk),
     "SonicGuardAutoDowngrade": Kind((*_SETTINGS, "inference_steps", "policy"), guard.auto_downgrade),
     sonic.LOADER: Kind(("dtype", "use_interframe"), sonic.loader),
-    sonic.PREDATA: Kind(("audio", "image", "min_resolution", "duration", "expand_ratio"), sonic.predata),
+    sonic.PREDATA: Kind(
+        ("weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"), sonic.predata
+    ),
     sonic.SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic.sampler),
+    LOW_VRAM: Kind(("model", *map(str, LADDER), "target_card", "reserve", "levers"), lean.low_vram),
+    LONG_VIDEO: Kind(
+        ("model", "audio", "image", "min_resolution", "inference_steps", "dynamic_scale", "fps", "part_s"),
+        lean.long_video,
+    ),
     "LoadImage": Kind(("image",), stock.load_image),
     "LoadAudio": Kind(("audio",), stock.load_audio),
     "Reroute": Kind(("",), stock.reroute),
@@ -54,7 +63,9 @@ KINDS: Mapping[str, Kind] = {
     },
 }
 """By ComfyUI's name of the node."""
-PREDICTED = frozenset({"SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade"}) | sonic.TRIO
+_FOR_ANOTHER = sonic.TRIO | {LOW_VRAM}
+"""Those that are judged by the run of the node they lead to."""
+PREDICTED = _FOR_ANOTHER | {"SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade", LONG_VIDEO}
 """The kinds that a prediction can be asked for."""
 
 
@@ -70,8 +81,8 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
     """The run that the node `node_id` of `graph` would lead to.
 
     For Preflight and Auto Downgrade it is the run they will plan, for OOM Risk and Sonic's nodes the one they would
-    be given; `target` is the card Sonic's own nodes are judged for, unless it is "auto" and one of this pack's
-    nodes in front of them names another.
+    be given, for Low VRAM that of the node it leads to, for Long Video its longest part. `target` is the card Sonic's
+    own nodes are judged for, unless it is "auto" and one of this pack's nodes in front of them names another.
     Raises `GraphError` where the graph makes no sense, `FileNameError` and `UnknownNameError` for files and presets
     that are not there, and what the nodes themselves would raise for settings no run can have.
     """
@@ -80,10 +91,10 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
     node = graph[node_id]
     if node.type not in PREDICTED:
         raise GraphError(f"node: there is nothing to predict for a {node.type:.{MAX_TEXT}}.")
-    if node.type in sonic.TRIO:
+    if node.type in _FOR_ANOTHER:
         graph = graph | {_ASKED: sonic.sampler_of(graph, node_id)}
         node_id = _ASKED
-    context, assumed = Context(machine, target), dict[Assumption, None]()
+    context, assumed = Context(machine, graph, target), dict[Assumption, None]()
     outputs: dict[str, tuple[Any, ...]] = {}
     outcome = Outcome(())
     for current in upstream(graph, node_id, _needs):

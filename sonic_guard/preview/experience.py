@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from ..errors import HistoryError
-from ..job import Job
+from ..job import Job, Lever
 from ..run import Outcome, Run
 from ..timing import Pace, learn_pace
 from ..vram.history.calibration import MAX_RUNS, Calibration, calibrate, denoise_times
@@ -105,4 +105,5 @@ class Experience:
 
 def _settings(job: Job) -> tuple[object, ...]:
     """What two runs have in common that take the same memory and time, however their settings came about."""
-    return job.frame_size, job.latent_frames, job.window, job.dtype, job.steps, job.interpolate, job.levers
+    levers = job.levers - {Lever.PARK}  # only the graph tells whether that one came in time
+    return job.frame_size, job.latent_frames, job.window, job.dtype, job.steps, job.interpolate, levers

@@ -1,11 +1,14 @@
 """What this pack's own nodes give, step for step as in ``nodes/``."""
 
+from dataclasses import replace
+
 from ..advice import Where
 from ..job import HOP_SAMPLES, LATENT_FPS, MIN_SOUND_S, SAMPLE_RATE, Dtype, Job, latent_frames
 from ..media.crop import Aspect
 from ..media.face import parse_box
 from ..plan import Policy
 from ..preflight import ON_RISK, Look, look_at, run_preflight
+from ..switches import say_levers
 from ..vram.budget import Budget
 from .context import ASSUMED_SOUND_S, Context, Judged, Outcome
 from .inputs import UNKNOWN, Inputs, Picture, Voice
@@ -16,8 +19,8 @@ def preflight(inputs: Inputs, context: Context) -> Outcome:
     on_risk = inputs.word("on_risk", ON_RISK, "downgrade")
     policy = inputs.word("policy", Policy, Policy.LOSSLESS_FIRST)
     lets = on_risk == "downgrade"
-    guard = context.guard(inputs, _where(policy) if lets else Where.ON_RISK)
-    budget = context.budget(guard)
+    guard = context.guard(inputs, _where(policy, context) if lets else Where.ON_RISK)
+    budget, reach = context.budget(guard), context.reach
     picture = context.picture(inputs)
     sound_s = context.sound_s(inputs, cut_silence=inputs.flag("cut_silence", False))
     if sound_s is None:
@@ -33,16 +36,23 @@ def preflight(inputs: Inputs, context: Context) -> Outcome:
         aspect=inputs.word("aspect", Aspect, Aspect.ORIGINAL),
         face_index=inputs.whole("face_index", 0),
         face_box=None if picture.assumed else inputs.text("face_box", ""),
+        reach=reach,
         pace=context.machine.lesson(budget.card).pace,
     )
-    job, crop = result.plan.job, result.look.crop
-    for_sonic, for_video = _fitted(job.latent_frames, job.interpolate)
+    plan, crop = result.plan, result.look.crop
+    job = plan.job
+    whole = result.wish if reach.to_file else job  # Sonic Long Video cuts for itself
+    for_sonic, for_video = _fitted(whole.latent_frames, job.interpolate)
     outputs = (
         Picture(crop.width, crop.height, assumed=picture.assumed), for_sonic, job.min_resolution, for_sonic.seconds,
         job.expand_ratio, job.steps, job.dynamic_scale, job.fps, str(job.dtype), job.interpolate, UNKNOWN, for_video,
-        job.output_fps,
+        job.output_fps, job.duration_s if plan.parts > 1 else 0.0, say_levers(job.levers),
     )  # fmt: skip
-    return Outcome(outputs, Judged(result.plan, guard.where, context.host_ram(guard), result.seconds))
+    ram = context.host_ram(guard)
+    return Outcome(
+        outputs,
+        Judged(plan, guard.where, ram, result.seconds, reach.available, reach.to_file, context.is_stock),
+    )
 
 
 def audio_duration(inputs: Inputs, context: Context) -> Outcome:
@@ -87,24 +97,38 @@ def oom_risk(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardOOMRisk."""
     guard = context.guard(inputs, Where.HERE)
     budget = context.budget(guard)
-    job = _settings(inputs, context, budget)
-    return Outcome((inputs.get("image"),), context.judge(job, guard, budget))
+    reach = context.reach
+    job = reach.lean(_settings(inputs, context, budget), budget)
+    judged = context.judge(
+        job, guard, budget, available=reach.available, to_file=reach.to_file, low_vram=context.is_stock
+    )
+    return Outcome((inputs.get("image"),), judged)
 
 
 def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardAutoDowngrade."""
     policy = inputs.word("policy", Policy, Policy.LOSSLESS_FIRST)
-    guard = context.guard(inputs, _where(policy))
-    budget = context.budget(guard)
+    guard = context.guard(inputs, _where(policy, context))
+    budget, reach = context.budget(guard), context.reach
     job = _settings(inputs, context, budget, inputs.whole("inference_steps", 25))
-    judged = context.judge(job, guard, budget, policy)
+    judged = context.judge(
+        replace(job, levers=reach.switches.on),
+        guard,
+        budget,
+        policy,
+        available=reach.switches.auto,
+        to_file=reach.to_file,
+        low_vram=context.is_stock,
+    )
     job = judged.plan.job
     outputs = (job.min_resolution, job.duration_s, job.fps, str(job.dtype), job.interpolate, job.steps)
     return Outcome(outputs, judged)
 
 
-def _where(policy: Policy) -> Where:
-    return Where.POLICY if policy is Policy.ARTICLE else Where.SONIC
+def _where(policy: Policy, context: Context) -> Where:
+    if policy is Policy.ARTICLE:
+        return Where.POLICY
+    return Where.HERE if context.reach.to_file else Where.SONIC  # then there need be none of Sonic's nodes
 
 
 def _fitted(frames: int, interpolate: bool) -> tuple[Voice, Voice]:

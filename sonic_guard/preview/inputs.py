@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ..errors import GraphError
 from ..job import Dtype
+from ..switches import Switches
+from ..vram.budget import RESERVE
 from .graph import MAX_TEXT, Link, Node
 
 Word = TypeVar("Word", bound=str)
@@ -51,12 +53,29 @@ class Voice:
     """Length of what is no file."""
 
 
+class Lean(NamedTuple):
+    """How a model chooses its levers when a run begins."""
+
+    switches: Switches
+    target: str = "auto"
+    """The card they are chosen for; with "auto", the one that the run is judged for."""
+    reserve: float = RESERVE
+
+
 @dataclass(frozen=True)
 class Loader:
-    """A MODEL_SONIC: what SONICTLoader was told."""
+    """A MODEL_SONIC: what SONICTLoader was told, and what Sonic Low VRAM has made of it."""
 
     dtype: Dtype
     interpolate: bool
+    lean: Lean | None = None
+    """None: the wrapper's own model, without levers."""
+
+
+class Parked(NamedTuple):
+    """A DTYPE that is there only once the UNet has left the GPU."""
+
+    dtype: Dtype
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,8 @@ class Data:
     sound_s: float
     min_resolution: int
     expand_ratio: float
+    parked: bool = False
+    """Whether the UNet has left the GPU before."""
 
 
 class Assumption(NamedTuple):

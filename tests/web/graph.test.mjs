@@ -286,3 +286,76 @@ test("a run concerns what feeds it, in a subgraph too, and nothing else", () => 
   const concerned = (id) => new Reading(root).isIn(root.getNodeById(id), { SONICSampler: "8:5" }, false);
   assert.deepEqual([1, 9, 3, 4, 10].map(concerned), [true, true, true, true, false]);
 });
+
+// ---- nodes that pull levers
+
+const lowVram = (more = {}) => ({ id: 20, type: "SonicGuardLowVRAM", w: { branch: "auto" }, ...more });
+const longVideo = (more = {}) => ({ id: 21, type: "SonicGuardLongVideo", w: { part_s: 0 }, ...more });
+const lean = { class_type: "SonicGuardLowVRAM", inputs: { branch: "auto" } };
+const long = { class_type: "SonicGuardLongVideo", inputs: { part_s: 0 } };
+
+for (const [name, nodes, sent] of [
+  ["anywhere in the graph", [lowVram(), longVideo()], { 20: lean, 21: long }],
+  ["muted", [lowVram({ mode: MUTED }), longVideo()], { 21: long }],
+  ["bypassed", [lowVram(), longVideo({ mode: BYPASSED })], { 20: lean }],
+  ["in a subgraph", [{ id: 5, type: "uuid", subgraph: { nodes: [lowVram()] } }], { "5:20": lean }],
+  ["in a muted subgraph", [{ id: 5, type: "uuid", mode: MUTED, subgraph: { nodes: [lowVram()] } }], {}],
+  ["in a bypassed subgraph", [{ id: 5, type: "uuid", mode: BYPASSED, subgraph: { nodes: [longVideo()] } }], {}],
+  [
+    "without what feeds them",
+    [{ id: 19, type: "SONICTLoader" }, lowVram({ in: { model: [19, 0] } })],
+    { 20: { ...lean, inputs: { branch: "auto", model: ["19", 0] } } },
+  ],
+]) {
+  test(`a judge is told of Low VRAM and Long Video ${name}`, () => {
+    assert.deepEqual(asked([picture, risk([1, 0]), ...nodes]).graph, {
+      9: judged({ image: ["1", 0] }),
+      1: loaded,
+      ...sent,
+    });
+  });
+}
+
+test("what pulls levers is sent even where not all has room", () => {
+  const chain = Array.from({ length: 300 }, (_, index) => ({
+    id: 1000 + index,
+    type: "Text",
+    in: { text: [1001 + index, 0] },
+    w: { note: "x".repeat(490) },
+  }));
+  const piece = asked([risk([1000, 0]), ...chain, lowVram(), longVideo()]);
+  assert.ok(JSON.stringify(piece).length < 65_000);
+  assert.ok(["9", "20", "21", "1000"].every((id) => id in piece.graph));
+  const many = Array.from({ length: 300 }, (_, index) => ({
+    id: 1000 + index,
+    type: "Blur",
+    in: { i: [1001 + index, 0] },
+  }));
+  assert.equal(Object.keys(asked([risk([1000, 0]), ...many, lowVram(), longVideo()]).graph).length, 200);
+});
+
+for (const [name, maker] of [
+  ["the sampler", { id: 5, type: "SONICSampler", in: { model: [20, 0], data_dict: [4, 0] }, w: { fps: 25 } }],
+  ["Long Video", longVideo({ id: 5, in: { model: [20, 0], image: [4, 0] } })],
+]) {
+  test(`Low VRAM brings ${name} it leads to, and all of what feeds that`, () => {
+    const nodes = [picture, trio[0], { ...trio[1], id: 4 }, lowVram({ in: { model: [3, 0] } }), maker];
+    const { node, graph: piece } = asked(nodes, "SonicGuardLowVRAM");
+    assert.equal(node, "20");
+    assert.deepEqual(Object.keys(piece).sort(), ["1", "20", "3", "4", "5"]);
+  });
+}
+
+test("a run of Long Video concerns it and what feeds it, Low VRAM and judges too", () => {
+  const [loader] = trio;
+  const root = graph([
+    picture,
+    risk([1, 0]),
+    loader,
+    lowVram({ in: { model: [3, 0] } }),
+    longVideo({ in: { model: [20, 0], image: [9, 0] } }),
+    { id: 30, type: "SonicGuardLowVRAM" },
+  ]);
+  const concerned = (id) => new Reading(root).isIn(root.getNodeById(id), { SonicGuardLongVideo: "21" }, false);
+  assert.deepEqual([21, 20, 9, 1, 30].map(concerned), [true, true, true, true, false]);
+});

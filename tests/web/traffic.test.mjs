@@ -225,3 +225,23 @@ test("news: without torch the whole card is drawn, without a GPU nothing", () =>
     [live().device_used],
   );
 });
+
+for (const [name, first, second, seconds, begun] of [
+  ["the next part of a long video", {}, {}, 2, 1],
+  ["a long video made again later", {}, {}, 60, 2],
+  ["another long video", {}, { nodes: { SonicGuardLongVideo: "8" } }, 2, 2],
+  ["a long video after one that failed", { outcome: "oom" }, {}, 2, 2],
+  ["another sampler's run", { nodes: { SONICSampler: "5" } }, { nodes: { SONICSampler: "5" } }, 2, 2],
+  ["the same run", { outcome: "running" }, { id: 1 }, 2, 1],
+]) {
+  test(`news: ${name}`, (context) => {
+    const clock = context.mock.method(performance, "now", () => 0);
+    const { api, news } = heard();
+    const nodes = { SonicGuardLongVideo: "7" };
+    api.say("sonic_guard.run", run({ id: 1, nodes: { SONICTLoader: "3", ...nodes } }));
+    api.say("sonic_guard.run", run({ id: 1, nodes: { SONICTLoader: "3", ...nodes }, outcome: "done", ...first }));
+    clock.mock.mockImplementation(() => seconds * 1000);
+    api.say("sonic_guard.run", run({ id: 2, nodes, ...second }));
+    assert.equal(news.begun, begun);
+  });
+}

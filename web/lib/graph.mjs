@@ -20,6 +20,9 @@ const SUBGRAPH_OUTPUTS = -20;
 
 const isSubgraph = (/** @type {Node} */ node) => Boolean(node.subgraph && node.isSubgraphNode?.());
 
+/** Whether ComfyUI runs the node, as far as its own switches and those around it tell. @param {Place} place */
+export const isRun = ({ node, hosts }) => ![...hosts, node].some(({ mode }) => mode === MUTED || mode === BYPASSED);
+
 /** The id the server knows a node by, such as "1:5" inside a subgraph. @param {Place} place */
 export const idOf = ({ node, hosts }) => [...hosts, node].map(({ id }) => id).join(":");
 

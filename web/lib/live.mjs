@@ -3,6 +3,8 @@
 
 import { withSample } from "./model.mjs";
 
+/** @typedef {import("./types.d.ts").Run} Run */
+
 const RENEW_MS = 5000;
 
 export class Lease {
@@ -47,16 +49,24 @@ export class Lease {
   }
 }
 
+/** Longest pause between two parts of a long video. */
+const PART_GAP_MS = 10_000;
+
 /** The newest news, kept for all cards of the page. */
 export class News {
   /** @type {import("./types.d.ts").Live | null} */
   live = null;
-  /** The run under way, or the last that ended while the page was there. @type {import("./types.d.ts").Run | null} */
+  /** The run under way, or the last that ended while the page was there. @type {Run | null} */
   run = null;
+  /** Counts what the user has begun: a run each, or all parts of a long video. */
+  begun = 0;
   /** Its memory over time. @type {import("./types.d.ts").Sample[]} */
   samples = [];
   /** Called after every piece of news; `ended` when a run has just come to its end. @type {(ended: boolean) => void} */
   onNews = () => {};
+  /** The run last heard of, and when. @type {Run | null} */
+  #heard = null;
+  #heardAt = 0;
 
   /** @param {any} api  ComfyUI's api. */
   constructor(api) {
@@ -82,17 +92,32 @@ export class News {
     this.onNews(false);
   }
 
-  /** @param {import("./types.d.ts").Run} run */
+  /** @param {Run} run */
   #hearRun(run) {
     this.#takeRun(run);
     this.onNews(run.outcome !== "running");
   }
 
-  /** @param {import("./types.d.ts").Run} run */
+  /** @param {Run} run */
   #takeRun(run) {
     const last = this.samples.at(-1);
-    const other = this.run === null || (this.run.id !== null && this.run.id !== run.id) || (last && run.elapsed_s < last.elapsed_s);
+    const other =
+      this.run === null || (this.run.id !== null && this.run.id !== run.id) || (last && run.elapsed_s < last.elapsed_s);
     if (other) this.samples = [];
-    this.run = run;
+    if (run.outcome === "running" && !this.#goesOn(run)) this.begun++;
+    this.run = this.#heard = run;
+    this.#heardAt = performance.now();
+  }
+
+  /** Whether `run` is what was heard of last, or the next part of the same long video. @param {Run} run */
+  #goesOn(run) {
+    const before = this.#heard;
+    if (!before) return false;
+    if (before.outcome === "running") {
+      return before.elapsed_s <= run.elapsed_s && (before.id === null || before.id === run.id);
+    }
+    const video = run.nodes.SonicGuardLongVideo;
+    const soon = performance.now() - this.#heardAt < PART_GAP_MS;
+    return before.outcome === "done" && video !== undefined && video === before.nodes.SonicGuardLongVideo && soon;
   }
 }

@@ -6,8 +6,11 @@ import { Prediction } from "./prediction.mjs";
 import { Reading } from "./reading.mjs";
 import { card } from "./view.mjs";
 
-/** Our nodes that judge a run, and Sonic's own that make one. */
-export const JUDGES = new Set(["SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade"]);
+/** Our nodes that judge a run or make one, and Sonic's own. */
+export const JUDGES = new Set([
+  ...["SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade"],
+  ...["SonicGuardLowVRAM", "SonicGuardLongVideo"],
+]);
 export const SONICS = new Set(["SONICSampler", "SONIC_PreData"]);
 
 const NAME = "sonic_guard";
@@ -55,8 +58,8 @@ export class NodeCard {
   #widget = null;
   /** What the node itself said after its last run. @type {string | null} */
   #report = null;
-  /** Number of the run this card saw begin, and the settings it showed then. @type {number | null | undefined} */
-  #ranAs;
+  /** What this card saw begin last, and the settings it showed then. */
+  #ranAs = 0;
   #ranWith = "";
   /** Whether the newest run concerns this node, and what that was found out about. */
   #isInRun = false;
@@ -169,13 +172,14 @@ export class NodeCard {
 
   /** The run to show: one under way, or the last one of these very settings. */
   #run() {
-    const { run } = this.#around.news;
+    const { run, begun } = this.#around.news;
     const last = this.#prediction.answer?.last ?? null;
     if (!run || !this.#vram || !this.#isIn(run)) return last;
-    const settings = JSON.stringify(this.#prediction.answer?.settings);
+    const { settings: values, levers } = this.#prediction.answer ?? {};
+    const settings = JSON.stringify([values, levers]);
     const running = run.outcome === "running";
-    if (running && run.id !== this.#ranAs && this.#ranAs !== null) this.#ranWith = settings;
-    this.#ranAs = running ? run.id : undefined;
+    if (running && begun !== this.#ranAs) this.#ranWith = settings;
+    if (running) this.#ranAs = begun;
     return running || this.#ranWith === settings ? run : last;
   }
 

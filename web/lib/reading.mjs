@@ -1,9 +1,10 @@
 // @ts-check
-// The piece of a graph that decides about a node: the node and what is upstream of it, in ComfyUI's API format.
+// The piece of a graph that decides about a node: the node, what is upstream of it, and what pulls levers anywhere, in
+// ComfyUI's API format.
 //
 // Not by graphToPrompt, which makes all of it, and writes values into widgets.
 
-import { allPlaces, idOf, placeAt, sourceOf } from "./graph.mjs";
+import { allPlaces, idOf, isRun, placeAt, sourceOf } from "./graph.mjs";
 
 /**
  * @typedef {import("./types.d.ts").Node} Node
@@ -18,6 +19,12 @@ const MOST_BYTES = 60_000;
 /** Longer texts are prompts and notes: they decide nothing here. */
 const LONGEST_TEXT = 500;
 
+/** Judged by the run they lead to, and the nodes that make one. */
+const LEADING = new Set(["SONIC_PreData", "SonicGuardLowVRAM"]);
+const MAKERS = new Set(["SONICSampler", "SonicGuardLongVideo"]);
+/** Those that pull levers: planners count on them wherever they are. */
+const LEAN = new Set(["SonicGuardLowVRAM", "SonicGuardLongVideo"]);
+
 /** A graph as it is now: questions about several of its nodes share what was read. */
 export class Reading {
   #root;
@@ -25,11 +32,14 @@ export class Reading {
   #places = new Map();
   /** @type {Map<string, {entry: ApiNode, feeders: Place[]}>} */
   #read = new Map();
+  /** @type {Place[]} */
+  #lean;
 
   /** @param {Graph} root */
   constructor(root) {
     this.#root = root;
     for (const place of allPlaces(root)) this.#places.set(place.node, [...this.#placesOf(place.node), place]);
+    this.#lean = this.#ofKind(LEAN).filter(isRun);
   }
 
   /**
@@ -40,8 +50,10 @@ export class Reading {
   question(node) {
     const [place] = this.#placesOf(node);
     if (!place) return null;
-    const around = node.comfyClass === "SONIC_PreData" ? this.#samplersAfter(place) : [];
-    return { graph: this.#inApiFormat(this.#upstream([place, ...around])), node: idOf(place) };
+    const makers = LEADING.has(node.comfyClass ?? "") ? this.#makersAfter(place) : [];
+    const upstream = this.#upstream([place, ...makers]).values();
+    const places = new Map([place, ...this.#lean, ...upstream].map((each) => [idOf(each), each]));
+    return { graph: this.#inApiFormat(places), node: idOf(place) };
   }
 
   /**
@@ -83,18 +95,22 @@ export class Reading {
     return found;
   }
 
-  /** The samplers that `place` (a SONIC_PreData) feeds. @param {Place} place */
-  #samplersAfter(place) {
-    const samplers = [...this.#places.values()].flat().filter(({ node }) => node.comfyClass === "SONICSampler");
-    return samplers.filter((sampler) => this.#upstream([sampler]).has(idOf(place)));
+  /** The nodes that make the run `place` has its part in. @param {Place} place */
+  #makersAfter(place) {
+    return this.#ofKind(MAKERS).filter((maker) => this.#upstream([maker]).has(idOf(place)));
   }
 
-  /** @param {Map<string, Place>} places */
+  /** The places of all nodes of some classes. @param {Set<string>} kinds */
+  #ofKind(kinds) {
+    return [...this.#places.values()].flat().filter(({ node }) => kinds.has(node.comfyClass ?? ""));
+  }
+
+  /** As many as the server takes, from the first. @param {Map<string, Place>} places */
   #inApiFormat(places) {
     /** @type {Record<string, ApiNode>} */
     const graph = {};
     let bytes = 0;
-    for (const [id, place] of places) {
+    for (const [id, place] of [...places].slice(0, MOST_NODES)) {
       const { entry } = this.#node(id, place);
       bytes += JSON.stringify(entry).length;
       if (bytes > MOST_BYTES) break;

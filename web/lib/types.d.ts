@@ -33,6 +33,10 @@ export interface Answer {
   advice: { text: string } | null;
   risk: { probability: number | null; runs: number; upper_bytes: number | null; text: string };
   assumed: string[];
+  /** The levers it counts on. */
+  levers: string[];
+  /** Runs it takes to cover the whole sound; the figures are of one. */
+  parts: number;
   changes: string[];
   limits: string[];
   time_s: number | null;

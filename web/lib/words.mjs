@@ -54,6 +54,8 @@ export const TEXT = {
   prediction: ["Prediction: {from}", "预测：{from}"],
   upper: ["upper bound {size}", "上界 {size}"],
   takes: ["takes about {time}", "约需 {time}"],
+  "one part": ["one part of {parts}", "共 {parts} 段之一"],
+  levers: ["levers: {levers}", "已启用：{levers}"],
   "by stage": ["VRAM by stage", "各阶段显存"],
   fold: ["Show less", "收起"],
   unfold: ["Show more", "展开"],

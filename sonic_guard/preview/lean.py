@@ -1,0 +1,98 @@
+"""What Sonic Low VRAM and Sonic Long Video would run with, as the nodes themselves find it."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..advice import Where
+from ..job import LATENT_FPS, MIN_SOUND_S, Dtype, Job, Lever
+from ..long.parts import least_part, plan_parts
+from ..plan import MIN_PART_FRAMES, SPLIT, longest_part
+from ..switches import DEFAULT, DEFAULTS, LADDER, Setting, Switches, parse_levers, read_switches
+from ..timing import predict_seconds
+from ..vram.budget import RESERVE
+from ..vram.model import predict
+from .context import ASSUMED_SOUND_S, Context, Outcome, pull
+from .inputs import UNKNOWN, Inputs, Lean, Parked
+from .sonic import model_of
+
+_ALWAYS = frozenset({Lever.PAIRWISE, Lever.PARK})
+"""Pulled by Sonic Long Video, whatever the switches say: it streams, and parks the UNet before predata."""
+
+
+def low_vram(inputs: Inputs, context: Context) -> Outcome:
+    """SonicGuardLowVRAM."""
+    switches = read_switches({str(lever): inputs.word(lever, Setting, DEFAULTS[lever]) for lever in LADDER})
+    if inputs.get("levers") is not UNKNOWN:
+        planned = parse_levers(inputs.text("levers", "")) & switches.auto
+        switches = Switches(switches.on | planned, switches.auto - planned)
+    target, front = inputs.text("target_card", "auto"), context.guards[-1:]
+    guard = context.guard(inputs, front[0].where if front else Where.SONIC)
+    if target == "auto" and front:  # judged for what the planner in front is for
+        context.guards[-1] = guard._replace(target=front[0].target)
+    model = replace(model_of(inputs, context), lean=Lean(switches, target, guard.reserve))
+    dtype = Parked(model.dtype) if Lever.PARK in switches.on else model.dtype
+    return Outcome((model, dtype, UNKNOWN))
+
+
+def long_video(inputs: Inputs, context: Context) -> Outcome:
+    """SonicGuardLongVideo: its longest part. Its settings are its own, and the sound is cut evenly."""
+    model = model_of(inputs, context)
+    lean = model.lean or Lean(DEFAULT)
+    picture, sound_s = context.picture(inputs), context.sound_s(inputs)
+    if sound_s is None:
+        inputs.assume("sound", value=ASSUMED_SOUND_S)
+        sound_s = ASSUMED_SOUND_S
+    guard = context.guard_in_front()
+    if guard.where is Where.SONIC:
+        guard = guard._replace(where=Where.HERE)
+    budget = context.budget(guard)
+    whole = Job(
+        picture.width,
+        picture.height,
+        max(MIN_SOUND_S, sound_s),
+        min_resolution=inputs.whole("min_resolution", 512),
+        fps=inputs.number("fps", 25.0),
+        dtype=model.dtype,
+        steps=inputs.whole("inference_steps", 25),
+        dynamic_scale=inputs.number("dynamic_scale", 1.0, matters=False),
+        interpolate=model.interpolate,
+        vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+    )
+    own_bytes = context.usable_bytes(lean, guard)
+    usable_bytes, ram_bytes = context.machine.budget(guard.target, RESERVE).usable_bytes, context.host_ram(guard)
+
+    def pulled(job: Job) -> Job:
+        return replace(job, levers=pull(job, lean, own_bytes).levers | _ALWAYS)
+
+    def fits(job: Job) -> bool:
+        if own_bytes <= usable_bytes:  # then with the fewest levers it fits just where it does with all, in less time
+            job = replace(job, levers=lean.switches.on | lean.switches.auto | _ALWAYS)
+        else:
+            job = pulled(job)
+        estimate = predict(job, to_file=True)
+        return estimate.peak_bytes <= usable_bytes and (ram_bytes is None or estimate.host_ram_bytes <= ram_bytes)
+
+    part_s = inputs.number("part_s", 0.0)
+    longest = round(part_s * LATENT_FPS) if part_s else _longest(whole, fits)
+    parts = plan_parts(whole, longest, lambda low, high: (low + high) // 2)
+    lengths = Counter(part.latent_frames for part in parts)
+    job = pulled(whole if len(parts) == 1 else _of(whole, max(lengths)))
+    judged = context.judge(job, guard, budget, available=lean.switches.auto | {SPLIT}, to_file=True)
+    pace = context.machine.lesson(budget.card).pace
+    times_s = [count * (predict_seconds(_of(whole, frames), pace) or 0.0) for frames, count in lengths.items()]
+    plan, seconds = replace(judged.plan, parts=len(parts)), sum(times_s) if pace else None
+    return Outcome((UNKNOWN, UNKNOWN, UNKNOWN), judged._replace(plan=plan, seconds=seconds))
+
+
+def _longest(job: Job, fits: Callable[[Job], bool]) -> int | None:
+    """Latent frames of the longest part that fits, or of a short one where none does; None if the whole fits."""
+    if fits(job):
+        return None
+    part = longest_part(job, fits)
+    return part.latent_frames if part else max(MIN_PART_FRAMES, least_part(job.window))
+
+
+def _of(job: Job, frames: int) -> Job:
+    """`job` with another number of latent frames."""
+    return replace(job, duration_s=(frames + 0.25) / LATENT_FPS)

