@@ -1,19 +1,22 @@
-"""A ComfyUI workflow around Sonic, ready to load: files, Preflight and Sonic's own nodes with their values.
+"""ComfyUI workflows around Sonic, ready to load: files, Preflight and the nodes behind it with their values.
 
-The widgets of Sonic's nodes hold the planned numbers and are also linked to Preflight, so the graph works
-as it is, follows another picture or sound, and still says something with Preflight deleted.
+The widgets of Sonic's nodes, or of Sonic Long Video, hold the planned numbers and are also linked to Preflight, so the
+graph works as it is, follows another picture or sound, and still says something with Preflight deleted.
 """
 
 import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from .job import Job
+from .reach import LONG_VIDEO, LOW_VRAM
+from .switches import DEFAULTS, LADDER
 
 _FORMAT_VERSION = 0.4
-_SONIC = "comfyui_sonic"
+_OWN, _SONIC = "sonic-guard", "comfyui_sonic"
 _SHORTEST_S = 1.0
 """The least SONIC_PreData's own `duration` widget takes. It matters for a graph without Preflight only."""
 PREFLIGHT_OUTPUTS = (
@@ -30,8 +33,25 @@ PREFLIGHT_OUTPUTS = (
     ("report", "STRING"),
     ("video_audio", "AUDIO"),
     ("video_fps", "FLOAT"),
+    ("part_s", "FLOAT"),
+    ("levers", "STRING"),
 )
 """Names and types of Preflight's outputs, in order. New ones go to the end: links count slots."""
+_LOW_VRAM_OUTPUTS = {"model": "MODEL_SONIC", "weight_dtype": "DTYPE", "report": "STRING"}
+_LONG_VIDEO_OUTPUTS = {"video": "VIDEO", "preview": "IMAGE", "report": "STRING"}
+_PREFIX = "video/SonicGuard"
+"""Of the files the graph saves."""
+
+
+class Way(StrEnum):
+    """What runs the settings that Preflight has found."""
+
+    STOCK = "stock"
+    """Sonic's three nodes."""
+    LOW_VRAM = "low_vram"
+    """The same with Sonic Low VRAM between them."""
+    LONG_VIDEO = "long_video"
+    """Sonic's loader and Sonic Long Video."""
 
 
 @dataclass
@@ -140,51 +160,75 @@ def build_workflow(
     language: str = "en",
     checkpoint: str = "svd_xt_1_1.safetensors",
     sonic_unet: str = "unet.pth",
+    way: Way = Way.STOCK,
+    note: str = "",
 ) -> dict[str, Any]:
     """The graph as ComfyUI's UI format 0.4.
 
     `image` and `audio` are names of files in ComfyUI's input folder; `preset`, `target`, `on_risk`,
-    `policy` and `aspect` go into Preflight's widgets, the numbers of `job` into those of Sonic's nodes.
+    `policy` and `aspect` go into Preflight's widgets, the numbers of `job` into those of the nodes behind it.
+    `note` is Markdown to put beside them.
     """
     graph = _Graph()
     picture = graph.add("LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (image, "image"))
     sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (audio, None, None))
     check = graph.add(
         "SonicGuardPreflight", (380, 200), (400, 1010), PREFLIGHT_OUTPUTS,
-        (preset, target, on_risk, policy, aspect, face_index, face_box, False, reserve, language), "sonic-guard",
+        (preset, target, on_risk, policy, aspect, face_index, face_box, False, reserve, language), _OWN,
     )  # fmt: skip
-    model = graph.add(
+    files = graph.add(
         "ImageOnlyCheckpointLoader", (380, 0), (400, 100),
         {"MODEL": "MODEL", "CLIP_VISION": "CLIP_VISION", "VAE": "VAE"}, (checkpoint,),
     )  # fmt: skip
-    loader = graph.add(
+    model = graph.add(
         "SONICTLoader", (860, 0), (300, 160), {"model": "MODEL_SONIC", "weight_dtype": "DTYPE"},
         (sonic_unet, 1.0, job.interpolate, str(job.dtype)), _SONIC,
     )  # fmt: skip
+    graph.link(picture, "IMAGE", check, "image")
+    graph.link(sound, "AUDIO", check, "audio")
+    graph.link(files, "MODEL", model, "model")
+    graph.link(check, "use_interframe", model, "use_interframe", widget=True)
+    graph.link(check, "dtype", model, "dtype", widget=True, kind="COMBO")
+    if way is Way.LONG_VIDEO:
+        _add_long_video(graph, job, check, files, model, language)
+    else:
+        if way is Way.LOW_VRAM:
+            model = _add_low_vram(graph, check, model, reserve, target, language)
+        _add_sonic(graph, job, check, files, model, _PLACES[way])
+    if note:
+        graph.add("MarkdownNote", (0, 840), (320, 250), (), (note,))
+    return graph.to_dict()
+
+
+_PLACES = {
+    Way.STOCK: ((860, 260), (1240, 0), (1240, 420), (1620, 0)),
+    Way.LOW_VRAM: ((1240, 0), (1240, 400), (1620, 0), (1620, 180)),
+}
+"""Where SONIC_PreData, SONICSampler, Create Video and Save Video lie."""
+
+
+def _add_sonic(
+    graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, places: tuple[tuple[int, int], ...]
+) -> None:
+    """Sonic's other nodes behind `model`, and those that make a video of its pictures."""
     data = graph.add(
-        "SONIC_PreData", (860, 260), (300, 330), {"data_dict": "SONIC_PREDATA"},
+        "SONIC_PreData", places[0], (300, 330), {"data_dict": "SONIC_PREDATA"},
         (job.min_resolution, max(_SHORTEST_S, round(job.duration_s, 2)), job.expand_ratio), _SONIC,
     )  # fmt: skip
     sampler = graph.add(
-        "SONICSampler", (1240, 0), (300, 320), {"image": "IMAGE", "fps": "FLOAT"},
+        "SONICSampler", places[1], (300, 320), {"image": "IMAGE", "fps": "FLOAT"},
         (0, "fixed", job.steps, job.dynamic_scale, job.fps), _SONIC,
     )  # fmt: skip
-    video = graph.add("CreateVideo", (1240, 420), (300, 110), {"VIDEO": "VIDEO"}, (job.output_fps,))
-    save = graph.add("SaveVideo", (1620, 0), (420, 460), (), ("video/SonicGuard", "auto", "auto"))
-
-    graph.link(picture, "IMAGE", check, "image")
-    graph.link(sound, "AUDIO", check, "audio")
-    graph.link(model, "MODEL", loader, "model")
-    graph.link(check, "use_interframe", loader, "use_interframe", widget=True)
-    graph.link(check, "dtype", loader, "dtype", widget=True, kind="COMBO")
-    graph.link(model, "CLIP_VISION", data, "clip_vision")
-    graph.link(model, "VAE", data, "vae")
+    video = graph.add("CreateVideo", places[2], (300, 110), {"VIDEO": "VIDEO"}, (job.output_fps,))
+    save = graph.add("SaveVideo", places[3], (420, 460), (), (_PREFIX, "auto", "auto"))
+    graph.link(files, "CLIP_VISION", data, "clip_vision")
+    graph.link(files, "VAE", data, "vae")
     graph.link(check, "audio", data, "audio")
     graph.link(check, "image", data, "image")
-    graph.link(loader, "weight_dtype", data, "weight_dtype")
+    graph.link(model, "weight_dtype", data, "weight_dtype")
     for name in ("min_resolution", "duration", "expand_ratio"):
         graph.link(check, name, data, name, widget=True)
-    graph.link(loader, "model", sampler, "model")
+    graph.link(model, "model", sampler, "model")
     graph.link(data, "data_dict", sampler, "data_dict")
     for name in ("inference_steps", "dynamic_scale", "fps"):
         graph.link(check, name, sampler, name, widget=True)
@@ -192,10 +236,78 @@ def build_workflow(
     graph.link(check, "video_audio", video, "audio")
     graph.link(check, "video_fps", video, "fps", widget=True)
     graph.link(video, "VIDEO", save, "video")
-    return graph.to_dict()
 
 
-def example_text() -> str:
-    """What ``example_workflows/Sonic Guard - Preflight.json`` has to contain; write it there to renew the file."""
-    graph = build_workflow(Job(512, 512, 10.0), image="portrait.jpg", audio="speech.mp3")
-    return json.dumps(graph, indent=1, ensure_ascii=False) + "\n"
+def _add_low_vram(graph: _Graph, check: _Node, model: _Node, reserve: float, target: str, language: str) -> _Node:
+    """Sonic Low VRAM behind `model`, its switches as they stand unless somebody moves them."""
+    node = graph.add(
+        LOW_VRAM, (860, 260), (300, 420), _LOW_VRAM_OUTPUTS,
+        (*(str(DEFAULTS[lever]) for lever in LADDER), target, reserve, language), _OWN,
+    )  # fmt: skip
+    graph.link(model, "model", node, "model")
+    graph.link(check, "levers", node, "levers")
+    return node
+
+
+def _add_long_video(graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, language: str) -> None:
+    """Sonic Long Video behind `model`; it saves by itself."""
+    node = graph.add(
+        LONG_VIDEO, (1240, 0), (420, 900), _LONG_VIDEO_OUTPUTS,
+        (job.min_resolution, job.steps, job.dynamic_scale, job.fps, 0, 0.0, "h264", 18, "medium", _PREFIX, language),
+        _OWN,
+    )  # fmt: skip
+    graph.link(model, "model", node, "model")
+    graph.link(files, "CLIP_VISION", node, "clip_vision")
+    graph.link(files, "VAE", node, "vae")
+    graph.link(check, "audio", node, "audio")
+    graph.link(check, "image", node, "image")
+    for name in ("min_resolution", "inference_steps", "dynamic_scale", "fps", "part_s"):
+        graph.link(check, name, node, name, widget=True)
+
+
+_WEIGHTS = """
+Weights: `svd_xt_1_1.safetensors` in `models/checkpoints`, and Sonic's own in `models/sonic`.
+"""
+_EXAMPLES = {
+    "Sonic Guard - Preflight": (
+        Way.STOCK,
+        10.0,
+        """## A portrait and a voice
+1. Choose both on the left.
+2. Choose a **preset** on Preflight. It is a wish: Preflight makes it fit your card.
+3. Run. What it will need stands on the nodes before.
+""",
+    ),
+    "Sonic Guard - Talking head on 6 GB": (
+        Way.LOW_VRAM,
+        10.0,
+        """## Sonic on a small card
+1. Choose a picture and a sound, then run.
+2. **Preflight** sees what your card has free, and plans size and levers for it. **Sonic Low VRAM** pulls them: the \
+same frames, computed in another order.
+3. Picture still too small? Set **fp8** to `auto` on Sonic Low VRAM. It is the only lever that changes pixels, a little.
+""",
+    ),
+    "Sonic Guard - Ten-minute speech": (
+        Way.LONG_VIDEO,
+        600.0,
+        """## A voice of any length
+1. Choose a picture and a sound, then run.
+2. **Sonic Long Video** writes the frames to the file as they are made, in `output/video`. There is nothing to save.
+3. It was stopped? Run the same again: it goes on behind the last finished **part**. One pass has none: if a run may \
+be stopped, unlink `part_s` and set 60.
+""",
+    ),
+}
+"""By the example's name: the way it runs, the seconds of sound in its widgets, and its note."""
+
+
+def example_texts() -> dict[str, str]:
+    """What ``example_workflows/NAME.json`` has to contain, by name; write it there to renew the files."""
+    graphs = {
+        name: build_workflow(
+            Job(512, 512, seconds), image="portrait.jpg", audio="speech.mp3", way=way, note=note + _WEIGHTS
+        )
+        for name, (way, seconds, note) in _EXAMPLES.items()
+    }
+    return {name: json.dumps(graph, indent=1, ensure_ascii=False) + "\n" for name, graph in graphs.items()}

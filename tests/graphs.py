@@ -11,6 +11,7 @@ from PIL import Image
 from sonic_guard.preview.context import Machine
 from sonic_guard.preview.experience import Lesson
 from sonic_guard.preview.files import Files
+from sonic_guard.switches import DEFAULTS
 from sonic_guard.vram.budget import budget_for
 
 RATE = 16_000
@@ -89,9 +90,9 @@ def trio(**inputs: Any) -> Graph:
 
     loader = {"model": ["4", 0], "sonic_unet": "unet.pth", "ip_audio_scale": 1.0, **pick("use_interframe", "dtype")}
     data = {"clip_vision": ["4", 1], "vae": ["4", 2], "weight_dtype": ["5", 1]}
-    data |= pick("audio", "image", "min_resolution", "duration", "expand_ratio")
+    data |= pick("audio", "image", "min_resolution", "duration", "expand_ratio", "weight_dtype")
     sampler = {"model": ["5", 0], "data_dict": ["6", 0], "seed": 0}
-    sampler |= pick("inference_steps", "dynamic_scale", "fps")
+    sampler |= pick("inference_steps", "dynamic_scale", "fps", "model")
     return {
         "4": node("ImageOnlyCheckpointLoader", ckpt_name="svd_xt_1_1.safetensors"),
         "5": node("SONICTLoader", **loader),
@@ -104,3 +105,26 @@ def behind_preflight(**inputs: Any) -> Graph:
     """The whole graph of the example workflow; `inputs` are Preflight's."""
     links = {name: ["3", slot] for name, slot in PREFLIGHT_OUTPUTS.items()}
     return sources() | preflight(**inputs) | trio(**links)
+
+
+def low_vram(**inputs: Any) -> Graph:
+    """Node 10: Low VRAM behind the loader, with its switches as they stand and the card that the others have."""
+    switches = {str(lever): str(setting) for lever, setting in DEFAULTS.items()}
+    widgets = {"model": ["5", 0], **switches, "target_card": "auto", "reserve": 0.1, "language": "en"}
+    return {"10": node("SonicGuardLowVRAM", **widgets | inputs)}
+
+
+def lean_trio(*, wired: bool = True, **inputs: Any) -> Graph:
+    """The trio behind Low VRAM; `wired`: its weight_dtype goes to predata."""
+    return trio(**{"model": ["10", 0], "weight_dtype": ["10" if wired else "5", 1], **inputs})
+
+
+def long_video(**inputs: Any) -> Graph:
+    """Node 11, Long Video, and nodes 4 and 5, what it is loaded from."""
+    widgets = {
+        "model": ["5", 0], "clip_vision": ["4", 1], "vae": ["4", 2], "audio": ["2", 0], "image": ["1", 0],
+        "min_resolution": 512, "inference_steps": 25, "dynamic_scale": 1.0, "fps": 25.0, "seed": 0, "part_s": 0.0,
+        "format": "h264", "crf": 18, "encoder_preset": "medium", "filename_prefix": "video/sonic", "language": "en",
+    }  # fmt: skip
+    loaders = {key: each for key, each in trio().items() if key in ("4", "5")}
+    return loaders | {"11": node("SonicGuardLongVideo", **widgets | inputs)}

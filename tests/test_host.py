@@ -12,8 +12,9 @@ from sonic_guard.plan import make_plan
 from sonic_guard.preflight import look_at, preflight
 from sonic_guard.presets import load_preset
 from sonic_guard.vram.budget import budget_for
+from sonic_guard.workflow import example_texts
 
-NODES = ("Preflight", "AudioDuration", "FaceBox", "Preset", "OOMRisk", "AutoDowngrade")
+NODES = ("Preflight", "AudioDuration", "FaceBox", "Preset", "OOMRisk", "AutoDowngrade", "LowVRAM", "LongVideo")
 CARD = "RTX 3060 12GB"
 FACE = {"aspect": "original", "face_index": 0, "face_box": ""}
 PLAN = {"target_card": CARD, "reserve": 0.1, "language": "en"}
@@ -272,9 +273,11 @@ def test_words_and_help_are_served(host, language):
         assert page.startswith(b"# ")
 
 
-def test_the_example_is_among_the_templates(host):
-    (name,) = host.get("/workflow_templates")["sonic-guard"]
-    assert host.get(f"/api/workflow_templates/sonic-guard/{name}.json")["nodes"]
-    status, picture = host.request("GET", f"/api/workflow_templates/sonic-guard/{name}.jpg")
-    assert status == 200
-    assert picture[:2] == b"\xff\xd8"
+def test_the_examples_are_among_the_templates(host):
+    names = host.get("/workflow_templates")["sonic-guard"]
+    assert sorted(names) == sorted(example_texts())
+    for name in names:
+        assert host.get(f"/api/workflow_templates/sonic-guard/{name}.json")["nodes"]
+        status, picture = host.request("GET", f"/api/workflow_templates/sonic-guard/{name}.jpg")
+        assert status == 200
+        assert picture[:2] == b"\xff\xd8"

@@ -7,18 +7,24 @@ import uuid
 import pytest
 
 from sonic_guard.job import Dtype, Job
-from sonic_guard.workflow import build_workflow, example_text
+from sonic_guard.workflow import Way, build_workflow, example_texts
+from tests import frontends
 from tests.real import PACK
+from tests.test_host_page import browser, load, page  # noqa: F401 - fixtures
 
-EXAMPLE = PACK / "example_workflows" / "Sonic Guard - Preflight.json"
+FOLDER = PACK / "example_workflows"
+EXAMPLES = {name: json.loads(text) for name, text in example_texts().items()}
 FILES = {"image": "portrait.png", "audio": "voice.wav"}
-WORKFLOWS = {
-    "example": json.loads(example_text()),
-    "planned": build_workflow(
+PLANNED = {
+    f"planned, {way}": build_workflow(
         Job(1080, 1920, 0.48, min_resolution=128, dtype=Dtype.BF16, steps=15, interpolate=False),
-        **FILES, preset="hd", target="RTX 3060 12GB", on_risk="warn", policy="article", aspect="9:16",
-    ),
+        **FILES, preset="hd", target="RTX 3060 12GB", on_risk="warn", policy="article", aspect="9:16", way=way,
+    )
+    for way in Way
 }  # fmt: skip
+WORKFLOWS = EXAMPLES | PLANNED
+PAGE_ONLY = "MarkdownNote"
+"""A node that the page keeps to itself: the host does not know it."""
 OWN_FILES = ("image", "audio", "ckpt_name", "sonic_unet")
 """Widgets that offer the files of a machine; any name will do in a workflow."""
 SIMPLE = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
@@ -34,14 +40,22 @@ def infos(host):
     return host.get("/object_info")
 
 
-def test_the_example_is_what_the_builder_makes():
-    assert EXAMPLE.read_text(encoding="utf-8") == example_text()
+def test_the_examples_are_what_the_builder_makes():
+    texts = {file.stem: file.read_text(encoding="utf-8") for file in FOLDER.glob("*.json")}
+    assert texts == example_texts()
 
 
-def test_the_example_has_a_small_picture():
-    picture = EXAMPLE.with_suffix(".jpg").read_bytes()
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_has_a_small_picture(name):
+    picture = (FOLDER / f"{name}.jpg").read_bytes()
     assert picture[:2] == b"\xff\xd8"
     assert len(picture) < 200_000
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_says_what_to_do(name):
+    (note,) = (node for node in EXAMPLES[name]["nodes"] if node["type"] == PAGE_ONLY)
+    assert note["widgets_values"][0].startswith("## ")
 
 
 def test_the_same_arguments_make_the_same_workflow():
@@ -86,7 +100,7 @@ def test_every_link_fits_the_real_nodes(workflow, infos):
 
 
 def test_the_slots_are_those_of_the_real_nodes(workflow, infos):
-    for node in workflow["nodes"]:
+    for node in nodes_of(workflow):
         info = infos[node["type"]]
         # Newer hosts add outputs at the end.
         assert [slot["type"] for slot in node["outputs"]] == info["output"][: len(node["outputs"])]
@@ -96,7 +110,7 @@ def test_the_slots_are_those_of_the_real_nodes(workflow, infos):
 
 
 def test_every_widget_holds_a_value_it_can_hold(workflow, infos):
-    for node in workflow["nodes"]:
+    for node in nodes_of(workflow):
         info = infos[node["type"]]
         for name, value in api_inputs(node, info, {}).items():
             kind, options = (*slots(info["input"]).get(name, ("", {})), {})[:2]
@@ -113,17 +127,37 @@ def test_the_host_takes_the_whole_graph(workflow, infos, host):
     for empty in (models / "checkpoints" / "svd_xt_1_1.safetensors", models / "sonic" / "unet.pth"):
         empty.parent.mkdir(parents=True, exist_ok=True)
         empty.touch()
-    links = {link: [str(source), slot] for link, source, slot, *_ in workflow["links"]}
-    graph = {
-        str(node["id"]): {
-            "class_type": node["type"],
-            "inputs": api_inputs(node, infos[node["type"]], links),
-        }
-        for node in workflow["nodes"]
-    }
-    entry = host.run(graph)
+    entry = host.run(api_graph(workflow, infos))
     (error,) = (data for event, data in entry["status"]["messages"] if event == "execution_error")
     assert error["node_type"] == "ImageOnlyCheckpointLoader", error["exception_message"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_page_hands_on_what_the_example_says(name, page, infos):  # noqa: F811 - the fixture
+    """Oldest and newest front end put every value into its own widget, and every link into its own slot."""
+    load(page, EXAMPLES[name])
+    sent = page.evaluate("async () => (await app.graphToPrompt()).output")
+    wanted = api_graph(EXAMPLES[name], infos)
+    assert sent.keys() == wanted.keys()
+    for number, node in wanted.items():
+        assert sent[number]["class_type"] == node["class_type"]
+        if node["class_type"] == "SaveVideo" and page.front_end == frontends.OLDEST:
+            continue  # its menu of menus is younger than that front end, whose own host has another
+        assert {key: sent[number]["inputs"].get(key) for key in node["inputs"]} == node["inputs"], node["class_type"]
+
+
+def nodes_of(workflow):
+    """The nodes that the host knows."""
+    return [node for node in workflow["nodes"] if node["type"] != PAGE_ONLY]
+
+
+def api_graph(workflow, infos):
+    """The workflow in API format."""
+    links = {link: [str(source), slot] for link, source, slot, *_ in workflow["links"]}
+    return {
+        str(node["id"]): {"class_type": node["type"], "inputs": api_inputs(node, infos[node["type"]], links)}
+        for node in nodes_of(workflow)
+    }
 
 
 def slots(group):
@@ -153,7 +187,8 @@ def widget_values(group, values, prefix=""):
             continue  # a widget of a newer host: the front end gives it its default
         yield prefix + name, value
         extra = options.get("image_upload", False) + 2 * options.get("audio_upload", False)
-        for _ in range(extra + (name == "seed")):  # the upload button, the player, "control after generate"
+        changes = name == "seed" and options.get("control_after_generate", True)
+        for _ in range(extra + changes):  # the upload button, the player, "control after generate"
             next(values)
         if kind == "COMFY_DYNAMICCOMBO_V3":
             chosen = next(option for option in options["options"] if option["key"] == value)
