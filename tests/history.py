@@ -34,6 +34,7 @@ JOB = Job(
     expand_ratio=0.15,
     interpolate=False,
     levers=frozenset({Lever.BRANCH, Lever.FF}),
+    piece=1 << 24,
     vae_dtype=Dtype.FP32,
 )
 """A job none of whose settings is a default."""

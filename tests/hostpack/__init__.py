@@ -69,14 +69,18 @@ class SmallSonic:
                 "call_s": ("FLOAT", {"default": 0.0, "min": 0.0}),
                 "fail": (["nowhere", "denoise", "decode", "interpolate", "error"],),
             },
-            "optional": {"times": ("INT", {"default": 1 << 30}), "seed": ("INT", {"default": 0})},
+            "optional": {
+                "times": ("INT", {"default": 1 << 30}),
+                "seed": ("INT", {"default": 0}),
+                "interpolate": ("BOOLEAN", {"default": True}),
+            },
         }
 
     RETURN_TYPES = ("MODEL_SONIC", "SONIC_PREDATA", "CLIP_VISION", "VAE")
     FUNCTION = "build"
     CATEGORY = "tests"
 
-    def build(self, frames, call_s, fail, times=1 << 30, seed=0):
+    def build(self, frames, call_s, fail, times=1 << 30, seed=0, interpolate=True):
         from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
         from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
@@ -89,7 +93,7 @@ class SmallSonic:
         unet = parts.build_unet(checkout, torch.float32, cpu, config)
         scheduler = EulerDiscreteScheduler.from_config(parts.read_config(checkout, "scheduler/scheduler_config.json"))
         pipe = parts.build_pipeline(checkout, unet, scheduler)
-        sonic = parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=True)
+        sonic = parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=interpolate)
         network = AutoencoderKLTemporalDecoder.from_config(parts.read_config(checkout, "vae/config.json") | CHANNELS)
         places = {
             "denoise": unet, "decode": network.decoder, "interpolate": sonic.rife.flownet, "error": unet,
