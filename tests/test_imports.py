@@ -24,6 +24,14 @@ MODULES = (
     "sonic_guard.preview.evaluate",
     "sonic_guard.preview.answer",
     "sonic_guard.vram.history.store",
+    "sonic_guard.switches",
+    "sonic_guard.reach",
+    "sonic_guard.wrapper_job",
+    "sonic_guard.words_lean",
+    "sonic_guard.long.run",
+    "sonic_guard.media.video",
+    "sonic_guard.media.videofile",
+    "sonic_guard.media.seam",
     "sonic_guard.cli",
 )
 
