@@ -18,6 +18,13 @@ from tests import live, real
 RATE = 16_000
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """For networks as small as a test's, more threads only wait for each other."""
+    if torch := sys.modules.get("torch"):  # whoever needs it has it by now
+        torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def pack() -> ModuleType:
     """The pack's root, imported by its path as ComfyUI does: its parent is on no search path."""

@@ -36,14 +36,6 @@ class CancelError(Exception):
     """What a host raises where the user has cancelled."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def exact():
     """Sonic and its VAE in fp64, where another order of the arithmetic is too near to show in 8 bits."""

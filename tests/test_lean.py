@@ -20,12 +20,9 @@ SMALL = 8192
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
+def no_grad():
     with torch.no_grad():
         yield
-    torch.set_num_threads(threads)
 
 
 def inputs(dtype):

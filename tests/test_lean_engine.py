@@ -1,5 +1,7 @@
 """The lean engine: the wrapper's own `process`, whole, with real classes, small networks and random weights."""
 
+from functools import partial
+
 import pytest
 
 from sonic_guard.errors import WrapperError
@@ -13,20 +15,11 @@ for package in ("diffusers", "transformers", "einops"):
 from sonic_guard.lean.engine import LeanSonic, to_host  # noqa: E402
 from sonic_guard.lean.recognise import lean_model  # noqa: E402
 from sonic_guard.lean.still import still  # noqa: E402
-from sonic_guard.trace.parts import run_config  # noqa: E402
 from tests import sonics  # noqa: E402
 
 SMALL = 8192
 """Activations in a piece, small enough for several at the sizes of a test."""
 N, SHOWN = sonics.FRAMES, 2 * sonics.FRAMES - 1
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -144,21 +137,9 @@ def test_it_works_in_inference_mode_as_comfyui_runs_nodes(vae):
 
 
 def test_frames_come_in_order_a_few_at_a_time(sonic, vae, stock):
-    got, data = [], sonics.data()
-    lean(sonic, {Lever.HOST}).stream(  # streaming needs no lever
-        got.append,
-        data["audio_tensor_list"],
-        data["uncond_audio_tensor_list"],
-        data["motion_buckets"],
-        data["test_data"],
-        run_config(),
-        image_embeds=data["image_embeddings"],
-        img_latent=data["img_latent"],
-        fps=float(sonics.WINDOW),
-        vae=vae,
-        inference_steps=2,
-        seed=1,
-    )
+    got, model = [], lean(sonic, {Lever.HOST})  # streaming needs no lever
+    model.process = partial(model.stream, got.append)
+    sonics.run(model, vae)
     assert {len(frames) for frames in got} == {1}
     assert all(frames.is_contiguous() and frames.dtype == torch.float32 for frames in got)
     assert torch.equal(torch.cat(got).movedim(-1, 0)[None], stock)

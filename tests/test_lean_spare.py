@@ -61,14 +61,6 @@ class Breaking:
             self.hook.remove()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def quick():
     return films.quick()

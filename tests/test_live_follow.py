@@ -107,16 +107,14 @@ def small(checkout):
     """The wrapper's objects with few channels and random weights: what the loader and SONIC_PreData hand over."""
     from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
-    cpu, threads = torch.device("cpu"), torch.get_num_threads()
-    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
+    cpu = torch.device("cpu")
     torch.manual_seed(0)
     unet = parts.build_unet(checkout, torch.float32, cpu, small_unet(checkout))
     scheduler = EulerDiscreteScheduler.from_config(parts.read_config(checkout, "scheduler/scheduler_config.json"))
     pipe = parts.build_pipeline(checkout, unet, scheduler)
     sonic = parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=True)
     vae = Vae(small_vae(checkout), torch.float32, cpu, group=4)
-    yield sonic, predata(JOB, cpu) | {"vae": vae}
-    torch.set_num_threads(threads)
+    return sonic, predata(JOB, cpu) | {"vae": vae}
 
 
 @pytest.fixture(autouse=True)

@@ -54,20 +54,15 @@ def small_unet() -> dict:
 
 def measure_small(out: Path, cases=CASES, limit_s: float = 3600.0):
     said: list[str] = []
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # for work as small as this, more only wait for each other
-    try:
-        outcome = measure(
-            real.sonic(),
-            out,
-            limit_s=limit_s,
-            progress=said.append,
-            cases=cases,
-            device="cpu",
-            unet_config=small_unet(),
-        )
-    finally:
-        torch.set_num_threads(threads)
+    outcome = measure(
+        real.sonic(),
+        out,
+        limit_s=limit_s,
+        progress=said.append,
+        cases=cases,
+        device="cpu",
+        unet_config=small_unet(),
+    )
     return outcome, said
 
 
