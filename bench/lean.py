@@ -19,7 +19,7 @@ import torch
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.utils import logging
 
-from sonic_guard.job import PIECE, Job, Lever
+from sonic_guard.job import PIECE, Job, Lever, duration_of
 from sonic_guard.lean import EXACT, fp8, orders
 from sonic_guard.lean.engine import LeanSonic
 from sonic_guard.trace.checkout import Checkout, open_checkout
@@ -137,7 +137,7 @@ class _Vae:
 
 
 def _run(model: Any, vae: _Vae) -> None:
-    job = Job(SIDE, SIDE, (FRAMES + 0.25) / 12.5, min_resolution=SIDE)
+    job = Job(SIDE, SIDE, duration_of(FRAMES), min_resolution=SIDE)
     prompts = [torch.randn(32, 1024) for _ in range(FRAMES)]
     data = {
         "test_data": build_test_data(job, CPU),

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from sonic_guard.job import LATENT_FPS, Dtype, Job, latent_frames
+from sonic_guard.job import Dtype, Job, duration_of, latent_frames
 from sonic_guard.lean import EXACT
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video import Encoding, VideoWriter
@@ -250,7 +250,7 @@ def _predata(sound: Sound) -> dict[str, Any]:
     frames = latent_frames(sound.duration_s)
     half: Any = {"dtype": torch.bfloat16}
     silence = torch.zeros(32, 1024, **half)
-    job = Job(FILM_SIDE, FILM_SIDE, (frames + 0.25) / LATENT_FPS, min_resolution=FILM_SIDE)
+    job = Job(FILM_SIDE, FILM_SIDE, duration_of(frames), min_resolution=FILM_SIDE)
     pictures = {"ref_img": torch.zeros(1, 3, FILM_SIDE, FILM_SIDE), "audio_feature": torch.zeros(1)}
     return {
         "test_data": build_test_data(job, torch.device("cpu")) | pictures,

@@ -1,6 +1,5 @@
 """Auto Downgrade: settings in, settings that fit out."""
 
-from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -59,8 +58,8 @@ class AutoDowngrade(inputs.TargetCard):
         budget, within = host.budget(target_card, reserve), reach()
         job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe, inference_steps)
         plan = make_plan(
-            replace(job, levers=within.switches.on), budget, policy, available=within.switches.auto,
-            host_ram_bytes=host_memory_bytes(target_card), device=budget.device, to_file=within.to_file,
+            within.begin(job), budget, policy, available=within.switches.auto,
+            host_ram_bytes=host_memory_bytes(target_card), device=budget.device,
         )  # fmt: skip
         if not plan.fits:
             raise SonicGuardError(refusal(plan, language))

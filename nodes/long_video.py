@@ -1,5 +1,6 @@
 """Sonic Long Video: a portrait and a voice of any length in, a video file out."""
 
+import logging
 import time
 from dataclasses import replace
 from typing import Any
@@ -7,20 +8,20 @@ from typing import Any
 from comfy_api.latest import InputImpl, io
 
 from ..sonic_guard.errors import WrapperError
-from ..sonic_guard.job import LATENT_FPS, MIN_SOUND_S, PIECE, Job, Lever
+from ..sonic_guard.job import LATENT_FPS, MIN_SOUND_S, PIECE, Job, Lever, duration_of
 from ..sonic_guard.lean.engine import LeanSonic, park
+from ..sonic_guard.lean.prompts import prompts_to_host
 from ..sonic_guard.lean.recognise import recognise, wrapped
 from ..sonic_guard.long.film import Predata, audio_scales, make_part, tensors_of
 from ..sonic_guard.long.manifest import weights_key
 from ..sonic_guard.long.order import Order
-from ..sonic_guard.long.parts import least_part
+from ..sonic_guard.long.parts import longest_fitting
 from ..sonic_guard.long.run import Event, Progress, run
 from ..sonic_guard.long.store import sweep
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media.video import PRESETS, Encoding, formats
 from ..sonic_guard.media.videofile import pick
-from ..sonic_guard.plan import MIN_PART_FRAMES, longest_part
-from ..sonic_guard.switches import DEFAULT
+from ..sonic_guard.switches import DEFAULT, STREAMED
 from ..sonic_guard.vram.budget import RESERVE, host_memory_bytes
 from ..sonic_guard.vram.model import predict
 from ..sonic_guard.words import LANGUAGES
@@ -30,14 +31,14 @@ from . import host, images, inputs
 from .lean import lean
 from .wrapper import Wrapper, find_wrapper
 
+log = logging.getLogger(__name__)
+
 KEPT_DAYS = 14
 """How long the finished parts of a video wait for somebody to go on with it."""
 PICTURES = 8
 """In the preview."""
 BAR = 1000
 """Steps of ComfyUI's bar."""
-ALWAYS = frozenset({Lever.PAIRWISE, Lever.PARK})
-"""The levers without which there is no file that grows, and those that cost nothing here."""
 EXPAND_RATIO = 0.5
 """SONIC_PreData's default; it has no use for it."""
 TELL_S = 1.0
@@ -122,8 +123,9 @@ class LongVideo(io.ComfyNode):
         order = _order(lean_sonic, clip_vision, vae, media_audio.from_dict(audio), picture, part_s, encoding, {
             "min_resolution": min_resolution, "steps": inference_steps, "dynamic_scale": dynamic_scale, "fps": fps,
         }, seed)  # fmt: skip
-        job = lean_sonic.lean_job(_of(order.job, max(part.latent_frames for part in order.parts)))
-        levers = job.levers | ALWAYS
+        longest = max(part.latent_frames for part in order.parts)
+        job = lean_sonic.lean_job(replace(order.job, duration_s=duration_of(longest)))
+        levers = job.levers | STREAMED
         target, subfolder = host.new_output(filename_prefix, encoding.kind.suffix)
         work = host.user_folder() / "long"
         sweep(work, KEPT_DAYS)
@@ -205,6 +207,7 @@ def _order(
         dtype=model_dtype(model),
         interpolate=bool(model.use_interframe),
         vae_dtype=vae_dtype(vae),
+        to_file=True,
         **settings,
     )
     networks = tensors_of(unet=model.pipe.unet, clip=clip_vision.model, vae=vae.first_stage_model)
@@ -222,25 +225,16 @@ def _longest(job: Job, model: LeanSonic) -> int | None:
     usable, ram = host.budget("auto", RESERVE, held_bytes(model.sonic)).usable_bytes, host_memory_bytes("auto")
 
     def fits(candidate: Job) -> bool:
-        estimate = predict(replace(candidate, levers=model.levers_for(candidate) | ALWAYS), to_file=True)
+        estimate = predict(replace(candidate, levers=model.levers_for(candidate) | STREAMED))
         return estimate.peak_bytes <= usable and (ram is None or estimate.host_ram_bytes <= ram)
 
-    if fits(job):
-        return None
-    part = longest_part(job, fits)
-    # Nothing fits by the book. Short parts have the best chance, and memory running out is no end.
-    return part.latent_frames if part else max(MIN_PART_FRAMES, least_part(job.window))
+    return longest_fitting(job, fits)
 
 
 def _ladder(model: LeanSonic, levers: frozenset[Lever], piece: int) -> list[Lever]:
     """What is left to pull when memory runs out; block-wise order once more where its pieces can be smaller."""
     left = [lever for lever in model.spare if lever not in levers]
     return [Lever.BLOCK, *left] if Lever.BLOCK in levers and piece > PIECE else left
-
-
-def _of(job: Job, frames: int) -> Job:
-    """`job` with another number of latent frames."""
-    return replace(job, duration_s=(frames + 0.25) / LATENT_FPS)
 
 
 def _predata(
@@ -251,11 +245,14 @@ def _predata(
 
     def work(heard: media_audio.Sound) -> dict[str, Any]:
         park(model)
-        (data,) = wrapper.predata(
-            clip_vision=clip_vision, vae=vae, audio=media_audio.to_dict(heard), image=picture,
-            weight_dtype=model.pipe.unet.dtype, min_resolution=min_resolution, duration=heard.duration_s,
-            expand_ratio=EXPAND_RATIO,
-        )  # fmt: skip
+        with prompts_to_host() as moved:
+            (data,) = wrapper.predata(
+                clip_vision=clip_vision, vae=vae, audio=media_audio.to_dict(heard), image=picture,
+                weight_dtype=model.pipe.unet.dtype, min_resolution=min_resolution, duration=heard.duration_s,
+                expand_ratio=EXPAND_RATIO,
+            )  # fmt: skip
+        if not moved:
+            log.warning("Sonic's prompts stay on the GPU: this wrapper makes them in a way that is not known here.")
         return data
 
     return work

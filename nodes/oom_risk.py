@@ -57,7 +57,7 @@ class OOMRisk(inputs.TargetCard):
         budget, within = host.budget(target_card, reserve), reach()
         job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe)
         job = within.lean(job, budget)
-        estimate = predict(job, device=budget.device, to_file=within.to_file)
+        estimate = predict(job, device=budget.device)
         risk = assess(estimate, budget, host_memory_bytes(target_card))
         lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
         lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]

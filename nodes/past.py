@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ..sonic_guard.errors import HistoryError
 from ..sonic_guard.live.place import pack_version
-from ..sonic_guard.live.recorder import SAMPLER
 from ..sonic_guard.preview.experience import Experience
 from ..sonic_guard.vram.budget import Budget
 from ..sonic_guard.vram.model import Estimate
 from ..sonic_guard.words import risk_line
+from ..sonic_guard.wrapper_job import SAMPLER
 from . import host
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ from ..sonic_guard.job import Job
 from ..sonic_guard.live.gauge import Gauge, Reading
 from ..sonic_guard.live.monitor import Monitor
 from ..sonic_guard.live.place import place_of
-from ..sonic_guard.live.recorder import SAMPLER, Recorder
+from ..sonic_guard.live.recorder import Recorder
 from ..sonic_guard.preview.context import Machine
 from ..sonic_guard.preview.evaluate import job_for
 from ..sonic_guard.preview.files import Files
 from ..sonic_guard.reach import LONG_VIDEO
 from ..sonic_guard.run import Outcome, Place
+from ..sonic_guard.wrapper_job import SAMPLER
 from . import host, past
 from .listen import listen
 from .routes import Services, routes

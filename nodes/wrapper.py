@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from ..sonic_guard.errors import WrapperError
-from ..sonic_guard.live.recorder import PREDATA, SAMPLER
+from ..sonic_guard.wrapper_job import PREDATA, SAMPLER
 from . import host
 
 _PREDATA_INPUTS = (

@@ -59,7 +59,6 @@ def advise(
     where: Where = Where.HERE,
     *,
     available: Collection[str] = (),
-    to_file: bool = False,
     low_vram: bool = False,
     host_ram_bytes: int | None = None,
 ) -> Advice | None:
@@ -68,12 +67,12 @@ def advise(
     Where it does not fit: the mildest single change that is enough by itself (in the order of `plan`: what keeps
     every pixel, half the number size, the largest picture that still shows a mouth, half the frame rate); else what
     the planner does in total; else the smallest card. With a planner in front (`ON_RISK`, `POLICY`) it is what that
-    planner would do. `available`, `to_file` and `host_ram_bytes` are `make_plan`'s. `low_vram` says that Sonic Low
+    planner would do. `available` and `host_ram_bytes` are `make_plan`'s. `low_vram` says that Sonic Low
     VRAM could be put in, which keeps every pixel; in total it is proposed only if it spares something one can see,
     and with a planner in front only if that planner finds nothing.
     """
     job, budget = plan.job, plan.budget
-    fits = partial(_fits, budget=budget, host_ram_bytes=host_ram_bytes, to_file=to_file)
+    fits = partial(_fits, budget=budget, host_ram_bytes=host_ram_bytes)
     if plan.fits:
         larger = None if plan.changes else next(filter(fits, _larger(job, budget.device)), None)
         return Advice(True, (_change("min_resolution", job, larger),)) if larger else None
@@ -91,7 +90,6 @@ def advise(
         available=available,
         host_ram_bytes=host_ram_bytes,
         device=budget.device,
-        to_file=to_file,
     )
     best = in_total(job)
     if lean and (alone or not best.fits):
@@ -101,8 +99,8 @@ def advise(
     return Advice(False, best.changes, best.smallest_card, best.longest_s)
 
 
-def _fits(job: Job, budget: Budget, host_ram_bytes: int | None, to_file: bool) -> bool:
-    estimate = predict(job, device=budget.device, to_file=to_file)
+def _fits(job: Job, budget: Budget, host_ram_bytes: int | None) -> bool:
+    estimate = predict(job, device=budget.device)
     return assess(estimate, budget, host_ram_bytes).verdict is Verdict.SAFE
 
 

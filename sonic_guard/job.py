@@ -118,6 +118,8 @@ class Job:
     """Activations that go through a layer together with `Lever.BLOCK`: more keep a card busier and take more."""
     vae_dtype: Dtype = Dtype.BF16
     """Number format ComfyUI picks for the VAE on this card: bf16, or fp32 where the card has no bf16."""
+    to_file: bool = False
+    """Whether Sonic Long Video runs it: frames go to a file, and the sound's prompts to host memory, when made."""
 
     def __post_init__(self) -> None:
         _check_whole("width", self.width, 1, 1 << 17)
@@ -192,6 +194,11 @@ def latent_frames(duration_s: float) -> int:
     # A duration such as 3.04 s is 48639.999… samples in binary; it stands for 48640.
     samples = math.floor(duration_s * SAMPLE_RATE + 1e-6)
     return samples // HOP_SAMPLES // HOPS_PER_LATENT
+
+
+def duration_of(frames: int) -> float:
+    """Seconds of sound that make `frames` latent frames, and a quarter of one more: no rounding can lose one."""
+    return (frames + 0.25) / LATENT_FPS
 
 
 def _check_whole(name: str, value: int, low: int, high: int) -> None:

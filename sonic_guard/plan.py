@@ -87,13 +87,11 @@ def make_plan(
     available: Collection[str] = (),
     host_ram_bytes: int | None = None,
     device: str = "cuda",
-    to_file: bool = False,
 ) -> Plan:
     """Settings that fit `budget`, as near to `job` as the policy knows; with policy None, `job` as it is.
 
     `available` names the levers the user can really pull (of `LADDER`, and `SPLIT`); `host_ram_bytes`
-    is the host memory a run may use, if known, and `to_file` says that the frames are not kept in it. Raises
-    `PlanError` for an unknown policy or lever.
+    is the host memory a run may use, if known. Raises `PlanError` for an unknown policy or lever.
     """
     if policy is not None and policy not in tuple(Policy):
         raise PlanError(f"policy: there is no {policy!r}; choose one of {', '.join(Policy)}.")
@@ -104,16 +102,16 @@ def make_plan(
         return host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes
 
     def fits(candidate: Job) -> bool:
-        estimate = predict(candidate, to_file=to_file)
+        estimate = predict(candidate)
         return estimate.peak_bytes <= budget.usable_bytes and bearable(estimate)
 
     def card_for(candidates: Iterable[Job]) -> Card | None:
-        estimates = (predict(candidate, to_file=to_file) for candidate in candidates)
+        estimates = (predict(candidate) for candidate in candidates)
         peaks = [estimate.peak_bytes for estimate in estimates if bearable(estimate)]
         return smallest_card_for(min(peaks), budget.reserve) if peaks else None
 
     def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None, longest: Job | None = None) -> Plan:
-        estimate = predict(chosen, device=device, to_file=to_file)
+        estimate = predict(chosen, device=device)
         parts = -(-job.latent_frames // chosen.latent_frames)
         changes = tuple(_changes(job, chosen, order))
         risk = assess(estimate, budget, host_ram_bytes)

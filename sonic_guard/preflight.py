@@ -112,7 +112,7 @@ def preflight(
     A sound shorter than the wrapper can take counts as that long: `media.grid` fills it up with silence.
     Raises `JobError` for a wish no run can have, such as a sound too short for a frame.
     """
-    wish = Job(
+    run = Job(
         width=look.crop.width,
         height=look.crop.height,
         duration_s=max(MIN_SOUND_S, sound_s if preset.duration == "auto" else min(preset.duration, sound_s)),
@@ -123,17 +123,11 @@ def preflight(
         dynamic_scale=preset.dynamic_scale,
         expand_ratio=look.expand_ratio,
         interpolate=preset.use_interframe,
-        levers=reach.switches.on,
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
     )
+    wish = reach.begin(run)
     plan = make_plan(
-        wish,
-        budget,
-        policy,
-        available=reach.available,
-        host_ram_bytes=host_ram_bytes,
-        device=budget.device,
-        to_file=reach.to_file,
+        wish, budget, policy, available=reach.available, host_ram_bytes=host_ram_bytes, device=budget.device
     )
     lean = None
     if policy is not None and reach == NOTHING and (plan.changes or not plan.fits):

@@ -29,10 +29,15 @@ class Reach(NamedTuple):
         """What a planner may pull, as `make_plan` wants it."""
         return self.switches.auto | ({SPLIT} if self.to_file else frozenset())
 
+    def begin(self, job: Job) -> Job:
+        """`job` as its nodes run it with no more than the levers that are on."""
+        return replace(job, levers=self.switches.on, to_file=self.to_file)
+
     def lean(self, job: Job, budget: Budget) -> Job:
         """`job` with the levers that its nodes will pull on `budget`."""
         fits = lambda candidate: predict(candidate).peak_bytes <= budget.usable_bytes  # noqa: E731
-        return replace(job, levers=self.switches.choose(job, fits))
+        begun = self.begin(job)
+        return replace(begun, levers=self.switches.choose(begun, fits))
 
     @property
     def text(self) -> str:

@@ -55,6 +55,8 @@ class Switches:
         return pulled | self.auto if least is None else least
 
 
+STREAMED = frozenset({Lever.PAIRWISE, Lever.PARK})
+"""What Sonic Long Video pulls whatever the switches say: without the first no file grows, the second is free there."""
 NONE = Switches()
 """The wrapper alone: no lever can be pulled."""
 DEFAULT = Switches(frozenset({Lever.PARK}), EXACT - {Lever.PARK})

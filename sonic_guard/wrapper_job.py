@@ -1,11 +1,13 @@
-"""The job that the wrapper's own objects stand for."""
+"""The wrapper's nodes by name, and the job that its own objects stand for."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from .errors import WrapperError
-from .job import LATENT_FPS, Dtype, Job
+from .job import Dtype, Job, duration_of
 
+LOADER, PREDATA, SAMPLER = "SONICTLoader", "SONIC_PreData", "SONICSampler"
+"""Sonic's nodes in the order of a run, as its wrapper and the forks of it name them."""
 _DTYPES = {"torch.float16": Dtype.FP16, "torch.bfloat16": Dtype.BF16, "torch.float32": Dtype.FP32}
 
 
@@ -30,7 +32,7 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
     job = Job(
         width,
         height,
-        (frames + 0.25) / LATENT_FPS,
+        duration_of(frames),
         min_resolution=min(width, height),
         fps=float(fps),
         dtype=dtype,
@@ -38,6 +40,7 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
         dynamic_scale=float(dynamic_scale),
         interpolate=interpolate,
         vae_dtype=of_vae,
+        to_file=bool(getattr(model, "to_file", False)),
     )
     size = job.frame_size
     if (size.width, size.height, job.latent_frames) != (width, height, frames):

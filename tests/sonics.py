@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sonic_guard.job import Job
+from sonic_guard.job import Job, duration_of
 from sonic_guard.trace.checkout import Checkout, open_checkout
 from sonic_guard.trace.parts import build_pipeline, build_sonic, build_test_data, build_unet, read_config, run_sampler
 from tests import real
@@ -70,7 +70,7 @@ def data(dtype: torch.dtype = torch.float32, frames: int = FRAMES) -> dict[str, 
     def random(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
 
-    job = Job(SIDE, SIDE, (frames + 0.25) / 12.5, min_resolution=SIDE)
+    job = Job(SIDE, SIDE, duration_of(frames), min_resolution=SIDE)
     pictures = {"ref_img": random(1, 3, SIDE, SIDE), "face_mask": random(1, 3, SIDE, SIDE).sigmoid()}
     silence = random(32, 1024)
     return {

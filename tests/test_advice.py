@@ -146,9 +146,9 @@ def test_low_vram_and_a_loss_together_where_neither_is_enough():
 @pytest.mark.parametrize("to_file", [False, True])
 def test_frames_that_go_to_a_file_need_no_host_memory(to_file):
     job = replace(JOB, width=768, height=768, duration_s=600.0, levers=EXACT)
-    need = predict(job, to_file=True).host_ram_bytes
-    plan = make_plan(job, budget_for(80), None, host_ram_bytes=need, to_file=to_file)
-    advice = advise(plan, to_file=to_file, host_ram_bytes=need)
+    need = predict(replace(job, to_file=True)).host_ram_bytes
+    plan = make_plan(replace(job, to_file=to_file), budget_for(80), None, host_ram_bytes=need)
+    advice = advise(plan, host_ram_bytes=need)
     assert (advice is None or advice.fits) is to_file
 
 

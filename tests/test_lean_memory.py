@@ -1,10 +1,11 @@
 """What a lean run holds: in host memory here, counted tensor by tensor; for the GPU see `test_model`'s rehearsals."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sonic_guard.job import Dtype, Job
+from sonic_guard.job import Dtype, Job, duration_of
 from sonic_guard.lean import EXACT
 from sonic_guard.vram.model import FRAME_BYTES, clip_host_bytes
 
@@ -33,12 +34,9 @@ def held(frames, sink=None):
 
     model = LeanSonic(sonics.build(), EXACT, piece=8192, on_stage=watch)
     if sink:
-        model.process = lambda *args, **kwargs: model.stream(sink, *args, **kwargs)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+        model.process = partial(model.stream, sink)
     with torch.no_grad(), meter:
         sonics.run(model, sonics.Vae(), 1, frames)
-    torch.set_num_threads(threads)
     return held["denoise"], meter.host_peak_bytes
 
 
@@ -56,4 +54,4 @@ def test_host_memory_grows_with_the_clip_as_the_model_tells(sink, frames_a_laten
 
 def job(frames):
     side = sonics.SIDE
-    return Job(side, side, (frames + 0.25) / 12.5, min_resolution=side, dtype=Dtype.FP32, levers=EXACT)
+    return Job(side, side, duration_of(frames), min_resolution=side, dtype=Dtype.FP32, levers=EXACT)

@@ -11,10 +11,11 @@ from sonic_guard.errors import HistoryError
 from sonic_guard.job import Job
 from sonic_guard.live.gauge import Gauge
 from sonic_guard.live.monitor import Monitor
-from sonic_guard.live.recorder import LOADER, PREDATA, SAMPLER, Recorder
+from sonic_guard.live.recorder import Recorder
 from sonic_guard.run import Outcome, Place
 from sonic_guard.vram.history.store import History
 from sonic_guard.vram.model import stage_bytes
+from sonic_guard.wrapper_job import LOADER, PREDATA, SAMPLER
 
 JOB = Job(512, 512, 5.0)
 NOBODY = {"model": None, "data_dict": {}, "fps": 25.0, "inference_steps": 25, "dynamic_scale": 1.0}
@@ -105,7 +106,7 @@ def test_a_node_that_has_sonics_do_their_work_is_the_one_the_page_shows(recorder
 
 def test_a_model_that_shows_its_own_progress_gets_no_second_bar(recorder, comfy):
     class Shows:
-        shows_progress = True
+        to_file = True
 
     asked = []
     comfy.progress_bar = asked.append

@@ -160,6 +160,9 @@ class LeanSonic:
                 to_host(given["uncond_audio_tensor_list"], given["image_embeds"].dtype)
                 to_host(given["motion_buckets"])
                 to_host(given["test_data"])
+            else:  # `prompts_to_host` may have been at work
+                for prompts in (given["audio_tensor_list"], given["uncond_audio_tensor_list"]):
+                    prompts[:] = [prompt.to(self.device) for prompt in prompts]
             if Lever.FP8 in levers:
                 undo.callback(fp8.store(self.pipe.unet))
             undo.callback(orders.pull(self.pipe.unet, levers, piece=piece, device=self.device))

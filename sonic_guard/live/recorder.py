@@ -15,7 +15,7 @@ from ..errors import SonicGuardError
 from ..job import Job
 from ..run import Outcome, Place, StageFigures
 from ..vram.model import stage_bytes
-from ..wrapper_job import held_bytes, job_of
+from ..wrapper_job import LOADER, PREDATA, SAMPLER, held_bytes, job_of
 from .follow import follow
 from .monitor import Monitor
 from .peaks import open_peaks
@@ -23,8 +23,6 @@ from .watch import RunWatch
 
 log = logging.getLogger(__name__)
 
-LOADER, PREDATA, SAMPLER = "SONICTLoader", "SONIC_PreData", "SONICSampler"
-"""Sonic's nodes, as its wrapper and the forks of it name them."""
 STAGE_OF = {LOADER: "load", PREDATA: "predata", SAMPLER: "denoise"}
 TELL_S = 0.25
 """Least time between two words to the pages about steps; a change of stage is told at once."""
@@ -175,7 +173,7 @@ class Recorder:
         scale = float(arguments["dynamic_scale"])
         self._know(watch, self._safely(lambda: job_of(model, data, fps=fps, steps=steps, dynamic_scale=scale)))
         self._begin(watch)
-        bar = None if getattr(model, "shows_progress", False) else self._host.progress_bar(steps)
+        bar = None if getattr(model, "to_file", False) else self._host.progress_bar(steps)
         return follow(
             model, data, watch, fps=fps, steps=steps,
             check=self._host.stop_if_interrupted, progress=(lambda done, _: bar(done)) if bar else None,

@@ -23,8 +23,8 @@ Sample = Callable[[LeanSonic, dict[str, Any]], object]
 class _ToSink(LeanSonic):
     """A lean model whose `process` gives its frames away and returns none."""
 
-    shows_progress = True
-    """Whoever follows it need not."""
+    to_file = True
+    """As a job has it. Whoever follows the run need not show how far it is."""
 
     def __init__(self, sonic: Any, levers: Iterable[Lever], piece: int, sink: Emit, tick: Tick) -> None:
         super().__init__(sonic, levers, piece=piece, on_stage=self._at)

@@ -13,7 +13,7 @@ from ..media.video import Encoding
 from .manifest import content_key
 from .parts import Part, part_sound, plan_parts
 
-_NO_INFLUENCE = ("levers", "piece", "expand_ratio", "duration_s")
+_NO_INFLUENCE = ("levers", "piece", "to_file", "expand_ratio", "duration_s")
 """Fields of a job that change no picture of a part, or that its sound already tells."""
 
 

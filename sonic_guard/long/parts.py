@@ -36,6 +36,7 @@ from ..errors import JobError
 from ..job import HOP_SAMPLES, HOPS_PER_LATENT, LATENT_FPS, SAMPLE_RATE, Job
 from ..media.audio import Sound
 from ..media.grid import fit_to_frames
+from ..plan import MIN_PART_FRAMES, longest_part
 
 FADE_FRAMES = 4
 """Latent frames of a cross-fade: 0.32 s."""
@@ -84,6 +85,17 @@ def overlap(window: int) -> int:
 def least_part(window: int) -> int:
     """Latent frames of the shortest limit that `plan_parts` takes."""
     return _LEAST_SHOWN + overlap(window)
+
+
+def longest_fitting(job: Job, fits: Callable[[Job], bool]) -> int | None:
+    """Latent frames of the longest part of `job` that fits; None if the whole does.
+
+    Where nothing fits by the book it is a short one: that has the best chance, and memory running out is no end.
+    """
+    if fits(job):
+        return None
+    part = longest_part(job, fits)
+    return part.latent_frames if part else max(MIN_PART_FRAMES, least_part(job.window))
 
 
 def plan_parts(job: Job, longest: int | None, pause: Pause) -> tuple[Part, ...]:

@@ -16,9 +16,9 @@ from .experience import Lesson
 
 def answer(preview: Preview, lesson: Lesson, lang: str = "en") -> dict[str, Any]:
     """All that a widget shows of a run before it starts."""
-    plan, where, ram, seconds, available, to_file, low_vram = preview.judged
+    plan, where, ram, seconds, available, low_vram = preview.judged
     estimate, budget = plan.estimate, plan.budget
-    advice = advise(plan, where, available=available, to_file=to_file, low_vram=low_vram, host_ram_bytes=ram)
+    advice = advise(plan, where, available=available, low_vram=low_vram, host_ram_bytes=ram)
     last = lesson.last(plan.job)
     return {
         "card": budget.card,

@@ -54,8 +54,6 @@ class Judged(NamedTuple):
     """Predicted seconds of denoising, once the card's pace is known."""
     available: Collection[str] = ()
     """What could still be pulled, as `make_plan` wants it."""
-    to_file: bool = False
-    """Whether the frames go to a file as they are made."""
     low_vram: bool = False
     """Whether no node pulls levers yet, so that Sonic Low VRAM could."""
 
@@ -137,16 +135,13 @@ class Context:
         policy: Policy | None = None,
         *,
         available: Collection[str] = (),
-        to_file: bool = False,
         low_vram: bool = False,
     ) -> Judged:
         """`job` held against a card, and changed until it fits as far as `policy` and `available` allow."""
         ram = self.host_ram(guard)
-        plan = make_plan(
-            job, budget, policy, available=available, host_ram_bytes=ram, device=budget.device, to_file=to_file
-        )
+        plan = make_plan(job, budget, policy, available=available, host_ram_bytes=ram, device=budget.device)
         seconds = predict_seconds(plan.job, self.machine.lesson(budget.card).pace)
-        return Judged(plan, guard.where, ram, seconds, available, to_file, low_vram)
+        return Judged(plan, guard.where, ram, seconds, available, low_vram)
 
     def usable_bytes(self, lean: Lean, guard: Guard) -> int:
         """What a lean model may use on a guard's card."""

@@ -12,6 +12,7 @@ from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..reach import LONG_VIDEO, LOW_VRAM
 from ..switches import LADDER
+from ..wrapper_job import LOADER, PREDATA, SAMPLER
 from . import guard, lean, sonic, stock
 from .context import Context, Judged, Machine, Outcome
 from .graph import MAX_TEXT, Graph, Node, parse_graph, upstream
@@ -40,11 +41,9 @@ KINDS: Mapping[str, Kind] = {
     "SonicGuardPreset": Kind(("preset", "audio"), guard.preset),
     "SonicGuardOOMRisk": Kind(_SETTINGS, guard.oom_risk),
     "SonicGuardAutoDowngrade": Kind((*_SETTINGS, "inference_steps", "policy"), guard.auto_downgrade),
-    sonic.LOADER: Kind(("dtype", "use_interframe"), sonic.loader),
-    sonic.PREDATA: Kind(
-        ("weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"), sonic.predata
-    ),
-    sonic.SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic.sampler),
+    LOADER: Kind(("dtype", "use_interframe"), sonic.loader),
+    PREDATA: Kind(("weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"), sonic.predata),
+    SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic.sampler),
     LOW_VRAM: Kind(("model", *map(str, LADDER), "target_card", "reserve", "levers"), lean.low_vram),
     LONG_VIDEO: Kind(
         ("model", "audio", "image", "min_resolution", "inference_steps", "dynamic_scale", "fps", "part_s"),

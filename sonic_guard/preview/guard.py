@@ -1,7 +1,5 @@
 """What this pack's own nodes give, step for step as in ``nodes/``."""
 
-from dataclasses import replace
-
 from ..advice import Where
 from ..job import HOP_SAMPLES, LATENT_FPS, MIN_SOUND_S, SAMPLE_RATE, Dtype, Job, latent_frames
 from ..media.crop import Aspect
@@ -51,7 +49,7 @@ def preflight(inputs: Inputs, context: Context) -> Outcome:
     ram = context.host_ram(guard)
     return Outcome(
         outputs,
-        Judged(plan, guard.where, ram, result.seconds, reach.available, reach.to_file, context.is_stock),
+        Judged(plan, guard.where, ram, result.seconds, reach.available, context.is_stock),
     )
 
 
@@ -99,9 +97,7 @@ def oom_risk(inputs: Inputs, context: Context) -> Outcome:
     budget = context.budget(guard)
     reach = context.reach
     job = reach.lean(_settings(inputs, context, budget), budget)
-    judged = context.judge(
-        job, guard, budget, available=reach.available, to_file=reach.to_file, low_vram=context.is_stock
-    )
+    judged = context.judge(job, guard, budget, available=reach.available, low_vram=context.is_stock)
     return Outcome((inputs.get("image"),), judged)
 
 
@@ -112,13 +108,7 @@ def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
     budget, reach = context.budget(guard), context.reach
     job = _settings(inputs, context, budget, inputs.whole("inference_steps", 25))
     judged = context.judge(
-        replace(job, levers=reach.switches.on),
-        guard,
-        budget,
-        policy,
-        available=reach.switches.auto,
-        to_file=reach.to_file,
-        low_vram=context.is_stock,
+        reach.begin(job), guard, budget, policy, available=reach.switches.auto, low_vram=context.is_stock
     )
     job = judged.plan.job
     outputs = (job.min_resolution, job.duration_s, job.fps, str(job.dtype), job.interpolate, job.steps)

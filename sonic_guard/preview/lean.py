@@ -1,23 +1,19 @@
 """What Sonic Low VRAM and Sonic Long Video would run with, as the nodes themselves find it."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 from ..advice import Where
-from ..job import LATENT_FPS, MIN_SOUND_S, Dtype, Job, Lever
-from ..long.parts import least_part, plan_parts
-from ..plan import MIN_PART_FRAMES, SPLIT, longest_part
-from ..switches import DEFAULT, DEFAULTS, LADDER, Setting, Switches, parse_levers, read_switches
+from ..job import LATENT_FPS, MIN_SOUND_S, Dtype, Job, Lever, duration_of
+from ..long.parts import longest_fitting, plan_parts
+from ..plan import SPLIT
+from ..switches import DEFAULT, DEFAULTS, LADDER, STREAMED, Setting, Switches, parse_levers, read_switches
 from ..timing import predict_seconds
 from ..vram.budget import RESERVE
 from ..vram.model import predict
 from .context import ASSUMED_SOUND_S, Context, Outcome, pull
 from .inputs import UNKNOWN, Inputs, Lean, Parked
 from .sonic import model_of
-
-_ALWAYS = frozenset({Lever.PAIRWISE, Lever.PARK})
-"""Pulled by Sonic Long Video, whatever the switches say: it streams, and parks the UNet before predata."""
 
 
 def low_vram(inputs: Inputs, context: Context) -> Outcome:
@@ -58,41 +54,33 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
         dynamic_scale=inputs.number("dynamic_scale", 1.0, matters=False),
         interpolate=model.interpolate,
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+        to_file=True,
     )
     own_bytes = context.usable_bytes(lean, guard)
     usable_bytes, ram_bytes = context.machine.budget(guard.target, RESERVE).usable_bytes, context.host_ram(guard)
 
     def pulled(job: Job) -> Job:
-        return replace(job, levers=pull(job, lean, own_bytes).levers | _ALWAYS)
+        return replace(job, levers=pull(job, lean, own_bytes).levers | STREAMED)
 
     def fits(job: Job) -> bool:
         if own_bytes <= usable_bytes:  # then with the fewest levers it fits just where it does with all, in less time
-            job = replace(job, levers=lean.switches.on | lean.switches.auto | _ALWAYS)
+            job = replace(job, levers=lean.switches.on | lean.switches.auto | STREAMED)
         else:
             job = pulled(job)
-        estimate = predict(job, to_file=True)
+        estimate = predict(job)
         return estimate.peak_bytes <= usable_bytes and (ram_bytes is None or estimate.host_ram_bytes <= ram_bytes)
 
     part_s = inputs.number("part_s", 0.0)
-    longest = round(part_s * LATENT_FPS) if part_s else _longest(whole, fits)
+    longest = round(part_s * LATENT_FPS) if part_s else longest_fitting(whole, fits)
     parts = plan_parts(whole, longest, lambda low, high: (low + high) // 2)
     lengths = Counter(part.latent_frames for part in parts)
     job = pulled(whole if len(parts) == 1 else _of(whole, max(lengths)))
-    judged = context.judge(job, guard, budget, available=lean.switches.auto | {SPLIT}, to_file=True)
+    judged = context.judge(job, guard, budget, available=lean.switches.auto | {SPLIT})
     pace = context.machine.lesson(budget.card).pace
     times_s = [count * (predict_seconds(_of(whole, frames), pace) or 0.0) for frames, count in lengths.items()]
     plan, seconds = replace(judged.plan, parts=len(parts)), sum(times_s) if pace else None
     return Outcome((UNKNOWN, UNKNOWN, UNKNOWN), judged._replace(plan=plan, seconds=seconds))
 
 
-def _longest(job: Job, fits: Callable[[Job], bool]) -> int | None:
-    """Latent frames of the longest part that fits, or of a short one where none does; None if the whole fits."""
-    if fits(job):
-        return None
-    part = longest_part(job, fits)
-    return part.latent_frames if part else max(MIN_PART_FRAMES, least_part(job.window))
-
-
 def _of(job: Job, frames: int) -> Job:
-    """`job` with another number of latent frames."""
-    return replace(job, duration_s=(frames + 0.25) / LATENT_FPS)
+    return replace(job, duration_s=duration_of(frames))

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from ..job import Dtype, Job, Lever
 from ..reach import LONG_VIDEO, LOW_VRAM
+from ..wrapper_job import LOADER, PREDATA, SAMPLER
 from .context import ASSUMED_SOUND_S, Context, Outcome, pull
 from .graph import Graph, Link, Node
 from .inputs import UNKNOWN, Data, Inputs, Loader, Parked
 
-LOADER, PREDATA, SAMPLER = "SONICTLoader", "SONIC_PreData", "SONICSampler"
 TRIO = frozenset({LOADER, PREDATA, SAMPLER})
 
 

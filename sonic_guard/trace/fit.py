@@ -21,14 +21,14 @@ import numpy as np
 from diffusers.utils import logging
 
 from ..errors import WrapperError
-from ..job import PIECE, Dtype, Job, Lever
+from ..job import PIECE, Dtype, Job, Lever, duration_of
 from ..lean import fp8
 from ..vram.constants import FEATURES, features, variant
 from .checkout import Checkout, open_checkout
 from .comfy_vae import vae_builder
 from .meter import DEVICE, fake_gpu
 from .parts import TORCH_DTYPES, build_unet
-from .rehearsal import ENTRY, PREPARE, rehearse, rehearse_windows
+from .rehearsal import ENTRY, PREPARE, rehearse, rehearse_predata, rehearse_windows
 
 Progress = Callable[[str], None]
 Shape = tuple[int, int, int]
@@ -56,6 +56,11 @@ RUN_SHAPES = (
 """(width, height, latent frames, window) for everything outside the network."""
 HOST_SHAPES = (*RUN_SHAPES[:5], (1024, 768, 8, 12))
 """Those for clips in host memory, whose length matters next to nowhere."""
+PREDATA_SHAPES = (
+    *((256, 256, 6), (512, 384, 10), (512, 512, 60), (768, 512, 14), (1024, 768, 8)),
+    *((256, 192, 400), (128, 128, 750), (192, 192, 800), (128, 192, 1500), (128, 128, 2600)),
+)
+"""(width, height, latent frames) for what the sound goes through, 375 frames at a time."""
 ENTRY_LEVERS = ((), (Lever.HOST,), (Lever.BRANCH, Lever.HOST))
 CLIP_LEVERS = ((), (Lever.HOST,), (Lever.PAIRWISE,), (Lever.HOST, Lever.PAIRWISE))
 INTERPOLATE_SHAPES = ((128, 128, 6), (256, 256, 9), (512, 384, 12), (512, 512, 6), (1024, 768, 7), (128, 192, 24))
@@ -119,7 +124,8 @@ def _tasks() -> Iterator[tuple[Any, ...]]:
             yield from ((_rehearse_windows, dtype, levers, shapes[turn::3]) for turn in range(3))
     for dtype, vae_dtype in itertools.product(DTYPES, DTYPES):
         yield from ((_rehearse_interpolation, dtype, vae_dtype, levers) for levers in CLIP_LEVERS)
-        yield from ((_rehearse_vae, dtype, vae_dtype, levers) for levers in ((), (Lever.HOST,)))
+        yield from ((_rehearse_decode, dtype, vae_dtype, levers) for levers in ((), (Lever.HOST,)))
+        yield from ((_rehearse_predata, dtype, vae_dtype, levers) for levers in ((), (Lever.HOST,)))
     for dtype in DTYPES:
         yield from ((_rehearse_entry, dtype, levers) for levers in ENTRY_LEVERS)
 
@@ -199,18 +205,24 @@ def _rehearse_entry(sonic: Path, _: Path, dtype: Dtype, levers: Iterable[Lever])
     return tables
 
 
-def _rehearse_vae(sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]) -> Tables:
-    """The stages that call the VAE. Predata comes before any lever but one, which the model knows without rows."""
-    decode, predata = _Table(), _Table()
+def _rehearse_decode(sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+    table = _Table()
     for width, height, frames, window in _run_shapes(levers):
         settings = {"dtype": dtype, "vae_dtype": vae_dtype, "fps": window, "levers": frozenset(levers)}
         job = _job(width, height, frames, interpolate=False, **settings)
         stages = rehearse(_checkout(sonic), job, vae_builder(comfyui), network=False)
-        row = features(frames, width, height, window)
-        decode.add(row, stages["decode"].places, 0)
-        predata.add(row, stages["predata"].places, _weights(sonic, dtype).bytes)
-    tables = {variant("decode", dtype, vae_dtype, levers=levers): decode}
-    return tables if levers else {**tables, variant("predata", dtype, vae_dtype): predata}
+        table.add(features(frames, width, height, window), stages["decode"].places, 0)
+    return {variant("decode", dtype, vae_dtype, levers=levers): table}
+
+
+def _rehearse_predata(sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+    """Predata alone: it knows no lever but that its prompts may go to host memory."""
+    table = _Table()
+    for width, height, frames in PREDATA_SHAPES:
+        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, to_file=Lever.HOST in levers)
+        peaks = rehearse_predata(_checkout(sonic), job, vae_builder(comfyui))
+        table.add(features(frames, width, height, job.window), peaks.places, 0)
+    return {variant("predata", dtype, vae_dtype, levers=levers): table}
 
 
 def _run_shapes(levers: Iterable[Lever]) -> Sequence[tuple[int, int, int, int]]:
@@ -234,7 +246,7 @@ def _beside_rife(rows: list[dict[str, float]]) -> list[dict[str, float]]:
 
 
 def _job(width: int, height: int, frames: int, **settings: Any) -> Job:
-    return Job(width, height, (frames + 0.25) / 12.5, min_resolution=min(width, height), **settings)
+    return Job(width, height, duration_of(frames), min_resolution=min(width, height), **settings)
 
 
 STAGE_FEATURES = {
@@ -252,7 +264,7 @@ _DEPTH_OF_BLOCK = {"down_blocks": (0, 1, 2, 3), "up_blocks": (3, 2, 1, 0), "mid_
 def _names(key: str, place: str) -> tuple[str, ...]:
     stage, *options = key.split("/")
     names = STAGE_FEATURES[stage]
-    if Lever.HOST in options:  # what whisper hears is not on the GPU then
+    if Lever.HOST in options and stage != "predata":  # what whisper hears is not on the GPU then
         names = tuple(name for name in names if name != "mel_windows")
     if Lever.BLOCK not in options:
         return names

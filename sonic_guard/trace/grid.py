@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..job import LATENT_FPS, Dtype, Job, Lever
+from ..job import Dtype, Job, Lever, duration_of
 from ..lean import EXACT
 from ..vram.model import STAGES, stage_bytes
 
@@ -51,7 +51,7 @@ class Case:
         return Job(
             self.width,
             self.height,
-            (self.frames + 0.25) / LATENT_FPS,
+            duration_of(self.frames),
             min_resolution=min(self.width, self.height),
             fps=self.window,
             dtype=self.dtype,

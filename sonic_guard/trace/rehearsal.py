@@ -7,7 +7,7 @@ no sigmas), the time ids, and the two calls that ComfyUI makes around the VAE.
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..job import Job, Lever
 from ..lean import orders, pieces
 from ..lean.engine import LeanSonic, park
+from ..lean.prompts import prompts_to_host
 from .checkout import Checkout
 from .meter import DEVICE, Meter, fake_gpu
 from .parts import (
@@ -75,8 +76,7 @@ def rehearse(
         sonic = _sonic(checkout, unet, rife, job, stages)
         if Lever.PARK in job.levers:
             park(sonic)
-        stages.enter("predata")
-        data = run_predata(checkout, job, DEVICE, vae.encode if make_vae else _no_latents, meter.name_modules)
+        data = _predata(checkout, job, vae, stages)
         if network:
             meter.name_modules(unet, "unet")
         else:
@@ -86,6 +86,16 @@ def rehearse(
             stages.peaks.pop("decode", None)
             stages.peaks.pop("predata", None)
     return stages.peaks
+
+
+def rehearse_predata(checkout: Checkout, job: Job, make_vae: Callable[[], Any]) -> StagePeaks:
+    """Peaks of predata, with neither Sonic's UNet nor RIFE on the GPU."""
+    with fake_gpu(checkout.path) as meter, torch.no_grad():
+        stages = _Stages(meter)
+        data = _predata(checkout, job, _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages), stages)
+        stages.leave()
+        del data  # alive until here, as it is in a run
+    return stages.peaks["predata"]
 
 
 def rehearse_windows(
@@ -186,6 +196,13 @@ def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _St
     return build_sonic(checkout, pipe, rife, DEVICE, interpolate=job.interpolate)
 
 
+def _predata(checkout: Checkout, job: Job, vae: "_Vae", stages: _Stages) -> dict[str, Any]:
+    stages.enter("predata")
+    encode = vae.encode if vae.is_real else _no_latents
+    with prompts_to_host() if job.to_file else nullcontext():
+        return run_predata(checkout, job, DEVICE, encode, stages.meter.name_modules)
+
+
 def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae", stages: _Stages) -> None:
     """Run the sampler on the wrapper's object, or on a lean one where the job has levers."""
     size = job.frame_size
@@ -236,6 +253,11 @@ class _Vae:
         self.device = torch.device("cpu")
         self.frames_to_come = 0
         self.pixels: tuple[int, int] = (0, 0)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it can be built."""
+        return self._make is not None
 
     def encode(self, pixels: Tensor) -> Tensor:
         assert self._make is not None, "an encode was asked of a VAE that cannot be built"  # noqa: S101

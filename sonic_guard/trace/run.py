@@ -16,11 +16,11 @@ CHECKS = (
     Job(768, 512, 2.4, min_resolution=384, fps=12),
     Job(900, 1600, 1.2, min_resolution=512, interpolate=False),
     Job(640, 640, 1.0, min_resolution=640, dtype=Dtype.FP32, vae_dtype=Dtype.FP32),
-    Job(512, 512, 3.0, dtype=Dtype.BF16, levers=frozenset({Lever.BRANCH, Lever.PAIRWISE})),
-    Job(448, 704, 2.0, min_resolution=448, levers=frozenset({Lever.FF, Lever.HOST})),
+    Job(512, 512, 3.0, dtype=Dtype.BF16, levers=frozenset({Lever.BRANCH, Lever.PAIRWISE}), to_file=True),
+    Job(448, 704, 2.0, min_resolution=448, levers=frozenset({Lever.FF, Lever.HOST}), to_file=True),
     Job(576, 1024, 1.0, min_resolution=576, fps=30, levers=EXACT | {Lever.FP8}),
     Job(1024, 1024, 0.6, min_resolution=1024, levers=EXACT - {Lever.FF}),
-    Job(768, 768, 1.0, min_resolution=768, levers=EXACT, piece=8 * PIECE),
+    Job(768, 768, 1.0, min_resolution=768, levers=EXACT, piece=8 * PIECE, to_file=True),
     Job(512, 384, 1.6, min_resolution=384, dtype=Dtype.FP32, levers=frozenset({Lever.BLOCK, Lever.FP8, Lever.PARK})),
 )
 """Jobs away from the shapes the constants were fitted to."""

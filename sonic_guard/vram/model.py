@@ -87,12 +87,11 @@ class Estimate:
         return size + overhead().of(size)
 
 
-def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda", to_file: bool = False) -> Estimate:
+def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") -> Estimate:
     """The memory `job` needs.
 
     `unet_bytes` are the weights of a real checkpoint (see `weights.read_header`) where they differ from
-    the parameter count; `device` is cuda (ROCm too), mps or cpu and matters for the limits only. `to_file` says
-    that the frames go to a file as they are made, and matters for host memory only.
+    the parameter count; `device` is cuda (ROCm too), mps or cpu and matters for the limits only.
     """
     row = _features(job)
     stages = _stage_bytes(job, row, unet_bytes)
@@ -107,7 +106,7 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda", to
         overhead_bytes=extra,
         peak_bytes=needed[peak_stage] + extra,
         peak_stage=peak_stage,
-        host_ram_bytes=host_ram_bytes(job, to_file=to_file),
+        host_ram_bytes=host_ram_bytes(job),
         limits=find_limits(job, device),
     )
 
@@ -124,7 +123,7 @@ def _features(job: Job) -> tuple[int, ...]:
 
 def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict[str, int]:
     table = constants()
-    keys = _keys(job.dtype, job.vae_dtype, job.levers)
+    keys = _keys(job)
     unet = resident_bytes(job, unet_bytes)
     rife = table.rife_bytes if job.interpolate else 0
     window = unet.window + _largest(table, keys.entry, row) + _largest(table, keys.window, row)
@@ -162,18 +161,18 @@ def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
     )
 
 
-def host_ram_bytes(job: Job, *, to_file: bool = False) -> int:
+def host_ram_bytes(job: Job) -> int:
     """The most host memory a run holds at once, from reading the code; not measured.
 
     Loading builds the UNet in fp32 beside ComfyUI's copy of the SVD checkpoint. Later the UNet is moved
     back to host memory and the frames pile up: decode's list and its concatenation (2N), then the
     decoded frames beside the interpolated ones (N + 2N - 1). In a stream there are the finished frames,
-    the VAE's latest group and its copy, and with `to_file` only those.
+    the VAE's latest group and its copy, and only those where the frames go to a file.
     """
     svd = 2 * (SVD_UNET_PARAMETERS + VAE_PARAMETERS) + CLIP_BYTES
     sonic = constants().unet_parameters * job.dtype.size
     loading = svd + 4 * SVD_UNET_PARAMETERS
-    if to_file:
+    if job.to_file:
         copies = 2 * DECODE_GROUP
     elif Lever.PAIRWISE in job.levers:
         copies = job.output_frames + 2 * DECODE_GROUP
@@ -227,7 +226,7 @@ def _decode_floor(job: Job, row: tuple[int, ...]) -> int:
     table = constants()
     single = (*row[:_GROUP], row[_PIXELS], *row[_GROUP + 1 :])
     rife = table.rife_bytes if job.interpolate else 0
-    return rife + _largest(table, _keys(job.dtype, job.vae_dtype, job.levers).decode, single)
+    return rife + _largest(table, _keys(job).decode, single)
 
 
 class _Keys(NamedTuple):
@@ -239,14 +238,18 @@ class _Keys(NamedTuple):
     interpolate: str
 
 
+def _keys(job: Job) -> _Keys:
+    return _keys_of(job.dtype, job.vae_dtype, job.levers, job.to_file)
+
+
 @cache
-def _keys(dtype: Dtype, vae_dtype: Dtype, levers: frozenset[Lever]) -> _Keys:
+def _keys_of(dtype: Dtype, vae_dtype: Dtype, levers: frozenset[Lever], to_file: bool) -> _Keys:
     clip = levers.intersection(_CLIP_LEVERS)
     return _Keys(
         entry=variant("entry", dtype, levers=levers & _ENTRY_LEVERS if Lever.HOST in levers else ()),
         window=variant("window", dtype, levers=levers.intersection(_UNET_LEVERS)),
         prepare=variant("prepare", dtype, levers=levers & {Lever.HOST}),
-        predata=variant("predata", dtype, vae_dtype),
+        predata=variant("predata", dtype, vae_dtype, levers={Lever.HOST} if to_file else ()),
         decode=variant("decode", dtype, vae_dtype, levers=clip),
         interpolate=variant("interpolate", dtype, vae_dtype, levers=clip),
     )

@@ -41,7 +41,7 @@ def split_stages(job: Job, *, unet_bytes: int | None = None) -> dict[str, Split]
     """
     table, row = constants(), _features(job)
     single = tuple(row[_PIXELS] if index == _GROUP else value for index, value in enumerate(row))
-    keys = _keys(job.dtype, job.vae_dtype, job.levers)
+    keys = _keys(job)
     unet = resident_bytes(job, unet_bytes)
     rife = Split(table.rife_bytes if job.interpolate else 0)
     window = _sum(Split(unet.window), _parts(keys.entry, row), _parts(keys.window, row))

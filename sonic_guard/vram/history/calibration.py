@@ -101,7 +101,8 @@ def calibrate(runs: Iterable[Run]) -> Calibration:
     newest: dict[object, Point] = {}
     for run in sorted(runs, key=lambda run: run.id, reverse=True):
         job = run.job
-        same = job.frame_size, job.latent_frames, job.window, job.dtype, job.vae_dtype, job.interpolate, job.levers
+        formats = job.dtype, job.vae_dtype
+        same = job.frame_size, job.latent_frames, job.window, formats, job.interpolate, job.levers, job.to_file
         if same not in newest and (point := point_of(run)):
             newest[same] = point
     return calibrate_points([*newest.values()])
