@@ -22,7 +22,7 @@ def prompts_to_host() -> Iterator[list[int]]:
     """
     moved: list[int] = []
 
-    def move(network: nn.Module, _: Any, prompt: Any) -> Tensor | None:
+    def move(network: nn.Module, _: Any, prompt: Any) -> Any:
         if type(network).__name__ != PROJECTION or not isinstance(prompt, Tensor):
             return None
         moved.append(prompt.nbytes)
