@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonic_guard.errors import OutputError, SonicGuardError, WrapperError
-from sonic_guard.job import Dtype, Lever
+from sonic_guard.job import PIECE, Dtype, Lever
 from sonic_guard.trace import table
 from sonic_guard.trace.grid import RUN, Case, grid
 from sonic_guard.trace.measure import FIRST_CASE_S, MARGIN, expect_s, measure
 from sonic_guard.trace.summary import fit_overhead, least_overhead, overhead_rows, summarise
 from sonic_guard.trace.table import Contents, Header, Reading, Row
-from sonic_guard.vram.model import STAGES
+from sonic_guard.vram.budget import budget_for
+from sonic_guard.vram.model import STAGES, predict
 from tests import real
 
 torch = pytest.importorskip("torch")
@@ -261,6 +262,17 @@ def test_the_grid_begins_with_the_most_telling_case_and_names_each_once():
     assert {case.stock for case in cases if case.stage == "denoise"} <= set(cases)
 
 
+def test_runs_are_planned_for_cards_with_levers_and_without():
+    planned = [case for case in grid() if case.card_gib]
+    for case in planned:
+        assert predict(case.job).peak_bytes <= budget_for(case.card_gib).usable_bytes
+        assert case.stock in grid()
+    lean = {(case.card_gib, case.width) for case in planned if case.levers}
+    assert lean >= {(gib, side) for gib in (6, 8, 12) for side in (512, 768, 1024) if (gib, side) != (12, 512)}
+    assert any(case.piece > PIECE for case in planned)
+    assert any(not case.levers for case in planned if case.card_gib == 6)
+
+
 @pytest.mark.parametrize("case", grid(), ids=lambda case: case.name)
 def test_the_job_of_a_case_has_its_numbers(case):
     job = case.job
@@ -375,6 +387,21 @@ def test_the_page_has_its_heading_and_a_line_a_case(tmp_path):
     assert "stand-in: diffusers' VAE" in page
     assert "invalid configuration \\| argument" in page
     assert "covers 99% of 2 cases" in page
+
+
+def test_the_page_counts_the_planned_runs_that_ran_out_of_memory(tmp_path):
+    whole = Case(RUN, 512, 512, 50, levers=frozenset({Lever.BRANCH}), card_gib=8)
+    page = summarise(
+        write_table(
+            tmp_path / "table.jsonl",
+            row(whole, 0, 5 * GIB, 924 * MIB),
+            row(replace(whole, width=768), 0, oom=RUN),
+            row(replace(whole, levers=frozenset()), 0, 6 * GIB, 924 * MIB),
+        )
+    )
+    assert "- 8 GiB, with levers: of 2 1 ran out of memory, 0 failed, 75% to 75% of the card in use." in page
+    assert "- 8 GiB, in the wrapper's own order: of 1 0 ran out of memory, 0 failed, 88% to 88% of" in page
+    assert "8 GiB card" in page
 
 
 def test_the_overhead_is_fitted_to_cards_without_stand_ins(tmp_path):

@@ -18,9 +18,10 @@ from ..errors import SonicGuardError
 from ..job import Job, Lever
 from ..lean.engine import LeanSonic
 from ..lean.stream import FrameStream
+from ..vram.cards import GIB
 from ..vram.constants import DECODE_GROUP
 from .checkout import Checkout
-from .gauge import free_cache, gauge
+from .gauge import free_cache, gauge, limit
 from .grid import RUN, Case
 from .parts import (
     PROMPT_TOKENS,
@@ -96,10 +97,12 @@ class Bench:
         self._clock.seconds = None
         reading, failure = None, ""
         try:
+            limit(self._device, case.card_gib and case.card_gib * GIB)
             with torch.no_grad():
                 reading = gauge(self._device, self._stages[case.stage](case))
         except RuntimeError as error:
             failure = _first_line(error)
+        limit(self._device, None)
         memory_failed = any(words in failure for words in _OUT_OF_MEMORY)
         return Row(
             case,
@@ -151,8 +154,10 @@ class Bench:
 
     def _run(self, case: Case) -> Work:
         self._set_dtype(case)
-        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
-        sonic = self._sonic(self._pipe, case, interpolate=True)
+        # Where memory is short ComfyUI decodes fewer frames at a time, down to one.
+        group = 1 if case.card_gib else DECODE_GROUP
+        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device, group)
+        sonic = self._sonic(self._pipe, case, interpolate=case.interpolate)
 
         def work() -> None:
             if Lever.PARK not in case.levers:
@@ -167,7 +172,7 @@ class Bench:
 
     def _sonic(self, pipe: Any, case: Case | None = None, *, interpolate: bool) -> Any:
         sonic = build_sonic(self._checkout, pipe, self._rife, self._device, interpolate=interpolate)
-        return LeanSonic(sonic, case.levers) if case and case.levers else sonic
+        return LeanSonic(sonic, case.levers, piece=case.piece) if case and case.levers else sonic
 
     def _random_data(self, job: Job) -> dict[str, Any]:
         """What predata hands to the sampler, with random numbers in it."""
@@ -234,11 +239,11 @@ class _BlankVae:
 class _DiffusersVae:
     """Diffusers' VAE for SVD behind the two calls of ComfyUI's: it moves to the device when first used."""
 
-    def __init__(self, checkout: Checkout, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, checkout: Checkout, dtype: torch.dtype, device: torch.device, group: int = DECODE_GROUP) -> None:
         from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
 
         self.device = _HOST  # the wrapper writes to it
-        self._dtype, self._target = dtype, device
+        self._dtype, self._target, self._group = dtype, device, group
         network: Any = AutoencoderKLTemporalDecoder.from_config(read_config(checkout, "vae/config.json"))
         self._network = network.to(dtype).eval()
 
@@ -251,8 +256,10 @@ class _DiffusersVae:
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
-        frames = self.load().decode(latents.to(self._target, self._dtype), num_frames=latents.shape[0]).sample
-        return frames.float().cpu().movedim(1, -1)
+        network, frames = self.load(), []
+        for group in latents.to(self._target, self._dtype).split(self._group):
+            frames.append(network.decode(group, num_frames=len(group)).sample.float().cpu())
+        return torch.cat(frames).movedim(1, -1)
 
 
 def _drop(*_: object) -> None:

@@ -36,6 +36,19 @@ def used_bytes(device: torch.device) -> int:
     return total - free
 
 
+def limit(device: torch.device, card_bytes: int | None) -> None:
+    """Let this process do as if the card had `card_bytes` and nobody else were on it; None: all there is.
+
+    What is in use outside of torch's allocator now, the context among it, is taken off.
+    """
+    if device.type != "cuda":
+        return
+    total = torch.cuda.get_device_properties(device).total_memory
+    outside = used_bytes(device) - torch.cuda.memory_reserved(device)
+    allowed = total if card_bytes is None else min(total, max(0, card_bytes - outside))
+    torch.cuda.set_per_process_memory_fraction(allowed / total, device)
+
+
 def free_cache(device: torch.device) -> None:
     """Let dead objects go and hand the allocator's empty blocks back to the card."""
     gc.collect()

@@ -6,9 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..job import Dtype, Job, Lever, duration_of
+from ..job import PIECE, Dtype, Job, Lever, duration_of
 from ..lean import EXACT
-from ..vram.model import STAGES, stage_bytes
+from ..plan import make_plan
+from ..switches import largest_piece
+from ..vram.budget import budget_for
+from ..vram.model import STAGES, predict, stage_bytes
 
 STEPS = 2
 """Denoising steps of a case: the first warms the kernels up, the second is timed."""
@@ -16,6 +19,11 @@ RUN = "run"
 """Pseudo-stage: predata and the sampler's whole call, one after the other in one allocator."""
 STAND_IN_STAGES = ("predata", "decode", RUN)
 """Stages that call a VAE. Without ComfyUI that is diffusers' own for SVD, whose layers hold other bytes."""
+
+CARDS_GIB = (6, 8, 12, 16, 24)
+"""Memory of the cards that runs are planned for."""
+CARD_SIDES, CARD_FRAMES = (512, 768, 1024), 50
+"""What is wished for on each of them: pixels a side, latent frames."""
 
 _LATENT_PIXELS = 512 * 512
 _FP32_SLOWNESS = 8
@@ -37,13 +45,22 @@ class Case:
     dtype: Dtype = Dtype.FP16
     levers: frozenset[Lever] = frozenset()
     vae_dtype: Dtype = Dtype.BF16
+    card_gib: int | None = None
+    """Memory of the card it is to do with; None is all there is."""
+    interpolate: bool = True
+    piece: int = PIECE
+    """Activations that go through a layer together in block-wise order."""
 
     @property
     def name(self) -> str:
         """Names the case among all others; the same in every version of the grid."""
         levers = "+".join(sorted(self.levers)) or "stock"
         size = f"{self.width}x{self.height}"
-        return f"{self.stage} {size} N{self.frames} F{self.window} {self.dtype}/{self.vae_dtype} {levers}"
+        pieces = f" x{self.piece // PIECE}" if self.piece > PIECE else ""
+        rate = "" if self.interpolate else ", no interpolation"
+        card = f", {self.card_gib} GiB card" if self.card_gib else ""
+        formats = f"{self.dtype}/{self.vae_dtype}"
+        return f"{self.stage} {size} N{self.frames} F{self.window} {formats} {levers}{pieces}{rate}{card}"
 
     @cached_property
     def job(self) -> Job:
@@ -56,14 +73,16 @@ class Case:
             fps=self.window,
             dtype=self.dtype,
             steps=STEPS,
+            interpolate=self.interpolate,
             levers=self.levers,
+            piece=self.piece,
             vae_dtype=self.vae_dtype,
         )
 
     @property
     def stock(self) -> "Case":
-        """The same case in the wrapper's own order."""
-        return replace(self, levers=frozenset())
+        """The same case in the wrapper's own order, with all the memory there is."""
+        return replace(self, levers=frozenset(), piece=PIECE, card_gib=None)
 
     @property
     def stand_in(self) -> bool:
@@ -72,6 +91,9 @@ class Case:
 
     def predict_bytes(self) -> int:
         """The model's peak of tensors for this stage, overhead not included."""
+        if self.card_gib:  # where decode takes as few frames at a time as it has room for
+            estimate = predict(self.job)
+            return estimate.peak_bytes - estimate.overhead_bytes
         stages = stage_bytes(self.job)
         return max(stages.values()) if self.stage == RUN else stages[self.stage]
 
@@ -98,12 +120,13 @@ class Case:
             dtype=Dtype(data["dtype"]),
             levers=frozenset(map(Lever, data["levers"])),
             vae_dtype=Dtype(data["vae_dtype"]),
+            **{name: data[name] for name in ("card_gib", "interpolate", "piece") if name in data},
         )
 
 
 def grid() -> tuple[Case, ...]:
     """All cases, in the order they are measured."""
-    cases = tuple(itertools.chain(_denoise(), _levers(), _interpolate(), _others()))
+    cases = tuple(dict.fromkeys(itertools.chain(_denoise(), _levers(), _interpolate(), _others(), _cards())))
     assert {case.stage for case in cases} == {*STAGES, RUN}, "a stage of the model has no case"  # noqa: S101
     return cases
 
@@ -153,3 +176,37 @@ def _others() -> Iterator[Case]:
     # 3 · 23,040 positions: attention batches over 65,535, which some kernels refuse.
     yield Case("denoise", 1280, 1152, 25)
     yield Case("denoise", 1280, 1152, 25, levers=frozenset({Lever.BRANCH}))
+
+
+def _cards() -> Iterator[Case]:
+    """Whole runs as the planner makes them fit cards of several sizes, with levers and without.
+
+    The stock runs of the same sizes come first, to compare the times with.
+    """
+    planned: dict[Case, None] = {}
+    for gib, side, levers in itertools.product(CARDS_GIB, CARD_SIDES, (EXACT, frozenset[Lever]())):
+        wish = Job(side, side, duration_of(CARD_FRAMES), min_resolution=side, steps=STEPS)
+        budget = budget_for(gib)
+        plan = make_plan(wish, budget, available=levers)
+        if plan.fits:
+            planned[_planned(plan.job, gib, budget.usable_bytes)] = None
+    yield from dict.fromkeys(case.stock for case in planned)
+    yield from planned
+
+
+def _planned(job: Job, gib: int, usable_bytes: int) -> Case:
+    """`job` on a card of `gib`, with pieces as large as Sonic Low VRAM would make them."""
+    size = job.frame_size
+    return Case(
+        RUN,
+        size.width,
+        size.height,
+        job.latent_frames,
+        job.window,
+        job.dtype,
+        job.levers,
+        job.vae_dtype,
+        gib,
+        job.interpolate,
+        largest_piece(job, lambda candidate: predict(candidate).peak_bytes <= usable_bytes),
+    )

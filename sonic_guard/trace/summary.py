@@ -32,6 +32,7 @@ def summarise(out: Path) -> str:
     lines += [_line(_cells(row, known.get(row.case.stock))) for row in contents.rows]
     if contents.unfinished:
         lines += ["", "Begun and never ended: " + ", ".join(contents.unfinished) + "."]
+    lines += _cards_in_words(contents.rows)
     usable = overhead_rows(contents.rows)
     if usable:
         context, fraction = least_overhead(usable)
@@ -135,6 +136,25 @@ def _columns_explained() -> list[str]:
         "*time / stock* compares passes, or stages where there is no network. "
         "A case names stage, size, latent frames N, window F, number formats of network/VAE and levers.",
     ]
+
+
+def _cards_in_words(rows: Iterable[Row]) -> list[str]:
+    """How the planned runs ended, a line for each size of card, with levers and without."""
+    planned: dict[tuple[int, bool], list[Row]] = {}
+    for row in rows:
+        if row.case.card_gib:
+            planned.setdefault((row.case.card_gib, bool(row.case.levers)), []).append(row)
+    if not planned:
+        return []
+    lines = ["", "Whole runs as planned for smaller cards, torch's allocator held to their size:", ""]
+    for (gib, lean), here in sorted(planned.items()):
+        out_of_memory = sum(bool(row.oom) for row in here)
+        failed = sum(row.reading is None for row in here) - out_of_memory
+        used = [row.reading.device_bytes / (gib * GIB) for row in here if row.reading and row.reading.device_bytes]
+        share = f", {min(used):.0%} to {max(used):.0%} of the card in use" if used else ""
+        kind = "with levers" if lean else "in the wrapper's own order"
+        lines.append(f"- {gib} GiB, {kind}: of {len(here)} {out_of_memory} ran out of memory, {failed} failed{share}.")
+    return lines
 
 
 def _cells(row: Row, stock: Row | None) -> list[str]:

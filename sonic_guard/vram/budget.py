@@ -9,8 +9,6 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import psutil
-
 from ..errors import BudgetError
 from .cards import GIB, find_card, less_reserve
 
@@ -117,6 +115,8 @@ def live_budget(device_index: int | None = None, *, reserve: float = RESERVE, re
         raise BudgetError(
             f"device: there is no GPU {device_index} that this program can use. Use 'auto', or name a card."
         )
+    import psutil  # here, as in the others: `measure` plans on machines that lack it
+
     memory = psutil.virtual_memory()
     budget = Budget("CPU (no GPU found)", memory.total, memory.available, source="ram", device="cpu", bf16=False)
     return replace(budget, reserve=reserve, reclaimable_bytes=reclaimable_bytes)
@@ -126,6 +126,8 @@ def host_memory_bytes(target: str | float) -> int | None:
     """Host memory a run on `target` can use, swap included: known for "auto" (this machine) only."""
     if target != "auto":
         return None
+    import psutil
+
     return psutil.virtual_memory().total + psutil.swap_memory().total
 
 
@@ -226,6 +228,8 @@ def _cuda_budget(torch: Any, index: int) -> Budget:
 
 
 def _mps_budget(torch: Any) -> Budget:
+    import psutil
+
     limit = torch.mps.recommended_max_memory()
     driver, allocated = torch.mps.driver_allocated_memory(), torch.mps.current_allocated_memory()
     free = mps_free_bytes(limit, driver, allocated, psutil.virtual_memory().available)
