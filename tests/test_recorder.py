@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from sonic_guard.errors import HistoryError
-from sonic_guard.job import Job
+from sonic_guard.job import Job, Lever
 from sonic_guard.live.gauge import Gauge
 from sonic_guard.live.monitor import Monitor
 from sonic_guard.live.recorder import Recorder
@@ -315,3 +315,29 @@ class TestListening:
 
     def test_other_nodes_are_left_alone(self, registry):
         assert registry["KSampler"] is object
+
+
+def test_a_lean_model_that_begins_again_leaves_a_run_for_each_beginning(recorder, comfy, history):
+    """Each teaches what its own levers took."""
+
+    class Lean:
+        def on_restart(self, lever):
+            raise AssertionError("the recorder listens instead")
+
+    model = Lean()
+    work(recorder, PREDATA)
+    with recorder.around(SAMPLER, NOBODY | {"model": model}):
+        model.on_restart(Lever.HOST)
+        model.on_restart(Lever.BRANCH)
+    done, second, first = history.runs()
+    assert [run.outcome for run in (first, second, done)] == [
+        Outcome.OUT_OF_MEMORY,
+        Outcome.OUT_OF_MEMORY,
+        Outcome.DONE,
+    ]
+    assert [run.stage for run in (first, second)] == ["denoise", "denoise"]
+    levers = [set(), {Lever.HOST}, {Lever.HOST, Lever.BRANCH}]
+    assert [run.job.levers for run in (first, second, done)] == levers
+    assert done.predicted == stage_bytes(done.job)
+    assert list(done.stages) == ["predata", "denoise"]
+    assert [run["outcome"] for run in comfy.told if run["outcome"] != "running"] == ["done"]

@@ -28,12 +28,14 @@ def follow(
     steps: int,
     check: Callable[[], object] | None = None,
     progress: Callable[[int, int], object] | None = None,
+    restarted: Callable[[Any], object] | None = None,
 ) -> Iterator[None]:
     """Follow the wrapper's ``SONICSampler.sampler_main``, which has to run inside the block: denoise to the end.
 
     The run ends with the block, as done or by what was raised in it. `check` is called before every call of a
-    network and stops the run by raising; `progress` is called with (steps done, steps to do) after each step. Neither
-    a failure of this library nor a wrapper of an unknown shape disturbs the run: what cannot be followed is said once
+    network and stops the run by raising; `progress` is called with (steps done, steps to do) after each step, and
+    `restarted` with the lever that a lean model begins the run again with, because memory ran out. Neither a failure
+    of this library nor a wrapper of an unknown shape disturbs the run: what cannot be followed is said once
     in the log, and its stage is missing in `watch`.
     """
 
@@ -41,11 +43,16 @@ def follow(
         watch.expect(steps, calls_per_step(data, fps))
         watch.enter("denoise")
 
+    def again(lever: Any) -> None:
+        if restarted:
+            hooks.safely(restarted, lever)
+        begin()
+
     begin()
     hooks = _Hooks(check, watch.interrupted)
     try:
         hooks.safely(_hang, hooks, model, data, watch, progress)
-        with _restarts(model, begin):
+        with _restarts(model, again):
             yield
     except BaseException as error:
         hooks.safely(_enter_failed_stage, error, model, data, watch)
@@ -58,13 +65,13 @@ def follow(
 
 
 @contextmanager
-def _restarts(model: Any, begin: Callable[..., None]) -> Iterator[None]:
-    """Have a lean model that begins its run again, because memory ran out, say so to `begin`."""
+def _restarts(model: Any, again: Callable[[Any], None]) -> Iterator[None]:
+    """Have a lean model that begins its run again, because memory ran out, say so to `again`."""
     before = getattr(model, "on_restart", None)
     if before is None:
         yield
         return
-    model.on_restart = begin
+    model.on_restart = again
     try:
         yield
     finally:

@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ..errors import SonicGuardError
-from ..job import Job
+from ..job import PIECE, Job, Lever
 from ..run import Outcome, Place, StageFigures
 from ..vram.model import stage_bytes
 from ..wrapper_job import LOADER, PREDATA, SAMPLER, held_bytes, job_of
@@ -177,7 +178,20 @@ class Recorder:
         return follow(
             model, data, watch, fps=fps, steps=steps,
             check=self._host.stop_if_interrupted, progress=(lambda done, _: bar(done)) if bar else None,
+            restarted=lambda lever: self._restarted(watch, lever),
         )  # fmt: skip
+
+    def _restarted(self, watch: RunWatch, lever: Lever) -> None:
+        """Write down that memory ran out, and that what runs now is another job: each teaches what it took."""
+        job, number, watch.id = watch.job, watch.id, None
+        if job is None:
+            return
+        if number is not None:
+            stage, figures = watch.stage, watch.figures()
+            self._note(lambda history: history.finish(number, Outcome.OUT_OF_MEMORY, stage, figures))
+        job = replace(job, levers=job.levers | {lever}, piece=PIECE)
+        watch.again(job, stage_bytes(job))
+        self._begin(watch)
 
     def _know(self, watch: RunWatch, job: Job | None) -> None:
         if job is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from ..job import Job
 from ..oom import is_out_of_memory
 from ..run import Outcome, StageFigures
-from ..vram.model import STAGES
+from ..vram.model import SAMPLER_STAGES, STAGES
 from .peaks import NoPeaks, Peak, Peaks
 
 log = logging.getLogger(__name__)
@@ -126,6 +126,14 @@ class RunWatch:
             self.finish(error)
             raise
         self.leave()
+
+    def again(self, job: Job | None, predicted: Mapping[str, int]) -> None:
+        """The sampler begins anew, as `job`: what it took so far belongs to a run that has ended."""
+        with self._lock:
+            self.job, self.predicted = job, predicted
+            for stage in SAMPLER_STAGES:
+                self._tallies.pop(stage, None)
+            self.stage, self._open, self._lull = "", False, None
 
     def expect(self, steps: int, calls_per_step: int) -> None:
         """Denoising will take `steps` steps of `calls_per_step` calls of the network."""
