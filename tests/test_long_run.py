@@ -189,12 +189,23 @@ def test_what_nobody_goes_on_with_is_swept_away(tmp_path):
     interrupt_in_part(2, tmp_path)
     (folder,) = (tmp_path / "work").iterdir()
     (tmp_path / "work" / "mine").mkdir()
+    killed = tmp_path / "work" / ("0123" * 4)  # before its first part was finished
+    killed.mkdir()
+    (killed / ".body.part").touch()
+    age(tmp_path / "work")
+    (folder / "manifest.json").touch()
     sweep(tmp_path / "work", days=14)
-    assert folder.exists()
-    long_ago = time.time() - 15 * 86_400
-    os.utime(folder / "manifest.json", (long_ago, long_ago))
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {folder.name, "mine"}
+    age(tmp_path / "work")
     sweep(tmp_path / "work", days=14)
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["mine"]
+
+
+def age(folder):
+    """Have all that is in `folder` lie there for a while."""
+    long_ago = time.time() - 15 * 86_400
+    for path in folder.rglob("*"):
+        os.utime(path, (long_ago, long_ago))
 
 
 def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(SAID)):
@@ -272,6 +283,28 @@ def test_every_runtime_s_words_are_understood(tmp_path, error):
     make, _ = failing("denoise", 0, times=1, error=error)
     done = run(order(60), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
     assert done.levers == ("branch",)
+
+
+def test_a_part_made_with_a_lever_that_changes_pixels_is_kept_for_such_runs_only(tmp_path):
+    """Memory runs out in part 0, fp8 is pulled, and the run is cancelled in part 2."""
+
+    def made_with_fp8(tell=lambda event: None):
+        make, called = failing("decode", 0, times=1)
+        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("fp8",), tell=tell)
+        return called
+
+    def cancel(event):
+        if isinstance(event, Progress) and event.part == 2:
+            raise CancelError
+
+    for _ in range(2):
+        with pytest.raises(CancelError):
+            made_with_fp8(cancel)
+    assert made_with_fp8() == [(0, ()), (0, ("fp8",)), (2, ("fp8",))]
+    (tmp_path / "video.mkv").unlink()
+    with pytest.raises(CancelError):
+        made_with_fp8(cancel)
+    assert made_parts(tmp_path) == [0, 1, 2]
 
 
 def test_with_no_lever_left_it_ends_and_keeps_what_is_finished(tmp_path, calm):

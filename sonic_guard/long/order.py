@@ -1,12 +1,13 @@
 """What a long video is to be: everything that decides how it looks, in one noun."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from ..job import LATENT_FPS, Job
+from ..lean import EXACT
 from ..media.audio import Sound
 from ..media.pause import longest_pause
 from ..media.video import Encoding
@@ -58,6 +59,12 @@ class Order:
     def part_keys(self) -> tuple[str, ...]:
         """Of every part, the digest of all that decides its pixels. Parts that look the same have the same."""
         return tuple(content_key(self._looks, part_sound(self.sound, part), _cut(part)) for part in self.parts)
+
+    def part_key(self, part: Part, levers: Collection[str] = ()) -> str:
+        """The key of `part` made with `levers` pulled on the way: another one where they change pixels."""
+        inexact = sorted(set(levers) - EXACT)
+        exact = self.part_keys[part.index]
+        return content_key(exact, inexact) if inexact else exact
 
     @cached_property
     def _looks(self) -> str:

@@ -120,7 +120,7 @@ def run(
     kept = 0
     for part in order.parts:
         check()
-        if store.has(part):
+        if store.has(part, levers):
             kept += 1
             tell(PartKept(part.index))
             meter.skip(part)
@@ -156,7 +156,7 @@ def _attempt(
         meter.at(part, share)
 
     try:
-        with store.writing(part) as sorter:
+        with store.writing(part, levers) as sorter:
 
             def emit(group: Any) -> None:
                 check()

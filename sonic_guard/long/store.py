@@ -7,7 +7,7 @@ at a seam the head of one part and the tail of the one before become new picture
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -31,9 +31,10 @@ _KEY_LENGTH = 16
 def sweep(work: Path, days: float) -> None:
     """Remove the parts below `work` of videos that no run has gone on with for `days`. Raises `OutputError`."""
     with errors_about(work):
-        for manifest in work.glob(f"{'[0-9a-f]' * _KEY_LENGTH}/manifest.json"):
-            if time.time() - manifest.stat().st_mtime > days * 86_400:
-                shutil.rmtree(manifest.parent)
+        for folder in work.glob("[0-9a-f]" * _KEY_LENGTH):
+            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+            if time.time() - newest > days * 86_400:
+                shutil.rmtree(folder)
 
 
 class Store:
@@ -48,10 +49,22 @@ class Store:
             for half_written in self.folder.glob(".*.part"):
                 half_written.unlink()
         self._manifest = Manifest(self.folder)
+        self._keys = list(order.part_keys)
+        """Of every part, the key it is kept by."""
 
-    def has(self, part: Part) -> bool:
-        """Whether `part` is finished and all its files are whole: their bytes, and the frames in them."""
-        noted = self._manifest.files(self._order.part_keys[part.index])
+    def has(self, part: Part, levers: Collection[str] = ()) -> bool:
+        """Whether `part` is finished and all its files are whole: their bytes, and the frames in them.
+
+        One made as exactly as may be counts before one with `levers` pulled.
+        """
+        for key in dict.fromkeys((self._order.part_key(part), self._order.part_key(part, levers))):
+            self._keys[part.index] = key
+            if self._is_whole(part):
+                return True
+        return False
+
+    def _is_whole(self, part: Part) -> bool:
+        noted = self._manifest.files(self._keys[part.index])
         if noted is None:
             return False
         for path, count in self._files(part).items():
@@ -64,8 +77,12 @@ class Store:
         return True
 
     @contextmanager
-    def writing(self, part: Part) -> Iterator["Sorter"]:
-        """The sorter that takes the frames of `part`; behind it, all its files are whole or none is."""
+    def writing(self, part: Part, levers: Collection[str] = ()) -> Iterator["Sorter"]:
+        """The sorter that takes the frames of `part`, made with `levers` pulled on the way.
+
+        Behind it, all its files are whole or none is.
+        """
+        self._keys[part.index] = self._order.part_key(part, levers)
         with ExitStack() as stack:
             writers: dict[str, VideoWriter] = {}
             for path in self._files(part):
@@ -79,7 +96,7 @@ class Store:
     def add(self, part: Part) -> None:
         """Note that `part` is finished."""
         digests = {path.name: file_digest(path) for path in self._files(part)}
-        self._manifest.add(self._order.part_keys[part.index], digests)
+        self._manifest.add(self._keys[part.index], digests)
 
     def pieces(self) -> list[Path]:
         """The files that make up the video, one after the other, the seams between the parts among them."""
@@ -112,7 +129,7 @@ class Store:
 
     def _path(self, part: Part, role: str) -> Path:
         suffix = self._order.encoding.kind.suffix if role == "body" else FFV1.suffix
-        return self.folder / f"{self._order.part_keys[part.index][:_KEY_LENGTH]}-{role}{suffix}"
+        return self.folder / f"{self._keys[part.index][:_KEY_LENGTH]}-{role}{suffix}"
 
 
 class Sorter:
