@@ -48,10 +48,17 @@ def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
         return budget_for(target, reserve=reserve)
     from comfy import model_management
 
-    # SONIC_PreData has all of ComfyUI's models unloaded before it ends.
+    # SONIC_PreData has all of ComfyUI's models unloaded before it ends; where it was cached `make_room` has.
     loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
     reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
     return budget_for(target, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
+
+
+def make_room(needed_bytes: int | None) -> None:
+    """Have ComfyUI unload models until `needed_bytes` are free on the GPU; None: all of them."""
+    from comfy import model_management
+
+    model_management.free_memory(1e30 if needed_bytes is None else needed_bytes, model_management.get_torch_device())
 
 
 def version() -> str:

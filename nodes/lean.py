@@ -25,6 +25,7 @@ def lean(sonic: Any, switches: Switches, target: str = "auto", reserve: float = 
         lambda job: switches.choose(job, fits()),
         spare=[lever for lever in LADDER if lever in switches.on | switches.auto],
         piece=lambda job: largest_piece(job, fits()),
+        make_room=lambda job: host.make_room(None if job is None else predict(job).sampler_bytes),
     )
 
 

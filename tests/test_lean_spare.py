@@ -201,3 +201,28 @@ def test_with_the_real_network_too():
     hook.remove()
     assert next(times, None) is None
     assert float((frames - stock).abs().max()) < 1e-9
+
+
+def test_room_is_made_for_the_job_and_all_there_is_when_memory_runs_out(quick, stock):
+    asked = []
+    frames, _ = Breaking(quick, "decode", 1).run(spare=SPARE, make_room=asked.append, piece=lambda job: PIECE)
+    assert torch.equal(frames, stock)
+    job, again = asked
+    assert (job.latent_frames, job.frame_size.width, again) == (N, sonics.SIDE, None)
+
+
+def test_8_bit_weights_that_cannot_all_be_stored_leave_none(quick, monkeypatch):
+    unet, stored, before = sonics.build().pipe.unet, [], fp8._store
+    weights = {name: parameter.data_ptr() for name, parameter in unet.named_parameters()}
+
+    def store(layer):
+        if len(stored) == 3:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory")
+        stored.append(layer)
+        return before(layer)
+
+    monkeypatch.setattr(fp8, "_store", store)
+    with pytest.raises(RuntimeError, match="not enough memory"):
+        fp8.store(unet)
+    assert {name: parameter.data_ptr() for name, parameter in unet.named_parameters()} == weights
+    assert not [module for module in unet.modules() if "forward" in vars(module)]

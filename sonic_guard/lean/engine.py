@@ -44,19 +44,22 @@ class LeanSonic:
         spare: Sequence[Lever] = (),
         piece: int | Callable[[Job], int] = PIECE,
         on_stage: OnStage | None = None,
+        make_room: Callable[[Job | None], object] | None = None,
     ) -> None:
         """Run `sonic`, the wrapper's object, under `levers`.
 
         `spare` are levers in the order in which `process` pulls those not pulled yet when memory runs out. `piece`
         is the number of activations a layer takes at a time in block-wise order, which may be chosen by the job
-        with its levers; `on_stage` is told how far a run has come. The function `lean_model` checks first that the
-        wrapper can bear the levers.
+        with its levers; `on_stage` is told how far a run has come. `make_room` is called with the job before it runs,
+        so that what else is on the GPU can go, and with None where it is not known or memory has run out. The
+        function `lean_model` checks first that the wrapper can bear the levers.
         """
         self.sonic = sonic
         self._levers: frozenset[Lever] | Choice = levers if callable(levers) else frozenset(levers)
         self.spare = tuple(spare)
         self._piece = piece
         self.on_stage: OnStage = on_stage or _say_nothing
+        self._make_room: Callable[[Job | None], object] = make_room or _say_nothing
         self.on_restart: Callable[[Lever], object] = _say_nothing
         """Told the lever with which a run is begun again."""
 
@@ -67,7 +70,7 @@ class LeanSonic:
 
     def levers_for(self, job: Job) -> frozenset[Lever]:
         """The levers that a run of `job` would be begun with now."""
-        return frozenset(self._levers(job)) if callable(self._levers) else self._levers
+        return frozenset(self._levers(job)) if callable(self._levers) else job.levers | self._levers
 
     def lean_job(self, job: Job) -> Job:
         """`job` as it would be run now: with its levers, and its piece."""
@@ -93,6 +96,7 @@ class LeanSonic:
                 if not left or not is_out_of_memory(error):
                     raise
                 said = str(error) or type(error).__name__  # not the error: it holds the tensors of its frames
+            self._make_room(None)
             give_back_memory()
             levers, piece = levers | {left[0]}, self._least_piece
             log.warning("Sonic ran out of memory (%s); it begins again with %s.", said, left[0])
@@ -126,8 +130,10 @@ class LeanSonic:
             job = job_of(self.sonic, given, fps=given["fps"], steps=steps, dynamic_scale=scale)
         except (SonicGuardError, KeyError) as error:
             log.warning("Sonic Guard pulls every lever: it cannot tell what is about to run (%s).", error)
+            self._make_room(None)
             return frozenset(self.spare), self._least_piece
         job = self.lean_job(job)
+        self._make_room(job)
         log.info("Sonic runs with %s.", ", ".join(sorted(job.levers)) or "no lever")
         return job.levers, job.piece
 
@@ -160,9 +166,6 @@ class LeanSonic:
                 to_host(given["uncond_audio_tensor_list"], given["image_embeds"].dtype)
                 to_host(given["motion_buckets"])
                 to_host(given["test_data"])
-            else:  # `prompts_to_host` may have been at work
-                for prompts in (given["audio_tensor_list"], given["uncond_audio_tensor_list"]):
-                    prompts[:] = [prompt.to(self.device) for prompt in prompts]
             if Lever.FP8 in levers:
                 undo.callback(fp8.store(self.pipe.unet))
             undo.callback(orders.pull(self.pipe.unet, levers, piece=piece, device=self.device))

@@ -4,6 +4,7 @@ Not exact: a weight keeps four binary digits.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -24,13 +25,10 @@ def store(unet: Any) -> Undo:
     The weights replaced stay where they are, so `unet` should be in host memory. The function returned
     puts them back.
     """
-    undo = [_store(layer) for _, layer in large_layers(unet)]
-
-    def restore() -> None:
-        for step in undo:
-            step()
-
-    return restore
+    with ExitStack() as undo:
+        for _, layer in large_layers(unet):
+            undo.callback(_store(layer))
+        return undo.pop_all().close
 
 
 def large_layers(unet: Any) -> Iterator[tuple[str, Any]]:
