@@ -58,14 +58,15 @@ class AutoDowngrade(inputs.TargetCard):
         budget, within = host.budget(target_card, reserve), reach()
         job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe, inference_steps)
         plan = make_plan(
-            within.begin(job), budget, policy, available=within.switches.auto,
+            within.begin(job), budget, policy, available=within.available,
             host_ram_bytes=host_memory_bytes(target_card), device=budget.device,
         )  # fmt: skip
         if not plan.fits:
             raise SonicGuardError(refusal(plan, language))
+        seconds = job.duration_s if within.to_file else plan.job.duration_s  # Sonic Long Video cuts for itself
         changes = [change_line(change, language) for change in plan.changes]
         report = "\n".join([headline(plan.risk, language), *changes, *limit_lines(plan.estimate, language)])
         return io.NodeOutput(
-            plan.job.min_resolution, plan.job.duration_s, plan.job.fps, str(plan.job.dtype), plan.job.interpolate,
+            plan.job.min_resolution, seconds, plan.job.fps, str(plan.job.dtype), plan.job.interpolate,
             plan.job.steps, report, ui={"text": (report,)},
         )  # fmt: skip

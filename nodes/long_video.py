@@ -7,7 +7,6 @@ from typing import Any
 
 from comfy_api.latest import InputImpl, io
 
-from ..sonic_guard.errors import WrapperError
 from ..sonic_guard.job import LATENT_FPS, MIN_SOUND_S, PIECE, Job, Lever, duration_of
 from ..sonic_guard.lean.engine import LeanSonic, park
 from ..sonic_guard.lean.prompts import prompts_to_host
@@ -125,7 +124,7 @@ class LongVideo(io.ComfyNode):
         }, seed)  # fmt: skip
         longest = max(part.latent_frames for part in order.parts)
         job = lean_sonic.lean_job(replace(order.job, duration_s=duration_of(longest)))
-        levers = job.levers | STREAMED
+        order = replace(order, settings={**order.settings, "fp8": Lever.FP8 in job.levers})
         target, subfolder = host.new_output(filename_prefix, encoding.kind.suffix)
         work = host.user_folder() / "long"
         sweep(work, KEPT_DAYS)
@@ -134,7 +133,7 @@ class LongVideo(io.ComfyNode):
             order,
             make_part(
                 lean_sonic.sonic,
-                levers,
+                job.levers,
                 _predata(wrapper, lean_sonic, clip_vision, vae, picture, min_resolution),
                 lambda streaming, data: wrapper.sample(
                     model=streaming, data_dict=data, seed=seed, inference_steps=inference_steps,
@@ -145,11 +144,11 @@ class LongVideo(io.ComfyNode):
             ),
             target,
             work,
-            ladder=_ladder(lean_sonic, levers, job.piece),
+            ladder=_ladder(lean_sonic, job),
             tell=teller.tell,
             check=host.stop_if_interrupted,
         )  # fmt: skip
-        report = long_report(video, job, levers, language)
+        report = long_report(video, job, job.levers, language)
         shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}
         return io.NodeOutput(
             InputImpl.VideoFromFile(str(target)),
@@ -189,10 +188,7 @@ def _lean(model: Any) -> LeanSonic:
     sonic = wrapped(model)
     if sonic is not model:
         return model
-    allowed = recognise(sonic)
-    if Lever.PAIRWISE not in allowed:
-        raise WrapperError("model: this Sonic wrapper cannot decode in a stream. Update it, or tell us its version.")
-    return lean(sonic, DEFAULT.within(allowed))
+    return lean(sonic, DEFAULT.within(recognise(sonic)))
 
 
 def _order(
@@ -207,6 +203,7 @@ def _order(
         dtype=model_dtype(model),
         interpolate=bool(model.use_interframe),
         vae_dtype=vae_dtype(vae),
+        levers=STREAMED,
         to_file=True,
         **settings,
     )
@@ -214,7 +211,6 @@ def _order(
     looks = {
         "seed": seed,
         "ip_audio_scale": audio_scales(model.pipe.unet),
-        "fp8": Lever.FP8 in model.levers_for(job),
     }
     longest = round(part_s * LATENT_FPS) if part_s else _longest(job, model)
     return Order(job, picture, sound, weights_key(networks), looks, encoding, longest)
@@ -225,16 +221,16 @@ def _longest(job: Job, model: LeanSonic) -> int | None:
     usable, ram = host.budget("auto", RESERVE, held_bytes(model.sonic)).usable_bytes, host_memory_bytes("auto")
 
     def fits(candidate: Job) -> bool:
-        estimate = predict(replace(candidate, levers=model.levers_for(candidate) | STREAMED))
-        return estimate.peak_bytes <= usable and (ram is None or estimate.host_ram_bytes <= ram)
+        estimate = predict(replace(candidate, levers=model.levers_for(candidate)))
+        return estimate.after_load_bytes <= usable and (ram is None or estimate.host_ram_bytes <= ram)
 
     return longest_fitting(job, fits)
 
 
-def _ladder(model: LeanSonic, levers: frozenset[Lever], piece: int) -> list[Lever]:
+def _ladder(model: LeanSonic, job: Job) -> list[Lever]:
     """What is left to pull when memory runs out; block-wise order once more where its pieces can be smaller."""
-    left = [lever for lever in model.spare if lever not in levers]
-    return [Lever.BLOCK, *left] if Lever.BLOCK in levers and piece > PIECE else left
+    left = [lever for lever in model.spare if lever not in job.levers]
+    return [Lever.BLOCK, *left] if Lever.BLOCK in job.levers and job.piece > PIECE else left
 
 
 def _predata(

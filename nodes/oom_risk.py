@@ -56,9 +56,10 @@ class OOMRisk(inputs.TargetCard):
         inputs.one_of("language", language, LANGUAGES)
         budget, within = host.budget(target_card, reserve), reach()
         job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe)
-        job = within.lean(job, budget)
+        ram = host_memory_bytes(target_card)
+        job = within.run(job, budget, ram)
         estimate = predict(job, device=budget.device)
-        risk = assess(estimate, budget, host_memory_bytes(target_card))
+        risk = assess(estimate, budget, ram)
         lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
         lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
         lines.append(past.risk_text(estimate, budget, language))

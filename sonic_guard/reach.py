@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from .job import Job, Lever
+from .job import Job, Lever, duration_of
+from .long.parts import longest_fitting
 from .plan import SPLIT
-from .switches import DEFAULT, NONE, Switches, read_switches, say_levers
+from .switches import DEFAULT, NONE, STREAMED, Switches, read_switches, say_levers
 from .vram.budget import Budget
 from .vram.model import predict
 
@@ -30,14 +31,24 @@ class Reach(NamedTuple):
         return self.switches.auto | ({SPLIT} if self.to_file else frozenset())
 
     def begin(self, job: Job) -> Job:
-        """`job` as its nodes run it with no more than the levers that are on."""
-        return replace(job, levers=self.switches.on, to_file=self.to_file)
+        """`job` as its nodes run it with no more levers than have to be pulled."""
+        streamed = STREAMED if self.to_file else frozenset[Lever]()
+        return replace(job, levers=self.switches.on | streamed, to_file=self.to_file)
 
-    def lean(self, job: Job, budget: Budget) -> Job:
-        """`job` with the levers that its nodes will pull on `budget`."""
-        fits = lambda candidate: predict(candidate).peak_bytes <= budget.usable_bytes  # noqa: E731
+    def run(self, job: Job, budget: Budget, host_ram_bytes: int | None = None) -> Job:
+        """`job` as its nodes will run it on `budget`: with the levers they pull, and cut to the longest part."""
+
+        def fits(candidate: Job) -> bool:
+            estimate = predict(candidate)
+            enough_ram = host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes
+            return enough_ram and estimate.peak_bytes <= budget.usable_bytes
+
         begun = self.begin(job)
-        return replace(begun, levers=self.switches.choose(begun, fits))
+        if self.to_file:
+            everything = begun.levers | self.switches.auto
+            longest = longest_fitting(begun, lambda part: fits(replace(part, levers=everything)))
+            begun = begun if longest is None else replace(begun, duration_s=duration_of(longest))
+        return self.switches.pull(begun, fits)
 
     @property
     def text(self) -> str:

@@ -48,6 +48,11 @@ class Switches:
         """The same without the levers that cannot be pulled."""
         return Switches(self.on & allowed, self.auto & allowed)
 
+    def pull(self, job: Job, fits: Callable[[Job], bool]) -> Job:
+        """`job` as a lean model begins it: with the levers for it, in pieces as large as there is room for."""
+        pulled = replace(job, levers=self.choose(job, fits))
+        return replace(pulled, piece=largest_piece(pulled, fits))
+
     def choose(self, job: Job, fits: Callable[[Job], bool]) -> frozenset[Lever]:
         """The levers for `job`: those that are on, and the fewest others with which `fits` says yes; else all."""
         pulled = job.levers | self.on

@@ -16,7 +16,7 @@ from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluate import job_for, preview
 from sonic_guard.preview.experience import Lesson
 from sonic_guard.preview.graph import parse_graph
-from sonic_guard.switches import LADDER, say_levers
+from sonic_guard.switches import LADDER, STREAMED, say_levers
 from sonic_guard.timing import Pace, network_work
 from sonic_guard.vram.budget import budget_for
 from sonic_guard.vram.cards import GIB
@@ -117,6 +117,7 @@ def test_it_pulls_the_levers_that_the_node_itself_will_pull(switches, card, size
     model = nodes["SonicGuardLowVRAM"].execute(**widgets | {"model": sonic}).args[0]
     job = importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 7.3, min_resolution=size)
     assert foreseen.job.levers == model.levers_for(job)
+    assert foreseen.job.piece == model.lean_job(job).piece
     assert foreseen.budget.card == card
 
 
@@ -219,6 +220,8 @@ def real_model(pack, monkeypatch, model, switches=None):
         (2048, "fp32", None),
         (768, "fp16", {"host": "off", "reserve": 0.3}),
         (512, "fp16", switched(branch="on")),
+        (512, "fp16", switched(fp8="auto")),
+        (640, "fp16", switched(block="on")),
     ],
 )
 def test_long_video_is_cut_as_the_node_itself_will_cut_it(size, dtype, switches, pack, monkeypatch, sonic, here):
@@ -226,11 +229,12 @@ def test_long_video_is_cut_as_the_node_itself_will_cut_it(size, dtype, switches,
     graph = sources(audio="speech.wav") | long_video(min_resolution=size, **model) | low_vram(**switches or {})
     graph["5"]["inputs"]["dtype"] = dtype
     foreseen = plan(graph, "11", here)
-    job = Job(512, 512, SPEECH_S, min_resolution=size, dtype=Dtype(dtype), to_file=True)
+    job = Job(512, 512, SPEECH_S, min_resolution=size, dtype=Dtype(dtype), levers=STREAMED, to_file=True)
     module, lean = real_model(pack, monkeypatch, sonic, switches)
     parts = plan_parts(job, module._longest(job, lean), lambda low, high: (low + high) // 2)
     assert (foreseen.parts, foreseen.job.latent_frames) == (len(parts), max(part.latent_frames for part in parts))
-    assert foreseen.job.levers == lean.levers_for(replace(foreseen.job, levers=frozenset())) | {"pairwise", "park"}
+    longest = replace(job, duration_s=foreseen.job.duration_s)
+    assert foreseen.job == lean.lean_job(longest)
 
 
 def test_a_long_video_that_does_not_fit_in_one_pass_is_cut(here):
@@ -291,11 +295,16 @@ SETTINGS = {
     "image": ["1", 0], "min_resolution": 768, "duration": 5.0, "fps": 25.0, "dtype": "fp16", "use_interframe": True,
     "target_card": "8 GiB", "reserve": 0.1, "language": "en",
 }  # fmt: skip
+LONG = {"duration": 20_000.0, "min_resolution": 512}
 JUDGES = {
     "Preflight": preflight(preset="hd", target_card="8 GiB"),
     "Preflight that warns": preflight(preset="hd", target_card="8 GiB", on_risk="warn"),
     "OOM Risk": {"3": node("SonicGuardOOMRisk", stop=False, **SETTINGS)},
     "Auto Downgrade": {"3": node("SonicGuardAutoDowngrade", inference_steps=30, policy="lossless_first", **SETTINGS)},
+    "OOM Risk, long": {"3": node("SonicGuardOOMRisk", stop=False, **SETTINGS | LONG)},
+    "Auto Downgrade, long": {
+        "3": node("SonicGuardAutoDowngrade", inference_steps=30, policy="lossless_first", **SETTINGS | LONG)
+    },
 }
 AROUND = {
     "nothing": {},
@@ -312,20 +321,26 @@ AROUND = {
 def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, folder, here):
     """What the node really gives, run inside of such a graph, is what is foreseen of it."""
     graph = sources() | JUDGES[judge] | AROUND[around]
-    foreseen = foresee(graph, "3", here).judged
+    foreseen, can_cut = foresee(graph, "3", here).judged, "11" in graph
     running(graph)
+    if judge == "Auto Downgrade, long" and not foreseen.plan.fits:
+        assert not can_cut
+        with pytest.raises(Exception, match="Nothing this pack can change makes it fit"):
+            execute(graph, nodes, folder)
+        return
     real = execute(graph, nodes, folder)
     job = foreseen.plan.job
     if judge.startswith("Preflight"):
         part_s = job.duration_s if foreseen.plan.parts > 1 else 0.0
         wanted = (job.min_resolution, job.steps, str(job.dtype), job.interpolate, part_s, say_levers(job.levers))
         assert tuple(real[slot] for slot in (2, 5, 8, 9, 13, 14)) == wanted
-    elif judge == "OOM Risk":
+    elif judge.startswith("OOM Risk"):
         assert real[1:3] == (str(foreseen.plan.risk.verdict), foreseen.plan.risk.stage)
         assert real[3] == pytest.approx(foreseen.plan.risk.headroom_bytes / GIB)
     else:
+        seconds = graph["3"]["inputs"]["duration"] if can_cut else job.duration_s
         assert real[:6] == (
-            job.min_resolution, job.duration_s, job.fps, str(job.dtype), job.interpolate, job.steps,
+            job.min_resolution, seconds, job.fps, str(job.dtype), job.interpolate, job.steps,
         )  # fmt: skip
 
 
@@ -346,7 +361,7 @@ def test_levers_keep_the_picture_large(here):
 def test_long_video_is_given_the_whole_sound_and_where_to_cut_it(nodes, running, folder, here):
     """For the sampler Preflight would cut the sound to what fits; Long Video cuts for itself."""
     links = {"image": ["3", 0], "audio": ["3", 1], "min_resolution": ["3", 2], "part_s": ["3", 13]}
-    graph = sources(audio="speech.wav") | preflight(preset="minimal") | low_vram(**switched())
+    graph = sources(audio="speech.wav") | preflight(preset="minimal", target_card="8.4 GiB") | low_vram(**switched())
     graph |= long_video(model=["10", 0], **links)
     planned, made = plan(graph, "3", here), plan(graph, "11", here)
     running(graph)

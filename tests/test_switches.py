@@ -1,5 +1,7 @@
 """Which levers are pulled: what the switches say, and the fewest that are enough."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from sonic_guard.switches import (
     DEFAULTS,
     LADDER,
     NONE,
+    STREAMED,
     Switches,
     largest_piece,
     parse_levers,
@@ -21,6 +24,9 @@ from sonic_guard.switches import (
     say_levers,
 )
 from sonic_guard.vram.budget import budget_for
+from sonic_guard.vram.cards import GIB
+from sonic_guard.vram.model import predict
+from sonic_guard.vram.risk import Verdict, assess
 
 JOB = Job(512, 512, 10.0)
 levers = st.frozensets(st.sampled_from(Lever))
@@ -110,6 +116,25 @@ def test_parts_are_to_be_had_where_a_file_is_written():
 
 
 def test_a_reach_pulls_what_a_budget_needs():
-    lean = Reach(DEFAULT).lean(Job(1024, 1024, 10.0, min_resolution=1024), budget_for(8))
+    lean = Reach(DEFAULT).run(Job(1024, 1024, 10.0, min_resolution=1024), budget_for(8))
     assert {Lever.PARK, Lever.BRANCH} <= lean.levers
-    assert Reach(DEFAULT).lean(JOB, budget_for(80)).levers == DEFAULT.on
+    assert lean.piece > PIECE
+    assert predict(lean).peak_bytes <= budget_for(8).usable_bytes
+    assert Reach(DEFAULT).run(JOB, budget_for(80)) == replace(JOB, levers=DEFAULT.on)
+
+
+def test_what_streams_pulls_the_levers_of_a_stream_first():
+    """They are pulled whatever the switches say, so nothing else may be pulled in their stead."""
+    switches = Switches(auto=frozenset(Lever) - STREAMED)
+    assert Reach(switches, to_file=True).run(Job(512, 512, 120.0), budget_for(12)).levers == STREAMED
+
+
+@pytest.mark.parametrize("ram_gib", [16, None])
+def test_a_sound_too_long_for_one_pass_is_judged_by_its_longest_part(ram_gib):
+    """Of an hour, host memory is what has no room."""
+    hour, budget = Job(512, 512, 3600.0), budget_for(12)
+    run = Reach(DEFAULT, to_file=True).run(hour, budget, ram_gib and ram_gib * GIB)
+    assert run.to_file
+    assert (run.duration_s < hour.duration_s) is (ram_gib is not None)
+    assert assess(predict(run), budget, ram_gib and ram_gib * GIB).verdict is not Verdict.FAIL
+    assert Reach(DEFAULT).run(hour, budget, ram_gib and ram_gib * GIB).duration_s == hour.duration_s

@@ -17,8 +17,8 @@ def prompts_to_host() -> Iterator[list[int]]:
     """Meanwhile every audio prompt goes to host memory as soon as it is made.
 
     SONIC_PreData makes two for each latent frame, 256 KiB in fp32, and leaves all of them on the GPU: 2 GB in ten
-    minutes. `LeanSonic` takes them from either place. Yields a list of the bytes of each prompt moved, which stays
-    empty where the wrapper's network has another name.
+    minutes. The wrapper's pipeline takes them from either place. Yields a list of the bytes of each prompt moved,
+    which stays empty where the wrapper's network has another name.
     """
     moved: list[int] = []
 

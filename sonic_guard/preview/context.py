@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -186,7 +186,7 @@ class Context:
 def pull(job: Job, lean: Lean, usable_bytes: int) -> Job:
     """`job` with the levers that a lean model begins it with."""
     fits = lambda candidate: predict(candidate).sampler_bytes <= usable_bytes  # noqa: E731
-    return replace(job, levers=lean.switches.choose(job, fits))
+    return lean.switches.pull(job, fits)
 
 
 @lru_cache(maxsize=64)

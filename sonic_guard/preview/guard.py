@@ -96,7 +96,7 @@ def oom_risk(inputs: Inputs, context: Context) -> Outcome:
     guard = context.guard(inputs, Where.HERE)
     budget = context.budget(guard)
     reach = context.reach
-    job = reach.lean(_settings(inputs, context, budget), budget)
+    job = reach.run(_settings(inputs, context, budget), budget, context.host_ram(guard))
     judged = context.judge(job, guard, budget, available=reach.available, low_vram=context.is_stock)
     return Outcome((inputs.get("image"),), judged)
 
@@ -108,10 +108,11 @@ def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
     budget, reach = context.budget(guard), context.reach
     job = _settings(inputs, context, budget, inputs.whole("inference_steps", 25))
     judged = context.judge(
-        reach.begin(job), guard, budget, policy, available=reach.switches.auto, low_vram=context.is_stock
+        reach.begin(job), guard, budget, policy, available=reach.available, low_vram=context.is_stock
     )
+    seconds = job.duration_s if reach.to_file else judged.plan.job.duration_s
     job = judged.plan.job
-    outputs = (job.min_resolution, job.duration_s, job.fps, str(job.dtype), job.interpolate, job.steps)
+    outputs = (job.min_resolution, seconds, job.fps, str(job.dtype), job.interpolate, job.steps)
     return Outcome(outputs, judged)
 
 

@@ -54,27 +54,25 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
         dynamic_scale=inputs.number("dynamic_scale", 1.0, matters=False),
         interpolate=model.interpolate,
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+        levers=STREAMED,
         to_file=True,
     )
     own_bytes = context.usable_bytes(lean, guard)
     usable_bytes, ram_bytes = context.machine.budget(guard.target, RESERVE).usable_bytes, context.host_ram(guard)
 
-    def pulled(job: Job) -> Job:
-        return replace(job, levers=pull(job, lean, own_bytes).levers | STREAMED)
-
     def fits(job: Job) -> bool:
         if own_bytes <= usable_bytes:  # then with the fewest levers it fits just where it does with all, in less time
-            job = replace(job, levers=lean.switches.on | lean.switches.auto | STREAMED)
+            job = replace(job, levers=job.levers | lean.switches.on | lean.switches.auto)
         else:
-            job = pulled(job)
+            job = pull(job, lean, own_bytes)
         estimate = predict(job)
-        return estimate.peak_bytes <= usable_bytes and (ram_bytes is None or estimate.host_ram_bytes <= ram_bytes)
+        return estimate.after_load_bytes <= usable_bytes and (ram_bytes is None or estimate.host_ram_bytes <= ram_bytes)
 
     part_s = inputs.number("part_s", 0.0)
     longest = round(part_s * LATENT_FPS) if part_s else longest_fitting(whole, fits)
     parts = plan_parts(whole, longest, lambda low, high: (low + high) // 2)
     lengths = Counter(part.latent_frames for part in parts)
-    job = pulled(whole if len(parts) == 1 else _of(whole, max(lengths)))
+    job = pull(whole if len(parts) == 1 else _of(whole, max(lengths)), lean, own_bytes)
     judged = context.judge(job, guard, budget, available=lean.switches.auto | {SPLIT})
     pace = context.machine.lesson(budget.card).pace
     times_s = [count * (predict_seconds(_of(whole, frames), pace) or 0.0) for frames, count in lengths.items()]

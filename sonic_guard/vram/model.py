@@ -77,9 +77,14 @@ class Estimate:
     """Hard limits that are not memory and that this job meets."""
 
     @property
+    def after_load_bytes(self) -> int:
+        """The most memory that the stages behind load need at once, overhead included."""
+        return max(self.required(stage) for stage in STAGES[1:])
+
+    @property
     def sampler_bytes(self) -> int:
         """The most memory the sampler's own stages need at once, overhead included."""
-        return max(self.required(stage) for stage in SAMPLER_STAGES if stage in self.stages)
+        return max(self.required(stage) for stage in SAMPLER_STAGES)
 
     def required(self, stage: str) -> int:
         """Bytes `stage` cannot do without, overhead included."""
@@ -127,13 +132,22 @@ def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict
     unet = resident_bytes(job, unet_bytes)
     rife = table.rife_bytes if job.interpolate else 0
     window = unet.window + _largest(table, keys.entry, row) + _largest(table, keys.window, row)
+    prompts = prompts_in_host_bytes(job)
     return {
         "load": unet.load + rife,
         "predata": unet.predata + rife + _largest(table, keys.predata, row),
-        "denoise": rife + max(window, unet.prepare + _largest(table, keys.prepare, row)),
-        "decode": rife + _largest(table, keys.decode, row),
-        "interpolate": rife + _largest(table, keys.interpolate, row) if job.interpolate else 0,
+        "denoise": rife + max(window, unet.prepare + _largest(table, keys.prepare, row)) - prompts,
+        "decode": rife + _largest(table, keys.decode, row) - prompts,
+        "interpolate": rife + _largest(table, keys.interpolate, row) - prompts if job.interpolate else 0,
     }
+
+
+def prompts_in_host_bytes(job: Job) -> int:
+    """Bytes of the prompts, in fp32 as predata makes them, that Sonic Long Video keeps off the GPU.
+
+    With `Lever.HOST` there are none: the rows of that lever count no prompts.
+    """
+    return job.latent_frames * 2 * PROMPT_NUMBERS * 4 if job.to_file and Lever.HOST not in job.levers else 0
 
 
 class Resident(NamedTuple):
@@ -171,7 +185,7 @@ def host_ram_bytes(job: Job) -> int:
     """
     svd = 2 * (SVD_UNET_PARAMETERS + VAE_PARAMETERS) + CLIP_BYTES
     sonic = constants().unet_parameters * job.dtype.size
-    loading = svd + 4 * SVD_UNET_PARAMETERS
+    loading = 4 * SVD_UNET_PARAMETERS
     if job.to_file:
         copies = 2 * DECODE_GROUP
     elif Lever.PAIRWISE in job.levers:
@@ -180,7 +194,9 @@ def host_ram_bytes(job: Job) -> int:
         copies = 3 * job.latent_frames - 1 if job.interpolate else 2 * job.latent_frames
     size, clip = job.frame_size, clip_host_bytes(job)
     frames = copies * FRAME_BYTES * size.width * size.height
-    return max(loading, svd + max(clip.prepare, clip.denoise), svd + sonic + frames + clip.decode)
+    prepare = clip.prepare + (sonic if Lever.HOST in job.levers else 0)
+    denoise = clip.denoise + (sonic if Lever.FP8 in job.levers else 0)  # the weights that come back afterwards
+    return svd + max(loading, prepare, denoise, sonic + frames + clip.decode)
 
 
 class ClipBytes(NamedTuple):
@@ -193,15 +209,17 @@ class ClipBytes(NamedTuple):
 
 
 def clip_host_bytes(job: Job) -> ClipBytes:
-    """What `Lever.HOST` keeps in host memory instead of on the GPU; all of it grows with the clip.
+    """What is kept in host memory instead of on the GPU; all of it grows with the clip.
 
-    These are the audio prompts (once as they came, silence counted once, and once for each guidance
+    With `Lever.HOST` these are the audio prompts (once as they came, silence counted once, and once for each guidance
     branch), the picture's embedding for each branch, and the latents: noise, this step's, the next one's
     sums and their means; in decode the latents twice. Before the loop the prompts are put together, and are held
-    twice meanwhile.
+    twice meanwhile. Without it they are at most the prompts as predata made them, which are put together before the
+    loop, too, and converted on their way.
     """
     if Lever.HOST not in job.levers:
-        return ClipBytes(0, 0, 0)
+        kept = prompts_in_host_bytes(job)
+        return ClipBytes(kept, kept, kept + kept // 2 + kept // 8 * job.dtype.size)
     size, number = job.frame_size, job.dtype.size
     prompt, latents = PROMPT_NUMBERS * number, LATENT_CHANNELS * size.width * size.height // LATENT_SIDE**2 * number
     branches = GUIDANCE_BRANCHES * (prompt + EMBEDDING_NUMBERS * number)
@@ -226,7 +244,7 @@ def _decode_floor(job: Job, row: tuple[int, ...]) -> int:
     table = constants()
     single = (*row[:_GROUP], row[_PIXELS], *row[_GROUP + 1 :])
     rife = table.rife_bytes if job.interpolate else 0
-    return rife + _largest(table, _keys(job).decode, single)
+    return rife + _largest(table, _keys(job).decode, single) - prompts_in_host_bytes(job)
 
 
 class _Keys(NamedTuple):

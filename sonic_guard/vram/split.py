@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..job import Job
 from .constants import FEATURES, constants
-from .model import _GROUP, _PIXELS, _features, _keys, _largest, resident_bytes
+from .model import _GROUP, _PIXELS, _features, _keys, _largest, prompts_in_host_bytes, resident_bytes
 
 _ONE = FEATURES.index("one")
 _CLIP = frozenset(FEATURES.index(name) for name in ("frames", "frames*pixels", "mel_windows"))
@@ -46,12 +46,13 @@ def split_stages(job: Job, *, unet_bytes: int | None = None) -> dict[str, Split]
     rife = Split(table.rife_bytes if job.interpolate else 0)
     window = _sum(Split(unet.window), _parts(keys.entry, row), _parts(keys.window, row))
     prepare = _sum(Split(unet.prepare), _parts(keys.prepare, row))
+    prompts = Split(0, 0, -prompts_in_host_bytes(job))
     return {
         "load": _sum(Split(unet.load), rife),
         "predata": _sum(Split(unet.predata), rife, _parts(keys.predata, row)),
-        "denoise": _sum(rife, max(window, prepare, key=lambda parts: parts.total)),
-        "decode": _sum(rife, _parts(keys.decode, single)),
-        "interpolate": _sum(rife, _parts(keys.interpolate, row)) if job.interpolate else Split(0),
+        "denoise": _sum(rife, max(window, prepare, key=lambda parts: parts.total), prompts),
+        "decode": _sum(rife, _parts(keys.decode, single), prompts),
+        "interpolate": _sum(rife, _parts(keys.interpolate, row), prompts) if job.interpolate else Split(0),
     }
 
 
