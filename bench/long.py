@@ -9,7 +9,7 @@
 ``python -m bench.long gpu SONIC COMFYUI [seconds …]``
     Bytes on the GPU at 1024×1024 in fp16 with every exact lever, counted on the fake one: the wrapper's own code and
     ComfyUI's VAE in full size, beside the model's. The network is entered at every window, and run once. Needs
-    ComfyUI's own Python; 600 seconds take a quarter of an hour.
+    ComfyUI's own Python; 600 seconds take an hour.
 
 A length is measured in a process of its own. The promise: peaks within 5 % of those of the shortest.
 """
@@ -99,7 +99,7 @@ def _apart(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def _job(seconds: float, side: int, dtype: Dtype) -> Job:
-    return Job(side, side, seconds, min_resolution=side, fps=float(WINDOW), dtype=dtype, levers=EXACT)
+    return Job(side, side, seconds, min_resolution=side, fps=float(WINDOW), dtype=dtype, levers=EXACT, to_file=True)
 
 
 # Writing
