@@ -61,7 +61,8 @@ class FrameStream:
     def _miscounted(self) -> WrapperError:
         return WrapperError(
             f"lean: {self._finished} latent frames were decoded, not {self._frames}; this Sonic wrapper decodes in a "
-            "way that is not known here. Switch streaming off, and tell us the wrapper's version."
+            "way that is not known here. Update this pack, or report it with the wrapper's version; Sonic Low VRAM "
+            "does without if pairwise is off."
         )
 
     def _finish(self, frames: Tensor) -> None:
