@@ -36,6 +36,7 @@ JOB = Job(
     levers=frozenset({Lever.BRANCH, Lever.FF}),
     piece=1 << 24,
     vae_dtype=Dtype.FP32,
+    to_file=True,
 )
 """A job none of whose settings is a default."""
 PREDICTED = stage_bytes(JOB)

@@ -172,7 +172,7 @@ def test_nothing_of_the_user_is_kept(history, place):
         row = connection.execute(RUNS.select()).one()
     assert set(row.job) == {
         "width", "height", "duration_s", "min_resolution", "fps", "dtype", "steps", "dynamic_scale", "expand_ratio",
-        "interpolate", "levers", "piece", "vae_dtype",
+        "interpolate", "levers", "piece", "vae_dtype", "to_file",
     }  # fmt: skip
     assert row.predicted.keys() == stage_bytes(JOB).keys()
     assert {key for stage in row.stages.values() for key in stage} == {field.name for field in fields(StageFigures)}
