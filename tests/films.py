@@ -38,14 +38,21 @@ def voice(frames: int) -> Sound:
 
 
 def order(frames: int, *, window: int = QUICK_WINDOW, kind: str = "ffv1", **more: Any) -> Order:
-    """A video of `frames` latent frames; `more` are fields of the job, and `longest`.
+    """A video of `frames` latent frames, made in one step; `more` are fields of the job, `settings` and `longest`.
 
     H.264 is written with the preset that gives the same bits every time (see `long_standin`).
     """
     longest = more.pop("longest", LONGEST)
-    job = Job(sonics.SIDE, sonics.SIDE, frames / LATENT_FPS, min_resolution=sonics.SIDE, fps=float(window), **more)
+    settings, steps = more.pop("settings", {}), more.pop("steps", 1)
+    job = Job(
+        *(sonics.SIDE, sonics.SIDE, frames / LATENT_FPS),
+        min_resolution=sonics.SIDE,
+        fps=float(window),
+        steps=steps,
+        **more,
+    )
     picture = np.zeros((sonics.SIDE, sonics.SIDE, 3), np.uint8)
-    return Order(job, picture, voice(frames), "films", {}, Encoding(kind, preset="ultrafast"), longest)
+    return Order(job, picture, voice(frames), "films", settings, Encoding(kind, preset="ultrafast"), longest)
 
 
 def predata(dtype: torch.dtype = torch.float32) -> Predata:
@@ -79,8 +86,10 @@ def quick(interpolate: bool = True, dtype: torch.dtype = torch.float32) -> tuple
 
 
 def make(sonic: Any, vae: Any, asked: Order, target: Path, work: Path, levers: Any, **more: Any) -> LongVideo:
-    """The video `asked` for, by quick networks; `more` is what `run` takes."""
-    return run(asked, make_part(sonic, levers, predata(), sample(vae)), target, work, **more)
+    """The video `asked` for, by quick networks; `more` is what `run` takes, and `look` what `make_part` does."""
+    seen = {"look": more.pop("look")} if "look" in more else {}
+    parts = make_part(sonic, levers, predata(), sample(vae, steps=asked.job.steps), **seen)
+    return run(asked, parts, target, work, **more)
 
 
 class QuickVae:

@@ -26,7 +26,7 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> None:
     """
     torch.set_num_threads(1)  # threads do not survive a fork
     sonic, vae = quick()
-    asked = order(TWO_PARTS, kind="h264")
+    asked = order(TWO_PARTS, kind="h264", steps=3)
 
     def film(folder: Path) -> None:
         make(sonic, vae, asked, folder / "video.mp4", folder / "work", EXACT)
@@ -38,7 +38,7 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> None:
     took_s = time.monotonic() - begun
     wanted = digest(calm / "video.mp4")
     numbers = random.Random(seed)  # noqa: S311
-    killed = finished = kept = 0
+    killed = finished = kept = steps = 0
     while killed < kills or stormy.exists():
         stormy.mkdir(exist_ok=True)
         child = _in_a_child(lambda: film(stormy))
@@ -48,6 +48,7 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> None:
         _, status = os.waitpid(child, 0)
         killed += os.WIFSIGNALED(status)
         kept += os.WIFSIGNALED(status) and any(stormy.glob("work/*/*-body.mp4"))
+        steps += os.WIFSIGNALED(status) and any(stormy.glob("work/*/*.latents"))
         video = stormy / "video.mp4"
         if os.WIFEXITED(status) and status:
             sys.exit(f"a resumed run failed after {killed} kills")
@@ -65,7 +66,8 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> None:
         finished += 1
         shutil.rmtree(stormy)
     sys.stdout.write(
-        f"{killed} kills, {kept} of them with finished parts, {finished} videos, undisturbed run {took_s:.2f} s\n"
+        f"{killed} kills, {kept} of them with finished parts, {steps} with steps of one, {finished} videos, "
+        f"undisturbed run {took_s:.2f} s\n"
     )
 
 

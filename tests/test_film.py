@@ -20,7 +20,7 @@ for package in ("diffusers", "transformers", "einops"):
 
 from sonic_guard.long.film import make_part  # noqa: E402
 from sonic_guard.long.parts import part_sound  # noqa: E402
-from sonic_guard.long.run import LeverPulled, PartKept, Progress, run  # noqa: E402
+from sonic_guard.long.run import LeverPulled, PartKept, Progress, Task, run  # noqa: E402
 from tests import films, sonics  # noqa: E402
 from tests.long_standin import digest  # noqa: E402
 
@@ -135,12 +135,13 @@ def test_progress_goes_on_and_never_back(tmp_path, quick):
     assert events[-1].share == 1
 
 
-def test_the_share_of_a_part_grows_from_nothing_to_all(quick):
+def test_the_share_of_a_part_grows_from_nothing_to_all(tmp_path, quick):
     sonic, vae = quick
     shares = []
     asked = films.order(40)
-    task = type("Task", (), {"sound": part_sound(asked.sound, asked.parts[0]), "levers": ()})()
-    make_part(sonic, EXACT, films.predata(), films.sample(vae, steps=2))(task, lambda frames: None, shares.append)
+    task = Task(asked.parts[0], 1, part_sound(asked.sound, asked.parts[0]), (), tmp_path, ["part"])
+    make = make_part(sonic, EXACT, films.predata(), films.sample(vae, steps=2))
+    make(task, lambda frames: None, lambda share, **_: shares.append(share))
     assert shares[0] == 0
     assert shares == sorted(shares)
     assert shares[-1] == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sonic_guard.job import Dtype, Job, duration_of
+from sonic_guard.job import Dtype, Job, Lever, duration_of
 from sonic_guard.lean import EXACT
 from sonic_guard.vram.model import FRAME_BYTES, clip_host_bytes
 
@@ -32,7 +32,7 @@ def held(frames, sink=None):
             held["denoise"] = meter.host_peak_bytes
             meter.begin()
 
-    model = LeanSonic(sonics.build(), EXACT, piece=8192, on_stage=watch)
+    model = LeanSonic(sonics.build(), EXACT, spare=[Lever.FP8], piece=8192, on_stage=watch)
     if sink:
         model.process = partial(model.stream, sink)
     with torch.no_grad(), meter:
@@ -44,14 +44,13 @@ def held(frames, sink=None):
 def test_host_memory_grows_with_the_clip_as_the_model_tells(sink, frames_a_latent):
     """Streamed to a sink that keeps nothing, only the clip's small tensors are left to grow."""
     grown = [(long - short) / (LONG - SHORT) for short, long in zip(held(SHORT, sink), held(LONG, sink), strict=True)]
-    told = [
-        (clip_host_bytes(job(LONG))[stage] - clip_host_bytes(job(SHORT))[stage]) / (LONG - SHORT) for stage in (0, 1)
-    ]
+    short, long = (clip_host_bytes(job(frames, to_file=sink is not None)) for frames in (SHORT, LONG))
+    told = [(long[stage] - short[stage]) / (LONG - SHORT) for stage in (0, 1)]
     pictures = frames_a_latent * FRAME_BYTES * sonics.SIDE**2
     assert grown[0] == pytest.approx(told[0], rel=0.01)
     assert grown[1] == pytest.approx(told[1] + pictures, rel=0.01)
 
 
-def job(frames):
+def job(frames, to_file):
     side = sonics.SIDE
-    return Job(side, side, duration_of(frames), min_resolution=side, dtype=Dtype.FP32, levers=EXACT)
+    return Job(side, side, duration_of(frames), min_resolution=side, dtype=Dtype.FP32, levers=EXACT, to_file=to_file)

@@ -188,6 +188,26 @@ def test_the_time_left_follows_the_pace_of_the_calls(clock, calls_s, since_s, le
     assert watch.left_s is None
 
 
+def test_steps_that_are_passed_by_count_as_done_and_take_no_time(clock):
+    told = []
+    watch = RunWatch(clock=clock, on_change=lambda watch: told.append(watch.step))
+    watch.enter("denoise")
+    watch.expect(steps=5, calls_per_step=2)
+    watch.passed(3)
+    assert (watch.step, watch.left_s) == (3, None)
+    for _ in range(2):
+        clock.now += 4.0
+        watch.called()
+    assert (watch.step, watch.left_s) == (4, 8.0)
+    clock.now += 8.0
+    watch.enter("decode")
+    clock.now += 1.0
+    watch.finish()
+    seconds = {stage: figures.seconds for stage, figures in watch.figures().items()}
+    assert seconds == {"denoise": None, "decode": 1.0}, "two steps of five teach nothing about the time of five"
+    assert told == [0, 3, 4, 4, 4]
+
+
 def test_a_step_is_over_with_its_last_call_and_there_are_no_more_than_expected(clock):
     told = []
     watch = RunWatch(clock=clock, on_change=lambda watch: told.append(watch.step))

@@ -317,6 +317,21 @@ class TestListening:
         assert registry["KSampler"] is object
 
 
+def test_a_lean_model_that_goes_on_behind_earlier_steps_says_so_to_the_page(recorder, comfy, history):
+    class Lean:
+        def on_passed(self, steps):
+            raise AssertionError("the recorder listens instead")
+
+    model = Lean()
+    work(recorder, PREDATA)
+    with recorder.around(SAMPLER, NOBODY | {"model": model}):
+        model.on_passed(2)
+    assert 2 in [run["step"] for run in comfy.told]
+    (run,) = history.runs()
+    assert run.stages["denoise"].seconds is None
+    assert run.stages["predata"].seconds is not None
+
+
 def test_a_lean_model_that_begins_again_leaves_a_run_for_each_beginning(recorder, comfy, history):
     """Each teaches what its own levers took."""
 

@@ -22,6 +22,7 @@ from ..job import PIECE, Job, Lever
 from ..oom import give_back_memory, is_out_of_memory
 from ..wrapper_job import job_of
 from . import fp8, orders
+from .steps import Steps, StepsInMemory, Walk
 from .still import still
 from .stream import FrameStream, OnStage, Sink, Whole
 
@@ -45,13 +46,15 @@ class LeanSonic:
         piece: int | Callable[[Job], int] = PIECE,
         on_stage: OnStage | None = None,
         make_room: Callable[[Job | None], object] | None = None,
+        steps: Steps | None = None,
     ) -> None:
         """Run `sonic`, the wrapper's object, under `levers`.
 
         `spare` are levers in the order in which `process` pulls those not pulled yet when memory runs out. `piece`
         is the number of activations a layer takes at a time in block-wise order, which may be chosen by the job
         with its levers; `on_stage` is told how far a run has come. `make_room` is called with the job before it runs,
-        so that what else is on the GPU can go, and with None where it is not known or memory has run out. The
+        so that what else is on the GPU can go, and with None where it is not known or memory has run out. `steps`
+        are what an earlier attempt of the one run that is to come has behind it, and keep what that run adds. The
         function `lean_model` checks first that the wrapper can bear the levers.
         """
         self.sonic = sonic
@@ -62,6 +65,9 @@ class LeanSonic:
         self._make_room: Callable[[Job | None], object] = make_room or _say_nothing
         self.on_restart: Callable[[Lever], object] = _say_nothing
         """Told the lever with which a run is begun again."""
+        self.on_passed: Callable[[int], object] = _say_nothing
+        """Told how many denoising steps are not made again, where there are any."""
+        self._steps = steps
 
     def __getattr__(self, name: str) -> Any:
         if name == "sonic":  # an instance that is only being made, by copy
@@ -83,12 +89,14 @@ class LeanSonic:
 
         With `Lever.HOST` the tensors in the lists and in `test_data` are replaced by copies in host memory, the
         audio prompts in the number format that the network hears them in. Where memory runs out, the run is begun
-        again with the next of the `spare` levers; the error comes out when none is left.
+        again with the next of the `spare` levers, behind the last whole denoising step; the error comes out when none
+        is left.
         """
         levers, piece = self._begin(self._bind(args, kwargs))
+        steps = self._steps or (StepsInMemory() if self.spare else None)
         while True:
             try:
-                return self._process(levers, piece, self._bind(args, kwargs))
+                return self._process(levers, piece, self._bind(args, kwargs), steps)
             except Exception as error:
                 left = [lever for lever in self.spare if lever not in levers]
                 if Lever.BLOCK in levers and piece > self._least_piece:
@@ -106,19 +114,21 @@ class LeanSonic:
     def _least_piece(self) -> int:
         return PIECE if callable(self._piece) else self._piece
 
-    def _process(self, levers: frozenset[Lever], piece: int, call: inspect.BoundArguments) -> Tensor:
+    def _process(
+        self, levers: frozenset[Lever], piece: int, call: inspect.BoundArguments, steps: Steps | None
+    ) -> Tensor:
         if Lever.PAIRWISE not in levers:
-            return self._run(levers, piece, call)
+            return self._run(levers, piece, call, steps)
         frames = len(call.arguments["audio_tensor_list"])
         whole = Whole(2 * frames - 1 if self.use_interframe else frames)
-        self._stream(levers, piece, whole, call)
+        self._stream(levers, piece, whole, call, steps)
         return whole.video()
 
     @torch.no_grad()
     def stream(self, sink: Sink, *args: Any, **kwargs: Any) -> None:
         """Run `process` and give its frames to `sink`, a few at a time and in order, instead of returning them."""
         call = self._bind(args, kwargs)
-        self._stream(*self._begin(call), sink, call)
+        self._stream(*self._begin(call), sink, call, self._steps)
 
     def _begin(self, call: inspect.BoundArguments) -> tuple[frozenset[Lever], int]:
         """Levers and piece to begin a run with; all levers where the wrapper's arguments are not understood."""
@@ -142,7 +152,9 @@ class LeanSonic:
         call.apply_defaults()
         return call
 
-    def _stream(self, levers: frozenset[Lever], piece: int, sink: Sink, call: inspect.BoundArguments) -> None:
+    def _stream(
+        self, levers: frozenset[Lever], piece: int, sink: Sink, call: inspect.BoundArguments, steps: Steps | None
+    ) -> None:
         given = call.arguments
         given["vae"] = frames = FrameStream(
             given["vae"],
@@ -153,9 +165,9 @@ class LeanSonic:
             self.on_stage,
         )
         given["self"].use_interframe = False
-        frames.end(self._run(levers, piece, call))
+        frames.end(self._run(levers, piece, call, steps))
 
-    def _run(self, levers: frozenset[Lever], piece: int, call: inspect.BoundArguments) -> Tensor:
+    def _run(self, levers: frozenset[Lever], piece: int, call: inspect.BoundArguments, steps: Steps | None) -> Tensor:
         given, host = call.arguments, Lever.HOST in levers
         with ExitStack() as undo:
             undo.callback(park, self)
@@ -169,7 +181,7 @@ class LeanSonic:
             if Lever.FP8 in levers:
                 undo.callback(fp8.store(self.pipe.unet))
             undo.callback(orders.pull(self.pipe.unet, levers, piece=piece, device=self.device))
-            given["self"].pipe = _Pipe(self.pipe, self.device, self.on_stage, host=host)
+            given["self"].pipe = _Pipe(self, steps, host=host)
             return type(self.sonic).process(*call.args, **call.kwargs)
 
 
@@ -204,8 +216,8 @@ def _say_nothing(*_: object) -> None:
 class _Pipe:
     """The wrapper's pipeline, with its network on the GPU only while it is at work."""
 
-    def __init__(self, pipe: Any, device: torch.device, on_stage: OnStage, *, host: bool) -> None:
-        self._pipe, self._device, self._on_stage, self._host = pipe, device, on_stage, host
+    def __init__(self, model: LeanSonic, steps: Steps | None, *, host: bool) -> None:
+        self._pipe, self._model, self._steps, self._host = model.pipe, model, steps, host
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_pipe"], name)
@@ -217,21 +229,28 @@ class _Pipe:
         return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the pipeline: with `host` in host memory, except for its network."""
+        """Run the pipeline: with `host` in host memory, except for its network; behind what `steps` have."""
         pipe = copy.copy(self._pipe)
         call = inspect.signature(type(pipe).__call__).bind(pipe, *args, **kwargs)
         call.apply_defaults()
         given = call.arguments
+        windows = len(range(0, given["num_frames"], given["frames_per_batch"] - given["overlap"]))
+        walk = None if self._steps is None else Walk(pipe.scheduler, self._steps, windows)
         # Not by the pipeline's own callback, for which it keeps every tensor it has at hand until the next one.
-        counter = self._pipe.unet.register_forward_hook(self._count(given))
+        counter = self._pipe.unet.register_forward_hook(self._count(given, windows, walk.passed if walk else 0))
         try:
             if self._host:
                 given["latents"] = self._noise(given)
                 given.update({name: value.to(HOST) for name, value in given.items() if isinstance(value, Tensor)})
                 given["img_latent"] = still(given["img_latent"])
-                pipe.__dict__["unet"] = _HostFace(pipe.unet)
-            self._pipe.to(self._device)
-            return type(pipe).__call__(*call.args, **call.kwargs)
+            pipe.__dict__["unet"] = _Face(pipe.unet, HOST if self._host else self._model.device, walk)
+            if walk:
+                pipe.__dict__["scheduler"] = walk.scheduler
+            self._pipe.to(self._model.device)
+            made = type(pipe).__call__(*call.args, **call.kwargs)
+            if walk:
+                walk.end()
+            return made
         finally:
             counter.remove()
 
@@ -240,35 +259,37 @@ class _Pipe:
         scale = self._pipe.vae_scale_factor
         channels = self._pipe.unet.config.in_channels // 2
         shape = (1, given["num_frames"], channels, given["height"] // scale, given["width"] // scale)
-        return torch.randn(shape, device=self._device, dtype=given["image_embeddings"].dtype)
+        return torch.randn(shape, device=self._model.device, dtype=given["image_embeddings"].dtype)
 
-    def _count(self, given: dict[str, Any]) -> Any:
+    def _count(self, given: dict[str, Any], windows: int, passed: int) -> Any:
         """Tell that denoising begins; returns a hook for passes of the network that tells how many are done."""
-        windows = len(range(0, given["num_frames"], given["frames_per_batch"] - given["overlap"]))
-        total = windows * given["num_inference_steps"]
-        done = 0
-        self._on_stage("denoise", done, total)
+        done, total = windows * passed, windows * given["num_inference_steps"]
+        if passed:
+            self._model.on_passed(passed)
+        self._model.on_stage("denoise", done, total)
 
-        def passed(*_: Any) -> None:
+        def one_more(*_: Any) -> None:
             nonlocal done
             done += 1
-            self._on_stage("denoise", done, total)
+            self._model.on_stage("denoise", done, total)
 
-        return passed
+        return one_more
 
 
-class _HostFace(nn.Module):
-    """The UNet as a pipeline sees it that lives in host memory; whatever is not defined here is the UNet's."""
+class _Face(nn.Module):
+    """The UNet as the pipeline sees it, which may live elsewhere; whatever is not defined here is the UNet's."""
 
-    device = HOST
-
-    def __init__(self, unet: nn.Module) -> None:
+    def __init__(self, unet: nn.Module, device: torch.device, walk: Walk | None) -> None:
         super().__init__()
+        self.device = device
         self.__dict__["unet"] = unet  # not as a submodule: it must not be moved with this one
+        self._walk = walk
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["unet"], name)
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The UNet's own call, hooks and all."""
-        return self.__dict__["unet"](*args, **kwargs)
+    def forward(self, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """The UNet's own call, hooks and all; for a step that is passed by, nothing."""
+        if self._walk and self._walk.is_passing:
+            return (torch.zeros_like(sample[:, :, : self.config.out_channels]),)
+        return self.__dict__["unet"](sample, *args, **kwargs)

@@ -34,9 +34,9 @@ def follow(
 
     The run ends with the block, as done or by what was raised in it. `check` is called before every call of a
     network and stops the run by raising; `progress` is called with (steps done, steps to do) after each step, and
-    `restarted` with the lever that a lean model begins the run again with, because memory ran out. Neither a failure
-    of this library nor a wrapper of an unknown shape disturbs the run: what cannot be followed is said once
-    in the log, and its stage is missing in `watch`.
+    `restarted` with the lever that a lean model begins the run again with, because memory ran out. Steps that a lean
+    model does not make again count as done. Neither a failure of this library nor a wrapper of an unknown shape
+    disturbs the run: what cannot be followed is said once in the log, and its stage is missing in `watch`.
     """
 
     def begin(*_: object) -> None:
@@ -52,7 +52,10 @@ def follow(
     hooks = _Hooks(check, watch.interrupted)
     try:
         hooks.safely(_hang, hooks, model, data, watch, progress)
-        with _restarts(model, again):
+        with (
+            _told(model, "on_restart", again),
+            _told(model, "on_passed", lambda done: hooks.safely(watch.passed, done)),
+        ):
             yield
     except BaseException as error:
         hooks.safely(_enter_failed_stage, error, model, data, watch)
@@ -65,17 +68,17 @@ def follow(
 
 
 @contextmanager
-def _restarts(model: Any, again: Callable[[Any], None]) -> Iterator[None]:
-    """Have a lean model that begins its run again, because memory ran out, say so to `again`."""
-    before = getattr(model, "on_restart", None)
+def _told(model: Any, attribute: str, listener: Callable[[Any], None]) -> Iterator[None]:
+    """Have a lean model say to `listener` what it says at `attribute`; the wrapper's own says nothing."""
+    before = getattr(model, attribute, None)
     if before is None:
         yield
         return
-    model.on_restart = again
+    setattr(model, attribute, listener)
     try:
         yield
     finally:
-        model.on_restart = before
+        setattr(model, attribute, before)
 
 
 def calls_per_step(data: Mapping[str, Any], fps: float) -> int:

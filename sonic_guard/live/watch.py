@@ -27,9 +27,11 @@ class _Tally:
     peak: Peak = Peak()
     device_bytes: int | None = None
     seconds: float = 0.0
+    is_whole: bool = True
+    """Whether all of the stage's work was done here, so that its seconds say something."""
 
     def figures(self) -> StageFigures:
-        return StageFigures(*self.peak, self.device_bytes, self.seconds)
+        return StageFigures(*self.peak, self.device_bytes, self.seconds if self.is_whole else None)
 
 
 class RunWatch:
@@ -140,6 +142,14 @@ class RunWatch:
         with self._lock:
             self.step, self.steps = 0, steps
             self._pace = _Pace(steps * calls_per_step, calls_per_step)
+
+    def passed(self, steps: int) -> None:
+        """So many denoising steps are not made again: an earlier attempt has."""
+        with self._lock:
+            self._pace.calls = steps * self._pace.calls_per_step
+            self.step = min(steps, self.steps)
+            self._tallies.setdefault("denoise", _Tally()).is_whole = False
+        self._tell()
 
     def called(self) -> bool:
         """A call of the network is over. Returns whether a step is over with it."""
@@ -285,17 +295,17 @@ class _Pace:
         self.calls = 0
         self.calls_per_step = max(1, calls_per_step)
         self._to_do = calls_to_do
-        self._latest_s = 0.0
+        self._latest_s: float | None = None
         self._call_s: float | None = None
 
     def called(self, now_s: float) -> None:
         self.calls += 1
-        if self.calls > 1:
+        if self._latest_s is not None:
             took = now_s - self._latest_s
             self._call_s = took if self._call_s is None else self._call_s + PACE_WEIGHT * (took - self._call_s)
         self._latest_s = now_s
 
     def left_s(self, now_s: float) -> float | None:
-        if self._call_s is None:
+        if self._call_s is None or self._latest_s is None:
             return None
         return max(0.0, (self._to_do - self.calls) * self._call_s - (now_s - self._latest_s))

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from ..job import PIECE, Lever
 from ..lean.engine import LeanSonic
+from ..lean.steps import Steps
 from ..media.audio import Sound
 from .run import Emit, MakePart, Task, Tick
+from .steps import StepsOnDisk
 
 DENOISE_SHARE = 0.9
 """Of a part's time, about; the rest is decode and interpolation."""
@@ -26,9 +28,10 @@ class _ToSink(LeanSonic):
     to_file = True
     """As a job has it. Whoever follows the run need not show how far it is."""
 
-    def __init__(self, sonic: Any, levers: Iterable[Lever], piece: int, sink: Emit, tick: Tick) -> None:
-        super().__init__(sonic, levers, piece=piece, on_stage=self._at)
+    def __init__(self, sonic: Any, levers: Iterable[Lever], piece: int, sink: Emit, tick: Tick, steps: Steps) -> None:
+        super().__init__(sonic, levers, piece=piece, on_stage=self._at, steps=steps)
         self._sink, self._tick = sink, tick
+        self._begun = False
 
     def process(self, *args: Any, **kwargs: Any) -> Tensor:
         """[1, 3, 0, 1, 1]."""
@@ -36,8 +39,9 @@ class _ToSink(LeanSonic):
         return torch.empty(1, 3, 0, 1, 1)
 
     def _at(self, stage: str, done: int, total: int) -> None:
-        share = done / max(1, total)
-        self._tick(DENOISE_SHARE * share if stage == "denoise" else DENOISE_SHARE + (1 - DENOISE_SHARE) * share)
+        share, kept, self._begun = done / max(1, total), not self._begun, True
+        share = DENOISE_SHARE * share if stage == "denoise" else DENOISE_SHARE + (1 - DENOISE_SHARE) * share
+        self._tick(share, kept=kept)
 
 
 def make_part(
@@ -62,7 +66,8 @@ def make_part(
 
         data = predata(task.sound)
         levers = pulled.union(map(Lever, task.levers))
-        sample(_ToSink(sonic, levers, PIECE if task.levers else piece, take, tick), data)
+        with StepsOnDisk(task.folder, task.step_names) as steps:
+            sample(_ToSink(sonic, levers, PIECE if task.levers else piece, take, tick, steps), data)
 
     return make
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import NoLeverLeftError
 from ..job import LATENT_FPS
@@ -35,12 +35,24 @@ class Task:
     """What Sonic hears: it makes ``part.latent_frames`` latent frames of it."""
     levers: tuple[str, ...]
     """Those of the ladder that are pulled by now."""
+    folder: Path
+    """Where denoising steps may be kept: see `steps.StepsOnDisk`."""
+    step_names: Sequence[str]
+    """What they go by there."""
 
 
 Emit = Callable[[Any], None]
 """Takes the next output frames, a group at a time: see `media.video.pictures`."""
-Tick = Callable[[float], None]
-"""Wants the share of the part's work that is done, 0 … 1, after every step; an interrupt comes out here."""
+
+
+class Tick(Protocol):
+    """Wants to hear after every step; an interrupt comes out here."""
+
+    def __call__(self, share: float, *, kept: bool = False) -> None:
+        """`share` of the part's work is done, 0 … 1; `kept` says that it is what an earlier attempt has left."""
+        ...
+
+
 MakePart = Callable[[Task, Emit, Tick], None]
 """Runs Sonic once."""
 
@@ -149,11 +161,12 @@ def _attempt(
     meter: "_Meter",
 ) -> str:
     """Make `part` and keep it. Returns what was said if memory ran out, else nothing."""
-    task = Task(part, len(order.parts), part_sound(order.sound, part), levers)
+    sound, names = part_sound(order.sound, part), store.step_names(part, levers)
+    task = Task(part, len(order.parts), sound, levers, store.folder, names)
 
-    def tick(share: float) -> None:
+    def tick(share: float, *, kept: bool = False) -> None:
         check()
-        meter.at(part, share)
+        meter.at(part, share, kept=kept)
 
     try:
         with store.writing(part, levers) as sorter:
@@ -189,16 +202,21 @@ class _Meter:
         self._total = sum(part.latent_frames for part in parts)
         self._begun = clock()
         self._behind = 0
-        self._skipped = 0
+        self._skipped = 0.0
+        self._part = -1
 
     def skip(self, part: Part) -> None:
         """Nothing has to be done for `part`."""
         self._behind += part.latent_frames
         self._skipped += part.latent_frames
 
-    def at(self, part: Part, share: float) -> None:
-        """`share` of the work on `part` is done."""
-        now = self._behind + min(1.0, max(0.0, share)) * part.latent_frames
+    def at(self, part: Part, share: float, *, kept: bool = False) -> None:
+        """`share` of the work on `part` is done; `kept` says that it is what an earlier attempt has left."""
+        done = min(1.0, max(0.0, share)) * part.latent_frames
+        if part.index != self._part:
+            self._part = part.index
+            self._skipped += done if kept else 0  # by an earlier run: this one has not tried the part yet
+        now = self._behind + done
         made = now - self._skipped
         left = (self._clock() - self._begun) * (self._total - now) / made if made else None
         self._tell(Progress(part.index, self._parts, now / self._total, left))

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _KEY_LENGTH = 16
 """Digits of a key in the names of folders and files."""
+STEP_SUFFIX = ".latents"
+"""Of a file with a denoising step: see `steps`."""
 
 
 def sweep(work: Path, days: float) -> None:
@@ -94,9 +96,20 @@ class Store:
             sorter.finish()
 
     def add(self, part: Part) -> None:
-        """Note that `part` is finished."""
+        """Note that `part` is finished, and forget its steps."""
         digests = {path.name: file_digest(path) for path in self._files(part)}
         self._manifest.add(self._keys[part.index], digests)
+        with errors_about(self.folder):
+            for path in steps_of(self.folder, ""):  # parts are made one after the other
+                path.unlink()
+
+    def step_names(self, part: Part, levers: Collection[str] = ()) -> list[str]:
+        """What the steps of `part`, made with `levers` pulled on the way, go by in the folder.
+
+        The first is their own; behind it the one they go by where they are made as exactly as may be.
+        """
+        keys = dict.fromkeys((self._order.part_key(part, levers), self._order.part_key(part)))
+        return [key[:_KEY_LENGTH] for key in keys]
 
     def pieces(self) -> list[Path]:
         """The files that make up the video, one after the other, the seams between the parts among them."""
@@ -130,6 +143,11 @@ class Store:
     def _path(self, part: Part, role: str) -> Path:
         suffix = self._order.encoding.kind.suffix if role == "body" else FFV1.suffix
         return self.folder / f"{self._keys[part.index][:_KEY_LENGTH]}-{role}{suffix}"
+
+
+def steps_of(folder: Path, name: str) -> Iterator[Path]:
+    """The denoising steps in `folder` of the part that goes by `name`, or of any where that is empty."""
+    return folder.glob(f"{name or '*'}-*{STEP_SUFFIX}")
 
 
 class Sorter:

@@ -213,9 +213,10 @@ def clip_host_bytes(job: Job) -> ClipBytes:
 
     With `Lever.HOST` these are the audio prompts (once as they came, silence counted once, and once for each guidance
     branch), the picture's embedding for each branch, and the latents: noise, this step's, the next one's
-    sums and their means; in decode the latents twice. Before the loop the prompts are put together, and are held
-    twice meanwhile. Without it they are at most the prompts as predata made them, which are put together before the
-    loop, too, and converted on their way.
+    sums and their means; in decode the latents twice. So that a run can be begun again they are kept of the last whole
+    step, too, and of the one under way; Sonic Long Video has them in a file. Before the loop the prompts are put
+    together, and are held twice meanwhile. Without the lever they are at most the prompts as predata made them, which
+    are put together before the loop, too, and converted on their way.
     """
     if Lever.HOST not in job.levers:
         kept = prompts_in_host_bytes(job)
@@ -223,9 +224,10 @@ def clip_host_bytes(job: Job) -> ClipBytes:
     size, number = job.frame_size, job.dtype.size
     prompt, latents = PROMPT_NUMBERS * number, LATENT_CHANNELS * size.width * size.height // LATENT_SIDE**2 * number
     branches = GUIDANCE_BRANCHES * (prompt + EMBEDDING_NUMBERS * number)
+    kept = 0 if job.to_file else latents
     return ClipBytes(
-        denoise=job.latent_frames * (prompt + branches + 4 * latents),
-        decode=job.latent_frames * (prompt + 2 * latents),
+        denoise=job.latent_frames * (prompt + branches + 4 * latents + 2 * kept),
+        decode=job.latent_frames * (prompt + 2 * latents + kept),
         prepare=job.latent_frames * (2 * GUIDANCE_BRANCHES * prompt + 4 * EMBEDDING_NUMBERS * number + latents),
     )
 

@@ -1,0 +1,147 @@
+"""The denoising steps of a part on disk, so that a run that was stopped goes on behind the last whole one.
+
+A step is a file: a line of JSON that tells what it holds, and what the scheduler gave for its windows (see
+`lean.steps`), one after the other as it is in memory. Its name tells of which part it is and how many steps are done
+with it. It appears when it is whole, and then the one before goes.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import OutputError
+from ..media.output import begin, commit, errors_about, temp_for
+from .store import STEP_SUFFIX, steps_of
+
+log = logging.getLogger(__name__)
+
+
+class _Step(NamedTuple):
+    path: Path
+    done: int
+    windows: int
+    shape: tuple[int, ...] = ()
+    """Of a window's latents."""
+    dtype: torch.dtype = torch.float16
+    start: int = 0
+    """Of the latents in the file."""
+
+    @property
+    def window_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class StepsOnDisk:
+    """Keeps the last whole step of a part: see `lean.steps.Steps`.
+
+    A disk that fails costs what would have been kept, and a line in the log; the run goes on.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        """Go on from what `folder` has under any of `names`, those of the part; keep what comes under the first."""
+        self._folder, self._name = folder, names[0]
+        found = [step for name in names for path in steps_of(folder, name) if (step := _read(path))]
+        self._last = max(found, key=lambda step: step.done, default=None)
+        self._next: _Step | None = None
+        if self._last:
+            log.info("The part goes on behind step %d, which an earlier attempt has made.", self._last.done)
+
+    def __enter__(self) -> "StepsOnDisk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._give_up()
+
+    @property
+    def done(self) -> int:
+        """Steps that need not be made again."""
+        return self._last.done if self._last else 0
+
+    @property
+    def windows(self) -> int:
+        """How many windows the last whole step has."""
+        return self._last.windows if self._last else 0
+
+    def get(self, window: int, like: Tensor) -> Tensor:
+        """What the scheduler gave for a window of the last whole step. Raises `OutputError` if it cannot be read."""
+        assert self._last, "there is no step"  # noqa: S101
+        step = self._last
+        with errors_about(step.path), step.path.open("rb") as file:
+            file.seek(step.start + window * step.window_bytes)
+            numbers = bytearray(file.read(step.window_bytes))
+        return torch.frombuffer(numbers, dtype=step.dtype).view(step.shape).to(like.device)
+
+    def begin(self, number: int, windows: int) -> None:
+        """Step `number` begins."""
+        path = self._folder / f"{self._name}-{number}{STEP_SUFFIX}"
+        self._next = _Step(path, number, windows)
+        with self._or_without():
+            begin(path, overwrite=True)
+
+    def put(self, latents: Tensor) -> None:
+        """Take the next window of the step under way."""
+        if self._next is None:
+            return
+        head = b""
+        if not self._next.start:
+            head = _head(self._next.windows, latents)
+            self._next = self._next._replace(shape=tuple(latents.shape), dtype=latents.dtype, start=len(head))
+        numbers = latents.contiguous().cpu().view(torch.uint8).numpy()
+        with self._or_without(), errors_about(self._next.path), temp_for(self._next.path).open("ab") as file:
+            file.write(head)
+            file.write(numbers.data)
+
+    def end(self) -> None:
+        """The step under way is whole."""
+        if self._next is None:
+            return
+        with self._or_without():
+            commit(self._next.path, overwrite=True)
+            last, self._last, self._next = self._last, self._next, None
+            if last and last.path != self._last.path:
+                with errors_about(last.path):
+                    last.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _or_without(self) -> Iterator[None]:
+        """Where the disk fails, give up the step under way."""
+        try:
+            yield
+        except OutputError as error:
+            log.warning("This step is not kept, and a run that is stopped now makes it again: %s", error)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._next:
+            with suppress(OSError):  # the next run clears it, and a disk that fails has said so
+                temp_for(self._next.path).unlink(missing_ok=True)
+        self._next = None
+
+
+def _head(windows: int, latents: Tensor) -> bytes:
+    told = {"windows": windows, "shape": list(latents.shape), "dtype": str(latents.dtype).removeprefix("torch.")}
+    return json.dumps(told).encode() + b"\n"
+
+
+def _read(path: Path) -> _Step | None:
+    """The step in a file; None where it is not whole."""
+    try:
+        with path.open("rb") as file:
+            head = file.readline()
+        told = json.loads(head)
+        done = int(path.stem.rpartition("-")[2])
+        step = _Step(path, done, told["windows"], tuple(told["shape"]), getattr(torch, told["dtype"]), len(head))
+        if path.stat().st_size == step.start + step.windows * step.window_bytes:
+            return step
+        reason = "it has another size than it should"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = repr(error)
+    log.warning("%s cannot be read (%s); its steps are made again.", path, reason)
+    return None
