@@ -170,12 +170,14 @@ def say(text: str) -> None:
     PromptServer.instance.send_progress_text(text, node)
 
 
-def new_output(prefix: str, suffix: str) -> tuple[Path, str]:
+def new_output(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, str]:
     """A file in ComfyUI's output folder that is not there yet, and the subfolder it is in, as ComfyUI names it.
 
-    Raises what ComfyUI raises for a prefix that leads out of the folder.
+    `width` and `height` stand in for %width% and %height%. Raises what ComfyUI raises for a prefix that leads out of
+    the folder.
     """
     import folder_paths
 
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    out = folder_paths.get_output_directory()
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, out, width, height)
     return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder

@@ -7,7 +7,8 @@ from typing import Any
 
 from comfy_api.latest import InputImpl, io
 
-from ..sonic_guard.job import LATENT_FPS, MIN_SOUND_S, PIECE, Job, Lever, duration_of
+from ..sonic_guard.errors import JobError
+from ..sonic_guard.job import LATENT_FPS, MAX_DURATION_S, MIN_SOUND_S, PIECE, Job, Lever, duration_of
 from ..sonic_guard.lean.engine import LeanSonic, park
 from ..sonic_guard.lean.prompts import prompts_to_host
 from ..sonic_guard.lean.recognise import recognise, wrapped
@@ -18,6 +19,7 @@ from ..sonic_guard.long.parts import longest_fitting
 from ..sonic_guard.long.run import Event, Progress, run
 from ..sonic_guard.long.store import sweep
 from ..sonic_guard.media import audio as media_audio
+from ..sonic_guard.media.picture import from_batch
 from ..sonic_guard.media.video import PRESETS, Encoding, formats
 from ..sonic_guard.media.videofile import pick
 from ..sonic_guard.switches import DEFAULT, STREAMED
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 KEPT_DAYS = 14
 """How long the finished parts of a video wait for somebody to go on with it."""
+PREFIX = "video/sonic"
+"""Of the file's name, where the user gives none."""
 PICTURES = 8
 """In the preview."""
 BAR = 1000
@@ -89,15 +93,16 @@ class LongVideo(io.ComfyNode):
                     tooltip="h264 plays everywhere. ffv1 loses nothing. prores is for editing.",
                 ),
                 io.Int.Input(
-                    "crf", default=18, min=0, max=51,
-                    tooltip="Quality of h264: 0 is the best, 18 cannot be told from it, 23 is half the size.",
+                    "crf", default=18, min=1, max=51,
+                    tooltip="Quality of h264: lower is better and larger. 18 cannot be told from the frames "
+                    "themselves, 23 is half the size.",
                 ),
                 io.Combo.Input(
                     "encoder_preset", options=list(PRESETS), default="medium",
                     tooltip="How much pains h264's encoder takes: slower is smaller.",
                 ),
                 io.String.Input(
-                    "filename_prefix", default="video/sonic", tooltip="In ComfyUI's output folder, as for Save Video."
+                    "filename_prefix", default=PREFIX, tooltip="In ComfyUI's output folder, as for Save Video."
                 ),
                 inputs.language(),
             ],
@@ -118,6 +123,7 @@ class LongVideo(io.ComfyNode):
         inputs.one_of("language", language, LANGUAGES)
         encoding = Encoding(inputs.one_of("format", format, formats()), crf, encoder_preset)
         wrapper, lean_sonic = find_wrapper(), _lean(model)
+        from_batch(image[:1] if getattr(image, "ndim", 0) == 4 else image)  # hours later NaN would be no news
         picture = images.as_batch(image)[:1]
         order = _order(lean_sonic, clip_vision, vae, media_audio.from_dict(audio), picture, part_s, encoding, {
             "min_resolution": min_resolution, "steps": inference_steps, "dynamic_scale": dynamic_scale, "fps": fps,
@@ -125,7 +131,10 @@ class LongVideo(io.ComfyNode):
         longest = max(part.latent_frames for part in order.parts)
         job = lean_sonic.lean_job(replace(order.job, duration_s=duration_of(longest)))
         order = replace(order, settings={**order.settings, "fp8": Lever.FP8 in job.levers})
-        target, subfolder = host.new_output(filename_prefix, encoding.kind.suffix)
+        size = job.frame_size
+        target, subfolder = host.new_output(
+            filename_prefix.strip() or PREFIX, encoding.kind.suffix, size.width, size.height
+        )
         work = host.user_folder() / "long"
         sweep(work, KEPT_DAYS)
         teller = _Teller(language)
@@ -207,11 +216,14 @@ def _order(
         to_file=True,
         **settings,
     )
-    networks = tensors_of(unet=model.pipe.unet, clip=clip_vision.model, vae=vae.first_stage_model)
+    rife = getattr(model.rife, "flownet", None) if model.use_interframe else None
+    networks = tensors_of(unet=model.pipe.unet, clip=clip_vision.model, vae=vae.first_stage_model, rife=rife)
     looks = {
         "seed": seed,
         "ip_audio_scale": audio_scales(model.pipe.unet),
     }
+    if not 0 <= part_s <= MAX_DURATION_S:  # NaN is neither
+        raise JobError(f"part_s: {part_s} is no length of a part. Use 0, or a number of seconds.")
     longest = round(part_s * LATENT_FPS) if part_s else _longest(job, model)
     return Order(job, picture, sound, weights_key(networks), looks, encoding, longest)
 

@@ -10,6 +10,7 @@ from ..sonic_guard.job import Lever
 from ..sonic_guard.lean import engine
 from ..sonic_guard.lean.recognise import recognise, wrapped
 from ..sonic_guard.switches import DEFAULTS, LADDER, Setting, Switches, parse_levers, read_switches
+from ..sonic_guard.vram.budget import budget_for
 from ..sonic_guard.words import LANGUAGES
 from ..sonic_guard.words_lean import lever_report
 from . import inputs
@@ -77,6 +78,8 @@ class LowVRAM(inputs.TargetCard):
             Lever.PAIRWISE: pairwise, Lever.PARK: park, Lever.HOST: host, Lever.BRANCH: branch, Lever.FF: ff,
             Lever.BLOCK: block, Lever.FP8: fp8,
         }  # fmt: skip
+        if target_card != "auto":
+            budget_for(target_card, reserve=reserve)  # a card there is not would else be told when the sampler begins
         switches = _with_plan(read_switches({str(lever): word for lever, word in settings.items()}), levers)
         sonic = wrapped(model)
         try:

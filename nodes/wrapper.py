@@ -1,12 +1,16 @@
 """Sonic's own nodes, called as ComfyUI would call them."""
 
 import inspect
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..sonic_guard.errors import WrapperError
+from ..sonic_guard.errors import FaceError, WrapperError
 from ..sonic_guard.wrapper_job import PREDATA, SAMPLER
 from . import host
+
+log = logging.getLogger(__name__)
 
 _PREDATA_INPUTS = (
     *("clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"),
@@ -23,7 +27,36 @@ class Wrapper(NamedTuple):
 
 def find_wrapper() -> Wrapper:
     """The nodes that are installed. Raises `WrapperError` where they are missing, or are not as known here."""
-    return Wrapper(_work_of(PREDATA, _PREDATA_INPUTS), _work_of(SAMPLER, _SAMPLER_INPUTS))
+    return Wrapper(_tidy(_work_of(PREDATA, _PREDATA_INPUTS)), _work_of(SAMPLER, _SAMPLER_INPUTS))
+
+
+def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """SONIC_PreData's work without what it leaves in ComfyUI's input folder, and with words where it finds no face."""
+
+    def predata(**inputs: Any) -> tuple[Any, ...]:
+        before = set(_sounds_left())
+        try:
+            return work(**inputs)
+        except UnboundLocalError as error:
+            if "bbox" not in str(error):
+                raise
+            raise FaceError(
+                "image: Sonic's own detector finds no face in this picture. Crop it around the face with Face Box or "
+                "Preflight, or take a picture that shows the face larger and from the front."
+            ) from error
+        finally:
+            for left in set(_sounds_left()) - before:
+                try:
+                    left.unlink(missing_ok=True)
+                except OSError as error:
+                    log.warning("%s is no longer needed and cannot be removed: %s", left, error)
+
+    return predata
+
+
+def _sounds_left() -> Iterable[Path]:
+    """The sounds that SONIC_PreData has written for itself. It takes none away: a long video has hundreds."""
+    return host.input_folder().glob("audio_*_temp.wav")
 
 
 def _work_of(name: str, inputs: Collection[str]) -> Callable[..., tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from itertools import product
 
 from .errors import PlanError
 from .job import LATENT_FPS, SIZE_STEP, Dtype, Job, Lever
-from .switches import LADDER, least_levers
+from .switches import LADDER, fits_with_some, least_levers
 from .vram.budget import Budget
 from .vram.cards import GIB, Card, smallest_card_for
 from .vram.model import Estimate, predict
@@ -105,6 +105,9 @@ def make_plan(
         estimate = predict(candidate)
         return estimate.peak_bytes <= budget.usable_bytes and bearable(estimate)
 
+    def could_fit(candidate: Job) -> bool:
+        return fits_with_some(replace(candidate, levers=job.levers), candidate.levers - job.levers, fits)
+
     def card_for(candidates: Iterable[Job]) -> Card | None:
         estimates = (predict(candidate) for candidate in candidates)
         peaks = [estimate.peak_bytes for estimate in estimates if bearable(estimate)]
@@ -127,11 +130,11 @@ def make_plan(
         return finish(capped, ("min_resolution", "steps"), None if fits(capped) else card_for([capped]))
     everything = job.levers.union(lever for lever in LADDER if lever in available)
     tried = []
-    for candidate in _visible(job, everything, SPLIT in available, fits):
-        if fits(candidate):
+    for candidate in _visible(job, everything, SPLIT in available, could_fit):
+        if could_fit(candidate):
             return finish(_cheapest(job, candidate, fits), _ORDER)
         tried.append(candidate)
-    return finish(job, card=card_for(tried), longest=longest_part(tried[-1], fits))
+    return finish(job, card=card_for(tried), longest=longest_part(tried[-1], could_fit))
 
 
 _ORDER = (*LADDER, "dtype", SPLIT, "interpolate", "min_resolution")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .job import Job, Lever, duration_of
 from .long.parts import longest_fitting
 from .plan import SPLIT
-from .switches import DEFAULT, NONE, STREAMED, Switches, read_switches, say_levers
+from .switches import DEFAULT, NONE, STREAMED, Switches, fits_with_some, read_switches, say_levers
 from .vram.budget import Budget
 from .vram.model import predict
 
@@ -45,8 +45,7 @@ class Reach(NamedTuple):
 
         begun = self.begin(job)
         if self.to_file:
-            everything = begun.levers | self.switches.auto
-            longest = longest_fitting(begun, lambda part: fits(replace(part, levers=everything)))
+            longest = longest_fitting(begun, lambda part: fits_with_some(part, self.switches.auto, fits))
             begun = begun if longest is None else replace(begun, duration_s=duration_of(longest))
         return self.switches.pull(begun, fits)
 

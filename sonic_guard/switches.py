@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
+from itertools import combinations
 
 from .errors import LeverError
 from .job import Job, Lever
@@ -33,6 +34,8 @@ DEFAULTS: Mapping[Lever, Setting] = {
 """How the switches stand unless somebody moves them."""
 
 
+_TAKE_HOST_MEMORY = frozenset({Lever.HOST, Lever.FP8})
+"""Levers with which a run needs more host memory; the others need less, or as much."""
 LARGER_PIECES = (16, 8, 4, 2)
 """How much larger than the least a piece may be, where there is room: beyond it nothing is gained."""
 
@@ -105,10 +108,24 @@ def say_levers(levers: frozenset[Lever]) -> str:
 
 def least_levers(job: Job, optional: frozenset[Lever], fits: Callable[[Job], bool]) -> frozenset[Lever] | None:
     """The levers of `job` and the cheapest of `optional` with which it fits; None if it does not even with all."""
-    if not fits(replace(job, levers=job.levers | optional)):
+    if not fits_with_some(job, optional, fits):
         return None
     candidates = map(job.levers.union, _subsets(optional))
     return next(levers for levers in candidates if fits(replace(job, levers=levers)))
+
+
+def fits_with_some(job: Job, optional: frozenset[Lever], fits: Callable[[Job], bool]) -> bool:
+    """Whether `job` fits with any of the `optional` levers beside its own."""
+    return any(fits(replace(job, levers=job.levers | most)) for most in _most(optional))
+
+
+@cache
+def _most(levers: frozenset[Lever]) -> tuple[frozenset[Lever], ...]:
+    """Subsets of which one fits where any does: all levers, and without those that take host memory for the GPU's."""
+    hungry = sorted(levers & _TAKE_HOST_MEMORY)
+    return tuple(
+        levers.difference(spared) for count in range(len(hungry) + 1) for spared in combinations(hungry, count)
+    )
 
 
 @cache

@@ -1,6 +1,8 @@
 """Which Sonic wrappers the lean engine takes, and what it says about the others."""
 
+import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,9 +35,10 @@ def test_the_wrapper_is_known_and_bears_every_lever(sonic):
     assert again.lean_job(JOB) == replace(JOB, levers=frozenset({Lever.BLOCK}), piece=7)
 
 
-def test_looking_it_over_draws_no_random_numbers(sonic):
+def test_looking_it_over_draws_no_random_numbers(sonic, monkeypatch):
     recognition._borne.cache_clear()
     before = torch.random.get_rng_state()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("the GPU's numbers begin anew"))
     recognise(sonic)
     assert torch.equal(torch.random.get_rng_state(), before)
 
@@ -59,6 +62,18 @@ class Pipe:
         """Take too little."""
 
 
+def without_config(pipe):
+    """A pipeline with a network that does not say how it was made."""
+    pipe = copy.copy(pipe)
+    pipe.__dict__["unet"] = torch.nn.Identity()
+    return pipe
+
+
+def bare(sonic):
+    """The wrapper's attributes, its method among them, on an object of no class."""
+    return SimpleNamespace(**vars(sonic), process=sonic.process)
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -66,7 +81,11 @@ class Pipe:
         (lambda sonic: Almost(sonic, pipe=object()), "its pipeline has no unet"),
         (lambda sonic: Almost(sonic, pipe=Pipe()), "its pipeline takes no img_latent, latents, num"),
         (lambda sonic: Almost(sonic, rife=object()), r"its RIFE has no inference\(\)"),
-        (lambda sonic: type("Other", (Almost,), {"process": lambda self, vae: None})(sonic), "takes no audio_tensor"),
+        (lambda sonic: Almost(sonic, rife=None), r"its RIFE has no inference\(\)"),
+        (lambda sonic: Almost(sonic, device="directml"), "directml"),
+        (lambda sonic: Almost(sonic, pipe=without_config(sonic.pipe)), "config"),
+        (lambda sonic: bare(sonic), "no attribute 'process'"),
+        (lambda sonic: type("Other", (Almost,), {"process": lambda model, vae: None})(sonic), "takes no self, audio"),
     ],
 )
 def test_strangers_are_refused_with_a_reason(sonic, make, reason):

@@ -34,7 +34,6 @@ OTHERS = {
     "dynamic_scale": changed(job=replace(PLAIN.job, dynamic_scale=1.2)),
     "dtype": changed(job=replace(PLAIN.job, dtype="fp32")),
     "frame size": changed(job=replace(PLAIN.job, min_resolution=128)),
-    "crf": changed(encoding=Encoding("ffv1", crf=20)),
     "format": changed(encoding=Encoding("h264")),
 }
 SAME = {
@@ -42,6 +41,7 @@ SAME = {
     "a copy": changed(picture=PLAIN.picture.copy(), sound=Sound(PLAIN.sound.waveform.copy(), 16000)),
     "unused settings": changed(job=replace(PLAIN.job, expand_ratio=0.5)),
     "another order of settings": changed(settings={}),
+    "a quality that ffv1 does not have": changed(encoding=Encoding("ffv1", crf=20, preset="slow")),
 }
 
 
@@ -49,6 +49,11 @@ SAME = {
 def test_whatever_changes_the_pixels_changes_the_keys(other):
     assert other.key != PLAIN.key
     assert other.part_keys[0] != PLAIN.part_keys[0]
+
+
+def test_the_quality_of_h264_changes_the_keys():
+    keys = {changed(encoding=Encoding("h264", **how)).key for how in ({}, {"crf": 20}, {"preset": "slow"})}
+    assert len(keys) == 3
 
 
 @pytest.mark.parametrize("same", SAME.values(), ids=SAME)

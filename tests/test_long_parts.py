@@ -35,7 +35,7 @@ def job(frames: int, interpolate: bool = True, fps: float = 25.0) -> Job:
 @st.composite
 def cuttings(draw):
     """A job of up to ten hours, a limit, its parts, and the stretches in which seams were asked for."""
-    fps = draw(st.sampled_from([5.0, 12.5, 25.0, 50.0]))
+    fps = draw(st.sampled_from([5.0, 12.5, 25.0, 50.0, 120.0]))
     frames = draw(st.integers(1, TEN_HOURS))
     least = least_part(int(fps))
     # Ten hours in the shortest parts would be thousands; some hundreds show as much.
@@ -138,6 +138,17 @@ def test_behind_its_end_the_sound_is_silent_and_before_it_its_own():
     assert last[inside - 1] == 1280 * 1000
     assert len(last) > inside + 1280 * 24
     assert not last[inside:].any()
+
+
+def test_before_its_beginning_the_sound_is_silent_too():
+    """A window of 120 frames reaches further back than the first seam is from the beginning."""
+    ramp = Sound(np.arange(1, 1280 * 800 + 1, dtype=np.float32)[None], 16000)
+    second = plan_parts(job(800, fps=120.0), 375, lambda low, high: low)[1]
+    assert second.start < 0
+    sound, before = part_sound(ramp, second), -1280 * second.start
+    assert not sound.waveform[0, :before].any()
+    assert np.array_equal(sound.waveform[0, before:], ramp.waveform[0, : sound.samples - before])
+    assert latent_frames(sound.duration_s) == second.latent_frames
 
 
 @pytest.mark.parametrize("longest", [None, 375, 1000])

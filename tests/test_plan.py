@@ -1,6 +1,7 @@
 """The planner: it fits or refuses, changes no more than it must, and asks for no more when given more."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from sonic_guard.errors import PlanError
 from sonic_guard.job import Dtype, Job, Lever
 from sonic_guard.plan import GOOD_RESOLUTION, SPLIT, Policy, make_plan
-from sonic_guard.switches import LADDER
+from sonic_guard.switches import LADDER, STREAMED
 from sonic_guard.vram.budget import Budget, budget_for
 from sonic_guard.vram.cards import GIB
 from sonic_guard.vram.model import predict
@@ -84,6 +85,29 @@ def test_every_change_is_needed(job, gib, available):
             **{lever: lambda lever=lever: replace(plan.job, levers=plan.job.levers - {lever}) for lever in LADDER},
         }.get(change.lever, lambda change=change: replace(plan.job, **{change.lever: getattr(job, change.lever)}))()
         assert not _fits(undone, plan.budget), change
+
+
+@settings(max_examples=100, deadline=None)
+@given(job=jobs, gib=gibs, ram_gib=st.floats(6, 64), to_file=st.booleans())
+def test_nothing_that_can_be_seen_is_given_up_where_some_levers_are_enough(job, gib, ram_gib, to_file):
+    """Some levers take host memory: where that is short, fewer of them may fit and all may not."""
+    job, budget, ram = replace(job, to_file=to_file), _budget(gib), int(ram_gib * GIB)
+    plan = make_plan(job, budget, available=EVERYTHING, host_ram_bytes=ram)
+    lossless = (
+        predict(replace(job, levers=frozenset(some)))
+        for count in range(len(LADDER) + 1)
+        for some in combinations(LADDER, count)
+    )
+    if any(need.peak_bytes <= budget.usable_bytes and need.host_ram_bytes <= ram for need in lossless):
+        assert plan.fits
+        assert {change.lever for change in plan.changes} <= set(LADDER)
+
+
+def test_a_lever_that_takes_host_memory_is_left_where_that_is_short():
+    """Half an hour at 512² on 16 GiB, the machine having as much: with every lever it would be two parts."""
+    job = Job(512, 512, 1800.0, to_file=True, levers=STREAMED)
+    plan = make_plan(job, budget_for(16), available=EVERYTHING - {Lever.FP8}, host_ram_bytes=16 * GIB)
+    assert [change.lever for change in plan.changes] == [Lever.BRANCH]
 
 
 @settings(max_examples=60, deadline=None)

@@ -135,8 +135,21 @@ def test_sound_in_mp4_is_not_late(tmp_path):
     assert likeness.argmax() == 2000
 
 
-def test_surround_becomes_mono(tmp_path):
-    path, sound = tmp_path / "clip.mkv", noise(1, 48000, channels=6)
+@pytest.mark.parametrize("channels", [5, 6, 7, 8])
+def test_surround_becomes_stereo_and_a_voice_in_its_middle_stays_as_loud(tmp_path, channels):
+    path, voice = tmp_path / "clip.mkv", noise(1, 48000).waveform[0]
+    whole = np.zeros((channels, len(voice)), np.float32)
+    whole[2] = voice  # the front's middle in all of them
+    with VideoWriter(path, Fraction(25), Encoding("ffv1"), Sound(whole, 48000)) as video:
+        video.write(moving(6))
+        video.write(moving(4))
+    heard, _ = sound_of(path)
+    assert heard.shape == (2, 19200)
+    assert np.allclose(heard, voice[:19200] / 2**0.5, atol=1e-6), "half the power from either side"
+
+
+def test_of_more_channels_than_anybody_knows_it_is_the_mean(tmp_path):
+    path, sound = tmp_path / "clip.mkv", noise(1, 48000, channels=9)
     with VideoWriter(path, Fraction(25), Encoding("ffv1"), sound) as video:
         video.write(moving(10))
     heard, _ = sound_of(path)
@@ -305,8 +318,13 @@ def test_a_full_device_is_told_apart(tmp_path):
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
-    [({"format": "gif"}, "h264, ffv1, prores"), ({"crf": 52}, "0 … 51"), ({"preset": "swift"}, "ultrafast, superfast")],
-    ids=["format", "crf", "preset"],
+    [
+        ({"format": "gif"}, "h264, ffv1, prores"),
+        ({"crf": 52}, "1 … 51"),
+        ({"crf": 0}, "1 … 51"),
+        ({"preset": "swift"}, "ultrafast, superfast"),
+    ],
+    ids=["format", "crf", "crf 0", "preset"],
 )
 def test_what_no_encoder_can_do_is_told_at_once(wrong, says):
     with pytest.raises(OutputError, match=says):

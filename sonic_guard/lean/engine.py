@@ -204,9 +204,13 @@ def to_host(tensors: list[Any] | dict[str, Any], dtype: torch.dtype | None = Non
     for place, value in list(places):
         if isinstance(value, Tensor):
             here = value.to(HOST, dtype)
-            if before is not None and here.shape == before.shape and torch.equal(here, before):
+            if before is not None and _alike(here, before):
                 here = before
             tensors[place] = before = here
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    return (one.shape, one.dtype) == (other.shape, other.dtype) and torch.equal(one, other)
 
 
 def _say_nothing(*_: object) -> None:

@@ -25,7 +25,15 @@ from .stream import OnStage
 log = logging.getLogger(__name__)
 
 _ATTRIBUTES = ("pipe", "device", "use_interframe", "process")
-_PROCESS = ("audio_tensor_list", "uncond_audio_tensor_list", "motion_buckets", "test_data", "image_embeds", "vae")
+_PROCESS = (
+    "self",
+    "audio_tensor_list",
+    "uncond_audio_tensor_list",
+    "motion_buckets",
+    "test_data",
+    "image_embeds",
+    "vae",
+)
 _PIPE = (
     *("image_embeddings", "img_latent", "latents", "num_frames", "height", "width", "num_inference_steps"),
     *("frames_per_batch", "overlap"),
@@ -69,25 +77,39 @@ def recognise(sonic: Any) -> frozenset[Lever]:
     Raises `WrapperError` if it is no model of a Sonic wrapper known here. The first call for a wrapper runs
     a tiny network for a second or two.
     """
+    try:
+        return _borne_by(sonic)
+    except WrapperError:
+        raise
+    except Exception as error:  # of something strange anything may be strange
+        raise _unknown(repr(error)) from error
+
+
+def _borne_by(sonic: Any) -> frozenset[Lever]:
     for name in _ATTRIBUTES:
         _need(hasattr(sonic, name), f"it has no {name}")
     _need_parameters(type(sonic).process, _PROCESS, "its process()")
     _need(isinstance(getattr(sonic.pipe, "unet", None), nn.Module), "its pipeline has no unet")
     _need(hasattr(sonic.pipe, "vae_scale_factor"), "its pipeline has no vae_scale_factor")
     _need_parameters(type(sonic.pipe).__call__, _PIPE, "its pipeline")
-    _need(not sonic.use_interframe or hasattr(sonic.rife, "inference"), "its RIFE has no inference()")
+    rife = getattr(sonic, "rife", None)
+    _need(not sonic.use_interframe or hasattr(rife, "inference"), "its RIFE has no inference()")
     levers = _borne(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet))
-    if hasattr(torch, "float8_e4m3fn") and torch.device(sonic.device).type != "mps":
+    if torch.device(sonic.device).type != "mps":
         levers |= {Lever.FP8}
     return levers | {Lever.PAIRWISE, Lever.PARK}
 
 
 def _need(fulfilled: bool, reason: str) -> None:
     if not fulfilled:
-        raise WrapperError(
-            f"lean: the model on `model` is not that of a Sonic wrapper known here ({reason}). Connect the model of "
-            "SONICTLoader; if it is, tell us the wrapper's version."
-        )
+        raise _unknown(reason)
+
+
+def _unknown(reason: str) -> WrapperError:
+    return WrapperError(
+        f"lean: the model on `model` is not that of a Sonic wrapper known here ({reason}). Connect the model of "
+        "SONICTLoader; if it is, tell us the wrapper's version."
+    )
 
 
 def _need_parameters(function: Any, names: tuple[str, ...], what: str) -> None:
@@ -140,7 +162,7 @@ def _bears(unet: Any, inputs: dict[str, Any], stock: Tensor, levers: tuple[Lever
 
 
 def _tiny(kind: type[Any], config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # the CPU's alone: the GPU's are the user's
     unet = kind.from_config(config)
     sys.modules[kind.__module__].add_ip_adapters(unet, [32], [1.0])
     unet = unet.double().eval()

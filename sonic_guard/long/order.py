@@ -69,7 +69,8 @@ class Order:
     @cached_property
     def _looks(self) -> str:
         job = {name: value for name, value in asdict(self.job).items() if name not in _NO_INFLUENCE}
-        return content_key(self.picture, job, dict(self.settings), self.weights, asdict(self.encoding))
+        encoding = [self.encoding.format, self.encoding.options]  # what the format has no use for does not count
+        return content_key(self.picture, job, dict(self.settings), self.weights, encoding)
 
 
 def _cut(part: Part) -> dict[str, int]:

@@ -22,8 +22,8 @@ step. (The last window of a step runs over, too, wherever N is no multiple of F.
 
 In a clip made in one pass that is how Sonic closes its loop, and it stays. Inside a longer video it would show, so
 every part is made with F frames more at either end than are shown: F - 1, and the one that the last interpolated
-picture leans on. Behind the end of the sound these frames are silence. Only the beginning of the first part, which has
-nothing before it, stays as Sonic makes it.
+picture leans on. Before the beginning and behind the end of the sound these frames are silence. Only the beginning of
+the first part, which has nothing before it, stays as Sonic makes it.
 
 All borders are whole frames counted from the beginning of the whole; no length is ever added to another, so nothing
 drifts, however long the sound.
@@ -31,6 +31,8 @@ drifts, however long the sound.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from ..errors import JobError
 from ..job import HOP_SAMPLES, HOPS_PER_LATENT, LATENT_FPS, SAMPLE_RATE, Job
@@ -57,7 +59,8 @@ class Part:
 
     index: int
     start: int
-    """First latent frame that Sonic makes, counted from the beginning of the sound."""
+    """First latent frame that Sonic makes, counted from the beginning of the sound; may lie before it, where there is
+    silence."""
     stop: int
     """One past the last; may lie behind the end of the sound, where there is silence."""
     made: int
@@ -125,8 +128,11 @@ def plan_parts(job: Job, longest: int | None, pause: Pause) -> tuple[Part, ...]:
 
 
 def part_sound(sound: Sound, part: Part) -> Sound:
-    """What Sonic has to hear to make `part` and nothing else; silence where `sound` has ended."""
+    """What Sonic has to hear to make `part` and nothing else; silence where `sound` has not begun, or has ended."""
     begin = sample_at(part.start, sound.sample_rate)
+    if begin < 0:
+        heard = sound.part(0, max(0, sample_at(part.stop + 1, sound.sample_rate)))
+        sound, begin = Sound(np.pad(heard.waveform, ((0, 0), (-begin, 0))), sound.sample_rate), 0
     return fit_to_frames(sound.part(begin, sound.samples), part.latent_frames, interpolate=False).for_sonic
 
 

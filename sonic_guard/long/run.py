@@ -19,7 +19,7 @@ from ..media.output import try_out
 from ..media.videofile import VideoInfo, join
 from ..oom import give_back_memory, is_out_of_memory
 from .order import Order
-from .parts import Part, part_sound
+from .parts import Part, least_part, part_sound
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -144,6 +144,9 @@ def run(
             levers.append(ladder[len(levers)])
             log.warning("Part %d ran out of memory (%s); once more with %s.", part.index + 1, said, levers[-1])
             tell(LeverPulled(part.index, levers[-1], said))
+            if store.has(part, levers):  # an earlier run had come as far
+                kept += 1
+                break
         meter.finish(part)
     check()
     info = join(store.pieces(), target, order.encoding, order.fps, order.sound, overwrite=overwrite)
@@ -185,12 +188,13 @@ def _attempt(
 
 
 def _out_of_levers(order: Order, part: Part, said: str) -> str:
-    longest_s = max(part.latent_frames for part in order.parts) / LATENT_FPS
+    longest = max(part.latent_frames for part in order.parts)
+    shorter = f", or choose parts shorter than {longest / LATENT_FPS:.0f} s" * (longest > least_part(order.job.window))
     kept = f" The {part.index} before it are kept and not made again." if part.index else ""
     return (
         f"The GPU ran out of memory in part {part.index + 1} of {len(order.parts)}, with every lever pulled.{kept} "
-        "Close other programs that use the GPU and run again. If that does not help, lower min_resolution, or choose "
-        f"parts shorter than {longest_s:.0f} s. ({said})"
+        f"Close other programs that use the GPU and run again. If that does not help, lower min_resolution{shorter}. "
+        f"({said})"
     )
 
 

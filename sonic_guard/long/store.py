@@ -31,12 +31,17 @@ STEP_SUFFIX = ".latents"
 
 
 def sweep(work: Path, days: float) -> None:
-    """Remove the parts below `work` of videos that no run has gone on with for `days`. Raises `OutputError`."""
-    with errors_about(work):
-        for folder in work.glob("[0-9a-f]" * _KEY_LENGTH):
+    """Remove the parts below `work` of videos that no run has gone on with for `days`.
+
+    What cannot be removed, such as a file that another program holds open, stays, with a line in the log.
+    """
+    for folder in filter(Path.is_dir, work.glob("[0-9a-f]" * _KEY_LENGTH)):
+        try:
             newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
             if time.time() - newest > days * 86_400:
                 shutil.rmtree(folder)
+        except OSError as error:
+            log.warning("%s is no longer needed and cannot be removed: %s", folder, error)
 
 
 class Store:
@@ -123,9 +128,11 @@ class Store:
         return pieces
 
     def clear(self) -> None:
-        """Remove the folder."""
-        with errors_about(self.folder):
+        """Remove the folder, as far as that can be done: the video is there."""
+        try:
             shutil.rmtree(self.folder)
+        except OSError as error:
+            log.warning("%s is no longer needed and cannot be removed: %s", self.folder, error)
 
     def _seam(self, before: Part, after: Part) -> Path:
         path = self.folder / f"seam-{after.index}{self._order.encoding.kind.suffix}"

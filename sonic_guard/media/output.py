@@ -29,10 +29,10 @@ def begin(target: Path, *, overwrite: bool = False) -> Path:
 
     Raises `OutputError` if the name is taken and not to be overwritten, or nothing can be written there.
     """
-    if not overwrite and target.exists():
-        raise taken(target)
     temp = temp_for(target)
     with errors_about(target):
+        if not overwrite and target.exists():
+            raise taken(target)
         temp.unlink(missing_ok=True)
         temp.touch()
     return temp

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.codec import Codec
 from av.error import FFmpegError
 from av.packet import Packet
@@ -32,6 +33,8 @@ RGB_MATRIX = 0
 TV_RANGE, FULL_RANGE = 1, 2
 FALLBACK_HZ = 48_000
 """What sound of a rate that the encoder does not take is resampled to."""
+_SURROUND = {3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""What so many channels are as a rule: an AUDIO does not say."""
 AAC_BITS = 96_000
 """Bits a second and channel: transparent for speech."""
 
@@ -90,15 +93,18 @@ class Encoding:
 
     format: str = H264.name
     crf: int = 18
-    """H.264's quality, 0 … 51: 0 loses nothing but colour detail, 18 cannot be told from it, 23 is half the size."""
+    """H.264's quality, 1 … 51: lower is better and larger, 18 cannot be told from the source, 23 is half the size.
+
+    0 would be a profile that many players refuse.
+    """
     preset: str = "medium"
     """One of `PRESETS`: slower is smaller."""
 
     def __post_init__(self) -> None:
         if self.format not in (known := formats()):
             raise OutputError(f"format: this build of PyAV cannot write {self.format!r}, only {', '.join(known)}.")
-        if not 0 <= self.crf <= 51:
-            raise OutputError(f"crf: {self.crf} is outside 0 … 51.")
+        if not 1 <= self.crf <= 51:
+            raise OutputError(f"crf: {self.crf} is outside 1 … 51.")
         if self.preset not in PRESETS:
             raise OutputError(f"preset: there is no {self.preset!r}; choose one of {', '.join(PRESETS)}.")
 
@@ -293,7 +299,7 @@ class _SoundTrack:
 
     def __init__(self, container: Any, sound: Sound, kind: Format, fps: Fraction) -> None:
         self._sound, self._fps = sound, fps
-        self._layout = "stereo" if sound.channels == 2 else "mono"
+        self._layout = "stereo" if sound.channels == 2 or sound.channels in _SURROUND else "mono"
         rates = Codec(kind.audio, "w").audio_rates
         rate = sound.sample_rate if not rates or sound.sample_rate in rates else FALLBACK_HZ
         self._stream: Any = container.add_stream(kind.audio, rate=rate, layout=self._layout, format=kind.samples)
@@ -308,8 +314,10 @@ class _SoundTrack:
         if stop == self._done:
             return []
         samples = self._sound.waveform[:, self._done : stop]
-        if len(samples) > 2:
-            samples = samples.mean(axis=0, keepdims=True)  # beyond stereo nothing says which channel is which
+        if len(samples) in _SURROUND:
+            samples = _in_stereo(samples, rate)
+        elif len(samples) > 2:
+            samples = samples.mean(axis=0, keepdims=True)
         missing = stop - self._done - samples.shape[1]
         block = np.pad(samples, ((0, 0), (0, missing))) if missing else samples
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=self._layout)
@@ -320,6 +328,16 @@ class _SoundTrack:
     def flush(self) -> list[Packet]:
         """What the encoder still holds."""
         return self._stream.encode(None)
+
+
+def _in_stereo(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Surround sound [channels, samples] mixed down by libav: [2, samples]."""
+    mixer = AudioResampler(format="fltp", layout="stereo", rate=rate)
+    interleaved = np.ascontiguousarray(samples.T).reshape(1, -1)
+    frame = AudioFrame.from_ndarray(interleaved, format="flt", layout=_SURROUND[len(samples)])
+    frame.sample_rate = rate
+    mixed = [part.to_ndarray() for part in (*mixer.resample(frame), *mixer.resample(None))]
+    return np.concatenate(mixed, axis=1).clip(-1, 1)
 
 
 def _has(encoder: str) -> bool:

@@ -61,10 +61,14 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
     usable_bytes, ram_bytes = context.machine.budget(guard.target, RESERVE).usable_bytes, context.host_ram(guard)
 
     def fits(job: Job) -> bool:
-        if own_bytes <= usable_bytes:  # then with the fewest levers it fits just where it does with all, in less time
-            job = replace(job, levers=job.levers | lean.switches.on | lean.switches.auto)
-        else:
-            job = pull(job, lean, own_bytes)
+        if own_bytes <= usable_bytes and fits_as_it_is(with_all(job)):
+            return True  # then it does with the fewest levers, too, which take more time to find
+        return fits_as_it_is(pull(job, lean, own_bytes))
+
+    def with_all(job: Job) -> Job:
+        return replace(job, levers=job.levers | lean.switches.on | lean.switches.auto)
+
+    def fits_as_it_is(job: Job) -> bool:
         estimate = predict(job)
         return estimate.after_load_bytes <= usable_bytes and (ram_bytes is None or estimate.host_ram_bytes <= ram_bytes)
 
