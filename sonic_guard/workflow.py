@@ -294,8 +294,7 @@ same frames, computed in another order.
         """## A voice of any length
 1. Choose a picture and a sound, then run.
 2. **Sonic Long Video** writes the frames to the file as they are made, in `output/video`. There is nothing to save.
-3. It was stopped? Run the same again: it goes on behind the last finished **part**. One pass has none: if a run may \
-be stopped, unlink `part_s` and set 60.
+3. It was stopped? Run the same again: it goes on behind the last whole **denoising step**.
 """,
     ),
 }

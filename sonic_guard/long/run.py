@@ -1,8 +1,8 @@
 """Make a long video part by part: resume what was begun, and stay alive when memory runs out.
 
 What Sonic itself does is the caller's `MakePart`; here is all around it. A finished part is kept in a folder named
-after the content it was made from. Whatever ends a run, the user, an error or a power cut, the next one with the same
-content goes on behind the last finished part.
+after the content it was made from, and so are the denoising steps of the part under way. Whatever ends a run, the
+user, an error or a power cut, the next one with the same content goes on behind them.
 """
 
 import logging
