@@ -7,8 +7,6 @@ from types import MethodType
 import pytest
 
 from sonic_guard.job import Dtype, Job
-from sonic_guard.live.follow import follow
-from sonic_guard.live.peaks import Peak
 from sonic_guard.live.watch import RunWatch
 from sonic_guard.run import Outcome
 from sonic_guard.vram.model import STAGES, stage_bytes
@@ -20,10 +18,10 @@ for package in ("diffusers", "transformers", "einops"):
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from sonic_guard.trace import parts, rehearsal  # noqa: E402
+from sonic_guard.trace import parts  # noqa: E402
 from sonic_guard.trace.meter import DEVICE, fake_gpu  # noqa: E402
-from sonic_guard.wrapper_job import job_of  # noqa: E402
-from tests.test_live_follow import Vae, predata, small_unet, small_vae  # noqa: E402
+from tests.fake_runs import WHOLE, MeterPeaks, Vae, fake_sonic, run_on_fake_gpu  # noqa: E402
+from tests.test_live_follow import predata, small_unet, small_vae  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +29,6 @@ def checkout():
     from sonic_guard.trace.checkout import open_checkout
 
     return open_checkout(real.sonic())
-
-
-class MeterPeaks:
-    """The fake GPU's own count in the place of torch's counters."""
-
-    def __init__(self, meter):
-        self.meter = meter
-
-    def read(self):
-        return Peak(self.meter.peak_bytes)
-
-    def reset(self):
-        self.meter.peak_bytes = self.meter.live_bytes
 
 
 class Limit(TorchDispatchMode):
@@ -60,41 +45,10 @@ class Limit(TorchDispatchMode):
         return out
 
 
-def run_whole(checkout, job, make_vae):
-    """A whole run with full networks, as the three nodes do it; returns its watch."""
-    parts.forget_grids(checkout)
-    with fake_gpu(checkout.path) as meter, torch.no_grad():
-        watch = RunWatch(MeterPeaks(meter))
-        with watch.during("load"):
-            unet = parts.build_unet(checkout, parts.TORCH_DTYPES[job.dtype], DEVICE)
-            rife = checkout.rife.RIFEModel(device=DEVICE)
-        vae = Vae(make_vae(), parts.TORCH_DTYPES[job.vae_dtype], DEVICE)
-        with watch.during("predata"):
-            data = parts.run_predata(checkout, job, DEVICE, vae.encode) | {"vae": vae}
-        run_on_fake_gpu(fake_sonic(checkout, unet, rife), job, data, watch)
-    return watch
-
-
-def fake_sonic(checkout, unet, rife):
-    pipe = parts.build_pipeline(checkout, unet, rehearsal._Schedule())
-    pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
-    return parts.build_sonic(checkout, pipe, rife, DEVICE, interpolate=True)
-
-
-def run_on_fake_gpu(sonic, job, data, watch):
-    watch.job = job_of(sonic, data, fps=job.fps, steps=job.steps)
-    with follow(sonic, data, watch, fps=job.fps, steps=job.steps):
-        parts.run_sampler(sonic, job, data, data["vae"], steps=job.steps)
-
-
-WHOLE = Job(384, 384, 1.2, min_resolution=384, fps=16.0, steps=2)
-"""One window, two groups of frames to decode."""
-
-
 BESIDE_COMFYUI = """
 import json, sys
 from pathlib import Path
-from tests.test_live_bytes import WHOLE, run_whole
+from tests.fake_runs import WHOLE, run_whole
 from sonic_guard.trace.checkout import open_checkout
 from sonic_guard.trace.comfy_vae import vae_builder
 from sonic_guard.trace.rehearsal import rehearse

@@ -21,6 +21,7 @@ for package in ("diffusers", "transformers", "einops"):
 
 from sonic_guard.trace import parts  # noqa: E402
 from sonic_guard.wrapper_job import job_of  # noqa: E402
+from tests.fake_runs import Vae  # noqa: E402
 
 STEPS, WIDTH = 2, 32
 JOB = Job(64, 64, 0.5, min_resolution=64, fps=4.0, dtype=Dtype.FP32, steps=STEPS, vae_dtype=Dtype.FP32)
@@ -55,27 +56,6 @@ class DiffusersVae(torch.nn.Module):
 
     def decode(self, latents):
         return self.network.decode(latents, num_frames=latents.shape[0]).sample
-
-
-class Vae:
-    """What the wrapper sees of ComfyUI's VAE object, around a real network: it decodes by groups that fit."""
-
-    def __init__(self, network, dtype, device, group=14):
-        self.first_stage_model, self.vae_dtype = network.to(dtype), dtype
-        self.device = torch.device("cpu")
-        self._target, self._group = device, group
-
-    def encode(self, pixels):
-        network = self.first_stage_model.to(self._target)
-        latents = network.encode(pixels.to(self._target, self.vae_dtype)).float().cpu()
-        network.to("cpu")
-        return latents
-
-    def decode(self, latents):
-        network = self.first_stage_model.to(self._target)
-        groups = latents.split(self._group)
-        frames = [network.decode(group.to(self._target, self.vae_dtype)).float().cpu() for group in groups]
-        return torch.cat(frames).movedim(1, -1)
 
 
 def small_unet(checkout):
