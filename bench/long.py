@@ -242,19 +242,20 @@ class _SmallVae:
 
 
 def _predata(sound: Sound) -> dict[str, Any]:
-    """What SONIC_PreData gives, in host memory and in the network's number format; silence once."""
+    """What SONIC_PreData gives when its prompts go to host memory, in fp32; silence once."""
     import torch
 
+    from sonic_guard.lean.shelf import Shelf
     from sonic_guard.trace.parts import build_test_data
 
     frames = latent_frames(sound.duration_s)
     half: Any = {"dtype": torch.bfloat16}
-    silence = torch.zeros(32, 1024, **half)
+    silence, shelf = torch.zeros(32, 1024), Shelf()
     job = Job(FILM_SIDE, FILM_SIDE, duration_of(frames), min_resolution=FILM_SIDE)
     pictures = {"ref_img": torch.zeros(1, 3, FILM_SIDE, FILM_SIDE), "audio_feature": torch.zeros(1)}
     return {
         "test_data": build_test_data(job, torch.device("cpu")) | pictures,
-        "audio_tensor_list": [torch.randn(32, 1024, **half) for _ in range(frames)],
+        "audio_tensor_list": [shelf.put(torch.randn(32, 1024).double(), torch.float32) for _ in range(frames)],
         "uncond_audio_tensor_list": [silence] * frames,
         "motion_buckets": [torch.full((2, 1), 16.0)] * frames,
         "image_embeddings": torch.randn(1, 1024, **half),

@@ -22,6 +22,7 @@ from ..job import PIECE, Job, Lever
 from ..oom import give_back_memory, is_out_of_memory
 from ..wrapper_job import job_of
 from . import fp8, orders
+from .shelf import Shelf
 from .steps import Steps, StepsInMemory, Walk
 from .still import still
 from .stream import FrameStream, OnStage, Sink, Whole
@@ -199,14 +200,17 @@ def to_host(tensors: list[Any] | dict[str, Any], dtype: torch.dtype | None = Non
 
     Neighbours that are alike, as the prompts of silence are, become one.
     """
-    places: Any = tensors.items() if isinstance(tensors, dict) else enumerate(tensors)
-    before: Tensor | None = None
-    for place, value in list(places):
-        if isinstance(value, Tensor):
-            here = value.to(HOST, dtype)
-            if before is not None and _alike(here, before):
-                here = before
-            tensors[place] = before = here
+    held: Any = tensors
+    places: Any = list(tensors) if isinstance(tensors, dict) else range(len(tensors))
+    shelf = Shelf()
+    latest: tuple[Tensor, Tensor] | None = None  # as it was, and its copy
+    for number, place in enumerate(places, start=1):
+        value = held[place]
+        if not isinstance(value, Tensor):
+            continue
+        if latest is None or not _alike(value, latest[0]):
+            latest = value, shelf.put(value, dtype, more=len(places) - number)
+        held[place] = latest[1]
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
+
+from .shelf import Shelf
 
 PROJECTION = "AudioProjModel"
 """Name of the wrapper's network that turns what whisper heard into the prompts of a frame."""
@@ -21,12 +22,13 @@ def prompts_to_host() -> Iterator[list[int]]:
     which stays empty where the wrapper's network has another name.
     """
     moved: list[int] = []
+    shelf = Shelf()
 
     def move(network: nn.Module, _: Any, prompt: Any) -> Any:
         if type(network).__name__ != PROJECTION or not isinstance(prompt, Tensor):
             return None
         moved.append(prompt.nbytes)
-        return prompt.to(torch.device("cpu"))
+        return shelf.put(prompt)
 
     # Torch's own, and for all networks: the wrapper makes its own inside SONIC_PreData, out of anybody's reach.
     hook = register_module_forward_hook(move)

@@ -1,0 +1,75 @@
+"""Many small tensors in host memory: the same numbers, and no more memory than they are."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests import real
+
+torch = pytest.importorskip("torch")
+
+from sonic_guard.lean.shelf import PIECE_BYTES, SMALL_BYTES, Shelf  # noqa: E402
+
+
+@pytest.mark.parametrize("more", [None, 0, 1000])
+def test_what_is_put_there_is_the_same(more):
+    shelf, numbers = Shelf(), torch.Generator().manual_seed(1)
+    for dtype in (torch.float16, torch.float64):
+        some = [torch.randn(40, 50, generator=numbers) for _ in range(7)]
+        for tensor, copy in [(tensor, shelf.put(tensor, dtype, more=more)) for tensor in some]:
+            assert torch.equal(copy, tensor.to(dtype))
+            assert (copy.dtype, copy.device.type, copy.shape) == (dtype, "cpu", tensor.shape)
+            assert copy.is_contiguous()
+
+
+def test_what_is_there_already_stays_where_it_is():
+    tensor = torch.zeros(40, 50)
+    assert Shelf().put(tensor) is Shelf().put(tensor, torch.float32) is tensor
+
+
+def test_a_few_numbers_get_no_piece():
+    (small,) = [Shelf().put(torch.zeros(SMALL_BYTES // 4 - 1), torch.float16)]
+    assert small.untyped_storage().nbytes() == small.nbytes
+
+
+def test_pieces_grow_to_a_size_and_are_no_larger_than_what_comes():
+    large, shelf = torch.zeros(100, 100), Shelf()
+    pieces = [shelf.put(large, torch.float16, more=9_999 - number) for number in range(10_000)]
+    sizes = list(dict.fromkeys(piece.untyped_storage().nbytes() for piece in pieces))
+    assert sizes[:4] == [20_000, 40_000, 80_000, 160_000]
+    assert 0 <= max(sizes) - PIECE_BYTES < 20_000
+    every = {piece.untyped_storage().data_ptr(): piece.untyped_storage().nbytes() for piece in pieces}
+    assert sum(every.values()) == 10_000 * 20_000
+
+
+RESIDENT = """
+import sys, torch
+from sonic_guard.lean.engine import to_host
+from sonic_guard.lean.shelf import Shelf
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+del [torch.empty(1 << 22) for _ in range(4)][:]  # as in any program that has run for a while
+before, count = resident(), 3000
+made = (torch.randn(32, 1024, dtype=torch.float64) for _ in range(count))  # as on a GPU, one after the other
+if sys.argv[1] == "shelf":
+    shelf = Shelf()
+    prompts = [shelf.put(prompt, torch.float32) for prompt in made]
+    to_host(prompts, torch.float16)
+else:
+    prompts = [prompt.float() for prompt in made]
+    for place, prompt in enumerate(prompts):
+        prompts[place] = prompt.half()
+print((resident() - before) / (count << 16))
+"""
+
+
+def test_prompts_take_no_more_than_they_are():
+    """Of the process, as a part of what the prompts are; made one by one they would leave holes."""
+    if not real.Path("/proc/self/statm").exists():
+        pytest.skip("nothing here tells what a process has resident")
+    takes = {}
+    for how in ("shelf", "one by one"):
+        command = [sys.executable, "-c", RESIDENT, how]
+        takes[how] = float(subprocess.run(command, cwd=real.PACK, capture_output=True, text=True, check=True).stdout)
+    assert takes["shelf"] < 1.5 < 2 < takes["one by one"]
