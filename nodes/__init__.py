@@ -7,6 +7,7 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
+from . import host
 from .audio_duration import AudioDuration
 from .auto_downgrade import AutoDowngrade
 from .face_box import FaceBox
@@ -19,18 +20,21 @@ from .preset import PresetNode
 log = logging.getLogger(__name__)
 
 
+def _begin() -> None:
+    """The nodes do without it where it fails."""
+    try:
+        from .service import Service  # here, because the nodes alone can be looked at without a host
+
+        Service().start()
+    except Exception:
+        log.exception("Sonic Guard's nodes work, but its widget and its history do not")
+
+
 class SonicGuardExtension(ComfyExtension):
     """The nodes this pack adds."""
 
-    async def on_load(self) -> None:
-        """Begin what goes on beside the nodes; they do without it where it fails."""
-        try:
-            from .service import Service  # here, because the nodes alone can be looked at without a host
-
-            Service().start()
-        except Exception:
-            log.exception("Sonic Guard's nodes work, but its widget and its history do not")
-
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """Every node class."""
+        """Every node class. Begins what goes on beside them: ComfyUI 0.3.64 knows `on_load` and never calls it."""
+        if host.is_there():
+            _begin()
         return [Preflight, AudioDuration, FaceBox, PresetNode, OOMRisk, AutoDowngrade, LowVRAM, LongVideo]

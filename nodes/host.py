@@ -19,6 +19,15 @@ PREVIEW_SIDE = 512
 """Largest side in pixels of a picture shown while a node works."""
 
 
+def is_there() -> bool:
+    """Whether this is a running ComfyUI: the nodes can be looked at without one."""
+    return _server() is not None
+
+
+def _server() -> Any:
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
 def user_folder() -> Path:
     """This pack's folder in ComfyUI's user folder: presets and the history of runs."""
     import folder_paths
@@ -110,8 +119,7 @@ def executing() -> tuple[str, str]:
 
 def running_graph(prompt_id: str | None = None) -> dict[str, Any]:
     """The graph of a prompt under way, in API format; without an id, of any. Empty if there is none, or no host."""
-    server = getattr(sys.modules.get("server"), "PromptServer", None)
-    queue = getattr(getattr(server, "instance", None), "prompt_queue", None)
+    queue = getattr(_server(), "prompt_queue", None)
     running = list(queue.currently_running.values()) if queue else []
     return next((item[2] for item in running if prompt_id in (None, item[1])), {})
 

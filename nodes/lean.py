@@ -8,7 +8,7 @@ from ..sonic_guard.lean.engine import LeanSonic
 from ..sonic_guard.reach import Reach, reach_of
 from ..sonic_guard.switches import LADDER, Switches, largest_piece
 from ..sonic_guard.vram.budget import RESERVE
-from ..sonic_guard.vram.model import predict, prompts_bytes
+from ..sonic_guard.vram.model import predict
 from ..sonic_guard.wrapper_job import held_bytes
 from . import host
 
@@ -18,13 +18,7 @@ def lean(sonic: Any, switches: Switches, target: str = "auto", reserve: float = 
 
     def fits() -> Callable[[Job], bool]:
         usable = host.budget(target, reserve, held_bytes(sonic)).usable_bytes
-
-        def fit(job: Job) -> bool:
-            # SONIC_PreData has left the prompts on the GPU, where they are missing from what is free.
-            held = prompts_bytes(job) if target == "auto" and not job.to_file else 0
-            return predict(job).sampler_bytes - held <= usable
-
-        return fit
+        return lambda job: predict(job).sampler_bytes <= usable
 
     return LeanSonic(
         sonic,

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -208,10 +209,37 @@ def test_a_disk_too_full_for_a_step_costs_the_step_and_not_the_video(tmp_path, c
     assert "no room left on this disk" in result.stderr
 
 
+def a_bit_flipped(step):
+    return step[:-1000] + bytes([step[-1000] ^ 1]) + step[-999:]
+
+
+def test_a_step_that_cannot_be_removed_costs_nothing(tmp_path, quick, calm, monkeypatch, caplog):
+    """On Windows another program may hold a file open."""
+    unlink = Path.unlink
+
+    def held_open(path, **more):
+        if path.suffix == ".latents":
+            raise PermissionError(13, "The process cannot access the file because it is being used", str(path))
+        unlink(path, **more)
+
+    with caplog.at_level(logging.WARNING):
+        monkeypatch.setattr(Path, "unlink", held_open)
+        done = film(quick, tmp_path)
+    assert digest(done.path) == calm
+    assert "is no longer needed and cannot be removed" in caplog.text
+    assert "is not kept" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "broken",
-    [lambda step: b"", lambda step: step[:-100], lambda step: b"{}\n" + step, lambda step: b"\xff" + step],
-    ids=["empty", "cut", "another head", "no JSON"],
+    [
+        lambda step: b"",
+        lambda step: step[:-100],
+        lambda step: b"{}\n" + step,
+        lambda step: b"\xff" + step,
+        a_bit_flipped,
+    ],
+    ids=["empty", "cut", "another head", "no JSON", "a bit"],
 )
 def test_a_broken_step_is_made_again(tmp_path, quick, calm, caplog, broken):
     with pytest.raises(StopError):

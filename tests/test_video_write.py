@@ -148,6 +148,17 @@ def test_surround_becomes_stereo_and_a_voice_in_its_middle_stays_as_loud(tmp_pat
     assert np.allclose(heard, voice[:19200] / 2**0.5, atol=1e-6), "half the power from either side"
 
 
+@pytest.mark.parametrize("channels", [1, 2, 6, 9])
+def test_sound_that_ends_before_the_pictures_is_filled_up_with_silence(tmp_path, channels):
+    path = tmp_path / "clip.mkv"
+    with VideoWriter(path, Fraction(25), Encoding("ffv1"), noise(0.3, 48000, channels)) as video:
+        for _ in range(4):
+            video.write(moving(7))
+    heard, _ = sound_of(path)
+    assert heard.shape == ({2: 2, 6: 2}.get(channels, 1), 28 * 1920)
+    assert not heard[:, 14400:].any()
+
+
 def test_of_more_channels_than_anybody_knows_it_is_the_mean(tmp_path):
     path, sound = tmp_path / "clip.mkv", noise(1, 48000, channels=9)
     with VideoWriter(path, Fraction(25), Encoding("ffv1"), sound) as video:

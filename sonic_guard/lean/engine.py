@@ -244,6 +244,7 @@ class _Pipe:
         given = call.arguments
         windows = len(range(0, given["num_frames"], given["frames_per_batch"] - given["overlap"]))
         walk = None if self._steps is None else Walk(pipe.scheduler, self._steps, windows)
+        self._steps = None  # another call would be of another clip
         # Not by the pipeline's own callback, for which it keeps every tensor it has at hand until the next one.
         counter = self._pipe.unet.register_forward_hook(self._count(given, windows, walk.passed if walk else 0))
         try:

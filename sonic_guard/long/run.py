@@ -146,8 +146,11 @@ def run(
             tell(LeverPulled(part.index, levers[-1], said))
             if store.has(part, levers):  # an earlier run had come as far
                 kept += 1
+                tell(PartKept(part.index))
+                meter.skip(part)
                 break
-        meter.finish(part)
+        else:
+            meter.finish(part)
     check()
     info = join(store.pieces(), target, order.encoding, order.fps, order.sound, overwrite=overwrite)
     store.clear()
@@ -222,7 +225,7 @@ class _Meter:
             self._skipped += done if kept else 0  # by an earlier run: this one has not tried the part yet
         now = self._behind + done
         made = now - self._skipped
-        left = (self._clock() - self._begun) * (self._total - now) / made if made else None
+        left = (self._clock() - self._begun) * (self._total - now) / made if made > 0 else None
         self._tell(Progress(part.index, self._parts, now / self._total, left))
 
     def finish(self, part: Part) -> None:

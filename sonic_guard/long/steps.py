@@ -1,10 +1,11 @@
 """The denoising steps of a part on disk, so that a run that was stopped goes on behind the last whole one.
 
-A step is a file: a line of JSON that tells what it holds, and what the scheduler gave for its windows (see
-`lean.steps`), one after the other as it is in memory. Its name tells of which part it is and how many steps are done
-with it. It appears when it is whole, and then the one before goes.
+A step is a file: a line of JSON that tells what it holds, what the scheduler gave for its windows (see `lean.steps`),
+one after the other as it is in memory, and the SHA-256 of all that. Its name tells of which part it is and how many
+steps are done with it. It appears when it is whole, and then the one before goes.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from ..errors import OutputError
 from ..media.output import begin, commit, errors_about, temp_for
-from .store import STEP_SUFFIX, steps_of
+from .store import STEP_SUFFIX, remove, steps_of
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class StepsOnDisk:
         found = [step for name in names for path in steps_of(folder, name) if (step := _read(path))]
         self._last = max(found, key=lambda step: step.done, default=None)
         self._next: _Step | None = None
+        self._digest = hashlib.sha256()
         if self._last:
             log.info("The part goes on behind step %d, which an earlier attempt has made.", self._last.done)
 
@@ -81,7 +83,7 @@ class StepsOnDisk:
     def begin(self, number: int, windows: int) -> None:
         """Step `number` begins."""
         path = self._folder / f"{self._name}-{number}{STEP_SUFFIX}"
-        self._next = _Step(path, number, windows)
+        self._next, self._digest = _Step(path, number, windows), hashlib.sha256()
         with self._or_without():
             begin(path, overwrite=True)
 
@@ -95,19 +97,21 @@ class StepsOnDisk:
             self._next = self._next._replace(shape=tuple(latents.shape), dtype=latents.dtype, start=len(head))
         numbers = latents.contiguous().cpu().view(torch.uint8).numpy()
         with self._or_without(), errors_about(self._next.path), temp_for(self._next.path).open("ab") as file:
-            file.write(head)
-            file.write(numbers.data)
+            for data in (head, numbers.data):
+                file.write(data)
+                self._digest.update(data)
 
     def end(self) -> None:
         """The step under way is whole."""
         if self._next is None:
             return
         with self._or_without():
+            with errors_about(self._next.path), temp_for(self._next.path).open("ab") as file:
+                file.write(self._digest.digest())
             commit(self._next.path, overwrite=True)
             last, self._last, self._next = self._last, self._next, None
             if last and last.path != self._last.path:
-                with errors_about(last.path):
-                    last.path.unlink(missing_ok=True)
+                remove(last.path)
 
     @contextmanager
     def _or_without(self) -> Iterator[None]:
@@ -133,14 +137,18 @@ def _head(windows: int, latents: Tensor) -> bytes:
 def _read(path: Path) -> _Step | None:
     """The step in a file; None where it is not whole."""
     try:
+        digest = hashlib.sha256()
         with path.open("rb") as file:
             head = file.readline()
-        told = json.loads(head)
-        done = int(path.stem.rpartition("-")[2])
-        step = _Step(path, done, told["windows"], tuple(told["shape"]), getattr(torch, told["dtype"]), len(head))
-        if path.stat().st_size == step.start + step.windows * step.window_bytes:
-            return step
-        reason = "it has another size than it should"
+            told = json.loads(head)
+            done = int(path.stem.rpartition("-")[2])
+            step = _Step(path, done, told["windows"], tuple(told["shape"]), getattr(torch, told["dtype"]), len(head))
+            digest.update(head)
+            for _ in range(step.windows):
+                digest.update(file.read(step.window_bytes))
+            if file.read() == digest.digest():
+                return step
+        reason = "it has changed since it was written"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = repr(error)
     log.warning("%s cannot be read (%s); its steps are made again.", path, reason)

@@ -104,9 +104,8 @@ class Store:
         """Note that `part` is finished, and forget its steps."""
         digests = {path.name: file_digest(path) for path in self._files(part)}
         self._manifest.add(self._keys[part.index], digests)
-        with errors_about(self.folder):
-            for path in steps_of(self.folder, ""):  # parts are made one after the other
-                path.unlink()
+        for path in steps_of(self.folder, ""):  # parts are made one after the other
+            remove(path)
 
     def step_names(self, part: Part, levers: Collection[str] = ()) -> list[str]:
         """What the steps of `part`, made with `levers` pulled on the way, go by in the folder.
@@ -150,6 +149,14 @@ class Store:
     def _path(self, part: Part, role: str) -> Path:
         suffix = self._order.encoding.kind.suffix if role == "body" else FFV1.suffix
         return self.folder / f"{self._keys[part.index][:_KEY_LENGTH]}-{role}{suffix}"
+
+
+def remove(path: Path) -> None:
+    """Remove a file that is no longer needed; where that fails, say so in the log."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s is no longer needed and cannot be removed: %s", path, error)
 
 
 def steps_of(folder: Path, name: str) -> Iterator[Path]:

@@ -314,7 +314,9 @@ class _SoundTrack:
         if stop == self._done:
             return []
         samples = self._sound.waveform[:, self._done : stop]
-        if len(samples) in _SURROUND:
+        if not samples.size:
+            samples = np.zeros((2 if self._layout == "stereo" else 1, 0), np.float32)  # the sound has ended
+        elif len(samples) in _SURROUND:
             samples = _in_stereo(samples, rate)
         elif len(samples) > 2:
             samples = samples.mean(axis=0, keepdims=True)

@@ -142,17 +142,12 @@ def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict
     }
 
 
-def prompts_bytes(job: Job) -> int:
-    """Bytes of the prompts as predata makes them: two a latent frame, in fp32."""
-    return job.latent_frames * 2 * PROMPT_NUMBERS * 4
-
-
 def prompts_in_host_bytes(job: Job) -> int:
-    """Bytes of the prompts that Sonic Long Video keeps off the GPU.
+    """Bytes of the prompts, in fp32 as predata makes them, that Sonic Long Video keeps off the GPU.
 
     With `Lever.HOST` there are none: the rows of that lever count no prompts.
     """
-    return prompts_bytes(job) if job.to_file and Lever.HOST not in job.levers else 0
+    return job.latent_frames * 2 * PROMPT_NUMBERS * 4 if job.to_file and Lever.HOST not in job.levers else 0
 
 
 class Resident(NamedTuple):
