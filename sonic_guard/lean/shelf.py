@@ -36,8 +36,9 @@ class Shelf:
             return tensor.to("cpu", kind)
         free = self._free.setdefault((tensor.shape, kind), [])
         if not free:
-            # As many again as there are: a few tensors get small pieces.
-            rows = min(-(-PIECE_BYTES // size), self._taken + 1, self._taken + 1 if more is None else more + 1)
+            # A few tensors get a small piece; many get to large ones soon, for small ones are the heap's.
+            rows = min(-(-PIECE_BYTES // size), 7 * self._taken + 1)
+            rows = rows if more is None else min(rows, more + 1)
             free.extend(torch.empty((rows, *tensor.shape), dtype=kind, device="cpu").unbind())
         self._taken += 1
         return free.pop().copy_(tensor)
