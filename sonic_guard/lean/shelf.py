@@ -36,8 +36,8 @@ class Shelf:
             return tensor.to("cpu", kind)
         free = self._free.setdefault((tensor.shape, kind), [])
         if not free:
-            # A few tensors get a small piece; many get to large ones soon, for small ones are the heap's.
-            rows = min(-(-PIECE_BYTES // size), 7 * self._taken + 1)
+            # As many again as there are: of a few tensors little is left over.
+            rows = min(-(-PIECE_BYTES // size), self._taken + 1)
             rows = rows if more is None else min(rows, more + 1)
             free.extend(torch.empty((rows, *tensor.shape), dtype=kind, device="cpu").unbind())
         self._taken += 1
