@@ -11,6 +11,7 @@ import pytest
 
 from sonic_guard.run import Outcome
 from sonic_guard.vram.history.store import History
+from tests.live import RUN_S
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -55,9 +56,9 @@ def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True):
             await session.post(f"{base}/api/sonic_guard/watch", json={"client": PAGE, "rate_hz": 10})
             answer = await session.post(f"{base}/prompt", json={"prompt": graph, "client_id": PAGE})
             assert answer.status == 200, await answer.text()
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + RUN_S
             while time.monotonic() < deadline:
-                message = await socket.receive(timeout=120)
+                message = await socket.receive(timeout=RUN_S)
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     continue
                 event = json.loads(message.data)
