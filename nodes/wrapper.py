@@ -1,16 +1,14 @@
 """Sonic's own nodes, called as ComfyUI would call them."""
 
 import inspect
-import logging
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..sonic_guard.errors import FaceError, WrapperError
+from ..sonic_guard.media.output import discard
 from ..sonic_guard.wrapper_job import PREDATA, SAMPLER
 from . import host
-
-log = logging.getLogger(__name__)
 
 _PREDATA_INPUTS = (
     *("clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"),
@@ -46,10 +44,7 @@ def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]
             ) from error
         finally:
             for left in set(_sounds_left()) - before:
-                try:
-                    left.unlink(missing_ok=True)
-                except OSError as error:
-                    log.warning("%s is no longer needed and cannot be removed: %s", left, error)
+                discard(left)
 
     return predata
 

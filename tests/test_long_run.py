@@ -208,7 +208,7 @@ class Immovable:
         def rmtree(folder):
             raise PermissionError(13, "The process cannot access the file because it is being used", str(folder))
 
-        monkeypatch.setattr("sonic_guard.long.store.shutil.rmtree", rmtree)
+        monkeypatch.setattr("sonic_guard.media.output.shutil.rmtree", rmtree)
 
 
 def test_what_cannot_be_cleared_away_costs_no_video(tmp_path, monkeypatch, caplog, calm):

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ..errors import OutputError
-from ..media.output import begin, commit, errors_about, temp_for
-from .store import STEP_SUFFIX, remove, steps_of
+from ..media.output import begin, commit, discard, errors_about, temp_for
+from .store import STEP_SUFFIX, steps_of
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class StepsOnDisk:
             commit(self._next.path, overwrite=True)
             last, self._last, self._next = self._last, self._next, None
             if last and last.path != self._last.path:
-                remove(last.path)
+                discard(last.path)
 
     @contextmanager
     def _or_without(self) -> Iterator[None]:

@@ -5,7 +5,6 @@ at a seam the head of one part and the tail of the one before become new picture
 """
 
 import logging
-import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, WrapperError
-from ..media.output import errors_about
+from ..media.output import discard, errors_about
 from ..media.seam import hide_seam
 from ..media.video import FFV1, Encoding, VideoWriter
 from ..media.videofile import frames, verify
@@ -38,10 +37,11 @@ def sweep(work: Path, days: float) -> None:
     for folder in filter(Path.is_dir, work.glob("[0-9a-f]" * _KEY_LENGTH)):
         try:
             newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-            if time.time() - newest > days * 86_400:
-                shutil.rmtree(folder)
         except OSError as error:
-            log.warning("%s is no longer needed and cannot be removed: %s", folder, error)
+            log.warning("%s cannot be looked at, and stays: %s", folder, error)
+            continue
+        if time.time() - newest > days * 86_400:
+            discard(folder)
 
 
 class Store:
@@ -105,7 +105,7 @@ class Store:
         digests = {path.name: file_digest(path) for path in self._files(part)}
         self._manifest.add(self._keys[part.index], digests)
         for path in steps_of(self.folder, ""):  # parts are made one after the other
-            remove(path)
+            discard(path)
 
     def step_names(self, part: Part, levers: Collection[str] = ()) -> list[str]:
         """What the steps of `part`, made with `levers` pulled on the way, go by in the folder.
@@ -128,10 +128,7 @@ class Store:
 
     def clear(self) -> None:
         """Remove the folder, as far as that can be done: the video is there."""
-        try:
-            shutil.rmtree(self.folder)
-        except OSError as error:
-            log.warning("%s is no longer needed and cannot be removed: %s", self.folder, error)
+        discard(self.folder)
 
     def _seam(self, before: Part, after: Part) -> Path:
         path = self.folder / f"seam-{after.index}{self._order.encoding.kind.suffix}"
@@ -149,14 +146,6 @@ class Store:
     def _path(self, part: Part, role: str) -> Path:
         suffix = self._order.encoding.kind.suffix if role == "body" else FFV1.suffix
         return self.folder / f"{self._keys[part.index][:_KEY_LENGTH]}-{role}{suffix}"
-
-
-def remove(path: Path) -> None:
-    """Remove a file that is no longer needed; where that fails, say so in the log."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("%s is no longer needed and cannot be removed: %s", path, error)
 
 
 def steps_of(folder: Path, name: str) -> Iterator[Path]:

@@ -5,7 +5,9 @@ attempt at the same name clears.
 """
 
 import errno
+import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from ..errors import OutputError
+
+log = logging.getLogger(__name__)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -66,6 +70,17 @@ def write_text(target: Path, text: str) -> None:
     with errors_about(target):
         temp.write_text(text, encoding="utf-8")
     commit(target, overwrite=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder that is no longer needed; where another program holds it open, say so in the log."""
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s is no longer needed and cannot be removed: %s", path, error)
 
 
 def taken(target: Path) -> OutputError:
