@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .job import Job, Lever
-from .long.run import Event, LeverPulled, LongVideo, PartKept
+from .long.run import Event, Joining, LeverPulled, LongVideo, PartKept
 from .switches import LADDER, Switches
 from .vram.cards import GIB
 from .words import LANGUAGES
@@ -31,6 +31,7 @@ _TEXT: dict[str, tuple[str, str]] = {
         "Part {part} ran out of memory; once more with {lever}.",
         "第 {part} 段显存不足；启用 {lever} 后重试。",
     ),
+    "joining": ("Writing the video: {share:.0%}", "正在写出视频：{share:.0%}"),
     "video": (
         "{width}×{height}, {frames} frames at {fps:g} a second, {time}; {size}",
         "{width}×{height}，{frames} 帧，每秒 {fps:g} 帧，{time}；{size}",
@@ -68,6 +69,8 @@ def event_text(event: Event, lang: str = "en") -> str:
         return _say("kept", lang, part=event.part + 1)
     if isinstance(event, LeverPulled):
         return _say("lever pulled", lang, part=event.part + 1, lever=event.lever)
+    if isinstance(event, Joining):
+        return _say("joining", lang, share=event.share)
     pieces = [f"{event.share:.0%}"]
     if event.parts > 1:
         pieces.insert(0, _say("part", lang, part=event.part + 1, parts=event.parts))

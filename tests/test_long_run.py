@@ -6,6 +6,7 @@ import logging
 import os
 import time
 import weakref
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +14,11 @@ import numpy as np
 import pytest
 
 from sonic_guard.errors import JobError, NoLeverLeftError, OutputError, WrapperError
-from sonic_guard.long.run import LeverPulled, PartKept, Progress, run
+from sonic_guard.long.run import Joining, LeverPulled, PartKept, Progress, run
 from sonic_guard.long.store import sweep
 from sonic_guard.media.audiofile import load
 from sonic_guard.media.videofile import frames, verify
-from tests.long_standin import RATE, digest, draw, make_part, order, read
+from tests.long_standin import RATE, SIDE, digest, draw, make_part, order, read
 
 STAGES = ("predata", "denoise", "decode", "interpolate", "at the last frame")
 SAID = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.78 GiB"
@@ -66,6 +67,10 @@ def test_progress_goes_from_nothing_to_all(tmp_path):
         order(300), make_part, tmp_path / "video.mkv", tmp_path / "work",
         tell=events.append, clock=lambda: float(next(now)),
     )  # fmt: skip
+    joined = [event.share for event in events if isinstance(event, Joining)]
+    assert joined == [frames / 599 for frames in range(600)]
+    assert events[-600] == Joining(0), "what is joined is finished"
+    del events[-600:]
     shares = [event.share for event in events]
     assert shares == sorted(shares)
     assert 0 < shares[0] < 0.1
@@ -83,7 +88,7 @@ def test_time_left_counts_only_what_this_run_made(tmp_path):
         tell=events.append, clock=lambda: float(next(now)),
     )  # fmt: skip
     assert events[:2] == [PartKept(0), PartKept(1)]
-    first, last = events[2], events[-1]
+    first, *_, last = [event for event in events if isinstance(event, Progress)]
     assert 0.6 < first.share < 0.8
     assert first.seconds_left == pytest.approx(4, abs=0.01), "one second for a fifth of the one part to make"
     assert last == Progress(2, 3, 1.0, 0.0)
@@ -128,7 +133,7 @@ def test_after_an_interrupt_the_finished_parts_are_kept(tmp_path, calm, index):
 
 def test_an_interrupt_comes_between_any_two_steps(tmp_path, calm):
     """Cancelled at the first, second, third … moment it can be, each run leaves what the next one can use."""
-    for moment in range(1, 1000):
+    for moment in (*range(1, 40), *range(40, 2000, 41)):
         left = iter(range(moment))
 
         def check(left=left):
@@ -140,8 +145,50 @@ def test_an_interrupt_comes_between_any_two_steps(tmp_path, calm):
         except CancelError:
             continue
         break
-    assert moment > 20, "there are hardly any moments"
+    assert moment > 500, "there are hardly any moments"
     assert digest(tmp_path / "video.mkv") == calm
+
+
+@pytest.mark.parametrize("kind", ["ffv1", "h264"])
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_joining_can_be_cancelled(tmp_path, kind, share):
+    def cancel(event):
+        if isinstance(event, Joining) and event.share >= share:
+            raise CancelError
+
+    target = tmp_path / "video.mkv"
+    with pytest.raises(CancelError):
+        run(order(300, kind=kind), make_part, target, tmp_path / "work", tell=cancel)
+    assert [path.name for path in tmp_path.iterdir()] == ["work"], "half a video is left"
+    assert made_parts(tmp_path, kind=kind) == []
+    assert [read(picture) for picture in frames(target)] == list(range(599))
+
+
+def test_a_seam_can_be_cancelled(tmp_path, calm):
+    """While all parts are there and none of the frames has gone to the video."""
+    events = []
+
+    def check():
+        if events[-1:] == [Joining(0)]:
+            raise CancelError
+
+    with pytest.raises(CancelError):
+        run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", tell=events.append, check=check)
+    assert not list(tmp_path.rglob("*.part")), "half a seam is left"
+    assert made_parts(tmp_path) == []
+    assert digest(tmp_path / "video.mkv") == calm
+
+
+def test_what_the_encoder_refuses_is_known_before_the_work(tmp_path):
+    asked = order(60, kind="h264")
+    wide = replace(asked, job=replace(asked.job, width=257 * SIDE))
+    with pytest.raises(OutputError, match=r"h264 takes no pictures of 16448×64 .*Choose another \(ffv1, prores"):
+        run(wide, must_not_run, tmp_path / "video.mp4", tmp_path / "work")
+    assert not list(tmp_path.iterdir())
+
+
+def must_not_run(task, emit, tick):
+    raise AssertionError
 
 
 def test_other_content_uses_nothing_of_it(tmp_path):

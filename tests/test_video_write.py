@@ -4,6 +4,7 @@ at all."""
 import subprocess
 import sys
 from fractions import Fraction
+from functools import partial
 
 import av
 import numpy as np
@@ -55,6 +56,27 @@ def length_of_sound(path) -> Fraction:
 
 def test_this_build_writes_the_formats_that_are_promised():
     assert KINDS == ["h264", "ffv1", "prores"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [(64, 64), (16384, 64), (64, 16384), (16448, 64), (64, 16448)], ids=str)
+def test_what_an_encoder_takes_is_known_before(tmp_path, kind, size):
+    encoding, said = Encoding(kind, preset="ultrafast"), []
+    for attempt in (encoding.try_out, partial(write_one, tmp_path, encoding)):
+        try:
+            attempt(*size, RATES[0])
+        except OutputError as error:
+            said.append(str(error))
+    if kind == "h264" and max(size) > 16384:
+        assert "h264 takes no pictures of {}×{} (".format(*size) in said[0]
+        assert len(said) == 2
+    else:
+        assert not said
+
+
+def write_one(folder, encoding, width, height, fps):
+    with VideoWriter(folder / "one.mkv", fps, encoding) as video:
+        video.write(np.zeros((1, height, width, 3), np.uint8))
 
 
 @pytest.mark.parametrize("fps", RATES, ids=str)

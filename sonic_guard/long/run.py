@@ -87,7 +87,15 @@ class LeverPulled:
     """What the GPU's runtime said."""
 
 
-Event = Progress | PartKept | LeverPulled
+@dataclass(frozen=True)
+class Joining:
+    """All parts are finished and become one file."""
+
+    share: float
+    """Of the frames, 0 … 1."""
+
+
+Event = Progress | PartKept | LeverPulled | Joining
 
 
 @dataclass(frozen=True)
@@ -118,14 +126,16 @@ def run(
     """Make the video `order` in the file `target`, keeping finished parts below the folder `work` meanwhile.
 
     `ladder` names the levers to pull, one after the other, when memory runs out; none may change a frame's size.
-    `tell` hears what happens; `check` is called between steps, and what it raises ends the run.
+    `tell` hears what happens; `check` is called between steps and frames, and what it raises ends the run.
 
     Raises `NoLeverLeftError` when memory runs out with all levers pulled, `OutputError` where files cannot be written
-    (name and folder of `target` are tried first), `WrapperError` if `make_part` makes another number of frames than
-    Sonic should, and whatever `make_part` and `check` raise. Finished parts are kept in every case; after a success
-    they are removed. Two runs of one order at a time would take each other's files.
+    (name and folder of `target` and its encoder are tried first), `WrapperError` if `make_part` makes another number
+    of frames than Sonic should, and whatever `make_part` and `check` raise. Finished parts are kept in every case;
+    after a success they are removed. Two runs of one order at a time would take each other's files.
     """
     try_out(target, overwrite=overwrite)
+    size = order.job.frame_size
+    order.encoding.try_out(size.width, size.height, order.fps)
     store = Store(order, work)
     meter = _Meter(order.parts, tell, clock)
     levers: list[str] = []
@@ -151,8 +161,14 @@ def run(
                 break
         else:
             meter.finish(part)
-    check()
-    info = join(store.pieces(), target, order.encoding, order.fps, order.sound, overwrite=overwrite)
+
+    def joined(frames: int) -> None:
+        check()
+        tell(Joining(frames / order.job.output_frames))
+
+    joined(0)
+    pieces = store.pieces(check)
+    info = join(pieces, target, order.encoding, order.fps, order.sound, tell=joined, overwrite=overwrite)
     store.clear()
     return LongVideo(target, info, len(order.parts), kept, tuple(levers))
 

@@ -6,7 +6,7 @@ at a seam the head of one part and the tail of the one before become new picture
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -115,13 +115,16 @@ class Store:
         keys = dict.fromkeys((self._order.part_key(part, levers), self._order.part_key(part)))
         return [key[:_KEY_LENGTH] for key in keys]
 
-    def pieces(self) -> list[Path]:
-        """The files that make up the video, one after the other, the seams between the parts among them."""
+    def pieces(self, check: Callable[[], None] = lambda: None) -> list[Path]:
+        """The files that make up the video, one after the other, the seams between the parts among them.
+
+        Those are made here; `check` is called before each of their pictures, and what it raises ends the work.
+        """
         pieces = []
         before: Part | None = None
         for part in self._order.parts:
             if before is not None:
-                pieces.append(self._seam(before, part))
+                pieces.append(self._seam(before, part, check))
             pieces.append(self._path(part, "body"))
             before = part
         return pieces
@@ -130,11 +133,12 @@ class Store:
         """Remove the folder, as far as that can be done: the video is there."""
         discard(self.folder)
 
-    def _seam(self, before: Part, after: Part) -> Path:
+    def _seam(self, before: Part, after: Part, check: Callable[[], None]) -> Path:
         path = self.folder / f"seam-{after.index}{self._order.encoding.kind.suffix}"
         old = list(islice(frames(self._path(before, "tail")), before.tail))
         with VideoWriter(path, self._order.fps, self._order.encoding, overwrite=True) as video:
             for picture in hide_seam(old, frames(self._path(after, "head")), after.head - before.tail):
+                check()
                 video.write(picture[None])
         return path
 

@@ -16,7 +16,7 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.codec import Codec
+from av.codec import Codec, CodecContext
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -121,6 +121,28 @@ class Encoding:
             FFV1.name: {"level": "3", "g": "1", "slices": "4"},
             PRORES.name: {"profile": "3", "vendor": "apl0"},
         }[self.format]
+
+    def set_up(self, context: Any, width: int, height: int, fps: Fraction) -> None:
+        """Tell the codec `context` of the pictures what is to come."""
+        context.width, context.height, context.pix_fmt = width, height, self.kind.pixels
+        context.time_base = 1 / fps
+        context.thread_type = "AUTO"  # libav's own choice, slices, makes larger files
+        for tag, value in self.kind.tags.items():
+            setattr(context, tag, value)
+
+    def try_out(self, width: int, height: int, fps: Fraction) -> None:
+        """Raise `OutputError` if the encoder refuses such pictures: H.264's takes up to 16,384 pixels a side."""
+        context: Any = CodecContext.create(self.kind.video, "w")
+        self.set_up(context, width, height, fps)
+        context.options = self.options
+        try:
+            context.open()
+        except FFmpegError as error:
+            others = ", ".join(name for name in formats() if name != self.format)
+            raise OutputError(
+                f"format: {self.format} takes no pictures of {width}×{height} ({error.strerror}). "
+                f"Choose another ({others}), or lower min_resolution."
+            ) from error
 
 
 class Output:
@@ -235,12 +257,7 @@ class VideoWriter(Output):
     def _begin(self, width: int, height: int) -> Any:
         with errors_about(self.target):
             stream: Any = self.container.add_stream(self.kind.video, rate=self.fps, options=self.encoding.options)
-        stream.width, stream.height, stream.pix_fmt = width, height, self.kind.pixels
-        context = stream.codec_context
-        context.time_base = 1 / self.fps
-        context.thread_type = "AUTO"  # libav's own choice, slices, makes larger files
-        for tag, value in self.kind.tags.items():
-            setattr(context, tag, value)
+        self.encoding.set_up(stream.codec_context, width, height, self.fps)
         self._stream = stream
         self.add_sound()
         return stream

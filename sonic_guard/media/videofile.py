@@ -1,6 +1,6 @@
 """Read finished videos: check them, take their frames, join them without encoding anew where that is possible."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -103,28 +103,31 @@ def join(
     fps: Fraction,
     sound: Sound | None = None,
     *,
+    tell: Callable[[int], None] = lambda frames: None,
     overwrite: bool = False,
 ) -> VideoInfo:
     """Write the pictures of `pieces`, one after the other, and `sound` into the file `target`.
 
     Pieces of the same kind are copied packet by packet, without loss and at the speed of the disk; else all are
     encoded anew with `encoding`. Every piece has to begin with a key frame, as all files do that a `VideoWriter` made.
+    `tell` hears after each how many there are by now; what it raises ends the joining and leaves no file.
     Raises `OutputError`.
     """
     alike = len({_signature(piece) for piece in pieces}) == 1
     if alike and pieces[0].suffix == encoding.kind.suffix and verify(pieces[0]).rate == fps:
         output = Output(target, encoding.kind, fps, sound, overwrite=overwrite)
         with output:
-            _copy(pieces, output)
+            _copy(pieces, output, tell)
     else:
         output = VideoWriter(target, fps, encoding, sound, overwrite=overwrite)
         with output:
             for picture in (picture for piece in pieces for picture in frames(piece)):
                 output.write(picture[None])
+                tell(output.frames)
     return VideoInfo(output.frames, fps)
 
 
-def _copy(pieces: Sequence[Path], output: Output) -> None:
+def _copy(pieces: Sequence[Path], output: Output, tell: Callable[[int], None]) -> None:
     # Frames out of order are decoded before they are shown; a piece too short for that begins later than the others.
     first = [_first_decoded(piece) for piece in pieces]
     stream: Any = None
@@ -144,6 +147,7 @@ def _copy(pieces: Sequence[Path], output: Output) -> None:
                 packet.stream = stream
                 output.frames += 1
                 output.mux([packet])
+                tell(output.frames)
 
 
 def _first_decoded(piece: Path) -> int:
