@@ -47,6 +47,13 @@ def input_folder() -> Path:
     return Path(folder_paths.get_input_directory())
 
 
+def models_folder() -> Path:
+    """Where models are, each kind in a folder of its own."""
+    import folder_paths
+
+    return Path(folder_paths.models_dir)
+
+
 def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
     """The memory of `target` ("auto", a card or GiB), with what ComfyUI can still free counted as free.
 

@@ -16,7 +16,7 @@ from ..sonic_guard.long.film import Predata, audio_scales, make_part, tensors_of
 from ..sonic_guard.long.manifest import weights_key
 from ..sonic_guard.long.order import Order
 from ..sonic_guard.long.parts import longest_fitting
-from ..sonic_guard.long.run import Event, Progress, run
+from ..sonic_guard.long.run import Event, Joining, Progress, run
 from ..sonic_guard.long.store import sweep
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media.picture import from_batch
@@ -30,7 +30,7 @@ from ..sonic_guard.words_lean import event_text, long_report
 from ..sonic_guard.wrapper_job import held_bytes, model_dtype, vae_dtype
 from . import host, images, inputs
 from .lean import lean
-from .wrapper import Wrapper, find_wrapper
+from .wrapper import Wrapper, find_wrapper, hearing_key, longest_sound_s
 
 log = logging.getLogger(__name__)
 
@@ -186,8 +186,8 @@ class _Teller:
         if isinstance(event, Progress):
             picture = None if soon or self._picture is None else images.as_pil(self._picture)
             self._bar(round(BAR * event.share), picture)
-            if soon:
-                return
+        if soon and isinstance(event, Progress | Joining):
+            return
         self._told_s, self._picture = time.monotonic(), None
         host.say(event_text(event, self._language))
 
@@ -221,10 +221,13 @@ def _order(
     looks = {
         "seed": seed,
         "ip_audio_scale": audio_scales(model.pipe.unet),
+        "hearing": hearing_key(),
     }
     if not 0 <= part_s <= MAX_DURATION_S:  # NaN is neither
         raise JobError(f"part_s: {part_s} is no length of a part. Use 0, or a number of seconds.")
     longest = round(part_s * LATENT_FPS) if part_s else _longest(job, model)
+    hears = int(longest_sound_s(sound) * LATENT_FPS)
+    longest = hears if longest is None else min(longest, hears)
     return Order(job, picture, sound, weights_key(networks), looks, encoding, longest)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..sonic_guard.errors import FaceError, WrapperError
+from ..sonic_guard.long.manifest import content_key, file_digest
+from ..sonic_guard.media.audio import Sound
 from ..sonic_guard.media.output import discard
 from ..sonic_guard.wrapper_job import PREDATA, SAMPLER
 from . import host
@@ -14,6 +16,14 @@ _PREDATA_INPUTS = (
     *("clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"),
 )
 _SAMPLER_INPUTS = ("model", "data_dict", "seed", "inference_steps", "dynamic_scale", "fps")
+
+
+_HEARING = ("audio2token.pth", "audio2bucket.pth", "whisper-tiny/*")
+"""Files of the networks that SONIC_PreData loads anew for every sound, in ComfyUI's models/sonic."""
+
+
+WAV_BYTES = (1 << 32) - (1 << 20)
+"""Of the samples in a WAV file, and a second of silence more or less."""
 
 
 class Wrapper(NamedTuple):
@@ -26,6 +36,18 @@ class Wrapper(NamedTuple):
 def find_wrapper() -> Wrapper:
     """The nodes that are installed. Raises `WrapperError` where they are missing, or are not as known here."""
     return Wrapper(_tidy(_work_of(PREDATA, _PREDATA_INPUTS)), _work_of(SAMPLER, _SAMPLER_INPUTS))
+
+
+def longest_sound_s(sound: Sound) -> float:
+    """Seconds of `sound` that SONIC_PreData can be given at a time: it writes a WAV, whose size is a 32-bit number."""
+    return WAV_BYTES / (sound.channels * sound.sample_rate * sound.waveform.itemsize)
+
+
+def hearing_key() -> str:
+    """Identity of the networks that hear the voice, which no model in the graph shows; no file counts as nothing."""
+    folder = host.models_folder() / "sonic"
+    files = sorted(path for pattern in _HEARING for path in folder.glob(pattern) if path.is_file())
+    return content_key([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])
 
 
 def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:

@@ -410,6 +410,38 @@ def test_long_video_says_that_sonic_finds_no_face(predata, pack):
         predata(lambda: 1 / 0)()
 
 
+@pytest.fixture
+def hearing(pack, monkeypatch, tmp_path):
+    """The files SONIC_PreData loads, and what Long Video takes them for."""
+    files = "audio2token.pth", "audio2bucket.pth", "whisper-tiny/config.json", "whisper-tiny/model.safetensors"
+    for name in (*files, "unet.pth", "whisper-tiny/.cache/when"):
+        (file := tmp_path / "sonic" / name).parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    host = importlib.import_module(f"{pack.__name__}.nodes.host")
+    monkeypatch.setattr(host, "models_folder", lambda: tmp_path)
+    key = importlib.import_module(f"{pack.__name__}.nodes.wrapper").hearing_key
+    return tmp_path / "sonic", files, key
+
+
+def test_long_video_knows_the_networks_that_hear_the_voice(hearing):
+    folder, files, key = hearing
+    keys = {key()}
+    for name in files:
+        (folder / name).write_text("retrained")
+        keys.add(key())
+        (folder / name).unlink()
+        keys.add(key())
+    assert len(keys) == 2 * len(files) + 1
+
+
+def test_other_files_beside_them_do_not_count(hearing):
+    folder, _, key = hearing
+    before = key()
+    (folder / "unet.pth").write_text("another, which the model itself shows")
+    (folder / "whisper-tiny" / ".cache" / "when").write_text("later")
+    assert key() == before
+
+
 def test_long_video_says_what_is_missing(run, refusal):
     with pytest.raises(refusal, match="Sonic's node SONIC_PreData is missing. Install the node pack ComfyUI_Sonic"):
         run("SonicGuardLongVideo", model=NotSonic(), clip_vision=None, vae=None, audio=sound(3.0), image=PORTRAIT)

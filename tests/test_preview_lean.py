@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from sonic_guard.advice import LOW_VRAM, Where, advise
 from sonic_guard.errors import GraphError, JobError, LeverError
@@ -235,6 +236,21 @@ def test_long_video_is_cut_as_the_node_itself_will_cut_it(size, dtype, switches,
     assert (foreseen.parts, foreseen.job.latent_frames) == (len(parts), max(part.latent_frames for part in parts))
     longest = replace(job, duration_s=foreseen.job.duration_s)
     assert foreseen.job == lean.lean_job(longest)
+
+
+@pytest.mark.parametrize(("part_s", "parts"), [(0.0, 3), (30.0, 9), (50.0, 5), (1000.0, 3)])
+def test_no_part_is_longer_than_a_wav_can_be(part_s, parts, pack, monkeypatch):
+    """SONIC_PreData writes one; here it would be full behind 90 s."""
+    module, lean = real_model(pack, monkeypatch, sonics.build(torch.float16))
+    monkeypatch.setattr(sys.modules[module.find_wrapper.__module__], "WAV_BYTES", 90 * 2 * 8000 * 4)
+    audio = {"waveform": torch.zeros(1, 2, round(SPEECH_S * 8000)), "sample_rate": 8000}
+    settings = {"min_resolution": 512, "steps": 1, "dynamic_scale": 1.0, "fps": 25.0}
+    order = module._order(
+        lean, SimpleNamespace(model=None), SimpleNamespace(first_stage_model=None), module.media_audio.from_dict(audio),
+        torch.zeros(1, 512, 512, 3), part_s, module.Encoding(), settings, 0,
+    )  # fmt: skip
+    assert len(order.parts) == parts
+    assert max(part.latent_frames for part in order.parts) <= LATENT_FPS * min(90, part_s or 90)
 
 
 def test_a_long_video_that_does_not_fit_in_one_pass_is_cut(here):
