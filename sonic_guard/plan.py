@@ -37,7 +37,7 @@ class Policy(StrEnum):
     LOSSLESS_FIRST = "lossless_first"
     """Levers that keep every pixel, then half the number size, then parts, then fewer pixels."""
     ARTICLE = "article"
-    """What the article does: with less than 8 GiB free, at most 768 px and 20 steps."""
+    """What the article does: with less than 8 GiB free, at most 768 px and 20 steps. Then levers, then parts."""
 
 
 @dataclass(frozen=True)
@@ -125,48 +125,52 @@ def make_plan(
 
     if policy is None or fits(job):
         return finish(job)
-    if policy == Policy.ARTICLE:
-        capped = _article(job, budget)
-        return finish(capped, ("min_resolution", "steps"), None if fits(capped) else card_for([capped]))
-    everything = job.levers.union(lever for lever in LADDER if lever in available)
+    kept, order = (_capped(job, budget), _ARTICLE_ORDER) if policy == Policy.ARTICLE else (job, _ORDER)
+    pulled = replace(kept, levers=job.levers.union(lever for lever in LADDER if lever in available))
+    ways = _with_parts if policy == Policy.ARTICLE else _visible
     tried = []
-    for candidate in _visible(job, everything, SPLIT in available, could_fit):
+    for candidate in ways(pulled, SPLIT in available, could_fit):
         if could_fit(candidate):
-            return finish(_cheapest(job, candidate, fits), _ORDER)
+            return finish(_cheapest(job, candidate, fits), order)
         tried.append(candidate)
-    return finish(job, card=card_for(tried), longest=longest_part(tried[-1], could_fit))
+    return finish(kept, order, card_for(tried), longest_part(tried[-1], could_fit))
 
 
 _ORDER = (*LADDER, "dtype", SPLIT, "interpolate", "min_resolution")
+_ARTICLE_ORDER = ("min_resolution", "steps", *LADDER, SPLIT)
 
 
-def _article(job: Job, budget: Budget) -> Job:
+def _capped(job: Job, budget: Budget) -> Job:
+    """`job` as the article wants it."""
     if budget.free_bytes >= ARTICLE_FREE_BYTES:
         return job
     return replace(job, min_resolution=min(job.min_resolution, ARTICLE_RESOLUTION), steps=min(job.steps, ARTICLE_STEPS))
 
 
-def _visible(job: Job, levers: frozenset[Lever], split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
-    """What could be run with every lossless lever pulled, mildest visible loss first.
+def _with_parts(whole: Job, split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
+    """`whole`, and the longest part of it that fits if it may be split."""
+    yield whole
+    if split and (part := longest_part(whole, fits)):
+        yield part
+
+
+def _visible(pulled: Job, split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
+    """What could be run instead of `pulled`, the wish with every lossless lever, mildest visible loss first.
 
     fp16 comes before fewer pixels, because it cannot be seen. Half the frame rate comes after the resolutions
     that still show a mouth; below them every size is tried at both rates before a smaller one. Parts are tried
-    wherever the whole does not fit.
+    wherever the whole does not fit, but for the wished number format.
     """
-    pulled = replace(job, levers=levers)
-    half = replace(pulled, dtype=Dtype.FP16) if job.dtype is Dtype.FP32 else pulled
-    smaller = range((job.min_resolution - 1) // SIZE_STEP * SIZE_STEP, MIN_RESOLUTION - 1, -SIZE_STEP)
-    sizes = [job.min_resolution, *smaller]
-    floor = min(GOOD_RESOLUTION, job.min_resolution)
+    half = replace(pulled, dtype=Dtype.FP16) if pulled.dtype is Dtype.FP32 else pulled
+    smaller = range((pulled.min_resolution - 1) // SIZE_STEP * SIZE_STEP, MIN_RESOLUTION - 1, -SIZE_STEP)
+    sizes = [pulled.min_resolution, *smaller]
+    floor = min(GOOD_RESOLUTION, pulled.min_resolution)
     good = [size for size in sizes if size >= floor]
     poor = [size for size in sizes if size < floor]
-    rates = dict.fromkeys((job.interpolate, False))
+    rates = dict.fromkeys((pulled.interpolate, False))
     yield pulled
     for size, rate in (*((size, rate) for rate in rates for size in good), *product(poor, rates)):
-        whole = replace(half, min_resolution=size, interpolate=rate)
-        yield whole
-        if split and (part := longest_part(whole, fits)):
-            yield part
+        yield from _with_parts(replace(half, min_resolution=size, interpolate=rate), split, fits)
 
 
 def longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:

@@ -4,7 +4,7 @@ Pure but for face detection; both the node and the command line are a few lines 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from .job import MIN_SOUND_S, Dtype, Job
@@ -106,7 +106,7 @@ def preflight(
     host_ram_bytes: int | None = None,
     pace: Pace | None = None,
 ) -> Preflight:
-    """Plan the run that `preset` wishes for; with `policy` None the wish is kept and only judged.
+    """Plan the run that `preset` wishes for; with `policy` None the wish is kept, and judged as the graph will run it.
 
     `reach` is what nodes behind it can do for the run; `pace` is what earlier runs on the card took, if any are known.
     A sound shorter than the wrapper can take counts as that long: `media.grid` fills it up with silence.
@@ -126,9 +126,11 @@ def preflight(
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
     )
     wish = reach.begin(run)
+    asked = reach.run(run, budget, host_ram_bytes) if policy is None else wish
     plan = make_plan(
-        wish, budget, policy, available=reach.available, host_ram_bytes=host_ram_bytes, device=budget.device
+        asked, budget, policy, available=reach.available, host_ram_bytes=host_ram_bytes, device=budget.device
     )
+    plan = replace(plan, parts=-(-wish.latent_frames // plan.job.latent_frames))
     lean = None
     if policy is not None and reach == NOTHING and (plan.changes or not plan.fits):
         with_levers = make_plan(

@@ -194,6 +194,41 @@ def test_the_article_s_policy_is_the_article_s(gib, resolution, steps, after):
     assert (plan.job.min_resolution, plan.job.steps) == after
 
 
+@pytest.mark.parametrize(("gib", "resolution"), [(6, 768), (7.9, 768), (8, 1024), (12, 1024)])
+def test_with_levers_the_article_s_policy_pulls_them(gib, resolution):
+    job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30)
+    plan = make_plan(job, _budget(gib), Policy.ARTICLE, available=EVERYTHING)
+    assert plan.fits
+    assert plan.job.min_resolution == resolution
+    assert plan.job.levers
+    assert not _fits(replace(plan.job, levers=frozenset()), plan.budget)
+    assert plan.changes[-1].after_bytes == plan.estimate.peak_bytes
+
+
+def test_the_article_s_policy_cuts_what_is_too_long():
+    job = Job(1024, 1024, 20_000.0, min_resolution=1024, levers=STREAMED, to_file=True)
+    plan = make_plan(job, _budget(6), Policy.ARTICLE, available={*EVERYTHING, SPLIT})
+    assert plan.fits
+    assert plan.parts > 1
+    assert plan.job.min_resolution == 768
+
+
+def test_where_nothing_fits_the_article_s_policy_keeps_what_it_has_changed():
+    job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30)
+    plan = make_plan(job, _budget(6), Policy.ARTICLE)
+    assert not plan.fits
+    assert (plan.job.min_resolution, plan.job.steps, plan.job.levers) == (768, 20, frozenset())
+    assert [change.lever for change in plan.changes] == ["min_resolution", "steps"]
+
+
+def test_a_number_format_gives_way_before_the_sound_is_cut():
+    long = Job(512, 512, 20_000.0, dtype=Dtype.FP32, levers=STREAMED, to_file=True)
+    needs = [predict(replace(long, dtype=dtype)).peak_bytes for dtype in (Dtype.FP16, Dtype.FP32)]
+    between = Budget("card", sum(needs) // 2, sum(needs) // 2, reserve=0.0)
+    plan = make_plan(long, between, available={SPLIT})
+    assert [change.lever for change in plan.changes] == ["dtype"]
+
+
 def test_steps_are_not_touched_for_memory():
     plan = make_plan(Job(1024, 1024, 10.0, min_resolution=1024, steps=100), _budget(8))
     assert plan.job.steps == 100

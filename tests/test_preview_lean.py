@@ -360,6 +360,27 @@ def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, 
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("card", ["6 GiB", "8 GiB", "12 GiB", "24 GiB"])
+@pytest.mark.parametrize("preset", ["fast", "hd"])
+def test_preflight_that_keeps_the_wish_judges_it_as_oom_risk_does(preset, card, around, here):
+    graph = sources() | preflight(preset=preset, target_card=card, on_risk="stop") | AROUND[around]
+    links = {name: ["3", slot] for name, slot in (("image", 0), ("min_resolution", 2), ("duration", 3), ("fps", 7))}
+    graph["4"] = node("SonicGuardOOMRisk", stop=False, **SETTINGS | links | {"target_card": card})
+    first, second = (plan(graph, asked, here) for asked in ("3", "4"))
+    assert (first.risk, first.job.levers) == (second.risk, second.job.levers)
+
+
+def test_a_wish_that_fits_with_levers_is_not_stopped(nodes, running, folder, here):
+    graph = sources() | preflight(preset="fast", target_card="8 GiB", on_risk="stop") | low_vram()
+    running(graph)
+    assert execute(graph, nodes, folder)[14] == say_levers(plan(graph, "3", here).job.levers) != "park"
+    alone = {number: graph[number] for number in graph if number != "10"}
+    running(alone)
+    with pytest.raises(Exception, match="Will run out of memory"):
+        execute(alone, nodes, folder)
+
+
 def execute(graph, nodes, folder):
     run = Run(graph, nodes, folder)
     return tuple(run.outputs("3"))
