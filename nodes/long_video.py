@@ -2,17 +2,18 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import InputImpl, io
 
 from ..sonic_guard.errors import JobError
-from ..sonic_guard.job import LATENT_FPS, MAX_DURATION_S, MIN_SOUND_S, PIECE, Job, Lever, duration_of
+from ..sonic_guard.job import LATENT_FPS, MAX_DURATION_S, MIN_SOUND_S, PIECE, Job, Lever, duration_of, latent_frames
 from ..sonic_guard.lean.engine import LeanSonic, park
 from ..sonic_guard.lean.prompts import prompts_to_host
 from ..sonic_guard.lean.recognise import recognise, wrapped
-from ..sonic_guard.long.film import Predata, audio_scales, make_part, tensors_of
+from ..sonic_guard.long.film import Predata, as_computed, audio_scales, make_part, tensors_of
 from ..sonic_guard.long.manifest import weights_key
 from ..sonic_guard.long.order import Order
 from ..sonic_guard.long.parts import longest_fitting
@@ -26,11 +27,11 @@ from ..sonic_guard.switches import DEFAULT, STREAMED
 from ..sonic_guard.vram.budget import RESERVE, host_memory_bytes
 from ..sonic_guard.vram.model import predict
 from ..sonic_guard.words import LANGUAGES
-from ..sonic_guard.words_lean import event_text, long_report
+from ..sonic_guard.words_lean import event_text, listening_text, long_report
 from ..sonic_guard.wrapper_job import held_bytes, model_dtype, vae_dtype
 from . import host, images, inputs
 from .lean import lean
-from .wrapper import Wrapper, find_wrapper, hearing_key, longest_sound_s
+from .wrapper import Wrapper, files_key, find_wrapper, longest_sound_s
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,8 @@ class LongVideo(io.ComfyNode):
         }, seed)  # fmt: skip
         longest = max(part.latent_frames for part in order.parts)
         job = lean_sonic.lean_job(replace(order.job, duration_s=duration_of(longest)))
-        order = replace(order, settings={**order.settings, "fp8": Lever.FP8 in job.levers})
+        looks = {**order.settings, "fp8": Lever.FP8 in job.levers, "wrapper": files_key()}
+        order = replace(order, settings=looks)
         size = job.frame_size
         target, subfolder = host.new_output(
             filename_prefix.strip() or PREFIX, encoding.kind.suffix, size.width, size.height
@@ -143,7 +145,7 @@ class LongVideo(io.ComfyNode):
             make_part(
                 lean_sonic.sonic,
                 job.levers,
-                _predata(wrapper, lean_sonic, clip_vision, vae, picture, min_resolution),
+                _predata(wrapper, lean_sonic, clip_vision, vae, picture, min_resolution, teller.listen),
                 lambda streaming, data: wrapper.sample(
                     model=streaming, data_dict=data, seed=seed, inference_steps=inference_steps,
                     dynamic_scale=dynamic_scale, fps=fps,
@@ -179,6 +181,12 @@ class _Teller:
     def look(self, frames: Any) -> None:
         """Note finished frames [n, H, W, 3]."""
         self._picture = frames[-1]
+
+    def listen(self, share: float) -> None:
+        """Show that `share` of the part's sound has been heard."""
+        if time.monotonic() - self._told_s >= TELL_S:
+            self._told_s = time.monotonic()
+            host.say(listening_text(share, self._language))
 
     def tell(self, event: Event) -> None:
         """Show `event`."""
@@ -217,18 +225,18 @@ def _order(
         **settings,
     )
     rife = getattr(model.rife, "flownet", None) if model.use_interframe else None
-    networks = tensors_of(unet=model.pipe.unet, clip=clip_vision.model, vae=vae.first_stage_model, rife=rife)
+    networks = tensors_of(unet=model.pipe.unet, clip=clip_vision.model, rife=rife)
+    decodes = as_computed(tensors_of(vae=vae.first_stage_model), getattr(vae, "vae_dtype", None))
     looks = {
         "seed": seed,
         "ip_audio_scale": audio_scales(model.pipe.unet),
-        "hearing": hearing_key(),
     }
     if not 0 <= part_s <= MAX_DURATION_S:  # NaN is neither
         raise JobError(f"part_s: {part_s} is no length of a part. Use 0, or a number of seconds.")
     longest = round(part_s * LATENT_FPS) if part_s else _longest(job, model)
     hears = int(longest_sound_s(sound) * LATENT_FPS)
     longest = hears if longest is None else min(longest, hears)
-    return Order(job, picture, sound, weights_key(networks), looks, encoding, longest)
+    return Order(job, picture, sound, weights_key((*networks, *decodes)), looks, encoding, longest)
 
 
 def _longest(job: Job, model: LeanSonic) -> int | None:
@@ -250,13 +258,20 @@ def _ladder(model: LeanSonic, job: Job) -> list[Lever]:
 
 def _predata(
     wrapper: Wrapper, model: LeanSonic, clip_vision: Any, vae: Any, picture: Any,
-    min_resolution: int,
+    min_resolution: int, tell: Callable[[float], object],
 ) -> Predata:  # fmt: skip
-    """Runs SONIC_PreData on a sound."""
+    """Runs SONIC_PreData on a sound; `tell` hears what share of the sound is done."""
 
     def work(heard: media_audio.Sound) -> dict[str, Any]:
+        prompts = 2 * latent_frames(heard.duration_s)
+
+        def listened(made: int) -> None:
+            host.stop_if_interrupted()
+            tell(made / prompts)
+
         park(model)
-        with prompts_to_host() as moved:
+        host.make_room(None)  # it lets ComfyUI unload its models at its end only, and has its own beside them
+        with prompts_to_host(listened) as moved:
             (data,) = wrapper.predata(
                 clip_vision=clip_vision, vae=vae, audio=media_audio.to_dict(heard), image=picture,
                 weight_dtype=model.pipe.unet.dtype, min_resolution=min_resolution, duration=heard.duration_s,

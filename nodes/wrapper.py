@@ -1,16 +1,21 @@
 """Sonic's own nodes, called as ComfyUI would call them."""
 
 import inspect
+import logging
+import random
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..sonic_guard.errors import FaceError, WrapperError
+from ..sonic_guard.errors import AudioError, FaceError, WrapperError
 from ..sonic_guard.long.manifest import content_key, file_digest
 from ..sonic_guard.media.audio import Sound
+from ..sonic_guard.media.audiofile import probe
 from ..sonic_guard.media.output import discard
 from ..sonic_guard.wrapper_job import PREDATA, SAMPLER
 from . import host
+
+log = logging.getLogger(__name__)
 
 _PREDATA_INPUTS = (
     *("clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"),
@@ -18,8 +23,13 @@ _PREDATA_INPUTS = (
 _SAMPLER_INPUTS = ("model", "data_dict", "seed", "inference_steps", "dynamic_scale", "fps")
 
 
-_HEARING = ("audio2token.pth", "audio2bucket.pth", "whisper-tiny/*")
+_MODELS = (
+    *("audio2token.pth", "audio2bucket.pth", "yoloface_v5m.pt"),
+    *("whisper-tiny/*.json", "whisper-tiny/*.safetensors", "whisper-tiny/*.bin"),
+)
 """Files of the networks that SONIC_PreData loads anew for every sound, in ComfyUI's models/sonic."""
+_OWN = ("*.py", "*.yaml", "*.json")
+"""The wrapper's code and settings, such as its guidance scales."""
 
 
 WAV_BYTES = (1 << 32) - (1 << 20)
@@ -43,18 +53,32 @@ def longest_sound_s(sound: Sound) -> float:
     return WAV_BYTES / (sound.channels * sound.sample_rate * sound.waveform.itemsize)
 
 
-def hearing_key() -> str:
-    """Identity of the networks that hear the voice, which no model in the graph shows; no file counts as nothing."""
-    folder = host.models_folder() / "sonic"
-    files = sorted(path for pattern in _HEARING for path in folder.glob(pattern) if path.is_file())
-    return content_key([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])
+def files_key() -> str:
+    """Identity of what Sonic's nodes read by themselves, so that no input shows a change of it.
+
+    Networks that hear the voice and find the face, settings, code. What is not there counts as nothing; raises
+    `WrapperError` for what cannot be read.
+    """
+    models, own = host.models_folder() / "sonic", Path(inspect.getfile(host.node_classes()[PREDATA])).parent
+    found = {path: path.relative_to(models) for pattern in _MODELS for path in models.glob(pattern)}
+    found |= {path: path.relative_to(own) for pattern in _OWN for path in own.rglob(pattern)}
+    try:
+        digests = [
+            [name.as_posix(), file_digest(path)]
+            for path, name in sorted(found.items())
+            if path.is_file() and not any(part.startswith(".") for part in name.parts)  # the system's, git's
+        ]
+    except OSError as error:
+        raise WrapperError(f"A file of ComfyUI_Sonic cannot be read. Check its permissions: {error}") from error
+    return content_key(digests)
 
 
 def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
     """SONIC_PreData's work without what it leaves in ComfyUI's input folder, and with words where it finds no face."""
 
     def predata(**inputs: Any) -> tuple[Any, ...]:
-        before = set(_sounds_left())
+        before, samples = set(_sounds_left()), inputs["audio"]["waveform"].shape[-1]
+        random.seed()  # its file's name is drawn, and the run before has seeded: two ComfyUIs would draw the same
         try:
             return work(**inputs)
         except UnboundLocalError as error:
@@ -66,7 +90,8 @@ def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]
             ) from error
         finally:
             for left in set(_sounds_left()) - before:
-                discard(left)
+                if _samples(left) == samples:  # another ComfyUI may have the same input folder
+                    discard(left)
 
     return predata
 
@@ -74,6 +99,15 @@ def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]
 def _sounds_left() -> Iterable[Path]:
     """The sounds that SONIC_PreData has written for itself. It takes none away: a long video has hundreds."""
     return host.input_folder().glob("audio_*_temp.wav")
+
+
+def _samples(sound: Path) -> int | None:
+    """Of a sound; None if it is gone, or cannot be read."""
+    try:
+        return probe(sound).samples
+    except AudioError as error:
+        log.debug("%s: %s", sound, error)
+        return None
 
 
 def _work_of(name: str, inputs: Collection[str]) -> Callable[..., tuple[Any, ...]]:

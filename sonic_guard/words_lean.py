@@ -31,6 +31,7 @@ _TEXT: dict[str, tuple[str, str]] = {
         "Part {part} ran out of memory; once more with {lever}.",
         "第 {part} 段显存不足；启用 {lever} 后重试。",
     ),
+    "listening": ("Sonic hears the voice: {share:.0%}", "Sonic 正在聆听语音：{share:.0%}"),
     "joining": ("Writing the video: {share:.0%}", "正在写出视频：{share:.0%}"),
     "video": (
         "{width}×{height}, {frames} frames at {fps:g} a second, {time}; {size}",
@@ -77,6 +78,11 @@ def event_text(event: Event, lang: str = "en") -> str:
     if event.seconds_left is not None:
         pieces.append(_say("left", lang, time=clock(event.seconds_left)))
     return " · ".join(pieces)
+
+
+def listening_text(share: float, lang: str = "en") -> str:
+    """How much of a part's sound SONIC_PreData has heard, in a line."""
+    return _say("listening", lang, share=share)
 
 
 def long_report(video: LongVideo, job: Job, levers: frozenset[Lever], lang: str = "en") -> str:

@@ -8,7 +8,7 @@ from itertools import accumulate
 import numpy as np
 import pytest
 
-from sonic_guard.errors import NoLeverLeftError
+from sonic_guard.errors import NoLeverLeftError, OutputError
 from sonic_guard.job import Lever
 from sonic_guard.lean import EXACT
 from sonic_guard.media.audiofile import load
@@ -18,7 +18,8 @@ torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.long.film import make_part  # noqa: E402
+from sonic_guard.long.film import as_computed, make_part  # noqa: E402
+from sonic_guard.long.manifest import weights_key  # noqa: E402
 from sonic_guard.long.parts import part_sound  # noqa: E402
 from sonic_guard.long.run import LeverPulled, PartKept, Progress, Task, run  # noqa: E402
 from tests import films, sonics  # noqa: E402
@@ -129,10 +130,40 @@ def test_progress_goes_on_and_never_back(tmp_path, quick):
     events = []
     film(quick, tmp_path, tell=events.append)
     for part in (0, 1):
-        shares = [event.share for event in events if event.part == part]
+        shares = [event.share for event in events if isinstance(event, Progress) and event.part == part]
         assert shares == sorted(shares)
         assert len(set(shares)) > 15
     assert events[-1].share == 1
+
+
+def test_a_network_that_makes_nan_is_told_of_in_its_first_step(tmp_path, quick):
+    """Not hours later, when the first frame is made; and nothing of it is kept."""
+    sonic, _ = quick
+    calls = []
+
+    def spoil(network, given, made):
+        calls.append(1)
+        return (made[0] * float("nan"),)
+
+    hook = sonic.pipe.unet.register_forward_hook(spoil)
+    try:
+        with pytest.raises(OutputError, match="made NaN while denoising. Load Sonic with dtype bf16 or fp32"):
+            film(quick, tmp_path)
+    finally:
+        hook.remove()
+    assert len(calls) == 1
+    assert not list(tmp_path.rglob("*.latents"))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_the_weights_of_a_network_are_known_however_they_are_held():
+    """As ComfyUI reads a VAE for bf16, before and after it has cast some of it for good."""
+    stored = {name: torch.randn(9, generator=torch.Generator().manual_seed(1)).half() for name in ("a", "b")}
+    cast = stored | {"b": stored["b"].bfloat16()}
+    other = stored | {"b": stored["b"] + 1}
+    keys = [weights_key(as_computed(each.items(), torch.bfloat16)) for each in (stored, cast, other)]
+    assert keys[0] == keys[1] != keys[2]
+    assert weights_key(as_computed(stored.items(), None)) == weights_key(stored.items())
 
 
 def test_the_share_of_a_part_grows_from_nothing_to_all(tmp_path, quick):

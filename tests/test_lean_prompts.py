@@ -53,6 +53,21 @@ def test_what_predata_leaves_on_the_gpu_hardly_grows_with_the_sound():
     assert long - short == 30 * BUCKET_BYTES
 
 
+def test_how_far_it_is_is_told_and_can_end_it():
+    told = []
+    with prompts_to_host(told.append):
+        predata(6)
+    assert told == list(range(1, 13))
+
+    def cancel(made):
+        if made == 5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError), prompts_to_host(cancel) as moved:
+        predata(6)
+    assert len(moved) == 5
+
+
 def test_other_networks_are_let_alone_and_the_hook_goes_whatever_happens():
     hooks = dict(module._global_forward_hooks)
     with pytest.raises(RuntimeError, match="cancelled"), prompts_to_host() as moved:

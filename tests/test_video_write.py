@@ -79,6 +79,16 @@ def write_one(folder, encoding, width, height, fps):
         video.write(np.zeros((1, height, width, 3), np.uint8))
 
 
+@pytest.mark.parametrize("kind", ["h264", "prores"])
+def test_a_player_can_begin_before_it_has_the_whole(tmp_path, kind):
+    whole, piece = tmp_path / "whole", tmp_path / "piece"
+    for path, more in ((whole, {}), (piece, {"faststart": False})):
+        with VideoWriter(path, RATES[0], Encoding(kind), **more) as video:
+            video.write(moving(3))
+    assert whole.read_bytes().index(b"moov") < whole.read_bytes().index(b"mdat")
+    assert piece.read_bytes().index(b"moov") > piece.read_bytes().index(b"mdat")
+
+
 @pytest.mark.parametrize("fps", RATES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [1, 2, 63])

@@ -80,6 +80,15 @@ def tensors_of(**networks: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"{owner}.{name}", tensor) for name, tensor in items.items())
 
 
+def as_computed(tensors: Iterable[tuple[str, Any]], dtype: torch.dtype | None) -> Iterator[tuple[str, Any]]:
+    """`tensors` in the format a network computes in, however it holds them; as they are where that is not known.
+
+    ComfyUI, where it reads weights as they are in the file, casts some for good when it first loads the network.
+    """
+    for name, tensor in tensors:
+        yield name, tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
+
+
 def audio_scales(unet: Any) -> list[str]:
     """How strongly `unet` listens: the loader's ip_audio_scale, which is in none of its tensors."""
     scales = (getattr(processor, "scale", None) for processor in unet.attn_processors.values())

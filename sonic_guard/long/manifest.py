@@ -7,7 +7,7 @@ has the same key, wherever the files lie; a change of any of them is another key
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,14 @@ def weights_key(tensors: Iterable[tuple[str, Any]]) -> str:
     return content_key(rows)
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
+def file_digest(path: Path, check: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 (hex) of a file's bytes. `check` is called every 16 MiB, and what it raises comes out."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK_BYTES):
+            check()
+            digest.update(block)
+    return digest.hexdigest()
 
 
 class Manifest:

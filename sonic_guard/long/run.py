@@ -20,7 +20,7 @@ from ..media.videofile import VideoInfo, join
 from ..oom import give_back_memory, is_out_of_memory
 from .order import Order
 from .parts import Part, least_part, part_sound
-from .store import Store
+from .store import LOSSLESS, Store
 
 log = logging.getLogger(__name__)
 
@@ -135,8 +135,9 @@ def run(
     """
     try_out(target, overwrite=overwrite)
     size = order.job.frame_size
-    order.encoding.try_out(size.width, size.height, order.fps)
-    store = Store(order, work)
+    for encoding in (order.encoding, LOSSLESS) if len(order.parts) > 1 else (order.encoding,):
+        encoding.try_out(size.width, size.height, order.fps)
+    store = Store(order, work, check)
     meter = _Meter(order.parts, tell, clock)
     levers: list[str] = []
     kept = 0
@@ -167,8 +168,7 @@ def run(
         tell(Joining(frames / order.job.output_frames))
 
     joined(0)
-    pieces = store.pieces(check)
-    info = join(pieces, target, order.encoding, order.fps, order.sound, tell=joined, overwrite=overwrite)
+    info = join(store.pieces(), target, order.encoding, order.fps, order.sound, tell=joined, overwrite=overwrite)
     store.clear()
     return LongVideo(target, info, len(order.parts), kept, tuple(levers))
 

@@ -88,7 +88,9 @@ class StepsOnDisk:
             begin(path, overwrite=True)
 
     def put(self, latents: Tensor) -> None:
-        """Take the next window of the step under way."""
+        """Take the next window of the step under way. Raises `OutputError` for NaN: no later step makes up for it."""
+        if not torch.isfinite(latents).all():
+            raise OutputError("Sonic's network made NaN while denoising. Load Sonic with dtype bf16 or fp32.")
         if self._next is None:
             return
         head = b""

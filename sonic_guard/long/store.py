@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _KEY_LENGTH = 16
 """Digits of a key in the names of folders and files."""
+LOSSLESS = Encoding(FFV1.name)
+"""Of heads and tails."""
 STEP_SUFFIX = ".latents"
 """Of a file with a denoising step: see `steps`."""
 
@@ -47,8 +49,12 @@ def sweep(work: Path, days: float) -> None:
 class Store:
     """The folder of an order's finished parts, below `work`. Raises `OutputError` where the disk fails."""
 
-    def __init__(self, order: Order, work: Path) -> None:
-        """Open the folder, and clear what an earlier run had to leave half-written."""
+    def __init__(self, order: Order, work: Path, check: Callable[[], None] = lambda: None) -> None:
+        """Open the folder, and clear what an earlier run had to leave half-written.
+
+        `check` is called now and then while files are read and written; what it raises ends the work.
+        """
+        self._check = check
         self.folder = work.absolute() / order.key[:_KEY_LENGTH]
         self._order = order
         with errors_about(self.folder):
@@ -76,7 +82,7 @@ class Store:
             return False
         for path, count in self._files(part).items():
             try:
-                if file_digest(path) != noted.get(path.name) or verify(path).frames != count:
+                if file_digest(path, self._check) != noted.get(path.name) or verify(path).frames != count:
                     raise OutputError(f"{path}: it has changed since it was written.")
             except (OSError, OutputError) as error:
                 log.warning("part %d is made again: %s", part.index + 1, error)
@@ -94,15 +100,16 @@ class Store:
             writers: dict[str, VideoWriter] = {}
             for path in self._files(part):
                 role = path.stem.rpartition("-")[2]
-                encoding = self._order.encoding if role == "body" else Encoding(FFV1.name)
-                writers[role] = stack.enter_context(VideoWriter(path, self._order.fps, encoding, overwrite=True))
+                encoding = self._order.encoding if role == "body" else LOSSLESS
+                writer = VideoWriter(path, self._order.fps, encoding, overwrite=True, faststart=False)
+                writers[role] = stack.enter_context(writer)
             sorter = Sorter(part, writers)
             yield sorter
             sorter.finish()
 
     def add(self, part: Part) -> None:
         """Note that `part` is finished, and forget its steps."""
-        digests = {path.name: file_digest(path) for path in self._files(part)}
+        digests = {path.name: file_digest(path, self._check) for path in self._files(part)}
         self._manifest.add(self._keys[part.index], digests)
         for path in steps_of(self.folder, ""):  # parts are made one after the other
             discard(path)
@@ -115,16 +122,13 @@ class Store:
         keys = dict.fromkeys((self._order.part_key(part, levers), self._order.part_key(part)))
         return [key[:_KEY_LENGTH] for key in keys]
 
-    def pieces(self, check: Callable[[], None] = lambda: None) -> list[Path]:
-        """The files that make up the video, one after the other, the seams between the parts among them.
-
-        Those are made here; `check` is called before each of their pictures, and what it raises ends the work.
-        """
+    def pieces(self) -> list[Path]:
+        """The files that make up the video, one after the other; the seams between the parts are made for it."""
         pieces = []
         before: Part | None = None
         for part in self._order.parts:
             if before is not None:
-                pieces.append(self._seam(before, part, check))
+                pieces.append(self._seam(before, part))
             pieces.append(self._path(part, "body"))
             before = part
         return pieces
@@ -133,12 +137,12 @@ class Store:
         """Remove the folder, as far as that can be done: the video is there."""
         discard(self.folder)
 
-    def _seam(self, before: Part, after: Part, check: Callable[[], None]) -> Path:
+    def _seam(self, before: Part, after: Part) -> Path:
         path = self.folder / f"seam-{after.index}{self._order.encoding.kind.suffix}"
         old = list(islice(frames(self._path(before, "tail")), before.tail))
-        with VideoWriter(path, self._order.fps, self._order.encoding, overwrite=True) as video:
+        with VideoWriter(path, self._order.fps, self._order.encoding, overwrite=True, faststart=False) as video:
             for picture in hide_seam(old, frames(self._path(after, "head")), after.head - before.tail):
-                check()
+                self._check()
                 video.write(picture[None])
         return path
 

@@ -118,7 +118,7 @@ class Encoding:
         """What the encoder is told."""
         return {
             H264.name: {"crf": str(self.crf), "preset": self.preset},
-            FFV1.name: {"level": "3", "g": "1", "slices": "4"},
+            FFV1.name: {"level": "3", "g": "1", "slices": "9"},  # with 4 it refuses 20 megapixels
             PRORES.name: {"profile": "3", "vendor": "apl0"},
         }[self.format]
 
@@ -153,9 +153,19 @@ class Output:
     """
 
     def __init__(
-        self, target: Path, kind: Format, fps: Fraction, sound: Sound | None = None, *, overwrite: bool = False
+        self,
+        target: Path,
+        kind: Format,
+        fps: Fraction,
+        sound: Sound | None = None,
+        *,
+        overwrite: bool = False,
+        faststart: bool = True,
     ) -> None:
-        """Begin the file `target`. `sound` is cut or filled up with silence to the length of the pictures."""
+        """Begin the file `target`. `sound` is cut or filled up with silence to the length of the pictures.
+
+        With `faststart` a player can begin before it has the whole MP4 or MOV; the file is then written twice.
+        """
         self.target = target.absolute()  # libav takes the start of a name such as "take:2.mp4" for a protocol
         self.kind = kind
         self.fps = fps
@@ -163,7 +173,7 @@ class Output:
         """Pictures that went in so far."""
         self._overwrite = overwrite
         temp = begin(self.target, overwrite=overwrite)
-        options = {"movflags": "+faststart"} if kind.container in ("mp4", "mov") else {}
+        options = {"movflags": "+faststart"} if faststart and kind.container in ("mp4", "mov") else {}
         with errors_about(self.target):
             self.container = av.open(str(temp), "w", format=kind.container, options=options)
         self._sound = sound
@@ -196,6 +206,8 @@ class Output:
             if kind is None:
                 self._finish()
         finally:
+            with suppress(OSError):  # where an open file can be removed, libav need not finish gigabytes for nothing
+                temp_for(self.target).unlink(missing_ok=True)
             with suppress(OSError, FFmpegError):  # already closed, or the error that is on its way is the one to tell
                 self.container.close()
             temp_for(self.target).unlink(missing_ok=True)
@@ -230,10 +242,11 @@ class VideoWriter(Output):
         sound: Sound | None = None,
         *,
         overwrite: bool = False,
+        faststart: bool = True,
     ) -> None:
         """Begin the file `target`, whose suffix is the caller's; frames follow each other at `fps` a second."""
         self.encoding = encoding or Encoding()
-        super().__init__(target, self.encoding.kind, fps, sound, overwrite=overwrite)
+        super().__init__(target, self.encoding.kind, fps, sound, overwrite=overwrite, faststart=faststart)
         self._stream: Any = None
         self._reformatter = VideoReformatter()  # one for all frames: to set it up takes longer than to use it
 
