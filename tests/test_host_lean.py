@@ -1,5 +1,6 @@
 """Sonic Low VRAM and Sonic Long Video in a real ComfyUI, with the wrapper's own sampler over small networks."""
 
+import re
 import wave
 
 import av
@@ -8,9 +9,12 @@ import pytest
 from PIL import Image
 
 from sonic_guard.job import Lever
+from sonic_guard.long.run import LeverPulled
 from sonic_guard.media.videofile import frames
 from sonic_guard.run import Outcome
 from sonic_guard.vram.history.store import History
+from sonic_guard.words import LANGUAGES
+from sonic_guard.words_lean import event_text
 from tests.test_host_runs import watched
 
 pytest.importorskip("aiohttp")
@@ -121,10 +125,11 @@ def voice(path, seconds):
     return path.name
 
 
-def long_video(voice, *, prefix, steps=1, part_s=0.0, **changes):
+def long_video(voice, *, prefix, steps=1, part_s=0.0, language="en", **changes):
     settings = {
         "min_resolution": 128, "inference_steps": steps, "dynamic_scale": 1.0, "fps": 25.0, "seed": 3, "part_s": part_s,
-        "format": "h264", "crf": 18, "encoder_preset": "ultrafast", "filename_prefix": prefix, "language": "en",
+        "format": "h264", "crf": 18, "encoder_preset": "ultrafast", "filename_prefix": prefix,
+        "language": language,
     }  # fmt: skip
     return {
         "small": small(**changes),
@@ -181,6 +186,25 @@ def test_a_long_video_in_parts_goes_on_where_it_was_stopped(host, voices):
 
 def done(host, before):
     return [run for run in runs(host) if run.id not in before and run.outcome is Outcome.DONE]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_node_tells_how_far_a_long_video_is(host, voices, language):
+    """A bar, lines of text and pictures, and what happens on the way: here memory runs out."""
+    graph = long_video(
+        voices[SHORT_S], prefix="video/told", fail="decode", times=1, seed=LANGUAGES.index(language) + 7,
+        interpolate=False, call_s=0.1, steps=8, language=language,
+    )  # fmt: skip
+    seen = watched(host, graph, node="long")
+    assert seen.ended == "execution_success"
+    assert seen.bar[-1] == 1000
+    assert seen.bar == sorted(seen.bar), "no step is made again"
+    assert len(set(seen.bar)) > 8
+    assert 0 < seen.pictures < len(seen.bar)
+    lines = [line for _, line in seen.said]
+    assert event_text(LeverPulled(0, "host", ""), language) in lines
+    left = {"en": r"\d+% · about \d:\d\d left", "zh": r"\d+% · 约剩 \d:\d\d"}[language]
+    assert any(re.fullmatch(left, line) for line in lines), lines
 
 
 def test_a_long_video_survives_out_of_memory(host, voices):

@@ -5,6 +5,7 @@ Its networks have few channels (`tests/hostpack`), its code is all there.
 
 import asyncio
 import json
+import struct
 import time
 
 import pytest
@@ -38,15 +39,18 @@ def graph(seed, *, fail="nowhere", call_s=0.02, steps=STEPS):
 class Seen:
     """What a page was told while a graph ran."""
 
-    def __init__(self, host, events):
+    def __init__(self, host, events, node):
         self.runs = [data for name, data in events if name == "sonic_guard.run"]
         self.live = [data for name, data in events if name == "sonic_guard.live"]
-        self.bar = [data["value"] for name, data in events if name == "progress" and data["node"] == "sampler"]
+        self.bar = [data["value"] for name, data in events if name == "progress" and data["node"] == node]
+        self.said = [text for name, text in events if name == SAID and text[0] == node]
+        """Node and text of ComfyUI's lines on the node."""
+        self.pictures = sum(name == PICTURE for name, _ in events)
         self.ended = next(name for name, _ in reversed(events) if name.startswith("execution_"))
         self.row = History(host.base / "user" / "sonic_guard" / "history.db", existing=True).runs(limit=1)[0]
 
 
-def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True):
+def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True, node="sampler"):
     """Run `graph` with a page that looks on, and cancel it at the step `interrupt_at` of a run `stop_when` says."""
 
     async def look():
@@ -59,6 +63,8 @@ def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True):
             deadline = time.monotonic() + RUN_S
             while time.monotonic() < deadline:
                 message = await socket.receive(timeout=RUN_S)
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    events.append(binary(message.data))
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     continue
                 event = json.loads(message.data)
@@ -70,7 +76,19 @@ def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True):
                     return events
         raise AssertionError(f"the graph has not come to an end: {events[-5:]}")
 
-    return Seen(host, asyncio.run(look()))
+    return Seen(host, asyncio.run(look()), node)
+
+
+SAID, PICTURE = 3, 1
+"""ComfyUI's numbers of what it sends as bytes."""
+
+
+def binary(data):
+    """Number and content: of a text, the node's id and the text itself."""
+    kind, length = struct.unpack(">II", data[:8])
+    if kind != SAID:
+        return kind, data[4:]
+    return kind, (data[8 : 8 + length].decode(), data[8 + length :].decode())
 
 
 def test_the_page_sees_every_stage_and_step(host):

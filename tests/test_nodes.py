@@ -481,6 +481,26 @@ def test_what_cannot_be_read_of_it_is_said(hearing, pack, monkeypatch):
         hearing[2]()
 
 
+def test_before_sonic_hears_everything_else_leaves_the_gpu_and_cancel_is_heard(pack, monkeypatch):
+    """SONIC_PreData has ComfyUI unload its models at its end only; by then its own are beside them."""
+    module, host = (importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video", "host"))
+    happened, told = [], []
+    monkeypatch.setattr(host, "make_room", lambda needed: happened.append(("room", needed)))
+    monkeypatch.setattr(host, "stop_if_interrupted", lambda: happened.append("check"))
+    projection = type("AudioProjModel", (torch.nn.Identity,), {})()
+
+    def predata(**inputs):
+        happened.append("predata")
+        return ([projection(torch.ones(1)) for _ in range(2)],)
+
+    wrapper = module.Wrapper(predata, None)
+    heard = module.media_audio.from_dict(sound(0.5))
+    data = module._predata(wrapper, sonics.build(), None, None, PORTRAIT, 512, told.append)(heard)
+    assert len(data) == 2
+    assert happened == [("room", None), "predata", "check", "check"]
+    assert told == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"
+
+
 def test_long_video_says_what_is_missing(run, refusal):
     with pytest.raises(refusal, match="Sonic's node SONIC_PreData is missing. Install the node pack ComfyUI_Sonic"):
         run("SonicGuardLongVideo", model=NotSonic(), clip_vision=None, vae=None, audio=sound(3.0), image=PORTRAIT)
