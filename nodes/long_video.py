@@ -132,7 +132,7 @@ class LongVideo(io.ComfyNode):
         longest = max(part.latent_frames for part in order.parts)
         job = lean_sonic.lean_job(replace(order.job, duration_s=duration_of(longest)))
         looks = {**order.settings, "fp8": Lever.FP8 in job.levers, "wrapper": files_key()}
-        order = replace(order, settings=looks)
+        order = replace(order, job=replace(order.job, levers=job.levers), settings=looks)
         size = job.frame_size
         target, subfolder = host.new_output(
             filename_prefix.strip() or PREFIX, encoding.kind.suffix, size.width, size.height

@@ -4,6 +4,7 @@ memory. What a finished video shows can be read off its frames (see `long_standi
 import gc
 import logging
 import os
+import re
 import time
 import weakref
 from dataclasses import replace
@@ -14,10 +15,12 @@ import numpy as np
 import pytest
 
 from sonic_guard.errors import JobError, NoLeverLeftError, OutputError, WrapperError
+from sonic_guard.job import Job, Lever
 from sonic_guard.long.run import Joining, LeverPulled, PartKept, Progress, run
 from sonic_guard.long.store import sweep
 from sonic_guard.media.audiofile import load
 from sonic_guard.media.videofile import frames, verify
+from sonic_guard.switches import STREAMED
 from tests.long_standin import RATE, SIDE, digest, draw, make_part, order, read
 
 STAGES = ("predata", "denoise", "decode", "interpolate", "at the last frame")
@@ -405,16 +408,31 @@ def test_with_no_lever_left_it_ends_and_keeps_what_is_finished(tmp_path, calm):
     with pytest.raises(NoLeverLeftError) as caught:
         run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
     assert [index for index, _ in called] == [0, 1, 2, 2]
-    for words in ("part 3 of 3", "The 2 before it are kept", "lower min_resolution. (", SAID):
+    for words in ("part 3 of 3", "The 2 before it are kept", "lower min_resolution", SAID):
         assert words in str(caught.value)
     assert made_parts(tmp_path) == [2]
     assert digest(tmp_path / "video.mkv") == calm
 
 
-def test_shorter_parts_are_advised_where_there_can_be_some(tmp_path):
-    make, _ = failing("decode", 0, times=9)
-    with pytest.raises(NoLeverLeftError, match=r"lower min_resolution, or choose parts shorter than 16 s\. \("):
-        run(order(200, longest=None), make, tmp_path / "video.mkv", tmp_path / "work")
+FP8 = "set fp8 to auto on Sonic Low VRAM in front, which changes pixels a little"
+
+
+@pytest.mark.parametrize(
+    ("levers", "ladder", "seconds", "ways"),
+    [
+        (STREAMED, (), 3600.0, f"lower min_resolution, or {FP8}, or choose parts shorter than 3600 s. ("),
+        (STREAMED, ("host", "branch", "ff", "block"), 60.0, f"lower min_resolution, or {FP8}. ("),
+        (STREAMED, ("fp8",), 60.0, "lower min_resolution. ("),
+        (STREAMED | {Lever.FP8}, ("block",), 60.0, "lower min_resolution. ("),
+    ],
+)
+def test_what_is_advised_would_help(tmp_path, levers, ladder, seconds, ways):
+    """Where window and weights decide, shorter parts would be of no use."""
+    make, _ = failing("predata", 0, times=9)
+    asked = order(60)
+    long = replace(asked, job=Job(512, 512, seconds, levers=levers, to_file=True), longest=None)
+    with pytest.raises(NoLeverLeftError, match=re.escape(f"If that does not help, {ways}")):
+        run(long, make, tmp_path / "video.mkv", tmp_path / "work", ladder=ladder)
 
 
 def test_in_one_pass_there_is_nothing_to_keep(tmp_path):

@@ -23,7 +23,7 @@ class Order:
     """A long video as it is asked for."""
 
     job: Job
-    """The whole run. Its levers do not count: they give the same frames."""
+    """The whole run. Its levers do not count for the keys: they give the same frames."""
     picture: Any
     """Array or tensor: the picture that Sonic gets."""
     sound: Sound

@@ -8,16 +8,17 @@ user, an error or a power cut, the next one with the same content goes on behind
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import NoLeverLeftError
-from ..job import LATENT_FPS
+from ..job import LATENT_FPS, Lever, duration_of
 from ..media.audio import Sound
 from ..media.output import try_out
 from ..media.videofile import VideoInfo, join
 from ..oom import give_back_memory, is_out_of_memory
+from ..vram.model import predict
 from .order import Order
 from .parts import Part, least_part, part_sound
 from .store import LOSSLESS, Store
@@ -125,7 +126,8 @@ def run(
 ) -> LongVideo:
     """Make the video `order` in the file `target`, keeping finished parts below the folder `work` meanwhile.
 
-    `ladder` names the levers to pull, one after the other, when memory runs out; none may change a frame's size.
+    `ladder` names the levers to pull beside the job's, one after the other, when memory runs out; none may change a
+    frame's size.
     `tell` hears what happens; `check` is called between steps and frames, and what it raises ends the run.
 
     Raises `NoLeverLeftError` when memory runs out with all levers pulled, `OutputError` where files cannot be written
@@ -151,7 +153,7 @@ def run(
         while said := _attempt(order, store, part, make_part, tuple(levers), check, meter):
             give_back_memory()
             if len(levers) == len(ladder):
-                raise NoLeverLeftError(_out_of_levers(order, part, said))
+                raise NoLeverLeftError(_out_of_levers(order, part, ladder, said))
             levers.append(ladder[len(levers)])
             log.warning("Part %d ran out of memory (%s); once more with %s.", part.index + 1, said, levers[-1])
             tell(LeverPulled(part.index, levers[-1], said))
@@ -206,13 +208,22 @@ def _attempt(
     return ""
 
 
-def _out_of_levers(order: Order, part: Part, said: str) -> str:
-    longest = max(part.latent_frames for part in order.parts)
-    shorter = f", or choose parts shorter than {longest / LATENT_FPS:.0f} s" * (longest > least_part(order.job.window))
+def _out_of_levers(order: Order, part: Part, ladder: Sequence[str], said: str) -> str:
+    pulled = order.job.levers.union(map(Lever, ladder))
+    longest, least = max(part.latent_frames for part in order.parts), least_part(order.job.window)
+    needs = [
+        predict(replace(order.job, levers=pulled, duration_s=duration_of(frames))).after_load_bytes
+        for frames in (least, longest)
+    ]
+    ways = ["lower min_resolution"]
+    if Lever.FP8 not in pulled:
+        ways.append("set fp8 to auto on Sonic Low VRAM in front, which changes pixels a little")
+    if needs[0] < needs[1]:
+        ways.append(f"choose parts shorter than {longest / LATENT_FPS:.0f} s")
     kept = f" The {part.index} before it are kept and not made again." if part.index else ""
     return (
         f"The GPU ran out of memory in part {part.index + 1} of {len(order.parts)}, with every lever pulled.{kept} "
-        f"Close other programs that use the GPU and run again. If that does not help, lower min_resolution{shorter}. "
+        f"Close other programs that use the GPU and run again. If that does not help, {', or '.join(ways)}. "
         f"({said})"
     )
 
