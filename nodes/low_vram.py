@@ -12,7 +12,7 @@ from ..sonic_guard.lean.recognise import recognise, wrapped
 from ..sonic_guard.switches import DEFAULTS, LADDER, Setting, Switches, parse_levers, read_switches
 from ..sonic_guard.vram.budget import budget_for
 from ..sonic_guard.words import LANGUAGES
-from ..sonic_guard.words_lean import lever_report
+from ..sonic_guard.words_lean import lever_report, no_dtype_text
 from . import inputs
 from .lean import lean
 
@@ -86,15 +86,17 @@ class LowVRAM(inputs.TargetCard):
             allowed = recognise(sonic)
         except WrapperError as error:
             log.warning("Sonic Low VRAM lets the model pass as it is: %s", error)
-            return cls._out(model, lever_report(Switches(), frozenset(), str(error), language))
+            return cls._out(model, lever_report(Switches(), frozenset(), str(error), language), language)
         if Lever.PARK in switches.on & allowed:
             engine.park(sonic)
         report = lever_report(switches.within(allowed), (switches.on | switches.auto) - allowed, "", language)
-        return cls._out(lean(sonic, switches.within(allowed), target_card, reserve), report)
+        return cls._out(lean(sonic, switches.within(allowed), target_card, reserve), report, language)
 
     @classmethod
-    def _out(cls, model: Any, report: str) -> io.NodeOutput:
+    def _out(cls, model: Any, report: str, language: str) -> io.NodeOutput:
         dtype = getattr(getattr(getattr(model, "pipe", None), "unet", None), "dtype", None)
+        if dtype is None:
+            report = f"{report}\n{no_dtype_text(language)}"
         return io.NodeOutput(model, dtype, report, ui={"text": (report,)})
 
 

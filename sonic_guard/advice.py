@@ -22,7 +22,7 @@ MAX_RESOLUTION = 2048
 MUCH_LARGER = 1.25
 """Room for a picture this much larger a side is worth a word."""
 LOW_VRAM = "low_vram"
-"""Offered as a change: put in the node Sonic Low VRAM, which pulls the fewest levers that fit."""
+"""Offered as a change: put in the node Sonic Low VRAM, which pulls the levers it takes to fit."""
 _LEVERS = Switches(auto=EXACT)
 """What that node can pull. Not all of its levers need be wired at first, so none is taken for granted."""
 

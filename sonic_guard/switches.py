@@ -57,7 +57,7 @@ class Switches:
         return replace(pulled, piece=largest_piece(pulled, fits))
 
     def choose(self, job: Job, fits: Callable[[Job], bool]) -> frozenset[Lever]:
-        """The levers for `job`: those that are on, and the fewest others with which `fits` says yes; else all."""
+        """The levers for `job`: those that are on, and the cheapest others with which `fits` says yes; else all."""
         pulled = job.levers | self.on
         least = least_levers(replace(job, levers=pulled), self.auto - pulled, fits)
         return pulled | self.auto if least is None else least

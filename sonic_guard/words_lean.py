@@ -12,8 +12,8 @@ _TEXT: dict[str, tuple[str, str]] = {
     "pulled": ("Pulled: {levers}.", "已启用：{levers}。"),
     "nothing pulled": ("Nothing is pulled before it is needed.", "需要之前不启用任何手段。"),
     "when needed": (
-        "When the run begins, the fewest that fit of: {levers}. The others follow if memory runs out all the same.",
-        "运行开始时按需启用其中最少的几项：{levers}。若显存仍不足，再逐项启用其余各项。",
+        "When the run begins, as many as it takes of: {levers}. The others follow if memory runs out all the same.",
+        "运行开始时按需启用：{levers}。若显存仍不足，再逐项启用其余各项。",
     ),
     "not exact": (
         "fp8 changes pixels, a little; every other lever gives the stock frames.",
@@ -24,6 +24,10 @@ _TEXT: dict[str, tuple[str, str]] = {
         "当前 Sonic 封装的网络不支持 {levers}；已略过。",
     ),
     "passed": ("The model passes as it is. {reason}", "模型原样通过。{reason}"),
+    "no dtype": (
+        "Link weight_dtype of SONICTLoader to SONIC_PreData: this model does not tell its own.",
+        "请把 SONICTLoader 的 weight_dtype 连到 SONIC_PreData：无法得知此模型的数值精度。",
+    ),
     "part": ("part {part} of {parts}", "第 {part} 段，共 {parts} 段"),
     "left": ("about {time} left", "约剩 {time}"),
     "kept": ("Part {part} is there from an earlier run.", "第 {part} 段已由先前的运行完成。"),
@@ -62,6 +66,11 @@ def lever_report(switches: Switches, strange: frozenset[Lever], reason: str, lan
     if strange:
         lines.append(_say("strange", lang, levers=_names(strange)))
     return "\n".join(lines)
+
+
+def no_dtype_text(lang: str = "en") -> str:
+    """What to do where Sonic Low VRAM cannot tell a model's number format."""
+    return _say("no dtype", lang)
 
 
 def event_text(event: Event, lang: str = "en") -> str:

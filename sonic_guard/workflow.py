@@ -295,6 +295,8 @@ same frames, computed in another order.
 1. Choose a picture and a sound, then run.
 2. **Sonic Long Video** writes the frames to the file as they are made, in `output/video`. There is nothing to save.
 3. It was stopped? Run the same again: it goes on behind the last whole **denoising step**.
+4. Choose your card as **target_card** on Preflight. On `auto` the size follows the memory that is free, and another \
+size is another video, made from the beginning.
 """,
     ),
 }

@@ -1,4 +1,4 @@
-"""Which levers are pulled: what the switches say, and the fewest that are enough."""
+"""Which levers are pulled: what the switches say, and the cheapest that are enough."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ def test_every_lever_has_its_place_in_the_ladder_and_its_switch():
 
 
 @given(levers, levers, levers)
-def test_the_fewest_that_are_enough_are_pulled(on, auto, needed):
+def test_the_cheapest_that_are_enough_are_pulled(on, auto, needed):
     switches = Switches(on, auto - on)
     chosen = switches.choose(JOB, fits_with(needed))
     assert on <= chosen <= on | auto

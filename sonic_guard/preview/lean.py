@@ -62,7 +62,7 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
 
     def fits(job: Job) -> bool:
         if own_bytes <= usable_bytes and fits_as_it_is(with_all(job)):
-            return True  # then it does with the fewest levers, too, which take more time to find
+            return True  # then it does with fewer levers, too, which take more time to find
         return fits_as_it_is(pull(job, lean, own_bytes))
 
     def with_all(job: Job) -> Job:
