@@ -320,7 +320,9 @@ def test_low_vram_lets_a_stranger_pass_and_says_so(run):
         "The model passes as it is. lean: the model on `model` is not that of a Sonic wrapper"
     )
     assert out["weight_dtype"] is None
-    assert out["report"].endswith("Link weight_dtype of SONICTLoader to SONIC_PreData: this model does not tell its own.")
+    assert out["report"].endswith(
+        "Link weight_dtype of SONICTLoader to SONIC_PreData: this model does not tell its own."
+    )
 
 
 @pytest.mark.parametrize(
