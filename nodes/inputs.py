@@ -58,7 +58,7 @@ def policy() -> io.Combo.Input:
         options=[str(policy) for policy in Policy],
         default=str(Policy.LOSSLESS_FIRST),
         tooltip="lossless_first: keep every pixel while anything else helps. article: at most 768 px and 20 steps "
-        "when less than 8 GiB are free.",
+        "when less than 8 GiB are free; then levers and parts.",
     )
 
 

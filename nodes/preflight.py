@@ -121,7 +121,7 @@ class Preflight(inputs.TargetCard):
             report,
             media_audio.to_dict(fitted.for_video),
             job.output_fps,
-            job.duration_s if plan.parts > 1 else 0.0,
-            say_levers(job.levers),
+            result.part_s,
+            say_levers(result.levers),
             ui={"text": (report,)},
         )

@@ -77,10 +77,12 @@ def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]
     """SONIC_PreData's work without what it leaves in ComfyUI's input folder, and with words where it finds no face."""
 
     def predata(**inputs: Any) -> tuple[Any, ...]:
-        before, samples = set(_sounds_left()), inputs["audio"]["waveform"].shape[-1]
+        before, samples, whole = set(_sounds_left()), inputs["audio"]["waveform"].shape[-1], False
         random.seed()  # its file's name is drawn, and the run before has seeded: two ComfyUIs would draw the same
         try:
-            return work(**inputs)
+            made = work(**inputs)
+            whole = True
+            return made
         except UnboundLocalError as error:
             if "bbox" not in str(error):
                 raise
@@ -90,7 +92,9 @@ def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]
             ) from error
         finally:
             for left in set(_sounds_left()) - before:
-                if _samples(left) == samples:  # another ComfyUI may have the same input folder
+                # Another ComfyUI may have the same input folder. On a full disk there is less than was to be written.
+                found = _samples(left)
+                if found == samples or not whole and (found or 0) < samples:
                     discard(left)
 
     return predata
@@ -105,7 +109,7 @@ def _samples(sound: Path) -> int | None:
     """Of a sound; None if it is gone, or cannot be read."""
     try:
         return probe(sound).samples
-    except AudioError as error:
+    except (AudioError, OSError) as error:
         log.debug("%s: %s", sound, error)
         return None
 

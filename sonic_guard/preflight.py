@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from .job import MIN_SOUND_S, Dtype, Job
+from .job import MIN_SOUND_S, Dtype, Job, Lever
 from .lean import EXACT
 from .media.crop import Aspect, crop_box
 from .media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, parse_box, pick_face
@@ -59,9 +59,19 @@ class Preflight:
     sound_s: float
     """Exact length of the sound in seconds."""
     seconds: float | None = None
-    """Predicted seconds of denoising; None while no run on the card is known."""
+    """Predicted seconds of denoising, of all parts; None while no run on the card is known."""
     lean: Plan | None = None
     """Where something had to give way and no node in the graph pulls levers: what Sonic Low VRAM would make of it."""
+
+    @property
+    def levers(self) -> frozenset[Lever]:
+        """Levers that the plan has pulled; of a wish that is kept, those that are pulled anyway."""
+        return self.plan.job.levers if self.plan.policy else self.wish.levers
+
+    @property
+    def part_s(self) -> float:
+        """Seconds of a part as the plan has it; 0 leaves that to whoever makes the parts."""
+        return self.plan.job.duration_s if self.plan.policy and self.plan.parts > 1 else 0.0
 
     @property
     def estimate(self) -> Estimate:
@@ -137,7 +147,8 @@ def preflight(
             wish, budget, available=EXACT, host_ram_bytes=host_ram_bytes, device=budget.device
         )  # fmt: skip
         lean = with_levers if with_levers.fits else None
-    return Preflight(look, wish, plan, sound_s, predict_seconds(plan.job, pace), lean)
+    seconds = predict_seconds(plan.job, pace)
+    return Preflight(look, wish, plan, sound_s, None if seconds is None else plan.parts * seconds, lean)
 
 
 def run_preflight(

@@ -193,7 +193,7 @@ def test_the_node_tells_how_far_a_long_video_is(host, voices, language):
     """A bar, lines of text and pictures, and what happens on the way: here memory runs out."""
     graph = long_video(
         voices[SHORT_S], prefix="video/told", fail="decode", times=1, seed=LANGUAGES.index(language) + 7,
-        interpolate=False, call_s=0.1, steps=8, language=language,
+        interpolate=False, call_s=0.2, decode_s=1.2, steps=8, language=language,
     )  # fmt: skip
     seen = watched(host, graph, node="long")
     assert seen.ended == "execution_success"

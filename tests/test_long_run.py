@@ -193,6 +193,18 @@ def test_looking_at_what_is_kept_can_be_cancelled(tmp_path, monkeypatch):
     assert made_parts(tmp_path) == [1, 2]
 
 
+def test_a_part_is_kept_however_late_it_is_cancelled(tmp_path):
+    """At the first moment at which its file is whole."""
+
+    def check():
+        if list(tmp_path.rglob("[0-9a-f]*-body.mkv")):
+            raise CancelError
+
+    with pytest.raises(CancelError):
+        run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", check=check)
+    assert made_parts(tmp_path) == [1, 2]
+
+
 def many(checks):
     checks.append(1)
     if len(checks) == 20:
@@ -422,8 +434,8 @@ FP8 = "set fp8 to auto on Sonic Low VRAM in front, which changes pixels a little
     [
         (STREAMED, (), 3600.0, f"lower min_resolution, or {FP8}, or choose parts shorter than 3600 s. ("),
         (STREAMED, ("host", "branch", "ff", "block"), 60.0, f"lower min_resolution, or {FP8}. ("),
-        (STREAMED, ("fp8",), 60.0, "lower min_resolution. ("),
-        (STREAMED | {Lever.FP8}, ("block",), 60.0, "lower min_resolution. ("),
+        (STREAMED, ("host", "branch", "ff", "block", "fp8"), 60.0, "lower min_resolution. ("),
+        (STREAMED | {Lever.FP8}, ("host", "branch", "ff", "block"), 60.0, "lower min_resolution. ("),
     ],
 )
 def test_what_is_advised_would_help(tmp_path, levers, ladder, seconds, ways):

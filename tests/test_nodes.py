@@ -380,8 +380,9 @@ def predata(pack, monkeypatch, tmp_path):
 
     def found(work):
         def sampler_main(self, clip_vision, vae, audio, image, weight_dtype, min_resolution, duration, expand_ratio):
-            for name, samples in (("654321", audio["waveform"].shape[-1]), ("222222", 999)):
-                write_wav(tmp_path / f"audio_{name}_temp.wav", samples / RATE)
+            samples = audio["waveform"].shape[-1] - (1000 if work is full_disk else 0)
+            write_wav(tmp_path / "audio_654321_temp.wav", samples / RATE)
+            write_wav(tmp_path / "audio_222222_temp.wav", 2 * samples / RATE)
             return work()
 
         def sample(self, model, data_dict, seed, inference_steps, dynamic_scale, fps):
@@ -397,6 +398,10 @@ def predata(pack, monkeypatch, tmp_path):
     return found
 
 
+def full_disk():
+    raise OSError(28, "No space left on device")
+
+
 def no_face():
     """As the wrapper's own function ends."""
     if False:
@@ -404,7 +409,7 @@ def no_face():
     return bbox_s
 
 
-@pytest.mark.parametrize("ends", [lambda: ("data",), no_face, lambda: 1 / 0], ids=["well", "no face", "badly"])
+@pytest.mark.parametrize("ends", [lambda: ("data",), no_face, full_disk], ids=["well", "no face", "badly"])
 def test_long_video_leaves_no_sound_in_the_input_folder(predata, tmp_path, ends):
     with contextlib.suppress(Exception):
         assert predata(ends)() == ("data",)

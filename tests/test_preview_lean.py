@@ -17,6 +17,7 @@ from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluate import job_for, preview
 from sonic_guard.preview.experience import Lesson
 from sonic_guard.preview.graph import parse_graph
+from sonic_guard.reach import reach_of
 from sonic_guard.switches import LADDER, STREAMED, say_levers
 from sonic_guard.timing import Pace, network_work
 from sonic_guard.vram.budget import budget_for
@@ -347,8 +348,11 @@ def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, 
     real = execute(graph, nodes, folder)
     job = foreseen.plan.job
     if judge.startswith("Preflight"):
-        part_s = job.duration_s if foreseen.plan.parts > 1 else 0.0
-        wanted = (job.min_resolution, job.steps, str(job.dtype), job.interpolate, part_s, say_levers(job.levers))
+        kept = judge == "Preflight that warns"  # the wish; Low VRAM and Long Video then choose for themselves
+        part_s = job.duration_s if foreseen.plan.parts > 1 and not kept else 0.0
+        levers = reach_of({each["class_type"]: each["inputs"] for each in graph.values()}).begin(job).levers
+        levers = levers if kept else job.levers
+        wanted = (job.min_resolution, job.steps, str(job.dtype), job.interpolate, part_s, say_levers(levers))
         assert tuple(real[slot] for slot in (2, 5, 8, 9, 13, 14)) == wanted
     elif judge.startswith("OOM Risk"):
         assert real[1:3] == (str(foreseen.plan.risk.verdict), foreseen.plan.risk.stage)
@@ -374,11 +378,34 @@ def test_preflight_that_keeps_the_wish_judges_it_as_oom_risk_does(preset, card, 
 def test_a_wish_that_fits_with_levers_is_not_stopped(nodes, running, folder, here):
     graph = sources() | preflight(preset="fast", target_card="8 GiB", on_risk="stop") | low_vram()
     running(graph)
-    assert execute(graph, nodes, folder)[14] == say_levers(plan(graph, "3", here).job.levers) != "park"
+    assert plan(graph, "3", here).job.levers > {Lever.PARK}
+    assert execute(graph, nodes, folder)[14] == "park", "which of them are pulled is left to Low VRAM"
     alone = {number: graph[number] for number in graph if number != "10"}
     running(alone)
     with pytest.raises(Exception, match="Will run out of memory"):
         execute(alone, nodes, folder)
+
+
+@pytest.mark.parametrize("asked", ["3", "4", "11"])
+def test_no_part_is_longer_than_the_sound(asked, here):
+    """Nor where nothing fits, and the shortest part worth making is longer."""
+    graph = sources() | preflight(preset="hd", target_card="3 GiB", on_risk="warn") | long_video(min_resolution=1024)
+    graph["4"] = node("SonicGuardOOMRisk", stop=False, **SETTINGS | {"target_card": "3 GiB"})
+    judged = plan(graph, asked, here, "3 GiB")
+    assert not judged.fits
+    assert judged.parts == 1
+    assert judged.job.duration_s <= 10.0
+
+
+@pytest.mark.parametrize("on_risk", ["warn", "downgrade"])
+def test_preflight_counts_the_time_of_all_parts(on_risk, folder):
+    here = machine(folder, Lesson(pace=Pace(1e-6, 1)))
+    settings = {"preset": "minimal", "target_card": "8.4 GiB", "on_risk": on_risk}
+    graph = sources(audio="speech.wav") | preflight(**settings) | low_vram(**switched()) | long_video(model=["10", 0])
+    judged = foresee(graph, "3", here).judged
+    assert judged.plan.parts > 1
+    whole = replace(judged.plan.job, duration_s=SPEECH_S)
+    assert 1.0 <= judged.seconds / (network_work(whole) * 1e-6) < 1 + 1 / judged.plan.parts + 0.5
 
 
 def execute(graph, nodes, folder):

@@ -91,14 +91,17 @@ def least_part(window: int) -> int:
 
 
 def longest_fitting(job: Job, fits: Callable[[Job], bool]) -> int | None:
-    """Latent frames of the longest part of `job` that fits; None if the whole does.
+    """Latent frames of the longest part of `job` that fits; None for the whole.
 
     Where nothing fits by the book it is a short one: that has the best chance, and memory running out is no end.
     """
     if fits(job):
         return None
     part = longest_part(job, fits)
-    return part.latent_frames if part else max(MIN_PART_FRAMES, least_part(job.window))
+    if part:
+        return part.latent_frames
+    short = max(MIN_PART_FRAMES, least_part(job.window))
+    return short if short < job.latent_frames else None
 
 
 def plan_parts(job: Job, longest: int | None, pause: Pause) -> tuple[Part, ...]:

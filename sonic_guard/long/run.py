@@ -21,7 +21,7 @@ from ..oom import give_back_memory, is_out_of_memory
 from ..vram.model import predict
 from .order import Order
 from .parts import Part, least_part, part_sound
-from .store import LOSSLESS, Store
+from .store import Store
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +137,7 @@ def run(
     """
     try_out(target, overwrite=overwrite)
     size = order.job.frame_size
-    for encoding in (order.encoding, LOSSLESS) if len(order.parts) > 1 else (order.encoding,):
-        encoding.try_out(size.width, size.height, order.fps)
+    order.encoding.try_out(size.width, size.height, order.fps)
     store = Store(order, work, check)
     meter = _Meter(order.parts, tell, clock)
     levers: list[str] = []

@@ -90,7 +90,8 @@ class StepsOnDisk:
     def put(self, latents: Tensor) -> None:
         """Take the next window of the step under way. Raises `OutputError` for NaN: no later step makes up for it."""
         if not torch.isfinite(latents).all():
-            raise OutputError("Sonic's network made NaN while denoising. Load Sonic with dtype bf16 or fp32.")
+            advice = "Load Sonic with dtype bf16 or fp32." if latents.dtype is torch.float16 else "Check its weights."
+            raise OutputError(f"Sonic's network made NaN while denoising, in {latents.dtype}. {advice}")
         if self._next is None:
             return
         head = b""

@@ -44,7 +44,7 @@ def preflight(inputs: Inputs, context: Context) -> Outcome:
     outputs = (
         Picture(crop.width, crop.height, assumed=picture.assumed), for_sonic, job.min_resolution, for_sonic.seconds,
         job.expand_ratio, job.steps, job.dynamic_scale, job.fps, str(job.dtype), job.interpolate, UNKNOWN, for_video,
-        job.output_fps, job.duration_s if plan.parts > 1 else 0.0, say_levers(job.levers),
+        job.output_fps, result.part_s, say_levers(result.levers),
     )  # fmt: skip
     ram = context.host_ram(guard)
     return Outcome(

@@ -73,6 +73,7 @@ class SmallSonic:
                 "times": ("INT", {"default": 1 << 30}),
                 "seed": ("INT", {"default": 0}),
                 "interpolate": ("BOOLEAN", {"default": True}),
+                "decode_s": ("FLOAT", {"default": 0.0, "min": 0.0}),
             },
         }
 
@@ -80,7 +81,7 @@ class SmallSonic:
     FUNCTION = "build"
     CATEGORY = "tests"
 
-    def build(self, frames, call_s, fail, times=1 << 30, seed=0, interpolate=True):
+    def build(self, frames, call_s, fail, times=1 << 30, seed=0, interpolate=True, decode_s=0.0):
         from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
         from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
@@ -102,6 +103,7 @@ class SmallSonic:
         if fail in places:
             left = iter(range(times))
             places[fail].register_forward_hook(lambda *_: _fail(fail) if next(left, None) is not None else None)
+        network.decoder.register_forward_hook(lambda *_: time.sleep(decode_s))
         vae = Vae(network.eval())
         return sonic, _data(Job(64, 64, (frames + 0.5) / 12.5, min_resolution=64), vae), Clip(), vae
 
