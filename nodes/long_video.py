@@ -17,7 +17,7 @@ from ..sonic_guard.long.film import Predata, as_computed, audio_scales, make_par
 from ..sonic_guard.long.manifest import weights_key
 from ..sonic_guard.long.order import Order
 from ..sonic_guard.long.parts import longest_fitting
-from ..sonic_guard.long.run import Event, Joining, Progress, run
+from ..sonic_guard.long.run import Event, Joining, Listening, Progress, run
 from ..sonic_guard.long.store import sweep
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media.picture import from_batch
@@ -27,7 +27,7 @@ from ..sonic_guard.switches import DEFAULT, STREAMED
 from ..sonic_guard.vram.budget import RESERVE, host_memory_bytes
 from ..sonic_guard.vram.model import predict
 from ..sonic_guard.words import LANGUAGES
-from ..sonic_guard.words_lean import event_text, listening_text, long_report
+from ..sonic_guard.words_lean import event_text, long_report
 from ..sonic_guard.wrapper_job import held_bytes, model_dtype, vae_dtype
 from . import host, images, inputs
 from .lean import lean
@@ -145,7 +145,7 @@ class LongVideo(io.ComfyNode):
             make_part(
                 lean_sonic.sonic,
                 job.levers,
-                _predata(wrapper, lean_sonic, clip_vision, vae, picture, min_resolution, teller.listen),
+                _predata(wrapper, lean_sonic, clip_vision, vae, picture, min_resolution, teller.tell),
                 lambda streaming, data: wrapper.sample(
                     model=streaming, data_dict=data, seed=seed, inference_steps=inference_steps,
                     dynamic_scale=dynamic_scale, fps=fps,
@@ -182,19 +182,13 @@ class _Teller:
         """Note finished frames [n, H, W, 3]."""
         self._picture = frames[-1]
 
-    def listen(self, share: float) -> None:
-        """Show that `share` of the part's sound has been heard."""
-        if time.monotonic() - self._told_s >= TELL_S:
-            self._told_s = time.monotonic()
-            host.say(listening_text(share, self._language))
-
     def tell(self, event: Event) -> None:
         """Show `event`."""
         soon = time.monotonic() - self._told_s < TELL_S
         if isinstance(event, Progress):
             picture = None if soon or self._picture is None else images.as_pil(self._picture)
             self._bar(round(BAR * event.share), picture)
-        if soon and isinstance(event, Progress | Joining):
+        if soon and isinstance(event, Listening | Progress | Joining):
             return
         self._told_s, self._picture = time.monotonic(), None
         host.say(event_text(event, self._language))
@@ -258,16 +252,16 @@ def _ladder(model: LeanSonic, job: Job) -> list[Lever]:
 
 def _predata(
     wrapper: Wrapper, model: LeanSonic, clip_vision: Any, vae: Any, picture: Any,
-    min_resolution: int, tell: Callable[[float], object],
+    min_resolution: int, tell: Callable[[Event], object],
 ) -> Predata:  # fmt: skip
-    """Runs SONIC_PreData on a sound; `tell` hears what share of the sound is done."""
+    """Runs SONIC_PreData on a sound; `tell` hears how far it is."""
 
     def work(heard: media_audio.Sound) -> dict[str, Any]:
         prompts = 2 * latent_frames(heard.duration_s)
 
         def listened(made: int) -> None:
             host.stop_if_interrupted()
-            tell(made / prompts)
+            tell(Listening(made / prompts))
 
         park(model)
         host.make_room(None)  # it lets ComfyUI unload its models at its end only, and has its own beside them

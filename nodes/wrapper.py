@@ -21,8 +21,6 @@ _PREDATA_INPUTS = (
     *("clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"),
 )
 _SAMPLER_INPUTS = ("model", "data_dict", "seed", "inference_steps", "dynamic_scale", "fps")
-
-
 _MODELS = (
     *("audio2token.pth", "audio2bucket.pth", "yoloface_v5m.pt"),
     *("whisper-tiny/*.json", "whisper-tiny/*.safetensors", "whisper-tiny/*.bin"),
@@ -30,8 +28,6 @@ _MODELS = (
 """Files of the networks that SONIC_PreData loads anew for every sound, in ComfyUI's models/sonic."""
 _OWN = ("*.py", "*.yaml", "*.json")
 """The wrapper's code and settings, such as its guidance scales."""
-
-
 WAV_BYTES = (1 << 32) - (1 << 20)
 """Of the samples in a WAV file, and a second of silence more or less."""
 

@@ -115,7 +115,7 @@ def make_plan(
 
     def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None, longest: Job | None = None) -> Plan:
         estimate = predict(chosen, device=device)
-        parts = -(-job.latent_frames // chosen.latent_frames)
+        parts = parts_for(job, chosen)
         changes = tuple(_changes(job, chosen, order))
         risk = assess(estimate, budget, host_ram_bytes)
         allowed = None if policy is None else Policy(policy)
@@ -125,9 +125,11 @@ def make_plan(
 
     if policy is None or fits(job):
         return finish(job)
-    kept, order = (_capped(job, budget), _ARTICLE_ORDER) if policy == Policy.ARTICLE else (job, _ORDER)
+    if policy == Policy.ARTICLE:
+        kept, ways, order = _capped(job, budget), _with_parts, _ARTICLE_ORDER
+    else:
+        kept, ways, order = job, _visible, _ORDER
     pulled = replace(kept, levers=job.levers.union(lever for lever in LADDER if lever in available))
-    ways = _with_parts if policy == Policy.ARTICLE else _visible
     tried = []
     for candidate in ways(pulled, SPLIT in available, could_fit):
         if could_fit(candidate):
@@ -171,6 +173,11 @@ def _visible(pulled: Job, split: bool, fits: Callable[[Job], bool]) -> Iterator[
     yield pulled
     for size, rate in (*((size, rate) for rate in rates for size in good), *product(poor, rates)):
         yield from _with_parts(replace(half, min_resolution=size, interpolate=rate), split, fits)
+
+
+def parts_for(whole: Job, part: Job) -> int:
+    """How many runs like `part` it takes to cover the sound of `whole`."""
+    return -(-whole.latent_frames // part.latent_frames)
 
 
 def longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:

@@ -12,7 +12,7 @@ from .lean import EXACT
 from .media.crop import Aspect, crop_box
 from .media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, parse_box, pick_face
 from .media.picture import Rgb, size_of
-from .plan import GOOD_RESOLUTION, Plan, Policy, make_plan
+from .plan import GOOD_RESOLUTION, Plan, Policy, make_plan, parts_for
 from .presets import Preset
 from .reach import NOTHING, Reach
 from .timing import Pace, predict_seconds
@@ -140,7 +140,7 @@ def preflight(
     plan = make_plan(
         asked, budget, policy, available=reach.available, host_ram_bytes=host_ram_bytes, device=budget.device
     )
-    plan = replace(plan, parts=-(-wish.latent_frames // plan.job.latent_frames))
+    plan = replace(plan, parts=parts_for(wish, plan.job))
     lean = None
     if policy is not None and reach == NOTHING and (plan.changes or not plan.fits):
         with_levers = make_plan(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .job import Job, Lever
-from .long.run import Event, Joining, LeverPulled, LongVideo, PartKept
+from .long.run import Event, Joining, LeverPulled, Listening, LongVideo, PartKept
 from .switches import LADDER, Switches
 from .vram.cards import GIB
 from .words import LANGUAGES
@@ -79,6 +79,8 @@ def event_text(event: Event, lang: str = "en") -> str:
         return _say("kept", lang, part=event.part + 1)
     if isinstance(event, LeverPulled):
         return _say("lever pulled", lang, part=event.part + 1, lever=event.lever)
+    if isinstance(event, Listening):
+        return _say("listening", lang, share=event.share)
     if isinstance(event, Joining):
         return _say("joining", lang, share=event.share)
     pieces = [f"{event.share:.0%}"]
@@ -87,11 +89,6 @@ def event_text(event: Event, lang: str = "en") -> str:
     if event.seconds_left is not None:
         pieces.append(_say("left", lang, time=clock(event.seconds_left)))
     return " · ".join(pieces)
-
-
-def listening_text(share: float, lang: str = "en") -> str:
-    """How much of a part's sound SONIC_PreData has heard, in a line."""
-    return _say("listening", lang, share=share)
 
 
 def long_report(video: LongVideo, job: Job, levers: frozenset[Lever], lang: str = "en") -> str:

@@ -507,7 +507,7 @@ def test_before_sonic_hears_everything_else_leaves_the_gpu_and_cancel_is_heard(p
     data = module._predata(wrapper, sonics.build(), None, None, PORTRAIT, 512, told.append)(heard)
     assert len(data) == 2
     assert happened == [("room", None), "predata", "check", "check"]
-    assert told == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"
+    assert [event.share for event in told] == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"
 
 
 def test_long_video_says_what_is_missing(run, refusal):

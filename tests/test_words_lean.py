@@ -5,9 +5,9 @@ from fractions import Fraction
 import pytest
 
 from sonic_guard.job import Job, Lever
-from sonic_guard.long.run import Joining, LeverPulled, LongVideo, PartKept, Progress
+from sonic_guard.long.run import Joining, LeverPulled, Listening, LongVideo, PartKept, Progress
 from sonic_guard.media.videofile import VideoInfo
-from sonic_guard.words_lean import clock, event_text, listening_text, long_report
+from sonic_guard.words_lean import clock, event_text, long_report
 
 EVENTS = [
     (Progress(0, 1, 0.255, None), "26%", "26%"),
@@ -30,8 +30,8 @@ def test_every_event_is_told_in_both_languages(event, english, chinese):
 
 
 def test_it_is_told_how_much_has_been_heard():
-    assert listening_text(0.123) == "Sonic hears the voice: 12%"
-    assert listening_text(1, "zh") == "Sonic 正在聆听语音：100%"
+    assert event_text(Listening(0.123)) == "Sonic hears the voice: 12%"
+    assert event_text(Listening(1), "zh") == "Sonic 正在聆听语音：100%"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599.6, "1:00:00"), (36e3, "10:00:00")])

@@ -89,6 +89,14 @@ class LeverPulled:
 
 
 @dataclass(frozen=True)
+class Listening:
+    """Sonic hears the sound of a part; whoever makes the part may tell."""
+
+    share: float
+    """Of that sound, 0 … 1."""
+
+
+@dataclass(frozen=True)
 class Joining:
     """All parts are finished and become one file."""
 
@@ -96,7 +104,7 @@ class Joining:
     """Of the frames, 0 … 1."""
 
 
-Event = Progress | PartKept | LeverPulled | Joining
+Event = Listening | Progress | PartKept | LeverPulled | Joining
 
 
 @dataclass(frozen=True)
