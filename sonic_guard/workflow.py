@@ -266,7 +266,7 @@ def _add_long_video(graph: _Graph, job: Job, check: _Node, files: _Node, model: 
 
 
 _WEIGHTS = """
-Weights: `svd_xt_1_1.safetensors` in `models/checkpoints`, and Sonic's own in `models/sonic`.
+Weights: **svd_xt_1_1.safetensors** in **models/checkpoints**, and Sonic's own in **models/sonic**.
 """
 _EXAMPLES = {
     "Sonic Guard - Preflight": (
@@ -285,7 +285,8 @@ _EXAMPLES = {
 1. Choose a picture and a sound, then run.
 2. **Preflight** sees what your card has free, and plans size and levers for it. **Sonic Low VRAM** pulls them: the \
 same frames, computed in another order.
-3. Picture still too small? Set **fp8** to `auto` on Sonic Low VRAM. It is the only lever that changes pixels, a little.
+3. Picture still too small? Set **fp8** to **auto** on Sonic Low VRAM. It is the only lever that changes pixels, a \
+little.
 """,
     ),
     "Sonic Guard - Ten-minute speech": (
@@ -293,9 +294,9 @@ same frames, computed in another order.
         600.0,
         """## A voice of any length
 1. Choose a picture and a sound, then run.
-2. **Sonic Long Video** writes the frames to the file as they are made, in `output/video`. There is nothing to save.
+2. **Sonic Long Video** writes the frames to the file as they are made, in **output/video**. There is nothing to save.
 3. It was stopped? Run the same again: it goes on behind the last whole **denoising step**.
-4. Choose your card as **target_card** on Preflight. On `auto` the size follows the memory that is free, and another \
+4. Choose your card as **target_card** on Preflight. On **auto** the size follows the memory that is free, and another \
 size is another video, made from the beginning.
 """,
     ),
