@@ -95,3 +95,7 @@ class RequestError(SonicGuardError):
 
 class LeverError(SonicGuardError):
     """A lever that does not exist, or a word its switch does not know."""
+
+
+class SlowFileError(SonicGuardError):
+    """Looking through a file takes longer than whoever asked will wait."""

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SoundInfo:
-    """What a sound file holds, counted and not believed."""
+    """What a sound file holds."""
 
     samples: int
     """Samples a channel that decoding the file yields, encoder delay and padding already taken off."""
@@ -28,6 +28,8 @@ class SoundInfo:
     channels: int
     codec: str
     """ffmpeg's name of the format: mp3, aac, flac, pcm_s16le …"""
+    counted: bool = True
+    """Whether somebody has; else the samples are what the file's header claims."""
 
     @property
     def duration_s(self) -> float:

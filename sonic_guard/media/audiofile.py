@@ -1,20 +1,16 @@
 """Sound files through PyAV: `probe` counts, `load` decodes. No ffmpeg program, no subprocess.
 
 Both give what ComfyUI's Load Audio gives: the first audio stream, every frame the decoder yields, no resampling.
-Headers are not asked how long the sound is. Damaged packets are left out, as ffmpeg does, and the log says so.
+Headers are not asked how long the sound is, unless nobody has the time to count (`claimed`). Damaged packets are left
+out, as ffmpeg does, and the log says so.
 """
 
-import io
 import logging
 import math
-import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
@@ -22,42 +18,67 @@ from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
 
 from ..errors import AudioError
+from ..job import MAX_DURATION_S
 from . import mp3
 from .audio import Sound, SoundInfo, check_finite
+from .check import Check, deadline
+from .opening import Content, Source, demuxed, opened
 
 log = logging.getLogger(__name__)
 
 BUFFER_GROWTH = 1.25
 """Factor by which the buffer of a sound of unknown length grows: at most a quarter more memory than the sound."""
+PATIENCE_S = 600.0
+"""How long somebody waits who wants to know exactly: an hour of sound takes some seconds."""
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 1_536_000
+"""Speech needs 8,000 Hz. Below, libav hands out few samples at a time, and a small file takes minutes."""
+MAX_CHANNELS = 64
+"""libav's own limit; more are no sound but an accident."""
 
 
-def probe(path: str | os.PathLike[str]) -> SoundInfo:
+def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
     """Count the samples in the sound file `path`; equal to what `load` decodes.
 
     Long MP3s are counted without decoding their middle (see `mp3.shorten`), everything else is decoded, at some
-    thousandths of its duration and in constant memory.
-    Raises `AudioError` if there is no such file, no sound in it, or nothing that can be decoded.
+    thousandths of its duration and in constant memory. `check` is called all the time, and what it raises comes out;
+    without one, `SlowFileError` after `PATIENCE_S`.
+    Raises `AudioError` if there is no such file, no sound in it, or nothing that can be decoded, and if it is longer
+    than any job.
     """
-    file = _existing(path)
-    with _opened(str(file), file.name) as (container, stream):
-        if container.format.name != "mp3":
-            return _count(container, stream, file.name)
-    with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        shortened = mp3.shorten(data)  # pyright: ignore[reportArgumentType]  # a mmap slices and searches like bytes
-    source = io.BytesIO(shortened.data) if shortened else str(file)
-    with _opened(source, file.name) as (container, stream):
-        return _count(container, stream, file.name, known=shortened.samples_left_out if shortened else 0)
+    with _source(path, check) as source:
+        with _opened(source, source) as (container, stream):
+            if container.format.name != "mp3":
+                return _count(container, stream, source)
+        shortened = mp3.shorten(source)
+        content, known = shortened or (source, 0)
+        with _opened(content, source, "mp3") as (container, stream):  # a shortened file does not begin as one
+            return _count(container, stream, source, known)
 
 
-def load(path: str | os.PathLike[str], limit_s: float = math.inf) -> Sound:
+def claimed(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
+    """What the header of the sound file `path` says, right or wrong: for whoever cannot wait for `probe`.
+
+    Raises `AudioError` as `probe` does, and where the header says nothing.
+    """
+    with _source(path, check) as source, _opened(source, source) as (container, stream):
+        length = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        if length is None and container.duration:
+            length = container.duration / 1_000_000
+        if not length or length < 0:
+            raise AudioError(f"{source.name}: its header does not say how long it is. Convert it to WAV.")
+        context = stream.codec_context
+        samples = max(1, round(length * context.sample_rate))
+        return SoundInfo(samples, context.sample_rate, context.channels, context.codec.canonical_name, counted=False)
+
+
+def load(path: str | os.PathLike[str], limit_s: float = math.inf, *, check: Check | None = None) -> Sound:
     """Decode the sound file `path`, at most its first `limit_s` seconds (rounded to the nearest sample).
 
     `limit_s` is above zero. Memory: 4 bytes a sample and channel, at times a quarter more.
-    Raises `AudioError` as `probe` does, and for NaN or infinite samples.
+    Raises `AudioError` and `SlowFileError` as `probe` does, and `AudioError` for NaN or infinite samples.
     """
-    file = _existing(path)
-    with _opened(str(file), file.name) as (container, stream):
-        frames = _frames(container, stream, file.name)
+    with _source(path, check) as source, _opened(source, source) as (container, stream):
+        frames = _frames(container, stream, source)
         first = next(frames)
         limit = round(limit_s * first.sample_rate) if math.isfinite(limit_s) else math.inf
         buffer = _Buffer(first.layout.nb_channels)
@@ -67,32 +88,20 @@ def load(path: str | os.PathLike[str], limit_s: float = math.inf) -> Sound:
         sound = Sound(buffer.waveform(), first.sample_rate)
     if sound.samples > limit:
         sound = sound.part(0, int(limit))
-    check_finite(sound, file.name)
+    check_finite(sound, source.name)
     return sound
 
 
-def _existing(path: str | os.PathLike[str]) -> Path:
-    # Absolute, because libav takes the start of a name such as "take:2.mp3" for a protocol.
-    file = Path(path).absolute()
-    if not file.exists():
-        raise AudioError(f"{file}: there is no such file. Check the path.")
-    if not file.is_file():
-        raise AudioError(f"{file}: this is a folder, not a sound file.")
-    if file.stat().st_size == 0:
-        raise AudioError(f"{file.name}: the file is empty (0 bytes). Copy or export it again.")
-    return file
-
-
-_ODD_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""Tags in old 8-bit encodings are common and of no interest here. From 19 on PyAV reads them without being told."""
+def _source(path: str | os.PathLike[str], check: Check | None) -> AbstractContextManager[Source]:
+    return opened(path, AudioError, "a sound file", check or deadline(path, PATIENCE_S))
 
 
 @contextmanager
-def _opened(source: str | io.BytesIO, name: str) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """The container and its first audio stream; libav's errors become `AudioError`s about `name`."""
+def _opened(content: Content, source: Source, kind: str | None = None) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """The container in `content` and its first audio stream; libav's errors become `AudioError`s about `source`."""
+    name = source.name
     try:
-        kind = "mp3" if isinstance(source, io.BytesIO) else None  # a shortened file has no name to tell
-        with av.open(source, "r", format=kind, **_ODD_TAGS) as container:
+        with demuxed(content, name, AudioError, kind) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: there is no sound in this file. Use a sound file or a video with sound.")
             stream = container.streams.audio[0]
@@ -106,24 +115,31 @@ def _opened(source: str | io.BytesIO, name: str) -> Iterator[tuple[InputContaine
         ) from error
 
 
-def _count(container: InputContainer, stream: AudioStream, name: str, known: int = 0) -> SoundInfo:
+def _count(container: InputContainer, stream: AudioStream, source: Source, known: int = 0) -> SoundInfo:
     """Decode and count; `known` samples are counted already."""
-    frames = _frames(container, stream, name)
+    frames = _frames(container, stream, source)
     first = next(frames)
-    samples = known + first.samples + sum(frame.samples for frame in frames)
+    samples, most = known + first.samples, MAX_DURATION_S * first.sample_rate
+    for frame in frames:
+        samples += frame.samples
+        if samples > most:
+            raise AudioError(f"{source.name}: the sound is longer than {MAX_DURATION_S // 3600} hours. Cut it.")
     codec = stream.codec_context.codec.canonical_name
     return SoundInfo(samples, first.sample_rate, first.layout.nb_channels, codec)
 
 
-def _frames(container: InputContainer, stream: AudioStream, name: str) -> Iterator[AudioFrame]:
+def _frames(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[AudioFrame]:
     """The frames of `stream`: at least one, none empty, all of one sample rate and number of channels."""
     kind: tuple[int, int] | None = None
-    for frame in _decoded(container, stream, name):
+    name = source.name
+    for frame in _decoded(container, stream, source):
         if frame.samples == 0:
             continue
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if kind is None:
             kind = rate, channels
+            if not (MIN_RATE_HZ <= rate <= MAX_RATE_HZ and channels <= MAX_CHANNELS):
+                raise AudioError(f"{name}: {rate} Hz and {channels} channels are no voice. Export it again.")
         if kind != (rate, channels):
             raise AudioError(
                 f"{name}: the file mixes sound of {kind[0]} Hz, {kind[1]} ch and of {rate} Hz, {channels} ch. "
@@ -134,10 +150,11 @@ def _frames(container: InputContainer, stream: AudioStream, name: str) -> Iterat
         raise AudioError(f"{name}: there is not a single sample of sound in this file. Export it again.")
 
 
-def _decoded(container: InputContainer, stream: AudioStream, name: str) -> Iterator[AudioFrame]:
+def _decoded(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[AudioFrame]:
     """Everything the decoder yields; packets it cannot make sense of are left out."""
     damaged = 0
     for packet in container.demux(stream):
+        source.check()
         try:
             frames = stream.decode(packet)
         except InvalidDataError:
@@ -145,7 +162,7 @@ def _decoded(container: InputContainer, stream: AudioStream, name: str) -> Itera
         else:
             yield from frames
     if damaged:
-        log.warning("%s: %d damaged packets were left out.", name, damaged)
+        log.warning("%s: %d damaged packets were left out.", source.name, damaged)
 
 
 def _samples(frame: AudioFrame) -> np.ndarray:

@@ -9,14 +9,19 @@ Sources: ISO/IEC 11172-3 2.4.2.3 and 13818-3 for the header; libavformat/mp3dec.
 
 import re
 import struct
-from collections.abc import Iterator
-from contextlib import suppress
+from itertools import count
 from typing import NamedTuple
+
+from .opening import Content, Spliced
 
 STRIDE = 64
 """Frames between two places where the file may be cut; more than any encoder's delay or padding covers."""
 MAX_JUNK_BYTES = 1 << 16
 """How far after an ID3 tag the first frame is looked for."""
+MAX_HEAD_BYTES = 1 << 26
+"""Longest beginning that is held in memory; behind a longer one, which is a tag of that size, nothing is left out."""
+BLOCK_BYTES, FIRST_BYTES = 1 << 20, 1 << 14
+"""Read at a time, and at first: most chains that begin in junk end at once."""
 _TAG = re.compile(rb"(?:Xing|Info).{12}", re.DOTALL)
 _TAG_OFFSET_MAX = 36  # header and side information, behind which the tag lies in its frame
 
@@ -33,35 +38,41 @@ _KBITS_MPEG2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 class Shortened(NamedTuple):
     """An MP3 without its middle."""
 
-    data: bytes
-    """A complete MP3 file in memory."""
+    content: Content
+    """A complete MP3 file."""
     samples_left_out: int
     """Samples a channel in the frames that were taken out."""
 
 
-def shorten(data: bytes) -> Shortened | None:
-    """Take the uniform middle out of the MP3 `data` (bytes, or anything that slices and searches like them: mmap).
+def shorten(content: Content) -> Shortened | None:
+    """Take the uniform middle out of the MP3 `content`, reading it once.
 
-    Decoding the result yields exactly `samples_left_out` samples fewer than decoding `data`, unless a frame with
+    Decoding the result yields exactly `samples_left_out` samples fewer than decoding `content`, unless a frame with
     a healthy header is damaged inside: only decoding shows that. None if nothing can be left out with certainty.
     """
-    cuts = _longest_chain(data)
+    begin = _after_id3(content.read_at(0, 10))
+    if begin > MAX_HEAD_BYTES:
+        return None
+    cuts = _longest_chain(content, begin)
     if len(cuts) < 4:
         return None
     first, start, stop = cuts[0], cuts[1], cuts[-2]
     frames = (len(cuts) - 3) * STRIDE
-    head = bytearray(data[:start])
-    if not _adjust_tag(head, first, frames, len(data)):
+    head = bytearray(content.read_at(0, start))
+    if not _adjust_tag(head, first, frames, content.size):
         return None
-    return Shortened(bytes(head) + data[stop:], frames * _frame_samples(data[first : first + 4]))
+    return Shortened(Spliced(bytes(head), content, stop), frames * _frame_samples(bytes(head[first : first + 4])))
 
 
-def _longest_chain(data: bytes) -> list[int]:
-    """Offsets of frames 0, STRIDE, 2·STRIDE … of the first chain in `data`; empty if there is none of use."""
-    for offset in _sync_offsets(data):
-        cuts = _chain(data, offset)
+def _longest_chain(content: Content, begin: int) -> list[int]:
+    """Offsets of frames 0, STRIDE, 2·STRIDE … of the first chain of use behind the tag; empty if there is none."""
+    junk = content.read_at(begin, MAX_JUNK_BYTES)
+    offset = junk.find(b"\xff")
+    while offset >= 0:
+        cuts = _chain(content, begin + offset) if _stream_bits(junk[offset : offset + 4]) else []
         if len(cuts) > 1:
             return cuts
+        offset = junk.find(b"\xff", offset + 1)
     return []
 
 
@@ -73,29 +84,26 @@ def _after_id3(data: bytes | bytearray) -> int:
     return 10 + (a << 21 | b << 14 | c << 7 | d)
 
 
-def _sync_offsets(data: bytes) -> Iterator[int]:
-    """Where a frame may begin: every 0xFF byte in the first `MAX_JUNK_BYTES` after the ID3v2 tag."""
-    begin = _after_id3(data)
-    offset = data.find(b"\xff", begin)
-    while 0 <= offset < begin + MAX_JUNK_BYTES:
-        yield offset
-        offset = data.find(b"\xff", offset + 1)
-
-
-def _chain(data: bytes, offset: int) -> list[int]:
+def _chain(content: Content, offset: int) -> list[int]:
     """Follow the frames from `offset` until one does not continue the chain."""
-    sizes = _FrameSizes(data[offset : offset + 4])
+    block, base, at = content.read_at(offset, FIRST_BYTES), offset, 0
+    sizes = _FrameSizes(block[:4])
     cuts = []
-    with suppress(KeyError):  # the end of the chain
-        while True:
-            cuts.append(offset)
-            for _ in range(STRIDE):
-                offset += sizes[data[offset : offset + 4]]
+    for frame in count():
+        if frame % STRIDE == 0:
+            cuts.append(base + at)
+        if at + 4 > len(block):
+            base, at = base + at, 0
+            block = content.read_at(base, BLOCK_BYTES)
+        size = sizes[block[at : at + 4]]
+        if not size:
+            break
+        at += size
     return cuts
 
 
 class _FrameSizes(dict[bytes, int]):
-    """Bytes in a frame, by its header. KeyError for a header of another kind of stream than the first's.
+    """Bytes in a frame, by its header. 0 for a header of another kind of stream than the first's.
 
     A file holds some dozens of different headers, so that nearly every look-up is one of a plain dict.
     """
@@ -106,7 +114,7 @@ class _FrameSizes(dict[bytes, int]):
     def __missing__(self, header: bytes) -> int:
         bits = _stream_bits(header)
         if bits is None or bits != self._stream:
-            raise KeyError(header)
+            return 0
         size = self[header] = _frame_bytes(header)
         return size
 

@@ -5,7 +5,7 @@ pictures have come, and ends with the last one to the sample. Read and join in `
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +24,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from ..errors import OutputError
 from .audio import Sound
+from .opening import demuxed, opened
 from .output import begin, commit, errors_about, temp_for
 
 BT709 = 1
@@ -318,10 +319,21 @@ def pictures(frames: Any, bits: int = 8) -> Iterator[np.ndarray]:
 
 def count_frames(path: Path, about: Path | None = None) -> int:
     """The pictures in a file, counted without decoding them. Raises `OutputError`, about `about` if given."""
-    with errors_about(about or path), av.open(str(path.absolute())) as container:
+    with pictures_of(path, about) as (container, stream):
+        return sum(packet.size > 0 for packet in container.demux(stream))
+
+
+@contextmanager
+def pictures_of(path: Path, about: Path | None = None) -> Iterator[tuple[Any, Any]]:
+    """The video `path`, opened, and the stream of its pictures. Raises `OutputError`, about `about` if given."""
+    with (
+        errors_about(about or path),
+        opened(path, OutputError, "a video") as source,
+        demuxed(source, source.name, OutputError) as container,
+    ):
         if not container.streams.video:
             raise OutputError(f"{about or path}: there is no video in this file.")
-        return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
+        yield container, container.streams.video[0]
 
 
 class _SoundTrack:

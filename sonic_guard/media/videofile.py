@@ -1,20 +1,17 @@
 """Read finished videos: check them, take their frames, join them without encoding anew where that is possible."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from ..errors import OutputError
 from .audio import Sound
-from .output import errors_about
-from .video import Encoding, Output, VideoWriter, count_frames
+from .video import Encoding, Output, VideoWriter, count_frames, pictures_of
 
 
 class VideoInfo(NamedTuple):
@@ -39,8 +36,8 @@ def verify(path: Path) -> VideoInfo:
     if first is None:
         raise OutputError(f"{path}: there is not a single frame in this file.")
     count = count_frames(path)
-    with errors_about(path), av.open(str(path.absolute())) as container:
-        return VideoInfo(count, _rate(container.streams.video[0]))
+    with pictures_of(path) as (_, stream):
+        return VideoInfo(count, _rate(stream))
 
 
 def pick(path: Path, count: int) -> list[np.ndarray]:
@@ -49,7 +46,7 @@ def pick(path: Path, count: int) -> list[np.ndarray]:
     A long video is entered near each of them and not decoded in between.
     """
     found: dict[int, np.ndarray] = {}
-    with _opened(path) as (container, stream):
+    with pictures_of(path) as (container, stream):
         recolour, step = _Recolour(), count_frames(path) / count
         unit = 1 / (_rate(stream) * stream.time_base)  # a frame, in the stream's own time
         for index in range(count):
@@ -65,20 +62,11 @@ def pick(path: Path, count: int) -> list[np.ndarray]:
 
 def frames(path: Path) -> Iterator[np.ndarray]:
     """The pictures of the video `path`, one after the other: uint8 [H, W, 3]. Raises `OutputError`."""
-    with _opened(path) as (container, stream):
+    with pictures_of(path) as (container, stream):
         stream.thread_type = "AUTO"
         recolour = _Recolour()
         for frame in container.decode(stream):
             yield recolour(frame)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The video `path`, and the stream of its pictures."""
-    with errors_about(path), av.open(str(path.absolute())) as container:
-        if not container.streams.video:
-            raise OutputError(f"{path}: there is no video in this file.")
-        yield container, container.streams.video[0]
 
 
 class _Recolour:
@@ -132,8 +120,7 @@ def _copy(pieces: Sequence[Path], output: Output, tell: Callable[[int], None]) -
     first = [_first_decoded(piece) for piece in pieces]
     stream: Any = None
     for piece, early in zip(pieces, first, strict=True):
-        with errors_about(piece), av.open(str(piece.absolute())) as container:
-            source: Any = container.streams.video[0]
+        with pictures_of(piece) as (container, source):
             if stream is None:
                 stream = output.container.add_stream_from_template(source, opaque=True)
                 output.add_sound()
@@ -152,14 +139,13 @@ def _copy(pieces: Sequence[Path], output: Output, tell: Callable[[int], None]) -
 
 def _first_decoded(piece: Path) -> int:
     """When the first packet is decoded, in the stream's own time: 0, or before it."""
-    with errors_about(piece), av.open(str(piece.absolute())) as container:
-        return next(packet.dts for packet in container.demux(container.streams.video[0])) or 0
+    with pictures_of(piece) as (container, stream):
+        return next(packet.dts for packet in container.demux(stream)) or 0
 
 
 def _signature(piece: Path) -> tuple[Any, ...]:
     """What has to be the same in two files for the packets of one to follow those of the other."""
-    with errors_about(piece), av.open(str(piece.absolute())) as container:
-        stream = container.streams.video[0]
+    with pictures_of(piece) as (_, stream):
         context = stream.codec_context
         size = (stream.width, stream.height, context.pix_fmt)
         return (context.name, *size, context.extradata, _rate(stream), stream.time_base)

@@ -1,0 +1,162 @@
+"""The one way to open a media file: it may have been made by a stranger to do harm, or be written to meanwhile.
+
+libav gets the bytes of one plain file and nothing else. It takes text for a playlist whatever the file's name is, and a
+playlist makes it open other files, pipes and addresses, for ever if it names itself. So only containers that hold
+their own content are read (`CONTAINERS`), and no protocol is left with which anything else could be opened.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike, fstat
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+import av
+from av.container import InputContainer
+from av.error import ArgumentError
+
+from ..errors import SonicGuardError
+from ..files import open_plain, shown
+from . import chunks
+from .check import Check, nothing
+
+CONTAINERS = (
+    *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "eac3", "flac", "flv", "loas"),
+    *("matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "tta", "voc", "w64", "wav", "wv"),
+)
+"""libav's names of the containers that are read. None of them is text, and none refers to other files."""
+BUFFER_BYTES = 1 << 16
+"""What libav asks for at a time."""
+MOST_READ = 64
+"""How many times its own size may be read of a file: libav goes back and forth where pictures and sound lie apart."""
+ALWAYS_READ_BYTES = 1 << 30
+"""What may be read of a file of any size."""
+_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
+
+
+class Content(Protocol):
+    """Bytes that do not change while they are read."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """The bytes from `offset`: `count`, or those that are left."""
+        ...
+
+
+class Source:
+    """A plain file, as it was when it was opened: what is appended later is not seen, and a short read is an error.
+
+    Nothing is mapped into memory: a mapped file that shrinks ends the process.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, error: type[SonicGuardError], check: Check) -> None:
+        self.name = name
+        """For messages: the file without its folder."""
+        self.size = fstat(file.fileno()).st_size
+        self.check = check
+        self._file, self._error = file, error
+        self._left_bytes = MOST_READ * self.size + ALWAYS_READ_BYTES
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """The bytes from `offset`. Raises `error` where the file has changed, and what `check` raises."""
+        self.check()
+        count = max(0, min(count, self.size - offset))
+        self._left_bytes -= count
+        if self._left_bytes < 0:
+            raise self._error(f"{self.name}: it is put together so that it would be read for ever. Export it again.")
+        try:
+            self._file.seek(offset)
+            data = self._file.read(count)
+        except OSError as fault:
+            raise self._error(f"{self.name}: cannot be read: {fault.strerror or fault}. Check its disk.") from fault
+        if len(data) < count:
+            raise self._error(f"{self.name}: it was changed while it was read. Try again.")
+        return data
+
+
+class Spliced(NamedTuple):
+    """Other bytes in front of the rest of a file."""
+
+    head: bytes
+    rest: Content
+    start: int
+    """First byte of `rest` that follows `head`."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return len(self.head) + self.rest.size - self.start
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """The bytes from `offset`, maybe fewer at the border of the two."""
+        if offset < len(self.head):
+            return self.head[offset : offset + count]
+        return self.rest.read_at(self.start + offset - len(self.head), count)
+
+
+@contextmanager
+def opened(
+    path: str | PathLike[str],
+    error: type[SonicGuardError],
+    what: str,
+    check: Check = nothing,
+) -> Iterator[Source]:
+    """The file `path`, which is expected to be `what`: "a sound file".
+
+    Raises `error` where it is no plain file, is empty, or changes while it is read, and what `check` raises.
+    """
+    with open_plain(path, error, what) as file:
+        source = Source(file, shown(path), error, check)
+        if not source.size:
+            raise error(f"{source.name}: the file is empty (0 bytes). Copy or export it again.")
+        yield source
+
+
+@contextmanager
+def demuxed(
+    content: Content, name: str, error: type[SonicGuardError], kind: str | None = None
+) -> Iterator[InputContainer]:
+    """The container in `content`, which is of libav's `kind` where that is known.
+
+    Raises `error`, about `name`, for a kind that is not one of `CONTAINERS` and for sizes no file can have; libav's
+    errors for what is damaged.
+    """
+    if fault := chunks.fault(content):
+        raise error(f"{name}: it is damaged: {fault}. Export it again.")
+    stream: Any = _Stream(content, name)
+    try:
+        container: Any = av.open(stream, "r", format=kind, options=_OPTIONS, buffer_size=BUFFER_BYTES, **_ODD_TAGS)
+    except ArgumentError as fault:
+        raise error(
+            f"{name}: this kind of file is not read here. Use WAV, MP3, FLAC, M4A, OGG, MP4, MOV, MKV or AVI; a list "
+            "that names other files is never followed."
+        ) from fault
+    with container:
+        yield container
+
+
+_ODD_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Tags in old 8-bit encodings are common and of no interest here. From 19 on PyAV reads them without being told."""
+
+
+class _Stream:
+    """What libav reads a content through."""
+
+    def __init__(self, content: Content, name: str) -> None:
+        self.name = name  # by its ending libav knows formats that have no mark of their own; nothing is opened by it
+        self._content, self._at = content, 0
+
+    def read(self, count: int) -> bytes:
+        data = self._content.read_at(self._at, count)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = max(0, offset + (0, self._at, self._content.size)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
