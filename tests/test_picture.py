@@ -124,7 +124,7 @@ def test_load_refuses_what_is_no_picture(tmp_path, content, says):
 def test_load_refuses_what_is_not_there(tmp_path):
     with pytest.raises(PictureError, match="no such file"):
         picture.load(tmp_path / "missing.png")
-    with pytest.raises(PictureError, match="cannot be read"):
+    with pytest.raises(PictureError, match="this is a folder, not a picture"):
         picture.load(tmp_path)
 
 

@@ -6,20 +6,24 @@ Everything after this module sees one kind of picture: uint8 [H, W, 3], RGB, upr
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from os import PathLike
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..errors import PictureError
+from ..files import open_plain, shown
 
 Rgb: TypeAlias = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3]."""
 
 MAX_PIXELS = 16_384 * 16_384
 """Largest picture accepted: 268 million pixels, 0.75 GiB as RGB. Pillow's own limit is a third of that."""
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+"""Pillow's names of the formats that are read. For EPS, whatever the file's name, it would start Ghostscript."""
 STRIPE_ROWS = 256
 """Rows converted at a time, so that a huge picture is never held in a second format as a whole."""
 
@@ -45,7 +49,7 @@ def load(path: str | PathLike[str], *, enough: int | None = None) -> Rgb:
             width, height = (max(1, enough * side // max(image.size)) for side in image.size)
             image.draft(None, (width, height))
         ImageOps.exif_transpose(image, in_place=True)
-        return _file_to_rgb(image, path)
+        return _file_to_rgb(image, shown(path))
 
 
 def read_size(path: str | PathLike[str]) -> tuple[int, int]:
@@ -64,24 +68,23 @@ def read_size(path: str | PathLike[str]) -> tuple[int, int]:
 @contextmanager
 def _readable(path: str | PathLike[str]) -> Iterator[Image.Image]:
     """`path` opened, and whatever goes wrong with it as a `PictureError`."""
+    name = shown(path)
     try:
-        with _opened(path) as image:
-            _check_size(image.width, image.height, str(path))
+        with open_plain(path, PictureError, "a picture") as file, _opened(file) as image:
+            _check_size(image.width, image.height, name)
             yield image
     except (PictureError, MemoryError):
         raise
-    except FileNotFoundError as error:
-        raise PictureError(f"{path}: there is no such file. Check the path.") from error
     except UnidentifiedImageError as error:
         raise PictureError(
-            f"{path}: this is not a picture, whatever its name says. Use a PNG, JPEG or WebP."
+            f"{name}: this is not a picture, whatever its name says. Use a PNG, JPEG or WebP."
         ) from error
     except Image.DecompressionBombError as error:
-        raise PictureError(_too_large(str(path))) from error
+        raise PictureError(_too_large(name)) from error
     except OSError as error:
-        raise PictureError(f"{path}: cannot be read: {error}. Save it again as PNG or JPEG.") from error
+        raise PictureError(f"{name}: cannot be read: {error}. Save it again as PNG or JPEG.") from error
     except Exception as error:  # on damaged files Pillow's decoders raise whatever their parser trips over
-        raise PictureError(f"{path}: the file is damaged ({error!r}). Save it again as PNG or JPEG.") from error
+        raise PictureError(f"{name}: the file is damaged ({error!r:.200}). Save it again as PNG or JPEG.") from error
 
 
 def from_batch(images: Any, name: str = "image") -> list[Rgb]:
@@ -108,21 +111,29 @@ def size_of(image: Any) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(path: str | PathLike[str]) -> Iterator[Image.Image]:
-    """`Image.open` under our limit of pixels instead of Pillow's."""
+def _opened(file: BinaryIO) -> Iterator[Image.Image]:
+    """`Image.open` for `FORMATS`, under our limit of pixels instead of Pillow's."""
+    formats = _formats()
     with _open_lock:  # the limit is a global of Pillow's; two threads must not restore each other's value
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
-            image = Image.open(path)
+            image = Image.open(file, formats=formats)
         finally:
             Image.MAX_IMAGE_PIXELS = before
     with image:
         yield image
 
 
-def _file_to_rgb(image: Image.Image, path: str | PathLike[str]) -> Rgb:
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this build of Pillow has."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _file_to_rgb(image: Image.Image, name: str) -> Rgb:
     if image.mode == "F":
-        raise PictureError(f"{path}: 32-bit floats have no fixed white. Save it with 8 or 16 bits a channel.")
+        raise PictureError(f"{name}: 32-bit floats have no fixed white. Save it with 8 or 16 bits a channel.")
     rgb = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, STRIPE_ROWS):
         bottom = min(top + STRIPE_ROWS, image.height)

@@ -1,0 +1,314 @@
+"""Files made to do harm: they are refused, or read for what they hold, in little time and memory.
+
+What could hang, grow without end or end the process is opened in a process of its own, with a limit.
+"""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from sonic_guard.errors import AudioError, OutputError, PictureError, SlowFileError
+from sonic_guard.media import audiofile, chunks, opening, picture
+from sonic_guard.media.videofile import frames, verify
+from tests.test_audio_bad_files import encode
+
+PACK = Path(__file__).resolve().parents[1]
+LIMIT_S = 60
+"""After which an attempt counts as one that never ends."""
+MOST_MEMORY_MIB = 200
+
+_CHILD = """
+import json, os, resource, sys
+from sonic_guard.errors import SonicGuardError
+from sonic_guard.media import audiofile, picture, videofile
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+reads = {"sound": audiofile.probe, "load": audiofile.load, "video": videofile.verify, "picture": picture.read_size}
+try:
+    said = str(reads[sys.argv[1]](sys.argv[2]))
+except SonicGuardError as error:
+    said = f"{type(error).__name__}: {error}"
+grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+json.dump({"said": said, "grown_mib": grown, "files": len(os.listdir("/proc/self/fd"))}, sys.stdout)
+"""
+
+
+def in_a_child(what, path):
+    """What reading `path` as `what` says, and what it has cost."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, what, str(path)], cwd=PACK, capture_output=True, timeout=LIMIT_S, check=True
+    )
+    return SimpleNamespace(**json.loads(done.stdout))
+
+
+PLAYLISTS = {
+    "names itself.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{name}\n#EXT-X-ENDLIST\n",
+    "goes on for ever.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{sound}\n",
+    "another name.wav": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{sound}\n#EXT-X-ENDLIST\n",
+    "list.mp3": "ffconcat version 1.0\nfile '{sound}'\n",
+    "list of itself.wav": "ffconcat version 1.0\nfile '{name}'\n",
+    "thousands.ffconcat": "ffconcat version 1.0\n" + "file '{sound}'\n" * 20_000,
+    "dash.mp4": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
+    '<Representation id="1" mimeType="audio/mp4" bandwidth="1"><BaseURL>file://{sound}</BaseURL></Representation>'
+    "</AdaptationSet></Period></MPD>",
+    "session.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+    "smil.rm": '<smil><body><audio src="{sound}"/></body></smil>',
+    "pipe.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{pipe}\n#EXT-X-ENDLIST\n",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("what", ["sound", "load", "video"])
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_list_of_other_files_is_refused(tmp_path, name, what):
+    sound, pipe = tmp_path / "outside.wav", tmp_path / "pipe.wav"
+    encode(sound, "pcm_s16le", 16_000)
+    os.mkfifo(pipe)
+    (tmp_path / name).write_text(PLAYLISTS[name].format(name=name, sound=sound, pipe=pipe))
+    read = in_a_child(what, tmp_path / name)
+    assert read.said.startswith(("AudioError: ", "OutputError: "))
+    assert "not read here" in read.said or "cannot be read" in read.said or "could not be" in read.said
+    assert read.grown_mib < MOST_MEMORY_MIB
+    assert read.files < 20
+
+
+def test_a_movie_whose_sound_lies_in_another_file_gives_none_of_it(tmp_path):
+    """A QuickTime reference: the same tables, and the samples in a file beside it."""
+    whole, other = tmp_path / "whole.mov", tmp_path / "other.mov"
+    encode(whole, "pcm_s16le", 16_000, np.full((1, 16_000), 0.5, np.float32))
+    other.write_bytes(whole.read_bytes())
+    alias = b"\0\0\0\x0calis\0\0\0\0"  # flags 0: not in this file
+    data = whole.read_bytes()
+    assert b"\0\0\0\x0curl \0\0\0\1" in data
+    whole.write_bytes(data.replace(b"\0\0\0\x0curl \0\0\0\1", alias))
+    read = in_a_child("sound", whole)
+    assert "16000" in read.said or read.said.startswith("AudioError")  # by its own bytes, or not at all
+
+
+def test_only_the_file_itself_is_ever_opened(tmp_path):
+    assert "hls" not in opening.CONTAINERS
+    assert "concat" not in opening.CONTAINERS
+    for name in opening.CONTAINERS:
+        assert name in av.formats_available or any(name in each.split(",") for each in av.formats_available)
+
+
+def test_what_shrinks_while_it_is_read_is_an_error(tmp_path):
+    """Mapped into memory, it would end the process."""
+    file = tmp_path / "voice.mp3"
+    encode(file, "libmp3lame", sound=np.zeros((1, 44_100 * 60), np.float32))
+    whole, failed = file.read_bytes(), 0
+    stop = threading.Event()
+
+    def write():  # as an upload under the same name does
+        while not stop.is_set():
+            for data in (b"", whole[:50_000], whole):
+                file.write_bytes(data)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        for _ in range(150):
+            try:
+                audiofile.probe(file)
+            except AudioError:
+                failed += 1
+    finally:
+        stop.set()
+        writing.join()
+    assert failed  # else it was never read while it changed
+    file.write_bytes(whole)
+    assert audiofile.probe(file).samples == pytest.approx(44_100 * 60, abs=2000)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "wav", "flac", "mkv"])
+def test_a_short_read_says_so(tmp_path, kind):
+    file = tmp_path / f"voice.{kind}"
+    noise = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 44_100 * 30)).astype(np.float32)
+    encode(file, {"mp3": "libmp3lame", "wav": "pcm_s16le"}.get(kind, "flac"), sound=noise)
+    cut = iter([*[None] * 2, 1000])
+
+    def check():
+        if size := next(cut, None):
+            os.truncate(file, size)
+
+    with pytest.raises(AudioError, match="it was changed while it was read"):
+        audiofile.probe(file, check=check)
+
+
+def test_what_is_appended_while_it_is_read_is_not_seen(tmp_path):
+    file = tmp_path / "voice.wav"
+    encode(file, "pcm_s16le", 16_000)
+
+    def check():
+        with file.open("ab") as more:
+            more.write(bytes(10_000))
+
+    assert audiofile.probe(file, check=check).samples == 16_000
+
+
+def riff(*parts, rate=16_000, samples=4000, kind=b"RIFF"):
+    head = struct.pack("<HHIIHH", 1, 1, rate, 2 * rate, 2, 16)
+    body = b"WAVE" + chunk(b"fmt ", head) + b"".join(parts) + chunk(b"data", bytes(2 * samples))
+    return kind + struct.pack("<I", len(body)) + body
+
+
+def chunk(name, data, size=None):
+    return name + struct.pack("<I", len(data) if size is None else size) + data
+
+
+CLAIMS = {
+    "text in a list": riff(chunk(b"LIST", b"INFO" + chunk(b"INAM", b"a" * 1000, 0x7FFF0000), 0x7FFF0010)),
+    "a list": riff(chunk(b"LIST", b"INFO" + bytes(40), 0x7FFF0000)),
+    "a broadcast header": riff(chunk(b"bext", b"a" * 602, 0x7FFF0000)),
+    "an unknown chunk": riff(chunk(b"iXML", b"a" * 602, 0x7FFF0000)),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_chunk_that_claims_gigabytes_costs_none(tmp_path, name):
+    (tmp_path / "tag.wav").write_bytes(CLAIMS[name])
+    read = in_a_child("sound", tmp_path / "tag.wav")
+    assert "it is damaged: its chunk" in read.said
+    assert read.grown_mib < MOST_MEMORY_MIB
+
+
+HONEST = {
+    "plain": riff(),
+    "with a tag": riff(chunk(b"LIST", b"INFO" + chunk(b"INAM", b"name\0\0"))),
+    "recording that was never finished": riff()[:-8008] + b"data\xff\xff\xff\xff" + bytes(8000),
+    "tag cut off behind the sound": riff() + chunk(b"LIST", b"INFO", 5000),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_honest_chunks_are_read(tmp_path, name):
+    (tmp_path / "voice.wav").write_bytes(HONEST[name])
+    assert audiofile.probe(tmp_path / "voice.wav").samples == 4000
+
+
+def test_chunks_are_not_looked_for_elsewhere():
+    for start in (b"ID3\3", b"fLaC", b"OggS", b"", b"RIFF"):
+        data = start + b"\xff" * 100
+        content = SimpleNamespace(
+            size=len(data), read_at=lambda offset, count, data=data: data[offset : offset + count]
+        )
+        assert chunks.fault(content) == "" or start == b"RIFF"
+
+
+def test_a_rate_no_voice_has_is_refused_at_once(tmp_path):
+    """libav hands out a 25th of a second at a time: at 1 Hz a sample, and 50 MB take a minute."""
+    (tmp_path / "slow.wav").write_bytes(riff(rate=1, samples=20_000_000))
+    begun = time.monotonic()
+    with pytest.raises(AudioError, match="1 Hz and 1 channels are no voice"):
+        audiofile.probe(tmp_path / "slow.wav")
+    assert time.monotonic() - begun < 10  # and not a minute
+
+
+def hours_of_silence(file, hours):
+    """FLAC: some hundred bytes a second, which take as long to decode as any other."""
+    block = av.AudioFrame.from_ndarray(np.zeros((1, 48_000 * 60), np.int16), format="s16", layout="mono")
+    block.sample_rate = 48_000
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("flac", rate=48_000, layout="mono")
+        for minute in range(60 * hours):
+            block.pts = minute * 48_000 * 60
+            container.mux(stream.encode(block))
+        container.mux(stream.encode(None))
+
+
+def test_work_ends_when_somebody_says_so(tmp_path):
+    hours_of_silence(tmp_path / "long.flac", 2)
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) == 50:
+            raise InterruptedError("enough")
+
+    for read in (audiofile.probe, audiofile.load):
+        asked.clear()
+        with pytest.raises(InterruptedError, match="enough"):
+            read(tmp_path / "long.flac", check=check)
+
+
+def test_who_cannot_wait_gets_what_the_header_claims(tmp_path, monkeypatch):
+    hours_of_silence(tmp_path / "long.flac", 1)
+    monkeypatch.setattr(audiofile, "PATIENCE_S", 0.0)
+    with pytest.raises(SlowFileError, match=r"long\.flac: to look through it takes more than"):
+        audiofile.probe(tmp_path / "long.flac")
+    monkeypatch.undo()
+    claim = audiofile.claimed(tmp_path / "long.flac")
+    assert (claim.duration_s, claim.counted) == (3600, False)
+    assert (claim.sample_rate, claim.channels, claim.codec) == (48_000, 1, "flac")
+
+
+def test_a_header_that_says_nothing_is_no_claim(tmp_path):
+    with av.open(str(tmp_path / "live.mkv"), "w", options={"live": "1"}) as container:
+        stream = container.add_stream("flac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 16_000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(AudioError, match="does not say how long"):
+        audiofile.claimed(tmp_path / "live.mkv")
+    assert audiofile.probe(tmp_path / "live.mkv").samples == 16_000
+
+
+def test_a_file_read_for_ever_is_given_up(tmp_path, monkeypatch):
+    encode(tmp_path / "voice.wav", "pcm_s16le", 16_000)
+    monkeypatch.setattr(opening, "ALWAYS_READ_BYTES", 0)
+    monkeypatch.setattr(opening, "MOST_READ", 0.5)
+    with pytest.raises(AudioError, match="read for ever"):
+        audiofile.probe(tmp_path / "voice.wav")
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n(/tmp/started) (w) file closefile showpage\n"
+
+
+@pytest.mark.parametrize("name", ["portrait.png", "portrait.eps", "portrait.jpg"])
+def test_a_picture_starts_no_program(tmp_path, name):
+    """Pillow gives PostScript to Ghostscript, whatever the file's name."""
+    (tmp_path / name).write_bytes(POSTSCRIPT)
+    for read in (picture.read_size, picture.load):
+        with pytest.raises(PictureError, match="this is not a picture"):
+            read(tmp_path / name)
+
+
+def test_every_format_that_is_meant_is_read(tmp_path):
+    for kind in picture._formats():
+        Image.new("RGB", (40, 30), "red").save(tmp_path / "picture", kind)
+        assert picture.load(tmp_path / "picture").shape == (30, 40, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("what", ["sound", "load", "video", "picture"])
+def test_a_pipe_is_not_waited_for(tmp_path, what):
+    os.mkfifo(tmp_path / "pipe")
+    assert "a pipe cannot be read twice" in in_a_child(what, tmp_path / "pipe").said
+
+
+def test_a_video_that_is_cut_off_while_it_is_read_is_an_error(tmp_path):
+    file = tmp_path / "film.mkv"
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("ffv1", rate=25, width=64, height=64)
+        noise = np.random.default_rng(1)
+        for _ in range(40):
+            picture_ = noise.integers(0, 255, (64, 64, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture_, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert verify(file).frames == 40
+    reading = frames(file)
+    next(reading)
+    os.truncate(file, 100_000)
+    with pytest.raises(OutputError, match="changed while it was read"):
+        list(reading)
