@@ -44,6 +44,10 @@ MAX_NAME = 200
 """Longest name of a client or a card."""
 MAX_RUNS = 10_000
 MAX_RATE_HZ = 10.0
+PRESENCE_S = 0.5
+"""How often it is looked whether a page still waits for its answer."""
+CLIENT_GONE = 499
+"""What nginx notes for a client that has closed the connection."""
 _PORTS = {"http": 80, "https": 443}
 _STATUS = {GraphError: 400, RequestError: 400, FileNameError: 400, UnknownNameError: 404}
 """Of what is not simply impossible, 422."""
@@ -102,7 +106,12 @@ class _Desk:
             try:
                 return web.json_response(await self._work(foresee))
             except NotYetError as file:  # a file is being looked at; nobody else has to wait for it
-                await asyncio.wait([asyncio.wrap_future(file.future)])
+                looked = asyncio.wrap_future(file.future)
+                with file.wanted():
+                    while not looked.done():
+                        await asyncio.wait([looked], timeout=PRESENCE_S)
+                        if request.transport is None or request.transport.is_closing():
+                            return web.Response(status=CLIENT_GONE)  # which nobody gets
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """A page looks at the live figures, or no more."""

@@ -156,6 +156,10 @@ _TEXT: dict[str, tuple[str, str]] = {
         "face unknown: one in the middle of the picture is assumed",
         "人脸位置未知：按位于图片中央计算",
     ),
+    "assumed.claimed": (
+        "the sound takes too long to count: {value} s, as its header says",
+        "音频过长，无法逐一计数：按文件头所示 {value} 秒计算",
+    ),
     "assumed.silence": (
         "silence is not cut in this preview: the sound is too long, or not from a file",
         "此预览未切除静音：音频过长，或并非来自文件",

@@ -3,8 +3,10 @@
 import os
 import threading
 import wave
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
 
+import av
 import numpy as np
 import pytest
 import skimage.data
@@ -16,7 +18,7 @@ from sonic_guard.errors import AudioError, FileNameError, PictureError, UnknownN
 from sonic_guard.media import audiofile, picture, silence
 from sonic_guard.media.face import find_faces
 from sonic_guard.preview import files as preview_files
-from sonic_guard.preview.files import Files, NotYetError, resolve
+from sonic_guard.preview.files import Files, NotYetError, _GivenUpError, resolve
 from tests.audit import opened_files
 
 RATE = 16_000
@@ -123,7 +125,7 @@ def test_it_says_what_the_library_says(media):
     assert files.size("face.png") == ASTRONAUT.size
     assert files.faces("face.png") == tuple(find_faces(picture.load(media / "face.png")))
     assert files.faces("plain.png") == ()
-    assert files.sound_s("voice.wav") == 3.0
+    assert files.sound("voice.wav").duration_s == 3.0
     assert files.voice_s("voice.wav") == silence.cut_silence(audiofile.load(media / "voice.wav")).duration_s
     assert files.voice_s("voice.wav") == pytest.approx(2.2, abs=0.02)
 
@@ -134,9 +136,9 @@ def test_it_says_what_the_library_says(media):
         ("size", "broken.png", PictureError),
         ("faces", "broken.png", PictureError),
         ("size", "voice.wav", PictureError),
-        ("sound_s", "face.png", AudioError),
+        ("sound", "face.png", AudioError),
         ("voice_s", "silence.wav", AudioError),
-        ("sound_s", "ghost.wav", UnknownNameError),
+        ("sound", "ghost.wav", UnknownNameError),
     ],
 )
 def test_errors_come_again_and_do_not_name_the_folder(media, ask, name, error):
@@ -187,20 +189,20 @@ def busy_ears(files):
 def test_who_is_hasty_is_told_when(media):
     files = Files(lambda: media)
     with busy_ears(files), pytest.raises(NotYetError) as caught:
-        files.hasty().sound_s("voice.wav")
+        files.hasty().sound("voice.wav")
     caught.value.future.result(timeout=10)
-    assert files.hasty().sound_s("voice.wav") == 3.0
+    assert files.hasty().sound("voice.wav").duration_s == 3.0
 
 
 def test_it_forgets_what_was_asked_longest_ago(media):
     files = Files(lambda: media, capacity=2)
     hasty = files.hasty()
-    files.sound_s("voice.wav")
+    files.sound("voice.wav")
     files.size("face.png")
     files.size("plain.png")
     assert hasty.size("face.png") == (512, 512)
     with busy_ears(files), pytest.raises(NotYetError):
-        hasty.sound_s("voice.wav")
+        hasty.sound("voice.wav")
 
 
 def test_a_sound_too_long_to_decode_keeps_its_silence(media, monkeypatch):
@@ -242,3 +244,76 @@ def test_enough_is_never_less_than_asked_for(tmp_path):
     ASTRONAUT.resize((2600, 1300)).save(tmp_path / "wide.jpg")
     long_sides = [max(picture.load(tmp_path / "wide.jpg", enough=side).shape) for side in (3000, 1301, 1300, 600, 1)]
     assert long_sides == [2600, 2600, 1300, 650, 325]
+
+
+def waited_for(files, name):
+    """Somebody asks for the length of a sound, and waits for it."""
+    with pytest.raises(NotYetError) as caught:
+        files.hasty().sound(name)
+    return caught.value
+
+
+def long_silence(file, minutes):
+    block = av.AudioFrame.from_ndarray(np.zeros((1, 48_000 * 60), np.int16), format="s16", layout="mono")
+    block.sample_rate = 48_000
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("flac", rate=48_000, layout="mono")
+        for minute in range(minutes):
+            block.pts = minute * 48_000 * 60
+            container.mux(stream.encode(block))
+        container.mux(stream.encode(None))
+
+
+def test_what_nobody_waits_for_any_more_is_given_up(media):
+    long_silence(media / "long.flac", 240)
+    files = Files(lambda: media)
+    waiting = waited_for(files, "long.flac")
+    with waiting.wanted():
+        assert not waiting.future.done()
+    with pytest.raises((_GivenUpError, CancelledError)):
+        waiting.future.result(timeout=30)
+    assert files.sound("voice.wav").duration_s == 3.0  # its turn has come
+    assert files.sound("long.flac").duration_s == 4 * 3600  # and who asks again gets an answer
+
+
+def test_what_has_not_begun_is_not_begun_for_nobody(media):
+    files = Files(lambda: media)
+    with busy_ears(files):
+        waiting = waited_for(files, "voice.wav")
+        with waiting.wanted():
+            pass
+        assert waiting.future.cancelled()
+    assert files.sound("voice.wav").duration_s == 3.0
+
+
+def test_one_of_two_who_wait_may_leave(media):
+    files = Files(lambda: media)
+    with ExitStack() as stays:
+        with busy_ears(files):
+            first, second = waited_for(files, "voice.wav"), waited_for(files, "voice.wav")
+            stays.enter_context(second.wanted())
+            with first.wanted():
+                pass
+        assert second.future.result(timeout=10).duration_s == 3.0
+
+
+def test_what_takes_too_long_to_count_is_what_the_header_claims(media, monkeypatch):
+    long_silence(media / "long.flac", 2)
+    monkeypatch.setattr(preview_files, "PATIENCE_S", 0.0)
+    files = Files(lambda: media)
+    assert files.sound("long.flac") == (info := audiofile.claimed(media / "long.flac"))
+    assert (info.duration_s, info.counted) == (120, False)
+    assert files.voice_s("long.flac") is None
+
+
+def test_no_face_is_looked_for_in_a_picture_that_takes_seconds_to_decode(media, monkeypatch):
+    monkeypatch.setattr(preview_files, "MAX_LOOKED_AT", 512 * 512 - 1)
+    files = Files(lambda: media)
+    assert files.size("face.png") == (512, 512)
+    assert files.faces("face.png") is None
+    assert files.faces("plain.png") == ()
+
+
+def test_no_face_is_looked_for_longer_than_anybody_waits(media, monkeypatch):
+    monkeypatch.setattr(preview_files, "PATIENCE_S", 0.0)
+    assert Files(lambda: media).faces("plain.png") is None

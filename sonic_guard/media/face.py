@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import FaceError
+from .check import Check, nothing
 from .picture import Rgb, size_of
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Face(NamedTuple):
     """Certainty 0 … 1; 1.0 for a box drawn by hand."""
 
 
-def find_faces(rgb: Rgb, threshold: float = THRESHOLD) -> list[Face]:
+def find_faces(rgb: Rgb, threshold: float = THRESHOLD, *, closer: bool = True, check: Check = nothing) -> list[Face]:
     """The faces in a picture, largest first; empty if there are none.
 
     All come from one look at the picture: the first that shows a face of score `SURE`, else the one with the
@@ -89,16 +90,18 @@ def find_faces(rgb: Rgb, threshold: float = THRESHOLD) -> list[Face]:
     Args:
         rgb: uint8 [H, W, 3].
         threshold: lowest score that counts, above 0 and below 1.
+        closer: whether to go through the picture tile by tile, which takes seconds, where it shows no clear face.
+        check: called between two tiles; what it raises comes out.
 
     Raises `FaceError` if the threshold is impossible or the detector cannot be loaded.
     """
     if not 0 < threshold < 1:
         raise FaceError(f"face threshold: {threshold:g} is not between 0 and 1. Start from {THRESHOLD:g}.")
     size = size_of(rgb)
-    best = _best(rgb, _whole(size), threshold)
-    weak = _score(best) < SURE
+    best = _best(rgb, _whole(size), threshold, check)
+    weak = closer and _score(best) < SURE
     if weak and not (best and max(best[0].box.width, best[0].box.height) >= LARGE * max(size)):
-        best = max(best, _best(rgb, _closer(size), threshold), key=_score)
+        best = max(best, _best(rgb, _closer(size), threshold, check), key=_score)
     return sorted(best, key=lambda face: face.box.area, reverse=True)
 
 
@@ -184,11 +187,11 @@ def _closer(size: tuple[int, int]) -> Iterator[float]:
         yield scale
 
 
-def _best(rgb: Rgb, scales: Iterable[float], threshold: float) -> list[Face]:
+def _best(rgb: Rgb, scales: Iterable[float], threshold: float, check: Check) -> list[Face]:
     """Faces at the first scale that shows one of score `SURE`, else at the scale with the best score; best first."""
     best: list[Face] = []
     for scale in scales:
-        faces = _distinct(_look(rgb, scale, threshold))
+        faces = _distinct(_look(rgb, scale, threshold, check))
         log.debug("%d faces at scale %.3f: %s", len(faces), scale, faces[:3])
         best = max(best, faces, key=_score)
         if _score(best) >= SURE:
@@ -201,7 +204,7 @@ def _score(best_first: list[Face]) -> float:
     return best_first[0].score if best_first else 0.0
 
 
-def _look(rgb: Rgb, scale: float, threshold: float) -> list[Face]:
+def _look(rgb: Rgb, scale: float, threshold: float, check: Check) -> list[Face]:
     """Faces in all tiles of the picture at `scale`; one that two tiles share is listed twice."""
     detect = _detector()
     scaled = _scaled(rgb, scale)
@@ -209,6 +212,7 @@ def _look(rgb: Rgb, scale: float, threshold: float) -> list[Face]:
     faces = []
     for top in _starts(height):
         for left in _starts(width):
+            check()
             found, _ = detect(_padded(scaled[top : top + TILE, left : left + TILE]), threshold)
             for x1, y1, x2, y2, score in found.tolist():
                 box = _whole_pixels((left + x1, top + y1, left + x2, top + y2), scale, size_of(rgb))

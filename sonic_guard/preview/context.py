@@ -1,7 +1,7 @@
 """What evaluating a node may use of the machine, and what comes of it."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -165,7 +165,10 @@ class Context:
             seconds, cut = voice.seconds, None
         else:
             cut = self.machine.files.voice_s(voice.name) if cut_silence else None
-            seconds = self.machine.files.sound_s(voice.name) if cut is None else cut
+            info = self.machine.files.sound(voice.name)
+            seconds = info.duration_s if cut is None else cut
+            if not info.counted:
+                inputs.assume("claimed", value=f"{seconds:.0f}")
         if cut_silence and cut is None:
             inputs.assume("silence")
         return seconds
@@ -179,8 +182,11 @@ class Context:
             middle = face.Box(across, down, max(across + 1, 3 * across), max(down + 1, 3 * down))
             return [face.Face(middle, 1.0)] * 100  # whichever the user has chosen
 
-        size, name = (picture.width, picture.height), picture.name
-        return Portrait(size, assumed_face if name is None else lambda: self.machine.files.faces(name))
+        def found() -> Sequence[face.Face]:
+            faces = None if picture.name is None else self.machine.files.faces(picture.name)
+            return assumed_face() if faces is None else faces
+
+        return Portrait((picture.width, picture.height), found)
 
 
 def pull(job: Job, lean: Lean, usable_bytes: int) -> Job:

@@ -8,16 +8,21 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..errors import FileNameError, SonicGuardError, UnknownNameError
+from ..errors import FileNameError, SlowFileError, SonicGuardError, UnknownNameError
 from ..media import audiofile, picture, silence
+from ..media.audio import SoundInfo
+from ..media.check import Check, deadline
 from ..media.face import SURE, TILE, Box, Face, find_faces
 
 Known = TypeVar("Known")
@@ -28,6 +33,10 @@ CAPACITY = 512
 """Facts remembered; the least recently asked for go first."""
 MAX_DECODED_BYTES = 1 << 30
 """Largest sound that is decoded to find its silence: 50 minutes of stereo at 44.1 kHz."""
+PATIENCE_S = 10.0
+"""How long a file is looked at. Files that would keep everybody else waiting are small and easily made."""
+MAX_LOOKED_AT = 64_000_000
+"""Pixels of the largest picture in which a face is looked for: 0.7 s to decode as a PNG, and four times its bytes."""
 ROUGH_SIDE = 2 * TILE
 """Long side in pixels at which a face is first looked for. The box is then within two pixels of the full picture's."""
 
@@ -60,18 +69,47 @@ def resolve(folder: Path, name: str) -> Path:
 class NotYetError(Exception):
     """What was asked is being found out."""
 
-    def __init__(self, future: Future[Any]) -> None:
+    def __init__(self, future: Future[Any], wanted: Callable[[], AbstractContextManager[None]]) -> None:
         super().__init__("being found out")
         self.future = future
+        self.wanted = wanted
+        """Surround waiting with it: what nobody waits for any more is given up."""
+
+
+class _GivenUpError(Exception):
+    """Nobody waits for it any more."""
+
+
+@dataclass(eq=False)
+class _Fact:
+    """What is known of a file, or being found out."""
+
+    future: Future[Any] = field(init=False)
+    waiting: int = 0
+    given_up: bool = False
+
+    def check_of(self, path: Path) -> Check:
+        """What ends the work on it that begins now."""
+        in_time = deadline(path, PATIENCE_S)
+
+        def check() -> None:
+            if self.given_up:
+                raise _GivenUpError
+            in_time()
+
+        return check
 
 
 class Files:
-    """Facts about the files in a folder. Any thread may ask; each fact is found out once, by one thread."""
+    """Facts about the files in a folder. Any thread may ask; each fact is found out once, by one thread.
+
+    Nothing takes longer than `PATIENCE_S`, or goes on when nobody waits for it.
+    """
 
     def __init__(self, folder: Callable[[], Path], capacity: int = CAPACITY) -> None:
         self._folder = folder
         self._capacity = capacity
-        self._facts: OrderedDict[tuple[object, ...], Future[Any]] = OrderedDict()
+        self._facts: OrderedDict[tuple[object, ...], _Fact] = OrderedDict()
         self._lock = threading.Lock()
         self._waits = True
         self._warm = False
@@ -88,20 +126,20 @@ class Files:
 
     def size(self, name: str) -> tuple[int, int]:
         """Width and height of a picture. Raises `PictureError`; this and all that follow, what `resolve` raises."""
-        return self._fact(name, picture.read_size, self._reading)
+        return self._fact(name, _size, self._reading)
 
-    def faces(self, name: str) -> tuple[Face, ...]:
-        """The faces in a picture, largest first."""
+    def faces(self, name: str) -> tuple[Face, ...] | None:
+        """The faces in a picture, largest first; None for one too large to look for them (`MAX_LOOKED_AT`)."""
         return self._fact(name, _faces, self._looking)
 
-    def sound_s(self, name: str) -> float:
-        """Exact length of a sound in seconds. Raises `AudioError`."""
-        return self._fact(name, audiofile.probe, self._listening).duration_s
+    def sound(self, name: str) -> SoundInfo:
+        """A sound's length; what its header claims, where counting takes too long. Raises `AudioError`."""
+        return self._fact(name, _sound, self._listening)
 
     def voice_s(self, name: str) -> float | None:
-        """The same without the silence at its ends; None for a sound too long to decode (`MAX_DECODED_BYTES`)."""
-        info = self._fact(name, audiofile.probe, self._listening)
-        if 4 * info.samples * info.channels > MAX_DECODED_BYTES:
+        """Seconds of a sound without the silence at its ends; None where it is too long to look for that."""
+        info = self.sound(name)
+        if not info.counted or 4 * info.samples * info.channels > MAX_DECODED_BYTES:
             return None
         return self._fact(name, _voice_s, self._listening)
 
@@ -111,7 +149,7 @@ class Files:
             self._warm = True
             self._looking.submit(find_faces, np.zeros((32, 32, 3), np.uint8))
 
-    def _fact(self, name: str, find: Callable[[Path], Known], executor: ThreadPoolExecutor) -> Known:
+    def _fact(self, name: str, find: Callable[[Path, Check], Known], executor: ThreadPoolExecutor) -> Known:
         path = resolve(self._folder(), name)
         try:
             status = path.stat()
@@ -119,23 +157,46 @@ class Files:
             raise UnknownNameError(f"file: {name!r} cannot be read: {error.strerror}.") from error
         key = (find, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         with self._lock:
-            if key not in self._facts:
-                self._facts[key] = executor.submit(_outcome, find, path)
-            future = self._facts[key]
+            fact = self._facts.get(key)
+            if fact is None:
+                fact = self._facts[key] = _Fact()
+                fact.future = executor.submit(_outcome, find, path, fact)
             self._facts.move_to_end(key)
             if len(self._facts) > self._capacity:
                 self._facts.popitem(last=False)
-        if not (self._waits or future.done()):
-            raise NotYetError(future)
+            fact.waiting += self._waits
+        if not (self._waits or fact.future.done()):
+            raise NotYetError(fact.future, partial(self._wanted, key, fact))
         try:
-            outcome = future.result()
+            outcome = fact.future.result()
         except BaseException:  # not the file's fault, such as a lack of memory: the next one may try again
-            with self._lock:
-                self._facts.pop(key, None)
+            self._forget(key, fact)
             raise
+        finally:
+            with self._lock:
+                fact.waiting -= self._waits
         if isinstance(outcome, _Failure):
             raise outcome.kind(outcome.text)
         return outcome
+
+    @contextmanager
+    def _wanted(self, key: tuple[object, ...], fact: _Fact) -> Iterator[None]:
+        with self._lock:
+            fact.waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                fact.waiting -= 1
+                fact.given_up = not (fact.waiting or fact.future.done())
+            if fact.given_up:
+                fact.future.cancel()  # if it has not begun
+                self._forget(key, fact)
+
+    def _forget(self, key: tuple[object, ...], fact: _Fact) -> None:
+        with self._lock:
+            if self._facts.get(key) is fact:
+                del self._facts[key]
 
 
 class _Failure(NamedTuple):
@@ -145,29 +206,48 @@ class _Failure(NamedTuple):
     text: str
 
 
-def _outcome(find: Callable[[Path], Known], path: Path) -> Known | _Failure:
+def _outcome(find: Callable[[Path, Check], Known], path: Path, fact: _Fact) -> Known | _Failure:
     try:
-        return find(path)
+        return find(path, fact.check_of(path))
     except SonicGuardError as error:
-        return _Failure(type(error), str(error).replace(str(path), path.name))  # where the folder is, is private
+        return _Failure(type(error), str(error))
     except OSError as error:
         return _Failure(UnknownNameError, f"file: {path.name!r} cannot be read: {error.strerror}.")
 
 
-def _voice_s(path: Path) -> float:
-    return silence.cut_silence(audiofile.load(path)).duration_s
+def _size(path: Path, check: Check) -> tuple[int, int]:
+    return picture.read_size(path)
 
 
-def _faces(path: Path) -> tuple[Face, ...]:
+def _sound(path: Path, check: Check) -> SoundInfo:
+    try:
+        return audiofile.probe(path, check=check)
+    except SlowFileError:
+        return audiofile.claimed(path)
+
+
+def _voice_s(path: Path, check: Check) -> float | None:
+    try:
+        return silence.cut_silence(audiofile.load(path, check=check)).duration_s
+    except SlowFileError:
+        return None
+
+
+def _faces(path: Path, check: Check) -> tuple[Face, ...] | None:
     """The faces in the picture at `path`; of a large JPEG in a smaller decoding, if that shows one with certainty."""
     width, height = picture.read_size(path)
+    if width * height > MAX_LOOKED_AT:
+        return None
     rough = picture.load(path, enough=ROUGH_SIDE)
-    faces = find_faces(rough)
     scale = max(width, height) / max(rough.shape)
-    if scale == 1:
-        return tuple(faces)
-    if max((face.score for face in faces), default=0.0) < SURE:
-        return tuple(find_faces(picture.load(path)))
+    try:
+        faces = find_faces(rough, closer=scale == 1, check=check)
+        if scale == 1:
+            return tuple(faces)
+        if max((face.score for face in faces), default=0.0) < SURE:
+            return tuple(find_faces(picture.load(path), check=check))
+    except SlowFileError:
+        return None
     return tuple(Face(_enlarged(face.box, scale, width, height), face.score) for face in faces)
 
 
