@@ -3,6 +3,7 @@
 What could hang, grow without end or end the process is opened in a process of its own, with a limit.
 """
 
+import ast
 import json
 import os
 import struct
@@ -312,3 +313,24 @@ def test_a_video_that_is_cut_off_while_it_is_read_is_an_error(tmp_path):
     os.truncate(file, 100_000)
     with pytest.raises(OutputError, match="changed while it was read"):
         list(reading)
+
+
+def calls(path):
+    """Every call in a module, as it is written."""
+    return [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+
+
+def test_media_is_opened_in_no_other_way():
+    """Whoever opens a file by itself takes playlists, pipes and programs with it."""
+    for path in sorted(path for part in ("sonic_guard", "nodes") for path in (PACK / part).rglob("*.py")):
+        if "trace" in path.parts:  # not published, and opens no media
+            continue
+        assert "mmap" not in path.read_text("utf-8"), path
+        for call in calls(path):
+            match ast.unparse(call.func), [ast.unparse(each) for each in call.args]:
+                case "av.open", [_, "'w'"]:
+                    pass
+                case "av.open" | "Image.open", _:
+                    assert path.name in ("opening.py", "picture.py"), f"{path}:{call.lineno}"
+                case "AudioSegment.from_file" | "cv2.imread" | "cv2.VideoCapture" | "librosa.load", _:
+                    pytest.fail(f"{path}:{call.lineno}")
