@@ -59,7 +59,7 @@ def two_rates(file):
 BAD = {  # the file's name: what makes it, what the error says
     "text.mp3": (text, "cannot be read as a sound"),
     "text.wav": (text, "cannot be read as a sound"),
-    "text.txt": (text, "this kind of file is not read here"),
+    "text.txt": (text, "a kind of file that is not read here"),
     "noise.mp3": (noise, "not a single sample of sound|cannot be read as a sound"),
     "zeros.mp3": (lambda file: file.write_bytes(bytes(5000)), "cannot be read as a sound"),
     "torn.m4a": (torn, "damaged, cut off, or not a sound file"),

@@ -131,8 +131,8 @@ def demuxed(
         container: Any = av.open(stream, "r", format=kind, options=_OPTIONS, buffer_size=BUFFER_BYTES, **_ODD_TAGS)
     except ArgumentError as fault:
         raise error(
-            f"{name}: this kind of file is not read here. Use WAV, MP3, FLAC, M4A, OGG, MP4, MOV, MKV or AVI; a list "
-            "that names other files is never followed."
+            f"{name}: this is damaged, or a kind of file that is not read here. Use WAV, MP3, FLAC, M4A, OGG, MP4, MOV, "
+            "MKV or AVI; a list that names other files is never followed."
         ) from fault
     with container:
         yield container
