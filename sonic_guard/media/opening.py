@@ -129,11 +129,11 @@ def demuxed(
     stream: Any = _Stream(content, name)
     try:
         container: Any = av.open(stream, "r", format=kind, options=_OPTIONS, buffer_size=BUFFER_BYTES, **_ODD_TAGS)
-    except ArgumentError as fault:
+    except ArgumentError as error_of_libav:
         raise error(
-            f"{name}: this is damaged, or a kind of file that is not read here. Use WAV, MP3, FLAC, M4A, OGG, MP4, MOV, "
-            "MKV or AVI; a list that names other files is never followed."
-        ) from fault
+            f"{name}: this is damaged, or a kind of file that is not read here. Use WAV, MP3, FLAC, M4A, OGG, MP4, "
+            "MOV, MKV or AVI; a list that names other files is never followed."
+        ) from error_of_libav
     with container:
         yield container
 
