@@ -1,8 +1,32 @@
-"""Errors for people: what is wrong, with which input, and what to do about it."""
+"""Errors for people: what is wrong, with which input, and what to do about it.
+
+The text may go to a page, which others than the machine's owner may see. So it names a file and not the folder it is
+in: where the whole path helps, and only its owner reads it, as on the command line, `SonicGuardError.path` has it.
+"""
+
+from pathlib import Path
+
+MAX_TEXT = 4000
+"""Longest text of an error in characters."""
 
 
 class SonicGuardError(Exception):
-    """Base of everything this library raises on purpose; the text is meant to be shown to the user."""
+    """Base of everything this library raises on purpose; the text is meant to be shown to the user.
+
+    A text of more than `MAX_TEXT` characters is cut: what a file or a page sends decides how long it is.
+    """
+
+    path: Path | None
+    """The file it is about, where that is one of the machine and not only a name in its text."""
+
+    def __init__(self, text: str = "", *, path: Path | None = None) -> None:
+        super().__init__(text if len(text) <= MAX_TEXT else _cut(text))
+        self.path = path
+
+
+def _cut(text: str) -> str:
+    left = len(text) - MAX_TEXT
+    return f"{text[:MAX_TEXT]}… (and {left:,} more characters)"
 
 
 class JobError(SonicGuardError):
