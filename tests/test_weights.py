@@ -325,7 +325,9 @@ def _sizes_or_error(path):
     except Exception as error:  # noqa: BLE001  # more than the sizes is damaged
         assert str(error)
         return
-    storages = {tensor.untyped_storage().data_ptr(): tensor for tensor in tensors.values() if torch.is_tensor(tensor)}
+    if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
+        return
+    storages = {tensor.untyped_storage().data_ptr(): tensor for tensor in tensors.values()}
     if len(storages) == len(tensors):
         assert weights.bytes == sum(tensor.untyped_storage().nbytes() for tensor in storages.values())
         assert weights.parameters == sum(
