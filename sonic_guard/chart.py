@@ -1,5 +1,6 @@
 """A picture of the plan: bars of VRAM by stage against the budget line."""
 
+import io
 from pathlib import Path
 
 from .errors import OutputError, SonicGuardError
@@ -8,6 +9,7 @@ from .vram.cards import GIB
 from .vram.model import STAGES, Estimate, overhead, predict
 from .vram.risk import Verdict
 from .words import gib, headline
+from .written import write_file
 
 _COLOURS = {Verdict.SAFE: "#2f8f46", Verdict.TIGHT: "#b7791f", Verdict.FAIL: "#c0392b"}
 _WISH, _PLAN, _OVERHEAD = "#c9ccd3", "#4a6fae", "#9db2d6"
@@ -48,10 +50,12 @@ def draw_chart(result: Preflight, path: Path) -> None:
     axes.set_title(f"{plan.budget.card} · {headline(plan.risk)}", color=_COLOURS[plan.risk.verdict], fontsize=11)
     axes.legend(fontsize=8, frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
+    chart = io.BytesIO()
     try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
+        figure.savefig(chart, dpi=150, format=path.suffix.removeprefix("."))
+    except ValueError as error:  # it does not know this kind
         raise OutputError(f"chart: cannot write {path}: {error}") from error
+    write_file(path, chart.getvalue())
 
 
 def _gibs(estimate: Estimate) -> list[float]:

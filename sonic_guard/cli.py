@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import OutputError, SonicGuardError
+from .errors import AudioError, OutputError, PictureError, SonicGuardError
+from .files import plain_file, printable, shown
 from .job import Dtype, Job, Lever
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
@@ -24,19 +25,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # a redirect on Windows would take neither → nor 显存
+            # A redirect on Windows would take neither → nor 显存; and a file's name may be no text in any encoding.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         code = arguments.run(arguments)
         sys.stdout.flush()
     except SonicGuardError as error:
-        sys.stderr.write(f"sonic-guard: {error}\n")
+        sys.stderr.write(f"sonic-guard: {_with_path(error)}\n")
         return EXIT_BAD_INPUT
     except OSError as error:
         sys.stderr.write(f"sonic-guard: output: {error.strerror or error}.\n")
         return EXIT_BAD_INPUT
     return code
+
+
+def _with_path(error: SonicGuardError) -> str:
+    """What is wrong, with the whole path where the text has only a name: whoever reads it here has typed that path."""
+    text = str(error)
+    return text if error.path is None or str(error.path) in text else f"{text} ({printable(str(error.path))})"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,6 +136,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     if arguments.aspect not in tuple(Aspect):
         raise SonicGuardError(f"--aspect: there is no {arguments.aspect!r}; choose one of {', '.join(Aspect)}.")
+    plain_file(arguments.image, PictureError, "a picture")
+    plain_file(arguments.audio, AudioError, "a sound file")
     preset = load_preset(arguments.preset, arguments.preset_dir)
     budget = budget_for(arguments.gpu, reserve=arguments.reserve)
     sound = audiofile.probe(arguments.audio)
@@ -299,7 +309,10 @@ def _print_json(data: Any) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    from .written import write_file
+
     try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}.") from error
+        content = text.encode()
+    except UnicodeEncodeError as error:  # a file's name may be any bytes, and stand in a workflow
+        raise OutputError(f"{shown(path)}: it would name a file whose name is no text. Rename that file.") from error
+    write_file(path, content)

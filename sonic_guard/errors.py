@@ -4,6 +4,8 @@ The text may go to a page, which others than the machine's owner may see. So it 
 in: where the whole path helps, and only its owner reads it, as on the command line, `SonicGuardError.path` has it.
 """
 
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 
 MAX_TEXT = 4000
@@ -22,6 +24,13 @@ class SonicGuardError(Exception):
     def __init__(self, text: str = "", *, path: Path | None = None) -> None:
         super().__init__(text if len(text) <= MAX_TEXT else _cut(text))
         self.path = path
+
+
+def first_of(texts: Collection[str], most: int, between: str = ", ") -> str:
+    """The first `most` of a list that somebody else has made long, and how many more there are."""
+    left = len(texts) - most
+    told = between.join(islice(texts, most))
+    return f"{told} … (and {left:,} more)" if left > 0 else told
 
 
 def _cut(text: str) -> str:

@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
+from unicodedata import category
 
 from .errors import SonicGuardError
 
@@ -32,10 +33,14 @@ _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, 
 def shown(path: str | os.PathLike[str]) -> str:
     """The name of a file as a message shows it: without its folder, in one line, at most `MAX_SHOWN` characters."""
     path = Path(path)
-    name = path.name or str(path)
-    # What no screen can show: control characters, and bytes that are no UTF-8.
-    name = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name[: MAX_SHOWN + 1])
+    name = printable((path.name or str(path))[: MAX_SHOWN + 1])
     return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"
+
+
+def printable(text: str) -> str:
+    """`text` with escapes for what no screen can show: control characters, and bytes of a name that are no UTF-8."""
+    # Of the other spaces, none of which Python calls printable, macOS and Chinese keyboards put some into names.
+    return "".join(each if each.isprintable() or category(each) == "Zs" else ascii(each)[1:-1] for each in text)
 
 
 def plain_file(path: str | os.PathLike[str], error: type[SonicGuardError], what: str) -> Path:

@@ -95,7 +95,7 @@ def long_report(video: LongVideo, job: Job, levers: frozenset[Lever], lang: str 
     """What was made, how, and what happened on the way; `job` is that of the longest part."""
     info, size = video.info, job.frame_size
     lines = [
-        str(video.path),
+        video.path.name,  # and not its folder: the report stays in the history, which every page gets
         _say(
             "video", lang, width=size.width, height=size.height, frames=info.frames, fps=float(info.rate),
             time=clock(info.seconds), size=f"{video.path.stat().st_size / GIB * 1024:.1f} MiB",

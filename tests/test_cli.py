@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,71 @@ def test_bad_input_is_said_in_a_line(capsys, bad, arguments, says):
     assert says in error
     assert "Traceback" not in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and devices as POSIX has them")
+@pytest.mark.parametrize(
+    ("option", "what"), [("--image", "a picture"), ("--audio", "a sound file"), ("--weights", "a checkpoint")]
+)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("pipe", "pipe: a pipe cannot be read twice: save it to a file. ({bad}/pipe)"),
+        ("link", "link: a pipe cannot be read twice: save it to a file. ({bad}/link)"),
+        ("folder", "folder: this is a folder, not {what}. ({bad}/folder)"),
+        ("/dev/zero", "zero: this is a device, not {what}. (/dev/zero)"),
+        ("none", "none: there is no such file. Check the path. ({bad}/none)"),
+        ("grey.png/none", "none: there is no such file. Check the path. ({bad}/grey.png/none)"),
+        ("broken", "broken: this is a link to a file that is not there. Choose the file itself. ({bad}/broken)"),
+        ("x" * 300, "x" * 100 + "…: no file has so long a name. Check the path. ({bad}/" + "x" * 300 + ")"),
+        (os.fsdecode(b"\xff"), r"\udcff: there is no such file. Check the path. ({bad}/\udcff)"),
+        ("two\nlines", r"two\nlines: there is no such file. Check the path. ({bad}/two\nlines)"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_plain_file_is_said_at_once(bad, option, what, name, says):
+    os.mkfifo(bad / "pipe")
+    (bad / "link").symlink_to("pipe")
+    (bad / "folder").mkdir()
+    (bad / "broken").symlink_to("nothing")
+    start = ["estimate", "--width", "512", "--height", "512", "--duration", "1"] if option == "--weights" else _plan()
+    result = subprocess.run(
+        [sys.executable, "-m", "sonic_guard", *start, option, bad / name],
+        capture_output=True, check=False, cwd=DEMO.parent, timeout=60,
+    )  # fmt: skip
+    assert result.returncode == EXIT_BAD_INPUT
+    assert result.stderr.decode() == f"sonic-guard: {says.format(bad=bad, what=what)}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
+@pytest.mark.parametrize("option", ["--image", "--audio"])
+def test_what_a_shell_makes_of_a_command_in_brackets_is_a_pipe(capsys, option):
+    reading, writing = os.pipe()
+    try:
+        assert main(_plan(option, f"/dev/fd/{reading}")) == EXIT_BAD_INPUT
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert "a pipe cannot be read twice: save it to a file." in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+def test_a_picture_whose_name_is_no_text_is_planned_for_but_not_put_into_a_workflow(capsys, tmp_path):
+    picture = tmp_path / os.fsdecode(b"\xff.jpg")
+    shutil.copy(PORTRAIT, picture)
+    plan = _plan("--gpu", "8", "--image", str(picture))
+    assert main(plan) == EXIT_OK
+    assert main([*plan, "--workflow", str(tmp_path / "w.json")]) == EXIT_BAD_INPUT
+    assert "Rename that file" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [picture]
+
+
+def test_a_faulty_preset_is_named_with_its_folder_here(capsys, tmp_path):
+    (tmp_path / "mine.json").write_text('{"name": "mine", "fps": 1000}')
+    assert main(_plan("--preset", "mine", "--preset-dir", str(tmp_path))) == EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.startswith("sonic-guard: mine.json: fps: 1000 is not allowed.")
+    assert said.endswith(f" ({tmp_path / 'mine.json'})\n")
 
 
 @pytest.mark.parametrize("duration", ["0", "nan", "-3", "1e12"])

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sonic_guard.errors import MAX_TEXT, PictureError, SonicGuardError
+from sonic_guard.errors import MAX_TEXT, PictureError, SonicGuardError, first_of
 from sonic_guard.files import MAX_SHOWN, open_plain, plain_file, shown
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes, devices and sockets in the file system are POSIX's")
@@ -162,10 +162,18 @@ def test_a_folder_that_may_not_be_entered_is_said(here, way):
         (b"a\xff.png".decode("utf-8", "surrogateescape"), r"a\udcff.png"),
         ("a\u202egnp.png", r"a\u202egnp.png"),
         ("人像.png", "人像.png"),
+        ("Screenshot at 9.41\u202fAM.png", "Screenshot at 9.41\u202fAM.png"),
+        ("人\u3000像.png", "人\u3000像.png"),
     ],
 )
 def test_a_name_is_shown_without_its_folder_and_in_one_line(path, name):
     assert shown(path) == name
+
+
+def test_of_a_long_list_the_first_are_told_and_the_others_counted():
+    assert first_of(["a", "b"], 2) == "a, b"
+    assert first_of(dict.fromkeys("abc"), 2) == "a, b … (and 1 more)"
+    assert first_of([str(number) for number in range(5002)], 2, " ") == "0 1 … (and 5,000 more)"
 
 
 def test_no_error_is_longer_than_a_page_of_text():

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from sonic_guard.errors import PresetError
 from sonic_guard.job import Dtype
-from sonic_guard.presets import MAX_BYTES, Preset, builtin_dir, list_presets, load_preset, schema_text
+from sonic_guard.presets import MAX_BYTES, MAX_ENTRIES, Preset, builtin_dir, list_presets, load_preset, schema_text
 
 BUILT_IN = ["fast", "hd", "minimal"]
 
@@ -137,12 +137,97 @@ def test_the_folder_itself_may_be_a_link(tmp_path):
     assert load_preset("mine", tmp_path / "presets").name == "mine"
 
 
+def _odd(folder):
+    """All that a folder of presets may hold and should not."""
+    (folder / "folder.json").mkdir()
+    os.mkfifo(folder / "pipe.json")
+    (folder / "circle.json").symlink_to(folder / "circle.json")
+    (folder / "zero.json").symlink_to("/dev/zero")
+    (folder / "Bad Name.json").write_text("{}")
+    (folder / "line\nbreak.json").write_text("{}")
+    (folder / os.fsdecode(b"\xff\xfe.json")).write_text("{}")
+    (folder / ("x" * 100 + ".json")).write_text("{}")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
-def test_what_is_not_a_file_is_passed_over(tmp_path):
-    (tmp_path / "folder.json").mkdir()
-    os.mkfifo(tmp_path / "pipe.json")
-    (tmp_path / "Bad Name.json").write_text("{}")
+def test_what_is_not_a_file_is_passed_over(tmp_path, caplog):
+    _odd(tmp_path)
     assert list(list_presets(tmp_path)) == BUILT_IN
+    said = caplog.messages
+    assert len(said) == 8
+    assert all("is passed over" in text and len(text.splitlines()) == 1 for text in said)
+    assert b"\\udcff" in "".join(said).encode("utf-8")  # and so that a log can be written
+    for name in ("folder", "pipe", "circle", "zero"):
+        with pytest.raises(PresetError, match=f"there is no '{name}'"):
+            load_preset(name, tmp_path)
+    list_presets(tmp_path)
+    assert caplog.messages == said, "the same is said again"
+
+
+def _file(path):
+    path.write_text("no folder")
+
+
+def _circle(path):
+    path.symlink_to(path)
+
+
+def _broken_link(path):
+    path.symlink_to("nothing")
+
+
+@pytest.mark.parametrize("make", [_file, _circle, _broken_link])
+def test_a_folder_that_is_none_leaves_the_built_in_presets(tmp_path, caplog, make):
+    folder = tmp_path / "presets"
+    make(folder)
+    for _ in range(2):
+        assert list(list_presets(folder)) == BUILT_IN
+        assert load_preset("hd", folder).min_resolution == 1024
+        with pytest.raises(PresetError, match="there is no 'mine'. There are: fast, hd, minimal"):
+            load_preset("mine", folder)
+    (said,) = caplog.messages
+    assert str(folder) in said
+    assert "cannot be read" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
+def test_a_folder_that_may_not_be_read_leaves_the_built_in_presets(tmp_path, caplog):
+    (tmp_path / "presets").mkdir()
+    write(tmp_path / "presets", "mine")
+    (tmp_path / "presets").chmod(0)
+    before = os.geteuid()
+    try:
+        if before == 0:  # who may read everything
+            os.seteuid(65534)
+        assert list(list_presets(tmp_path / "presets")) == BUILT_IN
+        assert load_preset("fast", tmp_path / "presets").min_resolution == 768
+        with pytest.raises(PresetError, match="there is no 'mine'"):
+            load_preset("mine", tmp_path / "presets")
+    finally:
+        os.seteuid(before)
+        (tmp_path / "presets").chmod(0o700)
+    assert "cannot be read: Permission denied" in caplog.text
+
+
+def test_of_a_crowded_folder_a_thousand_files_are_listed_and_any_is_found(tmp_path, caplog):
+    for number in range(MAX_ENTRIES + 50):
+        (tmp_path / f"p{number}.json").write_text("{}")
+    write(tmp_path, "mine", fps=50)
+    names = list(list_presets(tmp_path))
+    assert len(names) == len(BUILT_IN) + MAX_ENTRIES
+    assert names[3:] == sorted(names[3:])
+    assert f"only {MAX_ENTRIES} of its files are listed" in caplog.text
+    assert load_preset("mine", tmp_path).fps == 50
+    with pytest.raises(PresetError, match=r"There are: fast, hd, minimal, .* … \(and 983 more\)") as caught:
+        load_preset("ultra", tmp_path)
+    assert len(str(caught.value)) < 500
+
+
+def test_an_edited_preset_is_read_as_it_is_now(tmp_path):
+    for fps in (30, 50, 30):
+        before = os.stat(write(tmp_path, "mine", fps=fps))
+        os.utime(tmp_path / "mine.json", ns=(before.st_atime_ns, 10**18))  # of the same size, at the same time
+        assert load_preset("mine", tmp_path).fps == fps
 
 
 @pytest.mark.parametrize(
@@ -175,7 +260,28 @@ def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path, fields, message):
     path = write(tmp_path, "mine", **fields)
     with pytest.raises(PresetError, match=message) as caught:
         load_preset("mine", tmp_path)
-    assert str(caught.value).startswith(str(path))
+    assert str(caught.value).startswith("mine.json: ")
+    assert str(tmp_path) not in str(caught.value)
+    assert caught.value.path == path
+
+
+def test_of_many_faults_the_first_are_told_and_the_others_counted(tmp_path):
+    write(tmp_path, "mine", **{f"key{number}": number for number in range(3000)})
+    with pytest.raises(PresetError) as caught:
+        load_preset("mine", tmp_path)
+    text = str(caught.value)
+    assert [f"key{number}: unknown key" in text for number in range(6)] == [True] * 5 + [False]
+    assert text.endswith(" … (and 2,995 more)")
+    assert len(text) < 1500
+
+
+def test_a_key_of_kilobytes_or_several_lines_is_told_in_a_short_line(tmp_path):
+    write(tmp_path, "mine", **{"k" * 60_000: 1, "a\nb\x1b[2J": 2, "fps": "9" * 1000})
+    with pytest.raises(PresetError) as caught:
+        load_preset("mine", tmp_path)
+    text = str(caught.value)
+    assert r"a\nb\x1b[2J: unknown key" in text
+    assert (len(text.splitlines()), len(text) < 1000) == (1, True)
 
 
 def test_a_value_that_fails_in_two_ways_is_named_once(tmp_path):

@@ -1,5 +1,7 @@
 """Before the run: the same as the nodes themselves would give, without running them; and stated assumptions."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -368,8 +370,42 @@ def test_what_is_wrong_is_said(graph, asked, error, words, here):
 def test_a_broken_preset_is_not_a_missing_one(folder, here):
     (folder / "presets").mkdir(exist_ok=True)
     (folder / "presets" / "bad.json").write_text("{", encoding="utf-8")
-    with pytest.raises(PresetError, match=r"bad\.json"):
+    with pytest.raises(PresetError, match=r"^bad\.json: ") as caught:
         foresee(behind_preflight(preset="bad"), "3", here)
+    assert str(folder) not in str(caught.value), "where the folder is, a page is not told"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: None,
+        lambda path: path.write_text("no folder"),
+        lambda path: path.symlink_to(path),
+        lambda path: path.symlink_to("nothing"),
+        lambda path: path.joinpath("mine.json").mkdir(parents=True),
+    ],
+    ids=["none", "file", "circle", "broken link", "folder in it"],
+)
+def test_whatever_is_in_the_place_of_the_users_presets_the_built_in_ones_work(tmp_path, here, make):
+    presets = tmp_path / "presets"
+    make(presets)
+    here = replace(here, user_presets=lambda: presets)
+    assert job(behind_preflight(preset="minimal"), "3", here).min_resolution == 384
+    with pytest.raises(UnknownNameError, match="there is no 'mine'"):
+        foresee(behind_preflight(preset="mine"), "3", here)
+
+
+def test_a_prediction_looks_at_its_own_preset_only_and_sees_it_edited(tmp_path, here, monkeypatch):
+    here = replace(here, user_presets=lambda: tmp_path)
+    for number in range(3000):
+        (tmp_path / f"p{number}.json").write_text("{", encoding="utf-8")
+    listed = []
+    monkeypatch.setattr("os.scandir", listed.append)
+    for side in (192, 256, 192):
+        (tmp_path / "mine.json").write_text(f'{{"name": "mine", "min_resolution": {side}}}', encoding="utf-8")
+        assert job(behind_preflight(preset="mine"), "3", here).min_resolution == side
+    assert job(behind_preflight(preset="minimal"), "3", here).min_resolution == 384
+    assert listed == []
 
 
 def test_a_file_that_plays_no_part_is_not_looked_at(here):

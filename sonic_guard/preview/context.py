@@ -1,9 +1,8 @@
 """What evaluating a node may use of the machine, and what comes of it."""
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from ..job import Job
 from ..media import face
 from ..plan import Plan, Policy, make_plan
 from ..preflight import Portrait
-from ..presets import Preset, list_presets, load_preset
+from ..presets import Preset, find_preset, load_preset
 from ..reach import LONG_VIDEO, LOW_VRAM, Reach, reach_of
 from ..timing import predict_seconds
 from ..vram.budget import RESERVE, Budget, host_memory_bytes
@@ -98,9 +97,9 @@ class Context:
         """The preset called `name`. Raises `UnknownNameError` where there is none, else as `load_preset`."""
         folder = self.machine.user_presets()
         try:
-            return _preset(name, folder, _stamp(folder))
+            return load_preset(name, folder)
         except PresetError as error:
-            if name not in list_presets(folder):
+            if find_preset(name, folder) is None:
                 raise UnknownNameError(str(error)) from error
             raise
 
@@ -193,19 +192,3 @@ def pull(job: Job, lean: Lean, usable_bytes: int) -> Job:
     """`job` with the levers that a lean model begins it with."""
     fits = lambda candidate: predict(candidate).sampler_bytes <= usable_bytes  # noqa: E731
     return lean.switches.pull(job, fits)
-
-
-@lru_cache(maxsize=64)
-def _preset(name: str, folder: Path, stamp: tuple[object, ...]) -> Preset:
-    """`load_preset`, once for a state of the folder: it also says in the log what is amiss there."""
-    return load_preset(name, folder)
-
-
-def _stamp(folder: Path) -> tuple[object, ...]:
-    """What changes with the files of a folder."""
-    try:
-        with os.scandir(folder) as entries:
-            found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
-    except FileNotFoundError:  # there is none, or a file went while it was read
-        return ()
-    return tuple(sorted((name, status.st_mtime_ns, status.st_size) for name, status in found))
