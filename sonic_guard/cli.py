@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import AudioError, OutputError, PictureError, SonicGuardError
-from .files import plain_file, printable, shown
+from .errors import OutputError, SonicGuardError
+from .files import printable, shown
 from .job import Dtype, Job, Lever
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
@@ -136,8 +136,6 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     if arguments.aspect not in tuple(Aspect):
         raise SonicGuardError(f"--aspect: there is no {arguments.aspect!r}; choose one of {', '.join(Aspect)}.")
-    plain_file(arguments.image, PictureError, "a picture")
-    plain_file(arguments.audio, AudioError, "a sound file")
     preset = load_preset(arguments.preset, arguments.preset_dir)
     budget = budget_for(arguments.gpu, reserve=arguments.reserve)
     sound = audiofile.probe(arguments.audio)
