@@ -14,6 +14,7 @@ from ..sonic_guard.media.audiofile import probe
 from ..sonic_guard.media.output import discard
 from ..sonic_guard.wrapper_job import PREDATA, SAMPLER
 from . import host
+from .sound_file import saves_sound_here
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ class Wrapper(NamedTuple):
 
 def find_wrapper() -> Wrapper:
     """The nodes that are installed. Raises `WrapperError` where they are missing, or are not as known here."""
-    return Wrapper(_tidy(_work_of(PREDATA, _PREDATA_INPUTS)), _work_of(SAMPLER, _SAMPLER_INPUTS))
+    predata = saves_sound_here(_work_of(PREDATA, _PREDATA_INPUTS))  # by itself too: what listens may not have begun
+    return Wrapper(_tidy(predata), _work_of(SAMPLER, _SAMPLER_INPUTS))
 
 
 def longest_sound_s(sound: Sound) -> float:
