@@ -13,6 +13,8 @@ FACE = (0.3, 0.2, 0.7, 0.8)
 class Detector(nn.Module):
     """Finds one face in every picture, in the words of yoloface_v5m.pt: [1, 1, 16]."""
 
+    __module__ = "networks"  # TorchScript takes no path for a name, and by its path ComfyUI names a pack
+
     def __init__(self) -> None:
         super().__init__()
         self.face = nn.Parameter(torch.tensor(FACE), requires_grad=False)
