@@ -38,7 +38,7 @@ _lock = threading.Lock()
 
 
 def saves_sound_here(work: Callable[..., Any]) -> Callable[..., Any]:
-    """`work`, a function or method of the wrapper, with WAV files written by this pack. To wrap it twice does no harm."""
+    """`work`, a function or method of the wrapper, with WAV files written by this pack. Twice does no harm."""
     names = getattr(inspect.unwrap(work), "__globals__", {})
 
     @functools.wraps(work)

@@ -28,9 +28,10 @@ def main() -> None:
     import comfy.options  # pyright: ignore[reportMissingImports]
 
     comfy.options.enable_args_parsing()
-    import nodes  # pyright: ignore[reportMissingImports]
     import torch
     import torchaudio  # pyright: ignore[reportMissingImports]
+
+    import nodes  # pyright: ignore[reportMissingImports]
 
     sonic = next(Path(COMFYUI).glob("custom_nodes/*/src/pipelines/pipeline_sonic.py")).parents[2]
     assert asyncio.run(nodes.load_custom_node(str(sonic))), "the wrapper does not import"
@@ -54,24 +55,21 @@ def main() -> None:
                 expand_ratio=0.5,
             )  # fmt: skip
     except ImportError as error:
-        print(json.dumps({"error": str(error)}))
+        sys.stdout.write(json.dumps({"error": str(error)}))
         return
     import soundfile  # pyright: ignore[reportMissingImports]
 
     (file,) = (Path(BASE) / "input").glob("audio_*_temp.wav")
     stored, _ = soundfile.read(file, dtype="float32", always_2d=True)
     tokens = torch.stack([*data["audio_tensor_list"], *data["uncond_audio_tensor_list"]])
-    print(
-        json.dumps(
-            {
-                "kept": bool((torch.from_numpy(stored.T) == sound[0]).all()),
-                "tokens": list(tokens.shape),
-                "finite": bool(tokens.isfinite().all()),
-                "digest": hashlib.sha256(tokens.numpy().tobytes()).hexdigest(),
-                "untouched": torchaudio.save is real and wrapper.torchaudio is torchaudio,
-            }
-        )
-    )
+    made = {
+        "kept": bool((torch.from_numpy(stored.T) == sound[0]).all()),
+        "tokens": list(tokens.shape),
+        "finite": bool(tokens.isfinite().all()),
+        "digest": hashlib.sha256(tokens.numpy().tobytes()).hexdigest(),
+        "untouched": torchaudio.save is real and wrapper.torchaudio is torchaudio,
+    }
+    sys.stdout.write(json.dumps(made))
 
 
 def _named(name: str, file: Path) -> ModuleType:

@@ -4,8 +4,10 @@ With the wrapper's own function and the real torchaudio: `test_predata`.
 """
 
 import importlib
+import inspect
 import sys
 import threading
+from contextlib import nullcontext
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -190,10 +192,11 @@ def test_other_packs_get_torchaudio_itself_meanwhile(packs, torchaudio, serve, t
 @pytest.mark.parametrize("first", [0, 1])
 def test_of_two_at_once_the_last_to_end_puts_things_back(packs, torchaudio, serve, tmp_path, first):
     start, events = threading.Barrier(3), [threading.Event(), threading.Event()]
+    work = serve(packs.nodes.Node().meets)
     threads = [
-        threading.Thread(target=serve(packs.nodes.Node().meets), args=(tmp_path / f"{number}.wav", start, events[number]))
-        for number in (0, 1)
-    ]  # fmt: skip
+        threading.Thread(target=work, args=(tmp_path / f"{number}.wav", start, event))
+        for number, event in enumerate(events)
+    ]
     for thread in threads:
         thread.start()
     start.wait(10)
@@ -213,3 +216,20 @@ def test_a_fork_without_torchaudio_works_as_before(packs, serve):
 def test_without_any_torchaudio_it_works_as_before(packs, serve, monkeypatch):
     monkeypatch.delitem(sys.modules, "torchaudio")
     assert serve(packs.sonicfork_without.Node().work)(4) == 4
+
+
+def test_a_node_that_is_listened_to_still_shows_its_inputs(pack):
+    """Long Video looks at them, to say which one a newer wrapper has no more."""
+
+    class Predata:
+        FUNCTION = "work"
+
+        def work(self, audio, image=None):
+            return audio, image
+
+    classes = {"SONIC_PreData": Predata}
+    importlib.import_module(f"{pack.__name__}.nodes.listen").listen(classes, lambda *_: nullcontext())
+    assert classes["SONIC_PreData"] is not Predata
+    work = classes["SONIC_PreData"]().work
+    assert list(inspect.signature(work).parameters) == ["audio", "image"]
+    assert work(1, image=2) == (1, 2)

@@ -1,8 +1,8 @@
 """A pack for the tests' ComfyUI: the wrapper's own Sonic with few channels and random weights, ready to be sampled.
 
-The real loader needs some 5 GB of weights; the real SONICSampler does with what comes from here. It can be slow, or fail
-at a place of one's choice. SONIC_PreData is replaced by one that needs no networks and so no time, unless the graph's
-`SmallSonic` says `hears`: then it is the real one, over networks with random weights.
+The real loader needs some 5 GB of weights; the real SONICSampler does with what comes from here. It can be slow, or
+fail at a place of one's choice. SONIC_PreData is replaced by one that needs no networks and so no time, unless the
+graph's `SmallSonic` says `hears`: then it is the real one, over networks with random weights.
 """
 
 import importlib.util

@@ -60,4 +60,6 @@ def _few(shape: torch.Size) -> Tensor:
     """A random tensor of `shape` whose rows are one piece of noise, each a place further on: a small file."""
     rows, width = (shape[0], shape[1]) if len(shape) == 2 else (1, shape[0])
     noise = 0.05 * torch.randn(rows + width)
-    return noise.as_strided((rows, width), (1, 1)).reshape(shape) if len(shape) == 1 else noise.as_strided(shape, (1, 1))
+    return (
+        noise.as_strided((rows, width), (1, 1)).reshape(shape) if len(shape) == 1 else noise.as_strided(shape, (1, 1))
+    )
