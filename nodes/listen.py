@@ -4,6 +4,7 @@ ComfyUI tells a pack nothing of other packs' nodes. So a subclass of each of Son
 ComfyUI's registry: it does what Sonic's does, inside a context of ours. Sonic's classes and files stay as they are.
 """
 
+import functools
 import inspect
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
@@ -11,6 +12,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ..sonic_guard.live.recorder import STAGE_OF
+from ..sonic_guard.wrapper_job import PREDATA
+from .sound_file import saves_sound_here
 
 Around = Callable[[str, Mapping[str, Any]], AbstractContextManager[Any]]
 """From the node's name and its arguments to the context its work is done in."""
@@ -39,7 +42,10 @@ def _listening(original: Any, name: str, around: Around) -> type | None:
     if not inspect.isfunction(work) or inspect.iscoroutinefunction(work):
         return None
     signature = inspect.signature(work)
+    if name == PREDATA:
+        work = saves_sound_here(work)
 
+    @functools.wraps(work)
     def listened(self: Any, *args: Any, **kwargs: Any) -> Any:
         with around(name, signature.bind(self, *args, **kwargs).arguments):
             return work(self, *args, **kwargs)

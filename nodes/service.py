@@ -20,8 +20,10 @@ from ..sonic_guard.wrapper_job import SAMPLER
 from . import host, past
 from .listen import listen
 from .routes import Services, routes
+from .sonic_pack import check_import
 
 if TYPE_CHECKING:
+    from ..sonic_guard.vram.budget import Budget
     from ..sonic_guard.vram.history.store import History
 
 
@@ -32,13 +34,18 @@ class Service:
         gauge = Gauge()
         self._monitor = Monitor(gauge.read, self._push, gauge.close)
         self._recorder = Recorder(self, self._monitor)
-        self._machine = Machine(Files(host.input_folder), host.user_presets, host.budget, past.experience.of)
+        self._machine = Machine(Files(host.input_folder), host.user_presets, self._budget, past.experience.of)
         self._records = bool(host.setting("SonicGuard.Record", True))
 
     def start(self) -> None:
         """Serve the pages, and listen to Sonic's nodes from the first graph on: by then every pack is loaded."""
         host.add_routes(routes(Services(self._machine, past.history, past.experience.forget, self._watch)))
         host.on_prompt(lambda: listen(host.node_classes(), self._recorder.around))
+
+    def _budget(self, target: str, reserve: float) -> Budget:
+        """The memory of a card, for a prediction. Where Sonic cannot run at all that is said in its place."""
+        check_import()
+        return host.budget(target, reserve)
 
     def _watch(self, client: str, rate_hz: float, record: bool) -> float:
         if rate_hz > 0:  # a page that takes its leave says nothing of it

