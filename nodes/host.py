@@ -99,6 +99,11 @@ def send(event: str, data: Mapping[str, Any], client: str | None = None) -> None
     PromptServer.instance.send_sync(event, dict(data), client)
 
 
+def is_connected(client: str) -> bool:
+    """Whether the page `client` holds a connection of its own to ComfyUI."""
+    return client in getattr(_server(), "sockets", ())
+
+
 def on_prompt(handler: Callable[[], None]) -> None:
     """Have `handler` called whenever a graph is queued, before it is checked: by then every pack is loaded."""
     from server import PromptServer
