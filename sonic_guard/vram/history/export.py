@@ -4,7 +4,7 @@ import csv
 import io
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +19,7 @@ _ENDS = ",;|\t\r\n"
 """What a spreadsheet may take for the end of a cell: which it is depends on the country."""
 _NAMES = tuple(field.name for field in fields(Place) if field.name != "card")
 _FIGURES = tuple(field.name for field in fields(StageFigures))
+_NOTHING = StageFigures()
 _HEAD = (
     *("id", "started", "card", "outcome", "stage", "width", "height", "latent_frames", "output_frames", "duration_s"),
     *("window", "dtype", "steps", "interpolate", "levers", "vae_dtype", "predicted_peak_bytes", "actual_peak_bytes"),
@@ -72,7 +73,8 @@ def _row(run: Run) -> Iterator[Any]:
     yield from (getattr(run.place, name) for name in _NAMES)
     for stage in STAGES:
         yield run.predicted.get(stage)
-        yield from asdict(run.stages.get(stage, StageFigures())).values()
+        took = run.stages.get(stage, _NOTHING)
+        yield from (getattr(took, figure) for figure in _FIGURES)
 
 
 def _cell(value: Any) -> Any:
