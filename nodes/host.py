@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 PREVIEW_SIDE = 512
 """Largest side in pixels of a picture shown while a node works."""
+_SETTINGS = "comfy.settings.json"
 
 
 def is_there() -> bool:
@@ -141,19 +142,21 @@ def is_running(prompt_id: str) -> bool:
     return bool(running_graph(prompt_id))
 
 
-def setting(name: str, default: Any) -> Any:
-    """A setting of ComfyUI's default user, as it was last saved; `default` where it was never changed.
+def saved(setting: str) -> list[Any]:
+    """A setting of the page as ComfyUI's users last saved it, one value a user; none of those who never changed it.
 
     Only a page can ask ComfyUI itself, and a run may come before any page.
     """
     import folder_paths
+    from comfy.cli_args import args
 
-    file = Path(folder_paths.get_user_directory()) / "default" / "comfy.settings.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8")).get(name, default)
-    except (OSError, ValueError, AttributeError) as error:
-        log.debug("%s: %s", file, error)
-        return default
+    values = []
+    for file in Path(folder_paths.get_user_directory()).glob(f"{'*' if args.multi_user else 'default'}/{_SETTINGS}"):
+        try:
+            values.append(json.loads(file.read_text(encoding="utf-8"))[setting])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            log.debug("%s: %s", file, error)
+    return values
 
 
 def interrupted() -> type[BaseException]:

@@ -74,8 +74,8 @@ class Service:
         host.send("sonic_guard.run", run)
 
     def log(self) -> History | None:
-        """The history, unless the user wants none: what is saved counts, for a request may come from anybody."""
-        return past.history() if host.setting("SonicGuard.Record", True) else None
+        """The history, unless a user wants none: what is saved counts, for a request may come from anybody."""
+        return past.history() if all(host.saved("SonicGuard.Record")) else None
 
     executing = staticmethod(host.executing)
     is_running = staticmethod(host.is_running)
