@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 PREVIEW_SIDE = 512
 """Largest side in pixels of a picture shown while a node works."""
+_SETTINGS = "comfy.settings.json"
 
 
 def is_there() -> bool:
@@ -99,6 +100,11 @@ def send(event: str, data: Mapping[str, Any], client: str | None = None) -> None
     PromptServer.instance.send_sync(event, dict(data), client)
 
 
+def is_connected(client: str) -> bool:
+    """Whether the page `client` holds a connection of its own to ComfyUI."""
+    return client in getattr(_server(), "sockets", ())
+
+
 def on_prompt(handler: Callable[[], None]) -> None:
     """Have `handler` called whenever a graph is queued, before it is checked: by then every pack is loaded."""
     from server import PromptServer
@@ -136,19 +142,21 @@ def is_running(prompt_id: str) -> bool:
     return bool(running_graph(prompt_id))
 
 
-def setting(name: str, default: Any) -> Any:
-    """A setting of ComfyUI's default user, as it was last saved; `default` where it was never changed.
+def saved(setting: str) -> list[Any]:
+    """A setting of the page as ComfyUI's users last saved it, one value a user; none of those who never changed it.
 
     Only a page can ask ComfyUI itself, and a run may come before any page.
     """
     import folder_paths
+    from comfy.cli_args import args
 
-    file = Path(folder_paths.get_user_directory()) / "default" / "comfy.settings.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8")).get(name, default)
-    except (OSError, ValueError, AttributeError) as error:
-        log.debug("%s: %s", file, error)
-        return default
+    values = []
+    for file in Path(folder_paths.get_user_directory()).glob(f"{'*' if args.multi_user else 'default'}/{_SETTINGS}"):
+        try:
+            values.append(json.loads(file.read_text(encoding="utf-8"))[setting])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            log.debug("%s: %s", file, error)
+    return values
 
 
 def interrupted() -> type[BaseException]:

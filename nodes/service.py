@@ -32,25 +32,19 @@ class Service:
 
     def __init__(self) -> None:
         gauge = Gauge()
-        self._monitor = Monitor(gauge.read, self._push, gauge.close)
+        self._monitor = Monitor(gauge.read, self._push, gauge.close, is_there=host.is_connected)
         self._recorder = Recorder(self, self._monitor)
         self._machine = Machine(Files(host.input_folder), host.user_presets, self._budget, past.experience.of)
-        self._records = bool(host.setting("SonicGuard.Record", True))
 
     def start(self) -> None:
         """Serve the pages, and listen to Sonic's nodes from the first graph on: by then every pack is loaded."""
-        host.add_routes(routes(Services(self._machine, past.history, past.experience.forget, self._watch)))
+        host.add_routes(routes(Services(self._machine, past.history, past.experience.forget, self._monitor.watch)))
         host.on_prompt(lambda: listen(host.node_classes(), self._recorder.around))
 
     def _budget(self, target: str, reserve: float) -> Budget:
         """The memory of a card, for a prediction. Where Sonic cannot run at all that is said in its place."""
         check_import()
         return host.budget(target, reserve)
-
-    def _watch(self, client: str, rate_hz: float, record: bool) -> float:
-        if rate_hz > 0:  # a page that takes its leave says nothing of it
-            self._records = record
-        return self._monitor.watch(client, rate_hz)
 
     def _push(self, reading: Reading, clients: tuple[str, ...]) -> None:
         event = {**reading.to_event(), "run": self._recorder.event()}
@@ -87,8 +81,8 @@ class Service:
         host.send("sonic_guard.run", run)
 
     def log(self) -> History | None:
-        """The history, unless the user wants none."""
-        return past.history() if self._records else None
+        """The history, unless a user wants none: what is saved counts, for a request may come from anybody."""
+        return past.history() if all(host.saved("SonicGuard.Record")) else None
 
     executing = staticmethod(host.executing)
     is_running = staticmethod(host.is_running)

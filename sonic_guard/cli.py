@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .files import printable, shown
 from .job import Dtype, Job, Lever
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
+_SHOWN_RUNS, _MAX_RUNS = 200, 1_000_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,7 +121,7 @@ def _add_history(commands: Any) -> None:
     history = commands.add_parser("history", help="what earlier runs took, and what they say about the next one")
     history.add_argument("--db", help="file or database URL (default: SONIC_GUARD_DB)")
     history.add_argument("--card", help="only the runs on this card, named as in the table")
-    history.add_argument("--limit", type=int, help="show at most so many of the newest runs (default: all)")
+    history.add_argument("--limit", type=int, help="only so many of the newest runs (default: 200 shown, all to --csv)")
     history.add_argument("--json", action="store_true", help="print JSON instead of a table")
     history.add_argument("--csv", type=Path, metavar="FILE", help="write the runs to this file, for a spreadsheet")
     history.add_argument("--delete-card", metavar="CARD", help="delete all runs on this card, and show nothing")
@@ -262,33 +263,46 @@ def _measure(arguments: argparse.Namespace) -> int:
 
 def _history(arguments: argparse.Namespace) -> int:
     try:
-        from .vram.history.export import calibration_dict, calibrations, export_csv
+        from .vram.history.export import calibration_dict, calibrations, csv_parts
         from .vram.history.store import History, history_place
     except ModuleNotFoundError as error:
         raise SonicGuardError(f"history: needs SQLAlchemy and Alembic, which ComfyUI brings: {error}.") from error
 
-    if arguments.limit is not None and arguments.limit < 1:
-        raise SonicGuardError(f"--limit: {arguments.limit} runs are none; use 1 or more.")
+    if arguments.limit is not None and not 1 <= arguments.limit <= _MAX_RUNS:
+        raise SonicGuardError(f"--limit: expected 1 to {_MAX_RUNS} runs, got {arguments.limit}.")
     history = History(arguments.db or history_place(), existing=True)
     if arguments.delete_card is not None:
         deleted = history.delete_card(arguments.delete_card)
         sys.stdout.write(json.dumps({"deleted": deleted}) + "\n" if arguments.json else f"{deleted} runs deleted.\n")
         return EXIT_OK
-    runs = history.runs(card=arguments.card, limit=arguments.limit)
-    learnt = calibrations(history, arguments.card)
     if arguments.csv:
-        # With its mark of UTF-8, without which Excel takes it for something else.
-        _write(arguments.csv, "\ufeff" + export_csv(runs))
+        _write_parts(arguments.csv, csv_parts(history.pages(arguments.card, limit=arguments.limit)))
+    page = history.page(arguments.card, limit=arguments.limit or _SHOWN_RUNS)
+    learnt = calibrations(history, dict.fromkeys(run.place.card for run in page.runs))
     if arguments.json:
         from .preview.answer import run_dict
 
         calibration = {card: calibration_dict(found) for card, found in learnt.items()}
-        _print_json({"runs": list(map(run_dict, runs)), "cards": history.cards(), "calibration": calibration})
+        more = {"unreadable": page.unreadable, "before": page.before}
+        _print_json({
+            "runs": list(map(run_dict, page.runs)), **more, "cards": history.cards(), "calibration": calibration,
+        })  # fmt: skip
     else:
         from .tables import print_history
 
-        print_history(runs, learnt)
+        print_history(page, learnt)
     return EXIT_OK
+
+
+def _write_parts(path: Path, parts: Iterable[str]) -> None:
+    from .media import output
+
+    is_device = path.exists() and not path.is_file()  # nothing of that name can be put in its place
+    temp = path if is_device else output.begin(path, overwrite=True)
+    with output.errors_about(path), temp.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(parts)
+    if not is_device:
+        output.commit(path, overwrite=True)
 
 
 def _need_trace() -> None:

@@ -1,7 +1,9 @@
 """What the command line prints for people: tables, through rich."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from .errors import SonicGuardError
 from .preflight import Preflight
@@ -18,6 +20,9 @@ try:
     from rich.table import Table
 except ImportError as error:
     raise SonicGuardError("tables: printing needs rich; install it with `pip install rich`, or use --json.") from error
+
+if TYPE_CHECKING:  # it needs SQLAlchemy
+    from .vram.history.store import Page
 
 _STYLES = {Verdict.SAFE: "bold green", Verdict.TIGHT: "bold yellow", Verdict.FAIL: "bold red"}
 
@@ -64,15 +69,19 @@ def print_check(rows: Iterable[Mapping[str, Any]]) -> None:
     Console(highlight=False).print(table)
 
 
-def print_history(runs: Sequence[Run], calibrations: Mapping[str, Calibration]) -> None:
+def print_history(page: Page, calibrations: Mapping[str, Calibration]) -> None:
     """The runs of each card, predicted beside actual, and what they say about the next one there."""
     console = Console(highlight=False)
     for card, calibration in calibrations.items():
         console.print(card, style="bold", markup=False)
-        console.print(_runs_table(run for run in runs if run.place.card == card))
+        console.print(_runs_table(run for run in page.runs if run.place.card == card))
         console.print(_calibration_line(calibration), style="dim")
     if not calibrations:
         console.print("No runs.")
+    if page.unreadable:
+        console.print(f"{page.unreadable} more cannot be read by this version.", style="bold yellow")
+    if page.before is not None:
+        console.print("Older runs are not shown; --limit shows more of them.", style="dim")
 
 
 def _runs_table(runs: Iterable[Run]) -> Table:

@@ -91,7 +91,7 @@ _NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 
 def upgrade():
@@ -102,7 +102,7 @@ def upgrade():
 def with_a_new_column(folder: Path, then: str = "") -> Path:
     """The revisions of a version to come, in `folder`: it adds a column, and does what is asked then."""
     shutil.copytree(MIGRATIONS, folder)
-    (folder / "versions" / "r0002_mood.py").write_text(f"{_NEXT}    {then}\n", encoding="utf-8")
+    (folder / "versions" / "r0003_mood.py").write_text(f"{_NEXT}    {then}\n", encoding="utf-8")
     return folder
 
 

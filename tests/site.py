@@ -17,10 +17,11 @@ from aiohttp.test_utils import TestServer
 class Site:
     """A running server with the pack's routes, asked from outside its event loop.
 
-    `folder` is its input folder; presets and history are beside that. "auto" is an RTX 4060.
+    `folder` is its input folder; presets and history are beside that. "auto" is an RTX 4060. A prediction waits up to
+    `patience_s` for the history.
     """
 
-    def __init__(self, pack: ModuleType, folder: Path) -> None:
+    def __init__(self, pack: ModuleType, folder: Path, patience_s: float = 30.0) -> None:
         def module(name: str) -> Any:
             return importlib.import_module(f"{pack.__name__}.{name}")
 
@@ -28,16 +29,17 @@ class Site:
         experience = module("sonic_guard.preview.experience").Experience
         files, budget = module("sonic_guard.preview.files").Files, module("sonic_guard.vram.budget").budget_for
         self.pack, self.folder = module, folder
-        self.watched: list[tuple[str, float, bool]] = []
+        self.watched: list[tuple[str, float]] = []
+        self.lease_s = 15.0
         self.history = store.History(folder.parent / "history.db")
-        lessons = experience(lambda: self.history)
+        lessons = experience(lambda: self.history, patience_s=patience_s)
 
         def card(target: str, reserve: float) -> Any:
             return budget("RTX 4060" if target == "auto" else target, reserve=reserve)
 
-        def watch(client: str, rate_hz: float, record: bool) -> float:
-            self.watched.append((client, rate_hz, record))
-            return 15.0
+        def watch(client: str, rate_hz: float) -> float:
+            self.watched.append((client, rate_hz))
+            return self.lease_s
 
         home = module("sonic_guard.preview.context").Machine(
             files(lambda: folder), lambda: folder.parent / "presets", card, lessons.of

@@ -169,7 +169,9 @@ class Server:
     """A server that a test can ask what it was asked, tell what to say, stop and start again."""
 
     past: list[dict[str, Any]] = field(default_factory=list)
-    """What the history holds."""
+    """What the history holds, oldest first."""
+    unreadable: int = 0
+    """How many more of each page it cannot read."""
     last: dict[str, Any] | None = None
     """The last run of the same job, in every answer."""
     levers: list[str] = field(default_factory=list)
@@ -208,11 +210,13 @@ class Server:
         """Status and JSON of a GET."""
         if path != "/api/sonic_guard/history":
             return 404, {}
-        card = query.get("card", [""])[0]
-        runs = [run for run in self.past if card in ("", run["card"])]
+        card, limit, before = (query.get(name, [""])[0] for name in ("card", "limit", "before"))
+        runs = [run for run in reversed(self.past) if card in ("", run["card"])]
+        runs = [run for run in runs if not before or run["id"] < int(before)]
         cards = sorted({run["card"] for run in self.past})
         lesson = {"runs": len(runs), "median_error_model": 0.041, "median_error": 0.015, "upper_factor": 1.06}
-        return 200, {"runs": runs, "cards": cards, "calibration": dict.fromkeys(cards, lesson)}
+        more = {"unreadable": self.unreadable, "before": runs[int(limit) - 1]["id"] if len(runs) > int(limit) else None}
+        return 200, {"runs": runs[: int(limit)], "cards": cards, "calibration": dict.fromkeys(cards, lesson), **more}
 
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Status and JSON of a POST."""

@@ -25,7 +25,8 @@ from sonic_guard.vram.history.calibration import (
     peaks,
     point_of,
 )
-from sonic_guard.vram.history.export import export_csv
+from sonic_guard.vram.history.export import csv_parts
+from sonic_guard.vram.history.store import Page
 from sonic_guard.vram.model import overhead, predict, stage_bytes
 
 JOB = Job(512, 512, 10.0)
@@ -274,27 +275,52 @@ def test_peaks_leave_out_what_takes_what_is_free():
     assert peaks(run(predicted={})) == (None, None)
 
 
+def table(*runs):
+    """The rows of the table for spreadsheets, as one that reads well reads them."""
+    parts = "".join(csv_parts([Page([given], 0, None) for given in runs]))
+    return list(csv.DictReader(io.StringIO(parts.removeprefix("\ufeff"), newline="")))
+
+
 def test_the_table_for_spreadsheets():
     job = replace(JOB, levers=frozenset({Lever.FF, Lever.BRANCH}))
     done, bare = run(7, job=job, **ORDINARY), run(8, outcome=Outcome.OUT_OF_MEMORY, stage="denoise")
-    rows = list(csv.DictReader(io.StringIO(export_csv([done, bare]))))
+    rows = table(done, bare)
     assert [row["id"] for row in rows] == ["7", "8"]
     assert rows[0]["levers"] == "branch ff"
     assert rows[0]["started"] == "2026-11-22T19:00:00+00:00"
+    assert rows[0]["interpolate"] == "True"
     assert int(rows[0]["denoise_reserved_bytes"]) == done.stages["denoise"].reserved_bytes
     assert int(rows[0]["actual_peak_bytes"]) == peaks(done)[1]
     assert (rows[1]["outcome"], rows[1]["stage"], rows[1]["denoise_reserved_bytes"]) == ("oom", "denoise", "")
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_no_text_becomes_a_formula(text):
+@pytest.mark.parametrize("sign", [*"=+-@", *"＝＋－＠", *"﹦﹢﹣﹫", "−", "⁼", "⁻"])
+@pytest.mark.parametrize(
+    "before",
+    ["", "\t", "\r", "\n", " ", "\r\n  ", "\u00a0", "\u3000", "\ufeff", "\u200b", "\u202e", "\0", "\x1f", '"', ' "'],
+)
+def test_no_text_becomes_a_formula(sign, before):
     given = run(**ORDINARY)
-    evil = replace(given, place=replace(given.place, card=text, driver=text, wrapper=f'x"{text}'))
-    (row,) = csv.DictReader(io.StringIO(export_csv([evil]), newline=""))
-    assert (row["card"], row["driver"], row["wrapper"]) == (f"'{text}", f"'{text}", f'x"{text}')
+    evil = replace(given, place=replace(given.place, card=f"{before}{sign}1", driver=f"{sign}cmd|' /C calc'!A0"))
+    (row,) = table(evil)
+    assert (row["card"], row["driver"]) == (f"{before}'{sign}1", f"'{sign}cmd|' /C calc'!A0")
+
+
+@pytest.mark.parametrize("end", [*",;|\t\r\n", "; ", ';"'])
+def test_nor_does_what_another_country_takes_for_the_next_cell(end):
+    given = run(**ORDINARY)
+    (row,) = table(replace(given, place=replace(given.place, driver=f"580{end}=1+1")))
+    assert row["driver"] == f"580{end}'=1+1"
+
+
+@pytest.mark.parametrize("text", ["NVIDIA GeForce RTX 4060", "2.11.0+cu130", "8556234 0f3a", "显卡 - 4060", 'x"=1', ""])
+def test_other_texts_stay_as_they_are(text):
+    given = run(**ORDINARY)
+    (row,) = table(replace(given, place=replace(given.place, card=text)))
+    assert row["card"] == text
 
 
 def test_a_negative_number_stays_a_number():
     given = run(**ORDINARY)
-    (row,) = csv.DictReader(io.StringIO(export_csv([replace(given, place=replace(given.place, total_bytes=-1))])))
+    (row,) = table(replace(given, place=replace(given.place, total_bytes=-1)))
     assert row["total_bytes"] == "-1"

@@ -123,7 +123,7 @@ def test_an_old_history_is_brought_up_to_date_with_its_runs(place, tmp_path):
         Database(place, existing=False, busy_s=10).update(newer)
     with engine_for(place).connect() as connection:
         assert connection.exec_driver_sql("SELECT mood FROM sonic_guard_runs").all() == [("fine",)]
-        assert connection.exec_driver_sql("SELECT version_num FROM sonic_guard_version").all() == [("0002",)]
+        assert connection.exec_driver_sql("SELECT version_num FROM sonic_guard_version").all() == [("0003",)]
 
 
 def test_an_update_that_fails_half_way_changes_nothing(place, tmp_path):
@@ -227,6 +227,70 @@ def test_not_for_ever(file):
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(HistoryError, match="Another program holds it"):
             begin(History(file, busy_s=0.05))
+
+
+def another_database(lock):
+    """SQLite locks such a file in another way: who reads it does not hinder who wants it alone."""
+    with closing(sqlite3.connect(lock)) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("CREATE TABLE recipes (name)")
+
+
+@pytest.mark.parametrize(
+    "damage", [no_database, another_database, lambda lock: lock.write_bytes(b"\0"), lambda lock: lock.write_bytes(b"")]
+)
+def test_what_is_in_a_lock_s_file_does_not_matter(file, damage, caplog):
+    history, lock = History(file), Path(f"{file}.lock")
+    begin(history)
+    damage(lock)
+    harmed = lock.stat().st_size > 0
+    begin(history)
+    assert len(history.runs()) == 2
+    assert lock.stat().st_size == 0
+    assert damaged(file) == []
+    assert (str(lock) in caplog.text) is harmed
+
+
+def test_a_damaged_lock_still_locks(file):
+    """Whoever held it before it was damaged holds it after it was mended."""
+    history, lock = History(file, busy_s=0.05), Path(f"{file}.lock")
+    begin(history)
+    with closing(sqlite3.connect(lock, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("SELECT 1 FROM sqlite_master")
+        lock.write_bytes(b"no database" * 999)
+        for _ in range(2):
+            with pytest.raises(HistoryError, match=r"history\.db: its lock, history\.db\.lock, .*Another program"):
+                history.runs()
+    assert len(history.runs()) == 1
+
+
+@pytest.mark.parametrize("kind", [Path.mkdir, os.mkfifo if hasattr(os, "mkfifo") else Path.mkdir])
+def test_a_lock_that_is_no_file_is_named_and_left_alone(file, kind):
+    lock = Path(f"{file}.lock")
+    kind(lock)
+    with pytest.raises(HistoryError, match=r"history\.db\.lock, .*not a file of its own; delete it"):
+        History(file).runs()
+    assert lock.exists()
+
+
+def test_a_lock_that_is_a_link_empties_nobody_else_s_file(file):
+    other = file.with_name("thesis.txt")
+    other.write_text("years of work", encoding="utf-8")
+    try:
+        Path(f"{file}.lock").symlink_to(other)
+    except OSError:
+        pytest.skip("links cannot be made here")
+    with pytest.raises(HistoryError, match=r"history\.db\.lock, .*delete it"):
+        History(file).runs()
+    assert other.read_text(encoding="utf-8") == "years of work"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a POSIX system")
+def test_a_pipe_in_the_place_of_the_history_is_said(file):
+    os.mkfifo(file)
+    with pytest.raises(HistoryError, match=r"history\.db"):
+        History(file, busy_s=0.05).runs()
 
 
 def test_another_program_that_reads_does_not_hinder(file):

@@ -102,7 +102,7 @@ def test_several_processes_bring_an_old_history_up_to_date_at_the_same_moment(pl
     assert [child.exitcode for child in children] == [0] * WRITERS
     with engine_for(place).connect() as connection:
         assert connection.exec_driver_sql("SELECT mood FROM sonic_guard_runs").all() == [("fine",)]
-        assert connection.exec_driver_sql("SELECT version_num FROM sonic_guard_version").all() == [("0002",)]
+        assert connection.exec_driver_sql("SELECT version_num FROM sonic_guard_version").all() == [("0003",)]
 
 
 def test_a_killed_process_loses_at_most_the_row_it_was_writing(place):

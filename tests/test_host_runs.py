@@ -151,3 +151,14 @@ def test_the_history_of_the_pages_is_the_one_that_was_written(host):
     shown = host.get("/api/sonic_guard/history")["runs"][0]
     assert (shown["id"], shown["outcome"]) == (newest.id, "done")
     assert shown["stages"]["denoise"]["seconds"] == newest.stages["denoise"].seconds
+
+
+def test_recording_is_switched_off_by_the_saved_setting_and_by_nobody_s_word(host):
+    before = watched(host, graph(8)).row.id
+    try:
+        assert host.request("POST", "/settings/SonicGuard.Record", False)[0] == 200
+        assert watched(host, graph(9)).row.id == before
+    finally:
+        host.request("POST", "/settings/SonicGuard.Record", True)
+    host.request("POST", "/api/sonic_guard/watch", {"client": PAGE, "rate_hz": 1, "record": False})
+    assert watched(host, graph(10)).row.id > before

@@ -24,7 +24,11 @@ class Bench:
         self.done = queue.Queue()
         self.used = 0
         self.fails = {}
-        self.monitor = Monitor(self.read, self.push, self.rest, clock=lambda: self.now)
+        self.there = None
+        self.monitor = Monitor(self.read, self.push, self.rest, lambda: self.now, self.is_there)
+
+    def is_there(self, client):
+        return self.there is None or client in self.there
 
     def read(self):
         self.done.put(("read", self.now))
@@ -172,16 +176,39 @@ def test_a_run_that_nobody_watches_is_read_twice_a_second(bench):
     assert run.figures()["denoise"].device_bytes == 9
 
 
-def test_no_more_than_so_many_pages_are_served(bench):
-    for number in range(MAX_WATCHERS + 5):
-        bench.now += 0.001
-        bench.monitor.watch(f"page {number}", 1)
+def pushed_to(bench):
+    """The clients that the next reading is pushed to."""
     bench.advance(1)
     while not bench.done.empty():
         deed, *what = bench.done.get()
     assert deed == "push"
-    # Those whose lease runs out first have made room.
-    assert what[1] == tuple(f"page {number}" for number in range(5, MAX_WATCHERS + 5))
+    return what[1]
+
+
+def test_no_more_than_so_many_pages_are_served_and_none_takes_the_place_of_another(bench):
+    leases = [bench.monitor.watch(f"page {number}", 1) for number in range(MAX_WATCHERS + 5)]
+    assert leases == [LEASE_S] * MAX_WATCHERS + [0.0] * 5
+    assert bench.monitor.watch("page 0", 1) == LEASE_S, "who has a place keeps it"
+    assert pushed_to(bench) == tuple(f"page {number}" for number in range(MAX_WATCHERS))
+    bench.monitor.watch("page 3", 0)
+    assert bench.monitor.watch("late", 1) == LEASE_S
+
+
+def test_a_client_that_is_not_there_gives_its_place_to_a_page_that_is(bench):
+    bench.there = {"page", "other page"}
+    bench.monitor.watch("page", 1)
+    for number in range(MAX_WATCHERS):
+        bench.monitor.watch(f"name {number}", 1)
+    assert bench.monitor.watch("another name", 1) == 0.0
+    assert bench.monitor.watch("other page", 1) == LEASE_S
+    assert pushed_to(bench) == ("page", "other page")
+
+
+def test_a_lease_that_has_run_out_makes_room(bench):
+    for number in range(MAX_WATCHERS):
+        bench.monitor.watch(f"page {number}", 1)
+    bench.now += LEASE_S
+    assert bench.monitor.watch("late", 1) == LEASE_S
 
 
 @pytest.mark.parametrize("what", ["read", "push", "rest"])

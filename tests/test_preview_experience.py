@@ -8,13 +8,22 @@ import pytest
 
 from sonic_guard.errors import HistoryError
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.preview.experience import MAX_AGE_S, Experience
+from sonic_guard.preview.experience import MAX_AGE_S, MAX_CARDS, Experience
 from sonic_guard.run import Outcome, Place, StageFigures
 from sonic_guard.vram.history.store import History
 from sonic_guard.vram.model import stage_bytes
 
 JOB, OTHER = Job(512, 512, 10.0), Job(512, 512, 20.0)
 CARD = "NVIDIA GeForce RTX 4060"
+
+
+PATIENCE_S = 30.0
+"""Long after this a thread that does not answer is taken for dead."""
+
+
+def known_of(*given, patience_s=PATIENCE_S, **more):
+    """An `Experience` that waits for a busy machine, too."""
+    return Experience(*given, patience_s=patience_s, **more)
 
 
 class Clock:
@@ -39,7 +48,7 @@ def add(history, job=JOB, card=CARD, wrapper="1.0", outcome=Outcome.DONE, second
 
 
 def test_without_runs_there_is_nothing_to_learn(history):
-    for known in (Experience(lambda: history), Experience(lambda: None)):
+    for known in (known_of(lambda: history), known_of(lambda: None)):
         lesson = known.of(CARD)
         assert (lesson.calibration.runs, lesson.pace, lesson.last(JOB)) == (0, None, None)
 
@@ -49,15 +58,15 @@ def test_runs_of_the_card_and_the_wrapper_count(history):
     add(history, OTHER, seconds=70.0)
     add(history, card="another")
     add(history, replace(JOB, fps=12.0), wrapper="2.0", seconds=9.0)
-    lesson = Experience(lambda: history, lambda: "1.0").of(CARD)
+    lesson = known_of(lambda: history, lambda: "1.0").of(CARD)
     assert lesson.calibration.runs == 2
     assert lesson.pace
     assert lesson.pace.runs == 2
-    assert Experience(lambda: history).of(CARD).calibration.runs == 3
+    assert known_of(lambda: history).of(CARD).calibration.runs == 3
 
 
 def test_it_reads_again_when_told(history):
-    known = Experience(lambda: history)
+    known = known_of(lambda: history)
     assert known.of(CARD).calibration.runs == 0
     add(history)
     assert known.of(CARD).calibration.runs == 0
@@ -72,7 +81,7 @@ def test_it_reads_again_after_a_while_and_keeps_nobody_waiting(history):
         read.release()
         return history
 
-    known = Experience(opened, clock=clock)
+    known = known_of(opened, clock=clock)
     known.of(CARD)
     add(history)
     clock.now_s = MAX_AGE_S
@@ -90,7 +99,7 @@ def test_the_last_run_of_the_same_settings_is_the_newest_that_ended(history):
     add(history)
     newest = add(history, outcome=Outcome.OUT_OF_MEMORY)
     add(history, outcome=Outcome.RUNNING)
-    last = Experience(lambda: history).of(CARD).last(JOB)
+    last = known_of(lambda: history).of(CARD).last(JOB)
     assert last
     assert last.id == newest
 
@@ -111,7 +120,7 @@ def test_the_last_run_of_the_same_settings_is_the_newest_that_ended(history):
 )
 def test_the_same_settings_are_those_that_take_the_same(history, job, same):
     add(history)
-    assert (Experience(lambda: history).of(CARD).last(job) is not None) is same
+    assert (known_of(lambda: history).of(CARD).last(job) is not None) is same
 
 
 def not_there():
@@ -120,8 +129,97 @@ def not_there():
 
 @pytest.mark.parametrize("how", ["cannot be opened", "cannot be read"])
 def test_a_history_that_fails_teaches_nothing_and_says_so_once(tmp_path, caplog, how):
-    known = Experience(not_there if how == "cannot be opened" else lambda: History(tmp_path / "no.db", existing=True))
+    known = known_of(not_there if how == "cannot be opened" else lambda: History(tmp_path / "no.db", existing=True))
     for _ in range(5):
         assert known.of(CARD).calibration.runs == 0
     assert len(caplog.records) == 1
     assert "from the model alone" in caplog.text
+
+
+class Held:
+    """A history that is held by another program: whoever reads waits until it is let go, and fails then."""
+
+    def __init__(self):
+        self.asked, self.let_go = [], threading.Event()
+
+    def runs(self, card=None, wrapper=None, limit=None):
+        self.asked.append(card)
+        assert self.let_go.wait(PATIENCE_S)
+        raise HistoryError("history: the database is locked.")
+
+
+def test_nobody_waits_longer_than_a_blink_for_a_history_that_is_held():
+    held = Held()
+    known = known_of(lambda: held, patience_s=0.01)
+    try:
+        for card in (CARD, "another", CARD, "a third"):
+            assert known.of(card).calibration.runs == 0
+        assert held.asked == [CARD], "one reading at a time"
+    finally:
+        held.let_go.set()
+
+
+def test_what_could_not_be_read_is_not_asked_for_at_every_prediction(caplog):
+    clock, held = Clock(), Held()
+    held.let_go.set()
+    known = known_of(lambda: held, clock=clock)
+    for card in ("A", "B", "A", "C"):
+        known.of(card)
+    assert held.asked == ["A"]
+    clock.now_s = MAX_AGE_S
+    known.of("A")
+    known.of("D")
+    assert held.asked == ["A", "A"]
+    known.forget()
+    known.of("B")
+    assert held.asked == ["A", "A", "B"]
+    assert len(caplog.records) == 3
+
+
+def test_a_history_that_comes_late_is_taken_up(history):
+    add(history)
+    late = threading.Event()
+
+    def opened():
+        assert late.wait(PATIENCE_S)
+        return history
+
+    known = known_of(opened, patience_s=0.01)
+    assert known.of(CARD).calibration.runs == 0
+    late.set()
+    for _ in range(3000):
+        if known.of(CARD).calibration.runs:
+            break
+        time.sleep(0.01)
+    assert known.of(CARD).calibration.runs == 1
+
+
+def test_what_was_known_outlives_a_reading_that_fails(history):
+    add(history)
+    clock, fails = Clock(), []
+
+    def opened():
+        if fails:
+            fails.append(1)
+            raise HistoryError("history: the database is locked.")
+        return history
+
+    known = known_of(opened, clock=clock)
+    assert known.of(CARD).calibration.runs == 1
+    fails.append(0)
+    clock.now_s = MAX_AGE_S
+    for _ in range(3000):
+        assert known.of(CARD).calibration.runs == 1
+        if len(fails) > 1:
+            break
+        time.sleep(0.01)
+    assert len(fails) == 2
+    assert known.of(CARD).calibration.runs == 1
+
+
+def test_any_number_of_names_may_be_asked_for(history):
+    add(history)
+    known = known_of(lambda: history)
+    for number in range(MAX_CARDS + 3):
+        assert known.of(f"card {number}").calibration.runs == 0
+    assert known.of(CARD).calibration.runs == 1

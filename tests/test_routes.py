@@ -1,11 +1,18 @@
 """The routes over a real socket: what pages get, and what everybody else gets."""
 
 import asyncio
+import gzip
 import json
+import logging
 import re
+import socket
+import sqlite3
+import zlib
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -129,15 +136,22 @@ def test_a_prediction_knows_what_such_runs_took(site, runs):
 @pytest.mark.parametrize(
     ("body", "lease"),
     [
-        ({"client": "abc", "rate_hz": 2}, ("abc", 2.0, True)),
-        ({"client": "abc", "rate_hz": 0.5, "record": False}, ("abc", 0.5, False)),
-        ({"client": "abc", "rate_hz": 0}, ("abc", 0.0, True)),
+        ({"client": "abc", "rate_hz": 2}, ("abc", 2.0)),
+        ({"client": "abc", "rate_hz": 0.5}, ("abc", 0.5)),
+        ({"client": "abc", "rate_hz": 0}, ("abc", 0.0)),
     ],
 )
 def test_watching(site, body, lease):
     reply = site.ask("POST", "/sonic_guard/watch", json=body)
     assert (reply.status, reply.data) == (200, {"lease_s": 15.0})
     assert site.watched[-1] == lease
+
+
+def test_too_many_watch_already(site, monkeypatch):
+    monkeypatch.setattr(site, "lease_s", 0.0)
+    reply = site.ask("POST", "/sonic_guard/watch", json={"client": "abc", "rate_hz": 2})
+    assert (reply.status, reply.data) == (429, {"error": "Too many pages watch already."})
+    assert site.ask("POST", "/sonic_guard/watch", json={"client": "abc", "rate_hz": 0}).status == 200
 
 
 def test_the_history(site, runs):
@@ -165,12 +179,115 @@ def test_part_of_the_history(site, runs, query, found):
     assert len(site.ask("GET", "/sonic_guard/history", params=query).data["runs"]) == found
 
 
+def test_the_history_in_pages(site, runs):
+    newest = site.ask("GET", "/sonic_guard/history", params={"limit": "2"}).data
+    assert ([run["id"] for run in newest["runs"]], newest["before"]) == (runs[:0:-1], runs[1])
+    oldest = site.ask("GET", "/sonic_guard/history", params={"limit": "2", "before": str(newest["before"])}).data
+    assert ([run["id"] for run in oldest["runs"]], oldest["before"]) == (runs[:1], None)
+    assert oldest["cards"] == newest["cards"]
+
+
+def test_what_is_learnt_is_said_of_the_cards_shown(site, runs):
+    run, job = site.pack("sonic_guard.run"), site.pack("sonic_guard.job").Job(512, 512, 10.0)
+    for number in range(9):
+        site.history.begin(job, run.Place(f"card {number}"), {})
+    data = site.ask("GET", "/sonic_guard/history").data
+    assert (len(data["cards"]), list(data["calibration"])) == (11, ["card 8", "card 7", "card 6"])
+    assert list(site.ask("GET", "/sonic_guard/history", params={"card": CARD}).data["calibration"]) == [CARD]
+
+
+@pytest.fixture
+def torn(site, runs):
+    """The history, with a row that cannot be read."""
+    with closing(sqlite3.connect(site.folder.parent / "history.db")) as file, file:
+        file.execute("UPDATE sonic_guard_runs SET stages = '{\"denoise\": {' WHERE id = ?", runs[1:2])
+    site.services.forget()
+    return runs
+
+
+def test_a_run_that_cannot_be_read_costs_none_of_the_others(site, torn):
+    data = site.ask("GET", "/sonic_guard/history").data
+    assert ([run["id"] for run in data["runs"]], data["unreadable"]) == ([torn[2], torn[0]], 1)
+    assert data["calibration"][CARD]["runs"] == 1
+    reply = site.ask("GET", "/sonic_guard/history.csv")
+    assert (reply.status, reply.data.count("\r\n")) == (200, 3)
+    assert site.predict(sources() | trio(), "7", target_card=CARD).status == 200
+
+
 def test_the_history_as_a_file(site, runs):
     reply = site.ask("GET", "/sonic_guard/history.csv", params={"card": CARD})
     assert reply.status == 200
     assert reply.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert reply.headers["Content-Disposition"] == 'attachment; filename="sonic-guard-history.csv"'
     assert reply.data.count(CARD) == 2
+    assert (reply.headers["Cache-Control"], reply.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+    assert "Content-Length" not in reply.headers, "it is sent as it is read"
+
+
+def many_runs(site):
+    """So many that their table is no answer in one piece."""
+    names = ", ".join(site.pack("sonic_guard.vram.history.schema").RUNS.c.keys()[1:])
+    with closing(sqlite3.connect(site.folder.parent / "history.db")) as file, file:
+        for _ in range(13):
+            file.execute(f"INSERT INTO sonic_guard_runs ({names}) SELECT {names} FROM sonic_guard_runs")  # noqa: S608
+
+
+def test_a_table_that_breaks_off_is_not_taken_for_the_whole(site, runs, caplog):
+    many_runs(site)
+
+    async def read():
+        async with site.client.get("/sonic_guard/history.csv") as response:
+            await response.content.readline()
+            (site.folder.parent / "history.db").write_bytes(b"no database" * 9999)
+            await response.content.read()
+
+    kept = site.history
+    site.history = site.pack("sonic_guard.vram.history.store").History(site.folder.parent / "history.db", existing=True)
+    try:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            site.run(read())
+        assert "cut off" in caplog.text
+    finally:
+        site.history = kept
+
+
+def test_a_reader_that_leaves_is_no_error(site, runs, caplog):
+    many_runs(site)
+
+    async def leave():
+        response = await site.client.get("/sonic_guard/history.csv")
+        await response.content.readline()
+        response.close()
+        await asyncio.sleep(0.5)
+
+    site.run(leave())
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert site.ask("GET", "/sonic_guard/history").status == 200
+
+
+@pytest.mark.parametrize("path", ["/sonic_guard/history", "/sonic_guard/history.csv"])
+def test_no_prediction_waits_for_those_who_wait_for_the_history(pack, tmp_path, path):
+    """However many ask for a history that is held, and even where the prediction would ask it, too."""
+    site = Site(pack, write_files(tmp_path / "input"), patience_s=0.01)
+    site.history.runs()
+    with closing(sqlite3.connect(tmp_path / "history.db.lock", isolation_level=None, check_same_thread=False)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        lock.execute("SELECT 1 FROM sqlite_master")
+
+        async def ask():
+            held = [asyncio.ensure_future(site.asking("GET", path)) for _ in range(20)]
+            await asyncio.sleep(0.1)
+            reply = await site.asking("POST", "/sonic_guard/predict", json={"graph": sources() | trio(), "node": "7"})
+            waiting = sum(not each.done() for each in held)
+            lock.execute("ROLLBACK")
+            return reply, waiting, await asyncio.gather(*held)
+
+        try:
+            reply, waiting, replies = site.run(ask())
+        finally:
+            site.close()
+    assert (reply.status, waiting) == (200, 20)
+    assert {reply.status for reply in replies} == {200}
 
 
 @pytest.mark.parametrize(
@@ -238,6 +355,37 @@ def test_own_pages_are_answered(site, headers):
     assert site.ask("GET", "/sonic_guard/history", headers=headers).status == 200
 
 
+REBOUND = ["attacker.example:{port}", "ATTACKER.example.:{port}", "127.0.0.1.evil.example:{port}", "comfy:{port}",
+           "localhost.evil.example:{port}", "notlocalhost:{port}", "127.0.0.1:99999", "[::1"]  # fmt: skip
+"""What a browser sends that connects to this machine because another name was made to lead here."""
+
+
+@pytest.mark.parametrize("name", REBOUND)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("site_", ["same-origin", "none", None])
+def test_a_name_that_was_made_to_lead_here_is_refused(site, runs, method, path, name, site_):
+    host = name.format(port=site.server.port)
+    headers = {"Host": host, "Origin": f"http://{host}"} | ({"Sec-Fetch-Site": site_} if site_ else {})
+    body = {"json": {"all": True}} if method == "POST" else {}
+    reply = site.ask(method, path, headers=headers, **body)
+    assert reply.status == 403
+    assert len(site.history.runs()) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "localhost:{port}", "LOCALHOST.:{port}", "comfy.localhost:{port}", "127.0.0.1:{port}", "127.5.5.5:{port}",
+        "[::1]:{port}", "192.168.1.5:{port}", "[fe80::1]:{port}", socket.gethostname() + ":{port}",
+        # what a proxy passes on: the name and the port it was asked for
+        "comfy.example", "comfy.example:443", "comfy.example:8188", "localhost",
+    ],
+)  # fmt: skip
+def test_names_of_this_machine_and_of_proxies_are_answered(site, name):
+    headers = {"Host": name.format(port=site.server.port), "Sec-Fetch-Site": "same-origin"}
+    assert site.ask("GET", "/sonic_guard/history", headers=headers).status == 200
+
+
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize(
     ("request_", "status"),
@@ -278,6 +426,78 @@ def test_a_body_without_a_length_has_its_limit_too(site):
     assert reply.status == 413
 
 
+def raw(site, data, *, leave=False):
+    """The status line that the server answers with, or None where the client has left; and what was logged of it."""
+
+    async def ask():
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+        writer.write(data)
+        await writer.drain()
+        if leave:
+            writer.transport.abort()
+            await asyncio.sleep(0.2)
+            return None
+        line = await reader.readline()
+        await reader.read()
+        writer.close()
+        return line.decode()
+
+    return site.run(ask())
+
+
+def post(path, body, *headers, length=None):
+    head = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Connection: close", *headers]
+    if length is not None or not any(header.startswith("Transfer-Encoding") for header in headers):
+        head.append(f"Content-Length: {len(body) if length is None else length}")
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+PACKED = gzip.compress(b'{"a": 1}')
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"not packed", ["Content-Encoding: gzip"], 400),
+        (PACKED[:-8] + b"12345678", ["Content-Encoding: gzip"], 400),
+        (PACKED[:12] + b"\xff" * 20, ["Content-Encoding: gzip"], 400),
+        (b"\xff" * 50, ["Content-Encoding: deflate"], 400),
+        (gzip.compress(b" " * (64 << 20)), ["Content-Encoding: gzip"], 413),
+        (zlib.compress(b" " * (1 << 20)), ["Content-Encoding: deflate"], 413),
+        (PACKED, ["Content-Encoding: gzip"], 400),  # it is unpacked, and makes no sense
+        (b"not packed", ["Content-Encoding: gzip", "Sec-Fetch-Site: cross-site"], 403),
+        (b'{"a": 1}', ["Content-Type: application/json; charset=nonsense"], 400),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_packed_bodies(site, path, body, headers, status, caplog):
+    request = post(path, body, *headers)
+    if any("charset" in header for header in headers):
+        request = request.replace(b"Content-Type: application/json\r\n", b"", 1)
+    assert f" {status} " in raw(site, request)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    "request_",
+    [
+        (b'{"a": 1}', "Content-Length: 100"),
+        (PACKED[:9], "Content-Encoding: gzip", "Content-Length: 100"),
+        (b"5\r\n{", "Transfer-Encoding: chunked"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_client_that_leaves_in_the_middle_is_no_error(site, path, request_, caplog):
+    body, *headers = request_
+    length = 100 if "Content-Length: 100" in headers else None
+    headers = [header for header in headers if not header.startswith("Content-Length")]
+    assert raw(site, post(path, body, *headers, length=length), leave=True) is None
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert site.ask("GET", "/sonic_guard/history").status == 200
+
+
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 @pytest.mark.parametrize("wrong", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_other_methods_are_not_there(site, method, path, wrong):
@@ -302,7 +522,6 @@ def test_other_methods_are_not_there(site, method, path, wrong):
         ("watch", {"client": "a", "rate_hz": -1}),
         ("watch", {"client": "a", "rate_hz": 1e9}),
         ("watch", {"client": "a", "rate_hz": 10**30}),
-        ("watch", {"client": "a", "rate_hz": 2, "record": "no"}),
         ("history/delete", {"ids": 5}),
         ("history/delete", {"ids": ["1"]}),
         ("history/delete", {"ids": [True]}),
@@ -326,7 +545,20 @@ def test_requests_that_make_no_sense(site, runs, path, body):
 
 @pytest.mark.parametrize(
     "query",
-    [{"limit": "0"}, {"limit": "-1"}, {"limit": "x"}, {"limit": "1e9"}, {"limit": "99999999"}, {"card": "\x01"}],
+    [
+        {"limit": "0"},
+        {"limit": "-1"},
+        {"limit": "x"},
+        {"limit": "1e9"},
+        {"limit": "99999999"},
+        {"card": "\x01"},
+        {"limit": ""},
+        {"before": "0"},
+        {"before": "-1"},
+        {"before": "x"},
+        {"before": str(1 << 63)},
+        {"before": "9" * 99},
+    ],
 )
 def test_queries_that_make_no_sense(site, query):
     assert site.ask("GET", "/sonic_guard/history", params=query).status == 400

@@ -205,7 +205,7 @@ def test_a_hidden_page_asks_nothing_and_leases_nothing(page, server):
     assert [lease["rate_hz"] for lease in server.leases] == [2, 0]
     page.evaluate(look, "visible")
     shows(card(page), "640×640")
-    assert server.leases[-1] == {"client": "page-1", "rate_hz": 2, "record": True}
+    assert server.leases[-1] == {"client": "page-1", "rate_hz": 2}
 
 
 @pytest.mark.parametrize("told", [False, True], ids=["unsaid", "told by the host"])
@@ -410,10 +410,9 @@ def test_settings_work_at_once(page, server):
     setting(page, "SonicGuard.Widget", True)
     setting(page, "SonicGuard.TargetCard", "20 GiB")
     setting(page, "SonicGuard.Rate", 5)
-    setting(page, "SonicGuard.Record", False)
     shows(card(page, 2), "GiB")
     page.wait_for_timeout(300)
-    assert server.leases[-1] == {"client": "page-1", "rate_hz": 5, "record": False}
+    assert server.leases[-1] == {"client": "page-1", "rate_hz": 5}
     assert server.questions[-1]["target_card"] == "20 GiB"
 
 
@@ -625,7 +624,7 @@ def test_history_deletes_what_is_selected_after_asking(history, page, server):
     assert history.locator("thead input").evaluate("(box) => box.indeterminate")
     chosen.click()
     page.wait_for_function("() => document.querySelectorAll('.sonic-guard-history tbody tr').length === 1")
-    assert server.deleted == [{"ids": [1, 3]}]
+    assert server.deleted == [{"ids": [3, 1]}]
     (asked,) = page.evaluate("() => app.extensionManager.asked")
     assert "(2)" in asked["message"]
     assert chosen.is_disabled()
@@ -643,6 +642,31 @@ def test_history_grows_when_a_run_ends(history, page, server):
     server.past.append(standin.past_run(4))
     say(page, "run", standin.run(outcome="done", stage=""))
     page.wait_for_function("() => document.querySelectorAll('.sonic-guard-history tbody tr').length === 4")
+
+
+def test_a_long_history_is_shown_in_pages(page, server):
+    server.past = [standin.past_run(number) for number in range(1, 451)]
+    open_history(page)
+    tab = page.locator(".sonic-guard-history")
+    shows(tab, "median error")
+    rows, older = tab.locator("tbody tr"), tab.get_by_role("button", name="Show older runs")
+    count = "(count) => document.querySelectorAll('.sonic-guard-history tbody tr').length === count"
+    page.wait_for_function(count, arg=200)
+    older.click()
+    page.wait_for_function(count, arg=400)
+    server.past.append(standin.past_run(451))
+    say(page, "run", standin.run(outcome="done", stage=""))
+    page.wait_for_timeout(300)
+    assert rows.count() == 400, "what was shown is read again, the new run among it"
+    older.click()
+    page.wait_for_function(count, arg=451)
+    assert older.count() == 0
+
+
+def test_runs_that_cannot_be_read_are_told(page, server):
+    server.past, server.unreadable = [standin.past_run(1)], 3
+    open_history(page)
+    shows(page.locator(".sonic-guard-history"), "3 more runs cannot be read")
 
 
 def test_an_open_history_keeps_the_news_coming(history, page, server):

@@ -25,10 +25,7 @@ const language = () => languageOf(setting("Comfy.Locale"));
 
 const server = new Server(api);
 const news = new News(api);
-const lease = new Lease(server, () => ({
-  rate_hz: Number(setting("SonicGuard.Rate")),
-  record: setting("SonicGuard.Record"),
-}));
+const lease = new Lease(server, () => ({ rate_hz: Number(setting("SonicGuard.Rate")) }));
 const history = new HistoryTab({
   server,
   language,

@@ -24,7 +24,7 @@ RUN_RATE_HZ = 2.0
 """Rate during a run that nobody watches: the run's own record of the device needs it."""
 THREAD_NAME = "sonic-guard-monitor"
 MAX_WATCHERS = 100
-"""Pages that are pushed to at a time; the one that runs out first makes room. Anybody may ask for a lease."""
+"""Pages that are pushed to at a time. Anybody may ask for a lease, so none takes the place of a page that is there."""
 
 
 @dataclass
@@ -58,9 +58,13 @@ class Monitor:
         push: Callable[[Reading, tuple[str, ...]], object],
         rest: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        is_there: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """`push` is called with the clients to push to; not at all when there are none."""
-        self._read, self._push, self._rest, self._clock = read, push, rest, clock
+        """`push` is called with the clients to push to, not at all when there are none.
+
+        `is_there` says whether a client can be pushed to.
+        """
+        self._read, self._push, self._rest, self._clock, self._is_there = read, push, rest, clock, is_there
         self._changed = threading.Condition()
         self._leases: dict[str, _Lease] = {}
         self._runs: list[RunWatch] = []
@@ -74,15 +78,16 @@ class Monitor:
     def watch(self, client: str, rate_hz: float) -> float:
         """`client` watches, `rate_hz` times a second (0.2 to 10); 0 or less ends its lease.
 
-        Returns the seconds after which the lease runs out if this is not called again.
+        Returns the seconds after which the lease runs out if this is not called again; 0 where `MAX_WATCHERS` others
+        have one. A client that is not there gives its place to one that is.
         """
         with self._changed:
             if not rate_hz > 0:
                 self._leases.pop(client, None)
                 return 0.0
             if client not in self._leases:
-                if len(self._leases) >= MAX_WATCHERS:
-                    del self._leases[min(self._leases, key=lambda name: self._leases[name].until_s)]
+                if len(self._leases) >= MAX_WATCHERS and not self._make_room(client):
+                    return 0.0
                 self._hurry = True
             rate_hz = min(max(rate_hz, MIN_RATE_HZ), MAX_RATE_HZ)
             self._leases[client] = _Lease(rate_hz, self._clock() + LEASE_S)
@@ -119,6 +124,17 @@ class Monitor:
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join(timeout=5.0)
 
+    def _make_room(self, client: str) -> bool:
+        self._leases = self._lasting()
+        gone = [name for name in self._leases if not self._is_there(name)] if self._is_there(client) else []
+        for name in gone:
+            del self._leases[name]
+        return len(self._leases) < MAX_WATCHERS
+
+    def _lasting(self) -> dict[str, _Lease]:
+        now_s = self._clock()
+        return {name: lease for name, lease in self._leases.items() if lease.until_s > now_s}
+
     def _wake(self) -> None:
         if self._closed:
             return
@@ -145,7 +161,7 @@ class Monitor:
         with self._changed:
             while not self._closed:
                 now_s = self._clock()
-                self._leases = {name: lease for name, lease in self._leases.items() if lease.until_s > now_s}
+                self._leases = self._lasting()
                 if not self._leases and not self._runs:
                     if not self._resting:
                         self._resting = True

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -18,7 +18,9 @@ from ..vram.history.calibration import MAX_RUNS, Calibration, calibrate, denoise
 log = logging.getLogger(__name__)
 
 MAX_AGE_S = 60.0
-"""Seconds after which the history is read again, in case another process has written to it."""
+"""Seconds after which the history is read again, in case another process has written to it or it could not be read."""
+PATIENCE_S = 0.25
+"""How long a prediction waits for the history at the most. Until that is read it is made by the model alone."""
 MAX_CARDS = 64
 """Cards remembered; a page may ask for any name."""
 
@@ -44,61 +46,74 @@ class Lesson:
         return self._last.get(_settings(job))
 
 
+@dataclass
+class _Known:
+    """What is known of a card, and the reading that finds it out."""
+
+    asked_s: float
+    lesson: Lesson | None
+    reading: Future[None] = field(init=False)
+
+
 class Experience:
-    """The lessons of a history, by card. Any thread may ask."""
+    """The lessons of a history, by card, read in a thread of its own. Any thread may ask."""
 
     def __init__(
         self,
         history: Callable[[], History | None],
         wrapper: Callable[[], str | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """`history` gives None where there is none; `wrapper`, the version whose runs count, None for all."""
-        self._history, self._wrapper, self._clock = history, wrapper, clock
-        self._lessons: dict[str, tuple[float, Lesson]] = {}
-        self._forgotten = 0
+        self._history, self._wrapper, self._clock, self._patience_s = history, wrapper, clock, patience_s
+        self._known: dict[str, _Known] = {}
+        self._failed_s: float | None = None
         self._lock = threading.Lock()
-        self._rereading = ThreadPoolExecutor(1, "sonic-guard-history")
+        self._reader = ThreadPoolExecutor(1, "sonic-guard-history")
 
     def of(self, card: str) -> Lesson:
         """The lesson of a card. A history that cannot be read teaches nothing, and the log says why.
 
-        Only the first to ask waits for it to be read; one that has aged is given while it is read again.
+        Whoever asks before it has been read waits for `patience_s` at the most, counted from the first who did, and
+        gets an empty lesson then. One that has aged is given while it is read again.
         """
         with self._lock:
-            until_s = self._clock() + MAX_AGE_S
-            if card not in self._lessons:
-                if len(self._lessons) >= MAX_CARDS:
-                    self._lessons.clear()
-                self._lessons[card] = (until_s, self._read(card))
-            due_s, lesson = self._lessons[card]
-            if self._clock() >= due_s:
-                self._lessons[card] = (until_s, lesson)
-                self._rereading.submit(self._read_again, card)
-            return lesson
+            now_s = self._clock()
+            known = self._known.get(card)
+            if known is None or (known.reading.done() and now_s >= known.asked_s + MAX_AGE_S):
+                if known is None and len(self._known) >= MAX_CARDS:
+                    self._known.clear()
+                known = self._known[card] = _Known(now_s, known and known.lesson)
+                known.reading = self._reader.submit(self._learn, card, known)
+            patience_s = known.asked_s + self._patience_s - now_s
+        if known.lesson is None:
+            wait([known.reading], max(0.0, patience_s))
+        return known.lesson or Lesson()
 
     def forget(self) -> None:
         """Have the history read again: a run has ended, or some were deleted."""
         with self._lock:
-            self._lessons.clear()
-            self._forgotten += 1
+            self._known.clear()
+            self._failed_s = None
 
-    def _read_again(self, card: str) -> None:
-        before = self._forgotten
-        lesson = self._read(card)
-        with self._lock:
-            if card in self._lessons and before == self._forgotten:
-                self._lessons[card] = (self._lessons[card][0], lesson)
+    def _learn(self, card: str, known: _Known) -> None:
+        if self._failed_s is not None and self._clock() < self._failed_s + MAX_AGE_S:
+            known.lesson = known.lesson or Lesson()  # it was the history that failed, not the card: once is enough
+            return
+        try:
+            known.lesson = self._read(card)
+            self._failed_s = None
+        except Exception as error:
+            unforeseen = not isinstance(error, HistoryError)
+            log.warning("Predictions come from the model alone: %s", error, exc_info=unforeseen)
+            known.lesson, self._failed_s = known.lesson or Lesson(), known.asked_s
 
     def _read(self, card: str) -> Lesson:
-        try:
-            history = self._history()
-            if history is None:
-                return Lesson()
-            runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # a job that was run again counts once
-        except HistoryError as error:
-            log.warning("Predictions come from the model alone: %s", error)
+        history = self._history()
+        if history is None:
             return Lesson()
+        runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # a job that was run again counts once
         last = {_settings(run.job): run for run in reversed(runs) if run.outcome is not Outcome.RUNNING}
         return Lesson(calibrate(runs), learn_pace(denoise_times(runs)), last)
 

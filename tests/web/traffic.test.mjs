@@ -162,7 +162,7 @@ test("prediction: waiting is said only when it lasts", async (context) => {
 test("lease: taken, renewed every 5 s, and given back", (context) => {
   const timers = fakeTimers(context);
   const api = new Api(json({ lease_s: 15 }));
-  const lease = new Lease(new Server(api), () => ({ rate_hz: 2, record: true }));
+  const lease = new Lease(new Server(api), () => ({ rate_hz: 2 }));
   lease.renew();
   assert.equal(api.asked.length, 0, "not before it is wanted");
   lease.want(true);
@@ -171,7 +171,7 @@ test("lease: taken, renewed every 5 s, and given back", (context) => {
   lease.renew();
   lease.want(false);
   timers.tick(60_000);
-  const terms = { client: "me", rate_hz: 2, record: true };
+  const terms = { client: "me", rate_hz: 2 };
   assert.deepEqual(
     api.asked.map(({ body }) => body),
     [terms, terms, terms, { client: "me", rate_hz: 0 }],

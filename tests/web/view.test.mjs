@@ -167,6 +167,8 @@ const history = (more = {}) =>
   historyView({
     language: "en",
     history: {
+      unreadable: 0,
+      before: null,
       runs: [past(1), past(2)],
       cards: ["NVIDIA GeForce RTX 4060"],
       calibration: { "NVIDIA GeForce RTX 4060": lesson },
@@ -178,6 +180,7 @@ const history = (more = {}) =>
     csv: "/x.csv",
     choose: () => {},
     select: () => {},
+    more: () => {},
     remove: () => {},
     ...more,
   });
@@ -185,7 +188,7 @@ const read = (views) => views.map(textOf).join(" ").replace(/\s+/g, " ");
 
 for (const [name, more, says] of [
   ["loading", { history: null }, /Looking/],
-  ["no runs yet", { history: { runs: [], cards: [], calibration: {} } }, /No runs yet\. Run a workflow/],
+  ["no runs yet", { history: { runs: [], unreadable: 0, before: null, cards: [], calibration: {} } }, /No runs yet\. Run a workflow/],
   ["recording is off", { recording: false }, /Recording is off/],
   ["a problem", { problem: "The database is locked." }, /The database is locked/],
   ["calibration", {}, /runs: 2 · median error 1.5 % · 4.1 % from the model alone · upper bound ×1.06/],
@@ -195,6 +198,8 @@ for (const [name, more, says] of [
     {
       history: {
         runs: [past(1, { outcome: "error", stage: "predata", actual_peak: null })],
+        unreadable: 0,
+        before: null,
         cards: [],
         calibration: {},
       },
@@ -206,6 +211,8 @@ for (const [name, more, says] of [
     {
       history: {
         runs: [past(1)],
+        unreadable: 0,
+        before: null,
         cards: [],
         calibration: { A: { runs: 1, median_error: null, median_error_model: null, upper_factor: null } },
       },
@@ -214,6 +221,28 @@ for (const [name, more, says] of [
   ],
 ]) {
   test(`history: ${name}`, () => assert.match(read(history(more)), says));
+}
+
+for (const [language, says] of [
+  ["en", /2 more runs cannot be read.*512×512/],
+  ["zh", /另有 2 条记录无法读取.*512×512/],
+]) {
+  const torn = { runs: [past(1)], unreadable: 2, before: null, cards: [], calibration: {} };
+  test(`history: runs that cannot be read, ${language}`, () =>
+    assert.match(read(history({ language, history: torn })), says));
+  test(`history: only such runs, ${language}`, () =>
+    assert.doesNotMatch(read(history({ language, history: { ...torn, runs: [] } })), /No runs yet|还没有/));
+}
+
+for (const before of [null, 17]) {
+  test(`history: ${before ? "a button for the older runs" : "no button after the oldest"}`, () => {
+    let asked = 0;
+    const shown = { runs: [past(18)], unreadable: 0, before, cards: [], calibration: {} };
+    const buttons = ofClass(history({ history: shown, more: () => asked++ }), "more");
+    assert.equal(buttons.length, before ? 1 : 0);
+    buttons[0]?.attributes.onclick();
+    assert.equal(asked, buttons.length);
+  });
 }
 
 test("deleting needs a selection", () => {

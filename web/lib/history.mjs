@@ -5,13 +5,18 @@ import { patch } from "./dom.mjs";
 import { historyView } from "./history_view.mjs";
 import { say } from "./words.mjs";
 
+/** @typedef {import("./types.d.ts").History} History */
+
 const ROUTE = "/sonic_guard/history";
+const PAGE = 200;
+/** Most runs the server gives at once. */
+const MOST = 1000;
 
 export class HistoryTab {
   /** Where the tab is shown; null while it is closed. @type {HTMLElement | null} */
   #root = null;
   #around;
-  /** @type {import("./types.d.ts").History | null} */
+  /** @type {History | null} */
   #history = null;
   /** @type {string | null} */
   #problem = null;
@@ -52,12 +57,38 @@ export class HistoryTab {
     this.#around.onVisibility();
   }
 
-  /** Read the history again, if anybody looks. */
+  /** Read the history again, as far as it is shown, if anybody looks. */
   async refresh() {
+    const shown = this.#history?.runs.length ?? 0;
+    await this.#read({ limit: String(Math.min(Math.max(shown, PAGE), MOST)) }, (history) => history);
+  }
+
+  /** Read the page after the last one that is shown. */
+  async #more() {
+    const before = this.#history?.before;
+    if (!before) return;
+    await this.#read({ limit: String(PAGE), before: String(before) }, (page) => {
+      const known = this.#history;
+      if (known?.before !== before) return known; // it was read again meanwhile
+      return {
+        ...page,
+        runs: [...known.runs, ...page.runs],
+        unreadable: known.unreadable + page.unreadable,
+        calibration: known.calibration,
+      };
+    });
+  }
+
+  /**
+   * @param {Record<string, string>} which
+   * @param {(answer: History) => History | null} joined  What is shown once the answer is there.
+   */
+  async #read(which, joined) {
     if (!this.#root) return;
-    const reply = await this.#around.server.ask(`${ROUTE}?${this.#query({ limit: "200" })}`);
-    if (!reply) return;
-    if (reply.data) this.#take(reply.data);
+    const card = this.#card;
+    const reply = await this.#around.server.ask(`${ROUTE}?${this.#query(which)}`);
+    if (!reply || card !== this.#card) return; // another one is looked at
+    if (reply.data) this.#take(joined(reply.data));
     else if (reply.problem !== undefined) this.#problem = reply.problem;
     else this.#problem = say(this.#around.language(), reply.away ? "away" : "missing");
     this.draw();
@@ -76,6 +107,7 @@ export class HistoryTab {
       csv: server.api.apiURL(`${ROUTE}.csv?${this.#query({})}`),
       choose: (card) => this.#choose(card),
       select: (ids, on) => this.#select(ids, on),
+      more: () => this.#more(),
       remove: (what) => this.#remove(what),
     });
     patch(this.#root, views);
@@ -86,8 +118,9 @@ export class HistoryTab {
     return new URLSearchParams({ ...(this.#card && { card: this.#card }), ...more }).toString();
   }
 
-  /** @param {import("./types.d.ts").History} history */
+  /** @param {History | null} history */
   #take(history) {
+    if (!history) return;
     this.#history = history;
     this.#problem = null;
     const there = new Set(history.runs.map(({ id }) => id));
@@ -97,6 +130,7 @@ export class HistoryTab {
   /** @param {string} card */
   #choose(card) {
     this.#card = card;
+    if (this.#history) this.#history = { ...this.#history, before: null }; // it is the other's
     this.refresh();
   }
 

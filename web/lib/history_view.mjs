@@ -19,18 +19,22 @@ import { bare, moment, percent, say, stageWord } from "./words.mjs";
  * @property {string} csv  Address of the export.
  * @property {(card: string) => void} choose
  * @property {(ids: number[], on: boolean) => void} select
+ * @property {() => void} more  Read the next page.
  * @property {(what: {ids: number[]} | {card: string} | {all: true}) => void} remove
  */
 
 /** @param {HistoryState} state @returns {import("./dom.mjs").View[]} */
 export function historyView(state) {
-  const { language, history, problem, card, recording } = state;
+  const { language, history, problem, card, recording, more } = state;
   const off = !recording && h("p", { class: "off" }, say(language, "history.off"));
   if (problem !== null) return [h("p", { class: "problem", role: "status" }, problem)];
   if (!history) return [h("p", { role: "status" }, say(language, "looking"))];
-  if (!history.runs.length && !card)
+  const { runs, unreadable, before } = history;
+  const lost = unreadable > 0 && h("p", { class: "off" }, say(language, "history.unreadable", { count: unreadable }));
+  const older = before !== null && h("button", { type: "button", class: "more", onclick: more }, say(language, "more"));
+  if (!runs.length && !card && !unreadable)
     return [h("p", { class: "empty" }, say(language, "history.empty")), off].filter(isView);
-  return [off, tools(state), calibration(state), plot(language, history.runs), table(state)].filter(isView);
+  return [off, tools(state), lost, calibration(state), plot(language, runs), table(state), older].filter(isView);
 }
 
 /** @param {import("./dom.mjs").View | false | null} view @returns {view is import("./dom.mjs").View} */

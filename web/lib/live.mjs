@@ -16,7 +16,7 @@ export class Lease {
 
   /**
    * @param {import("./server.mjs").Server} server
-   * @param {() => {rate_hz: number, record: boolean}} terms
+   * @param {() => {rate_hz: number}} terms
    */
   constructor(server, terms) {
     this.#server = server;

@@ -115,6 +115,10 @@ export interface Calibration {
 
 export interface History {
   runs: PastRun[];
+  /** How many more there are that the server cannot read. */
+  unreadable: number;
+  /** The id before which the next page begins; null after the last. */
+  before: number | null;
   cards: string[];
   calibration: Record<string, Calibration>;
 }

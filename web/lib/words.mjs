@@ -73,6 +73,11 @@ export const TEXT = {
     "No runs yet. Run a workflow with SONICSampler, and what it took will be listed here beside what was predicted.",
     "还没有运行记录。运行一次含 SONICSampler 的工作流，实际占用与预测值就会列在这里。",
   ],
+  "history.unreadable": [
+    "{count} more runs cannot be read, and teach nothing. ComfyUI's log says why.",
+    "另有 {count} 条记录无法读取，不参与预测。原因见 ComfyUI 日志。",
+  ],
+  more: ["Show older runs", "显示更早的记录"],
   "history.off": ["Recording is off in the settings.", "设置中已关闭记录。"],
   "all cards": ["All cards", "全部显卡"],
   filter: ["Card", "显卡"],

@@ -167,8 +167,8 @@ def denoise_times(runs: Iterable[Run]) -> list[tuple[Job, float]]:
 
 def _unet_bytes(run: Run) -> int | None:
     """The weights of the checkpoint that the prediction before the run was made with."""
-    load = run.predicted.get("load")
-    return load - stage_bytes(run.job, unet_bytes=0)["load"] if load else None
+    weights = run.predicted.get("load", 0) - stage_bytes(run.job, unet_bytes=0)["load"]
+    return weights if weights > 0 else None
 
 
 def _bound(run: Run, sizes: dict[str, int]) -> Point | None:

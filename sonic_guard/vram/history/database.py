@@ -5,14 +5,17 @@ or from another version. Nothing is held open between two transactions, so a fil
 is simply begun anew.
 """
 
+import errno
 import logging
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, func, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -64,7 +67,7 @@ class Database:
                     raise
                 self._set_aside(str(error.orig))
                 return self._attempt(work, write)
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError) as error:
             raise HistoryError(f"history: {self._name}: {_reason(error)}") from error
 
     def update(self, revisions: Path = MIGRATIONS) -> None:
@@ -118,16 +121,23 @@ class Database:
     def _lock(self, *, alone: bool = False) -> Iterator[None]:
         """Use the file beside others, or prepare or move it alone. The lock ends with its process, however that ends.
 
-        SQLite's own locks are of no use for that: they are tied to the file that is moved.
+        SQLite's own locks are of no use for that: they are tied to the file that is moved. So another file of SQLite's
+        is locked, which stays empty.
         """
         file = Path(f"{self._file}.lock")
         leaves_no_trace = self._existing and not alone and not file.exists()
         if self._file is None or leaves_no_trace:
             yield
             return
-        with closing(sqlite3.connect(file, timeout=self._busy_s, isolation_level=None)) as lock:
-            lock.execute("BEGIN EXCLUSIVE" if alone else "BEGIN")
-            lock.execute("SELECT 1 FROM sqlite_master")
+        with ExitStack() as held:
+            try:
+                _empty(file)
+                lock = held.enter_context(closing(sqlite3.connect(file, timeout=self._busy_s, isolation_level=None)))
+                lock.execute("BEGIN EXCLUSIVE" if alone else "BEGIN")
+                lock.execute("SELECT 1 FROM sqlite_master")
+            except (sqlite3.Error, OSError) as error:
+                said = f"history: {self._name}: its lock, {file.name}, cannot be taken: {_reason(error)}"
+                raise HistoryError(said) from error
             yield
 
     @cached_property
@@ -159,14 +169,27 @@ class Database:
         url = self._url
         if self._file is not None:
             engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": self._busy_s})
+            event.listen(engine, "connect", _read_any_text)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         try:
             if url.get_driver_name().startswith("psycopg") and "connect_timeout" not in url.query:
                 url = url.update_query_dict({"connect_timeout": str(round(self._busy_s))})
-            return create_engine(url, pool_pre_ping=True)
+            engine = create_engine(url, pool_pre_ping=True)
+            if engine.dialect.name == "postgresql":
+                event.listen(engine, "begin", _say_dates_as_iso)
+            return engine
         except ImportError as error:
             raise HistoryError(f"history: {self._name} needs a driver that is not installed: {error}.") from error
+
+
+def _read_any_text(connection: Any, _: object) -> None:
+    # sqlite3 itself gives up the whole query over one text that is not UTF-8.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+
+
+def _say_dates_as_iso(connection: Connection) -> None:
+    connection.exec_driver_sql("SET LOCAL datestyle TO ISO")  # dates are read as text, see `rows`
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -181,6 +204,22 @@ def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - our own name
+
+
+def _empty(lock: Path) -> None:
+    """Throw away what got into a lock's file: SQLite cannot lock what it cannot read.
+
+    It is emptied in its place, for other processes may hold it: their locks are on this very file.
+    """
+    try:
+        there = lock.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, "it is not a file of its own; delete it")
+    if there.st_size:
+        log.warning("%s held %s bytes that are none of its own. It was emptied.", lock, there.st_size)
+        os.truncate(lock, 0)
 
 
 def _code(error: BaseException | None) -> int | None:

@@ -2,19 +2,24 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 from ...run import Place, Run, StageFigures
 from ..model import STAGES
 from .calibration import MAX_RUNS, Calibration, calibrate, peaks
-from .store import History
+from .store import History, Page
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula, or passes over before one."""
+_FORMULA = "=+-@\N{MINUS SIGN}"
+"""What a spreadsheet takes for the beginning of a formula, also full-width, small or raised."""
+_ENDS = ",;|\t\r\n"
+"""What a spreadsheet may take for the end of a cell: which it is depends on the country."""
 _NAMES = tuple(field.name for field in fields(Place) if field.name != "card")
 _FIGURES = tuple(field.name for field in fields(StageFigures))
+_NOTHING = StageFigures()
 _HEAD = (
     *("id", "started", "card", "outcome", "stage", "width", "height", "latent_frames", "output_frames", "duration_s"),
     *("window", "dtype", "steps", "interpolate", "levers", "vae_dtype", "predicted_peak_bytes", "actual_peak_bytes"),
@@ -23,10 +28,10 @@ _HEAD = (
 )
 
 
-def calibrations(history: History, card: str | None = None) -> dict[str, Calibration]:
-    """What the runs of each card (or of one) say, with the version of the wrapper that ran last."""
+def calibrations(history: History, cards: Iterable[str]) -> dict[str, Calibration]:
+    """What the runs of each of the `cards` say, with the version of the wrapper that ran last."""
     found = {}
-    for name in history.cards() if card is None else [card]:
+    for name in cards:
         runs = history.runs(card=name, limit=2 * MAX_RUNS)
         if runs:
             found[name] = calibrate(run for run in runs if run.place.wrapper == runs[0].place.wrapper)
@@ -43,12 +48,19 @@ def calibration_dict(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def export_csv(runs: Iterable[Run]) -> str:
-    """The runs as a table, a line each, empty where nothing was measured. No text in it is taken for a formula."""
+def csv_parts(pages: Iterable[Page]) -> Iterator[str]:
+    """The runs of `pages` as a table, a page at a time: a line each, empty where nothing was measured.
+
+    It begins with the mark by which spreadsheets know UTF-8. No text in it is taken for a formula.
+    """
+    yield "\ufeff" + _lines([_HEAD])
+    for page in pages:
+        yield _lines(map(_cell, _row(run)) for run in page.runs)
+
+
+def _lines(rows: Iterable[Iterable[Any]]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(_HEAD)
-    writer.writerows(map(_cell, _row(run)) for run in runs)
+    csv.writer(text).writerows(rows)
     return text.getvalue()
 
 
@@ -61,8 +73,23 @@ def _row(run: Run) -> Iterator[Any]:
     yield from (getattr(run.place, name) for name in _NAMES)
     for stage in STAGES:
         yield run.predicted.get(stage)
-        yield from asdict(run.stages.get(stage, StageFigures())).values()
+        took = run.stages.get(stage, _NOTHING)
+        yield from (getattr(took, figure) for figure in _FIGURES)
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return _harmless(value) if isinstance(value, str) else value
+
+
+@lru_cache(4096)
+def _harmless(text: str) -> str:
+    """`text` with an apostrophe before whatever would begin a formula in it."""
+    safe, begins = [], True
+    for letter in text:
+        if letter in _ENDS:
+            begins = True
+        elif begins and letter != '"' and unicodedata.category(letter)[0] not in "ZC":
+            safe += "'" * (unicodedata.normalize("NFKC", letter)[0] in _FORMULA)
+            begins = False  # blanks, what is invisible and quotes are passed over by one program or another
+        safe.append(letter)
+    return "".join(safe)

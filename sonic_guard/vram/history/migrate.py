@@ -6,6 +6,7 @@ from pathlib import Path
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from ...errors import HistoryError
@@ -22,7 +23,10 @@ def upgrade(connection: Connection, revisions: Path) -> None:
     """
     scripts = ScriptDirectory(str(revisions))
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    current = context.get_current_revision()
+    try:
+        current = context.get_current_revision()
+    except CommandError as error:  # it holds more than one
+        raise HistoryError(f"history: the database's table {VERSION_TABLE} is damaged: {error}.") from error
     if current not in {None, *(script.revision for script in scripts.walk_revisions())}:
         raise HistoryError(
             f"history: this database (revision {current}) is from a newer version of Sonic Guard. Update the pack, "

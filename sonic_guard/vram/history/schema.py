@@ -1,25 +1,21 @@
-"""The table of runs, and the way between its rows and `Run`."""
+"""The table of runs, and what is written into its rows; `rows` reads them."""
 
-import logging
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Double, Index, Integer, MetaData, Row, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Double, Index, Integer, MetaData, Table, Text
 
-from ...errors import JobError
-from ...job import Dtype, Job, Lever
-from ...run import Outcome, Place, Run, StageFigures
-
-log = logging.getLogger(__name__)
+from ...job import Job
+from ...run import Outcome, Place, StageFigures
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 """Where the revisions are."""
-REVISION = "0001"
+REVISION = "0002"
 """The newest of them, which is the table below."""
 VERSION_TABLE = "sonic_guard_version"
 """Where a database's own revision stands. The names let the tables live beside others in a server's database."""
@@ -48,7 +44,7 @@ RUNS = Table(
     Column("stage", Text, nullable=False),
     sqlite_autoincrement=True,  # the id of a deleted run never comes again: somebody may still be writing to it
 )
-Index("sonic_guard_runs_card", RUNS.c.card)
+Index("sonic_guard_runs_card", RUNS.c.card, RUNS.c.id)  # a card's newest runs, and the cards there are
 
 
 def new_row(job: Job, place: Place, predicted: Mapping[str, int]) -> dict[str, Any]:
@@ -71,34 +67,3 @@ def new_row(job: Job, place: Place, predicted: Mapping[str, int]) -> dict[str, A
 def figures(stages: Mapping[str, StageFigures]) -> dict[str, Any]:
     """What was measured by stage, as its column holds it."""
     return {stage: asdict(measured) for stage, measured in stages.items()}
-
-
-def readable(rows: Iterable[Row[Any]]) -> list[Run]:
-    """The runs of `rows`. One that this version cannot read, such as a newer version's, is passed over with a log."""
-    runs = []
-    for row in rows:
-        try:
-            runs.append(_run(row))
-        except (JobError, ValueError, TypeError, KeyError, AttributeError) as error:
-            log.warning("Run %s of the history is passed over; this version cannot read it: %s", row.id, error)
-    return runs
-
-
-def _run(row: Row[Any]) -> Run:
-    started = row.started if row.started.tzinfo else row.started.replace(tzinfo=UTC)  # SQLite keeps no zone
-    settings = {
-        **row.job,
-        "dtype": Dtype(row.job["dtype"]),
-        "vae_dtype": Dtype(row.job["vae_dtype"]),
-        "levers": frozenset(map(Lever, row.job["levers"])),
-    }
-    return Run(
-        id=row.id,
-        started=started.astimezone(UTC),
-        job=Job(**settings),
-        place=Place(**{field.name: getattr(row, field.name) for field in fields(Place)}),
-        predicted=row.predicted,
-        stages={stage: StageFigures(**measured) for stage, measured in row.stages.items()},
-        outcome=Outcome(row.outcome),
-        stage=row.stage,
-    )

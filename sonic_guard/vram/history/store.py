@@ -3,11 +3,12 @@
 Every method is a transaction of its own: a process killed at any moment leaves all that it had written before.
 """
 
+import logging
 import os
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from sqlalchemy import Connection, Delete, Update, func, select
@@ -15,13 +16,29 @@ from sqlalchemy import Connection, Delete, Update, func, select
 from ...errors import HistoryError
 from ...job import Job
 from ...run import Outcome, Place, Run, StageFigures
+from . import rows
 from .database import VARIABLE, Database
-from .schema import RUNS, figures, new_row, readable
+from .schema import RUNS, figures, new_row
+
+log = logging.getLogger(__name__)
 
 BUSY_S = 10.0
 """How long to wait for another process that writes, or for a server that does not answer."""
+PAGE_RUNS = 500
+"""Runs read at a time where all are asked for: a transaction each, so that nobody waits for a slow reader."""
+_MAX_PID = (1 << 31) - 1
 _SAME_START_S = 1.0
 """Clocks are adjusted: a process that began within this of the time noted is the same one."""
+
+
+class Page(NamedTuple):
+    """Some of the runs, newest first."""
+
+    runs: list[Run]
+    unreadable: int
+    """How many more there are that this version cannot read."""
+    before: int | None
+    """The id before which the next page begins; None after the last."""
 
 
 def history_place(file: Path | None = None) -> str | Path:
@@ -46,6 +63,7 @@ class History:
 
     def __init__(self, place: str | Path, *, existing: bool = False, busy_s: float = BUSY_S) -> None:
         self._database = Database(place, existing=existing, busy_s=busy_s)
+        self._said = False
 
     def begin(self, job: Job, place: Place, predicted: Mapping[str, int]) -> int:
         """Note that a run begins now in this process; the result is its id."""
@@ -64,19 +82,47 @@ class History:
         change = RUNS.update().where(RUNS.c.id == run_id)
         self._change(change.values(stages=figures(stages), stage=stage, outcome=str(outcome)))
 
-    def runs(self, card: str | None = None, wrapper: str | None = None, limit: int | None = None) -> list[Run]:
-        """The runs, newest first: all, or those of a card or of a wrapper's version, at most `limit`."""
-        query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit)
-        if card is not None:
-            query = query.where(RUNS.c.card == card)
-        if wrapper is not None:
-            query = query.where(RUNS.c.wrapper == wrapper)
-        return readable(self._database.do(lambda connection: connection.execute(query).all()))
+    def page(
+        self, card: str | None = None, wrapper: str | None = None, limit: int = PAGE_RUNS, before: int | None = None
+    ) -> Page:
+        """At most `limit` runs, newest first: all, or those of a card or of a wrapper's version, ids below `before`.
 
-    def cards(self) -> list[str]:
-        """The cards there are runs of, the one used last first."""
-        query = select(RUNS.c.card).group_by(RUNS.c.card).order_by(func.max(RUNS.c.id).desc())
-        return self._database.do(lambda connection: list(connection.execute(query).scalars()))
+        Rows that cannot be read are left out and counted, and the log says so once.
+        """
+        query = select(*rows.COLUMNS).order_by(RUNS.c.id.desc()).limit(limit + 1)
+        for column, value in ((RUNS.c.card, card), (RUNS.c.wrapper, wrapper)):
+            if value is not None:
+                query = query.where(column == value)
+        if before is not None:
+            query = query.where(RUNS.c.id < before)
+        found = self._database.do(lambda connection: connection.execute(query).all())
+        runs, unreadable = rows.read(found[:limit])
+        if unreadable and not self._said:
+            self._said = True
+            first, why = next(iter(unreadable.items()))
+            log.warning("This version cannot read all runs of the history; they are left out. Run %s: %s", first, why)
+        return Page(runs, len(unreadable), found[limit - 1].id if len(found) > limit else None)
+
+    def pages(self, card: str | None = None, wrapper: str | None = None, limit: int | None = None) -> Iterator[Page]:
+        """The same page by page: all of them, or the newest `limit`. What is written meanwhile is not among them."""
+        before, left = None, limit
+        while left is None or left > 0:
+            size = PAGE_RUNS if left is None else min(left, PAGE_RUNS)
+            page = self.page(card, wrapper, size, before)
+            yield page
+            if page.before is None:
+                return
+            before, left = page.before, None if left is None else left - size
+
+    def runs(self, card: str | None = None, wrapper: str | None = None, limit: int | None = None) -> list[Run]:
+        """The runs of `pages` in a list."""
+        return [run for page in self.pages(card, wrapper, limit) for run in page.runs]
+
+    def cards(self, limit: int | None = None) -> list[str]:
+        """The cards there are runs of, the one used last first, at most `limit`."""
+        query = select(RUNS.c.card).group_by(RUNS.c.card).order_by(func.max(RUNS.c.id).desc()).limit(limit)
+        names = self._database.do(lambda connection: list(connection.execute(query).scalars()))
+        return list(filter(rows.is_text, names))
 
     def delete(self, ids: Collection[int]) -> int:
         """Delete runs by id; the result is how many there were."""
@@ -112,7 +158,9 @@ class History:
         return self._database.do(change, write=True)
 
 
-def _is_alive(pid: int, started: float) -> bool:
+def _is_alive(pid: Any, started: Any) -> bool:
+    if not (isinstance(pid, int) and 0 <= pid <= _MAX_PID and isinstance(started, (int, float))):
+        return False  # no process of ours ever wrote that
     try:
         process = psutil.Process(pid)
         ended = process.status() == psutil.STATUS_ZOMBIE  # killed, and its parent has not asked for it yet
