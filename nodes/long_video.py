@@ -241,7 +241,10 @@ def _order(
 def _network(name: str, value: Any, attribute: str) -> Any:
     """The network inside the input `name`. Raises `WrapperError` for a value that is not what it has to be."""
     try:
-        return getattr(value, attribute)
+        network = getattr(value, attribute)
+        if not callable(getattr(network, "state_dict", dict)):
+            raise TypeError("not a network")
+        return network
     except Exception as error:  # of something strange anything may be strange
         raise WrapperError(
             f"{name}: expected what Image Only Checkpoint Loader gives there, got {brief(value)}. Connect its output."

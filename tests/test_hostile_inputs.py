@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -208,8 +209,6 @@ def test_low_vram_lets_a_broken_model_pass(run):
 @pytest.fixture
 def long_video(pack, monkeypatch, tmp_path):
     """Sonic Long Video up to where it would begin; returns what it says instead."""
-    from types import SimpleNamespace
-
     from tests.fuzz import standins
 
     module, host = (importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video", "host"))
@@ -243,6 +242,10 @@ def long_video(pack, monkeypatch, tmp_path):
         ({"part_s": "60"}, "part_s: '60' is no length of a part. Use 0, or a number of seconds."),
         ({"part_s": NAN}, "part_s: nan is no length of a part. Use 0, or a number of seconds."),
         ({"clip_vision": None}, "clip_vision: expected what Image Only Checkpoint Loader gives there, got None."),
+        (
+            {"clip_vision": SimpleNamespace(model=SimpleNamespace(state_dict=5))},
+            "clip_vision: expected what Image Only",
+        ),
         ({"vae": "vae"}, "vae: expected what Image Only Checkpoint Loader gives there, got 'vae'."),
         ({"dtype": torch.float64}, "model: its number format is not fp16, bf16 or fp32 (KeyError('torch.float64'))."),
         ({"image": None}, "image: expected an IMAGE, got NoneType."),
