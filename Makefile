@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint fuzz clean
 
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,16 @@ test: lint
 	@if command -v node >/dev/null; then node --test tests/web/*.test.mjs; \
 	else echo "node is not installed: the unit tests of web/ are skipped"; fi
 	$(BIN)/python -m pytest
+
+# The properties of tests/fuzz/ with other cases each time. CASES=20000 for fewer, LIMIT_S for another limit in seconds;
+# SEED=NUMBER repeats a run, and it is printed at its end.
+CASES ?= 100000
+LIMIT_S ?= 2400
+SEED ?= $(shell date +%s)
+
+fuzz: $(STAMP)
+	SONIC_GUARD_FUZZ=$(CASES) SONIC_GUARD_FUZZ_S=$(LIMIT_S) $(BIN)/python -m pytest tests/fuzz --hypothesis-seed=$(SEED) \
+	  --tb=short -p no:cacheprovider
 
 clean:
 	rm -rf $(VENV) demo-out build *.egg-info

@@ -8,6 +8,7 @@ from ..sonic_guard.job import MIN_SOUND_S, latent_frames
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import grid, silence
 from . import inputs
+from .checks import flag
 
 
 class AudioDuration(io.ComfyNode):
@@ -42,12 +43,13 @@ class AudioDuration(io.ComfyNode):
     @classmethod
     def execute(cls, audio: Any, cut_silence: bool, use_interframe: bool) -> io.NodeOutput:
         """Measure and trim."""
+        cuts, interpolates = flag("cut_silence", cut_silence), flag("use_interframe", use_interframe)
         sound = media_audio.from_dict(audio)
         quiet = silence.find_silence(sound)
-        if cut_silence:
+        if cuts:
             sound = silence.cut_silence(sound)
         frames = latent_frames(max(MIN_SOUND_S, sound.duration_s))
-        fitted = grid.fit_to_frames(sound, frames, use_interframe)
+        fitted = grid.fit_to_frames(sound, frames, interpolates)
         seconds = round(sound.duration_s, 2)
         return io.NodeOutput(
             fitted.for_sonic.duration_s,

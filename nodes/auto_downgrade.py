@@ -5,10 +5,11 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sonic_guard.errors import SonicGuardError
-from ..sonic_guard.plan import make_plan
+from ..sonic_guard.plan import Policy, make_plan
 from ..sonic_guard.vram.budget import host_memory_bytes
 from ..sonic_guard.words import LANGUAGES, change_line, headline, limit_lines, refusal
-from . import host, inputs
+from . import host, images, inputs
+from .checks import flag
 from .lean import reach
 
 
@@ -56,9 +57,10 @@ class AutoDowngrade(inputs.TargetCard):
         """Plan."""
         inputs.one_of("language", language, LANGUAGES)
         budget, within = host.budget(target_card, reserve), reach()
-        job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe, inference_steps)
+        picture, interpolates = images.as_tensor(image), flag("use_interframe", use_interframe)
+        job = inputs.job_from(picture, budget, min_resolution, duration, fps, dtype, interpolates, inference_steps)
         plan = make_plan(
-            within.begin(job), budget, policy, available=within.available,
+            within.begin(job), budget, inputs.one_of("policy", policy, Policy), available=within.available,
             host_ram_bytes=host_memory_bytes(target_card), device=budget.device,
         )  # fmt: skip
         if not plan.fits:

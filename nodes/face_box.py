@@ -49,7 +49,7 @@ class FaceBox(io.ComfyNode):
     @classmethod
     def execute(cls, image: Any, aspect: str, face_index: int, face_box: str) -> io.NodeOutput:
         """Look at every picture."""
-        pictures = picture.from_batch(image)
+        pictures = picture.from_batch(images.as_tensor(image))
         looks = [
             look_at(
                 rgb,

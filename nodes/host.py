@@ -8,9 +8,13 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..sonic_guard.brief import brief
+from ..sonic_guard.errors import OutputError
+from ..sonic_guard.media.output import temp_for
 from ..sonic_guard.vram.budget import Budget, budget_for
 
 log = logging.getLogger(__name__)
@@ -61,7 +65,7 @@ def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
     So are `held_bytes`, of a Sonic that is loaded already. ComfyUI's --cpu changes nothing here: Sonic's wrapper
     takes the GPU whenever torch sees one.
     """
-    if target != "auto":
+    if not isinstance(target, str) or target != "auto":  # over a link it may be anything
         return budget_for(target, reserve=reserve)
     from comfy import model_management
 
@@ -196,11 +200,21 @@ def say(text: str) -> None:
 def new_output(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, str]:
     """A file in ComfyUI's output folder that is not there yet, and the subfolder it is in, as ComfyUI names it.
 
-    `width` and `height` stand in for %width% and %height%. Raises what ComfyUI raises for a prefix that leads out of
-    the folder.
+    `width` and `height` stand in for %width% and %height%. Raises `OutputError` for a prefix that leads out of the
+    folder, or that no file can have.
     """
     import folder_paths
 
     out = folder_paths.get_output_directory()
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, out, width, height)
-    return Path(folder) / f"{name}_{counter:05}_{suffix}", subfolder
+    try:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, out, width, height)
+        target = Path(folder) / f"{name}_{counter:05}_{suffix}"
+        with suppress(FileNotFoundError):  # a name that no file can have shows here, not after an hour
+            temp_for(target).lstat()
+    except Exception as error:  # ComfyUI's own is a bare one that names folders of this machine
+        log.warning("filename_prefix: %s", error)
+        raise OutputError(
+            f"filename_prefix: {brief(prefix)} names no file in ComfyUI's output folder that can be written; ComfyUI's "
+            "log says why. Use one such as video/sonic."
+        ) from error
+    return target, subfolder

@@ -8,7 +8,8 @@ from typing import Any
 
 from comfy_api.latest import InputImpl, io
 
-from ..sonic_guard.errors import JobError
+from ..sonic_guard.brief import brief
+from ..sonic_guard.errors import JobError, WrapperError
 from ..sonic_guard.job import LATENT_FPS, MAX_DURATION_S, MIN_SOUND_S, PIECE, Job, Lever, duration_of, latent_frames
 from ..sonic_guard.lean.engine import LeanSonic, park
 from ..sonic_guard.lean.prompts import prompts_to_host
@@ -30,6 +31,7 @@ from ..sonic_guard.words import LANGUAGES
 from ..sonic_guard.words_lean import event_text, long_report
 from ..sonic_guard.wrapper_job import held_bytes, model_dtype, vae_dtype
 from . import host, images, inputs
+from .checks import text
 from .lean import lean
 from .wrapper import Wrapper, files_key, find_wrapper, longest_sound_s
 
@@ -124,7 +126,8 @@ class LongVideo(io.ComfyNode):
         inputs.one_of("language", language, LANGUAGES)
         encoding = Encoding(inputs.one_of("format", format, formats()), crf, encoder_preset)
         wrapper, lean_sonic = find_wrapper(), _lean(model)
-        from_batch(image[:1] if getattr(image, "ndim", 0) == 4 else image)  # hours later NaN would be no news
+        image = images.as_tensor(image)
+        from_batch(image[:1] if image.ndim == 4 else image)  # hours later NaN would be no news
         picture = images.as_batch(image)[:1]
         order = _order(lean_sonic, clip_vision, vae, media_audio.from_dict(audio), picture, part_s, encoding, {
             "min_resolution": min_resolution, "steps": inference_steps, "dynamic_scale": dynamic_scale, "fps": fps,
@@ -135,7 +138,7 @@ class LongVideo(io.ComfyNode):
         order = replace(order, job=replace(order.job, levers=job.levers), settings=looks)
         size = job.frame_size
         target, subfolder = host.new_output(
-            filename_prefix.strip() or PREFIX, encoding.kind.suffix, size.width, size.height
+            text("filename_prefix", filename_prefix).strip() or PREFIX, encoding.kind.suffix, size.width, size.height
         )
         work = host.user_folder() / "long"
         sweep(work, KEPT_DAYS)
@@ -207,30 +210,55 @@ def _order(
     encoding: Encoding, settings: dict[str, Any], seed: int,
 ) -> Order:  # fmt: skip
     """The whole video, and where it is cut."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 64:
+        raise JobError(f"seed: expected a whole number from 0 on, got {brief(seed)}.")
     job = Job(
         width=picture.shape[2],
         height=picture.shape[1],
         duration_s=max(MIN_SOUND_S, sound.duration_s),
-        dtype=model_dtype(model),
+        dtype=_format("model", model_dtype, model),
         interpolate=bool(model.use_interframe),
-        vae_dtype=vae_dtype(vae),
+        vae_dtype=_format("vae", vae_dtype, vae),
         levers=STREAMED,
         to_file=True,
         **settings,
     )
     rife = getattr(model.rife, "flownet", None) if model.use_interframe else None
-    networks = tensors_of(unet=model.pipe.unet, clip=clip_vision.model, rife=rife)
-    decodes = as_computed(tensors_of(vae=vae.first_stage_model), getattr(vae, "vae_dtype", None))
+    networks = tensors_of(unet=model.pipe.unet, clip=_network("clip_vision", clip_vision, "model"), rife=rife)
+    decodes = as_computed(tensors_of(vae=_network("vae", vae, "first_stage_model")), getattr(vae, "vae_dtype", None))
     looks = {
         "seed": seed,
         "ip_audio_scale": audio_scales(model.pipe.unet),
     }
-    if not 0 <= part_s <= MAX_DURATION_S:  # NaN is neither
-        raise JobError(f"part_s: {part_s} is no length of a part. Use 0, or a number of seconds.")
+    if not isinstance(part_s, int | float) or not 0 <= part_s <= MAX_DURATION_S:  # NaN is neither
+        raise JobError(f"part_s: {brief(part_s)} is no length of a part. Use 0, or a number of seconds.")
     longest = round(part_s * LATENT_FPS) if part_s else _longest(job, model)
     hears = int(longest_sound_s(sound) * LATENT_FPS)
     longest = hears if longest is None else min(longest, hears)
     return Order(job, picture, sound, weights_key((*networks, *decodes)), looks, encoding, longest)
+
+
+def _network(name: str, value: Any, attribute: str) -> Any:
+    """The network inside the input `name`. Raises `WrapperError` for a value that is not what it has to be."""
+    try:
+        network = getattr(value, attribute)
+        if not callable(getattr(network, "state_dict", dict)):
+            raise TypeError("not a network")
+        return network
+    except Exception as error:  # of something strange anything may be strange
+        raise WrapperError(
+            f"{name}: expected what Image Only Checkpoint Loader gives there, got {brief(value)}. Connect its output."
+        ) from error
+
+
+def _format(name: str, read: Callable[[Any], Any], value: Any) -> Any:
+    """The number format of the input `name`. Raises `WrapperError` for one that Sonic does not run in."""
+    try:
+        return read(value)
+    except Exception as error:
+        raise WrapperError(
+            f"{name}: its number format is not fp16, bf16 or fp32 ({brief(error)}). Load it in one of these."
+        ) from error
 
 
 def _longest(job: Job, model: LeanSonic) -> int | None:

@@ -78,7 +78,7 @@ class LowVRAM(inputs.TargetCard):
             Lever.PAIRWISE: pairwise, Lever.PARK: park, Lever.HOST: host, Lever.BRANCH: branch, Lever.FF: ff,
             Lever.BLOCK: block, Lever.FP8: fp8,
         }  # fmt: skip
-        if target_card != "auto":
+        if not isinstance(target_card, str) or target_card != "auto":
             budget_for(target_card, reserve=reserve)  # a card there is not would else be told when the sampler begins
         switches = _with_plan(read_switches({str(lever): word for lever, word in settings.items()}), levers)
         sonic = wrapped(model)
@@ -94,10 +94,19 @@ class LowVRAM(inputs.TargetCard):
 
     @classmethod
     def _out(cls, model: Any, report: str, language: str) -> io.NodeOutput:
-        dtype = getattr(getattr(getattr(model, "pipe", None), "unet", None), "dtype", None)
+        dtype = _dtype_of(model)
         if dtype is None:
             report = f"{report}\n{no_dtype_text(language)}"
         return io.NodeOutput(model, dtype, report, ui={"text": (report,)})
+
+
+def _dtype_of(model: Any) -> Any:
+    """Number format of a model's network; None where it does not tell."""
+    try:
+        return model.pipe.unet.dtype
+    except Exception as error:  # of something strange anything may be strange
+        log.debug("The model tells no number format: %r", error)
+        return None
 
 
 def _switch(lever: Lever) -> io.Combo.Input:

@@ -10,7 +10,8 @@ from ..sonic_guard.vram.cards import GIB
 from ..sonic_guard.vram.model import STAGES, predict
 from ..sonic_guard.vram.risk import Verdict, assess
 from ..sonic_guard.words import LANGUAGES, gib, headline, limit_lines, stage_word
-from . import host, inputs, past
+from . import host, images, inputs, past
+from .checks import flag
 from .lean import reach
 
 
@@ -54,8 +55,9 @@ class OOMRisk(inputs.TargetCard):
     ) -> io.NodeOutput:  # fmt: skip
         """Predict and judge."""
         inputs.one_of("language", language, LANGUAGES)
+        stops, interpolates = flag("stop", stop), flag("use_interframe", use_interframe)
         budget, within = host.budget(target_card, reserve), reach()
-        job = inputs.job_from(image, budget, min_resolution, duration, fps, dtype, use_interframe)
+        job = inputs.job_from(images.as_tensor(image), budget, min_resolution, duration, fps, dtype, interpolates)
         ram = host_memory_bytes(target_card)
         job = within.run(job, budget, ram)
         estimate = predict(job, device=budget.device)
@@ -64,7 +66,7 @@ class OOMRisk(inputs.TargetCard):
         lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
         lines.append(past.risk_text(estimate, budget, language))
         report = "\n".join([*lines, *limit_lines(estimate, language)])
-        if stop and risk.verdict is Verdict.FAIL:
+        if stops and risk.verdict is Verdict.FAIL:
             raise SonicGuardError(report)
         return io.NodeOutput(
             image, str(risk.verdict), risk.stage, risk.headroom_bytes / GIB, report, ui={"text": (report,)}

@@ -15,6 +15,7 @@ from ..sonic_guard.vram.risk import Verdict
 from ..sonic_guard.words import LANGUAGES, low_vram_line, refusal
 from ..sonic_guard.words import report as in_words
 from . import host, images, inputs, past
+from .checks import flag
 from .lean import reach
 
 
@@ -82,12 +83,12 @@ class Preflight(inputs.TargetCard):
         """Look, listen, plan, trim and crop."""
         inputs.one_of("on_risk", on_risk, ON_RISK)
         inputs.one_of("language", language, LANGUAGES)
-        sound = media_audio.from_dict(audio)
-        if cut_silence:
+        cuts, sound = flag("cut_silence", cut_silence), media_audio.from_dict(audio)
+        if cuts:
             sound = silence.cut_silence(sound)
         budget, within = host.budget(target_card, reserve), reach()
         result = run_preflight(
-            picture.from_batch(image)[0],
+            picture.from_batch(images.as_tensor(image))[0],
             sound.duration_s,
             inputs.read_preset(preset),
             budget,

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from .brief import brief
 from .errors import JobError
 
 SAMPLE_RATE = 16_000
@@ -203,15 +204,13 @@ def duration_of(frames: int) -> float:
 
 def _check_whole(name: str, value: int, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise JobError(f"{name}: expected a whole number, got {value!r}.")
+        raise JobError(f"{name}: expected a whole number, got {brief(value)}.")
     if not low <= value <= high:
-        raise JobError(f"{name}: {value} is outside {low} … {high}.")
+        raise JobError(f"{name}: {brief(value)} is outside {low} … {high}.")
 
 
 def _check_number(name: str, value: float, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise JobError(f"{name}: expected a number, got {value!r}.")
-    if not math.isfinite(value):
-        raise JobError(f"{name}: {value} is not a usable number.")
-    if not low <= value <= high:
-        raise JobError(f"{name}: {value:g} is outside {low:g} … {high:g}.")
+        raise JobError(f"{name}: expected a number, got {brief(value)}.")
+    if not low <= value <= high:  # no comparison is true of NaN; a whole number may be too large for any float
+        raise JobError(f"{name}: {brief(value)} is outside {low:g} … {high:g}.")

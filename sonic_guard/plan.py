@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
 
+from .brief import brief
 from .errors import PlanError
 from .job import LATENT_FPS, SIZE_STEP, Dtype, Job, Lever
 from .switches import LADDER, fits_with_some, least_levers
@@ -94,7 +95,7 @@ def make_plan(
     is the host memory a run may use, if known. Raises `PlanError` for an unknown policy or lever.
     """
     if policy is not None and policy not in tuple(Policy):
-        raise PlanError(f"policy: there is no {policy!r}; choose one of {', '.join(Policy)}.")
+        raise PlanError(f"policy: there is no {brief(policy)}; choose one of {', '.join(Policy)}.")
     if unknown := set(available) - {*LADDER, SPLIT}:
         raise PlanError(f"levers: unknown {', '.join(sorted(unknown))}; known are {', '.join([*LADDER, SPLIT])}.")
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import cache
 from itertools import combinations
 
+from .brief import brief
 from .errors import LeverError
 from .job import Job, Lever
 from .lean import EXACT
@@ -76,8 +77,8 @@ def read_switches(values: Mapping[str, object]) -> Switches:
     settings: dict[Lever, str] = {}
     for lever, default in DEFAULTS.items():
         setting = values.get(lever, default)
-        if setting not in tuple(Setting):
-            raise LeverError(f"{lever}: there is no {setting!r:.100}; choose one of {', '.join(Setting)}.")
+        if not isinstance(setting, str) or setting not in tuple(Setting):
+            raise LeverError(f"{lever}: there is no {brief(setting)}; choose one of {', '.join(Setting)}.")
         settings[lever] = str(setting)
     return Switches(
         frozenset(lever for lever, setting in settings.items() if setting == Setting.ON),
@@ -95,6 +96,8 @@ def largest_piece(job: Job, fits: Callable[[Job], bool]) -> int:
 
 def parse_levers(text: str) -> frozenset[Lever]:
     """The levers named in `text`, between plus signs: what Preflight hands on. Raises `LeverError` for other words."""
+    if not isinstance(text, str):
+        raise LeverError(f"levers: expected names between plus signs, got {brief(text)}.")
     names = [name for name in text.replace(" ", "").split("+") if name]
     if unknown := [name for name in names if name not in tuple(Lever)]:
         raise LeverError(f"levers: unknown {', '.join(unknown):.100}; known are {', '.join(LADDER)}.")

@@ -12,9 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from ..brief import brief
 from ..errors import AudioError
 
 log = logging.getLogger(__name__)
+
+MIN_RATE, MAX_RATE = 1000, 1_000_000
+"""Sample rates in Hz of sounds that are any: telephones have 8,000, the finest recorders 768,000.
+
+At any other a short sound stands for hours, or half a second of silence for gigabytes.
+"""
+MAX_CHANNELS = 64
+"""As many as libav has names for; more are samples in the place of channels."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,11 @@ def from_dict(audio: object, name: str = "audio") -> Sound:
         raise AudioError(f"{name}: the waveform must be [batch, channels, samples], but its shape is {shape}.")
     if waveform.size == 0:
         raise AudioError(f"{name}: the sound is empty (shape {list(waveform.shape)}). Use a sound with samples in it.")
+    if waveform.shape[1] > MAX_CHANNELS:
+        raise AudioError(
+            f"{name}: the sound has {waveform.shape[1]} channels, more than {MAX_CHANNELS}. A waveform is "
+            "[batch, channels, samples]; check the node that makes it."
+        )
     if len(waveform) > 1:
         log.warning("%s: a batch of %d sounds; the first is used.", name, len(waveform))
     sound = Sound(waveform[0].astype(np.float32, copy=False), _rate(audio["sample_rate"], name))
@@ -122,6 +136,8 @@ def check_finite(sound: Sound, name: str) -> None:
 def _array(waveform: Any, name: str) -> np.ndarray:
     """`waveform` as a real-valued numpy array; tensors are recognised by what they can do."""
     if hasattr(waveform, "detach"):
+        if waveform.is_meta or str(waveform.layout) != "torch.strided":
+            raise AudioError(f"{name}: the waveform is a tensor without its samples in memory. Use an ordinary one.")
         waveform = waveform.detach().cpu()
         if waveform.is_floating_point():
             waveform = waveform.float()  # numpy has no bfloat16
@@ -130,16 +146,16 @@ def _array(waveform: Any, name: str) -> np.ndarray:
         raise AudioError(f"{name}: the waveform must be a tensor, got {_kind(waveform)}. Connect a Load Audio node.")
     if waveform.dtype.kind != "f":
         raise AudioError(f"{name}: the waveform must hold floating-point samples in ±1, but holds {waveform.dtype}.")
-    return waveform
+    return waveform if min(waveform.strides, default=0) >= 0 else waveform.copy()  # torch reads no array backwards
 
 
 def _rate(sample_rate: Any, name: str) -> int:
     try:
         rate = operator.index(sample_rate)
     except TypeError:
-        raise AudioError(f"{name}: the sample rate must be a whole number of Hz, got {sample_rate!r}.") from None
-    if rate < 1 or isinstance(sample_rate, bool):
-        raise AudioError(f"{name}: {sample_rate!r} is no sample rate; expected a number of Hz such as 44100.")
+        raise AudioError(f"{name}: the sample rate must be a whole number of Hz, got {brief(sample_rate)}.") from None
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(f"{name}: {brief(sample_rate)} is no sample rate; expected a number of Hz such as 44100.")
     return rate
 
 

