@@ -126,6 +126,12 @@ def node_classes() -> MutableMapping[str, type]:
     return getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {})
 
 
+def log_lines() -> list[str]:
+    """What ComfyUI has said in its log last; some hundreds of lines, none without a host."""
+    logger = sys.modules.get("app.logger")
+    return [str(line.get("m", "")) for line in logger.get_logs() or ()] if logger else []
+
+
 def executing() -> tuple[str, str]:
     """Prompt and node id of what this thread executes; empty outside of a graph."""
     from comfy_execution.utils import get_executing_context

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
+from ..sonic_guard.brief import brief
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.job import Dtype, Job
 from ..sonic_guard.media.crop import Aspect
@@ -143,8 +144,8 @@ def one_of(name: str, value: str, options: Iterable[Word]) -> Word:
     Raises `SonicGuardError` for a value that is none.
     """
     words = tuple(options)
-    if value not in words:
-        raise SonicGuardError(f"{name}: there is no {value!r}; choose one of {', '.join(words)}.")
+    if not isinstance(value, str) or value not in words:
+        raise SonicGuardError(f"{name}: there is no {brief(value)}; choose one of {', '.join(words)}.")
     return words[words.index(value)]
 
 

@@ -48,9 +48,7 @@ def _folders() -> Iterable[Path]:
 @cache
 def _reason(folder: Path) -> str:
     """What ComfyUI has said of `folder`. It keeps some hundreds of lines: what has been found once is remembered."""
-    logger = sys.modules.get("app.logger")
-    lines = list(logger.get_logs() or ()) if logger else []
-    said = (found for line in lines for found in _SAID.finditer(str(line.get("m", ""))))
+    said = (found for line in host.log_lines() for found in _SAID.finditer(line))
     return next(
         (_FOLDERS.sub("", found["reason"]).strip()[:_MAX_REASON] for found in said if Path(found["folder"]) == folder),
         "",

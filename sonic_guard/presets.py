@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .brief import brief
 from .errors import PresetError, first_of
 from .files import open_plain, shown
 from .job import MAX_DURATION_S, Dtype
@@ -113,7 +114,7 @@ def load_preset(name: str, user_dir: Path | None = None) -> Preset:
     is not JSON (with line and column), or breaks the schema (with the key, its value and what is allowed).
     """
     if not _is_name(name):
-        raise PresetError(f"preset: {name!r:.80} is not a preset's name. Use up to 64 of a-z, 0-9, _ and -.")
+        raise PresetError(f"preset: {brief(name)} is not a preset's name. Use up to 64 of a-z, 0-9, _ and -.")
     path = find_preset(name, user_dir)
     if path is None:
         raise PresetError(f"preset: there is no {name!r}. There are: {first_of(list_presets(user_dir), 20)}.")
@@ -132,8 +133,8 @@ def schema_text() -> str:
     return json.dumps(Preset.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _is_name(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None and name not in _RESERVED
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None and name not in _RESERVED
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -20,7 +20,7 @@ from av.error import FFmpegError, InvalidDataError
 from ..errors import AudioError
 from ..job import MAX_DURATION_S
 from . import mp3
-from .audio import Sound, SoundInfo, check_finite
+from .audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Sound, SoundInfo, check_finite
 from .check import Check, deadline
 from .opening import Content, Source, demuxed, opened
 
@@ -30,10 +30,6 @@ BUFFER_GROWTH = 1.25
 """Factor by which the buffer of a sound of unknown length grows: at most a quarter more memory than the sound."""
 PATIENCE_S = 600.0
 """How long somebody waits who wants to know exactly: an hour of sound takes some seconds."""
-MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 1_536_000
-"""Speech needs 8,000 Hz. Below, libav hands out few samples at a time, and a small file takes minutes."""
-MAX_CHANNELS = 64
-"""libav's own limit; more are no sound but an accident."""
 
 
 def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
@@ -138,7 +134,7 @@ def _frames(container: InputContainer, stream: AudioStream, source: Source) -> I
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if kind is None:
             kind = rate, channels
-            if not (MIN_RATE_HZ <= rate <= MAX_RATE_HZ and channels <= MAX_CHANNELS):
+            if not (MIN_RATE <= rate <= MAX_RATE and channels <= MAX_CHANNELS):  # at 1 Hz 50 MB would take a minute
                 raise AudioError(f"{name}: {rate} Hz and {channels} channels are no voice. Export it again.")
         if kind != (rate, channels):
             raise AudioError(

@@ -22,6 +22,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
+from ..brief import brief
 from ..errors import OutputError
 from .audio import Sound
 from .opening import demuxed, opened
@@ -103,11 +104,11 @@ class Encoding:
 
     def __post_init__(self) -> None:
         if self.format not in (known := formats()):
-            raise OutputError(f"format: this build of PyAV cannot write {self.format!r}, only {', '.join(known)}.")
-        if not 1 <= self.crf <= 51:
-            raise OutputError(f"crf: {self.crf} is outside 1 … 51.")
+            raise OutputError(f"format: this build of PyAV cannot write {brief(self.format)}, only {', '.join(known)}.")
+        if isinstance(self.crf, bool) or not isinstance(self.crf, int) or not 1 <= self.crf <= 51:
+            raise OutputError(f"crf: {brief(self.crf)} is not a whole number from 1 to 51.")
         if self.preset not in PRESETS:
-            raise OutputError(f"preset: there is no {self.preset!r}; choose one of {', '.join(PRESETS)}.")
+            raise OutputError(f"preset: there is no {brief(self.preset)}; choose one of {', '.join(PRESETS)}.")
 
     @property
     def kind(self) -> Format:

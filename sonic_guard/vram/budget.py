@@ -9,8 +9,9 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from ..brief import brief
 from ..errors import BudgetError
-from .cards import GIB, find_card, less_reserve
+from .cards import GIB, MAX_NAME, find_card, less_reserve
 
 log = logging.getLogger(__name__)
 
@@ -179,11 +180,13 @@ def amd_has_bf16(architecture: str) -> bool:
 def _gib(target: str | float) -> float | None:
     """The amount of GiB that `target` is, or None where it may be a card's name."""
     if isinstance(target, bool) or not isinstance(target, (str, int, float)):
-        raise BudgetError(f"memory: expected a card's name or a number of GiB, got {target!r}.")
+        raise BudgetError(f"memory: expected a card's name or a number of GiB, got {brief(target)}.")
     amount, unit = target, None
     if isinstance(target, str):
-        match = re.fullmatch(r"([-+]?[\d.]+(?:e[-+]?\d+)?|[-+]?inf|nan)\s*(gib|gb|g)?", target.strip().lower())
-        if match is None:
+        match = len(target) <= MAX_NAME and re.fullmatch(
+            r"([-+]?[\d.]+(?:e[-+]?\d+)?|[-+]?inf|nan)\s*(gib|gb|g)?", target.strip().lower()
+        )
+        if not match:
             return None
         amount, unit = match.groups()
     try:
@@ -194,7 +197,9 @@ def _gib(target: str | float) -> float | None:
         return gib
     if isinstance(target, str) and unit is None and gib > MAX_GIB:
         return None
-    raise BudgetError(f"memory: {target!r} is not a usable amount. Give GiB from {MIN_GIB} to {MAX_GIB}, such as 12.")
+    raise BudgetError(
+        f"memory: {brief(target)} is not a usable amount. Give GiB from {MIN_GIB} to {MAX_GIB}, such as 12."
+    )
 
 
 def _torch_budget(index: int) -> Budget | None:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
+from ..brief import brief
 from ..errors import BudgetError
 
 GIB = 1 << 30
 """Bytes in a GiB."""
 MAX_RESERVE = 0.9
 """A reserve has to stay below this part of the memory."""
+MAX_NAME = 200
+"""Characters of the longest name of a card, however it is written."""
 
 _CATALOGUE = Path(__file__).with_name("cards.json")
 
@@ -104,6 +107,8 @@ def find_card(text: str) -> Card:
 
     Raises `BudgetError` with close names for an unknown card, and with the sizes for an ambiguous one.
     """
+    if len(text) > MAX_NAME:
+        raise BudgetError(f"card: {brief(text)} is too long for a card's name. A number of GiB works too, such as 12.")
     words, memory_gib = _read(text)
     models = [card for card in all_cards() if (words ^ _read(card.name)[0]) <= _SILENT[card.vendor]]
     if not words or not models:
@@ -112,7 +117,7 @@ def find_card(text: str) -> Card:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise BudgetError(f"card: {text!r} comes in several sizes. Say which: {_titles(models)}.")
+        raise BudgetError(f"card: {brief(text)} comes in several sizes. Say which: {_titles(models)}.")
     raise BudgetError(f"card: there is no {models[0].name} with {memory_gib} GB. It comes as: {_titles(models)}.")
 
 
@@ -131,8 +136,8 @@ def less_reserve(available_bytes: int, reserve: float) -> int:
 
     Raises `BudgetError` for any other reserve.
     """
-    if not 0 <= reserve < MAX_RESERVE:
-        raise BudgetError(f"reserve: {reserve:g} is not usable. Give a part from 0 up to, but not including, 0.9.")
+    if isinstance(reserve, bool) or not isinstance(reserve, (int, float)) or not 0 <= reserve < MAX_RESERVE:
+        raise BudgetError(f"reserve: {brief(reserve)} is not usable. Give a part from 0 up to, but not including, 0.9.")
     return int(available_bytes * (1 - reserve))
 
 
@@ -151,7 +156,8 @@ def _unknown(text: str, words: frozenset[str]) -> str:
     similar = difflib.get_close_matches(" ".join(text.lower().split()), names, n=4, cutoff=0.5)
     close = [names[key] for key in dict.fromkeys(longer + similar)][:4]
     hint = f"Close: {', '.join(close)}. " if close else ""
-    return f"card: {text!r} is not in the catalogue. {hint}A number works too: the card's memory in GiB, such as 12."
+    known = f"card: {brief(text)} is not in the catalogue."
+    return f"{known} {hint}A number works too: the card's memory in GiB, such as 12."
 
 
 def _titles(cards: list[Card]) -> str:
