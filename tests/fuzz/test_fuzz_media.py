@@ -8,7 +8,6 @@ import shutil
 import pytest
 from hypothesis import strategies as st
 
-from tests.fuzz.known import known_file
 from tests.fuzz.media_child import Child
 from tests.fuzz.mutate import checked_png, edits, mutate
 from tests.fuzz.samples import KINDS, sample
@@ -37,7 +36,5 @@ def test_damaged_file(child, suffix, edits, checked, name):
     """`checked`: the check sums of a PNG are right again; `name` is another suffix than the right one."""
     data = mutate(sample(suffix), edits)
     said = child.read(KINDS[suffix], name or suffix, checked_png(data) if checked and suffix == ".png" else data)
-    if finding := known_file(said):
-        return finding
     assert said in ("answered", "refused"), said
     return said

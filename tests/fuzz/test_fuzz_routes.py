@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from tests.audit import opened_files
 from tests.fuzz import graphs
-from tests.fuzz.known import known_answer
 from tests.fuzz.size import cases
 from tests.graphs import behind_preflight, write_files
 from tests.real import PACK
@@ -113,8 +112,6 @@ def judged(site, method, path, **request) -> str:
     """What comes of a request: the status, after all that has to hold has been looked at."""
     with opened_files() as opened:
         reply = site.ask(method, path, **request)
-    if reply.status >= 500 and (finding := known_answer(request)):
-        return finding
     assert reply.status < 500, reply.data
     assert [each for each in opened if not in_folders(each, site)] == []
     kind = reply.headers.get("Content-Type", "")
