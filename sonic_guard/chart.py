@@ -55,7 +55,7 @@ def draw_chart(result: Preflight, path: Path) -> None:
         figure.savefig(chart, dpi=150, format=path.suffix.removeprefix("."))
     except ValueError as error:  # it does not know this kind
         raise OutputError(f"chart: cannot write {path}: {error}") from error
-    write_file(path, chart.getvalue())
+    write_file(path, [chart.getvalue()])
 
 
 def _gibs(estimate: Estimate) -> list[float]:

@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +276,10 @@ def _history(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps({"deleted": deleted}) + "\n" if arguments.json else f"{deleted} runs deleted.\n")
         return EXIT_OK
     if arguments.csv:
-        _write_parts(arguments.csv, csv_parts(history.pages(arguments.card, limit=arguments.limit)))
+        from .written import write_file
+
+        parts = csv_parts(history.pages(arguments.card, limit=arguments.limit))
+        write_file(arguments.csv, (part.encode() for part in parts))
     page = history.page(arguments.card, limit=arguments.limit or _SHOWN_RUNS)
     learnt = calibrations(history, dict.fromkeys(run.place.card for run in page.runs))
     if arguments.json:
@@ -292,17 +295,6 @@ def _history(arguments: argparse.Namespace) -> int:
 
         print_history(page, learnt)
     return EXIT_OK
-
-
-def _write_parts(path: Path, parts: Iterable[str]) -> None:
-    from .media import output
-
-    is_device = path.exists() and not path.is_file()  # nothing of that name can be put in its place
-    temp = path if is_device else output.begin(path, overwrite=True)
-    with output.errors_about(path), temp.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(parts)
-    if not is_device:
-        output.commit(path, overwrite=True)
 
 
 def _need_trace() -> None:
@@ -327,4 +319,4 @@ def _write(path: Path, text: str) -> None:
         content = text.encode()
     except UnicodeEncodeError as error:  # a file's name may be any bytes, and stand in a workflow
         raise OutputError(f"{shown(path)}: it would name a file whose name is no text. Rename that file.") from error
-    write_file(path, content)
+    write_file(path, [content])

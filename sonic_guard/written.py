@@ -2,13 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import SonicGuardError
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Put `content` into the file `path`; where that fails, on a full disk for one, the file stays as it was.
+def write_file(path: Path, content: Iterable[bytes]) -> None:
+    """Put the parts of `content` into the file `path`; where that fails, on a full disk for one, it stays as it was.
 
     A link stays one, and a file its permissions. A device or a pipe takes what it is given.
     Raises `OutputError` if nothing can be written there, `SonicGuardError` without PyAV.
@@ -21,13 +22,14 @@ def write_file(path: Path, content: bytes) -> None:
         if path.exists():
             with path.open("r+b" if path.is_file() else "wb") as file:  # is it write-protected, or a folder?
                 if not path.is_file():
-                    file.write(content)
+                    file.writelines(content)
                     return
     target = Path(os.path.realpath(path))
     temp = output.begin(target, overwrite=True)
     try:
         with output.errors_about(path):
-            temp.write_bytes(content)
+            with temp.open("wb") as file:
+                file.writelines(content)
             if target.exists():
                 shutil.copymode(target, temp)
         output.commit(target, overwrite=True)

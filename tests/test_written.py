@@ -80,7 +80,7 @@ def test_a_link_stays_a_link_and_a_file_its_permissions(tmp_path):
     real.write_text("old")
     real.chmod(0o640)
     link.symlink_to("there/w.json")
-    write_file(link, b"new")
+    write_file(link, [b"new"])
     assert link.is_symlink()
     assert (real.read_bytes(), real.stat().st_mode & 0o777) == (b"new", 0o640)
     assert [each.name for each in real.parent.iterdir()] == ["w.json"]
@@ -89,16 +89,16 @@ def test_a_link_stays_a_link_and_a_file_its_permissions(tmp_path):
 @posix
 def test_a_device_or_pipe_takes_what_it_is_given(tmp_path):
     device = os.stat("/dev/null")
-    write_file(Path("/dev/null"), b"new")
+    write_file(Path("/dev/null"), [b"new"])
     assert os.stat("/dev/null").st_ino == device.st_ino
     reading, writing = os.pipe()
-    write_file(Path(f"/dev/fd/{writing}"), b"new")
+    write_file(Path(f"/dev/fd/{writing}"), [b"new"])
     assert os.read(reading, 10) == b"new"
     os.close(reading)
     os.close(writing)
     if Path("/dev/full").exists():
         with pytest.raises(OutputError, match="no room left"):
-            write_file(Path("/dev/full"), b"new")
+            write_file(Path("/dev/full"), [b"new"])
 
 
 @posix
@@ -111,9 +111,9 @@ def test_a_write_protected_file_stays():
         folder.chmod(0o777)
         if before == 0:  # who may write everything
             os.seteuid(65534)
-        write_file(folder / "new.json", b"new")
+        write_file(folder / "new.json", [b"new"])
         with pytest.raises(OutputError, match="write-protected"):
-            write_file(folder / "w.json", b"new")
+            write_file(folder / "w.json", [b"new"])
         assert (folder / "w.json").read_text() == "old"
     finally:
         os.seteuid(before)
@@ -123,10 +123,10 @@ def test_a_write_protected_file_stays():
 @pytest.mark.parametrize(("name", "says"), [("", "could not be written"), ("none/w.json", "there is no folder")])
 def test_what_cannot_be_a_file_is_said(tmp_path, name, says):
     with pytest.raises(OutputError, match=says):
-        write_file(tmp_path / name, b"new")
+        write_file(tmp_path / name, [b"new"])
 
 
 @posix
 def test_a_name_too_long_is_said(tmp_path):
     with pytest.raises(OutputError, match="could not be written"):
-        write_file(tmp_path / ("x" * 300), b"new")
+        write_file(tmp_path / ("x" * 300), [b"new"])
