@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sonic_guard.long.manifest import Manifest, content_key, weights_key
+from sonic_guard.long.manifest import FileNote, Manifest, content_key, weights_key
 from sonic_guard.long.order import Order
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video import Encoding
@@ -119,11 +119,12 @@ def test_weights_are_known_by_their_numbers():
 
 
 def test_finished_parts_are_found_again(tmp_path):
-    Manifest(tmp_path).add("one", {"a.mp4": "1f"})
-    Manifest(tmp_path).add("two", {"b.mp4": "2e", "c.mkv": "3d"})
+    one, two = {"a.mp4": FileNote(7, "1f")}, {"b.mp4": FileNote(8, "2e"), "c.mkv": FileNote(1 << 40, "3d")}
+    Manifest(tmp_path).add("one", one)
+    Manifest(tmp_path).add("two", two)
     again = Manifest(tmp_path)
-    assert again.files("one") == {"a.mp4": "1f"}
-    assert again.files("two") == {"b.mp4": "2e", "c.mkv": "3d"}
+    assert again.files("one") == one
+    assert again.files("two") == two
     assert again.files("three") is None
     assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
 

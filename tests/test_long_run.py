@@ -8,17 +8,22 @@ import re
 import time
 import weakref
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from sonic_guard.errors import JobError, NoLeverLeftError, OutputError, WrapperError
 from sonic_guard.job import Job, Lever
+from sonic_guard.long.finished import hold_against
 from sonic_guard.long.run import Joining, LeverPulled, PartKept, Progress, run
 from sonic_guard.long.store import sweep
+from sonic_guard.media.audio import Sound
 from sonic_guard.media.audiofile import load
+from sonic_guard.media.video import Encoding, VideoWriter
 from sonic_guard.media.videofile import frames, verify
 from sonic_guard.switches import STREAMED
 from tests.long_standin import RATE, SIDE, digest, draw, make_part, order, read
@@ -61,7 +66,7 @@ def test_in_mp4_every_moment_is_shown_once_too(tmp_path):
 
 def test_nothing_is_left_but_the_video(tmp_path):
     run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["video.mkv", "work"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "video.mkv", "work"]
 
 
 def test_progress_goes_from_nothing_to_all(tmp_path):
@@ -264,20 +269,58 @@ def test_a_spoilt_list_costs_the_parts_and_nothing_else(tmp_path, calm):
     assert digest(tmp_path / "video.mkv") == calm
 
 
-def test_what_nobody_goes_on_with_is_swept_away(tmp_path):
+def test_what_nobody_goes_on_with_is_swept_away_when_it_is_found_old_twice(tmp_path):
+    work = tmp_path / "work"
     interrupt_in_part(2, tmp_path)
-    (folder,) = (tmp_path / "work").iterdir()
-    (tmp_path / "work" / "mine").mkdir()
-    killed = tmp_path / "work" / ("0123" * 4)  # before its first part was finished
+    (folder,) = work.glob("*/")
+    (work / "mine").mkdir()
+    killed = work / ("0123" * 4)  # before its first part was finished
     killed.mkdir()
     (killed / ".body.part").touch()
+    for left in ({folder, killed}, {folder}):
+        age(work)
+        (folder / "manifest.json").touch()
+        for _ in range(3):  # soon after each other
+            sweep(work, days=14)
+            assert {*work.glob("*/")} == {*left, work / "mine"}
+    for left in ({folder}, set()):
+        age(work)
+        sweep(work, days=14)
+        assert {*work.glob("*/")} == {*left, work / "mine"}
+    assert {path.name for path in work.iterdir()} == {".lock", "mine"}
+
+
+@pytest.mark.parametrize("days", [-3650, -15, 15, 3650])
+def test_a_clock_that_is_wrong_for_a_while_costs_nobody_a_part(tmp_path, days):
+    """A clock that goes ahead is, to it, as if all files were older."""
+    interrupt_in_part(2, tmp_path)
+    for ahead in (days, -days):
+        for path in (tmp_path / "work").rglob("*"):
+            stamp = path.stat().st_mtime - ahead * 86_400
+            os.utime(path, (stamp, stamp))
+        for _ in range(3):
+            sweep(tmp_path / "work", days=14)
+    assert made_parts(tmp_path) == [2]
+
+
+def test_a_run_that_goes_on_begins_the_waiting_anew(tmp_path):
+    interrupt_in_part(1, tmp_path)
     age(tmp_path / "work")
-    (folder / "manifest.json").touch()
     sweep(tmp_path / "work", days=14)
-    assert {path.name for path in (tmp_path / "work").iterdir()} == {folder.name, "mine"}
+    interrupt_in_part(2, tmp_path)
     age(tmp_path / "work")
     sweep(tmp_path / "work", days=14)
-    assert [path.name for path in (tmp_path / "work").iterdir()] == ["mine"]
+    assert made_parts(tmp_path) == [2]
+
+
+def test_what_a_run_is_using_is_not_swept_away(tmp_path, calm):
+    def look(event):
+        for _ in range(2):
+            age(tmp_path / "work")
+            sweep(tmp_path / "work", days=14)
+
+    done = run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", tell=look)
+    assert digest(done.path) == calm
 
 
 class Immovable:
@@ -304,7 +347,9 @@ def test_what_cannot_be_swept_away_stops_nobody(tmp_path, monkeypatch, caplog):
     age(tmp_path / "work")
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
         Immovable(patch)
-        sweep(tmp_path / "work", days=14)
+        for _ in range(2):
+            sweep(tmp_path / "work", days=14)
+            age(tmp_path / "work")
     assert "is no longer needed and cannot be removed" in caplog.text
     assert made_parts(tmp_path) == [2]
 
@@ -313,7 +358,74 @@ def age(folder):
     """Have all that is in `folder` lie there for a while."""
     long_ago = time.time() - 15 * 86_400
     for path in folder.rglob("*"):
-        os.utime(path, (long_ago, long_ago))
+        os.utime(path, (long_ago, long_ago), follow_symlinks=os.utime not in os.supports_follow_symlinks)
+
+
+def with_less(name: str):
+    """Has the file `name` lose its last three frames, without a trace in the list of parts."""
+
+    def shorten(folder):
+        (path,) = folder.glob(name)
+        left = list(frames(path))[:-3]
+        with VideoWriter(path, order(300).fps, Encoding("ffv1"), overwrite=True, faststart=False) as video:
+            video.write(np.stack(left))
+
+    return shorten
+
+
+def test_success_is_told_of_the_frames_that_were_ordered_only(tmp_path, calm):
+    """Something takes frames of a finished part away, after it was looked at and before all are joined."""
+    third = order(300).part_keys[2][:16]
+    shorten = with_less(f"work/*/{third}-body.mkv")
+
+    def tell(event):
+        if event == Joining(0):
+            shorten(tmp_path)
+
+    with pytest.raises(OutputError, match=r"had 596 frames, 23\.84 s, and 23\.84 s of sound\. 599 frames, 23\.96 s"):
+        run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", tell=tell)
+    assert [path.name for path in tmp_path.iterdir()] == ["work"], "a wrong video has the video's name"
+    assert made_parts(tmp_path) == [2]
+    assert digest(tmp_path / "video.mkv") == calm
+
+
+def video_of(path: Path, encoding: Encoding, count: int, rate: int | None) -> Path:
+    """A video of `count` frames, with noise of `rate` Hz if that is given."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, count * (rate or 0) // 25)).astype(np.float32)
+    sound = Sound(noise, rate) if rate else None
+    with VideoWriter(path, Fraction(25), encoding, sound, overwrite=True) as video:
+        video.write(np.stack([draw(moment) for moment in range(count)]))
+    return path
+
+
+def with_sound_of(pictures: Path, other: Path, path: Path) -> Path:
+    """The pictures of one video and the sound of another, copied."""
+    with av.open(str(pictures)) as first, av.open(str(other)) as second, av.open(str(path), "w") as container:
+        sources = (first, first.streams.video[0]), (second, second.streams.audio[0])
+        copies = [container.add_stream_from_template(stream, opaque=True) for _, stream in sources]
+        for (source, stream), copy in zip(sources, copies, strict=True):
+            for packet in source.demux(stream):
+                if packet.size:
+                    packet.stream = copy
+                    container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["ffv1", "h264", "prores"])
+@pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
+def test_the_sound_of_a_finished_file_is_as_long_as_its_pictures(tmp_path, kind, rate):
+    asked = order(30, kind=kind)
+    suffix = asked.encoding.kind.suffix
+    right = video_of(tmp_path / f"right{suffix}", asked.encoding, 59, rate)
+    assert hold_against(asked, right) == (59, 25)
+    for count in (12, 50, 68, 100):
+        other = video_of(tmp_path / f"other{suffix}", asked.encoding, count, rate)
+        wrong = with_sound_of(right, other, tmp_path / f"wrong{suffix}")
+        with pytest.raises(OutputError, match=rf"59 frames, 2\.36 s, and {count / 25:.2f} s of sound"):
+            hold_against(asked, wrong)
+        assert not wrong.exists()
+    with pytest.raises(OutputError, match=r"59 frames, 2\.36 s, and 0\.00 s of sound"):
+        hold_against(asked, video_of(tmp_path / f"mute{suffix}", asked.encoding, 59, None))
 
 
 def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(SAID)):

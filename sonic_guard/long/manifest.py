@@ -9,20 +9,38 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..media.audio import Sound
-from ..media.output import write_text
+from ..media.output import kind_of, write_text
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION: Literal[1] = 1
 """Raised when the same key would no longer mean the same frames."""
 _BLOCK_BYTES = 1 << 24
 _SAMPLES = 64
 """Numbers of each tensor that `weights_key` reads."""
+_MOST_BYTES = 1 << 24
+"""Of a list that is read: tens of thousands of parts."""
+
+
+class FileNote(NamedTuple):
+    """By what a finished file is known again."""
+
+    size_bytes: int
+    sha256: str
+
+
+class _List(BaseModel):
+    """What ``manifest.json`` holds."""
+
+    model_config = ConfigDict(strict=True)
+    version: Literal[1]  # VERSION
+    parts: dict[str, dict[str, FileNote]]
 
 
 def content_key(*content: Any) -> str:
@@ -63,29 +81,41 @@ def file_digest(path: Path, check: Callable[[], None] = lambda: None) -> str:
     return digest.hexdigest()
 
 
+def plain_size(path: Path) -> int:
+    """Bytes of a file that is one: no link is followed and no FIFO opened. Raises `OSError`."""
+    if (kind := kind_of(path)) not in ("", "file"):
+        raise OSError(f"it is no plain file, but a {kind}")
+    return path.lstat().st_size
+
+
+def why(error: Exception) -> str:
+    """What is wrong with a file, in a line."""
+    return error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+
+
 class Manifest:
     """The finished parts in a folder, in its ``manifest.json``: the old or the new list is there at any moment."""
 
     def __init__(self, folder: Path) -> None:
         """Read what is there. A list that cannot be read counts as none: its parts are made again."""
         self.path = folder / "manifest.json"
-        self._parts: dict[str, dict[str, str]] = {}
-        if self.path.exists():
+        self._parts: dict[str, dict[str, FileNote]] = {}
+        if kind_of(self.path):
             try:
-                stored = json.loads(self.path.read_text(encoding="utf-8"))
-                if stored["version"] == VERSION:
-                    self._parts = {str(key): dict(files) for key, files in stored["parts"].items()}
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                log.warning("%s cannot be read (%s); its parts are made again.", self.path, error)
+                if plain_size(self.path) > _MOST_BYTES:
+                    raise ValueError("it is too long for a list of parts")
+                self._parts = _List.model_validate_json(self.path.read_bytes()).parts
+            except (OSError, ValueError) as error:
+                log.warning("%s cannot be read (%.200s); its parts are made again.", self.path, why(error))
 
-    def files(self, key: str) -> Mapping[str, str] | None:
-        """Names and digests of the files of part `key`, or None if it is not finished."""
+    def files(self, key: str) -> Mapping[str, FileNote] | None:
+        """Names and notes of the files of part `key`, or None if it is not finished."""
         return self._parts.get(key)
 
-    def add(self, key: str, files: Mapping[str, str]) -> None:
-        """Note that part `key` is finished, and its files: name → digest. Raises `OutputError`."""
+    def add(self, key: str, files: Mapping[str, FileNote]) -> None:
+        """Note that part `key` is finished, and its files by name. Raises `OutputError`."""
         self._parts[key] = dict(files)
-        write_text(self.path, json.dumps({"version": VERSION, "parts": self._parts}, indent=1))
+        write_text(self.path, _List(version=VERSION, parts=self._parts).model_dump_json(indent=1))
 
 
 def _array(item: Any) -> np.ndarray:

@@ -19,9 +19,10 @@ from ..media.output import try_out
 from ..media.videofile import VideoInfo, join
 from ..oom import give_back_memory, is_out_of_memory
 from ..vram.model import predict
+from .finished import hold_against
 from .order import Order
 from .parts import Part, least_part, part_sound
-from .store import Store
+from .store import Store, opened
 
 log = logging.getLogger(__name__)
 
@@ -141,12 +142,37 @@ def run(
     Raises `NoLeverLeftError` when memory runs out with all levers pulled, `OutputError` where files cannot be written
     (name and folder of `target` and its encoder are tried first), `WrapperError` if `make_part` makes another number
     of frames than Sonic should, and whatever `make_part` and `check` raise. Finished parts are kept in every case;
-    after a success they are removed. Two runs of one order at a time would take each other's files.
+    after a success they are removed. A success is a file that has all frames of the order and its sound.
+
+    Of two runs of one order, or into one file, at a time the second ends at once with an `OutputError`.
     """
-    try_out(target, overwrite=overwrite)
     size = order.job.frame_size
     order.encoding.try_out(size.width, size.height, order.fps)
-    store = Store(order, work, check)
+    with opened(order, work, target, check) as store:  # first: to try the name out clears what another run writes
+        try_out(target, overwrite=overwrite)
+        made = _made(order, store, make_part, ladder, tell, check, clock)
+
+        def joined(frames: int) -> None:
+            check()
+            tell(Joining(frames / order.job.output_frames))
+
+        joined(0)
+        join(store.pieces(), target, order.encoding, order.fps, order.sound, tell=joined, overwrite=overwrite)
+        info = hold_against(order, target)
+        store.clear()
+    return LongVideo(target, info, len(order.parts), *made)
+
+
+def _made(
+    order: Order,
+    store: Store,
+    make_part: MakePart,
+    ladder: Sequence[str],
+    tell: Callable[[Event], None],
+    check: Callable[[], None],
+    clock: Callable[[], float],
+) -> tuple[int, tuple[str, ...]]:
+    """Make the parts that `store` does not have: how many it had, and the levers that had to be pulled."""
     meter = _Meter(order.parts, tell, clock)
     levers: list[str] = []
     kept = 0
@@ -171,15 +197,7 @@ def run(
                 break
         else:
             meter.finish(part)
-
-    def joined(frames: int) -> None:
-        check()
-        tell(Joining(frames / order.job.output_frames))
-
-    joined(0)
-    info = join(store.pieces(), target, order.encoding, order.fps, order.sound, tell=joined, overwrite=overwrite)
-    store.clear()
-    return LongVideo(target, info, len(order.parts), kept, tuple(levers))
+    return kept, tuple(levers)
 
 
 def _attempt(

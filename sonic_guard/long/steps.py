@@ -1,27 +1,43 @@
 """The denoising steps of a part on disk, so that a run that was stopped goes on behind the last whole one.
 
-A step is a file: a line of JSON that tells what it holds, what the scheduler gave for its windows (see `lean.steps`),
-one after the other as it is in memory, and the SHA-256 of all that. Its name tells of which part it is and how many
-steps are done with it. It appears when it is whole, and then the one before goes.
+A step is a file: a line of JSON that tells what it holds and under which name, what the scheduler gave for its windows
+(see `lean.steps`), one after the other as it is in memory, and the SHA-256 of all that. Its name tells of which part it
+is and how many steps are done with it. It appears when it is whole, and then the one before goes.
 """
 
 import hashlib
-import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
 from ..errors import OutputError
 from ..media.output import begin, commit, discard, errors_about, temp_for
+from .manifest import plain_size, why
 from .store import STEP_SUFFIX, steps_of
 
 log = logging.getLogger(__name__)
+
+_BLOCK_BYTES = 1 << 24
+_HEAD_BYTES = 1 << 12
+"""More than the line of JSON at the beginning has."""
+
+
+class _Head(BaseModel):
+    """The line of JSON at the beginning of a step."""
+
+    model_config = ConfigDict(strict=True)
+    file: str
+    """The step's name: copied or renamed, it would be another step's, or another part's."""
+    windows: PositiveInt
+    shape: Annotated[tuple[PositiveInt, ...], Field(max_length=8)]
+    dtype: Literal["float16", "bfloat16", "float32", "float64"]
 
 
 class _Step(NamedTuple):
@@ -37,6 +53,11 @@ class _Step(NamedTuple):
     @property
     def window_bytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def numbers_end(self) -> int:
+        """Where in the file the digest of all before it begins."""
+        return self.start + self.windows * self.window_bytes
 
 
 class StepsOnDisk:
@@ -78,6 +99,9 @@ class StepsOnDisk:
         with errors_about(step.path), step.path.open("rb") as file:
             file.seek(step.start + window * step.window_bytes)
             numbers = bytearray(file.read(step.window_bytes))
+        if len(numbers) != step.window_bytes or step.shape != like.shape:
+            discard(step.path)
+            raise OutputError(f"{step.path}: it has changed since it was written, and is removed. Run again.")
         return torch.frombuffer(numbers, dtype=step.dtype).view(step.shape).to(like.device)
 
     def begin(self, number: int, windows: int) -> None:
@@ -96,7 +120,7 @@ class StepsOnDisk:
             return
         head = b""
         if not self._next.start:
-            head = _head(self._next.windows, latents)
+            head = _head(self._next, latents)
             self._next = self._next._replace(shape=tuple(latents.shape), dtype=latents.dtype, start=len(head))
         numbers = latents.contiguous().cpu().view(torch.uint8).numpy()
         with self._or_without(), errors_about(self._next.path), temp_for(self._next.path).open("ab") as file:
@@ -132,27 +156,29 @@ class StepsOnDisk:
         self._next = None
 
 
-def _head(windows: int, latents: Tensor) -> bytes:
-    told = {"windows": windows, "shape": list(latents.shape), "dtype": str(latents.dtype).removeprefix("torch.")}
-    return json.dumps(told).encode() + b"\n"
+def _head(step: _Step, latents: Tensor) -> bytes:
+    dtype = str(latents.dtype).removeprefix("torch.")
+    told = {"file": step.path.name, "windows": step.windows, "shape": tuple(latents.shape), "dtype": dtype}
+    return _Head.model_validate(told).model_dump_json().encode() + b"\n"
 
 
 def _read(path: Path) -> _Step | None:
     """The step in a file; None where it is not whole."""
     try:
-        digest = hashlib.sha256()
+        size = plain_size(path)
         with path.open("rb") as file:
-            head = file.readline()
-            told = json.loads(head)
+            head = file.readline(_HEAD_BYTES)
+            told = _Head.model_validate_json(head)
             done = int(path.stem.rpartition("-")[2])
-            step = _Step(path, done, told["windows"], tuple(told["shape"]), getattr(torch, told["dtype"]), len(head))
-            digest.update(head)
-            for _ in range(step.windows):
-                digest.update(file.read(step.window_bytes))
-            if file.read() == digest.digest():
-                return step
+            step = _Step(path, done, told.windows, told.shape, getattr(torch, told.dtype), len(head))
+            digest = hashlib.sha256(head)
+            if told.file == path.name and size == step.numbers_end + digest.digest_size:
+                while block := file.read(min(_BLOCK_BYTES, step.numbers_end - file.tell())):
+                    digest.update(block)
+                if file.read(digest.digest_size) == digest.digest():
+                    return step
         reason = "it has changed since it was written"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = repr(error)
-    log.warning("%s cannot be read (%s); its steps are made again.", path, reason)
+    except (OSError, ValueError) as error:
+        reason = why(error)
+    log.warning("%s cannot be read (%.200s); its steps are made again.", path, reason)
     return None

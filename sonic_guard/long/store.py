@@ -5,19 +5,21 @@ at a seam the head of one part and the tail of the one before become new picture
 """
 
 import logging
-import time
+import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from ..errors import OutputError, WrapperError
-from ..media.output import discard, errors_about
+from ..media.output import discard, errors_about, kind_of
 from ..media.seam import hide_seam
 from ..media.video import FFV1, Encoding, VideoWriter
 from ..media.videofile import frames, verify
-from .manifest import Manifest, file_digest
+from .alone import alone
+from .manifest import FileNote, Manifest, content_key, file_digest, plain_size
 from .order import Order
 from .parts import Part
 
@@ -27,39 +29,81 @@ _KEY_LENGTH = 16
 """Digits of a key in the names of folders and files."""
 STEP_SUFFIX = ".latents"
 """Of a file with a denoising step: see `steps`."""
+_UNUSED = "unused"
+"""The file that marks a folder in which nothing had happened for long: see `sweep`."""
 
 
 def sweep(work: Path, days: float) -> None:
-    """Remove the parts below `work` of videos that no run has gone on with for `days`.
+    """Remove the parts below `work` of videos that no run has gone on with for `days`, and for `days` once more.
 
+    The first time a folder is found so old it is marked only, which makes it new again: the clock may be wrong, and a
+    clock that is wrong once costs nothing. A folder that a run is using stays, and so does one from the future.
     What cannot be removed, such as a file that another program holds open, stays, with a line in the log.
     """
-    for folder in filter(Path.is_dir, work.glob("[0-9a-f]" * _KEY_LENGTH)):
-        try:
-            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-        except OSError as error:
-            log.warning("%s cannot be looked at, and stays: %s", folder, error)
+    for folder in work.glob("[0-9a-f]" * _KEY_LENGTH):
+        if kind_of(folder) != "folder":
             continue
-        if time.time() - newest > days * 86_400:
-            discard(folder)
+        try:
+            with alone(folder, "a run is using it"), errors_about(folder):
+                newest = max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
+                if _now(work) - newest > days * 86_400:
+                    if kind_of(mark := folder / _UNUSED):
+                        discard(folder)
+                    else:
+                        mark.touch()
+        except OutputError as error:
+            log.warning("%s stays: %s", folder, error)
+
+
+def _now(folder: Path) -> float:
+    """The time by the clock that the stamps of files in `folder` come from; a server's may be another than ours."""
+    with TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime
+
+
+@contextmanager
+def opened(order: Order, work: Path, target: Path, check: Callable[[], None] = lambda: None) -> Iterator["Store"]:
+    """The store of `order` below `work`, and the name `target`, for one run at a time.
+
+    Raises `OutputError`, at once, if another run has one of them, or where the disk fails.
+    """
+    folder = work.absolute() / order.key[:_KEY_LENGTH]
+    same_video = (
+        f"{target.name}: another run is making the same video right now, in this ComfyUI or another one, in {folder}. "
+        "Wait until it is finished, or cancel it there and run again: finished parts are kept. "
+        "For another version of the video change the seed."
+    )
+    same_name = f"{target}: another run is making a video of this name right now. Choose another name, or wait for it."
+    name = content_key(os.path.normcase(os.path.realpath(target)))[:_KEY_LENGTH]
+    with alone(folder, same_video), alone(folder.with_name(f"name-{name}"), same_name):
+        yield Store(order, folder, check)
 
 
 class Store:
-    """The folder of an order's finished parts, below `work`. Raises `OutputError` where the disk fails."""
+    """The folder of an order's finished parts. Raises `OutputError` where the disk fails."""
 
-    def __init__(self, order: Order, work: Path, check: Callable[[], None] = lambda: None) -> None:
-        """Open the folder, and clear what an earlier run had to leave half-written.
+    def __init__(self, order: Order, folder: Path, check: Callable[[], None] = lambda: None) -> None:
+        """Open `folder`, and clear what is no whole file of a run: half-written ones, links, and all else.
 
         `check` is called now and then while files are read and written; what it raises ends the work.
         """
         self._check = check
-        self.folder = work.absolute() / order.key[:_KEY_LENGTH]
+        self.folder = folder
         self._order = order
-        with errors_about(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for half_written in self.folder.glob(".*.part"):
-                half_written.unlink()
-        self._manifest = Manifest(self.folder)
+        with errors_about(folder):
+            if kind_of(folder) == "link":
+                log.warning("%s is a link, and is removed; what it leads to stays as it is.", folder)
+                discard(folder)
+            elif kind_of(folder) not in ("", "folder"):
+                raise OutputError(f"{folder}: what has this name is no folder. Move it away, and run again.")
+            folder.mkdir(exist_ok=True)
+            for path in folder.iterdir():
+                if (kind := kind_of(path)) != "file":
+                    log.warning("%s is no plain file but a %s, and is removed.", path, kind)
+                    discard(path)
+                elif path.match(".*.part") or path.name == _UNUSED:
+                    path.unlink()
+        self._manifest = Manifest(folder)
         self._keys = list(order.part_keys)
         """Of every part, the key it is kept by."""
 
@@ -80,12 +124,21 @@ class Store:
             return False
         for path, count in self._files(part).items():
             try:
-                if file_digest(path, self._check) != noted.get(path.name) or verify(path).frames != count:
+                if not self._is_as_noted(path, noted.get(path.name), count):
                     raise OutputError(f"{path}: it has changed since it was written.")
             except (OSError, OutputError) as error:
                 log.warning("part %d is made again: %s", part.index + 1, error)
                 return False
         return True
+
+    def _is_as_noted(self, path: Path, note: FileNote | None, frames: int) -> bool:
+        # In this order: the digest reads the whole file, and libav whatever is in it.
+        return (
+            note is not None
+            and plain_size(path) == note.size_bytes
+            and file_digest(path, self._check) == note.sha256
+            and verify(path).frames == frames
+        )
 
     @contextmanager
     def writing(self, part: Part, levers: Collection[str] = ()) -> Iterator["Sorter"]:
@@ -107,8 +160,8 @@ class Store:
 
     def add(self, part: Part) -> None:
         """Note that `part` is finished, and forget its steps. Nothing stops this: the part would be lost."""
-        digests = {path.name: file_digest(path) for path in self._files(part)}
-        self._manifest.add(self._keys[part.index], digests)
+        notes = {path.name: FileNote(plain_size(path), file_digest(path)) for path in self._files(part)}
+        self._manifest.add(self._keys[part.index], notes)
         for path in steps_of(self.folder, ""):  # parts are made one after the other
             discard(path)
 

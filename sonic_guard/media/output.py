@@ -8,9 +8,11 @@ import errno
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from av.error import FFmpegError
 
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_FOLDER = {errno.ENOENT, errno.ENOTDIR}
+_JUNCTION = 0xA0000003
+"""Windows' tag of a folder that leads elsewhere and counts as no symbolic link."""
 
 
 def temp_for(target: Path) -> Path:
@@ -72,10 +76,26 @@ def write_text(target: Path, text: str) -> None:
     commit(target, overwrite=True)
 
 
-def discard(path: Path) -> None:
-    """Remove a file or folder that is no longer needed; where another program holds it open, say so in the log."""
+def kind_of(path: Path) -> Literal["", "file", "folder", "link", "other"]:
+    """What lies under the name `path`, links not followed; "" is nothing, "other" a FIFO, a socket or a device."""
     try:
-        if path.is_dir():
+        info = path.lstat()
+    except FileNotFoundError:
+        return ""
+    if stat.S_ISLNK(info.st_mode) or getattr(info, "st_reparse_tag", 0) == _JUNCTION:
+        return "link"
+    if stat.S_ISDIR(info.st_mode):
+        return "folder"
+    return "file" if stat.S_ISREG(info.st_mode) else "other"
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder that is no longer needed; where another program holds it open, say so in the log.
+
+    Of a link, the link itself.
+    """
+    try:
+        if kind_of(path) == "folder":
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
