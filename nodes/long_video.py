@@ -38,7 +38,7 @@ from .wrapper import Wrapper, files_key, find_wrapper, longest_sound_s
 log = logging.getLogger(__name__)
 
 KEPT_DAYS = 14
-"""How long the finished parts of a video wait for somebody to go on with it."""
+"""How long, at the least, the finished parts of a video wait for somebody to go on with it."""
 PREFIX = "video/sonic"
 """Of the file's name, where the user gives none."""
 PICTURES = 8

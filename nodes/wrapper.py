@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..sonic_guard.errors import AudioError, FaceError, WrapperError
+from ..sonic_guard.files import shown
 from ..sonic_guard.long.manifest import content_key, file_digest
 from ..sonic_guard.media.audio import Sound
 from ..sonic_guard.media.audiofile import probe
@@ -71,7 +72,11 @@ def files_key() -> str:
             if path.is_file() and not any(part.startswith(".") for part in name.parts)  # the system's, git's
         ]
     except OSError as error:
-        raise WrapperError(f"A file of ComfyUI_Sonic cannot be read. Check its permissions: {error}") from error
+        log.warning("%s", error)
+        raise WrapperError(
+            f"{shown(error.filename or 'ComfyUI_Sonic')}: this file of Sonic's cannot be read ({error.strerror}). "
+            "Check its permissions."
+        ) from error
     return content_key(digests)
 
 

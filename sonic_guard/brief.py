@@ -13,4 +13,4 @@ def brief(value: object) -> str:
     try:
         return f"{value!r:.{MOST}}"
     except Exception:
-        return f"a {type(value).__name__} that cannot be shown"
+        return f"a value ({type(value).__name__}) that cannot be shown"

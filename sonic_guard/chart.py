@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 from .errors import OutputError, SonicGuardError
+from .files import shown
 from .preflight import Preflight
 from .vram.cards import GIB
 from .vram.model import STAGES, Estimate, overhead, predict
@@ -25,7 +26,7 @@ def draw_chart(result: Preflight, path: Path) -> None:
     except ImportError as error:
         raise SonicGuardError("chart: drawing needs matplotlib; install it with `pip install matplotlib`.") from error
     if not path.suffix:
-        raise OutputError(f"chart: {path} has no suffix; end it in .png, .svg or .pdf.")
+        raise OutputError(f"chart: {shown(path)} has no suffix; end it in .png, .svg or .pdf.")
     wish, plan = predict(result.wish), result.plan
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -54,7 +55,7 @@ def draw_chart(result: Preflight, path: Path) -> None:
     try:
         figure.savefig(chart, dpi=150, format=path.suffix.removeprefix("."))
     except ValueError as error:  # it does not know this kind
-        raise OutputError(f"chart: cannot write {path}: {error}") from error
+        raise OutputError(f"chart: cannot write {shown(path)}: {error}") from error
     write_file(path, [chart.getvalue()])
 
 

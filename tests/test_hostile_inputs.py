@@ -29,7 +29,7 @@ HUGE = 10**5000
     [
         ("fast", "'fast'"),
         (0.5, "0.5"),
-        (HUGE, "a int that cannot be shown"),
+        (HUGE, "a value (int) that cannot be shown"),
         ("x" * 10**6, "'" + "x" * (MOST - 1)),
         ("\ud800", r"'\ud800'"),
     ],
@@ -43,10 +43,10 @@ def test_an_error_repeats_any_value_briefly(value, said):
     ("wrong", "said"),
     [
         ({"duration_s": 10**400}, "duration: 1000"),
-        ({"duration_s": HUGE}, "duration: a int that cannot be shown is outside 0 … 360000."),
+        ({"duration_s": HUGE}, "duration: a value (int) that cannot be shown is outside 0 … 360000."),
         ({"duration_s": NAN}, "duration: nan is outside"),
         ({"fps": float("inf")}, "fps: inf is outside"),
-        ({"steps": HUGE}, "steps: a int that cannot be shown is outside 1 … 100000."),
+        ({"steps": HUGE}, "steps: a value (int) that cannot be shown is outside 1 … 100000."),
         ({"min_resolution": "9" * 10**6}, "min_resolution: expected a whole number, got '999"),
         ({"fps": torch.ones(1000)}, "fps: expected a number, got tensor("),
     ],
@@ -67,7 +67,7 @@ def test_a_job_says_which_number_is_none(wrong, said):
         ({"waveform": torch.zeros(1, 1, 9), "sample_rate": 1}, "1 is no sample rate"),
         ({"waveform": torch.zeros(1, 1, 9), "sample_rate": MIN_RATE - 1}, "999 is no sample rate"),
         ({"waveform": torch.zeros(1, 1, 9), "sample_rate": MAX_RATE + 1}, "1000001 is no sample rate"),
-        ({"waveform": torch.zeros(1, 1, 9), "sample_rate": HUGE}, "a int that cannot be shown is no sample rate"),
+        ({"waveform": torch.zeros(1, 1, 9), "sample_rate": HUGE}, "a value (int) that cannot be shown is no sample rate"),
     ],
 )
 def test_what_no_recorder_makes_is_no_sound(audio, said):

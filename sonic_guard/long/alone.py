@@ -53,7 +53,7 @@ def alone(path: Path, busy: str) -> Iterator[None]:
 def _moment(folder: Path) -> Iterator[None]:
     """In which no other run makes or removes a lock's file in `folder`."""
     lock = FileLock(folder / ".lock")
-    _acquire(lock, _MOMENT_S, f"{lock.lock_file}: another process holds this file and does not go on. End it.")
+    _acquire(lock, _MOMENT_S, f"{folder.name}/.lock: another process holds this file and does not go on. End it.")
     try:
         yield
     finally:

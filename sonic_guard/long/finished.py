@@ -1,12 +1,9 @@
 """Whether a finished file is what was ordered."""
 
 from pathlib import Path
-from typing import Any
 
-import av
-
-from ..errors import OutputError
-from ..media.output import discard, errors_about
+from ..media.output import discard, fault
+from ..media.video import sound_end_s
 from ..media.videofile import VideoInfo, verify
 from .order import Order
 
@@ -17,21 +14,14 @@ _SLACK_S = 0.2
 def hold_against(order: Order, path: Path) -> VideoInfo:
     """What the finished video `path` holds, counted. Raises `OutputError`, and removes it, if `order` is another."""
     wanted = VideoInfo(order.job.output_frames, order.fps)
-    info, sound_s = verify(path), _sound_s(path)
+    info, sound_s = verify(path), sound_end_s(path)
     lengths_s = (info.seconds, sound_s)
     if info.frames == wanted.frames and all(abs(length_s - wanted.seconds) <= _SLACK_S for length_s in lengths_s):
         return info
     discard(path)
-    raise OutputError(
-        f"{path}: the finished file had {info.frames} frames, {info.seconds:.2f} s, and {sound_s:.2f} s of sound. "
+    raise fault(
+        path,
+        f"the finished file had {info.frames} frames, {info.seconds:.2f} s, and {sound_s:.2f} s of sound. "
         f"{wanted.frames} frames, {wanted.seconds:.2f} s, were ordered. Something has changed the parts meanwhile. "
-        "The file is removed and the parts are kept: run again, and those that are not right are made again."
+        "The file is removed and the parts are kept: run again, and those that are not right are made again.",
     )
-
-
-def _sound_s(path: Path) -> float:
-    """When the sound of a video ends, as its packets tell; 0 without any."""
-    with errors_about(path), av.open(str(path.absolute())) as container:
-        packets: Any = container.demux(container.streams.audio[0]) if container.streams.audio else ()
-        ends = ((packet.pts + packet.duration) * packet.time_base for packet in packets if packet.size)
-        return float(max(ends, default=0))

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
 from ..errors import OutputError
-from ..media.output import begin, commit, discard, errors_about, temp_for
+from ..media.output import begin, commit, discard, errors_about, fault, temp_for
 from .manifest import plain_size, why
 from .store import STEP_SUFFIX, steps_of
 
@@ -101,7 +101,7 @@ class StepsOnDisk:
             numbers = bytearray(file.read(step.window_bytes))
         if len(numbers) != step.window_bytes or step.shape != like.shape:
             discard(step.path)
-            raise OutputError(f"{step.path}: it has changed since it was written, and is removed. Run again.")
+            raise fault(step.path, "it has changed since it was written, and is removed. Run again.")
         return torch.frombuffer(numbers, dtype=step.dtype).view(step.shape).to(like.device)
 
     def begin(self, number: int, windows: int) -> None:

@@ -14,7 +14,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from ..errors import OutputError, WrapperError
-from ..media.output import discard, errors_about, kind_of
+from ..media.output import discard, errors_about, fault, kind_of
 from ..media.seam import hide_seam
 from ..media.video import FFV1, Encoding, VideoWriter
 from ..media.videofile import frames, verify
@@ -69,11 +69,13 @@ def opened(order: Order, work: Path, target: Path, check: Callable[[], None] = l
     """
     folder = work.absolute() / order.key[:_KEY_LENGTH]
     same_video = (
-        f"{target.name}: another run is making the same video right now, in this ComfyUI or another one, in {folder}. "
+        f"{target.name}: another run is making the same video right now, in this ComfyUI or another one. "
         "Wait until it is finished, or cancel it there and run again: finished parts are kept. "
         "For another version of the video change the seed."
     )
-    same_name = f"{target}: another run is making a video of this name right now. Choose another name, or wait for it."
+    same_name = (
+        f"{target.name}: another run is making a video of this name right now. Choose another name, or wait for it."
+    )
     name = content_key(os.path.normcase(os.path.realpath(target)))[:_KEY_LENGTH]
     with alone(folder, same_video), alone(folder.with_name(f"name-{name}"), same_name):
         yield Store(order, folder, check)
@@ -95,7 +97,7 @@ class Store:
                 log.warning("%s is a link, and is removed; what it leads to stays as it is.", folder)
                 discard(folder)
             elif kind_of(folder) not in ("", "folder"):
-                raise OutputError(f"{folder}: what has this name is no folder. Move it away, and run again.")
+                raise fault(folder, "what has this name is no folder. Move it away, and run again.")
             folder.mkdir(exist_ok=True)
             for path in folder.iterdir():
                 if (kind := kind_of(path)) != "file":
@@ -125,7 +127,7 @@ class Store:
         for path, count in self._files(part).items():
             try:
                 if not self._is_as_noted(path, noted.get(path.name), count):
-                    raise OutputError(f"{path}: it has changed since it was written.")
+                    raise fault(path, "it has changed since it was written.")
             except (OSError, OutputError) as error:
                 log.warning("part %d is made again: %s", part.index + 1, error)
                 return False

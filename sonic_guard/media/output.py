@@ -17,6 +17,7 @@ from typing import Literal
 from av.error import FFmpegError
 
 from ..errors import OutputError
+from ..files import shown
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,12 @@ def discard(path: Path) -> None:
 
 def taken(target: Path) -> OutputError:
     """The error for a name that is in use."""
-    return OutputError(f"{target}: there is a file of that name. Choose another name, or move the file away.")
+    return fault(target, "there is a file of that name. Choose another name, or move the file away.")
+
+
+def fault(target: Path, text: str) -> OutputError:
+    """The error that says `text` of `target`. A page may get it: where the file is stands beside the text."""
+    return OutputError(f"{shown(target)}: {text}", path=target)
 
 
 @contextmanager
@@ -114,7 +120,8 @@ def errors_about(target: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, FFmpegError) as error:
-        raise OutputError(f"{target}: {_advice(error, target)}") from error
+        log.warning("%s: %s", target, error.strerror or error)
+        raise fault(target, _advice(error, target)) from error
 
 
 def _advice(error: OSError | FFmpegError, target: Path) -> str:
@@ -123,5 +130,5 @@ def _advice(error: OSError | FFmpegError, target: Path) -> str:
     if error.errno in _FORBIDDEN:
         return "the folder or the file is write-protected. Choose another folder, or change its permissions."
     if error.errno in _NO_FOLDER:
-        return f"there is no folder {target.parent}. Create it, or choose another."
+        return f"there is no folder {shown(target.parent)}. Create it, or choose another."
     return f"could not be written ({error.strerror or error}). Try another folder or format."

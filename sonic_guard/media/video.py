@@ -17,6 +17,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.codec import Codec, CodecContext
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -26,7 +27,7 @@ from ..brief import brief
 from ..errors import OutputError
 from .audio import Sound
 from .opening import demuxed, opened
-from .output import begin, commit, errors_about, temp_for
+from .output import begin, commit, errors_about, fault, temp_for
 
 BT709 = 1
 """Number of BT.709 in the tags of streams: primaries, transfer and matrix alike."""
@@ -216,7 +217,7 @@ class Output:
 
     def _finish(self) -> None:
         if not self.frames:
-            raise OutputError(f"{self.target}: not a single frame was made.")
+            raise fault(self.target, "not a single frame was made.")
         self.mux(self.flush())
         with errors_about(self.target):
             if self._track:
@@ -224,9 +225,7 @@ class Output:
             self.container.close()
         written = count_frames(temp_for(self.target), self.target)
         if written != self.frames:
-            raise OutputError(
-                f"{self.target}: {written} of {self.frames} frames arrived. Check the disk and run again."
-            )
+            raise fault(self.target, f"{written} of {self.frames} frames arrived. Check the disk and run again.")
         commit(self.target, overwrite=self._overwrite)
 
 
@@ -258,7 +257,7 @@ class VideoWriter(Output):
             stream = self._stream or self._begin(picture.shape[1], picture.shape[0])
             if picture.shape[:2] != (stream.height, stream.width):
                 size = f"{picture.shape[1]}×{picture.shape[0]}"
-                raise OutputError(f"{self.target}: a frame of {size} in a video of {stream.width}×{stream.height}.")
+                raise fault(self.target, f"a frame of {size} in a video of {stream.width}×{stream.height}.")
             with errors_about(self.target):
                 packets = stream.encode(self._frame(picture))
             self.frames += 1
@@ -324,17 +323,31 @@ def count_frames(path: Path, about: Path | None = None) -> int:
         return sum(packet.size > 0 for packet in container.demux(stream))
 
 
+def sound_end_s(path: Path) -> float:
+    """When the sound of the video `path` ends, as its packets tell; 0 without any. Raises `OutputError`."""
+    with _film(path, path) as container:
+        packets: Any = container.demux(container.streams.audio[0]) if container.streams.audio else ()
+        ends = ((packet.pts + packet.duration) * packet.time_base for packet in packets if packet.size)
+        return float(max(ends, default=0))
+
+
 @contextmanager
 def pictures_of(path: Path, about: Path | None = None) -> Iterator[tuple[Any, Any]]:
     """The video `path`, opened, and the stream of its pictures. Raises `OutputError`, about `about` if given."""
+    with _film(path, about or path) as container:
+        if not container.streams.video:
+            raise fault(about or path, "there is no video in this file.")
+        yield container, container.streams.video[0]
+
+
+@contextmanager
+def _film(path: Path, about: Path) -> Iterator[InputContainer]:
     with (
-        errors_about(about or path),
+        errors_about(about),
         opened(path, OutputError, "a video") as source,
         demuxed(source, source.name, OutputError) as container,
     ):
-        if not container.streams.video:
-            raise OutputError(f"{about or path}: there is no video in this file.")
-        yield container, container.streams.video[0]
+        yield container
 
 
 class _SoundTrack:

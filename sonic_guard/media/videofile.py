@@ -11,6 +11,7 @@ from av.video.stream import VideoStream
 
 from ..errors import OutputError
 from .audio import Sound
+from .output import fault
 from .video import Encoding, Output, VideoWriter, count_frames, pictures_of
 
 
@@ -34,7 +35,7 @@ def verify(path: Path) -> VideoInfo:
     """
     first = next(frames(path), None)
     if first is None:
-        raise OutputError(f"{path}: there is not a single frame in this file.")
+        raise fault(path, "there is not a single frame in this file.")
     count = count_frames(path)
     with pictures_of(path) as (_, stream):
         return VideoInfo(count, _rate(stream))
@@ -56,7 +57,7 @@ def pick(path: Path, count: int) -> list[np.ndarray]:
             if frame is not None and frame.pts is not None:
                 found[frame.pts] = recolour(frame)
     if not found:
-        raise OutputError(f"{path}: there is not a single frame in this file.")
+        raise fault(path, "there is not a single frame in this file.")
     return [found[moment] for moment in sorted(found)]
 
 
