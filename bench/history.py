@@ -62,7 +62,7 @@ def main() -> None:
 
 def ask(folder: Path, path: str | None) -> tuple[float, float, int, int]:
     """Seconds of the first answer and of those after it, its bytes, and the most memory the server took."""
-    site = Site(import_pack(), folder / "input", patience_s=0.25)
+    site = Site(import_pack(), folder / "input", glance_s=0.25)
 
     async def read() -> int:
         size = 0

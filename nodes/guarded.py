@@ -1,4 +1,4 @@
-"""Who is answered, and how errors are told.
+"""Which requests are accepted, and how errors are reported.
 
 A server on the user's own machine is reached by every page in the user's browser, so the browser's word decides:
 requests of other sites are refused, and so are those of a site whose name was made to point at this machine.
@@ -53,7 +53,7 @@ def guarded(handler: Handler) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             response = await _answer(handler, request)
-        except ConnectionError:  # the client has left, and nobody is there to be told
+        except ConnectionError:  # the client has closed the connection
             return web.Response(status=400)
         await _take_the_rest(request)
         return response
@@ -127,7 +127,8 @@ def _is_rebound(request: web.Request) -> bool:
 
     To the browser that site's page and this server are then one origin. What it cannot hide is the name it asked for:
     on a connection from this very machine that must be a name of this machine. The browser sends the port it has
-    connected to, too, so a name with another port than ours was forwarded by a proxy, whose affair names are.
+    connected to, too, so a name with another port than ours was forwarded by a proxy, which then has to
+    check host names itself.
     """
     transport = request.transport
     here = transport and transport.get_extra_info("sockname")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..sonic_guard.brief import brief
-from ..sonic_guard.errors import OutputError
+from ..sonic_guard.errors import OutputError, SonicGuardError
+from ..sonic_guard.files import open_plain
 from ..sonic_guard.media.output import temp_for
 from ..sonic_guard.vram.budget import Budget, budget_for
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 PREVIEW_SIDE = 512
 """Largest side in pixels of a picture shown while a node works."""
 _SETTINGS = "comfy.settings.json"
+_MAX_SETTINGS_BYTES = 1 << 24
 
 
 def is_there() -> bool:
@@ -163,8 +165,9 @@ def saved(setting: str) -> list[Any]:
     values = []
     for file in Path(folder_paths.get_user_directory()).glob(f"{'*' if args.multi_user else 'default'}/{_SETTINGS}"):
         try:
-            values.append(json.loads(file.read_text(encoding="utf-8"))[setting])
-        except (OSError, ValueError, LookupError, TypeError) as error:
+            with open_plain(file, SonicGuardError, "a settings file") as opened:
+                values.append(json.loads(opened.read(_MAX_SETTINGS_BYTES))[setting])
+        except (SonicGuardError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             log.debug("%s: %s", file, error)
     return values
 

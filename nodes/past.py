@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..sonic_guard.errors import HistoryError
 from ..sonic_guard.live.place import pack_version
-from ..sonic_guard.preview.experience import Experience
+from ..sonic_guard.preview.experience import WAIT_S, Experience
 from ..sonic_guard.vram.budget import Budget
 from ..sonic_guard.vram.model import Estimate
 from ..sonic_guard.words import risk_line
@@ -45,5 +45,5 @@ experience = Experience(history, wrapper_version)
 
 def risk_text(estimate: Estimate, budget: Budget, language: str) -> str:
     """How likely a run is to fail for want of memory, or that only the model says so."""
-    known = experience.of(budget.card).calibration
+    known = experience.of(budget.card, WAIT_S).calibration
     return risk_line(known.probability(estimate, budget.available_bytes), known.runs, language)

@@ -10,6 +10,7 @@ from ..sonic_guard.media import crop, grid, picture, silence
 from ..sonic_guard.media.crop import Aspect
 from ..sonic_guard.plan import Policy
 from ..sonic_guard.preflight import ON_RISK, run_preflight
+from ..sonic_guard.preview.experience import WAIT_S
 from ..sonic_guard.switches import say_levers
 from ..sonic_guard.vram.risk import Verdict
 from ..sonic_guard.words import LANGUAGES, low_vram_line, refusal
@@ -98,7 +99,7 @@ class Preflight(inputs.TargetCard):
             face_index=face_index,
             face_box=face_box,
             reach=within,
-            pace=past.experience.of(budget.card).pace,
+            pace=past.experience.of(budget.card, WAIT_S).pace,
         )
         plan, job = result.plan, result.plan.job
         if (on_risk == "downgrade" and not plan.fits) or (on_risk == "stop" and plan.risk.verdict is Verdict.FAIL):

@@ -11,15 +11,18 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
+from ..sonic_guard.brief import no_constant
 from ..sonic_guard.errors import HistoryError, RequestError
 from ..sonic_guard.preview.answer import answer, run_dict
 from ..sonic_guard.preview.context import Machine
 from ..sonic_guard.preview.evaluate import preview
+from ..sonic_guard.preview.experience import WAIT_S
 from ..sonic_guard.preview.files import NotYetError
 from ..sonic_guard.preview.graph import parse_graph
 from ..sonic_guard.words import LANGUAGES
@@ -83,17 +86,18 @@ class _Desk:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._hasty = replace(services.machine, files=services.machine.files.hasty())
-        self._free = asyncio.Semaphore(MAX_AT_ONCE)
-        self._free_past = asyncio.Semaphore(MAX_PAST_AT_ONCE)
+        # Threads of its own: those of asyncio are ComfyUI's, too, and may be as few.
+        self._now = ThreadPoolExecutor(MAX_AT_ONCE, "sonic-guard-predict")
+        self._then = ThreadPoolExecutor(MAX_PAST_AT_ONCE, "sonic-guard-past")
 
     async def predict(self, request: web.Request) -> web.StreamResponse:
         """What a node's run would need."""
         body = await _body(request)
-        language = _field(body, "language", str, "en")
+        language = _text(body, "language", "en")
         if language not in LANGUAGES:
             raise RequestError(f"language: choose one of {', '.join(LANGUAGES)}.")
-        graph, node = parse_graph(body.get("graph")), _field(body, "node", str)
-        target = _name(_field(body, "target_card", str, "auto"), "target_card")
+        graph, node = parse_graph(body.get("graph")), _text(body, "node")
+        target = _name(_text(body, "target_card", "auto"), "target_card")
 
         def foresee() -> dict[str, Any]:
             seen = preview(graph, node, self._hasty, target)
@@ -104,6 +108,7 @@ class _Desk:
                 return web.json_response(await self._work(foresee))
             except NotYetError as file:  # a file is being looked at; nobody else has to wait for it
                 looked = asyncio.wrap_future(file.future)
+                looked.add_done_callback(_retrieved)
                 with file.wanted():
                     while not looked.done():
                         await asyncio.wait([looked], timeout=PRESENCE_S)
@@ -113,7 +118,7 @@ class _Desk:
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """A page looks at the live figures, or no more."""
         body = await _body(request)
-        client = _name(_field(body, "client", str), "client")
+        client = _name(_text(body, "client"), "client")
         rate_hz = body.get("rate_hz")
         if isinstance(rate_hz, bool) or not isinstance(rate_hz, (int, float)) or not 0 <= rate_hz <= MAX_RATE_HZ:
             raise RequestError(f"rate_hz: expected a number from 0 to {MAX_RATE_HZ:g}.")
@@ -139,7 +144,7 @@ class _Desk:
                 "unreadable": page.unreadable,
                 "before": page.before,
                 "cards": history.cards(MAX_CARDS),
-                "calibration": {name: calibration_dict(lesson(name).calibration) for name in shown},
+                "calibration": {name: calibration_dict(lesson(name, WAIT_S).calibration) for name in shown},
             })  # fmt: skip
 
         return web.json_response(text=await self._past(read))
@@ -187,12 +192,16 @@ class _Desk:
         return web.json_response({"deleted": deleted})
 
     async def _work(self, work: Callable[[], Result]) -> Result:
-        async with self._free:
-            return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(self._now, work)
 
     async def _past(self, work: Callable[[], Result]) -> Result:
-        async with self._free_past:
-            return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(self._then, work)
+
+
+def _retrieved(future: asyncio.Future[Any]) -> None:
+    """Its error is raised where the fact is asked for again; asyncio would log it if the page has gone."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _body(request: web.Request) -> Mapping[str, Any]:
@@ -210,7 +219,7 @@ async def _body(request: web.Request) -> Mapping[str, Any]:
     if too_large:
         raise RefusedError(413, f"More than {MAX_BODY_BYTES // 1024} KiB.")
     try:
-        body = json.loads(data, parse_constant=_no_constant)
+        body = json.loads(data, parse_constant=no_constant)
     except ValueError as error:  # of UTF-8, of JSON, or of a number of thousands of digits
         raise RequestError(f"The body is not JSON: {error}.") from error
     if not isinstance(body, dict):
@@ -218,15 +227,11 @@ async def _body(request: web.Request) -> Mapping[str, Any]:
     return body
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
-
-
-def _field(body: Mapping[str, Any], name: str, kind: type[Result], default: Result | None = None) -> Result:
-    """A field of the body, of the `kind` it has to be; without a default it has to be there."""
+def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    """A text of the body; without a default it has to be there."""
     value = body.get(name, default)
-    if not isinstance(value, kind):
-        raise RequestError(f"{name}: expected {'a text' if kind is str else 'true or false'}.")
+    if not isinstance(value, str):
+        raise RequestError(f"{name}: expected a text.")
     return value
 
 

@@ -77,7 +77,7 @@ class Service:
     def tell(self, run: Mapping[str, Any]) -> None:
         """Show every page a run."""
         if run["outcome"] != Outcome.RUNNING:
-            past.experience.forget()
+            past.experience.renew()
         host.send("sonic_guard.run", run)
 
     def log(self) -> History | None:

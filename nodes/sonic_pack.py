@@ -4,6 +4,7 @@ ComfyUI goes on without such a pack: it marks its nodes red, and says of a queue
 installed. What the import failed at is in its log only.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ _MARK = Path("src") / "pipelines" / "pipeline_sonic.py"
 _SAID = re.compile(r"Cannot import (?P<folder>.+?) module for custom nodes: (?P<reason>.+)")
 """ComfyUI's line about a pack that it could not import."""
 _FOLDERS = re.compile(r"(?<!\w)(?:[A-Za-z]:)?[\\/](?:[^\\/'\"()]*[\\/])+")
-"""The folders in front of a file's name: they are nobody else's business, and the message may go to any page."""
+"""The folders in front of a file's name. They are private, and the message may go to any page."""
 _MAX_REASON = 300
 """Characters."""
 
@@ -39,7 +40,7 @@ def check_import() -> None:
 def _folders() -> Iterable[Path]:
     """Folders of Sonic packs that ComfyUI has begun to import: it names a pack's module by its path."""
     for name, module in list(sys.modules.items()):
-        if Path(name).is_absolute() and (file := getattr(module, "__file__", None)):
+        if os.path.isabs(name) and (file := getattr(module, "__file__", None)):
             folder = Path(file).parent
             if (folder / _MARK).is_file():
                 yield folder
@@ -47,7 +48,7 @@ def _folders() -> Iterable[Path]:
 
 @cache
 def _reason(folder: Path) -> str:
-    """What ComfyUI has said of `folder`. It keeps some hundreds of lines: what has been found once is remembered."""
+    """What ComfyUI has logged of `folder`; empty if nothing. Its log keeps some hundreds of lines: it is asked once."""
     said = (found for line in host.log_lines() for found in _SAID.finditer(line))
     return next(
         (_FOLDERS.sub("", found["reason"]).strip()[:_MAX_REASON] for found in said if Path(found["folder"]) == folder),

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..sonic_guard.errors import AudioError
@@ -72,7 +73,7 @@ def _serving(names: dict[str, Any]) -> Iterator[None]:
 def _modules(package: str) -> Iterator[dict[str, Any]]:
     """The names of every module of `package`."""
     for name, module in list(sys.modules.items()):
-        if name == package or name.startswith(f"{package}."):
+        if (name == package or name.startswith(f"{package}.")) and isinstance(module, ModuleType):
             yield vars(module)
 
 

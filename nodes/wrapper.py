@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..sonic_guard.errors import AudioError, FaceError, WrapperError
+from ..sonic_guard.errors import FaceError, SonicGuardError, WrapperError
 from ..sonic_guard.files import shown
 from ..sonic_guard.long.manifest import content_key, file_digest
 from ..sonic_guard.media.audio import Sound
@@ -116,7 +116,7 @@ def _samples(sound: Path) -> int | None:
     """Of a sound; None if it is gone, or cannot be read."""
     try:
         return probe(sound).samples
-    except (AudioError, OSError) as error:
+    except (SonicGuardError, OSError) as error:
         log.debug("%s: %s", sound, error)
         return None
 

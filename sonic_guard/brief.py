@@ -1,4 +1,4 @@
-"""Values from outside as an error repeats them."""
+"""Values from outside: as an error repeats them, and what JSON does not know."""
 
 MOST = 100
 """Characters."""
@@ -14,3 +14,8 @@ def brief(value: object) -> str:
         return f"{value!r:.{MOST}}"
     except Exception:
         return f"a value ({type(value).__name__}) that cannot be shown"
+
+
+def no_constant(name: str) -> None:
+    """For `json.loads` as ``parse_constant``: refuses NaN and the infinities, which Python reads and JSON has not."""
+    raise ValueError(f"{name} is not a number in JSON")

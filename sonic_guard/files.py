@@ -1,7 +1,7 @@
 """Files that a user names: is it a plain file, and if not, what is it?
 
-A pipe, a device or a socket may block for ever, has no end, or gives its bytes only once. Whoever reads a file asks
-here before, and nobody waits. What is said names the file, never the folder it is in: the text may go to a page.
+A pipe, a device or a socket may block for ever, has no end, or gives its bytes only once. They are refused before they
+are opened. What is said names the file, never the folder it is in: the text may go to a page.
 """
 
 import errno
@@ -26,8 +26,8 @@ _REASONS = {
     errno.EPERM: "it may not be read. Change its permissions, or those of its folder.",
 }
 
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
-"""As Python's own `open` has them, where a system has them; a terminal opened by its name is not taken over."""
+_FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
+"""Bytes as they are on Windows; elsewhere, a terminal that is opened by its name is not taken over."""
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -203,4 +203,4 @@ def _fault(detail: Any) -> str:
         return f"{key}: unknown key. Known are: {', '.join(keys)}."
     if detail["type"] == "missing":
         return f"{'.'.join([key, *inner])}: is missing."
-    return f"{key}: {detail['input']!r:.80} is not allowed. {keys[key].description}"
+    return f"{key}: {brief(detail['input'])} is not allowed. {keys[key].description}"

@@ -18,10 +18,10 @@ class Site:
     """A running server with the pack's routes, asked from outside its event loop.
 
     `folder` is its input folder; presets and history are beside that. "auto" is an RTX 4060. A prediction waits up to
-    `patience_s` for the history.
+    `glance_s` for the history.
     """
 
-    def __init__(self, pack: ModuleType, folder: Path, patience_s: float = 30.0) -> None:
+    def __init__(self, pack: ModuleType, folder: Path, glance_s: float = 30.0) -> None:
         def module(name: str) -> Any:
             return importlib.import_module(f"{pack.__name__}.{name}")
 
@@ -32,7 +32,7 @@ class Site:
         self.watched: list[tuple[str, float]] = []
         self.lease_s = 15.0
         self.history = store.History(folder.parent / "history.db")
-        lessons = experience(lambda: self.history, patience_s=patience_s)
+        lessons = experience(lambda: self.history, glance_s=glance_s)
 
         def card(target: str, reserve: float) -> Any:
             return budget("RTX 4060" if target == "auto" else target, reserve=reserve)

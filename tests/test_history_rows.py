@@ -118,7 +118,7 @@ def holds_but_one(place, caplog):
     json.dumps(list(map(run_dict, page.runs)), allow_nan=False)
     assert "".join(csv_parts(history.pages())).count("\r\n") == 3
     assert PLACE.card in history.cards()
-    known = Experience(lambda: history, patience_s=30.0)
+    known = Experience(lambda: history, glance_s=30.0)
     assert known.of(PLACE.card).last(page.runs[0].job).id == 3
     assert "from the model alone" not in caplog.text
     history.sweep()
@@ -274,7 +274,7 @@ def test_no_value_in_any_column_stops_what_reads_it(tmp_path_factory, columns):
     json.dumps(list(map(run_dict, page.runs)), allow_nan=False)
     "".join(csv_parts(history.pages())).encode()
     for card in history.cards():
-        known = Experience(lambda: history, patience_s=30.0)
+        known = Experience(lambda: history, glance_s=30.0)
         lesson = known.of(card)
         failed += [known._failed_s] if known._failed_s is not None else []
         json.dumps([lesson.calibration.median_error, lesson.calibration.upper_factor], allow_nan=False)

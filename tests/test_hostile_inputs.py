@@ -67,7 +67,10 @@ def test_a_job_says_which_number_is_none(wrong, said):
         ({"waveform": torch.zeros(1, 1, 9), "sample_rate": 1}, "1 is no sample rate"),
         ({"waveform": torch.zeros(1, 1, 9), "sample_rate": MIN_RATE - 1}, "999 is no sample rate"),
         ({"waveform": torch.zeros(1, 1, 9), "sample_rate": MAX_RATE + 1}, "1000001 is no sample rate"),
-        ({"waveform": torch.zeros(1, 1, 9), "sample_rate": HUGE}, r"a value \(int\) that cannot be shown is no sample rate"),
+        (
+            {"waveform": torch.zeros(1, 1, 9), "sample_rate": HUGE},
+            r"a value \(int\) that cannot be shown is no sample rate",
+        ),
     ],
 )
 def test_what_no_recorder_makes_is_no_sound(audio, said):

@@ -96,11 +96,9 @@ def test_a_movie_whose_sound_lies_in_another_file_gives_none_of_it(tmp_path):
     assert "16000" in read.said or read.said.startswith("AudioError")  # by its own bytes, or not at all
 
 
-def test_only_the_file_itself_is_ever_opened(tmp_path):
-    assert "hls" not in opening.CONTAINERS
-    assert "concat" not in opening.CONTAINERS
-    for name in opening.CONTAINERS:
-        assert name in av.formats_available or any(name in each.split(",") for each in av.formats_available)
+@pytest.mark.parametrize("name", opening.CONTAINERS)
+def test_libav_knows_every_container_by_its_name_here(name):
+    assert any(name in each.split(",") for each in av.formats_available)
 
 
 def test_what_shrinks_while_it_is_read_is_an_error(tmp_path):
@@ -197,20 +195,18 @@ def test_honest_chunks_are_read(tmp_path, name):
     assert audiofile.probe(tmp_path / "voice.wav").samples == 4000
 
 
-def test_chunks_are_not_looked_for_elsewhere():
-    for start in (b"ID3\3", b"fLaC", b"OggS", b"", b"RIFF"):
-        data = start + b"\xff" * 100
-        content = SimpleNamespace(
-            size=len(data), read_at=lambda offset, count, data=data: data[offset : offset + count]
-        )
-        assert chunks.fault(content) == "" or start == b"RIFF"
+@pytest.mark.parametrize("start", [b"ID3\3", b"fLaC", b"OggS", b"", b"RIFF"])
+def test_chunks_are_looked_for_in_their_own_kind_of_file(start):
+    data = start + b"\xff" * 100
+    content = SimpleNamespace(size=len(data), read_at=lambda offset, count: data[offset : offset + count])
+    assert bool(chunks.fault(content)) == (start == b"RIFF")
 
 
 def test_a_rate_no_voice_has_is_refused_at_once(tmp_path):
     """libav hands out a 25th of a second at a time: at 1 Hz a sample, and 50 MB take a minute."""
     (tmp_path / "slow.wav").write_bytes(riff(rate=1, samples=20_000_000))
     begun = time.monotonic()
-    with pytest.raises(AudioError, match="1 Hz and 1 channels are no voice"):
+    with pytest.raises(AudioError, match="its sample rate of 1 Hz is outside 1,000"):
         audiofile.probe(tmp_path / "slow.wav")
     assert time.monotonic() - begun < 10  # and not a minute
 
@@ -244,7 +240,7 @@ def test_work_ends_when_somebody_says_so(tmp_path):
 
 def test_who_cannot_wait_gets_what_the_header_claims(tmp_path, monkeypatch):
     hours_of_silence(tmp_path / "long.flac", 1)
-    monkeypatch.setattr(audiofile, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(audiofile, "LIMIT_S", 0.0)
     with pytest.raises(SlowFileError, match=r"long\.flac: to look through it takes more than"):
         audiofile.probe(tmp_path / "long.flac")
     monkeypatch.undo()
@@ -269,7 +265,7 @@ def test_a_file_read_for_ever_is_given_up(tmp_path, monkeypatch):
     encode(tmp_path / "voice.wav", "pcm_s16le", 16_000)
     monkeypatch.setattr(opening, "ALWAYS_READ_BYTES", 0)
     monkeypatch.setattr(opening, "MOST_READ", 0.5)
-    with pytest.raises(AudioError, match="read for ever"):
+    with pytest.raises(AudioError, match="without an end"):
         audiofile.probe(tmp_path / "voice.wav")
 
 

@@ -21,9 +21,9 @@ PATIENCE_S = 30.0
 """Long after this a thread that does not answer is taken for dead."""
 
 
-def known_of(*given, patience_s=PATIENCE_S, **more):
+def known_of(*given, glance_s=PATIENCE_S, **more):
     """An `Experience` that waits for a busy machine, too."""
-    return Experience(*given, patience_s=patience_s, **more)
+    return Experience(*given, glance_s=glance_s, **more)
 
 
 class Clock:
@@ -72,6 +72,28 @@ def test_it_reads_again_when_told(history):
     assert known.of(CARD).calibration.runs == 0
     known.forget()
     assert known.of(CARD).calibration.runs == 1
+
+
+def test_after_a_run_its_figures_are_waited_for_and_the_old_ones_are_kept_meanwhile(history):
+    add(history)
+    gate, opened = threading.Event(), threading.Semaphore(0)
+    gate.set()
+
+    def slow():
+        opened.release()
+        assert gate.wait(PATIENCE_S)
+        return history
+
+    known = known_of(slow, glance_s=0.01)
+    assert known.of(CARD, PATIENCE_S).calibration.runs == 1
+    gate.clear()
+    add(history, OTHER)
+    known.renew()
+    assert known.of(CARD).calibration.runs == 1, "a prediction goes on with what was known"
+    threading.Timer(0.2, gate.set).start()
+    assert known.of(CARD, PATIENCE_S).calibration.runs == 2, "a node waits for the run that has ended"
+    assert known.of(CARD).calibration.runs == 2
+    assert [opened.acquire(blocking=False) for _ in range(3)] == [True, True, False]
 
 
 def test_it_reads_again_after_a_while_and_keeps_nobody_waiting(history):
@@ -150,7 +172,7 @@ class Held:
 
 def test_nobody_waits_longer_than_a_blink_for_a_history_that_is_held():
     held = Held()
-    known = known_of(lambda: held, patience_s=0.01)
+    known = known_of(lambda: held, glance_s=0.01)
     try:
         for card in (CARD, "another", CARD, "a third"):
             assert known.of(card).calibration.runs == 0
@@ -184,7 +206,7 @@ def test_a_history_that_comes_late_is_taken_up(history):
         assert late.wait(PATIENCE_S)
         return history
 
-    known = known_of(opened, patience_s=0.01)
+    known = known_of(opened, glance_s=0.01)
     assert known.of(CARD).calibration.runs == 0
     late.set()
     for _ in range(3000):

@@ -268,7 +268,7 @@ def test_a_reader_that_leaves_is_no_error(site, runs, caplog):
 @pytest.mark.parametrize("path", ["/sonic_guard/history", "/sonic_guard/history.csv"])
 def test_no_prediction_waits_for_those_who_wait_for_the_history(pack, tmp_path, path):
     """However many ask for a history that is held, and even where the prediction would ask it, too."""
-    site = Site(pack, write_files(tmp_path / "input"), patience_s=0.01)
+    site = Site(pack, write_files(tmp_path / "input"), glance_s=0.01)
     site.history.runs()
     with closing(sqlite3.connect(tmp_path / "history.db.lock", isolation_level=None, check_same_thread=False)) as lock:
         lock.execute("BEGIN EXCLUSIVE")

@@ -1,16 +1,17 @@
 """One run at a time: locks of the operating system, which end with the process that holds them, however it ends.
 
-What NAME is locked by is the file ``NAME.lock`` beside it: NAME can be removed while it is locked, on Windows too. What
-tells is whether a process holds that file, not whether it is there; one that a killed run has left means nothing.
+NAME is locked by the file ``NAME.lock`` beside it: NAME can be removed while it is locked, on Windows too. A file that
+a process holds counts, not one that exists: what a killed run has left means nothing. On a disk without `flock`
+filelock puts the process's number into the file, and the file counts while that process lives.
 
-The file itself is removed at the end. Whoever had opened it just before would then hold what nobody else can see, so
-it is made and removed under a second lock, ``.lock``, which stays.
+The file is removed at the end. A process that had opened it just before would then lock a file without a name, so it
+is made and removed under a second lock, ``.lock``, which stays.
 """
 
 import errno
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -49,11 +50,18 @@ def alone(path: Path, busy: str) -> Iterator[None]:
             lock.release()
 
 
+def tidy(folder: Path) -> None:
+    """Remove the files of locks in `folder` that killed runs have left."""
+    for file in folder.glob("?*.lock"):
+        with suppress(OutputError), alone(file.with_suffix(""), "in use"):
+            pass
+
+
 @contextmanager
 def _moment(folder: Path) -> Iterator[None]:
     """In which no other run makes or removes a lock's file in `folder`."""
     lock = FileLock(folder / ".lock")
-    _acquire(lock, _MOMENT_S, f"{folder.name}/.lock: another process holds this file and does not go on. End it.")
+    _acquire(lock, _MOMENT_S, f"{folder.name}/.lock: a ComfyUI that makes a long video hangs. Close that one.")
     try:
         yield
     finally:

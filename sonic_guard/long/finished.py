@@ -2,26 +2,24 @@
 
 from pathlib import Path
 
-from ..media.output import discard, fault
-from ..media.video import sound_end_s
-from ..media.videofile import VideoInfo, verify
+from ..media.check import Check, nothing
+from ..media.film import contents
+from ..media.output import fault
 from .order import Order
 
 _SLACK_S = 0.2
 """Sound may end so much before or behind the pictures: an encoder fills up its last packet."""
 
 
-def hold_against(order: Order, path: Path) -> VideoInfo:
-    """What the finished video `path` holds, counted. Raises `OutputError`, and removes it, if `order` is another."""
-    wanted = VideoInfo(order.job.output_frames, order.fps)
-    info, sound_s = verify(path), sound_end_s(path)
-    lengths_s = (info.seconds, sound_s)
-    if info.frames == wanted.frames and all(abs(length_s - wanted.seconds) <= _SLACK_S for length_s in lengths_s):
-        return info
-    discard(path)
+def hold_against(order: Order, path: Path, target: Path, check: Check = nothing) -> None:
+    """Count what the video `path` holds, which is to become `target`. Raises `OutputError` if `order` is another."""
+    frames, sound_s = contents(path, target, check)
+    wanted = order.job.output_frames
+    if frames == wanted and abs(sound_s - wanted / order.fps) <= _SLACK_S:
+        return
     raise fault(
-        path,
-        f"the finished file had {info.frames} frames, {info.seconds:.2f} s, and {sound_s:.2f} s of sound. "
-        f"{wanted.frames} frames, {wanted.seconds:.2f} s, were ordered. Something has changed the parts meanwhile. "
-        "The file is removed and the parts are kept: run again, and those that are not right are made again.",
+        target,
+        f"the finished file had {frames} frames and {sound_s:.2f} s of sound. {wanted} frames, "
+        f"{float(wanted / order.fps):.2f} s, were ordered. Something may have changed the parts meanwhile. The file is "
+        "removed and the parts are kept: run again, and those that are not right are made again.",
     )

@@ -157,8 +157,10 @@ def run(
             tell(Joining(frames / order.job.output_frames))
 
         joined(0)
-        join(store.pieces(), target, order.encoding, order.fps, order.sound, tell=joined, overwrite=overwrite)
-        info = hold_against(order, target)
+        info = join(
+            store.pieces(), target, order.encoding, order.fps, order.sound, tell=joined, overwrite=overwrite,
+            accept=lambda file: hold_against(order, file, target, check),
+        )  # fmt: skip
         store.clear()
     return LongVideo(target, info, len(order.parts), *made)
 

@@ -18,7 +18,7 @@ from ..media.output import discard, errors_about, fault, kind_of
 from ..media.seam import hide_seam
 from ..media.video import FFV1, Encoding, VideoWriter
 from ..media.videofile import frames, verify
-from .alone import alone
+from .alone import alone, tidy
 from .manifest import FileNote, Manifest, content_key, file_digest, plain_size
 from .order import Order
 from .parts import Part
@@ -53,6 +53,7 @@ def sweep(work: Path, days: float) -> None:
                         mark.touch()
         except OutputError as error:
             log.warning("%s stays: %s", folder, error)
+    tidy(work)
 
 
 def _now(folder: Path) -> float:

@@ -38,7 +38,7 @@ class SoundInfo:
     codec: str
     """ffmpeg's name of the format: mp3, aac, flac, pcm_s16le …"""
     counted: bool = True
-    """Whether somebody has; else the samples are what the file's header claims."""
+    """Whether the samples were counted; else they are what the file's header claims."""
 
     @property
     def duration_s(self) -> float:

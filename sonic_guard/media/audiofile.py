@@ -1,8 +1,7 @@
-"""Sound files through PyAV: `probe` counts, `load` decodes. No ffmpeg program, no subprocess.
+"""Sound files through PyAV: `probe` counts, `load` decodes. No ffmpeg program.
 
 Both give what ComfyUI's Load Audio gives: the first audio stream, every frame the decoder yields, no resampling.
-Headers are not asked how long the sound is, unless nobody has the time to count (`claimed`). Damaged packets are left
-out, as ffmpeg does, and the log says so.
+The length in the header is used by `claimed` alone. Damaged packets are left out, as ffmpeg does, and the log says so.
 """
 
 import logging
@@ -22,14 +21,15 @@ from ..job import MAX_DURATION_S
 from . import mp3
 from .audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Sound, SoundInfo, check_finite
 from .check import Check, deadline
-from .opening import Content, Source, demuxed, opened
+from .content import Content
+from .opening import Source, demuxed, opened
 
 log = logging.getLogger(__name__)
 
 BUFFER_GROWTH = 1.25
 """Factor by which the buffer of a sound of unknown length grows: at most a quarter more memory than the sound."""
-PATIENCE_S = 600.0
-"""How long somebody waits who wants to know exactly: an hour of sound takes some seconds."""
+LIMIT_S = 600.0
+"""Time limit of an exact count where none is given: an hour of sound takes some seconds."""
 
 
 def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
@@ -37,7 +37,7 @@ def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundI
 
     Long MP3s are counted without decoding their middle (see `mp3.shorten`), everything else is decoded, at some
     thousandths of its duration and in constant memory. `check` is called all the time, and what it raises comes out;
-    without one, `SlowFileError` after `PATIENCE_S`.
+    without one, `SlowFileError` after `LIMIT_S`.
     Raises `AudioError` if there is no such file, no sound in it, or nothing that can be decoded, and if it is longer
     than any job.
     """
@@ -52,7 +52,7 @@ def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundI
 
 
 def claimed(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
-    """What the header of the sound file `path` says, right or wrong: for whoever cannot wait for `probe`.
+    """What the header of the sound file `path` says, right or wrong: where `probe` takes too long.
 
     Raises `AudioError` as `probe` does, and where the header says nothing.
     """
@@ -89,7 +89,7 @@ def load(path: str | os.PathLike[str], limit_s: float = math.inf, *, check: Chec
 
 
 def _source(path: str | os.PathLike[str], check: Check | None) -> AbstractContextManager[Source]:
-    return opened(path, AudioError, "a sound file", check or deadline(path, PATIENCE_S))
+    return opened(path, AudioError, "a sound file", check or deadline(path, LIMIT_S))
 
 
 @contextmanager
@@ -134,8 +134,13 @@ def _frames(container: InputContainer, stream: AudioStream, source: Source) -> I
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if kind is None:
             kind = rate, channels
-            if not (MIN_RATE <= rate <= MAX_RATE and channels <= MAX_CHANNELS):  # at 1 Hz 50 MB would take a minute
-                raise AudioError(f"{name}: {rate} Hz and {channels} channels are no voice. Export it again.")
+            if not MIN_RATE <= rate <= MAX_RATE:  # libav decodes 1/25 s at a time: at 1 Hz 50 MB take a minute
+                raise AudioError(
+                    f"{name}: its sample rate of {rate} Hz is outside {MIN_RATE:,} … {MAX_RATE:,} Hz. "
+                    "Convert it to 44,100 Hz."
+                )
+            if channels > MAX_CHANNELS:
+                raise AudioError(f"{name}: {channels} channels are more than {MAX_CHANNELS}. Convert it to stereo.")
         if kind != (rate, channels):
             raise AudioError(
                 f"{name}: the file mixes sound of {kind[0]} Hz, {kind[1]} ch and of {rate} Hz, {channels} ch. "

@@ -7,7 +7,8 @@ Sources: the RIFF and AIFF specifications; RF64 and its 64-bit sizes in EBU Tech
 """
 
 import struct
-from typing import Protocol
+
+from .content import Content
 
 MOST_EXCESS_BYTES = 1 << 24
 """By how much a chunk may be longer than what is left of the file: recordings that were cut off are common."""
@@ -18,14 +19,7 @@ _CONTENT = {b"data", b"SSND", b"movi", b"idx1"}
 """Chunks that libav reads piece by piece. In a recording that was cut off, or never finished, they claim too much."""
 
 
-class _Bytes(Protocol):
-    @property
-    def size(self) -> int: ...
-
-    def read_at(self, offset: int, count: int) -> bytes: ...
-
-
-def fault(content: _Bytes) -> str:
+def fault(content: Content) -> str:
     """What is wrong with the sizes in a file; nothing where they are possible, or it is of another kind."""
     match content.read_at(0, 4):
         case b"RIFF" | b"RF64" | b"BW64":

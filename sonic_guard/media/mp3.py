@@ -12,7 +12,7 @@ import struct
 from itertools import count
 from typing import NamedTuple
 
-from .opening import Content, Spliced
+from .content import Content, Spliced
 
 STRIDE = 64
 """Frames between two places where the file may be cut; more than any encoder's delay or padding covers."""

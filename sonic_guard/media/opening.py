@@ -8,7 +8,7 @@ their own content are read (`CONTAINERS`), and no protocol is left with which an
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike, fstat
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
@@ -18,6 +18,7 @@ from ..errors import SonicGuardError
 from ..files import open_plain, shown
 from . import chunks
 from .check import Check, nothing
+from .content import Content
 
 CONTAINERS = (
     *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "eac3", "flac", "flv", "loas"),
@@ -31,19 +32,6 @@ MOST_READ = 64
 ALWAYS_READ_BYTES = 1 << 30
 """What may be read of a file of any size."""
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
-
-
-class Content(Protocol):
-    """Bytes that do not change while they are read."""
-
-    @property
-    def size(self) -> int:
-        """How many there are."""
-        ...
-
-    def read_at(self, offset: int, count: int) -> bytes:
-        """The bytes from `offset`: `count`, or those that are left."""
-        ...
 
 
 class Source:
@@ -66,7 +54,9 @@ class Source:
         count = max(0, min(count, self.size - offset))
         self._left_bytes -= count
         if self._left_bytes < 0:
-            raise self._error(f"{self.name}: it is put together so that it would be read for ever. Export it again.")
+            raise self._error(
+                f"{self.name}: it is damaged: its index leads back and forth without an end. Export it again."
+            )
         try:
             self._file.seek(offset)
             data = self._file.read(count)
@@ -75,26 +65,6 @@ class Source:
         if len(data) < count:
             raise self._error(f"{self.name}: it was changed while it was read. Try again.")
         return data
-
-
-class Spliced(NamedTuple):
-    """Other bytes in front of the rest of a file."""
-
-    head: bytes
-    rest: Content
-    start: int
-    """First byte of `rest` that follows `head`."""
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return len(self.head) + self.rest.size - self.start
-
-    def read_at(self, offset: int, count: int) -> bytes:
-        """The bytes from `offset`, maybe fewer at the border of the two."""
-        if offset < len(self.head):
-            return self.head[offset : offset + count]
-        return self.rest.read_at(self.start + offset - len(self.head), count)
 
 
 @contextmanager

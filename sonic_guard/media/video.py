@@ -4,8 +4,8 @@ A `VideoWriter` takes groups of frames in order and encodes them at once; the so
 pictures have come, and ends with the last one to the sample. Read and join in `videofile`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,6 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.codec import Codec, CodecContext
-from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -26,7 +25,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from ..brief import brief
 from ..errors import OutputError
 from .audio import Sound
-from .opening import demuxed, opened
+from .film import contents
 from .output import begin, commit, errors_about, fault, temp_for
 
 BT709 = 1
@@ -164,10 +163,13 @@ class Output:
         *,
         overwrite: bool = False,
         faststart: bool = True,
+        accept: Callable[[Path], object] | None = None,
     ) -> None:
         """Begin the file `target`. `sound` is cut or filled up with silence to the length of the pictures.
 
         With `faststart` a player can begin before it has the whole MP4 or MOV; the file is then written twice.
+        `accept` is given the finished file before it gets its name; what it raises leaves none. By default the file
+        must hold the frames that went in.
         """
         self.target = target.absolute()  # libav takes the start of a name such as "take:2.mp4" for a protocol
         self.kind = kind
@@ -175,6 +177,7 @@ class Output:
         self.frames = 0
         """Pictures that went in so far."""
         self._overwrite = overwrite
+        self._accept = accept or self._has_all
         temp = begin(self.target, overwrite=overwrite)
         options = {"movflags": "+faststart"} if faststart and kind.container in ("mp4", "mov") else {}
         with errors_about(self.target):
@@ -223,10 +226,13 @@ class Output:
             if self._track:
                 self.container.mux(self._track.flush())
             self.container.close()
-        written = count_frames(temp_for(self.target), self.target)
+        self._accept(temp_for(self.target))
+        commit(self.target, overwrite=self._overwrite)
+
+    def _has_all(self, path: Path) -> None:
+        written = contents(path, self.target).frames
         if written != self.frames:
             raise fault(self.target, f"{written} of {self.frames} frames arrived. Check the disk and run again.")
-        commit(self.target, overwrite=self._overwrite)
 
 
 class VideoWriter(Output):
@@ -244,10 +250,13 @@ class VideoWriter(Output):
         *,
         overwrite: bool = False,
         faststart: bool = True,
+        accept: Callable[[Path], object] | None = None,
     ) -> None:
         """Begin the file `target`, whose suffix is the caller's; frames follow each other at `fps` a second."""
         self.encoding = encoding or Encoding()
-        super().__init__(target, self.encoding.kind, fps, sound, overwrite=overwrite, faststart=faststart)
+        super().__init__(
+            target, self.encoding.kind, fps, sound, overwrite=overwrite, faststart=faststart, accept=accept
+        )
         self._stream: Any = None
         self._reformatter = VideoReformatter()  # one for all frames: to set it up takes longer than to use it
 
@@ -315,39 +324,6 @@ def pictures(frames: Any, bits: int = 8) -> Iterator[np.ndarray]:
             raise OutputError("frames: the network made pictures of NaN. Load Sonic with dtype bf16 or fp32.")
         scaled = np.clip(frame.astype(np.float32, copy=False), 0, 1) * top
         yield np.ascontiguousarray(np.rint(scaled)).astype(np.uint8 if bits == 8 else np.uint16)
-
-
-def count_frames(path: Path, about: Path | None = None) -> int:
-    """The pictures in a file, counted without decoding them. Raises `OutputError`, about `about` if given."""
-    with pictures_of(path, about) as (container, stream):
-        return sum(packet.size > 0 for packet in container.demux(stream))
-
-
-def sound_end_s(path: Path) -> float:
-    """When the sound of the video `path` ends, as its packets tell; 0 without any. Raises `OutputError`."""
-    with _film(path, path) as container:
-        packets: Any = container.demux(container.streams.audio[0]) if container.streams.audio else ()
-        ends = ((packet.pts + packet.duration) * packet.time_base for packet in packets if packet.size)
-        return float(max(ends, default=0))
-
-
-@contextmanager
-def pictures_of(path: Path, about: Path | None = None) -> Iterator[tuple[Any, Any]]:
-    """The video `path`, opened, and the stream of its pictures. Raises `OutputError`, about `about` if given."""
-    with _film(path, about or path) as container:
-        if not container.streams.video:
-            raise fault(about or path, "there is no video in this file.")
-        yield container, container.streams.video[0]
-
-
-@contextmanager
-def _film(path: Path, about: Path) -> Iterator[InputContainer]:
-    with (
-        errors_about(about),
-        opened(path, OutputError, "a video") as source,
-        demuxed(source, source.name, OutputError) as container,
-    ):
-        yield container
 
 
 class _SoundTrack:

@@ -11,8 +11,9 @@ from av.video.stream import VideoStream
 
 from ..errors import OutputError
 from .audio import Sound
+from .film import contents, pictures_of
 from .output import fault
-from .video import Encoding, Output, VideoWriter, count_frames, pictures_of
+from .video import Encoding, Output, VideoWriter
 
 
 class VideoInfo(NamedTuple):
@@ -36,7 +37,7 @@ def verify(path: Path) -> VideoInfo:
     first = next(frames(path), None)
     if first is None:
         raise fault(path, "there is not a single frame in this file.")
-    count = count_frames(path)
+    count = contents(path).frames
     with pictures_of(path) as (_, stream):
         return VideoInfo(count, _rate(stream))
 
@@ -48,7 +49,7 @@ def pick(path: Path, count: int) -> list[np.ndarray]:
     """
     found: dict[int, np.ndarray] = {}
     with pictures_of(path) as (container, stream):
-        recolour, step = _Recolour(), count_frames(path) / count
+        recolour, step = _Recolour(), contents(path).frames / count
         unit = 1 / (_rate(stream) * stream.time_base)  # a frame, in the stream's own time
         for index in range(count):
             container.seek(int(round(index * step) * unit), stream=stream)
@@ -94,21 +95,23 @@ def join(
     *,
     tell: Callable[[int], None] = lambda frames: None,
     overwrite: bool = False,
+    accept: Callable[[Path], object] | None = None,
 ) -> VideoInfo:
     """Write the pictures of `pieces`, one after the other, and `sound` into the file `target`.
 
     Pieces of the same kind are copied packet by packet, without loss and at the speed of the disk; else all are
     encoded anew with `encoding`. Every piece has to begin with a key frame, as all files do that a `VideoWriter` made.
     `tell` hears after each how many there are by now; what it raises ends the joining and leaves no file.
+    `accept` is as for `Output`.
     Raises `OutputError`.
     """
     alike = len({_signature(piece) for piece in pieces}) == 1
     if alike and pieces[0].suffix == encoding.kind.suffix and verify(pieces[0]).rate == fps:
-        output = Output(target, encoding.kind, fps, sound, overwrite=overwrite)
+        output = Output(target, encoding.kind, fps, sound, overwrite=overwrite, accept=accept)
         with output:
             _copy(pieces, output, tell)
     else:
-        output = VideoWriter(target, fps, encoding, sound, overwrite=overwrite)
+        output = VideoWriter(target, fps, encoding, sound, overwrite=overwrite, accept=accept)
         with output:
             for picture in (picture for piece in pieces for picture in frames(piece)):
                 output.write(picture[None])

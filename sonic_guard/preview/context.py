@@ -39,7 +39,7 @@ class Machine:
     user_presets: Callable[[], Path]
     budget: Callable[[str, float], Budget]
     """The memory of a target card, less a reserve."""
-    lesson: Callable[[str], Lesson]
+    lesson: Callable[..., Lesson]
     """What earlier runs on a card teach: `Experience.of`."""
 
 

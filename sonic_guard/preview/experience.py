@@ -19,8 +19,10 @@ log = logging.getLogger(__name__)
 
 MAX_AGE_S = 60.0
 """Seconds after which the history is read again, in case another process has written to it or it could not be read."""
-PATIENCE_S = 0.25
+GLANCE_S = 0.25
 """How long a prediction waits for the history at the most. Until that is read it is made by the model alone."""
+WAIT_S = 10.0
+"""How long a node waits for it that is executed, and a page that shows the history."""
 MAX_CARDS = 64
 """Cards remembered; a page may ask for any name."""
 
@@ -52,7 +54,10 @@ class _Known:
 
     asked_s: float
     lesson: Lesson | None
+    awaited: bool
+    """Whether an answer without this reading would be wrong: there is none yet, or a run has ended since."""
     reading: Future[None] = field(init=False)
+    outdated: bool = False
 
 
 class Experience:
@@ -63,51 +68,59 @@ class Experience:
         history: Callable[[], History | None],
         wrapper: Callable[[], str | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
-        patience_s: float = PATIENCE_S,
+        glance_s: float = GLANCE_S,
     ) -> None:
         """`history` gives None where there is none; `wrapper`, the version whose runs count, None for all."""
-        self._history, self._wrapper, self._clock, self._patience_s = history, wrapper, clock, patience_s
+        self._history, self._wrapper, self._clock, self._glance_s = history, wrapper, clock, glance_s
         self._known: dict[str, _Known] = {}
         self._failed_s: float | None = None
         self._lock = threading.Lock()
         self._reader = ThreadPoolExecutor(1, "sonic-guard-history")
 
-    def of(self, card: str) -> Lesson:
+    def of(self, card: str, wait_s: float | None = None) -> Lesson:
         """The lesson of a card. A history that cannot be read teaches nothing, and the log says why.
 
-        Whoever asks before it has been read waits for `patience_s` at the most, counted from the first who did, and
-        gets an empty lesson then. One that has aged is given while it is read again.
+        Waits until it has been read for the first time, or again after a run, but for `wait_s` (`glance_s`) at the
+        most, counted from the first call that does; then the result is the lesson before, or an empty one. A lesson
+        that is merely old is returned while it is read again.
         """
         with self._lock:
             now_s = self._clock()
             known = self._known.get(card)
-            if known is None or (known.reading.done() and now_s >= known.asked_s + MAX_AGE_S):
+            if known is None or (known.reading.done() and (known.outdated or now_s >= known.asked_s + MAX_AGE_S)):
                 if known is None and len(self._known) >= MAX_CARDS:
                     self._known.clear()
-                known = self._known[card] = _Known(now_s, known and known.lesson)
+                known = _Known(now_s, known and known.lesson, awaited=known is None or known.outdated)
+                self._known[card] = known
                 known.reading = self._reader.submit(self._learn, card, known)
-            patience_s = known.asked_s + self._patience_s - now_s
-        if known.lesson is None:
-            wait([known.reading], max(0.0, patience_s))
+            left_s = known.asked_s + (self._glance_s if wait_s is None else wait_s) - now_s
+        if known.awaited:
+            wait([known.reading], max(0.0, left_s))
         return known.lesson or Lesson()
 
+    def renew(self) -> None:
+        """Have the history read again: a run has ended."""
+        with self._lock:
+            self._failed_s = None
+            for known in self._known.values():
+                known.outdated = True
+
     def forget(self) -> None:
-        """Have the history read again: a run has ended, or some were deleted."""
+        """Have the history read anew: runs were deleted."""
         with self._lock:
             self._known.clear()
             self._failed_s = None
 
     def _learn(self, card: str, known: _Known) -> None:
         if self._failed_s is not None and self._clock() < self._failed_s + MAX_AGE_S:
-            known.lesson = known.lesson or Lesson()  # it was the history that failed, not the card: once is enough
-            return
+            return  # it was the history that failed, not the card: once is enough
         try:
             known.lesson = self._read(card)
             self._failed_s = None
         except Exception as error:
             unforeseen = not isinstance(error, HistoryError)
             log.warning("Predictions come from the model alone: %s", error, exc_info=unforeseen)
-            known.lesson, self._failed_s = known.lesson or Lesson(), known.asked_s
+            self._failed_s = known.asked_s
 
     def _read(self, card: str) -> Lesson:
         history = self._history()

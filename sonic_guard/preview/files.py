@@ -26,6 +26,8 @@ from ..media.check import Check, deadline
 from ..media.face import SURE, TILE, Box, Face, find_faces
 
 Known = TypeVar("Known")
+Limit = Callable[[Path], Check]
+"""From a file to what ends the work on it that begins now."""
 
 MAX_NAME = 1000
 """Longest name in characters; file systems stop at 255 a folder."""
@@ -33,8 +35,8 @@ CAPACITY = 512
 """Facts remembered; the least recently asked for go first."""
 MAX_DECODED_BYTES = 1 << 30
 """Largest sound that is decoded to find its silence: 50 minutes of stereo at 44.1 kHz."""
-PATIENCE_S = 10.0
-"""How long a file is looked at. Files that would keep everybody else waiting are small and easily made."""
+LIMIT_S = 10.0
+"""Time limit for reading a file: one that takes a minute can be small, and other files wait in the same queue."""
 MAX_LOOKED_AT = 64_000_000
 """Pixels of the largest picture in which a face is looked for: 0.7 s to decode as a PNG, and four times its bytes."""
 ROUGH_SIDE = 2 * TILE
@@ -73,11 +75,11 @@ class NotYetError(Exception):
         super().__init__("being found out")
         self.future = future
         self.wanted = wanted
-        """Surround waiting with it: what nobody waits for any more is given up."""
+        """A context to wait in. The work is cancelled when the last waiter has left it."""
 
 
 class _GivenUpError(Exception):
-    """Nobody waits for it any more."""
+    """The last waiter has left."""
 
 
 @dataclass(eq=False)
@@ -88,9 +90,9 @@ class _Fact:
     waiting: int = 0
     given_up: bool = False
 
-    def check_of(self, path: Path) -> Check:
-        """What ends the work on it that begins now."""
-        in_time = deadline(path, PATIENCE_S)
+    def limit(self, path: Path) -> Check:
+        """What ends work on `path` that begins now: the time limit, or the last waiter has left."""
+        in_time = deadline(path, LIMIT_S)
 
         def check() -> None:
             if self.given_up:
@@ -103,7 +105,7 @@ class _Fact:
 class Files:
     """Facts about the files in a folder. Any thread may ask; each fact is found out once, by one thread.
 
-    Nothing takes longer than `PATIENCE_S`, or goes on when nobody waits for it.
+    No work takes longer than `LIMIT_S`, and it is cancelled when its last waiter leaves.
     """
 
     def __init__(self, folder: Callable[[], Path], capacity: int = CAPACITY) -> None:
@@ -149,7 +151,7 @@ class Files:
             self._warm = True
             self._looking.submit(find_faces, np.zeros((32, 32, 3), np.uint8))
 
-    def _fact(self, name: str, find: Callable[[Path, Check], Known], executor: ThreadPoolExecutor) -> Known:
+    def _fact(self, name: str, find: Callable[[Path, Limit], Known], executor: ThreadPoolExecutor) -> Known:
         path = resolve(self._folder(), name)
         try:
             status = path.stat()
@@ -170,7 +172,8 @@ class Files:
         try:
             outcome = fact.future.result()
         except BaseException:  # not the file's fault, such as a lack of memory: the next one may try again
-            self._forget(key, fact)
+            with self._lock:
+                self._forget(key, fact)
             raise
         finally:
             with self._lock:
@@ -188,15 +191,15 @@ class Files:
         finally:
             with self._lock:
                 fact.waiting -= 1
-                fact.given_up = not (fact.waiting or fact.future.done())
+                if not (fact.waiting or fact.future.done()):
+                    fact.given_up = True
+                    self._forget(key, fact)  # before anybody else can wait for it
             if fact.given_up:
                 fact.future.cancel()  # if it has not begun
-                self._forget(key, fact)
 
     def _forget(self, key: tuple[object, ...], fact: _Fact) -> None:
-        with self._lock:
-            if self._facts.get(key) is fact:
-                del self._facts[key]
+        if self._facts.get(key) is fact:
+            del self._facts[key]
 
 
 class _Failure(NamedTuple):
@@ -206,40 +209,40 @@ class _Failure(NamedTuple):
     text: str
 
 
-def _outcome(find: Callable[[Path, Check], Known], path: Path, fact: _Fact) -> Known | _Failure:
+def _outcome(find: Callable[[Path, Limit], Known], path: Path, fact: _Fact) -> Known | _Failure:
     try:
-        return find(path, fact.check_of(path))
+        return find(path, fact.limit)
     except SonicGuardError as error:
         return _Failure(type(error), str(error))
     except OSError as error:
         return _Failure(UnknownNameError, f"file: {path.name!r} cannot be read: {error.strerror}.")
 
 
-def _size(path: Path, check: Check) -> tuple[int, int]:
+def _size(path: Path, limit: Limit) -> tuple[int, int]:
     return picture.read_size(path)
 
 
-def _sound(path: Path, check: Check) -> SoundInfo:
+def _sound(path: Path, limit: Limit) -> SoundInfo:
     try:
-        return audiofile.probe(path, check=check)
+        return audiofile.probe(path, check=limit(path))
     except SlowFileError:
-        return audiofile.claimed(path)
+        return audiofile.claimed(path, check=limit(path))
 
 
-def _voice_s(path: Path, check: Check) -> float | None:
+def _voice_s(path: Path, limit: Limit) -> float | None:
     try:
-        return silence.cut_silence(audiofile.load(path, check=check)).duration_s
+        return silence.cut_silence(audiofile.load(path, check=limit(path))).duration_s
     except SlowFileError:
         return None
 
 
-def _faces(path: Path, check: Check) -> tuple[Face, ...] | None:
+def _faces(path: Path, limit: Limit) -> tuple[Face, ...] | None:
     """The faces in the picture at `path`; of a large JPEG in a smaller decoding, if that shows one with certainty."""
     width, height = picture.read_size(path)
     if width * height > MAX_LOOKED_AT:
         return None
-    rough = picture.load(path, enough=ROUGH_SIDE)
-    scale = max(width, height) / max(rough.shape)
+    rough, check = picture.load(path, enough=ROUGH_SIDE), limit(path)
+    scale = max(width, height) / max(rough.shape[:2])
     try:
         faces = find_faces(rough, closer=scale == 1, check=check)
         if scale == 1:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Row, Text, cast, func
 
+from ...brief import no_constant
 from ...errors import JobError
 from ...job import Dtype, Job, Lever
 from ...run import Outcome, Place, Run, StageFigures
@@ -54,7 +55,7 @@ def is_text(value: object) -> bool:
 
 
 def _run(row: Row[Any]) -> Run:
-    job = json.loads(row.job, parse_constant=_no_constant)
+    job = json.loads(row.job, parse_constant=no_constant)
     if not isinstance(job["levers"], list) or any(not isinstance(job[name], bool) for name in _SWITCHES):
         raise TypeError("job: settings of another kind")
     settings = {
@@ -64,8 +65,8 @@ def _run(row: Row[Any]) -> Run:
         "levers": frozenset(map(Lever, job["levers"])),
     }
     place: dict[str, Any] = {name: parse(getattr(row, name)) for name, parse in _PLACE.items()}
-    predicted = json.loads(row.predicted, parse_constant=_no_constant)
-    stages = json.loads(row.stages, parse_constant=_no_constant)
+    predicted = json.loads(row.predicted, parse_constant=no_constant)
+    stages = json.loads(row.stages, parse_constant=no_constant)
     return Run(
         id=row.id,
         started=_moment(row.started),
@@ -76,10 +77,6 @@ def _run(row: Row[Any]) -> Run:
         outcome=Outcome(row.outcome),
         stage=_text(row.stage),
     )
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _moment(text: str) -> datetime:
