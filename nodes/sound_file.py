@@ -30,8 +30,8 @@ class _Replaced:
     """What is replaced in one package, for as long as any of its calls needs it."""
 
     calls: int = 0
-    originals: list[tuple[dict[str, Any], str, Any]] = field(default_factory=list)
-    """A module's names, the name, and what it stood for."""
+    stand_ins: list[tuple[Any, Any]] = field(default_factory=list)
+    """What there was, and what stands in its place."""
 
 
 _replaced: dict[str, _Replaced] = {}
@@ -57,17 +57,21 @@ def _serving(names: dict[str, Any]) -> Iterator[None]:
     with _lock:
         replaced = _replaced.setdefault(package, _Replaced())
         replaced.calls += 1
-        if hasattr(torchaudio, "save"):
-            replaced.originals += _replace(torchaudio, [names, *_modules(package)])
     try:
+        with _lock:
+            if torchaudio is not None and hasattr(torchaudio, "save"):
+                if not replaced.stand_ins:
+                    save = _save(torchaudio.save)
+                    replaced.stand_ins = [(torchaudio, _Torchaudio(torchaudio, save)), (torchaudio.save, save)]
+                _put([names, *_modules(package)], replaced.stand_ins)
         yield
     finally:
         with _lock:
             replaced.calls -= 1
             if not replaced.calls:
                 del _replaced[package]
-                for module, name, original in replaced.originals:
-                    module[name] = original
+                # Looked for anew: what was imported meanwhile may have it, too, and a name may stand for another thing.
+                _put([names, *_modules(package)], [(stand_in, original) for original, stand_in in replaced.stand_ins])
 
 
 def _modules(package: str) -> Iterator[dict[str, Any]]:
@@ -77,18 +81,13 @@ def _modules(package: str) -> Iterator[dict[str, Any]]:
             yield vars(module)
 
 
-def _replace(torchaudio: Any, modules: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str, Any]]:
-    """Put a stand-in where `modules` name torchaudio or its `save`; what stood there."""
-    save = _save(torchaudio.save)
-    stand_ins = ((torchaudio, _Torchaudio(torchaudio, save)), (torchaudio.save, save))
-    originals = []
+def _put(modules: list[dict[str, Any]], changes: list[tuple[Any, Any]]) -> None:
+    """In every module, let each name that stands for the first of a pair stand for the second."""
     for module in modules:
         for name, value in list(module.items()):
-            for original, stand_in in stand_ins:
-                if value is original:
-                    module[name] = stand_in
-                    originals.append((module, name, original))
-    return originals
+            for before, after in changes:
+                if value is before:
+                    module[name] = after
 
 
 class _Torchaudio:

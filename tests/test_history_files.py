@@ -274,6 +274,18 @@ def test_a_lock_that_is_no_file_is_named_and_left_alone(file, kind):
     assert lock.exists()
 
 
+def test_a_lock_that_is_another_file_too_is_not_emptied(file):
+    other = file.with_name("thesis.txt")
+    other.write_text("years of work", encoding="utf-8")
+    try:
+        os.link(other, f"{file}.lock")
+    except OSError:
+        pytest.skip("links cannot be made here")
+    with pytest.raises(HistoryError, match=r"history\.db\.lock, .*delete it"):
+        History(file).runs()
+    assert other.read_text(encoding="utf-8") == "years of work"
+
+
 def test_a_lock_that_is_a_link_empties_nobody_else_s_file(file):
     other = file.with_name("thesis.txt")
     other.write_text("years of work", encoding="utf-8")

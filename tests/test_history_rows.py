@@ -198,6 +198,15 @@ def test_a_file_s_table_of_versions_that_says_two_things(tmp_path):
         History(tmp_path / "history.db").runs()
 
 
+def test_a_card_whose_name_is_a_book_is_no_card(place):
+    history = History(place)
+    known, torn = begin(history), begin(history)
+    put(place, torn, card="x" * 200_000)
+    page = history.page()
+    assert ([run.id for run in page.runs], page.unreadable) == ([known], 1)
+    assert history.cards() == [page.runs[0].place.card]
+
+
 def test_all_pages_together_are_all_runs(place):
     history = History(place)
     ids = [begin(history, card=f"card {number % 2}") for number in range(7)][::-1]

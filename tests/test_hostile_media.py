@@ -4,6 +4,7 @@ What could hang, grow without end or end the process is opened in a process of i
 """
 
 import ast
+import io
 import json
 import os
 import struct
@@ -20,7 +21,8 @@ import pytest
 from PIL import Image
 
 from sonic_guard.errors import AudioError, OutputError, PictureError, SlowFileError
-from sonic_guard.media import audiofile, chunks, opening, picture
+from sonic_guard.media import audiofile, chunks, opening, picture, silence
+from sonic_guard.media.audio import Sound
 from sonic_guard.media.videofile import frames, verify
 from tests.test_audio_bad_files import encode
 
@@ -209,6 +211,152 @@ def test_a_rate_no_voice_has_is_refused_at_once(tmp_path):
     with pytest.raises(AudioError, match="its sample rate of 1 Hz is outside 1,000"):
         audiofile.probe(tmp_path / "slow.wav")
     assert time.monotonic() - begun < 10  # and not a minute
+
+
+def synchsafe(size):
+    return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+
+
+def cover(side):
+    """An ID3 tag with a GIF that claims `side` pixels a side."""
+    gif = b"GIF89a" + struct.pack("<HHBBB", side, side, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    gif += b"\x2c" + struct.pack("<HHHHB", 0, 0, side, side, 0) + b"\x02\x02\x44\x01\0;"
+    frame = b"\0image/gif\0\3\0" + gif
+    frame = b"APIC" + struct.pack(">I", len(frame)) + b"\0\0" + frame
+    return b"ID3\3\0\0" + synchsafe(3 * len(frame)) + 3 * frame
+
+
+def test_a_cover_is_not_decoded(tmp_path):
+    """libav looks into every stream while it opens a file: three such covers would cost 2.9 GB."""
+    encode(tmp_path / "voice.mp3", "libmp3lame")
+    samples = audiofile.probe(tmp_path / "voice.mp3").samples
+    (tmp_path / "voice.mp3").write_bytes(cover(16_000) + (tmp_path / "voice.mp3").read_bytes())
+    read = in_a_child("sound", tmp_path / "voice.mp3")
+    assert f"samples={samples}" in read.said
+    assert read.grown_mib < MOST_MEMORY_MIB
+
+
+def test_only_decoders_of_sound_look_into_a_sound_file():
+    kinds = {av.codec.Codec(name, "r").type for name in opening.sound_decoders()}
+    assert kinds == {"audio"}
+    assert {"aac", "flac", "mp3", "opus", "pcm_s16le", "vorbis"} <= set(opening.sound_decoders())
+
+
+def patched(data, box, *changes):
+    """`data` with other numbers in the first box of that name: (offset behind the name, number)."""
+    data, at = bytearray(data), data.index(box) + 4
+    for offset, number in changes:
+        struct.pack_into(">I", data, at + offset, number)
+    return bytes(data)
+
+
+TABLES = {  # what is changed in an M4A (of fragments: in its trun)
+    "a size for all": (False, b"stsz", [(4, 1), (8, 40_000_000)]),
+    "lasting": (False, b"stts", [(8, 40_000_000)]),
+    "fragments": (True, b"trun", [(0, 0), (4, 40_000_000)]),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_claims_millions_of_samples_costs_nothing(tmp_path, name):
+    fragments, box, changes = TABLES[name]
+    file = tmp_path / "voice.m4a"
+    encode(file, "aac", **({"movflags": "frag_keyframe+empty_moov"} if fragments else {}))
+    assert audiofile.probe(file).samples
+    file.write_bytes(patched(file.read_bytes(), box, *changes))
+    read = in_a_child("sound", file)
+    assert "it is damaged: its tables claim 40,000,0" in read.said
+    assert read.grown_mib < MOST_MEMORY_MIB
+
+
+def test_tables_of_uncompressed_sound_may_have_a_line_for_a_byte_pair(tmp_path):
+    encode(tmp_path / "voice.mov", "pcm_s16le", 8000, np.zeros((1, 8_000_000), np.float32))
+    assert audiofile.probe(tmp_path / "voice.mov").samples == 8_000_000
+
+
+def jpeg(parts=0, scans=1, fill=0):
+    """A JPEG of 8×8 pixels whose header has more `parts`, `scans` and bytes of `fill`."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8), 200).save(buffer, "JPEG")
+    data = buffer.getvalue()
+    at = data.index(b"\xff\xda")
+    head, scan = data[:at], data[at:-2]
+    return head[:2] + b"\xff" * fill + b"\xff\xe5\0\2" * parts + head[2:] + scan * scans + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (jpeg(parts=10_001), "more than 10,000 parts"),
+        (jpeg(scans=51), "more than 50 scans"),
+        (jpeg(fill=1 << 20), "long runs of fill bytes"),
+    ],
+    ids=["parts", "scans", "fill"],
+)
+def test_a_jpeg_that_takes_minutes_is_refused(tmp_path, data, says):
+    (tmp_path / "photo.jpg").write_bytes(data)
+    for read in (picture.read_size, picture.load):
+        with pytest.raises(PictureError, match=says):
+            read(tmp_path / "photo.jpg")
+
+
+def test_an_honest_jpeg_is_read(tmp_path):
+    (tmp_path / "plain.jpg").write_bytes(jpeg(parts=100, fill=10) + b"a film behind it \xff\xda" * 100)
+    assert picture.read_size(tmp_path / "plain.jpg") == (8, 8)
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "progressive.jpg", progressive=True, quality=95)
+    assert picture.load(tmp_path / "progressive.jpg").shape == (300, 400, 3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_reading_a_picture_ends_when_somebody_says_so(tmp_path, kind):
+    noise = np.random.default_rng(1).integers(0, 255, (1200, 900, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "picture", kind)
+    for read in (picture.read_size, picture.load):
+        asked = []
+        read(tmp_path / "picture", check=lambda asked=asked: asked.append(1))
+        for last in range(1, len(asked) + 1):
+            calls = []
+
+            def check(calls=calls, last=last):
+                calls.append(1)
+                if len(calls) == last:
+                    raise InterruptedError("enough")
+
+            with pytest.raises(InterruptedError, match="enough"):
+                read(tmp_path / "picture", check=check)
+
+
+def test_looking_for_silence_ends_when_somebody_says_so():
+    sound = Sound(np.zeros((1, 16_000 * 60), np.float32), 16_000)
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) == 3:
+            raise InterruptedError("enough")
+
+    with pytest.raises(InterruptedError, match="enough"):
+        silence.find_silence(sound, check=check)
+
+
+@pytest.mark.parametrize(
+    ("rate", "says"), [(1, "sample rate of 1 Hz"), (1_000_000_000, "sample rate of 1000000000 Hz")]
+)
+def test_a_claim_is_held_against_the_same_limits(tmp_path, rate, says):
+    data = bytearray(riff(samples=4000))
+    struct.pack_into("<II", data, 24, rate, 2 * rate % (1 << 32))
+    (tmp_path / "claim.wav").write_bytes(bytes(data))
+    with pytest.raises(AudioError, match=f"sample rate of {rate} Hz"):
+        audiofile.claimed(tmp_path / "claim.wav")
+
+
+def test_a_claim_of_more_than_any_job_may_have_is_refused(tmp_path):
+    with (tmp_path / "long.wav").open("wb") as file:
+        file.write(riff(samples=0, rate=1000)[:-4] + b"\xff\xff\xff\xff")
+        file.truncate(4_000_000_000)
+    with pytest.raises(AudioError, match="longer than 100 hours"):
+        audiofile.claimed(tmp_path / "long.wav")
 
 
 def hours_of_silence(file, hours):

@@ -108,7 +108,7 @@ def test_load_keeps_any_size(tmp_path, size):
     ("content", "says"),
     [
         (b"just some text", "not a picture"),
-        (b"", "not a picture"),
+        (b"", "the file is empty"),
         (png_header(16384, 16385), "too large"),
         (png_header(100_000, 100_000), "too large"),
         (png_header(64, 64), "picture.jpg: "),

@@ -224,6 +224,18 @@ def test_the_history_as_a_file(site, runs):
     assert "Content-Length" not in reply.headers, "it is sent as it is read"
 
 
+def test_a_table_that_cannot_be_read_is_an_answer_of_its_own(site, runs):
+    with closing(sqlite3.connect(site.folder.parent / "history.db")) as file, file:
+        file.execute("ALTER TABLE sonic_guard_runs RENAME TO away")
+    try:
+        for path in ("/sonic_guard/history", "/sonic_guard/history.csv"):
+            reply = site.ask("GET", path)
+            assert (reply.status, list(reply.data)) == (500, ["error"])
+    finally:
+        with closing(sqlite3.connect(site.folder.parent / "history.db")) as file, file:
+            file.execute("ALTER TABLE away RENAME TO sonic_guard_runs")
+
+
 def many_runs(site):
     """So many that their table is no answer in one piece."""
     names = ", ".join(site.pack("sonic_guard.vram.history.schema").RUNS.c.keys()[1:])

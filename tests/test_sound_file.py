@@ -31,6 +31,8 @@ SOURCES = {
                 return torchaudio.info("a"), torchaudio.functional
             def fails(self, error):
                 raise error
+            def does(self, what):
+                return what()
             def meets(self, path, barrier, go):
                 barrier.wait(); go.wait(); torchaudio.save(path, wave := __import__("torch").ones(1, 9), 8000)
     """,
@@ -169,6 +171,31 @@ def test_an_error_or_cancel_leaves_nothing_replaced(packs, torchaudio, serve, er
     with pytest.raises(type(error)):
         serve(packs.nodes.Node().fails)(error)
     assert names(packs) == (torchaudio, torchaudio.save, torchaudio)
+
+
+def test_what_is_imported_meanwhile_is_put_back_too(packs, torchaudio, serve, monkeypatch):
+    late = ModuleType("sonicfork.late")
+
+    def work():
+        late.torchaudio = packs.nodes.torchaudio
+        monkeypatch.setitem(sys.modules, late.__name__, late)
+        assert late.torchaudio is not torchaudio
+
+    serve(packs.nodes.Node().does)(work)
+    assert late.torchaudio is torchaudio
+
+
+def test_a_name_that_was_given_another_meaning_meanwhile_keeps_it(packs, serve, monkeypatch):
+    serve(packs.nodes.Node().does)(lambda: monkeypatch.setattr(packs.nodes, "torchaudio", "another pack's"))
+    assert packs.nodes.torchaudio == "another pack's"
+
+
+def test_modules_that_are_none_do_no_harm(packs, torchaudio, serve, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "sonicfork.gone", None)
+    before = names(packs)
+    serve(packs.nodes.Node().work)(tmp_path / "a.wav", WAVE)
+    assert load(tmp_path / "a.wav").samples == WAVE.shape[-1]
+    assert names(packs) == before
 
 
 def test_other_packs_get_torchaudio_itself_meanwhile(packs, torchaudio, serve, tmp_path):

@@ -22,7 +22,7 @@ from . import mp3
 from .audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Sound, SoundInfo, check_finite
 from .check import Check, deadline
 from .content import Content
-from .opening import Source, demuxed, opened
+from .opening import Source, demuxed, opened, sound_decoders
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,9 @@ def claimed(path: str | os.PathLike[str], *, check: Check | None = None) -> Soun
         if not length or length < 0:
             raise AudioError(f"{source.name}: its header does not say how long it is. Convert it to WAV.")
         context = stream.codec_context
+        _check_kind(context.sample_rate, context.channels, source.name)
+        if length > MAX_DURATION_S:
+            raise _too_long(source.name)
         samples = max(1, round(length * context.sample_rate))
         return SoundInfo(samples, context.sample_rate, context.channels, context.codec.canonical_name, counted=False)
 
@@ -97,7 +100,7 @@ def _opened(content: Content, source: Source, kind: str | None = None) -> Iterat
     """The container in `content` and its first audio stream; libav's errors become `AudioError`s about `source`."""
     name = source.name
     try:
-        with demuxed(content, name, AudioError, kind) as container:
+        with demuxed(content, name, AudioError, sound_decoders(), kind) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: there is no sound in this file. Use a sound file or a video with sound.")
             stream = container.streams.audio[0]
@@ -119,7 +122,7 @@ def _count(container: InputContainer, stream: AudioStream, source: Source, known
     for frame in frames:
         samples += frame.samples
         if samples > most:
-            raise AudioError(f"{source.name}: the sound is longer than {MAX_DURATION_S // 3600} hours. Cut it.")
+            raise _too_long(source.name)
     codec = stream.codec_context.codec.canonical_name
     return SoundInfo(samples, first.sample_rate, first.layout.nb_channels, codec)
 
@@ -134,13 +137,7 @@ def _frames(container: InputContainer, stream: AudioStream, source: Source) -> I
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if kind is None:
             kind = rate, channels
-            if not MIN_RATE <= rate <= MAX_RATE:  # libav decodes 1/25 s at a time: at 1 Hz 50 MB take a minute
-                raise AudioError(
-                    f"{name}: its sample rate of {rate} Hz is outside {MIN_RATE:,} … {MAX_RATE:,} Hz. "
-                    "Convert it to 44,100 Hz."
-                )
-            if channels > MAX_CHANNELS:
-                raise AudioError(f"{name}: {channels} channels are more than {MAX_CHANNELS}. Convert it to stereo.")
+            _check_kind(rate, channels, name)
         if kind != (rate, channels):
             raise AudioError(
                 f"{name}: the file mixes sound of {kind[0]} Hz, {kind[1]} ch and of {rate} Hz, {channels} ch. "
@@ -149,6 +146,20 @@ def _frames(container: InputContainer, stream: AudioStream, source: Source) -> I
         yield frame
     if kind is None:
         raise AudioError(f"{name}: there is not a single sample of sound in this file. Export it again.")
+
+
+def _check_kind(rate: int, channels: int, name: str) -> None:
+    """Raise `AudioError` for a sample rate or a number of channels that no voice has."""
+    if not MIN_RATE <= rate <= MAX_RATE:  # libav decodes 1/25 s at a time: at 1 Hz 50 MB take a minute
+        raise AudioError(
+            f"{name}: its sample rate of {rate} Hz is outside {MIN_RATE:,} … {MAX_RATE:,} Hz. Convert it to 44,100 Hz."
+        )
+    if channels > MAX_CHANNELS:
+        raise AudioError(f"{name}: {channels} channels are more than {MAX_CHANNELS}. Convert it to stereo.")
+
+
+def _too_long(name: str) -> AudioError:
+    return AudioError(f"{name}: the sound is longer than {MAX_DURATION_S // 3600:.0f} hours. Cut it.")
 
 
 def _decoded(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[AudioFrame]:

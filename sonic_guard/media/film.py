@@ -12,6 +12,9 @@ from .check import Check, nothing
 from .opening import demuxed, opened
 from .output import errors_about, fault
 
+DECODERS = ("h264", "ffv1", "prores", "aac", "flac", "pcm_s24le")
+"""libav's names of the decoders of what this pack writes."""
+
 
 class Contents(NamedTuple):
     """What the packets of a video file add up to."""
@@ -51,5 +54,8 @@ def pictures_of(path: Path, about: Path | None = None, check: Check = nothing) -
 
 @contextmanager
 def _demuxed(path: Path, check: Check) -> Iterator[InputContainer]:
-    with opened(path, OutputError, "a video", check) as source, demuxed(source, source.name, OutputError) as container:
+    with (
+        opened(path, OutputError, "a video", check) as source,
+        demuxed(source, source.name, OutputError, DECODERS) as container,
+    ):
         yield container

@@ -5,20 +5,22 @@ playlist makes it open other files, pipes and addresses, for ever if it names it
 their own content are read (`CONTAINERS`), and no protocol is left with which anything else could be opened.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from os import PathLike, fstat
 from typing import Any, BinaryIO
 
 import av
+from av.codec import Codec
 from av.container import InputContainer
 from av.error import ArgumentError
 
 from ..errors import SonicGuardError
 from ..files import open_plain, shown
-from . import chunks
+from . import boxes, chunks
 from .check import Check, nothing
-from .content import Content
+from .content import Content, Stream
 
 CONTAINERS = (
     *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "eac3", "flac", "flv", "loas"),
@@ -85,20 +87,34 @@ def opened(
         yield source
 
 
+@cache
+def sound_decoders() -> tuple[str, ...]:
+    """All decoders of sound, as libav names them."""
+    return tuple(name for name in sorted(av.codecs_available) if _kind_of_decoder(name) == "audio")
+
+
 @contextmanager
 def demuxed(
-    content: Content, name: str, error: type[SonicGuardError], kind: str | None = None
+    content: Content,
+    name: str,
+    error: type[SonicGuardError],
+    decoders: Collection[str],
+    kind: str | None = None,
 ) -> Iterator[InputContainer]:
     """The container in `content`, which is of libav's `kind` where that is known.
+
+    libav looks into every stream while it opens a file; `decoders` are those it may use for that. A cover of 16,000²
+    pixels in a sound file costs a gigabyte.
 
     Raises `error`, about `name`, for a kind that is not one of `CONTAINERS` and for sizes no file can have; libav's
     errors for what is damaged.
     """
-    if fault := chunks.fault(content):
+    if fault := chunks.fault(content) or boxes.fault(content):
         raise error(f"{name}: it is damaged: {fault}. Export it again.")
-    stream: Any = _Stream(content, name)
+    stream: Any = Stream(content, name)
+    options = {**_OPTIONS, "codec_whitelist": ",".join(decoders)}
     try:
-        container: Any = av.open(stream, "r", format=kind, options=_OPTIONS, buffer_size=BUFFER_BYTES, **_ODD_TAGS)
+        container: Any = av.open(stream, "r", format=kind, options=options, buffer_size=BUFFER_BYTES, **_ODD_TAGS)
     except ArgumentError as error_of_libav:
         raise error(
             f"{name}: this is damaged, or a kind of file that is not read here. Use WAV, MP3, FLAC, M4A, OGG, MP4, "
@@ -108,25 +124,12 @@ def demuxed(
         yield container
 
 
+def _kind_of_decoder(name: str) -> str:
+    try:
+        return Codec(name, "r").type
+    except ValueError:  # UnknownCodecError is one: it only encodes
+        return ""
+
+
 _ODD_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Tags in old 8-bit encodings are common and of no interest here. From 19 on PyAV reads them without being told."""
-
-
-class _Stream:
-    """What libav reads a content through."""
-
-    def __init__(self, content: Content, name: str) -> None:
-        self.name = name  # by its ending libav knows formats that have no mark of their own; nothing is opened by it
-        self._content, self._at = content, 0
-
-    def read(self, count: int) -> bytes:
-        data = self._content.read_at(self._at, count)
-        self._at += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = max(0, offset + (0, self._at, self._content.size)[whence])
-        return self._at
-
-    def tell(self) -> int:
-        return self._at

@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from os import PathLike
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from ..errors import PictureError
-from ..files import open_plain, shown
+from ..errors import PictureError, SonicGuardError
+from ..files import shown
+from . import jpeg
+from .check import Check, nothing
+from .content import Stream
+from .opening import opened
 
 Rgb: TypeAlias = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3]."""
@@ -33,7 +37,7 @@ _DEEP_GREY = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 _open_lock = threading.Lock()
 
 
-def load(path: str | PathLike[str], *, enough: int | None = None) -> Rgb:
+def load(path: str | PathLike[str], *, enough: int | None = None, check: Check = nothing) -> Rgb:
     """The picture in a file, as uint8 RGB [H, W, 3].
 
     Turned upright by its EXIF orientation; alpha is dropped without blending, as ComfyUI's LoadImage does;
@@ -42,9 +46,10 @@ def load(path: str | PathLike[str], *, enough: int | None = None) -> Rgb:
     (never below that many), which is several times as fast.
 
     Raises `PictureError` if the file is missing, is no picture, is damaged, is larger than `MAX_PIXELS`,
-    or holds 32-bit floats (whose white point nobody knows).
+    or holds 32-bit floats (which have no fixed white). `check` is called whenever bytes are read, and what it raises
+    comes out.
     """
-    with _readable(path) as image:
+    with _readable(path, check) as image:
         if enough:
             width, height = (max(1, enough * side // max(image.size)) for side in image.size)
             image.draft(None, (width, height))
@@ -52,13 +57,12 @@ def load(path: str | PathLike[str], *, enough: int | None = None) -> Rgb:
         return _file_to_rgb(image, shown(path))
 
 
-def read_size(path: str | PathLike[str]) -> tuple[int, int]:
+def read_size(path: str | PathLike[str], *, check: Check = nothing) -> tuple[int, int]:
     """Width and height of the picture that `load` would give, from the file's header alone.
 
-    EXIF that follows the pixels of a PNG is not seen. Raises `PictureError` as `load` does, but for what only
-    decoding shows.
+    EXIF that follows the pixels of a PNG is not seen. Raises as `load` does, but for what only decoding shows.
     """
-    with _readable(path) as image:
+    with _readable(path, check) as image:
         width, height = image.size
         exif = Image.Image.getexif(image)  # a PNG's own would decode it all in search of EXIF
         turned = exif.get(ExifTags.Base.Orientation, 1) in _QUARTER_TURNS
@@ -66,25 +70,39 @@ def read_size(path: str | PathLike[str]) -> tuple[int, int]:
 
 
 @contextmanager
-def _readable(path: str | PathLike[str]) -> Iterator[Image.Image]:
+def _readable(path: str | PathLike[str], check: Check) -> Iterator[Image.Image]:
     """`path` opened, and whatever goes wrong with it as a `PictureError`."""
-    name = shown(path)
-    try:
-        with open_plain(path, PictureError, "a picture") as file, _opened(file) as image:
-            _check_size(image.width, image.height, name)
-            yield image
-    except (PictureError, MemoryError):
-        raise
-    except UnidentifiedImageError as error:
-        raise PictureError(
-            f"{name}: this is not a picture, whatever its name says. Use a PNG, JPEG or WebP."
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise PictureError(_too_large(name)) from error
-    except OSError as error:
-        raise PictureError(f"{name}: cannot be read: {error}. Save it again as PNG or JPEG.") from error
-    except Exception as error:  # on damaged files Pillow's decoders raise whatever their parser trips over
-        raise PictureError(f"{name}: the file is damaged ({error!r:.200}). Save it again as PNG or JPEG.") from error
+    with opened(path, PictureError, "a picture", check) as source:
+        if slow := jpeg.fault(source):
+            raise PictureError(f"{source.name}: it is damaged: {slow}. Save it again as PNG or JPEG.")
+        stream = Stream(source)
+        try:
+            with _opened(stream) as image:
+                _check_size(image.width, image.height, source.name)
+                yield image
+        except MemoryError:
+            raise
+        except Exception as error:
+            if stream.error is None:
+                raise _in_words(source.name, error) from error
+        if stream.error is not None:  # Pillow takes it for a damaged file, or goes on without what it could not read
+            raise stream.error
+
+
+def _in_words(name: str, error: Exception) -> Exception:
+    """What went wrong with a picture."""
+    match error:
+        case SonicGuardError():
+            return error
+        case UnidentifiedImageError():
+            text = "this is not a picture, whatever its name says. Use a PNG, JPEG or WebP."
+        case Image.DecompressionBombError():
+            return PictureError(_too_large(name))
+        case OSError():
+            text = f"cannot be read: {error}. Save it again as PNG or JPEG."
+        case _:  # on damaged files Pillow's decoders raise whatever their parser trips over
+            text = f"the file is damaged ({error!r:.200}). Save it again as PNG or JPEG."
+    return PictureError(f"{name}: {text}")
 
 
 def from_batch(images: Any, name: str = "image") -> list[Rgb]:
@@ -111,7 +129,7 @@ def size_of(image: Any) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(file: BinaryIO) -> Iterator[Image.Image]:
+def _opened(file: Any) -> Iterator[Image.Image]:
     """`Image.open` for `FORMATS`, under our limit of pixels instead of Pillow's."""
     formats = _formats()
     with _open_lock:  # the limit is a global of Pillow's; two threads must not restore each other's value

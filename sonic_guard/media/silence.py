@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import AudioError
 from .audio import Sound
+from .check import Check, nothing
 
 THRESHOLD_DBFS = -50.0
 """Loudness (RMS of 10 ms) below which sound counts as silence; 0 dBFS is full scale."""
@@ -33,23 +34,28 @@ class Silence:
     """Seconds after the last sound, in steps of 10 ms."""
 
 
-def find_silence(sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS) -> Silence:
-    """Measure the silence at both ends of `sound`: stretches whose loudness stays below `threshold_dbfs`."""
-    lead = _leading_silence(sound.waveform, sound.sample_rate, threshold_dbfs)
+def find_silence(sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS, *, check: Check = nothing) -> Silence:
+    """Measure the silence at both ends of `sound`: stretches whose loudness stays below `threshold_dbfs`.
+
+    `check` is called for every `BLOCK_S` seconds, and what it raises comes out.
+    """
+    lead = _leading_silence(sound.waveform, sound.sample_rate, threshold_dbfs, check)
     rest = sound.waveform[:, lead:]
-    tail = _leading_silence(rest[:, ::-1], sound.sample_rate, threshold_dbfs)
+    tail = _leading_silence(rest[:, ::-1], sound.sample_rate, threshold_dbfs, check)
     if tail == rest.shape[1]:
         # Silence throughout, or a click so short that read backwards it falls between two chunks.
         tail = 0
     return Silence(lead / sound.sample_rate, tail / sound.sample_rate)
 
 
-def cut_silence(sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS, keep_s: float = KEEP_S) -> Sound:
+def cut_silence(
+    sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS, keep_s: float = KEEP_S, *, check: Check = nothing
+) -> Sound:
     """`sound` without the silence at its ends, but for `keep_s` seconds of it on either side.
 
     Shares memory with `sound`. Raises `AudioError` if nothing in it reaches `threshold_dbfs`.
     """
-    silence = find_silence(sound, threshold_dbfs)
+    silence = find_silence(sound, threshold_dbfs, check=check)
     if silence.lead_s >= sound.duration_s:
         raise AudioError(
             f"There is no sound above {threshold_dbfs:g} dBFS in these {sound.duration_s:.2f} s. "
@@ -60,12 +66,13 @@ def cut_silence(sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS, keep_s: fl
     return sound.part(lead, sound.samples - tail)
 
 
-def _leading_silence(waveform: np.ndarray, sample_rate: int, threshold_dbfs: float) -> int:
+def _leading_silence(waveform: np.ndarray, sample_rate: int, threshold_dbfs: float, check: Check) -> int:
     """Samples before the first sound in `waveform`, ``[channels, samples]``; all of them if there is none."""
     audio_segment, detect_leading_silence = _pydub()
     samples = waveform.shape[1]
     peak = 10 ** (threshold_dbfs / 20)
     for start in range(0, samples, BLOCK_S * sample_rate):
+        check()
         block = waveform[:, start : start + BLOCK_S * sample_rate]
         if np.abs(block).max() < peak:
             continue  # no stretch can be louder than its loudest sample

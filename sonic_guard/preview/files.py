@@ -131,7 +131,7 @@ class Files:
         return self._fact(name, _size, self._reading)
 
     def faces(self, name: str) -> tuple[Face, ...] | None:
-        """The faces in a picture, largest first; None for one too large to look for them (`MAX_LOOKED_AT`)."""
+        """The faces in a picture, largest first; None where that takes too long (`MAX_LOOKED_AT`)."""
         return self._fact(name, _faces, self._looking)
 
     def sound(self, name: str) -> SoundInfo:
@@ -219,7 +219,7 @@ def _outcome(find: Callable[[Path, Limit], Known], path: Path, fact: _Fact) -> K
 
 
 def _size(path: Path, limit: Limit) -> tuple[int, int]:
-    return picture.read_size(path)
+    return picture.read_size(path, check=limit(path))
 
 
 def _sound(path: Path, limit: Limit) -> SoundInfo:
@@ -231,26 +231,31 @@ def _sound(path: Path, limit: Limit) -> SoundInfo:
 
 def _voice_s(path: Path, limit: Limit) -> float | None:
     try:
-        return silence.cut_silence(audiofile.load(path, check=limit(path))).duration_s
+        check = limit(path)
+        return silence.cut_silence(audiofile.load(path, check=check), check=check).duration_s
     except SlowFileError:
         return None
 
 
 def _faces(path: Path, limit: Limit) -> tuple[Face, ...] | None:
-    """The faces in the picture at `path`; of a large JPEG in a smaller decoding, if that shows one with certainty."""
-    width, height = picture.read_size(path)
-    if width * height > MAX_LOOKED_AT:
-        return None
-    rough, check = picture.load(path, enough=ROUGH_SIDE), limit(path)
-    scale = max(width, height) / max(rough.shape[:2])
     try:
-        faces = find_faces(rough, closer=scale == 1, check=check)
-        if scale == 1:
-            return tuple(faces)
-        if max((face.score for face in faces), default=0.0) < SURE:
-            return tuple(find_faces(picture.load(path), check=check))
+        return _faces_in(path, limit(path))
     except SlowFileError:
         return None
+
+
+def _faces_in(path: Path, check: Check) -> tuple[Face, ...] | None:
+    """The faces in the picture at `path`; of a large JPEG in a smaller decoding, if that shows one with certainty."""
+    width, height = picture.read_size(path, check=check)
+    if width * height > MAX_LOOKED_AT:
+        return None
+    rough = picture.load(path, enough=ROUGH_SIDE, check=check)
+    scale = max(width, height) / max(rough.shape[:2])
+    faces = find_faces(rough, closer=scale == 1, check=check)
+    if scale == 1:
+        return tuple(faces)
+    if max((face.score for face in faces), default=0.0) < SURE:
+        return tuple(find_faces(picture.load(path, check=check), check=check))
     return tuple(Face(_enlarged(face.box, scale, width, height), face.score) for face in faces)
 
 

@@ -215,7 +215,7 @@ def _empty(lock: Path) -> None:
         there = lock.lstat()
     except FileNotFoundError:
         return
-    if not stat.S_ISREG(there.st_mode):
+    if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
         raise OSError(errno.EINVAL, "it is not a file of its own; delete it")
     if there.st_size:
         log.warning("%s held %s bytes that are none of its own. It was emptied.", lock, there.st_size)

@@ -53,9 +53,12 @@ def csv_parts(pages: Iterable[Page]) -> Iterator[str]:
 
     It begins with the mark by which spreadsheets know UTF-8. No text in it is taken for a formula.
     """
-    yield "\ufeff" + _lines([_HEAD])
-    for page in pages:
-        yield _lines(map(_cell, _row(run)) for run in page.runs)
+    head = "\ufeff" + _lines([_HEAD])
+    for page in pages:  # the head comes with the first, so that a history that cannot be read gives nothing
+        yield head + _lines(map(_cell, _row(run)) for run in page.runs)
+        head = ""
+    if head:
+        yield head
 
 
 def _lines(rows: Iterable[Iterable[Any]]) -> str:

@@ -21,6 +21,8 @@ from .schema import RUNS
 
 MAX_TEXT = 1 << 16
 """Longest text read of a column, in characters; what is longer is cut off, and so not JSON any more."""
+MAX_NAME = 1000
+"""Longest name of a card, a driver or a version, in characters; a page may show a thousand of them."""
 MAX_BYTES = 1 << 53
 """Largest figure taken for bytes: beyond it a page cannot show whole numbers."""
 MAX_S = 1e9
@@ -49,9 +51,9 @@ def read(rows: Iterable[Row[Any]]) -> tuple[list[Run], dict[int, str]]:
     return runs, unreadable
 
 
-def is_text(value: object) -> bool:
-    """Whether a value of a text column is a text that can be shown: SQLite keeps anything."""
-    return isinstance(value, str) and value.encode(errors="ignore").decode() == value
+def is_name(value: object) -> bool:
+    """Whether a value of a text column is a name that can be shown: SQLite keeps anything."""
+    return isinstance(value, str) and len(value) <= MAX_NAME and value.encode(errors="ignore").decode() == value
 
 
 def _run(row: Row[Any]) -> Run:
@@ -85,8 +87,8 @@ def _moment(text: str) -> datetime:
 
 
 def _text(value: str) -> str:
-    if not is_text(value):
-        raise ValueError("a text that is none")
+    if not is_name(value):
+        raise ValueError("a name that is none")
     return value
 
 

@@ -120,9 +120,10 @@ class History:
 
     def cards(self, limit: int | None = None) -> list[str]:
         """The cards there are runs of, the one used last first, at most `limit`."""
-        query = select(RUNS.c.card).group_by(RUNS.c.card).order_by(func.max(RUNS.c.id).desc()).limit(limit)
+        name = func.substr(RUNS.c.card, 1, rows.MAX_NAME + 1)
+        query = select(name).group_by(RUNS.c.card).order_by(func.max(RUNS.c.id).desc()).limit(limit)
         names = self._database.do(lambda connection: list(connection.execute(query).scalars()))
-        return list(filter(rows.is_text, names))
+        return list(filter(rows.is_name, names))
 
     def delete(self, ids: Collection[int]) -> int:
         """Delete runs by id; the result is how many there were."""
