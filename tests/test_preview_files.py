@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sonic_guard.errors import AudioError, FileNameError, PictureError, UnknownNameError
+from sonic_guard.errors import AudioError, FileNameError, PictureError, SlowFileError, UnknownNameError
 from sonic_guard.media import audiofile, picture, silence
 from sonic_guard.media.face import find_faces
 from sonic_guard.preview import files as preview_files
@@ -315,3 +315,9 @@ def test_no_face_is_looked_for_in_a_picture_that_takes_seconds_to_decode(media, 
 def test_no_face_is_looked_for_longer_than_anybody_waits(media, monkeypatch):
     monkeypatch.setattr(preview_files, "LIMIT_S", 0.0)
     assert Files(lambda: media).faces("plain.png") is None
+
+
+def test_a_header_takes_milliseconds_or_is_given_up(media, monkeypatch):
+    monkeypatch.setattr(preview_files, "HEADER_LIMIT_S", 0.0)
+    with pytest.raises(SlowFileError, match=r"face\.png: to look through it takes more than 0 s"):
+        Files(lambda: media).size("face.png")

@@ -22,7 +22,7 @@ def deadline(path: str | PathLike[str], seconds: float) -> Check:
     def check() -> None:
         if time.monotonic() > until_s:
             raise SlowFileError(
-                f"{shown(path)}: to look through it takes more than {seconds:.0f} s. Cut it, or convert it to WAV."
+                f"{shown(path)}: to look through it takes more than {seconds:.0f} s. Export it again, a sound as WAV."
             )
 
     return check

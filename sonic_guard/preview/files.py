@@ -26,8 +26,8 @@ from ..media.check import Check, deadline
 from ..media.face import SURE, TILE, Box, Face, find_faces
 
 Known = TypeVar("Known")
-Limit = Callable[[Path], Check]
-"""From a file to what ends the work on it that begins now."""
+Limit = Callable[..., Check]
+"""From a file, and the seconds it may take, to what ends the work on it that begins now: `_Fact.limit`."""
 
 MAX_NAME = 1000
 """Longest name in characters; file systems stop at 255 a folder."""
@@ -37,6 +37,8 @@ MAX_DECODED_BYTES = 1 << 30
 """Largest sound that is decoded to find its silence: 50 minutes of stereo at 44.1 kHz."""
 LIMIT_S = 10.0
 """Time limit for reading a file: one that takes a minute can be small, and other files wait in the same queue."""
+HEADER_LIMIT_S = 2.0
+"""The same for a picture's header, which takes milliseconds."""
 MAX_LOOKED_AT = 64_000_000
 """Pixels of the largest picture in which a face is looked for: 0.7 s to decode as a PNG, and four times its bytes."""
 ROUGH_SIDE = 2 * TILE
@@ -90,9 +92,9 @@ class _Fact:
     waiting: int = 0
     given_up: bool = False
 
-    def limit(self, path: Path) -> Check:
-        """What ends work on `path` that begins now: the time limit, or the last waiter has left."""
-        in_time = deadline(path, LIMIT_S)
+    def limit(self, path: Path, seconds: float | None = None) -> Check:
+        """What ends work on `path` that begins now: `seconds` (`LIMIT_S`) are over, or the last waiter has left."""
+        in_time = deadline(path, LIMIT_S if seconds is None else seconds)
 
         def check() -> None:
             if self.given_up:
@@ -219,7 +221,7 @@ def _outcome(find: Callable[[Path, Limit], Known], path: Path, fact: _Fact) -> K
 
 
 def _size(path: Path, limit: Limit) -> tuple[int, int]:
-    return picture.read_size(path, check=limit(path))
+    return picture.read_size(path, check=limit(path, HEADER_LIMIT_S))
 
 
 def _sound(path: Path, limit: Limit) -> SoundInfo:
