@@ -187,6 +187,7 @@ HONEST = {
     "plain": riff(),
     "with a tag": riff(chunk(b"LIST", b"INFO" + chunk(b"INAM", b"name\0\0"))),
     "recording that was never finished": riff()[:-8008] + b"data\xff\xff\xff\xff" + bytes(8000),
+    "recording that has not begun to be finished": riff()[:-8008] + b"data\0\0\0\0" + b"\xff\x7f" * 4000,
     "tag cut off behind the sound": riff() + chunk(b"LIST", b"INFO", 5000),
 }
 
@@ -308,6 +309,7 @@ def test_an_honest_jpeg_is_read(tmp_path):
     assert picture.load(tmp_path / "progressive.jpg").shape == (300, 400, 3)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_reading_a_picture_ends_when_somebody_says_so(tmp_path, kind):
     noise = np.random.default_rng(1).integers(0, 255, (1200, 900, 3), np.uint8)

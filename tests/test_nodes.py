@@ -486,7 +486,7 @@ def test_what_cannot_be_read_of_it_is_said(hearing, pack, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(wrapper, "file_digest", denied)
-    with pytest.raises(errors.WrapperError, match="cannot be read. Check its permissions: .*Permission denied"):
+    with pytest.raises(errors.WrapperError, match=r"sonic\.yaml: .*cannot be read \(Permission denied\)\. Check"):
         hearing[2]()
 
 

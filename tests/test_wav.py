@@ -22,7 +22,7 @@ def noise(channels, samples):
     return (3 * np.random.default_rng(channels + samples).standard_normal((channels, samples))).astype(np.float32)
 
 
-@pytest.mark.parametrize("rate", [1, 8000, 44_100, 768_001])
+@pytest.mark.parametrize("rate", [1000, 8000, 44_100, 768_001])
 @pytest.mark.parametrize("channels", [1, 2, 3, 6, 24])
 @pytest.mark.parametrize("samples", [1, BLOCK, BLOCK + 1])
 def test_every_sample_comes_back_as_it_was(tmp_path, channels, samples, rate):

@@ -18,6 +18,9 @@ MOST_CHUNKS = 1000
 _CONTENT = {b"data", b"SSND", b"movi", b"idx1"}
 """Chunks that libav reads piece by piece. In a recording that was cut off, or never finished, they claim too much."""
 
+_UNKNOWN = {0, 0xFFFF_FFFF}
+"""Sizes of what was never finished, and of what an RF64 gives in 64 bits elsewhere."""
+
 
 def fault(content: Content) -> str:
     """What is wrong with the sizes in a file; nothing where they are possible, or it is of another kind."""
@@ -36,7 +39,7 @@ def fault(content: Content) -> str:
         name, size = head[:4], struct.unpack(f"{order}I", head[4:8])[0]
         inside = head[8:12] if name == b"LIST" else b""
         if name in _CONTENT or inside in _CONTENT:
-            if offset + 8 + size > content.size:
+            if size in _UNKNOWN or offset + 8 + size > content.size:
                 return ""  # whatever follows is not found by libav either
         elif offset + 8 + size > content.size + MOST_EXCESS_BYTES:
             return f"its chunk {name.decode('latin-1')!a} claims {size} bytes, and the file has {content.size}"
