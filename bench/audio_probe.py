@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from sonic_guard.media.audiofile import probe
+from sonic_guard.media.audio_file import probe
 
 RATE = 44_100
 HOUR_S = 3600

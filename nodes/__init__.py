@@ -7,15 +7,15 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import host
-from .audio_duration import AudioDuration
-from .auto_downgrade import AutoDowngrade
-from .face_box import FaceBox
-from .long_video import LongVideo
-from .low_vram import LowVRAM
-from .oom_risk import OOMRisk
-from .preflight import Preflight
-from .preset import PresetNode
+from .comfy import host
+from .audio_duration_node import AudioDuration
+from .auto_downgrade_node import AutoDowngrade
+from .face_box_node import FaceBox
+from .long_video_node import LongVideo
+from .low_vram_node import LowVRAM
+from .oom_risk_node import OOMRisk
+from .preflight_node import Preflight
+from .preset_node import PresetNode
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def _begin() -> None:
     """The nodes do without it where it fails."""
     try:
-        from .service import Service  # here, because the nodes alone can be looked at without a host
+        from .server.service import Service  # here, because the nodes alone can be looked at without a host
 
         Service().start()
     except Exception:

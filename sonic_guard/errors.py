@@ -10,6 +10,8 @@ from pathlib import Path
 
 MAX_TEXT = 4000
 """Longest text of an error in characters."""
+MAX_VALUE_TEXT = 100
+"""Most characters of a value that an error repeats."""
 
 
 class SonicGuardError(Exception):
@@ -24,6 +26,23 @@ class SonicGuardError(Exception):
     def __init__(self, text: str = "", *, path: Path | None = None) -> None:
         super().__init__(text if len(text) <= MAX_TEXT else _cut(text))
         self.path = path
+
+
+def brief(value: object) -> str:
+    """`value` in at most `MAX_VALUE_TEXT` characters, whatever it is.
+
+    A text may have megabytes, and some values have no text at all: Python writes no whole number of more than 4,300
+    digits.
+    """
+    try:
+        return f"{value!r:.{MAX_VALUE_TEXT}}"
+    except Exception:
+        return f"a value ({type(value).__name__}) that cannot be shown"
+
+
+def reject_json_constant(name: str) -> None:
+    """For `json.loads` as ``parse_constant``: refuses NaN and the infinities, which Python reads and JSON has not."""
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def first_of(texts: Collection[str], most: int, between: str = ", ") -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from .brief import brief
+from .errors import brief
 from .errors import JobError
 
 SAMPLE_RATE = 16_000

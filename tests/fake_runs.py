@@ -3,12 +3,12 @@
 import torch
 
 from sonic_guard.job import Job
-from sonic_guard.live.follow import follow
-from sonic_guard.live.peaks import Peak
-from sonic_guard.live.watch import RunWatch
-from sonic_guard.trace import parts, rehearsal
-from sonic_guard.trace.meter import DEVICE, fake_gpu
-from sonic_guard.wrapper_job import job_of
+from sonic_guard.runtime.sampler_hooks import follow
+from sonic_guard.runtime.stage_peaks import Peak
+from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.devtools import network_parts, shape_trace
+from sonic_guard.devtools.allocation_tracker import DEVICE, fake_gpu
+from sonic_guard.comfy.sonic_objects import job_of
 
 
 class Vae:
@@ -47,29 +47,29 @@ class MeterPeaks:
 
 def run_whole(checkout, job, make_vae):
     """A whole run with full networks, as the three nodes do it; returns its watch."""
-    parts.forget_grids(checkout)
+    network_parts.forget_grids(checkout)
     with fake_gpu(checkout.path) as meter, torch.no_grad():
         watch = RunWatch(MeterPeaks(meter))
         with watch.during("load"):
-            unet = parts.build_unet(checkout, parts.TORCH_DTYPES[job.dtype], DEVICE)
+            unet = network_parts.build_unet(checkout, network_parts.TORCH_DTYPES[job.dtype], DEVICE)
             rife = checkout.rife.RIFEModel(device=DEVICE)
-        vae = Vae(make_vae(), parts.TORCH_DTYPES[job.vae_dtype], DEVICE)
+        vae = Vae(make_vae(), network_parts.TORCH_DTYPES[job.vae_dtype], DEVICE)
         with watch.during("predata"):
-            data = parts.run_predata(checkout, job, DEVICE, vae.encode) | {"vae": vae}
+            data = network_parts.run_predata(checkout, job, DEVICE, vae.encode) | {"vae": vae}
         run_on_fake_gpu(fake_sonic(checkout, unet, rife), job, data, watch)
     return watch
 
 
 def fake_sonic(checkout, unet, rife):
-    pipe = parts.build_pipeline(checkout, unet, rehearsal._Schedule())
+    pipe = network_parts.build_pipeline(checkout, unet, shape_trace._Schedule())
     pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
-    return parts.build_sonic(checkout, pipe, rife, DEVICE, interpolate=True)
+    return network_parts.build_sonic(checkout, pipe, rife, DEVICE, interpolate=True)
 
 
 def run_on_fake_gpu(sonic, job, data, watch):
     watch.job = job_of(sonic, data, fps=job.fps, steps=job.steps)
     with follow(sonic, data, watch, fps=job.fps, steps=job.steps):
-        parts.run_sampler(sonic, job, data, data["vae"], steps=job.steps)
+        network_parts.run_sampler(sonic, job, data, data["vae"], steps=job.steps)
 
 
 WHOLE = Job(384, 384, 1.2, min_resolution=384, fps=16.0, steps=2)

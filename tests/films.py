@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from sonic_guard.job import HOP_SAMPLES, HOPS_PER_LATENT, LATENT_FPS, Job, latent_frames
-from sonic_guard.long.film import Predata, Sample, make_part
-from sonic_guard.long.order import Order
-from sonic_guard.long.run import LongVideo, run
+from sonic_guard.long_video.part_maker import Predata, Sample, make_part
+from sonic_guard.long_video.video_request import Order
+from sonic_guard.long_video.rendering import LongVideo, run
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.video import Encoding
-from sonic_guard.trace.parts import run_sampler
+from sonic_guard.media.video_writer import Encoding
+from sonic_guard.devtools.network_parts import run_sampler
 from tests import sonics
 
 RATE = 16_000

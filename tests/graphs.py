@@ -9,10 +9,10 @@ import skimage.data
 from PIL import Image
 
 from sonic_guard.preview.context import Machine
-from sonic_guard.preview.experience import Lesson
-from sonic_guard.preview.files import Files
-from sonic_guard.switches import DEFAULTS
-from sonic_guard.vram.budget import budget_for
+from sonic_guard.history.history_cache import Lesson
+from sonic_guard.preview.input_files import Files
+from sonic_guard.planning.selection import DEFAULTS
+from sonic_guard.devices.budget import budget_for
 
 RATE = 16_000
 PREFLIGHT_OUTPUTS = {

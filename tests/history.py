@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, make_url
 
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.run import Outcome, Place, StageFigures
-from sonic_guard.vram.history import migrate  # noqa: F401 - so that the forked processes have it too
-from sonic_guard.vram.history.database import Database
-from sonic_guard.vram.history.schema import MIGRATIONS
-from sonic_guard.vram.history.store import History
-from sonic_guard.vram.model import stage_bytes
+from sonic_guard.history.run_record import Outcome, StageFigures
+from sonic_guard.devices.environment import Place
+from sonic_guard.history import migrate  # noqa: F401 - so that the forked processes have it too
+from sonic_guard.history.database import Database
+from sonic_guard.history.schema import MIGRATIONS
+from sonic_guard.history.history_store import History
+from sonic_guard.memory.stage_model import stage_bytes
 
 VARIABLE = "SONIC_GUARD_TEST_POSTGRES"
 

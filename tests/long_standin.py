@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from sonic_guard.job import LATENT_FPS, Job
-from sonic_guard.long.order import Order
-from sonic_guard.long.run import Emit, Task, Tick
+from sonic_guard.long_video.video_request import Order
+from sonic_guard.long_video.rendering import Emit, Task, Tick
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.audiofile import load
-from sonic_guard.media.video import Encoding
-from sonic_guard.media.videofile import frames
+from sonic_guard.media.audio_file import load
+from sonic_guard.media.video_writer import Encoding
+from sonic_guard.media.video_file import frames
 
 RATE = 16_000
 SIDE = 64

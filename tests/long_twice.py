@@ -14,7 +14,7 @@ from pathlib import Path
 import pydub.silence  # noqa: F401 - once, and not in every child
 
 from sonic_guard.errors import OutputError
-from sonic_guard.long.run import run
+from sonic_guard.long_video.rendering import run
 from tests.long_standin import digest, make_part, order
 
 DONE, REFUSED, FAILED = 0, 3, 1

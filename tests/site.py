@@ -25,9 +25,9 @@ class Site:
         def module(name: str) -> Any:
             return importlib.import_module(f"{pack.__name__}.{name}")
 
-        routes, store = module("nodes.routes"), module("sonic_guard.vram.history.store")
-        experience = module("sonic_guard.preview.experience").Experience
-        files, budget = module("sonic_guard.preview.files").Files, module("sonic_guard.vram.budget").budget_for
+        routes, store = module("nodes.server.routes"), module("sonic_guard.history.history_store")
+        experience = module("sonic_guard.history.history_cache").Experience
+        files, budget = module("sonic_guard.preview.input_files").Files, module("sonic_guard.devices.budget").budget_for
         self.pack, self.folder = module, folder
         self.watched: list[tuple[str, float]] = []
         self.lease_s = 15.0

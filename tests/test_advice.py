@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.advice import LOW_VRAM, MUCH_LARGER, Where, advise
+from sonic_guard.planning.advice import LOW_VRAM, MUCH_LARGER, Where, advise
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.lean import EXACT
-from sonic_guard.plan import make_plan
-from sonic_guard.switches import LADDER
-from sonic_guard.vram.budget import budget_for
-from sonic_guard.vram.cards import GIB
-from sonic_guard.vram.model import predict
-from sonic_guard.words import LANGUAGES, advice_sentence
+from sonic_guard.low_vram import EXACT
+from sonic_guard.planning.planner import make_plan
+from sonic_guard.planning.selection import LADDER
+from sonic_guard.devices.budget import budget_for
+from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.memory.stage_model import predict
+from sonic_guard.messages.plan_messages import LANGUAGES, advice_sentence
 
 JOB = Job(2048, 2048, 10.0, min_resolution=768)
 

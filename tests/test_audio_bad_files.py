@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sonic_guard.errors import AudioError
-from sonic_guard.media.audiofile import load, probe
+from sonic_guard.media.audio_file import load, probe
 
 
 def encode(file, codec, rate=44_100, sound=None, **options):

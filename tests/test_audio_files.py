@@ -22,9 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonic_guard.errors import AudioError
-from sonic_guard.media import mp3
-from sonic_guard.media.audiofile import load, probe
-from sonic_guard.media.opening import _ODD_TAGS
+from sonic_guard.media import mp3_frames
+from sonic_guard.media.audio_file import load, probe
+from sonic_guard.media.containers import _ODD_TAGS
 from tests import real
 
 BARE = {"write_xing": "0", "id3v2_version": "0"}
@@ -250,14 +250,14 @@ def test_probe_of_any_torn_mp3_is_exact(mp3_files, tmp_path_factory, kind, kept,
 
 def test_a_uniform_mp3_is_mostly_left_out(mp3_files):
     for data in mp3_files.values():
-        shortened = mp3.shorten(content(data))
+        shortened = mp3_frames.shorten(content(data))
         assert shortened.content.size < len(data) * 2 / 3
         assert shortened.samples_left_out > 200_000
 
 
 @pytest.mark.parametrize("data", [b"", b"ID3", b"\xff\xfb", JUNK, b"\xff" * 70_000, bytes(5000)])
 def test_what_is_no_mp3_is_not_shortened(data):
-    assert mp3.shorten(content(data)) is None
+    assert mp3_frames.shorten(content(data)) is None
 
 
 def content(data):

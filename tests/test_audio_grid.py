@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sonic_guard.job import Job, latent_frames
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.grid import fit_to_frames
+from sonic_guard.media.frame_grid import fit_to_frames
 
 
 def frames_sonic_makes(sound, duration_setting):

@@ -10,15 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonic_guard.errors import BudgetError
-from sonic_guard.vram.budget import (
-    Budget,
-    amd_has_bf16,
-    budget_for,
-    cuda_free_bytes,
-    live_budget,
-    mps_free_bytes,
-    visible_device,
-)
+from sonic_guard.devices.budget import Budget, amd_has_bf16, budget_for, cuda_free_bytes, live_budget, mps_free_bytes, visible_device
 
 GIB = 1 << 30
 REPO = Path(__file__).resolve().parent.parent
@@ -220,7 +212,7 @@ def test_a_live_budget_keeps_what_the_host_says():
 def test_planning_for_a_named_card_loads_neither_torch_nor_nvml():
     code = """
 import sys
-from sonic_guard.vram.budget import budget_for
+from sonic_guard.devices.budget import budget_for
 budget_for("RTX 4090"), budget_for(8)
 print(*({"torch", "cv2", "pynvml"} & sys.modules.keys()))
 """

@@ -9,25 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.calibration import estimate_of
+from bench.calibration_quality import estimate_of
 from sonic_guard.job import Job, Lever
-from sonic_guard.run import Outcome, Place, Run, StageFigures
-from sonic_guard.timing import learn_pace, network_work
-from sonic_guard.vram.cards import GIB
-from sonic_guard.vram.history.calibration import (
-    MAX_RUNS,
-    PRIOR_RUNS,
-    Calibration,
-    Point,
-    calibrate,
-    calibrate_points,
-    denoise_times,
-    peaks,
-    point_of,
-)
-from sonic_guard.vram.history.export import csv_parts
-from sonic_guard.vram.history.store import Page
-from sonic_guard.vram.model import overhead, predict, stage_bytes
+from sonic_guard.history.run_record import Outcome, Run, StageFigures
+from sonic_guard.devices.environment import Place
+from sonic_guard.planning.pace import learn_pace, network_work
+from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.history.calibration import MAX_RUNS, PRIOR_RUNS, Calibration, Point, calibrate, calibrate_points, denoise_times, peaks, point_of
+from sonic_guard.history.export import csv_parts
+from sonic_guard.history.history_store import Page
+from sonic_guard.memory.stage_model import overhead, predict, stage_bytes
 
 JOB = Job(512, 512, 10.0)
 TENSORS = stage_bytes(JOB)

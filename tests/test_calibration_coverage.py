@@ -12,8 +12,8 @@ from statistics import fmean, stdev
 
 import pytest
 
-from bench.calibration import FRESH, WORLDS, covered_near_the_edge, first_run_of_a_job, mean_score, simulated, split
-from sonic_guard.vram.history.calibration import Point
+from bench.calibration_quality import FRESH, WORLDS, covered_near_the_edge, first_run_of_a_job, mean_score, simulated, split
+from sonic_guard.history.calibration import Point
 
 ROUNDS = 240
 DATA = Path(__file__).parent / "data"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sonic_guard.cli import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK, main
-from sonic_guard.run import Outcome
-from sonic_guard.vram.history.store import History
+from sonic_guard.cli.commands.commands import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK, main
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.history.history_store import History
 from tests.history import begin
 
 DEMO = Path(__file__).parent.parent / "demo"

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from sonic_guard.errors import MAX_TEXT, PictureError, SonicGuardError, first_of
-from sonic_guard.files import MAX_SHOWN, open_plain, plain_file, shown
+from sonic_guard.plain_files import MAX_SHOWN, open_plain, plain_file, shown
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes, devices and sockets in the file system are POSIX's")
 WAYS = [plain_file, open_plain]

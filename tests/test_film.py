@@ -10,18 +10,18 @@ import pytest
 
 from sonic_guard.errors import NoLeverLeftError, OutputError
 from sonic_guard.job import Lever
-from sonic_guard.lean import EXACT
-from sonic_guard.media.audiofile import load
-from sonic_guard.media.videofile import frames, verify
+from sonic_guard.low_vram import EXACT
+from sonic_guard.media.audio_file import load
+from sonic_guard.media.video_file import frames, verify
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.long.film import as_computed, make_part  # noqa: E402
-from sonic_guard.long.manifest import weights_key  # noqa: E402
-from sonic_guard.long.parts import part_sound  # noqa: E402
-from sonic_guard.long.run import LeverPulled, PartKept, Progress, Task, run  # noqa: E402
+from sonic_guard.long_video.part_maker import as_computed, make_part  # noqa: E402
+from sonic_guard.long_video.manifest import weights_key  # noqa: E402
+from sonic_guard.long_video.part_plan import part_sound  # noqa: E402
+from sonic_guard.long_video.rendering import LeverPulled, PartKept, Progress, Task, run  # noqa: E402
 from tests import films, sonics  # noqa: E402
 from tests.long_standin import digest  # noqa: E402
 

@@ -16,11 +16,12 @@ from sqlalchemy import update
 
 from sonic_guard.errors import HistoryError
 from sonic_guard.job import Job
-from sonic_guard.run import Outcome, Place, StageFigures
-from sonic_guard.vram.history.database import VARIABLE
-from sonic_guard.vram.history.schema import METADATA, MIGRATIONS, REVISION, RUNS, VERSION_TABLE
-from sonic_guard.vram.history.store import History, history_place
-from sonic_guard.vram.model import stage_bytes
+from sonic_guard.history.run_record import Outcome, StageFigures
+from sonic_guard.devices.environment import Place
+from sonic_guard.history.database import VARIABLE
+from sonic_guard.history.schema import METADATA, MIGRATIONS, REVISION, RUNS, VERSION_TABLE
+from sonic_guard.history.history_store import History, history_place
+from sonic_guard.memory.stage_model import stage_bytes
 from tests.history import JOB, MEASURED, PLACE, PREDICTED, PROCESSES, begin, begin_and_leave, engine_for, postgres
 
 
@@ -199,7 +200,7 @@ def test_nothing_happens_before_the_first_call(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["sonic_guard", "sonic_guard.cli", "sonic_guard.vram.history.calibration"])
+@pytest.mark.parametrize("module", ["sonic_guard", "sonic_guard.cli.commands", "sonic_guard.history.calibration"])
 def test_importing_the_library_does_not_load_the_database(module):
     code = f"import sys, {module}; sys.exit(bool({{'sqlalchemy', 'alembic'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import inspect
 
 from sonic_guard.errors import HistoryError
-from sonic_guard.run import Outcome
-from sonic_guard.vram.history.database import Database
-from sonic_guard.vram.history.schema import RUNS
-from sonic_guard.vram.history.store import History
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.history.database import Database
+from sonic_guard.history.schema import RUNS
+from sonic_guard.history.history_store import History
 from tests.history import PROCESSES, begin, engine_for, postgres, with_a_new_column, write_until_it_fails
 
 

@@ -7,8 +7,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from sonic_guard.run import Outcome
-from sonic_guard.vram.history.store import History
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.history.history_store import History
 from tests.history import (
     MEASURED,
     PROCESSES,

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from sonic_guard.preview.answer import run_dict
-from sonic_guard.preview.experience import Experience
-from sonic_guard.run import Outcome
-from sonic_guard.vram.history.export import csv_parts
-from sonic_guard.vram.history.rows import MAX_BYTES
-from sonic_guard.vram.history.schema import RUNS
-from sonic_guard.vram.history.store import PAGE_RUNS, History
+from sonic_guard.history.history_cache import Experience
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.history.export import csv_parts
+from sonic_guard.history.run_rows import MAX_BYTES
+from sonic_guard.history.schema import RUNS
+from sonic_guard.history.history_store import PAGE_RUNS, History
 from tests.history import PLACE, begin, engine_for, postgres
 
 

@@ -8,11 +8,11 @@ import skimage.data
 from PIL import Image
 
 from sonic_guard.job import Dtype, Job
-from sonic_guard.plan import make_plan
-from sonic_guard.preflight import look_at, preflight
-from sonic_guard.presets import load_preset
-from sonic_guard.vram.budget import budget_for
-from sonic_guard.workflow import example_texts
+from sonic_guard.planning.planner import make_plan
+from sonic_guard.operations.preflight import look_at, preflight
+from sonic_guard.planning.presets import load_preset
+from sonic_guard.devices.budget import budget_for
+from sonic_guard.comfy.workflow_file import example_texts
 
 NODES = ("Preflight", "AudioDuration", "FaceBox", "Preset", "OOMRisk", "AutoDowngrade", "LowVRAM", "LongVideo")
 CARD = "RTX 3060 12GB"

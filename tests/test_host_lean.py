@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from sonic_guard.job import Lever
-from sonic_guard.long.run import LeverPulled
-from sonic_guard.media.videofile import frames
-from sonic_guard.run import Outcome
-from sonic_guard.vram.history.store import History
-from sonic_guard.words import LANGUAGES
-from sonic_guard.words_lean import event_text
+from sonic_guard.long_video.rendering import LeverPulled
+from sonic_guard.media.video_file import frames
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.history.history_store import History
+from sonic_guard.messages.plan_messages import LANGUAGES
+from sonic_guard.messages.run_messages import event_text
 from tests.test_host_runs import watched
 
 pytest.importorskip("aiohttp")

@@ -8,8 +8,8 @@ import json
 import av
 import pytest
 
-from sonic_guard.media.videofile import frames
-from sonic_guard.run import Outcome
+from sonic_guard.media.video_file import frames
+from sonic_guard.history.run_record import Outcome
 from tests.real import PACK
 from tests.test_host_lean import file_of, long_video, node, runs, small, voice
 

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from sonic_guard.run import Outcome
-from sonic_guard.vram.history.store import History
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.history.history_store import History
 from tests.live import RUN_S
 
 aiohttp = pytest.importorskip("aiohttp")

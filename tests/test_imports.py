@@ -9,30 +9,30 @@ MODULES = (
     "sonic_guard",
     "sonic_guard.job",
     "sonic_guard.media.audio",
-    "sonic_guard.media.audiofile",
+    "sonic_guard.media.audio_file",
     "sonic_guard.media.face",
     "sonic_guard.media.crop",
     "sonic_guard.media.silence",
-    "sonic_guard.vram.budget",
-    "sonic_guard.vram.model",
-    "sonic_guard.plan",
-    "sonic_guard.preflight",
-    "sonic_guard.words",
-    "sonic_guard.oom",
-    "sonic_guard.run",
-    "sonic_guard.live.recorder",
-    "sonic_guard.preview.evaluate",
+    "sonic_guard.devices.budget",
+    "sonic_guard.memory.stage_model",
+    "sonic_guard.planning.planner",
+    "sonic_guard.operations.preflight",
+    "sonic_guard.messages.plan_messages",
+    "sonic_guard.devices.out_of_memory",
+    "sonic_guard.history.run_record",
+    "sonic_guard.runtime.recorder",
+    "sonic_guard.preview.evaluation",
     "sonic_guard.preview.answer",
-    "sonic_guard.vram.history.store",
-    "sonic_guard.switches",
-    "sonic_guard.reach",
-    "sonic_guard.wrapper_job",
-    "sonic_guard.words_lean",
-    "sonic_guard.long.run",
-    "sonic_guard.media.video",
-    "sonic_guard.media.videofile",
-    "sonic_guard.media.seam",
-    "sonic_guard.cli",
+    "sonic_guard.history.history_store",
+    "sonic_guard.planning.selection",
+    "sonic_guard.planning.capabilities",
+    "sonic_guard.comfy.sonic_objects",
+    "sonic_guard.messages.run_messages",
+    "sonic_guard.long_video.rendering",
+    "sonic_guard.media.video_writer",
+    "sonic_guard.media.video_file",
+    "sonic_guard.media.seams",
+    "sonic_guard.cli.commands",
 )
 
 
@@ -49,7 +49,7 @@ def test_importing_stays_light(module):
 def test_the_memory_model_needs_only_the_standard_library():
     """So that `measure` runs on a machine with little more than torch."""
     code = (
-        "import sys; before = set(sys.modules); import sonic_guard.vram.model, sonic_guard.cli; "
+        "import sys; before = set(sys.modules); import sonic_guard.memory.stage_model, sonic_guard.cli.commands; "
         "tops = {name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names); "
         "sys.exit(', '.join(sorted(tops - {'sonic_guard'})) or None)"
     )

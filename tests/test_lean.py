@@ -9,8 +9,8 @@ from sonic_guard.job import PIECE, Lever
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from sonic_guard.lean import orders  # noqa: E402
-from sonic_guard.lean.residual import residual  # noqa: E402
+from sonic_guard.low_vram import layer_orders  # noqa: E402
+from sonic_guard.low_vram.residual_blocks import residual  # noqa: E402
 from tests import sonics  # noqa: E402
 
 FRAMES, SIDE = 5, 64
@@ -86,7 +86,7 @@ def stock(unet):
     ],
 )
 def test_every_order_gives_the_stock_result(unet, stock, levers, piece):
-    undo = orders.pull(unet, levers, piece=piece, device=torch.device("cpu"))
+    undo = layer_orders.pull(unet, levers, piece=piece, device=torch.device("cpu"))
     other = run(unet)
     undo()
     assert other.shape == stock.shape
@@ -96,8 +96,8 @@ def test_every_order_gives_the_stock_result(unet, stock, levers, piece):
 
 
 def test_levers_that_do_not_concern_the_network_leave_it_alone(unet):
-    orders.pull(unet, {Lever.PAIRWISE, Lever.PARK, Lever.FP8})()
-    undo = orders.pull(unet, {Lever.PAIRWISE, Lever.PARK, Lever.FP8})
+    layer_orders.pull(unet, {Lever.PAIRWISE, Lever.PARK, Lever.FP8})()
+    undo = layer_orders.pull(unet, {Lever.PAIRWISE, Lever.PARK, Lever.FP8})
     assert not [name for name, module in unet.named_modules() if "forward" in vars(module)]
     undo()
 
@@ -106,7 +106,7 @@ def test_an_order_that_does_not_fit_the_network_leaves_it_as_it_was(unet):
     strange = copy.copy(unet)
     strange._modules = {name: module for name, module in unet._modules.items() if name != "up_blocks"}
     with pytest.raises(AttributeError, match="up_blocks"):
-        orders.pull(strange, ORDERS)
+        layer_orders.pull(strange, ORDERS)
     assert not [name for name, module in unet.named_modules() if "forward" in vars(module)]
 
 
@@ -116,7 +116,7 @@ def test_in_fp32_the_orders_are_as_exact_as_the_stock_one_and_as_near_as_a_split
     itself = rms(run(single), stock)
     assert split > 0
     for levers in ({Lever.FF}, {Lever.BLOCK}, ORDERS):
-        undo = orders.pull(single, levers, piece=SMALL)
+        undo = layer_orders.pull(single, levers, piece=SMALL)
         other = run(single)
         undo()
         assert rms(other, run(single)) < 1.5 * split
@@ -127,7 +127,7 @@ def test_in_fp32_the_orders_are_as_exact_as_the_stock_one_and_as_near_as_a_split
 def test_one_branch_at_a_time_is_the_stock_network_with_its_batch_split(unet, dtype):
     half = copy.deepcopy(unet).to(dtype)
     split = branch_by_branch(half)
-    undo = orders.pull(half, {Lever.BRANCH, Lever.HOST}, device=torch.device("cpu"))
+    undo = layer_orders.pull(half, {Lever.BRANCH, Lever.HOST}, device=torch.device("cpu"))
     assert torch.equal(run(half), split)
     undo()
 
@@ -145,7 +145,7 @@ def test_in_half_precision_every_layer_by_blocks_is_as_exact_as_the_stock_one(un
         if type(layer).__name__ == "SpatioTemporalResBlock":
             other = residual(SMALL, layer, *doubled(args, dtype), **doubled(kwargs, dtype))
         else:
-            other = orders._transformer(SMALL, layer, *doubled(args, dtype), **doubled(kwargs, dtype))[0]
+            other = layer_orders._transformer(SMALL, layer, *doubled(args, dtype), **doubled(kwargs, dtype))[0]
         assert other.dtype == dtype
         assert rms(other, exact) < 1.01 * rms(stock, exact)
         assert float((other != stock).double().mean()) < 0.05

@@ -6,15 +6,15 @@ import pytest
 
 from sonic_guard.errors import WrapperError
 from sonic_guard.job import Lever
-from sonic_guard.lean import EXACT
+from sonic_guard.low_vram import EXACT
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.lean.engine import LeanSonic, to_host  # noqa: E402
-from sonic_guard.lean.recognise import lean_model  # noqa: E402
-from sonic_guard.lean.still import still  # noqa: E402
+from sonic_guard.low_vram.engine import LeanSonic, to_host  # noqa: E402
+from sonic_guard.low_vram.network_check import lean_model  # noqa: E402
+from sonic_guard.low_vram.expanded_view import still  # noqa: E402
 from tests import sonics  # noqa: E402
 
 SMALL = 8192

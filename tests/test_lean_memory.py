@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from sonic_guard.job import Dtype, Job, Lever, duration_of
-from sonic_guard.lean import EXACT
-from sonic_guard.vram.model import FRAME_BYTES, clip_host_bytes
+from sonic_guard.low_vram import EXACT
+from sonic_guard.memory.stage_model import FRAME_BYTES, clip_host_bytes
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.lean.engine import LeanSonic  # noqa: E402
-from sonic_guard.trace.meter import Meter  # noqa: E402
+from sonic_guard.low_vram.engine import LeanSonic  # noqa: E402
+from sonic_guard.devtools.allocation_tracker import Meter  # noqa: E402
 from tests import sonics  # noqa: E402
 
 SHORT, LONG = 30, 44

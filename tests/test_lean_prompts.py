@@ -12,9 +12,9 @@ for package in ("diffusers", "transformers", "einops"):
 
 from torch.nn.modules import module  # noqa: E402
 
-from sonic_guard.lean.prompts import prompts_to_host  # noqa: E402
-from sonic_guard.trace.meter import DEVICE, fake_gpu  # noqa: E402
-from sonic_guard.trace.parts import run_predata  # noqa: E402
+from sonic_guard.low_vram.prompt_offload import prompts_to_host  # noqa: E402
+from sonic_guard.devtools.allocation_tracker import DEVICE, fake_gpu  # noqa: E402
+from sonic_guard.devtools.network_parts import run_predata  # noqa: E402
 from tests import sonics  # noqa: E402
 
 PROMPT_BYTES = 32 * 1024 * 4

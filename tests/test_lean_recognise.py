@@ -8,15 +8,15 @@ import pytest
 
 from sonic_guard.errors import WrapperError
 from sonic_guard.job import Job, Lever
-from sonic_guard.lean import EXACT
+from sonic_guard.low_vram import EXACT
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.lean import recognise as recognition  # noqa: E402
-from sonic_guard.lean.engine import park  # noqa: E402
-from sonic_guard.lean.recognise import lean_model, recognise  # noqa: E402
+from sonic_guard.low_vram import network_check as recognition  # noqa: E402
+from sonic_guard.low_vram.engine import park  # noqa: E402
+from sonic_guard.low_vram.network_check import lean_model, recognise  # noqa: E402
 from tests import sonics  # noqa: E402
 
 JOB = Job(64, 64, 2.0, min_resolution=64)

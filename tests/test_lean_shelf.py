@@ -9,7 +9,7 @@ from tests import real
 
 torch = pytest.importorskip("torch")
 
-from sonic_guard.lean.shelf import PIECE_BYTES, SMALL_BYTES, Shelf  # noqa: E402
+from sonic_guard.low_vram.host_tensors import PIECE_BYTES, SMALL_BYTES, Shelf  # noqa: E402
 
 
 @pytest.mark.parametrize("more", [None, 0, 1000])
@@ -45,8 +45,8 @@ def test_pieces_grow_to_a_size_and_are_no_larger_than_what_comes():
 
 RESIDENT = """
 import torch
-from sonic_guard.lean.engine import to_host
-from sonic_guard.lean.shelf import Shelf
+from sonic_guard.low_vram.engine import to_host
+from sonic_guard.low_vram.host_tensors import Shelf
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 del [torch.empty(1 << 22) for _ in range(4)][:]  # as in any program that has run for a while

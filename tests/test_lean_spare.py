@@ -11,14 +11,14 @@ import weakref
 import pytest
 
 from sonic_guard.job import PIECE, Dtype, Lever
-from sonic_guard.lean import EXACT
+from sonic_guard.low_vram import EXACT
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.lean import fp8  # noqa: E402
-from sonic_guard.lean.engine import LeanSonic  # noqa: E402
+from sonic_guard.low_vram import fp8_weights  # noqa: E402
+from sonic_guard.low_vram.engine import LeanSonic  # noqa: E402
 from tests import films, sonics  # noqa: E402
 
 N = 20
@@ -171,7 +171,7 @@ def test_the_piece_hears_of_the_job_with_its_levers(quick, stock):
 def test_where_the_job_cannot_be_told_every_spare_lever_is_pulled(caplog, monkeypatch):
     sonic, vae = films.quick(dtype=torch.float64)
     stock, stages, parked = sonics.run(sonic, vae, 1), [], []
-    store = fp8.store
+    store = fp8_weights.store
     monkeypatch.setattr(fp8, "store", lambda unet: parked.append(1) or store(unet))
     model = LeanSonic(
         sonic,
@@ -212,7 +212,7 @@ def test_room_is_made_for_the_job_and_all_there_is_when_memory_runs_out(quick, s
 
 
 def test_8_bit_weights_that_cannot_all_be_stored_leave_none(quick, monkeypatch):
-    unet, stored, before = sonics.build().pipe.unet, [], fp8._store
+    unet, stored, before = sonics.build().pipe.unet, [], fp8_weights._store
     weights = {name: parameter.data_ptr() for name, parameter in unet.named_parameters()}
 
     def store(layer):
@@ -223,6 +223,6 @@ def test_8_bit_weights_that_cannot_all_be_stored_leave_none(quick, monkeypatch):
 
     monkeypatch.setattr(fp8, "_store", store)
     with pytest.raises(RuntimeError, match="not enough memory"):
-        fp8.store(unet)
+        fp8_weights.store(unet)
     assert {name: parameter.data_ptr() for name, parameter in unet.named_parameters()} == weights
     assert not [module for module in unet.modules() if "forward" in vars(module)]

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from sonic_guard.job import Lever
-from sonic_guard.lean import EXACT
+from sonic_guard.low_vram import EXACT
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.lean.engine import LeanSonic  # noqa: E402
-from sonic_guard.lean.steps import StepsInMemory, Walk  # noqa: E402
+from sonic_guard.low_vram.engine import LeanSonic  # noqa: E402
+from sonic_guard.low_vram.completed_steps import StepsInMemory, Walk  # noqa: E402
 from tests import sonics  # noqa: E402
 
 STEPS, SMALL = 3, 8192

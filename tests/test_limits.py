@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from sonic_guard.job import Job, Lever
-from sonic_guard.vram.limits import find_limits
-from sonic_guard.vram.model import predict
-from sonic_guard.words import LANGUAGES, limit_lines
+from sonic_guard.memory.hard_limits import find_limits
+from sonic_guard.memory.stage_model import predict
+from sonic_guard.messages.plan_messages import LANGUAGES, limit_lines
 
 BRANCH = frozenset({Lever.BRANCH})
 CASES = [

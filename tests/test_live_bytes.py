@@ -7,9 +7,9 @@ from types import MethodType
 import pytest
 
 from sonic_guard.job import Dtype, Job
-from sonic_guard.live.watch import RunWatch
-from sonic_guard.run import Outcome
-from sonic_guard.vram.model import STAGES, stage_bytes
+from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.memory.stage_model import STAGES, stage_bytes
 from tests import real
 
 torch = pytest.importorskip("torch")
@@ -18,15 +18,15 @@ for package in ("diffusers", "transformers", "einops"):
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from sonic_guard.trace import parts  # noqa: E402
-from sonic_guard.trace.meter import DEVICE, fake_gpu  # noqa: E402
+from sonic_guard.devtools import network_parts  # noqa: E402
+from sonic_guard.devtools.allocation_tracker import DEVICE, fake_gpu  # noqa: E402
 from tests.fake_runs import WHOLE, MeterPeaks, Vae, fake_sonic, run_on_fake_gpu  # noqa: E402
 from tests.test_live_follow import predata, small_unet, small_vae  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def checkout():
-    from sonic_guard.trace.checkout import open_checkout
+    from sonic_guard.devtools.sonic_checkout import open_checkout
 
     return open_checkout(real.sonic())
 
@@ -49,10 +49,10 @@ BESIDE_COMFYUI = """
 import json, sys
 from pathlib import Path
 from tests.fake_runs import WHOLE, run_whole
-from sonic_guard.trace.checkout import open_checkout
-from sonic_guard.trace.comfy_vae import vae_builder
-from sonic_guard.trace.rehearsal import rehearse
-from sonic_guard.wrapper_job import job_of
+from sonic_guard.devtools.sonic_checkout import open_checkout
+from sonic_guard.devtools.comfy_vae import vae_builder
+from sonic_guard.devtools.shape_trace import rehearse
+from sonic_guard.comfy.sonic_objects import job_of
 sonic, comfyui = map(Path, sys.argv[1:])
 checkout, make_vae = open_checkout(sonic), vae_builder(comfyui)
 measured = {stage: figures.allocated_bytes for stage, figures in run_whole(checkout, WHOLE, make_vae).figures().items()}
@@ -78,7 +78,7 @@ class FullCards:
     """Runs of one small network on a fake GPU with room for no more than each stage takes less a byte."""
 
     def __init__(self, checkout, meter, limit):
-        unet = parts.build_unet(checkout, torch.float32, DEVICE, small_unet(checkout))
+        unet = network_parts.build_unet(checkout, torch.float32, DEVICE, small_unet(checkout))
         self.sonic = fake_sonic(checkout, unet, checkout.rife.RIFEModel(device=DEVICE))
         self.vae = Vae(small_vae(checkout), torch.float32, DEVICE, group=4)
         self.data = predata(LITTLE, DEVICE) | {"vae": self.vae}
@@ -86,7 +86,7 @@ class FullCards:
 
     def run(self, on_change=None):
         watch = RunWatch(MeterPeaks(self.meter), on_change=on_change)
-        parts.forget_grids(self.checkout)
+        network_parts.forget_grids(self.checkout)
         self.vae.first_stage_model.to("cpu")
         try:
             run_on_fake_gpu(self.sonic, LITTLE, self.data, watch)

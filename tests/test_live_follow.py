@@ -8,19 +8,19 @@ import pytest
 
 from sonic_guard.errors import JobError, WrapperError
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.live import follow as follow_module
-from sonic_guard.live.follow import calls_per_step, follow
-from sonic_guard.live.watch import RunWatch
-from sonic_guard.run import Outcome
-from sonic_guard.vram.model import STAGES
+from sonic_guard.runtime import sampler_hooks as follow_module
+from sonic_guard.runtime.sampler_hooks import calls_per_step, follow
+from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.memory.stage_model import STAGES
 from tests import real
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.trace import parts  # noqa: E402
-from sonic_guard.wrapper_job import job_of  # noqa: E402
+from sonic_guard.devtools import network_parts  # noqa: E402
+from sonic_guard.comfy.sonic_objects import job_of  # noqa: E402
 from tests.fake_runs import Vae  # noqa: E402
 
 STEPS, WIDTH = 2, 32
@@ -32,7 +32,7 @@ CALLS = STEPS * WINDOWS + DECODES + PAIRS
 
 @pytest.fixture(scope="module")
 def checkout():
-    from sonic_guard.trace.checkout import open_checkout
+    from sonic_guard.devtools.sonic_checkout import open_checkout
 
     return open_checkout(real.sonic())
 
@@ -44,7 +44,7 @@ class DiffusersVae(torch.nn.Module):
         from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
 
         super().__init__()
-        config = parts.read_config(checkout, "vae/config.json") | changes
+        config = network_parts.read_config(checkout, "vae/config.json") | changes
         self.network = AutoencoderKLTemporalDecoder.from_config(config).eval()
 
     @property
@@ -73,7 +73,7 @@ def predata(job, device):
     """What SONIC_PreData hands over, with random numbers in it."""
     frames, size = range(job.latent_frames), job.frame_size
     return {
-        "test_data": parts.build_test_data(job, device),
+        "test_data": network_parts.build_test_data(job, device),
         "audio_tensor_list": [torch.randn(32, WIDTH, device=device) for _ in frames],
         "uncond_audio_tensor_list": [torch.randn(32, WIDTH, device=device) for _ in frames],
         "motion_buckets": [torch.full((2, 1), 16.0, device=device) for _ in frames],
@@ -89,10 +89,10 @@ def small(checkout):
 
     cpu = torch.device("cpu")
     torch.manual_seed(0)
-    unet = parts.build_unet(checkout, torch.float32, cpu, small_unet(checkout))
-    scheduler = EulerDiscreteScheduler.from_config(parts.read_config(checkout, "scheduler/scheduler_config.json"))
-    pipe = parts.build_pipeline(checkout, unet, scheduler)
-    sonic = parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=True)
+    unet = network_parts.build_unet(checkout, torch.float32, cpu, small_unet(checkout))
+    scheduler = EulerDiscreteScheduler.from_config(network_parts.read_config(checkout, "scheduler/scheduler_config.json"))
+    pipe = network_parts.build_pipeline(checkout, unet, scheduler)
+    sonic = network_parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=True)
     vae = Vae(small_vae(checkout), torch.float32, cpu, group=4)
     return sonic, predata(JOB, cpu) | {"vae": vae}
 
@@ -104,7 +104,7 @@ def nothing_said(monkeypatch):
 
 def sample(small):
     sonic, data = small
-    return parts.run_sampler(sonic, JOB, data, data["vae"], STEPS)
+    return network_parts.run_sampler(sonic, JOB, data, data["vae"], STEPS)
 
 
 def followed(small, watch, **kwargs):

@@ -14,8 +14,8 @@ import psutil
 import pynvml
 import pytest
 
-from sonic_guard.live.gauge import Gauge
-from sonic_guard.live.nvml import RENEW_S, Nvml
+from sonic_guard.devices.memory_reader import Gauge
+from sonic_guard.devices.nvml import RENEW_S, Nvml
 from tests import real
 
 GIB = 2**30
@@ -308,7 +308,7 @@ def test_a_card_that_fails_under_torch_is_said_once(monkeypatch, caplog):
 
 # The real ones
 
-READ = "from sonic_guard.live.gauge import Gauge; import sys; reading = Gauge().read(); "
+READ = "from sonic_guard.devices.memory_reader import Gauge; import sys; reading = Gauge().read(); "
 
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from sonic_guard.live.gauge import Reading
-from sonic_guard.live.monitor import LEASE_S, MAX_WATCHERS, THREAD_NAME, Monitor
-from sonic_guard.live.nvml import Card
-from sonic_guard.live.watch import RunWatch
+from sonic_guard.devices.memory_reader import Reading
+from sonic_guard.runtime.monitor import LEASE_S, MAX_WATCHERS, THREAD_NAME, Monitor
+from sonic_guard.devices.nvml import Card
+from sonic_guard.runtime.run_watch import RunWatch
 
 PATIENCE_S = 30.0
 """Long after this a thread that does not answer is taken for dead."""

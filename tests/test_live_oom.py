@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sonic_guard.oom import is_out_of_memory
+from sonic_guard.devices.out_of_memory import is_out_of_memory
 from tests import real
 
 OUT_OF_MEMORY = [
@@ -144,7 +144,7 @@ def test_a_ring_of_causes_ends():
 
 def test_it_needs_no_torch():
     code = (
-        "import sys; from sonic_guard.oom import is_out_of_memory; "
+        "import sys; from sonic_guard.devices.out_of_memory import is_out_of_memory; "
         "assert is_out_of_memory(RuntimeError('CUDA out of memory.')); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=real.PACK).returncode == 0

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.live.follow import follow
-from sonic_guard.live.peaks import Peak
-from sonic_guard.live.watch import RunWatch
-from sonic_guard.run import Outcome, StageFigures
-from sonic_guard.vram.model import STAGES
+from sonic_guard.runtime.sampler_hooks import follow
+from sonic_guard.runtime.stage_peaks import Peak
+from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.history.run_record import Outcome, StageFigures
+from sonic_guard.memory.stage_model import STAGES
 
 
 class Card:

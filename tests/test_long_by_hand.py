@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from sonic_guard.errors import OutputError
-from sonic_guard.long.manifest import file_digest
-from sonic_guard.long.run import run
-from sonic_guard.long.store import sweep
+from sonic_guard.long_video.manifest import file_digest
+from sonic_guard.long_video.rendering import run
+from sonic_guard.long_video.part_store import sweep
 from tests import real
 from tests.long_standin import digest, make_part, order
 from tests.test_long_run import age, interrupt_in_part, made_parts, video_of

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.long.run import run
-from sonic_guard.long.store import Store
+from sonic_guard.long_video.rendering import run
+from sonic_guard.long_video.part_store import Store
 from tests.long_standin import digest, make_part, order
 from tests.test_long_run import interrupt_in_part, made_parts
 
 torch = pytest.importorskip("torch")
 
-from sonic_guard.long.steps import StepsOnDisk  # noqa: E402
+from sonic_guard.long_video.saved_steps import StepsOnDisk  # noqa: E402
 
 NAME = "0123456789abcdef"
 LATENTS = [torch.arange(40, dtype=torch.float16).view(1, 2, 4, 5) + window for window in range(3)]

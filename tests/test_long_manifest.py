@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sonic_guard.long.manifest import FileNote, Manifest, content_key, weights_key
-from sonic_guard.long.order import Order
+from sonic_guard.long_video.manifest import FileNote, Manifest, content_key, weights_key
+from sonic_guard.long_video.video_request import Order
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.video import Encoding
+from sonic_guard.media.video_writer import Encoding
 from tests.long_standin import order
 
 PLAIN = order(300)

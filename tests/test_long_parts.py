@@ -12,16 +12,7 @@ from hypothesis import strategies as st
 
 from sonic_guard.errors import JobError
 from sonic_guard.job import LATENT_FPS, Job, latent_frames
-from sonic_guard.long.parts import (
-    FADE_FRAMES,
-    SEARCH_FRAMES,
-    SETTLE_FRAMES,
-    least_part,
-    overlap,
-    part_sound,
-    plan_parts,
-    sample_at,
-)
+from sonic_guard.long_video.part_plan import FADE_FRAMES, SEARCH_FRAMES, SETTLE_FRAMES, least_part, overlap, part_sound, plan_parts, sample_at
 from sonic_guard.media.audio import Sound
 from tests import real
 
@@ -188,8 +179,8 @@ def windows_of_the_wrapper(frames: int, window: int) -> list[list[int]]:
     """The frame numbers in every window of 25 steps: the real pipeline, with a network that notes what it gets."""
     torch = pytest.importorskip("torch")
     scheduler = pytest.importorskip("diffusers").EulerDiscreteScheduler
-    from sonic_guard.trace.checkout import open_checkout
-    from sonic_guard.trace.parts import build_pipeline
+    from sonic_guard.devtools.sonic_checkout import open_checkout
+    from sonic_guard.devtools.network_parts import build_pipeline
 
     class Network(torch.nn.Module):
         dtype, device = torch.float32, torch.device("cpu")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.pause import longest_pause
+from sonic_guard.media.pauses import longest_pause
 
 RATE = 16000
 

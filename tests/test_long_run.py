@@ -18,14 +18,14 @@ import pytest
 
 from sonic_guard.errors import JobError, NoLeverLeftError, OutputError, WrapperError
 from sonic_guard.job import Job, Lever
-from sonic_guard.long.finished import hold_against
-from sonic_guard.long.run import Joining, LeverPulled, PartKept, Progress, run
-from sonic_guard.long.store import sweep
+from sonic_guard.long_video.finished_file import hold_against
+from sonic_guard.long_video.rendering import Joining, LeverPulled, PartKept, Progress, run
+from sonic_guard.long_video.part_store import sweep
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.audiofile import load
-from sonic_guard.media.video import Encoding, VideoWriter
-from sonic_guard.media.videofile import frames, verify
-from sonic_guard.switches import STREAMED
+from sonic_guard.media.audio_file import load
+from sonic_guard.media.video_writer import Encoding, VideoWriter
+from sonic_guard.media.video_file import frames, verify
+from sonic_guard.planning.selection import STREAMED
 from tests.long_standin import RATE, SIDE, digest, draw, make_part, order, read
 
 STAGES = ("predata", "denoise", "decode", "interpolate", "at the last frame")
@@ -190,7 +190,7 @@ def test_a_seam_can_be_cancelled(tmp_path, calm):
 def test_looking_at_what_is_kept_can_be_cancelled(tmp_path, monkeypatch):
     """SHA-256 of the lossless parts of an hour takes minutes."""
     interrupt_in_part(1, tmp_path)
-    monkeypatch.setattr("sonic_guard.long.manifest._BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr("sonic_guard.long_video.manifest._BLOCK_BYTES", 1 << 10)
     checks = []
     with pytest.raises(CancelError):
         run(order(300), must_not_run, tmp_path / "video.mkv", tmp_path / "work", check=lambda: many(checks))
@@ -330,7 +330,7 @@ class Immovable:
         def rmtree(folder):
             raise PermissionError(13, "The process cannot access the file because it is being used", str(folder))
 
-        monkeypatch.setattr("sonic_guard.media.output.shutil.rmtree", rmtree)
+        monkeypatch.setattr("sonic_guard.atomic_files.shutil.rmtree", rmtree)
 
 
 def test_what_cannot_be_cleared_away_costs_no_video(tmp_path, monkeypatch, caplog, calm):

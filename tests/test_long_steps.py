@@ -9,16 +9,16 @@ import pytest
 
 from sonic_guard.errors import NoLeverLeftError
 from sonic_guard.job import Lever
-from sonic_guard.lean import EXACT
+from sonic_guard.low_vram import EXACT
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.long.film import make_part  # noqa: E402
-from sonic_guard.long.run import Progress  # noqa: E402
-from sonic_guard.long.run import run as work  # noqa: E402
-from sonic_guard.long.steps import StepsOnDisk  # noqa: E402
+from sonic_guard.long_video.part_maker import make_part  # noqa: E402
+from sonic_guard.long_video.rendering import Progress  # noqa: E402
+from sonic_guard.long_video.rendering import run as work  # noqa: E402
+from sonic_guard.long_video.saved_steps import StepsOnDisk  # noqa: E402
 from tests import films, real  # noqa: E402
 from tests.long_standin import digest  # noqa: E402
 
@@ -182,7 +182,7 @@ def test_latents_come_back_to_the_bit(tmp_path):
 ROOM = """
 import resource, sys
 from pathlib import Path
-from sonic_guard.lean import EXACT
+from sonic_guard.low_vram import EXACT
 from tests import films
 from tests.long_standin import digest
 sonic, vae = films.quick()

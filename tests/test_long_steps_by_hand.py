@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sonic_guard.errors import OutputError  # noqa: E402
-from sonic_guard.long.steps import StepsOnDisk  # noqa: E402
+from sonic_guard.long_video.saved_steps import StepsOnDisk  # noqa: E402
 from tests import real  # noqa: E402
 
 NAME = "0123456789abcdef"
@@ -147,7 +147,7 @@ def test_a_step_that_turns_out_wrong_is_told_and_removed(step, change):
 IN_A_CHILD = """
 import sys
 from pathlib import Path
-from sonic_guard.long.steps import StepsOnDisk
+from sonic_guard.long_video.saved_steps import StepsOnDisk
 print("done", StepsOnDisk(Path(sys.argv[1]), [sys.argv[2]]).done)
 """
 

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from sonic_guard.errors import OutputError
-from sonic_guard.long.alone import alone
-from sonic_guard.long.run import Joining, PartKept, run
+from sonic_guard.long_video.exclusive_lock import alone
+from sonic_guard.long_video.rendering import Joining, PartKept, run
 from tests import real
 from tests.long_standin import digest, make_part, order
 from tests.long_twice import DONE, ended, started

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from sonic_guard.errors import OutputError, SonicGuardError, WrapperError
 from sonic_guard.job import PIECE, Dtype, Lever
-from sonic_guard.trace import table
-from sonic_guard.trace.grid import RUN, Case, grid
-from sonic_guard.trace.measure import FIRST_CASE_S, MARGIN, expect_s, measure
-from sonic_guard.trace.summary import fit_overhead, least_overhead, overhead_rows, summarise
-from sonic_guard.trace.table import Contents, Header, Reading, Row
-from sonic_guard.vram.budget import budget_for
-from sonic_guard.vram.model import STAGES, predict
+from sonic_guard.devtools import measured_table
+from sonic_guard.devtools.measured_cases import RUN, Case, grid
+from sonic_guard.devtools.measure import FIRST_CASE_S, MARGIN, expect_s, measure
+from sonic_guard.devtools.measured_summary import fit_overhead, least_overhead, overhead_rows, summarise
+from sonic_guard.devtools.measured_table import Contents, Header, Reading, Row
+from sonic_guard.devices.budget import budget_for
+from sonic_guard.memory.stage_model import STAGES, predict
 from tests import real
 
 torch = pytest.importorskip("torch")
@@ -68,7 +68,7 @@ def measure_small(out: Path, cases=CASES, limit_s: float = 3600.0):
 
 
 def names(out: Path) -> list[str]:
-    return [row.case.name for row in table.read(out).rows]
+    return [row.case.name for row in measured_table.read(out).rows]
 
 
 HEADER = Header(
@@ -96,12 +96,12 @@ def row(case: Case, predicted: int, allocated: int = 0, outside: int = 0, **othe
 
 
 def write_table(out: Path, *rows: Row, header: Header = HEADER, starts: tuple[Case, ...] = ()) -> Path:
-    table.append_header(out, header)
+    measured_table.append_header(out, header)
     for case in starts:
-        table.append_start(out, case)
+        measured_table.append_start(out, case)
     for one in rows:
-        table.append_start(out, one.case)
-        table.append_row(out, one)
+        measured_table.append_start(out, one.case)
+        measured_table.append_row(out, one)
     return out
 
 
@@ -117,13 +117,13 @@ def measured(tmp_path_factory):
 def test_every_case_gets_a_row_in_the_given_order(measured):
     out, outcome, said = measured
     assert outcome == (len(CASES), 0, ())
-    assert [row.case for row in table.read(out).rows] == list(CASES)
+    assert [row.case for row in measured_table.read(out).rows] == list(CASES)
     assert len(said) == 1 + len(CASES)  # building the network, then a line a case
     assert STOCK.name in said[1]
 
 
 def test_a_row_has_times_and_a_prediction_and_on_a_cpu_no_bytes(measured):
-    for row in table.read(measured[0]).rows:
+    for row in measured_table.read(measured[0]).rows:
         assert row.error is None
         assert row.oom is None
         assert row.reading is not None
@@ -134,13 +134,13 @@ def test_a_row_has_times_and_a_prediction_and_on_a_cpu_no_bytes(measured):
 
 
 def test_the_header_tells_where_it_was_measured(measured):
-    from sonic_guard.trace import setup
+    from sonic_guard.devtools import gpu_setup
 
-    header = table.read(measured[0]).header
+    header = measured_table.read(measured[0]).header
     assert header is not None
     assert header.torch == torch.__version__
     assert header.python == ".".join(map(str, sys.version_info[:3]))
-    assert header.sonic_commit == setup.read_commit(real.sonic())
+    assert header.sonic_commit == gpu_setup.read_commit(real.sonic())
     assert header.model
     assert (header.total_bytes, header.context_bytes) == (None, None)
     assert header.date.endswith("+00:00")
@@ -182,7 +182,7 @@ def test_a_killed_measurement_goes_on_where_it_was(tmp_path):
 def test_running_out_of_memory_is_a_row_and_the_next_case_runs(tmp_path):
     out = tmp_path / "table.jsonl"
     outcome, said = measure_small(out, (BEYOND_ANY_MEMORY, CASES[2]))
-    first, second = table.read(out).rows
+    first, second = measured_table.read(out).rows
     assert outcome == (2, 0, ())
     assert first.oom == "decode"
     assert first.error
@@ -196,11 +196,11 @@ def test_running_out_of_memory_is_a_row_and_the_next_case_runs(tmp_path):
 def test_no_case_is_begun_without_time_for_it(tmp_path):
     out = tmp_path / "table.jsonl"
     assert measure_small(out, limit_s=0.0) == ((0, len(CASES), ()), [])
-    header = table.read(out).header
+    header = measured_table.read(out).header
     assert header is not None
 
-    table.append_row(out, row(replace(STOCK, frames=12), GIB, 1, wall_s=3000.0))
-    table.append_row(out, row(replace(CASES[2], frames=12), GIB, 1, wall_s=0.1))
+    measured_table.append_row(out, row(replace(STOCK, frames=12), GIB, 1, wall_s=3000.0))
+    measured_table.append_row(out, row(replace(CASES[2], frames=12), GIB, 1, wall_s=0.1))
     outcome, _ = measure_small(out, CASES[:3], limit_s=FIRST_CASE_S)
     assert outcome == (1, 2, ())
     assert names(out)[-1] == CASES[2].name
@@ -211,7 +211,7 @@ def test_a_case_that_never_ended_is_begun_once_more_and_then_given_up(tmp_path):
     once, twice = CASES[2], CASES[3]
     measure_small(out, cases=())  # the header
     for case in (once, twice, twice):
-        table.append_start(out, case)
+        measured_table.append_start(out, case)
     outcome, _ = measure_small(out, (once, twice))
     assert outcome == (1, 0, (twice.name,))
     assert names(out) == [once.name]
@@ -244,9 +244,9 @@ def test_it_imports_on_a_bare_machine():
     code = (
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({absent}))\n"  # None makes the import fail
-        "import sonic_guard.trace.measure, sonic_guard.trace.summary\n"
+        "import sonic_guard.devtools.measure, sonic_guard.devtools.measured_summary\n"
         "assert 'torch' not in sys.modules\n"
-        "import sonic_guard.trace.bench, sonic_guard.trace.setup, sonic_guard.trace.checkout\n"
+        "import sonic_guard.devtools.gpu_stages, sonic_guard.devtools.gpu_setup, sonic_guard.devtools.sonic_checkout\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=real.PACK, check=True)
 
@@ -310,7 +310,7 @@ def test_rows_come_back_as_they_were_written(tmp_path):
         Row(CASES[2], 1, Reading(0.5), None, 1.0),
     )
     out = write_table(tmp_path / "table.jsonl", *rows, starts=(CASES[3],))
-    contents = table.read(out)
+    contents = measured_table.read(out)
     assert contents.header == HEADER
     assert contents.rows == rows
     assert contents.unfinished == (CASES[3].name,)
@@ -321,11 +321,11 @@ def test_rows_come_back_as_they_were_written(tmp_path):
 
 def test_no_file_is_an_empty_table_and_a_half_line_is_none(tmp_path):
     out = tmp_path / "table.jsonl"
-    table.mend(out)
-    assert table.read(out) == Contents()
+    measured_table.mend(out)
+    assert measured_table.read(out) == Contents()
     out.write_bytes(b'{"kind": "hea')
-    assert table.read(out) == Contents()
-    table.mend(out)
+    assert measured_table.read(out) == Contents()
+    measured_table.mend(out)
     assert out.read_bytes() == b""
 
 
@@ -336,28 +336,28 @@ def test_another_file_is_refused(tmp_path, text):
     out = tmp_path / "notes.txt"
     out.write_text(text)
     with pytest.raises(SonicGuardError, match="line 1 of .* is not from a table"):
-        table.read(out)
+        measured_table.read(out)
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(OutputError, match="cannot write"):
-        table.append_header(tmp_path / "absent" / "table.jsonl", HEADER)
+        measured_table.append_header(tmp_path / "absent" / "table.jsonl", HEADER)
 
 
 def test_the_commit_is_read_without_git(tmp_path):
-    from sonic_guard.trace import setup
+    from sonic_guard.devtools import gpu_setup
 
     git = tmp_path / ".git"
-    assert setup.read_commit(tmp_path) == "unknown"
+    assert gpu_setup.read_commit(tmp_path) == "unknown"
     (git / "refs/heads").mkdir(parents=True)
     (git / "HEAD").write_text("ref: refs/heads/main\n")
-    assert setup.read_commit(tmp_path) == "unknown"
+    assert gpu_setup.read_commit(tmp_path) == "unknown"
     (git / "packed-refs").write_text("# pack-refs\n" + "a" * 40 + " refs/heads/main\n")
-    assert setup.read_commit(tmp_path) == "a" * 40
+    assert gpu_setup.read_commit(tmp_path) == "a" * 40
     (git / "refs/heads/main").write_text("b" * 40 + "\n")
-    assert setup.read_commit(tmp_path) == "b" * 40
+    assert gpu_setup.read_commit(tmp_path) == "b" * 40
     (git / "HEAD").write_text("c" * 40 + "\n")
-    assert setup.read_commit(tmp_path) == "c" * 40
+    assert gpu_setup.read_commit(tmp_path) == "c" * 40
 
 
 # What the table says

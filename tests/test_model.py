@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import sonic_guard
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.vram import constants
-from sonic_guard.vram.article import article_bytes
-from sonic_guard.vram.model import STAGES, predict, stage_bytes
+from sonic_guard.memory import constants
+from sonic_guard.memory.article_formula import article_bytes
+from sonic_guard.memory.stage_model import STAGES, predict, stage_bytes
 from tests import real
 
 GIB = 2**30

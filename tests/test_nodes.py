@@ -18,7 +18,7 @@ import pytest
 import skimage.data
 import torch
 
-from sonic_guard.workflow import PREFLIGHT_OUTPUTS
+from sonic_guard.comfy.workflow_file import PREFLIGHT_OUTPUTS
 from tests import sonics
 from tests.graphs import RATE, write_wav
 from tests.real import PACK
@@ -374,7 +374,7 @@ def pack_job(pack):
 @pytest.fixture
 def predata(pack, monkeypatch, tmp_path):
     """SONIC_PreData as Long Video finds it: it does `work`, and writes its sound beside the user's files."""
-    host = importlib.import_module(f"{pack.__name__}.nodes.host")
+    host = importlib.import_module(f"{pack.__name__}.nodes.comfy.host")
     (tmp_path / "audio_123456_temp.wav").write_bytes(b"of another run")
     monkeypatch.setattr(host, "input_folder", lambda: tmp_path)
 
@@ -392,7 +392,7 @@ def predata(pack, monkeypatch, tmp_path):
         classes = {name: type(name, (), {"FUNCTION": "work", "work": method}) for name, method in kinds.items()}
         monkeypatch.setattr(host, "node_classes", lambda: classes)
         names = "clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"
-        wrapper = importlib.import_module(f"{pack.__name__}.nodes.wrapper")
+        wrapper = importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_wrapper")
         return lambda: wrapper.find_wrapper().predata(**dict.fromkeys(names) | {"audio": sound(0.5, RATE)})
 
     return found
@@ -442,14 +442,14 @@ def hearing(pack, monkeypatch, tmp_path):
     for name in (*files, *OTHERS):
         (file := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         file.write_text("A = 1")
-    host = importlib.import_module(f"{pack.__name__}.nodes.host")
+    host = importlib.import_module(f"{pack.__name__}.nodes.comfy.host")
     spec = importlib.util.spec_from_file_location("sonic_of_this_test", tmp_path / "ComfyUI_Sonic" / "sonic.py")
     monkeypatch.setitem(sys.modules, spec.name, module := importlib.util.module_from_spec(spec))
     spec.loader.exec_module(module)
     predata = type("SONIC_PreData", (), {"__module__": spec.name})
     monkeypatch.setattr(host, "node_classes", lambda: {"SONIC_PreData": predata})
     monkeypatch.setattr(host, "models_folder", lambda: tmp_path / "models")
-    return tmp_path, files, importlib.import_module(f"{pack.__name__}.nodes.wrapper").files_key
+    return tmp_path, files, importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_wrapper").files_key
 
 
 OTHERS = (
@@ -528,8 +528,8 @@ def test_long_video_says_what_has_changed(pack, refusal, monkeypatch, change, sa
 
     predata = type("SONIC_PreData", (), {"FUNCTION": "sampler_main", "sampler_main": work})
     sampler = type("SONICSampler", (), {"FUNCTION": "sampler_main", "sampler_main": work, **change})
-    host = importlib.import_module(f"{pack.__name__}.nodes.host")
-    wrapper = importlib.import_module(f"{pack.__name__}.nodes.wrapper")
+    host = importlib.import_module(f"{pack.__name__}.nodes.comfy.host")
+    wrapper = importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_wrapper")
     monkeypatch.setattr(host, "node_classes", lambda: {"SONIC_PreData": predata, "SONICSampler": sampler})
     with pytest.raises(refusal, match=said):
         wrapper.find_wrapper()

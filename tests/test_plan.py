@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from sonic_guard.errors import PlanError
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.plan import GOOD_RESOLUTION, SPLIT, Policy, make_plan
-from sonic_guard.switches import LADDER, STREAMED
-from sonic_guard.vram.budget import Budget, budget_for
-from sonic_guard.vram.cards import GIB
-from sonic_guard.vram.model import predict
-from sonic_guard.vram.risk import Verdict
+from sonic_guard.planning.planner import GOOD_RESOLUTION, SPLIT, Policy, make_plan
+from sonic_guard.planning.selection import LADDER, STREAMED
+from sonic_guard.devices.budget import Budget, budget_for
+from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.memory.stage_model import predict
+from sonic_guard.planning.capacity import Verdict
 
 EVERYTHING = frozenset({*LADDER, SPLIT})
 

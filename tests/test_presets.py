@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from sonic_guard.errors import PresetError
 from sonic_guard.job import Dtype
-from sonic_guard.presets import MAX_BYTES, MAX_ENTRIES, Preset, builtin_dir, list_presets, load_preset, schema_text
+from sonic_guard.planning.presets import MAX_BYTES, MAX_ENTRIES, Preset, builtin_dir, list_presets, load_preset, schema_text
 
 BUILT_IN = ["fast", "hd", "minimal"]
 

@@ -5,26 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sonic_guard.advice import Where
-from sonic_guard.errors import (
-    AudioError,
-    BudgetError,
-    FaceError,
-    FileNameError,
-    GraphError,
-    JobError,
-    PictureError,
-    PresetError,
-    UnknownNameError,
-)
+from sonic_guard.planning.advice import Where
+from sonic_guard.errors import AudioError, BudgetError, FaceError, FileNameError, GraphError, JobError, PictureError, PresetError, UnknownNameError
 from sonic_guard.job import Dtype, Job
-from sonic_guard.media import audio, audiofile, picture
+from sonic_guard.media import audio, audio_file, picture
 from sonic_guard.media.crop import Aspect, crop
-from sonic_guard.preflight import look_at
-from sonic_guard.preview.evaluate import KINDS, job_for, preview
-from sonic_guard.preview.graph import MAX_NODES, parse_graph
-from sonic_guard.vram.risk import Verdict
-from sonic_guard.words import LANGUAGES, assumption
+from sonic_guard.operations.preflight import look_at
+from sonic_guard.preview.evaluation import KINDS, job_for, preview
+from sonic_guard.comfy.api_graph import MAX_NODES, parse_graph
+from sonic_guard.planning.capacity import Verdict
+from sonic_guard.messages.plan_messages import LANGUAGES, assumption
 from tests.graphs import behind_preflight, machine, node, preflight, sources, trio, write_files
 
 
@@ -77,7 +67,7 @@ class Run:
             rgb = picture.load(self.folder / node["inputs"]["image"])
             return (torch.from_numpy(rgb).float().div(255)[None],)
         if kind == "LoadAudio":
-            return (audio.to_dict(audiofile.load(self.folder / node["inputs"]["audio"])),)
+            return (audio.to_dict(audio_file.load(self.folder / node["inputs"]["audio"])),)
         if kind == "ImageOnlyCheckpointLoader":
             return ()
         inputs = {name: self.value(value) for name, value in node["inputs"].items()}

@@ -8,10 +8,11 @@ import pytest
 
 from sonic_guard.errors import HistoryError
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.preview.experience import MAX_AGE_S, MAX_CARDS, Experience
-from sonic_guard.run import Outcome, Place, StageFigures
-from sonic_guard.vram.history.store import History
-from sonic_guard.vram.model import stage_bytes
+from sonic_guard.history.history_cache import MAX_AGE_S, MAX_CARDS, Experience
+from sonic_guard.history.run_record import Outcome, StageFigures
+from sonic_guard.devices.environment import Place
+from sonic_guard.history.history_store import History
+from sonic_guard.memory.stage_model import stage_bytes
 
 JOB, OTHER = Job(512, 512, 10.0), Job(512, 512, 20.0)
 CARD = "NVIDIA GeForce RTX 4060"

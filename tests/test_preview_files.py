@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sonic_guard.errors import AudioError, FileNameError, PictureError, SlowFileError, UnknownNameError
-from sonic_guard.media import audiofile, picture, silence
+from sonic_guard.media import audio_file, picture, silence
 from sonic_guard.media.face import find_faces
-from sonic_guard.preview import files as preview_files
-from sonic_guard.preview.files import Files, NotYetError, _GivenUpError, resolve
+from sonic_guard.preview import input_files as preview_files
+from sonic_guard.preview.input_files import Files, NotYetError, _GivenUpError, resolve
 from tests.audit import opened_files
 
 RATE = 16_000
@@ -126,7 +126,7 @@ def test_it_says_what_the_library_says(media):
     assert files.faces("face.png") == tuple(find_faces(picture.load(media / "face.png")))
     assert files.faces("plain.png") == ()
     assert files.sound("voice.wav").duration_s == 3.0
-    assert files.voice_s("voice.wav") == silence.cut_silence(audiofile.load(media / "voice.wav")).duration_s
+    assert files.voice_s("voice.wav") == silence.cut_silence(audio_file.load(media / "voice.wav")).duration_s
     assert files.voice_s("voice.wav") == pytest.approx(2.2, abs=0.02)
 
 

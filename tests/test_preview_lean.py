@@ -8,22 +8,22 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sonic_guard.advice import LOW_VRAM, Where, advise
+from sonic_guard.planning.advice import LOW_VRAM, Where, advise
 from sonic_guard.errors import GraphError, JobError, LeverError
 from sonic_guard.job import LATENT_FPS, Dtype, Job, Lever
-from sonic_guard.lean import EXACT
-from sonic_guard.long.parts import plan_parts
+from sonic_guard.low_vram import EXACT
+from sonic_guard.long_video.part_plan import plan_parts
 from sonic_guard.preview.answer import answer
-from sonic_guard.preview.evaluate import job_for, preview
-from sonic_guard.preview.experience import Lesson
-from sonic_guard.preview.graph import parse_graph
-from sonic_guard.reach import reach_of
-from sonic_guard.switches import LADDER, STREAMED, say_levers
-from sonic_guard.timing import Pace, network_work
-from sonic_guard.vram.budget import budget_for
-from sonic_guard.vram.cards import GIB
-from sonic_guard.vram.model import predict
-from sonic_guard.vram.risk import Verdict
+from sonic_guard.preview.evaluation import job_for, preview
+from sonic_guard.history.history_cache import Lesson
+from sonic_guard.comfy.api_graph import parse_graph
+from sonic_guard.planning.capabilities import reach_of
+from sonic_guard.planning.selection import LADDER, STREAMED, say_levers
+from sonic_guard.planning.pace import Pace, network_work
+from sonic_guard.devices.budget import budget_for
+from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.memory.stage_model import predict
+from sonic_guard.planning.capacity import Verdict
 from tests import sonics
 from tests.graphs import (
     behind_preflight,
@@ -199,14 +199,14 @@ def test_auto_is_the_card_that_is_judged(here):
 def real_model(pack, monkeypatch, model, switches=None):
     """The model as Long Video makes it lean, on a machine with an RTX 4060."""
     module, host = (importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video", "host"))
-    budget = importlib.import_module(f"{pack.__name__}.sonic_guard.vram.budget").budget_for
+    budget = importlib.import_module(f"{pack.__name__}.sonic_guard.devices.budget").budget_for
 
     def card(target, reserve, held_bytes=0):
         return budget("RTX 4060" if target == "auto" else target, reserve=reserve)
 
     monkeypatch.setattr(host, "budget", card)
     if switches is not None:
-        low = importlib.import_module(f"{pack.__name__}.nodes.low_vram").LowVRAM
+        low = importlib.import_module(f"{pack.__name__}.nodes.low_vram_node").LowVRAM
         widgets = low_vram(**switches)["10"]["inputs"]
         model = low.execute(**widgets | {"model": model}).args[0]
     return module, module._lean(model)

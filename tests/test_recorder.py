@@ -9,13 +9,14 @@ import pytest
 
 from sonic_guard.errors import HistoryError
 from sonic_guard.job import Job, Lever
-from sonic_guard.live.gauge import Gauge
-from sonic_guard.live.monitor import Monitor
-from sonic_guard.live.recorder import Recorder
-from sonic_guard.run import Outcome, Place
-from sonic_guard.vram.history.store import History
-from sonic_guard.vram.model import stage_bytes
-from sonic_guard.wrapper_job import LOADER, PREDATA, SAMPLER
+from sonic_guard.devices.memory_reader import Gauge
+from sonic_guard.runtime.monitor import Monitor
+from sonic_guard.runtime.recorder import Recorder
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.devices.environment import Place
+from sonic_guard.history.history_store import History
+from sonic_guard.memory.stage_model import stage_bytes
+from sonic_guard.comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 
 JOB = Job(512, 512, 5.0)
 NOBODY = {"model": None, "data_dict": {}, "fps": 25.0, "inference_steps": 25, "dynamic_scale": 1.0}
@@ -270,7 +271,7 @@ class TestListening:
     def registry(self, pack, heard):
         from importlib import import_module
 
-        listen = import_module(f"{pack.__name__}.nodes.listen").listen
+        listen = import_module(f"{pack.__name__}.nodes.server.instrumentation").listen
 
         @contextmanager
         def around(name, arguments):
@@ -310,7 +311,7 @@ class TestListening:
         }
         fork = type("Fork", (), {"FUNCTION": "sample", "sample": works[kind]})
         classes = {SAMPLER: fork}
-        import_module(f"{pack.__name__}.nodes.listen").listen(classes, None)
+        import_module(f"{pack.__name__}.nodes.server.instrumentation").listen(classes, None)
         assert classes[SAMPLER].sample is fork.sample or classes[SAMPLER].sample() == 1
 
     def test_other_nodes_are_left_alone(self, registry):

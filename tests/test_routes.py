@@ -50,8 +50,8 @@ def site(pack, tmp_path_factory):
 @pytest.fixture
 def runs(site):
     """Three runs in the history: two on one card, one on another."""
-    run, job = site.pack("sonic_guard.run"), site.pack("sonic_guard.job").Job
-    stage_bytes = site.pack("sonic_guard.vram.model").stage_bytes
+    run, job = site.pack("sonic_guard.history.run_record"), site.pack("sonic_guard.job").Job
+    stage_bytes = site.pack("sonic_guard.memory.stage_model").stage_bytes
     ids = []
     for duration_s, card in ((10.0, CARD), (11.0, CARD), (12.0, "NVIDIA GeForce RTX 3060")):
         place = run.Place(card, total_bytes=8 << 30, available_bytes=7 << 30, wrapper="1.0", torch="2.11.0")
@@ -115,8 +115,8 @@ def test_the_setting_names_the_card_of_sonics_own_nodes(site):
 def test_a_prediction_knows_what_such_runs_took(site, runs):
     said = site.predict(sources() | trio() | {"9": node("X")}, "7", target_card=CARD).data
     assert said["last"] is None  # another card's name, and 7.3 s of sound
-    run, job = site.pack("sonic_guard.run"), site.pack("sonic_guard.job").Job
-    stage_bytes, work = site.pack("sonic_guard.vram.model").stage_bytes, site.pack("sonic_guard.timing").network_work
+    run, job = site.pack("sonic_guard.history.run_record"), site.pack("sonic_guard.job").Job
+    stage_bytes, work = site.pack("sonic_guard.memory.stage_model").stage_bytes, site.pack("sonic_guard.planning.pace").network_work
     place = run.Place("RTX 4060 8GB", total_bytes=8 << 30, available_bytes=20 << 30)
     for number in range(30):
         settings = job(512, 512, 36.3 - number)
@@ -188,7 +188,7 @@ def test_the_history_in_pages(site, runs):
 
 
 def test_what_is_learnt_is_said_of_the_cards_shown(site, runs):
-    run, job = site.pack("sonic_guard.run"), site.pack("sonic_guard.job").Job(512, 512, 10.0)
+    run, job = site.pack("sonic_guard.history.run_record"), site.pack("sonic_guard.job").Job(512, 512, 10.0)
     for number in range(9):
         site.history.begin(job, run.Place(f"card {number}"), {})
     data = site.ask("GET", "/sonic_guard/history").data
@@ -238,7 +238,7 @@ def test_a_table_that_cannot_be_read_is_an_answer_of_its_own(site, runs):
 
 def many_runs(site):
     """So many that their table is no answer in one piece."""
-    names = ", ".join(site.pack("sonic_guard.vram.history.schema").RUNS.c.keys()[1:])
+    names = ", ".join(site.pack("sonic_guard.history.schema").RUNS.c.keys()[1:])
     with closing(sqlite3.connect(site.folder.parent / "history.db")) as file, file:
         for _ in range(13):
             file.execute(f"INSERT INTO sonic_guard_runs ({names}) SELECT {names} FROM sonic_guard_runs")  # noqa: S608
@@ -254,7 +254,7 @@ def test_a_table_that_breaks_off_is_not_taken_for_the_whole(site, runs, caplog):
             await response.content.read()
 
     kept = site.history
-    site.history = site.pack("sonic_guard.vram.history.store").History(site.folder.parent / "history.db", existing=True)
+    site.history = site.pack("sonic_guard.history.history_store").History(site.folder.parent / "history.db", existing=True)
     try:
         with pytest.raises(aiohttp.ClientPayloadError):
             site.run(read())
@@ -314,7 +314,7 @@ def test_deleting(site, runs, what, deleted):
 
 def test_a_history_that_cannot_be_read_is_said_and_costs_no_prediction(site, tmp_path):
     kept = site.history
-    site.history = site.pack("sonic_guard.vram.history.store").History(tmp_path / "ghost.db", existing=True)
+    site.history = site.pack("sonic_guard.history.history_store").History(tmp_path / "ghost.db", existing=True)
     site.services.forget()
     try:
         reply = site.ask("GET", "/sonic_guard/history")

@@ -44,6 +44,6 @@ def test_a_page_that_has_gone_keeps_nobody_waiting(site, caplog):
 
 def test_a_sound_that_takes_too_long_to_count_is_answered_by_its_header(site, monkeypatch):
     seconds = long_sound(site.folder / "long.wav")
-    monkeypatch.setattr(site.pack("sonic_guard.preview.files"), "LIMIT_S", 0.5)
+    monkeypatch.setattr(site.pack("sonic_guard.preview.input_files"), "LIMIT_S", 0.5)
     said = site.ask("POST", "/sonic_guard/predict", json=question("long.wav")).data
     assert f"the sound takes too long to count: {seconds:.0f} s, as its header says" in said["assumed"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from sonic_guard.media.seam import hide_seam
+from sonic_guard.media.seams import hide_seam
 
 SIDE, FADE, SETTLE = 192, 8, 24
 PORTRAIT = cv2.resize(skimage.data.astronaut()[:360, 60:420], (160, 160), interpolation=cv2.INTER_AREA) / 255

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from sonic_guard.media.audiofile import load
+from sonic_guard.media.audio_file import load
 
 torch = pytest.importorskip("torch")
 
@@ -87,7 +87,7 @@ def packs(torchaudio, monkeypatch, tmp_path):
 
 @pytest.fixture
 def serve(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.sound_file").saves_sound_here
+    return importlib.import_module(f"{pack.__name__}.nodes.comfy.torchaudio_save").saves_sound_here
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_a_node_that_is_listened_to_still_shows_its_inputs(pack):
             return audio, image
 
     classes = {"SONIC_PreData": Predata}
-    importlib.import_module(f"{pack.__name__}.nodes.listen").listen(classes, lambda *_: nullcontext())
+    importlib.import_module(f"{pack.__name__}.nodes.server.instrumentation").listen(classes, lambda *_: nullcontext())
     assert classes["SONIC_PreData"] is not Predata
     work = classes["SONIC_PreData"]().work
     assert list(inspect.signature(work).parameters) == ["audio", "image"]

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.vram.constants import constants
-from sonic_guard.vram.model import STAGES, predict
-from sonic_guard.vram.split import Split, split_stages
+from sonic_guard.memory.constants import constants
+from sonic_guard.memory.stage_model import STAGES, predict
+from sonic_guard.memory.stage_split import Split, split_stages
 
 JOB = Job(1024, 1024, 10.0)
 

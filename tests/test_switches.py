@@ -8,25 +8,14 @@ from hypothesis import strategies as st
 
 from sonic_guard.errors import LeverError
 from sonic_guard.job import PIECE, Job, Lever
-from sonic_guard.lean import EXACT
-from sonic_guard.plan import SPLIT
-from sonic_guard.reach import LONG_VIDEO, LOW_VRAM, NOTHING, Reach, reach_of
-from sonic_guard.switches import (
-    DEFAULT,
-    DEFAULTS,
-    LADDER,
-    NONE,
-    STREAMED,
-    Switches,
-    largest_piece,
-    parse_levers,
-    read_switches,
-    say_levers,
-)
-from sonic_guard.vram.budget import budget_for
-from sonic_guard.vram.cards import GIB
-from sonic_guard.vram.model import predict
-from sonic_guard.vram.risk import Verdict, assess
+from sonic_guard.low_vram import EXACT
+from sonic_guard.planning.planner import SPLIT
+from sonic_guard.planning.capabilities import LONG_VIDEO, LOW_VRAM, NOTHING, Reach, reach_of
+from sonic_guard.planning.selection import DEFAULT, DEFAULTS, LADDER, NONE, STREAMED, Switches, largest_piece, parse_levers, read_switches, say_levers
+from sonic_guard.devices.budget import budget_for
+from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.memory.stage_model import predict
+from sonic_guard.planning.capacity import Verdict, assess
 
 JOB = Job(512, 512, 10.0)
 levers = st.frozensets(st.sampled_from(Lever))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sonic_guard.job import Job
-from sonic_guard.timing import learn_pace, network_work, predict_seconds
+from sonic_guard.planning.pace import learn_pace, network_work, predict_seconds
 
 JOB = Job(512, 512, 10.0)
 

@@ -8,8 +8,8 @@ import pytest
 
 from sonic_guard.errors import OutputError
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.video import Encoding, VideoWriter, formats
-from sonic_guard.media.videofile import frames, join, verify
+from sonic_guard.media.video_writer import Encoding, VideoWriter, formats
+from sonic_guard.media.video_file import frames, join, verify
 
 KINDS = list(formats())
 FPS = Fraction(25)

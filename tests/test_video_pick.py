@@ -7,8 +7,8 @@ import pytest
 
 from sonic_guard.errors import OutputError
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.video import Encoding, VideoWriter, formats
-from sonic_guard.media.videofile import frames, join, pick
+from sonic_guard.media.video_writer import Encoding, VideoWriter, formats
+from sonic_guard.media.video_file import frames, join, pick
 from tests.long_standin import draw, read
 
 KINDS = list(formats())

@@ -12,9 +12,9 @@ import pytest
 
 from sonic_guard.errors import OutputError
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.output import errors_about, temp_for
-from sonic_guard.media.video import Encoding, VideoWriter, formats, pictures
-from sonic_guard.media.videofile import frames, verify
+from sonic_guard.atomic_files import errors_about, temp_for
+from sonic_guard.media.video_writer import Encoding, VideoWriter, formats, pictures
+from sonic_guard.media.video_file import frames, verify
 from tests import real
 
 RATES = [Fraction(25), Fraction(25, 2)]
@@ -325,7 +325,7 @@ import numpy as np
 from fractions import Fraction
 from pathlib import Path
 from sonic_guard.errors import OutputError
-from sonic_guard.media.video import Encoding, VideoWriter
+from sonic_guard.media.video_writer import Encoding, VideoWriter
 path, kind, room, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 numbers = np.random.default_rng(0)

@@ -12,8 +12,8 @@ import pytest
 
 from sonic_guard.errors import OutputError
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.audiofile import load, probe
-from sonic_guard.media.wav import BLOCK, write_wav
+from sonic_guard.media.audio_file import load, probe
+from sonic_guard.media.wav_file import BLOCK, write_wav
 from tests import real
 
 
@@ -73,7 +73,7 @@ def test_on_a_full_disk_nothing_is_left_and_the_error_says_what_to_do(tmp_path):
         import numpy as np
         from sonic_guard.errors import OutputError
         from sonic_guard.media.audio import Sound
-        from sonic_guard.media.wav import write_wav
+        from sonic_guard.media.wav_file import write_wav
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))

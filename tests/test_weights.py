@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from sonic_guard.errors import WeightsError
-from sonic_guard.vram.weights import MAX_HEADER_BYTES, Weights, read_header
+from sonic_guard.memory.checkpoints import MAX_HEADER_BYTES, Weights, read_header
 
 REPO = Path(__file__).resolve().parent.parent
 FORMATS = {
@@ -393,7 +393,7 @@ def test_reading_needs_no_torch(tmp_path):
     _torch(tmp_path / "unet.pth")
     code = """
 import sys
-from sonic_guard.vram.weights import read_header
+from sonic_guard.memory.checkpoints import read_header
 assert read_header(sys.argv[1]).parameters == 4000
 print(*({"torch", "safetensors"} & sys.modules.keys()))
 """

@@ -5,9 +5,9 @@ from fractions import Fraction
 import pytest
 
 from sonic_guard.job import Job, Lever
-from sonic_guard.long.run import Joining, LeverPulled, Listening, LongVideo, PartKept, Progress
-from sonic_guard.media.videofile import VideoInfo
-from sonic_guard.words_lean import clock, event_text, long_report
+from sonic_guard.long_video.rendering import Joining, LeverPulled, Listening, LongVideo, PartKept, Progress
+from sonic_guard.media.video_file import VideoInfo
+from sonic_guard.messages.run_messages import clock, event_text, long_report
 
 EVENTS = [
     (Progress(0, 1, 0.255, None), "26%", "26%"),

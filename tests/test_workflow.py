@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from sonic_guard.job import Dtype, Job
-from sonic_guard.workflow import Way, build_workflow, example_texts
+from sonic_guard.comfy.workflow_file import Way, build_workflow, example_texts
 from tests import frontends
 from tests.real import PACK
 from tests.test_host_page import browser, load, page  # noqa: F401 - fixtures

@@ -17,7 +17,7 @@ import json, sys, types
 import numpy, soundfile, torch
 from PIL import Image
 sys.path.insert(0, {repo!r})
-from sonic_guard.trace.checkout import open_checkout
+from sonic_guard.devtools.sonic_checkout import open_checkout
 checkout = open_checkout({sonic!r})
 import importlib
 package = checkout.sonic.__name__.rpartition(".")[0]

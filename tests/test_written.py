@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sonic_guard.cli import EXIT_BAD_INPUT, EXIT_OK, main
+from sonic_guard.cli.commands.commands import EXIT_BAD_INPUT, EXIT_OK, main
 from sonic_guard.errors import OutputError
-from sonic_guard.written import write_file
+from sonic_guard.atomic_files import write_file
 
 DEMO = Path(__file__).parent.parent / "demo"
 PLAN = ["plan", "--image", str(DEMO / "portrait.jpg"), "--audio", str(DEMO / "speech.mp3"), "--gpu", "8", "--json"]
@@ -21,7 +21,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="limits, links and devices
 _ALMOST_FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-from sonic_guard.cli import main
+from sonic_guard.cli.commands import main
 sys.exit(main(sys.argv[1:]))
 """
 

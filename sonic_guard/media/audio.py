@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..brief import brief
+from ..errors import brief
 from ..errors import AudioError
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..brief import brief
+from ..errors import brief
 from ..errors import FaceError
-from .check import Check, nothing
+from .cancellation import Check, nothing
 from .picture import Rgb, size_of
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..errors import PictureError, SonicGuardError
-from ..files import shown
-from . import jpeg
-from .check import Check, nothing
-from .content import Stream
-from .opening import opened
+from ..plain_files import shown
+from . import jpeg_parts
+from .cancellation import Check, nothing
+from .byte_source import Stream
+from .containers import opened
 
 Rgb: TypeAlias = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3]."""
@@ -73,7 +73,7 @@ def read_size(path: str | PathLike[str], *, check: Check = nothing) -> tuple[int
 def _readable(path: str | PathLike[str], check: Check) -> Iterator[Image.Image]:
     """`path` opened, and whatever goes wrong with it as a `PictureError`."""
     with opened(path, PictureError, "a picture", check) as source:
-        if slow := jpeg.fault(source):
+        if slow := jpeg_parts.fault(source):
             raise PictureError(f"{source.name}: it is damaged: {slow}. Save it again as PNG or JPEG.")
         stream = Stream(source)
         try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import AudioError
 from .audio import Sound
-from .check import Check, nothing
+from .cancellation import Check, nothing
 
 THRESHOLD_DBFS = -50.0
 """Loudness (RMS of 10 ms) below which sound counts as silence; 0 dBFS is full scale."""

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from .. import words
-from ..advice import advise
+from ..messages import plan_messages
+from ..planning.advice import advise
 from ..job import Job
-from ..run import Run
-from ..switches import LADDER
-from ..vram.history.calibration import peaks
-from ..vram.model import STAGES, Estimate, overhead
-from ..vram.split import split_stages
-from .evaluate import Preview
-from .experience import Lesson
+from ..history.run_record import Run
+from ..planning.selection import LADDER
+from ..history.calibration import peaks
+from ..memory.stage_model import STAGES, Estimate, overhead
+from ..memory.stage_split import split_stages
+from .evaluation import Preview
+from ..history.history_cache import Lesson
 
 
 def answer(preview: Preview, lesson: Lesson, lang: str = "en") -> dict[str, Any]:
@@ -23,21 +23,21 @@ def answer(preview: Preview, lesson: Lesson, lang: str = "en") -> dict[str, Any]
     return {
         "card": budget.card,
         "verdict": str(plan.risk.verdict),
-        "verdict_text": words.verdict_word(plan.risk.verdict, lang),
-        "room_text": words.room(plan.risk, lang),
+        "verdict_text": plan_messages.verdict_word(plan.risk.verdict, lang),
+        "room_text": plan_messages.room(plan.risk, lang),
         "budget_bytes": budget.usable_bytes,
         "available_bytes": budget.available_bytes,
         "peak_bytes": estimate.peak_bytes,
         "peak_stage": estimate.peak_stage,
         "stages": _stages(estimate, lang),
-        "frame_text": words.frame_line(plan.job, lang),
-        "advice": {"text": words.advice_sentence(advice, where, lang)} if advice else None,
+        "frame_text": plan_messages.frame_line(plan.job, lang),
+        "advice": {"text": plan_messages.advice_sentence(advice, where, lang)} if advice else None,
         "risk": _risk(estimate, budget.available_bytes, lesson, lang),
-        "assumed": [words.assumption(*assumed, lang=lang) for assumed in preview.assumed],
+        "assumed": [plan_messages.assumption(*assumed, lang=lang) for assumed in preview.assumed],
         "levers": [str(lever) for lever in LADDER if lever in plan.job.levers],
         "parts": plan.parts,
-        "changes": [words.change_line(change, lang) for change in plan.changes],
-        "limits": [words.limit_text(limit, lang) for limit in estimate.limits],
+        "changes": [plan_messages.change_line(change, lang) for change in plan.changes],
+        "limits": [plan_messages.limit_text(limit, lang) for limit in estimate.limits],
         "time_s": seconds,
         "settings": settings_dict(plan.job),
         "last": run_dict(last) if last else None,
@@ -98,7 +98,7 @@ def _stages(estimate: Estimate, lang: str) -> list[dict[str, Any]]:
             split = parts[stage]
             stages.append({
                 "stage": stage,
-                "text": words.stage_word(stage, lang),
+                "text": plan_messages.stage_word(stage, lang),
                 **split._asdict(),
                 "overhead": overhead().of(split.total),
                 "required": estimate.required(stage),
@@ -115,5 +115,5 @@ def _risk(estimate: Estimate, available_bytes: int, lesson: Lesson, lang: str) -
         "runs": known.runs,
         "upper_bytes": known.upper(estimate),
         "expected_bytes": known.corrected(estimate),
-        "text": words.risk_line(probability, known.runs, lang),
+        "text": plan_messages.risk_line(probability, known.runs, lang),
     }

@@ -6,21 +6,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..advice import Where
+from ..planning.advice import Where
 from ..errors import GraphError, PresetError, UnknownNameError
 from ..job import Job
 from ..media import face
-from ..plan import Plan, Policy, make_plan
-from ..preflight import Portrait
-from ..presets import Preset, find_preset, load_preset
-from ..reach import LONG_VIDEO, LOW_VRAM, Reach, reach_of
-from ..timing import predict_seconds
-from ..vram.budget import RESERVE, Budget, host_memory_bytes
-from ..vram.model import predict
-from .experience import Lesson
-from .files import Files
-from .graph import Graph
-from .inputs import Inputs, Lean, Picture, Voice
+from ..planning.planner import Plan, Policy, make_plan
+from ..operations.preflight import Portrait
+from ..planning.presets import Preset, find_preset, load_preset
+from ..planning.capabilities import LONG_VIDEO, LOW_VRAM, Reach, reach_of
+from ..planning.pace import predict_seconds
+from ..devices.budget import RESERVE, Budget, host_memory_bytes
+from ..memory.stage_model import predict
+from ..history.history_cache import Lesson
+from .input_files import Files
+from ..comfy.api_graph import Graph
+from .node_inputs import Inputs, Lean, Picture, Voice
 
 ASSUMED_SIDE = 2048
 """Side in pixels of the square that stands for an unknown picture: its shape counts, its pixels do not."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from sonic_guard.preview.evaluate import KINDS, PREDICTED
+from sonic_guard.preview.evaluation import KINDS, PREDICTED
 from tests.graphs import behind_preflight, lean_trio, long_video, low_vram, node, preflight, sources, trio
 
 Graph = dict[str, Any]

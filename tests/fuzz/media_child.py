@@ -22,7 +22,7 @@ CASE_BYTES = 1 << 30
 
 def sound(path: Path) -> str:
     """`probe` and `load` agree on how long a sound is."""
-    from sonic_guard.media.audiofile import load, probe
+    from sonic_guard.media.audio_file import load, probe
 
     info = probe(path)
     heard = load(path)
@@ -46,7 +46,7 @@ def picture(path: Path) -> str:
 
 def video(path: Path) -> str:
     """Whatever is counted, every frame that comes is a picture."""
-    from sonic_guard.media.videofile import frames, pick, verify
+    from sonic_guard.media.video_file import frames, pick, verify
 
     info = verify(path)
     assert info.frames > 0
@@ -105,9 +105,9 @@ def _work(pipe: Any) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libav's decoders say there what they think of the file
     import av  # noqa: F401
 
-    import sonic_guard.media.audiofile
+    import sonic_guard.media.audio_file
     import sonic_guard.media.picture
-    import sonic_guard.media.videofile  # noqa: F401
+    import sonic_guard.media.video_file  # noqa: F401
 
     if held := address_space():
         resource.setrlimit(resource.RLIMIT_AS, (held + CASE_BYTES, held + CASE_BYTES))

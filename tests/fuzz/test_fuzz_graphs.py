@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sonic_guard.errors import SonicGuardError
 from sonic_guard.job import Job
 from sonic_guard.preview.answer import answer
-from sonic_guard.preview.evaluate import job_for, preview
-from sonic_guard.preview.experience import Lesson
-from sonic_guard.preview.graph import parse_graph
+from sonic_guard.preview.evaluation import job_for, preview
+from sonic_guard.history.history_cache import Lesson
+from sonic_guard.comfy.api_graph import parse_graph
 from tests.fuzz import graphs
 from tests.fuzz.size import cases
 from tests.graphs import behind_preflight, machine, write_files

@@ -44,7 +44,7 @@ def node_of(nodes, pack, tmp_path_factory):
     """A node by its id, in a ComfyUI without a user."""
     import folder_paths
 
-    face_box = importlib.import_module(f"{pack.__name__}.nodes.face_box")
+    face_box = importlib.import_module(f"{pack.__name__}.nodes.face_box_node")
     face_box.ui = SimpleNamespace(PreviewImage=lambda pictures, cls: pictures.mul(255).byte().numpy())  # no host's UI
     before = folder_paths.get_user_directory()
     folder_paths.set_user_directory(str(tmp_path_factory.mktemp("user")))
@@ -144,8 +144,8 @@ def long_video(nodes, pack, tmp_path_factory):
 
 def lean(pack: Any, *sonic: Any) -> Any:
     """A model as Sonic Low VRAM hands it on."""
-    return importlib.import_module(f"{pack.__name__}.nodes.lean").lean(
-        standins.Sonic(*sonic), importlib.import_module(f"{pack.__name__}.sonic_guard.switches").DEFAULT
+    return importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_model").lean(
+        standins.Sonic(*sonic), importlib.import_module(f"{pack.__name__}.sonic_guard.planning.selection").DEFAULT
     )
 
 

@@ -31,7 +31,7 @@ def _library():
 
 
 def _checkout():
-    from sonic_guard.trace.checkout import open_checkout
+    from sonic_guard.devtools.sonic_checkout import open_checkout
 
     marks = (
         mark
@@ -96,18 +96,18 @@ class SmallSonic:
         from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
         from sonic_guard.job import Job
-        from sonic_guard.trace import parts
+        from sonic_guard.devtools import network_parts
 
         if hears:
             _write_networks()
         torch.manual_seed(seed)
         cpu, checkout = torch.device("cpu"), _checkout()
         config = {**checkout.unet_config, **CHANNELS, "num_attention_heads": [2] * 4}
-        unet = parts.build_unet(checkout, torch.float32, cpu, config)
-        scheduler = EulerDiscreteScheduler.from_config(parts.read_config(checkout, "scheduler/scheduler_config.json"))
-        pipe = parts.build_pipeline(checkout, unet, scheduler)
-        sonic = parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=interpolate)
-        network = AutoencoderKLTemporalDecoder.from_config(parts.read_config(checkout, "vae/config.json") | CHANNELS)
+        unet = network_parts.build_unet(checkout, torch.float32, cpu, config)
+        scheduler = EulerDiscreteScheduler.from_config(network_parts.read_config(checkout, "scheduler/scheduler_config.json"))
+        pipe = network_parts.build_pipeline(checkout, unet, scheduler)
+        sonic = network_parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=interpolate)
+        network = AutoencoderKLTemporalDecoder.from_config(network_parts.read_config(checkout, "vae/config.json") | CHANNELS)
         places = {
             "denoise": unet, "decode": network.decoder, "interpolate": sonic.rife.flownet, "error": unet,
         }  # fmt: skip
@@ -137,12 +137,12 @@ class StrangeSonic:
 
 def _data(job, vae):
     """What SONIC_PreData hands over, with random numbers in it."""
-    from sonic_guard.trace import parts
+    from sonic_guard.devtools import network_parts
 
     size = job.frame_size
     return {
-        "test_data": parts.build_test_data(job, torch.device("cpu")),
-        "config": parts.run_config(),
+        "test_data": network_parts.build_test_data(job, torch.device("cpu")),
+        "config": network_parts.run_config(),
         "audio_tensor_list": [torch.randn(32, 1024) for _ in range(job.latent_frames)],
         "uncond_audio_tensor_list": [torch.randn(32, 1024) for _ in range(job.latent_frames)],
         "motion_buckets": [torch.full((2, 1), 16.0) for _ in range(job.latent_frames)],

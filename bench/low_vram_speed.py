@@ -1,0 +1,149 @@
+"""What each lever costs in time: ``python -m bench.low_vram_speed SONIC [rounds]``, SONIC being the wrapper's folder.
+
+The wrapper's own classes with a fifth of the channels and random weights, on one CPU thread. Stock and lever take
+turns, and what is told is the median of their ratios in CPU seconds, so that other programs disturb little. Pieces are
+as small a part of a layer as they are in the real network at 512 and at 1024 pixels, 25 frames; a layer cut into more
+pieces costs more. Moving tensors to another device costs nothing here: that part of `host`, `park` and `pairwise` only
+a card can tell.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from diffusers.utils import logging
+
+from sonic_guard.job import PIECE, Job, Lever, duration_of
+from sonic_guard.low_vram import EXACT
+from sonic_guard.low_vram import fp8_weights, layer_orders
+from sonic_guard.low_vram.engine import LeanSonic
+from sonic_guard.devtools.sonic_checkout import Checkout, open_checkout
+from sonic_guard.devtools.network_parts import build_pipeline, build_sonic, build_test_data, build_unet, read_config, run_sampler
+
+CPU = torch.device("cpu")
+CHANNELS, HEADS = (64, 128, 256, 256), (2, 4, 8, 8)
+WINDOW, SIDE = 8, 256
+FRAMES = 10
+"""Latent frames of the whole runs."""
+ORDERS = (
+    {Lever.BRANCH},
+    {Lever.FF},
+    {Lever.BLOCK},
+    {Lever.HOST},
+    {Lever.BRANCH, Lever.BLOCK, Lever.HOST},
+    {Lever.BRANCH, Lever.FF, Lever.BLOCK, Lever.HOST},
+    {Lever.FP8},
+)
+
+
+def main() -> None:
+    checkout = open_checkout(Path(sys.argv[1]))
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    logging.set_verbosity_error()
+    torch.manual_seed(0)
+    config = checkout.unet_config | {"block_out_channels": CHANNELS, "num_attention_heads": HEADS}
+    unet = build_unet(checkout, torch.float32, CPU, config)
+    for real_side in (512, 1024):
+        piece = _piece(real_side)
+        print(f"a pass of the network, {SIDE}×{SIDE}, {WINDOW} frames, pieces as at {real_side}×{real_side}:")
+        for levers in ORDERS:
+            _tell(levers, _ratios(lambda: _window(unet), lambda: _pulled(unet, levers, piece), rounds))  # noqa: B023
+    sonic, vae = _sonic(checkout, unet), _Vae(checkout)
+    print(f"a whole run, {SIDE}×{SIDE}, {FRAMES} frames, one step:")
+    for levers in ({Lever.PAIRWISE}, EXACT):
+        model = LeanSonic(sonic, levers, piece=_piece(512))
+        _tell(levers, _ratios(lambda: _run(sonic, vae), lambda: _run(model, vae), rounds))  # noqa: B023
+
+
+def _piece(real_side: int) -> int:
+    """Activations in a piece that are as small a part of a layer here as `PIECE` is of a real one."""
+    real = 25 * (real_side // 8) ** 2 * 320
+    return PIECE * WINDOW * (SIDE // 8) ** 2 * CHANNELS[0] // real
+
+
+def _ratios(stock: Callable[[], object], other: Callable[[], object], rounds: int) -> list[float]:
+    ratios = []
+    for _ in range(rounds + 1):
+        before = _seconds(stock)
+        ratios.append(_seconds(other) / before)
+    return ratios[1:]  # the first round warms up
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def _tell(levers: Any, ratios: list[float]) -> None:
+    name = "+".join(sorted(levers))
+    print(f"  {name:28} {statistics.median(ratios):.3f}  ({min(ratios):.3f} … {max(ratios):.3f})", flush=True)
+
+
+def _pulled(unet: Any, levers: Any, piece: int) -> None:
+    undo_weights = fp8_weights.store(unet) if Lever.FP8 in levers else None
+    undo = layer_orders.pull(unet, levers, piece=piece, device=CPU)
+    _window(unet)
+    undo()
+    if undo_weights:
+        undo_weights()
+
+
+def _window(unet: Any) -> None:
+    positions = SIDE // 8
+    unet(
+        torch.randn(3, WINDOW, 8, positions, positions),
+        torch.tensor(0.7),
+        encoder_hidden_states=(torch.randn(3 * WINDOW, 1, 1024), [torch.randn(3 * WINDOW, 32, 1024)]),
+        added_time_ids=torch.randn(3, 3),
+        cross_attention_kwargs={"ip_adapter_masks": [torch.rand(1, 1, SIDE, SIDE)]},
+        return_dict=False,
+    )
+
+
+def _sonic(checkout: Checkout, unet: Any) -> Any:
+    scheduler = EulerDiscreteScheduler.from_config(read_config(checkout, "scheduler/scheduler_config.json"))
+    rife = checkout.rife.RIFEModel(device=CPU)
+    return build_sonic(checkout, build_pipeline(checkout, unet, scheduler), rife, CPU, interpolate=True)
+
+
+class _Vae:
+    """SVD's VAE with few channels."""
+
+    device = CPU
+
+    def __init__(self, checkout: Checkout) -> None:
+        from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
+
+        few = {"block_out_channels": [32, 32, 64, 64]}
+        self._network: Any = AutoencoderKLTemporalDecoder.from_config(read_config(checkout, "vae/config.json") | few)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return self._network.decode(latents, num_frames=len(latents)).sample.movedim(1, -1)
+
+
+def _run(model: Any, vae: _Vae) -> None:
+    job = Job(SIDE, SIDE, duration_of(FRAMES), min_resolution=SIDE)
+    prompts = [torch.randn(32, 1024) for _ in range(FRAMES)]
+    data = {
+        "test_data": build_test_data(job, CPU),
+        "audio_tensor_list": prompts,
+        "uncond_audio_tensor_list": list(prompts),
+        "motion_buckets": [torch.full((2, 1), 16.0)] * FRAMES,
+        "image_embeddings": torch.randn(1, 1024),
+        "img_latent": torch.randn(1, 4, SIDE // 8, SIDE // 8),
+    }
+    settings: Any = SimpleNamespace(fps=float(WINDOW))
+    run_sampler(model, settings, data, vae, 1)
+
+
+if __name__ == "__main__":
+    main()

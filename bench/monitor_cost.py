@@ -1,0 +1,109 @@
+"""What watching a run costs: `python -m bench.monitor_cost [seconds]`, 20 by default for each measurement.
+
+CPU time is the monitor thread's own, as the system counts it, so other load on the machine does not blur it. With an
+NVIDIA card NVML is read too, and with torch's CUDA in use its counters; the table says what was there.
+"""
+
+import json
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+from rich.console import Console
+from rich.table import Table
+
+from sonic_guard.runtime.sampler_hooks import follow
+from sonic_guard.devices.memory_reader import Gauge, Reading
+from sonic_guard.runtime.monitor import LEASE_S, THREAD_NAME, Monitor
+from sonic_guard.runtime.stage_peaks import open_peaks
+from sonic_guard.runtime.run_watch import RunWatch
+
+RATE_HZ = 2.0
+READINGS, CALLS = 2000, 20_000
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    table = Table("what", "cost", title=f"Watching, {RATE_HZ:g} Hz, {seconds:g} s each")
+    source = Gauge().read().source
+    table.add_row("figures of the GPU from", source if source != "none" else "nobody: no GPU, no NVML")
+    table.add_row("a reading without torch", f"{_reading_s() * 1e6:.0f} µs")
+    busy, idle = _shares(seconds)
+    table.add_row("monitor watched, of one core", f"{busy:.3%}")
+    table.add_row("monitor idle, of one core", f"{idle:.3%}")
+
+    import torch
+
+    table.add_row(f"a reading with torch {torch.__version__}", f"{_reading_s() * 1e6:.0f} µs")
+    run = RunWatch(open_peaks())
+    with run.during("denoise"):
+        busy, _ = _shares(seconds, run)
+    table.add_row("monitor watched during a run, of one core", f"{busy:.3%}")
+    for name, check in (("hooks", None), ("hooks and check", lambda: None)):
+        table.add_row(f"{name}, a network call", f"{_hooks_s(torch, check) * 1e6:.1f} µs")
+    Console().print(table)
+
+
+def _reading_s() -> float:
+    gauge = Gauge()
+    gauge.read()
+    start = time.thread_time()
+    for _ in range(READINGS):
+        gauge.read()
+    return (time.thread_time() - start) / READINGS
+
+
+def _shares(seconds: float, run: RunWatch | None = None) -> tuple[float, float]:
+    """CPU time of the monitor's thread as a part of the time, while it works and while it rests."""
+    gauge, pushed = Gauge(), []
+
+    def push(reading: Reading, clients: tuple[str, ...]) -> None:
+        # What the server does in this thread; the rest is its event loop's.
+        pushed.append(json.dumps({**reading.to_event(), "run": run.to_event() if run else None}))
+
+    monitor = Monitor(gauge.read, push, gauge.close)
+    if run:
+        monitor.run_begins(run)
+    end = time.monotonic() + seconds
+    monitor.watch("page", RATE_HZ)
+    thread = next(thread for thread in threading.enumerate() if thread.name == THREAD_NAME)
+    clock = time.pthread_getcpuclockid(thread.ident)
+    start = time.clock_gettime(clock)
+    while (left := end - time.monotonic()) > 0:
+        monitor.watch("page", RATE_HZ)
+        time.sleep(min(left, LEASE_S / 3))
+    busy = time.clock_gettime(clock) - start
+    if len(pushed) < RATE_HZ * seconds * 0.9:
+        raise SystemExit(f"only {len(pushed)} readings in {seconds:g} s: the machine is too busy to measure on")
+    monitor.watch("page", 0)
+    if run:
+        monitor.run_ends(run)
+    time.sleep(1.0)
+    start = time.clock_gettime(clock)
+    time.sleep(seconds)
+    idle = time.clock_gettime(clock) - start
+    monitor.close()
+    return busy / seconds, idle / seconds
+
+
+def _hooks_s(torch: object, check: object) -> float:
+    """What following adds to one call of a network that does nothing."""
+    unet = torch.nn.Identity()
+    model = SimpleNamespace(pipe=SimpleNamespace(unet=unet), use_interframe=False)
+    decoder = SimpleNamespace(decoder=torch.nn.Identity())
+    data = {"vae": SimpleNamespace(first_stage_model=decoder), "audio_tensor_list": [None] * 125}
+    bare = _calls_s(unet)
+    with follow(model, data, RunWatch(open_peaks()), fps=25.0, steps=CALLS // 5, check=check):
+        return _calls_s(unet) - bare
+
+
+def _calls_s(network: object) -> float:
+    start = time.thread_time()
+    for _ in range(CALLS):
+        network(None)
+    return (time.thread_time() - start) / CALLS
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""The only module that touches ComfyUI's own modules.
+
+They are imported where they are needed: the nodes can be looked at without a host. What is said of versions holds
+from 0.3.64 on.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ...sonic_guard.errors import brief
+from ...sonic_guard.errors import OutputError, SonicGuardError
+from ...sonic_guard.plain_files import open_plain
+from ...sonic_guard.atomic_files import temp_for
+from ...sonic_guard.devices.budget import Budget, budget_for
+
+log = logging.getLogger(__name__)
+
+PREVIEW_SIDE = 512
+"""Largest side in pixels of a picture shown while a node works."""
+_SETTINGS = "comfy.settings.json"
+_MAX_SETTINGS_BYTES = 1 << 24
+
+
+def is_there() -> bool:
+    """Whether this is a running ComfyUI: the nodes can be looked at without one."""
+    return _server() is not None
+
+
+def _server() -> Any:
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
+def user_folder() -> Path:
+    """This pack's folder in ComfyUI's user folder: presets and the history of runs."""
+    import folder_paths
+
+    return Path(folder_paths.get_user_directory()) / "sonic_guard"
+
+
+def user_presets() -> Path:
+    """Where the user's own presets are."""
+    return user_folder() / "presets"
+
+
+def input_folder() -> Path:
+    """Where LoadImage and LoadAudio take their files from."""
+    import folder_paths
+
+    return Path(folder_paths.get_input_directory())
+
+
+def models_folder() -> Path:
+    """Where models are, each kind in a folder of its own."""
+    import folder_paths
+
+    return Path(folder_paths.models_dir)
+
+
+def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
+    """The memory of `target` ("auto", a card or GiB), with what ComfyUI can still free counted as free.
+
+    So are `held_bytes`, of a Sonic that is loaded already. ComfyUI's --cpu changes nothing here: Sonic's wrapper
+    takes the GPU whenever torch sees one.
+    """
+    if not isinstance(target, str) or target != "auto":  # over a link it may be anything
+        return budget_for(target, reserve=reserve)
+    from comfy import model_management
+
+    # SONIC_PreData has all of ComfyUI's models unloaded before it ends; where it was cached `make_room` has.
+    loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
+    reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
+    return budget_for(target, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
+
+
+def make_room(needed_bytes: int | None) -> None:
+    """Have ComfyUI unload models until `needed_bytes` are free on the GPU; None: all of them."""
+    from comfy import model_management
+
+    model_management.free_memory(1e30 if needed_bytes is None else needed_bytes, model_management.get_torch_device())
+
+
+def version() -> str:
+    """ComfyUI's version."""
+    from comfyui_version import __version__
+
+    return __version__
+
+
+def add_routes(routes: Iterable[Any]) -> None:
+    """Serve aiohttp `routes`; ComfyUI repeats them under ``/api``."""
+    from server import PromptServer
+
+    for route in routes:  # without aiohttp's own options: ComfyUI takes none of them over
+        PromptServer.instance.routes.route(route.method, route.path)(route.handler)
+
+
+def send(event: str, data: Mapping[str, Any], client: str | None = None) -> None:
+    """Tell the page `client`, or every page, what happened. Any thread may call it."""
+    from server import PromptServer
+
+    PromptServer.instance.send_sync(event, dict(data), client)
+
+
+def is_connected(client: str) -> bool:
+    """Whether the page `client` holds a connection of its own to ComfyUI."""
+    return client in getattr(_server(), "sockets", ())
+
+
+def on_prompt(handler: Callable[[], None]) -> None:
+    """Have `handler` called whenever a graph is queued, before it is checked: by then every pack is loaded."""
+    from server import PromptServer
+
+    def call(data: Any) -> Any:
+        handler()
+        return data
+
+    PromptServer.instance.add_on_prompt_handler(call)
+
+
+def node_classes() -> MutableMapping[str, type]:
+    """ComfyUI's registry: every node class by its name; empty without a host."""
+    # ComfyUI's own `nodes`, which it has always loaded; this pack's goes by another name.
+    return getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {})
+
+
+def log_lines() -> list[str]:
+    """What ComfyUI has said in its log last; some hundreds of lines, none without a host."""
+    logger = sys.modules.get("app.logger")
+    return [str(line.get("m", "")) for line in logger.get_logs() or ()] if logger else []
+
+
+def executing() -> tuple[str, str]:
+    """Prompt and node id of what this thread executes; empty outside of a graph."""
+    from comfy_execution.utils import get_executing_context
+
+    context = get_executing_context()
+    return (str(context.prompt_id), str(context.node_id)) if context else ("", "")
+
+
+def running_graph(prompt_id: str | None = None) -> dict[str, Any]:
+    """The graph of a prompt under way, in API format; without an id, of any. Empty if there is none, or no host."""
+    queue = getattr(_server(), "prompt_queue", None)
+    running = list(queue.currently_running.values()) if queue else []
+    return next((item[2] for item in running if prompt_id in (None, item[1])), {})
+
+
+def is_running(prompt_id: str) -> bool:
+    """Whether a prompt is still under way."""
+    return bool(running_graph(prompt_id))
+
+
+def saved(setting: str) -> list[Any]:
+    """A setting of the page as ComfyUI's users last saved it, one value a user; none of those who never changed it.
+
+    Only a page can ask ComfyUI itself, and a run may come before any page.
+    """
+    import folder_paths
+    from comfy.cli_args import args
+
+    values = []
+    for file in Path(folder_paths.get_user_directory()).glob(f"{'*' if args.multi_user else 'default'}/{_SETTINGS}"):
+        try:
+            with open_plain(file, SonicGuardError, "a settings file") as opened:
+                values.append(json.loads(opened.read(_MAX_SETTINGS_BYTES))[setting])
+        except (SonicGuardError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            log.debug("%s: %s", file, error)
+    return values
+
+
+def interrupted() -> type[BaseException]:
+    """What ComfyUI raises where the user has cancelled."""
+    from comfy.model_management import InterruptProcessingException
+
+    return InterruptProcessingException
+
+
+def stop_if_interrupted() -> None:
+    """Raise `interrupted` if the user has cancelled."""
+    from comfy.model_management import throw_exception_if_processing_interrupted
+
+    throw_exception_if_processing_interrupted()
+
+
+def progress_bar(steps: int) -> Callable[..., None]:
+    """A bar on the node now executing; call it with the steps done, and with a picture to show if there is one."""
+    from comfy.utils import ProgressBar
+
+    bar = ProgressBar(steps)
+
+    def show(done: int, picture: Any = None) -> None:
+        bar.update_absolute(done, preview=None if picture is None else ("JPEG", picture, PREVIEW_SIDE))
+
+    return show
+
+
+def say(text: str) -> None:
+    """Show `text` on the node now executing."""
+    from server import PromptServer
+
+    _, node = executing()
+    PromptServer.instance.send_progress_text(text, node)
+
+
+def new_output(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, str]:
+    """A file in ComfyUI's output folder that is not there yet, and the subfolder it is in, as ComfyUI names it.
+
+    `width` and `height` stand in for %width% and %height%. Raises `OutputError` for a prefix that leads out of the
+    folder, or that no file can have.
+    """
+    import folder_paths
+
+    out = folder_paths.get_output_directory()
+    try:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, out, width, height)
+        target = Path(folder) / f"{name}_{counter:05}_{suffix}"
+        with suppress(FileNotFoundError):  # a name that no file can have shows here, not after an hour
+            temp_for(target).lstat()
+    except Exception as error:  # ComfyUI's own is a bare one that names folders of this machine
+        log.warning("filename_prefix: %s", error)
+        raise OutputError(
+            f"filename_prefix: {brief(prefix)} names no file in ComfyUI's output folder that can be written; ComfyUI's "
+            "log says why. Use one such as video/sonic."
+        ) from error
+    return target, subfolder

@@ -1,0 +1,142 @@
+"""Sonic's own nodes, called as ComfyUI would call them."""
+
+import inspect
+import logging
+import random
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...sonic_guard.errors import FaceError, SonicGuardError, WrapperError
+from ...sonic_guard.plain_files import shown
+from ...sonic_guard.long_video.manifest import content_key, file_digest
+from ...sonic_guard.media.audio import Sound
+from ...sonic_guard.media.audio_file import probe
+from ...sonic_guard.atomic_files import discard
+from ...sonic_guard.comfy.sonic_objects import PREDATA, SAMPLER
+from . import host
+from .sonic_pack import check_import
+from .torchaudio_save import saves_sound_here
+
+log = logging.getLogger(__name__)
+
+_PREDATA_INPUTS = (
+    *("clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"),
+)
+_SAMPLER_INPUTS = ("model", "data_dict", "seed", "inference_steps", "dynamic_scale", "fps")
+_MODELS = (
+    *("audio2token.pth", "audio2bucket.pth", "yoloface_v5m.pt"),
+    *("whisper-tiny/*.json", "whisper-tiny/*.safetensors", "whisper-tiny/*.bin"),
+)
+"""Files of the networks that SONIC_PreData loads anew for every sound, in ComfyUI's models/sonic."""
+_OWN = ("*.py", "*.yaml", "*.json")
+"""The wrapper's code and settings, such as its guidance scales."""
+WAV_BYTES = (1 << 32) - (1 << 20)
+"""Of the samples in a WAV file, and a second of silence more or less."""
+
+
+class Wrapper(NamedTuple):
+    """The work of Sonic's nodes. Their inputs are given by name."""
+
+    predata: Callable[..., tuple[Any, ...]]
+    sample: Callable[..., tuple[Any, ...]]
+
+
+def find_wrapper() -> Wrapper:
+    """The nodes that are installed. Raises `WrapperError` where they are missing, or are not as known here."""
+    predata = saves_sound_here(_work_of(PREDATA, _PREDATA_INPUTS))  # by itself too: what listens may not have begun
+    return Wrapper(_tidy(predata), _work_of(SAMPLER, _SAMPLER_INPUTS))
+
+
+def longest_sound_s(sound: Sound) -> float:
+    """Seconds of `sound` that SONIC_PreData can be given at a time.
+
+    It writes a WAV, whose size is a 32-bit number unless this pack writes it, which a fork may not let it do.
+    """
+    return WAV_BYTES / (sound.channels * sound.sample_rate * sound.waveform.itemsize)
+
+
+def files_key() -> str:
+    """Identity of what Sonic's nodes read by themselves, so that no input shows a change of it.
+
+    Networks that hear the voice and find the face, settings, code. What is not there counts as nothing; raises
+    `WrapperError` for what cannot be read.
+    """
+    models, own = host.models_folder() / "sonic", Path(inspect.getfile(host.node_classes()[PREDATA])).parent
+    found = {path: path.relative_to(models) for pattern in _MODELS for path in models.glob(pattern)}
+    found |= {path: path.relative_to(own) for pattern in _OWN for path in own.rglob(pattern)}
+    try:
+        digests = [
+            [name.as_posix(), file_digest(path)]
+            for path, name in sorted(found.items())
+            if path.is_file() and not any(part.startswith(".") for part in name.parts)  # the system's, git's
+        ]
+    except OSError as error:
+        log.warning("%s", error)
+        raise WrapperError(
+            f"{shown(error.filename or 'ComfyUI_Sonic')}: this file of Sonic's cannot be read ({error.strerror}). "
+            "Check its permissions."
+        ) from error
+    return content_key(digests)
+
+
+def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """SONIC_PreData's work without what it leaves in ComfyUI's input folder, and with words where it finds no face."""
+
+    def predata(**inputs: Any) -> tuple[Any, ...]:
+        before, samples, whole = set(_sounds_left()), inputs["audio"]["waveform"].shape[-1], False
+        random.seed()  # its file's name is drawn, and the run before has seeded: two ComfyUIs would draw the same
+        try:
+            made = work(**inputs)
+            whole = True
+            return made
+        except UnboundLocalError as error:
+            if "bbox" not in str(error):
+                raise
+            raise FaceError(
+                "image: Sonic's own detector finds no face in this picture. Crop it around the face with Face Box or "
+                "Preflight, or take a picture that shows the face larger and from the front."
+            ) from error
+        finally:
+            for left in set(_sounds_left()) - before:
+                # Another ComfyUI may have the same input folder. On a full disk there is less than was to be written.
+                found = _samples(left)
+                if found == samples or not whole and (found or 0) < samples:
+                    discard(left)
+
+    return predata
+
+
+def _sounds_left() -> Iterable[Path]:
+    """The sounds that SONIC_PreData has written for itself. It takes none away: a long video has hundreds."""
+    return host.input_folder().glob("audio_*_temp.wav")
+
+
+def _samples(sound: Path) -> int | None:
+    """Of a sound; None if it is gone, or cannot be read."""
+    try:
+        return probe(sound).samples
+    except (SonicGuardError, OSError) as error:
+        log.debug("%s: %s", sound, error)
+        return None
+
+
+def _work_of(name: str, inputs: Collection[str]) -> Callable[..., tuple[Any, ...]]:
+    kind = host.node_classes().get(name)
+    if kind is None:
+        check_import()
+        raise WrapperError(
+            f"Sonic's node {name} is missing. Install the node pack ComfyUI_Sonic (ComfyUI Manager finds it), look "
+            "for its errors where ComfyUI starts, and restart ComfyUI."
+        )
+    work = getattr(kind(), str(getattr(kind, "FUNCTION", "")), None)
+    if work is None or inspect.iscoroutinefunction(work):
+        raise WrapperError(f"Sonic's node {name} is not a node as the known ComfyUI_Sonic has it. {_ADVICE}")
+    takes = inspect.signature(inspect.unwrap(work)).parameters
+    missing = [each for each in inputs if each not in takes]
+    if missing and not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values()):
+        raise WrapperError(f"Sonic's node {name} has no {', '.join(missing)} any more. {_ADVICE}")
+    return work
+
+
+_ADVICE = "Update this pack, or report it with the version of ComfyUI_Sonic."

@@ -1,0 +1,75 @@
+"""Face Box: find the face, choose the margin, crop."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..sonic_guard.media import crop, picture
+from ..sonic_guard.media.crop import Aspect
+from ..sonic_guard.media.face import parse_box
+from ..sonic_guard.operations.preflight import look_at
+from .comfy import images, shared_inputs
+
+
+class FaceBox(io.ComfyNode):
+    """The face of every picture of a batch."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="SonicGuardFaceBox",
+            display_name="Face Box (Sonic Guard)",
+            category=shared_inputs.CATEGORY,
+            description="Finds the face, chooses expand_ratio by its size, and crops around it.",
+            inputs=[
+                io.Image.Input("image", tooltip="A portrait, or a batch of them."),
+                shared_inputs.aspect(),
+                shared_inputs.face_index(),
+                shared_inputs.face_box(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", is_output_list=True, tooltip="The crop of each picture."),
+                io.Float.Output(
+                    display_name="expand_ratio", is_output_list=True, tooltip="0.15 for a large face, else 0.20."
+                ),
+                io.Float.Output(
+                    display_name="face_ratio", is_output_list=True, tooltip="Side of the face by that of the picture."
+                ),
+                io.String.Output(
+                    display_name="box", is_output_list=True, tooltip="The face: x1, y1, x2, y2 in pixels."
+                ),
+                io.Image.Output(
+                    display_name="preview", is_output_list=True, tooltip="The picture with its boxes drawn."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image: Any, aspect: str, face_index: int, face_box: str) -> io.NodeOutput:
+        """Look at every picture."""
+        pictures = picture.from_batch(images.as_tensor(image))
+        looks = [
+            look_at(
+                rgb,
+                aspect=shared_inputs.one_of("aspect", aspect, Aspect),
+                face_index=face_index,
+                manual_box=parse_box(face_box),
+                name=f"image[{number}]" if len(pictures) > 1 else "image",
+            )
+            for number, rgb in enumerate(pictures)
+        ]
+        batch = images.as_batch(image)
+        previews = [
+            images.from_rgb(crop.draw_preview(rgb, look.faces, look.face, look.crop))
+            for rgb, look in zip(pictures, looks, strict=True)
+        ]
+        return io.NodeOutput(
+            [crop.crop(batch[number : number + 1], look.crop) for number, look in enumerate(looks)],
+            [look.expand_ratio for look in looks],
+            [look.ratio for look in looks],
+            [", ".join(map(str, look.face.box)) for look in looks],
+            previews,
+            ui=ui.PreviewImage(torch.cat(previews), cls=cls),
+        )

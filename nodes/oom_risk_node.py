@@ -1,0 +1,74 @@
+"""OOM Risk: will these settings fit?"""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.devices.budget import host_memory_bytes
+from ..sonic_guard.devices.card_catalogue import GIB
+from ..sonic_guard.memory.stage_model import STAGES, predict
+from ..sonic_guard.planning.capacity import Verdict, assess
+from ..sonic_guard.messages.plan_messages import LANGUAGES, gib, headline, limit_lines, stage_word
+from .comfy import host, images, shared_inputs
+from .server import run_history
+from .comfy.link_values import flag
+from .comfy.sonic_model import reach
+
+
+class OOMRisk(shared_inputs.TargetCard):
+    """A verdict on a run before it starts."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="SonicGuardOOMRisk",
+            display_name="OOM Risk (Sonic Guard)",
+            category=shared_inputs.CATEGORY,
+            description="Says whether a run fits, which stage decides and by how much; can stop it.",
+            inputs=[
+                io.Image.Input("image", tooltip="The picture Sonic gets: its shape counts. Wire it through this node."),
+                *shared_inputs.run_settings(),
+                shared_inputs.target_card(),
+                io.Boolean.Input("stop", default=True, tooltip="Stop here if it will run out of memory."),
+                shared_inputs.reserve(),
+                shared_inputs.language(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The same picture, for SONIC_PreData."),
+                io.String.Output(display_name="verdict", tooltip="safe, tight or fail."),
+                io.String.Output(display_name="stage", tooltip="The stage that needs most."),
+                io.Float.Output(display_name="headroom_gib", tooltip="Memory left over; negative: missing."),
+                io.String.Output(display_name="report", tooltip="The verdict and what each stage needs."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> str:
+        """What the graph's nodes can do."""
+        return reach().text
+
+    @classmethod
+    def execute(
+        cls, image: Any, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
+        target_card: str, stop: bool, reserve: float, language: str,
+    ) -> io.NodeOutput:  # fmt: skip
+        """Predict and judge."""
+        shared_inputs.one_of("language", language, LANGUAGES)
+        stops, interpolates = flag("stop", stop), flag("use_interframe", use_interframe)
+        budget, within = host.budget(target_card, reserve), reach()
+        job = shared_inputs.job_from(images.as_tensor(image), budget, min_resolution, duration, fps, dtype, interpolates)
+        ram = host_memory_bytes(target_card)
+        job = within.run(job, budget, ram)
+        estimate = predict(job, device=budget.device)
+        risk = assess(estimate, budget, ram)
+        lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
+        lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
+        lines.append(run_history.risk_text(estimate, budget, language))
+        report = "\n".join([*lines, *limit_lines(estimate, language)])
+        if stops and risk.verdict is Verdict.FAIL:
+            raise SonicGuardError(report)
+        return io.NodeOutput(
+            image, str(risk.verdict), risk.stage, risk.headroom_bytes / GIB, report, ui={"text": (report,)}
+        )

@@ -1,0 +1,130 @@
+"""Preflight: everything before Sonic in one node."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.media import audio as media_audio
+from ..sonic_guard.media import crop, frame_grid, picture, silence
+from ..sonic_guard.media.crop import Aspect
+from ..sonic_guard.planning.planner import Policy
+from ..sonic_guard.operations.preflight import ON_RISK, run_preflight
+from ..sonic_guard.history.history_cache import WAIT_S
+from ..sonic_guard.planning.selection import say_levers
+from ..sonic_guard.planning.capacity import Verdict
+from ..sonic_guard.messages.plan_messages import LANGUAGES, low_vram_line, refusal
+from ..sonic_guard.messages.plan_messages import report as in_words
+from .comfy import host, images, shared_inputs
+from .server import run_history
+from .comfy.link_values import flag
+from .comfy.sonic_model import reach
+
+
+class Preflight(shared_inputs.TargetCard):
+    """From a portrait and a voice to what Sonic's nodes take."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs. New ones go to the end: saved workflows count positions."""
+        return io.Schema(
+            node_id="SonicGuardPreflight",
+            display_name="Preflight (Sonic Guard)",
+            category=shared_inputs.CATEGORY,
+            description="Picture and sound in; crop, trimmed sound and settings that fit the card out. It counts on "
+            "Sonic Low VRAM and Sonic Long Video if they are in the graph.",
+            inputs=[
+                io.Image.Input("image", tooltip="The portrait. Of a batch the first picture is used."),
+                io.Audio.Input("audio", tooltip="The voice, of any length."),
+                shared_inputs.preset(),
+                shared_inputs.target_card(),
+                io.Combo.Input(
+                    "on_risk",
+                    options=list(ON_RISK),
+                    default="downgrade",
+                    tooltip="What to do if the wish does not fit. downgrade: change it until it does. warn: run it "
+                    "anyway. stop: end the run here.",
+                ),
+                shared_inputs.policy(),
+                shared_inputs.aspect(),
+                shared_inputs.face_index(),
+                shared_inputs.face_box(),
+                shared_inputs.cut_silence(),
+                shared_inputs.reserve(),
+                shared_inputs.language(),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The crop, for SONIC_PreData."),
+                io.Audio.Output(display_name="audio", tooltip="The sound Sonic hears, for SONIC_PreData."),
+                io.Int.Output(display_name="min_resolution", tooltip="For SONIC_PreData."),
+                io.Float.Output(display_name="duration", tooltip="For SONIC_PreData."),
+                io.Float.Output(display_name="expand_ratio", tooltip="For SONIC_PreData, which does not use it."),
+                io.Int.Output(display_name="inference_steps", tooltip="For SONICSampler."),
+                io.Float.Output(display_name="dynamic_scale", tooltip="For SONICSampler."),
+                io.Float.Output(display_name="fps", tooltip="For SONICSampler: sets the window."),
+                io.AnyType.Output(display_name="dtype", tooltip="For SONICTLoader."),
+                io.Boolean.Output(display_name="use_interframe", tooltip="For SONICTLoader."),
+                io.String.Output(display_name="report", tooltip="What was found and changed, and why."),
+                io.Audio.Output(display_name="video_audio", tooltip="For Create Video: ends with the last picture."),
+                io.Float.Output(display_name="video_fps", tooltip="For Create Video: keeps sound and lips together."),
+                io.Float.Output(display_name="part_s", tooltip="For Sonic Long Video: 0 is one pass."),
+                io.String.Output(display_name="levers", tooltip="For Sonic Low VRAM: those the plan counts on."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, preset: str = "", **_: Any) -> str:
+        """What the preset's file says, so that an edited one is read again; and what the graph's nodes can do."""
+        return f"{shared_inputs.preset_text(preset)} {reach().text}"
+
+    @classmethod
+    def execute(
+        cls, image: Any, audio: Any, preset: str, target_card: str, on_risk: str, policy: str, aspect: str,
+        face_index: int, face_box: str, cut_silence: bool, reserve: float, language: str,
+    ) -> io.NodeOutput:  # fmt: skip
+        """Look, listen, plan, trim and crop."""
+        shared_inputs.one_of("on_risk", on_risk, ON_RISK)
+        shared_inputs.one_of("language", language, LANGUAGES)
+        cuts, sound = flag("cut_silence", cut_silence), media_audio.from_dict(audio)
+        if cuts:
+            sound = silence.cut_silence(sound)
+        budget, within = host.budget(target_card, reserve), reach()
+        result = run_preflight(
+            picture.from_batch(images.as_tensor(image))[0],
+            sound.duration_s,
+            shared_inputs.read_preset(preset),
+            budget,
+            target=target_card,
+            policy=shared_inputs.one_of("policy", policy, Policy) if on_risk == "downgrade" else None,
+            aspect=shared_inputs.one_of("aspect", aspect, Aspect),
+            face_index=face_index,
+            face_box=face_box,
+            reach=within,
+            pace=run_history.experience.of(budget.card, WAIT_S).pace,
+        )
+        plan, job = result.plan, result.plan.job
+        if (on_risk == "downgrade" and not plan.fits) or (on_risk == "stop" and plan.risk.verdict is Verdict.FAIL):
+            hope = low_vram_line(result.lean, language) if result.lean else ""
+            raise SonicGuardError(f"{refusal(plan, language)} {hope}".rstrip())
+        # Sonic Long Video cuts for itself, and wants the whole.
+        frames = result.wish.latent_frames if within.to_file else job.latent_frames
+        fitted = frame_grid.fit_to_frames(sound, frames, job.interpolate)
+        report = f"{in_words(result, language)}\n{run_history.risk_text(plan.estimate, budget, language)}"
+        return io.NodeOutput(
+            crop.crop(images.as_batch(image)[:1], result.look.crop),
+            media_audio.to_dict(fitted.for_sonic),
+            job.min_resolution,
+            fitted.for_sonic.duration_s,
+            job.expand_ratio,
+            job.steps,
+            job.dynamic_scale,
+            job.fps,
+            str(job.dtype),
+            job.interpolate,
+            report,
+            media_audio.to_dict(fitted.for_video),
+            job.output_fps,
+            result.part_s,
+            say_levers(result.levers),
+            ui={"text": (report,)},
+        )

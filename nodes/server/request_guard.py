@@ -1,0 +1,153 @@
+"""Which requests are accepted, and how errors are reported.
+
+A server on the user's own machine is reached by every page in the user's browser, so the browser's word decides:
+requests of other sites are refused, and so are those of a site whose name was made to point at this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import wraps
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from aiohttp import web
+
+from ...sonic_guard.errors import FileNameError, GraphError, HistoryError, RequestError, SonicGuardError, UnknownNameError
+
+log = logging.getLogger(__name__)
+
+LINGER_S = 1.0
+"""How long to take in the rest of a body that is not needed, so that its sender reads the answer."""
+_PORTS = {"http": 80, "https": 443}
+_STATUS = {GraphError: 400, RequestError: 400, FileNameError: 400, UnknownNameError: 404}
+"""Of what is not simply impossible, 422."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class RefusedError(Exception):
+    """The request is answered with `status` and a text, and nothing else."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def guarded(handler: Handler) -> Handler:
+    """`handler` for this server's own pages only, its errors as JSON."""
+
+    @wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            response = await _answer(handler, request)
+        except ConnectionError:  # the client has closed the connection
+            return web.Response(status=400)
+        await _take_the_rest(request)
+        return response
+
+    return answer
+
+
+async def _answer(handler: Handler, request: web.Request) -> web.StreamResponse:
+    if not _is_own_page(request):
+        return _refusal(403, "Only pages of this server are answered.")
+    if _is_rebound(request):
+        return _refusal(403, "This server is not known by that name. Open ComfyUI as localhost or by its IP address.")
+    try:
+        response = await handler(request)
+    except HistoryError as error:
+        log.warning("%s", error)  # it names files of this machine
+        return _refusal(500, "The history cannot be used; ComfyUI's log says why.")
+    except SonicGuardError as error:
+        return _refusal(_STATUS.get(type(error), 422), str(error))
+    except RecursionError:
+        return _refusal(400, "The request is nested too deeply.")
+    except RefusedError as error:
+        return _refusal(error.status, str(error))
+    if not response.prepared:
+        response.headers.update(PRIVATE)
+    return response
+
+
+PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""What the head of every answer says."""
+
+
+def _refusal(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)
+
+
+async def _take_the_rest(request: web.Request) -> None:
+    """Read what is left of the body in the place of aiohttp, which logs a body it cannot decode as an error of ours."""
+    body: Any = request.content
+    with suppress(web.RequestPayloadError, ConnectionError, TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while not body.is_eof():
+                await body.readany()
+    if body.exception() is not None and not body.is_eof():
+        request.protocol.close()
+        body.feed_eof()
+
+
+def _is_own_page(request: web.Request) -> bool:
+    """Whether the request comes from this server's own page, or from no page at all.
+
+    The host's own check is off where it was started with --enable-cors-header, and lets other sites on the same
+    machine through.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:  # a browser's own word, and right where a proxy has changed the name of the host
+        return site in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    try:
+        page = urlsplit(origin)
+        port, host = _PORTS.get(page.scheme), _host(request)
+        return bool(page.hostname) and (page.hostname, page.port or port) == (host.hostname, host.port or port)
+    except ValueError:  # a port that is none
+        return False
+
+
+def _is_rebound(request: web.Request) -> bool:
+    """Whether a browser was led to this machine by the name of another one: DNS rebinding.
+
+    To the browser that site's page and this server are then one origin. What it cannot hide is the name it asked for:
+    on a connection from this very machine that must be a name of this machine. The browser sends the port it has
+    connected to, too, so a name with another port than ours was forwarded by a proxy, which then has to
+    check host names itself.
+    """
+    transport = request.transport
+    here = transport and transport.get_extra_info("sockname")
+    if not (isinstance(here, tuple) and _is_loopback(here[0])):
+        return False  # from other machines this one may be called anything
+    try:
+        host = _host(request)
+        name, port = (host.hostname or "").rstrip("."), host.port or _PORTS[request.scheme]
+    except ValueError:  # a port that is none
+        return True
+    own = not name or name == "localhost" or name.endswith(".localhost") or name == socket.gethostname().lower()
+    return port == here[1] and not own and not _is_address(name)
+
+
+def _host(request: web.Request) -> SplitResult:
+    return urlsplit(f"//{request.headers.get('Host', '')}")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    address = ipaddress.ip_address(name.partition("%")[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

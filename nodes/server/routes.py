@@ -1,0 +1,255 @@
+"""What the pages ask of the server: predictions, a lease on live figures, and the history of runs.
+
+There is no log-in in front of them, so every route is harmless in anybody's hands: no page of another site is
+answered, names of files stand for files of the input folder only, and no body is longer than `MAX_BODY_BYTES`, however
+it was packed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiohttp import web
+
+from ...sonic_guard.errors import reject_json_constant
+from ...sonic_guard.errors import HistoryError, RequestError
+from ...sonic_guard.preview.answer import answer, run_dict
+from ...sonic_guard.preview.context import Machine
+from ...sonic_guard.preview.evaluation import preview
+from ...sonic_guard.history.history_cache import WAIT_S
+from ...sonic_guard.preview.input_files import NotYetError
+from ...sonic_guard.comfy.api_graph import parse_graph
+from ...sonic_guard.messages.plan_messages import LANGUAGES
+from .request_guard import PRIVATE, RefusedError, guarded
+
+if TYPE_CHECKING:  # it needs SQLAlchemy; without it there are predictions all the same
+    from ...sonic_guard.history.history_store import History
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_AT_ONCE = 4
+"""Requests worked on at the same time. The others wait without a thread."""
+MAX_PAST_AT_ONCE = 2
+"""The same for the history, whose database may keep its readers waiting: no prediction waits behind them."""
+MAX_NAME = 200
+"""Longest name of a client or a card."""
+MAX_RUNS = 1000
+"""Most runs in an answer; the next page begins where it ends."""
+MAX_CARDS = 1000
+MAX_LESSONS = 3
+"""Cards whose calibration an answer on all cards holds: those that ran last."""
+MAX_RATE_HZ = 10.0
+PRESENCE_S = 0.5
+"""How often it is looked whether a page still waits for its answer."""
+_CSV_FILE = {
+    "Content-Type": "text/csv; charset=utf-8",
+    "Content-Disposition": 'attachment; filename="sonic-guard-history.csv"',
+}
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes stand in front of."""
+
+    machine: Machine
+    history: Callable[[], History]
+    forget: Callable[[], object]
+    """Called when runs have been deleted: `Experience.forget`."""
+    watch: Callable[[str, float], float]
+    """A page watches: its client id, and how many times a second (0: no more). The result is the seconds its lease
+    lasts; 0 where there are too many others."""
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """Every route of the pack."""
+    desk = _Desk(services)
+    return [
+        web.post("/sonic_guard/predict", guarded(desk.predict)),
+        web.post("/sonic_guard/watch", guarded(desk.watch)),
+        web.get("/sonic_guard/history", guarded(desk.runs)),
+        web.get("/sonic_guard/history.csv", guarded(desk.csv)),
+        web.post("/sonic_guard/history/delete", guarded(desk.delete)),
+    ]
+
+
+class _Desk:
+    """The handlers. Work that takes more than a blink is done in threads, `MAX_AT_ONCE` at a time."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._hasty = replace(services.machine, files=services.machine.files.hasty())
+        # Threads of its own: those of asyncio are ComfyUI's, too, and may be as few.
+        self._now = ThreadPoolExecutor(MAX_AT_ONCE, "sonic-guard-predict")
+        self._then = ThreadPoolExecutor(MAX_PAST_AT_ONCE, "sonic-guard-past")
+
+    async def predict(self, request: web.Request) -> web.StreamResponse:
+        """What a node's run would need."""
+        body = await _body(request)
+        language = _text(body, "language", "en")
+        if language not in LANGUAGES:
+            raise RequestError(f"language: choose one of {', '.join(LANGUAGES)}.")
+        graph, node = parse_graph(body.get("graph")), _text(body, "node")
+        target = _name(_text(body, "target_card", "auto"), "target_card")
+
+        def foresee() -> dict[str, Any]:
+            seen = preview(graph, node, self._hasty, target)
+            return answer(seen, self._services.machine.lesson(seen.judged.plan.budget.card), language)
+
+        while True:
+            try:
+                return web.json_response(await self._work(foresee))
+            except NotYetError as file:  # a file is being looked at; nobody else has to wait for it
+                looked = asyncio.wrap_future(file.future)
+                looked.add_done_callback(_retrieved)
+                with file.wanted():
+                    while not looked.done():
+                        await asyncio.wait([looked], timeout=PRESENCE_S)
+                        if request.transport is None or request.transport.is_closing():
+                            raise ConnectionResetError("the page has gone") from None
+
+    async def watch(self, request: web.Request) -> web.StreamResponse:
+        """A page looks at the live figures, or no more."""
+        body = await _body(request)
+        client = _name(_text(body, "client"), "client")
+        rate_hz = body.get("rate_hz")
+        if isinstance(rate_hz, bool) or not isinstance(rate_hz, (int, float)) or not 0 <= rate_hz <= MAX_RATE_HZ:
+            raise RequestError(f"rate_hz: expected a number from 0 to {MAX_RATE_HZ:g}.")
+        if rate_hz:
+            self._services.machine.files.warm_up()
+        lease_s = self._services.watch(client, float(rate_hz))
+        if rate_hz and not lease_s:
+            raise RefusedError(429, "Too many pages watch already.")
+        return web.json_response({"lease_s": lease_s})
+
+    async def runs(self, request: web.Request) -> web.StreamResponse:
+        """A page of the history, newest first, and what its cards' runs have taught."""
+        card, limit, before = _card(request), _number(request, "limit", MAX_RUNS) or 200, _number(request, "before")
+
+        def read() -> str:
+            history = self._services.history()
+            from ...sonic_guard.history.export import calibration_dict
+
+            page, lesson = history.page(card, limit=limit, before=before), self._services.machine.lesson
+            shown = [card] if card else list(dict.fromkeys(run.place.card for run in page.runs))[:MAX_LESSONS]
+            return json.dumps({
+                "runs": list(map(run_dict, page.runs)),
+                "unreadable": page.unreadable,
+                "before": page.before,
+                "cards": history.cards(MAX_CARDS),
+                "calibration": {name: calibration_dict(lesson(name, WAIT_S).calibration) for name in shown},
+            })  # fmt: skip
+
+        return web.json_response(text=await self._past(read))
+
+    async def csv(self, request: web.Request) -> web.StreamResponse:
+        """The history as a file, page by page: it may be long, and whoever reads it slow."""
+        card = _card(request)
+
+        def begin() -> tuple[Callable[[], str | None], str | None]:
+            from ...sonic_guard.history.export import csv_parts
+
+            parts = csv_parts(self._services.history().pages(card))
+            following = lambda: next(parts, None)  # noqa: E731
+            return following, following()
+
+        following, part = await self._past(begin)  # what fails at once is still an answer of its own
+        response = web.StreamResponse(headers=PRIVATE | _CSV_FILE)
+        await response.prepare(request)
+        try:
+            while part is not None:
+                await response.write(part.encode())
+                part = await self._past(following)
+        except HistoryError as error:
+            log.warning("The history's table was cut off: %s", error)
+            if request.transport:
+                request.transport.abort()  # so that the browser does not take it for the whole
+        return response
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """Delete runs: by id, of a card, or all."""
+        match await _body(request):
+            case {"ids": list(ids), **others} if not others and all(type(each) is int for each in ids):
+                if any(abs(each) >= 1 << 63 for each in ids):
+                    raise RequestError("ids: there is no run of such a number.")
+                work: Callable[[History], int] = lambda history: history.delete(ids)  # noqa: E731
+            case {"card": str(card), **others} if not others:
+                name = _name(card, "card")
+                work = lambda history: history.delete_card(name)  # noqa: E731
+            case {"all": True, **others} if not others:
+                work = lambda history: history.clear()  # noqa: E731
+            case _:
+                raise RequestError('expected {"ids": [numbers]}, {"card": "name"} or {"all": true}.')
+        deleted = await self._past(lambda: work(self._services.history()))
+        self._services.forget()
+        return web.json_response({"deleted": deleted})
+
+    async def _work(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._now, work)
+
+    async def _past(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._then, work)
+
+
+def _retrieved(future: asyncio.Future[Any]) -> None:
+    """Its error is raised where the fact is asked for again; asyncio would log it if the page has gone."""
+    if not future.cancelled():
+        future.exception()
+
+
+async def _body(request: web.Request) -> Mapping[str, Any]:
+    """The JSON object in the body, unpacked if it was compressed."""
+    if request.content_type != "application/json":
+        raise RefusedError(415, "Expected a body of type application/json.")
+    data = bytearray()
+    too_large = (request.content_length or 0) > MAX_BODY_BYTES
+    try:
+        while not too_large and (part := await request.content.read(MAX_BODY_BYTES)):
+            data += part
+            too_large = len(data) > MAX_BODY_BYTES
+    except web.RequestPayloadError as error:
+        raise RequestError("The body cannot be unpacked.") from error
+    if too_large:
+        raise RefusedError(413, f"More than {MAX_BODY_BYTES // 1024} KiB.")
+    try:
+        body = json.loads(data, parse_constant=reject_json_constant)
+    except ValueError as error:  # of UTF-8, of JSON, or of a number of thousands of digits
+        raise RequestError(f"The body is not JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise RequestError("The body is not a JSON object.")
+    return body
+
+
+def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    """A text of the body; without a default it has to be there."""
+    value = body.get(name, default)
+    if not isinstance(value, str):
+        raise RequestError(f"{name}: expected a text.")
+    return value
+
+
+def _name(text: str, field: str) -> str:
+    if not (0 < len(text) <= MAX_NAME and text.isprintable()):
+        raise RequestError(f"{field}: expected 1 to {MAX_NAME} printable characters.")
+    return text
+
+
+def _card(request: web.Request) -> str | None:
+    card = request.query.get("card")
+    return _name(card, "card") if card else None
+
+
+def _number(request: web.Request, name: str, most: int = (1 << 63) - 1) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and 1 <= int(text) <= most):
+        raise RequestError(f"{name}: expected a whole number from 1 to {most}.")
+    return int(text)

@@ -1,0 +1,93 @@
+"""What this pack does beside its nodes: answers its pages, shows the machine's memory, and remembers runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ...sonic_guard.job import Job
+from ...sonic_guard.devices.memory_reader import Gauge, Reading
+from ...sonic_guard.runtime.monitor import Monitor
+from ...sonic_guard.devices.environment import place_of
+from ...sonic_guard.runtime.recorder import Recorder
+from ...sonic_guard.preview.context import Machine
+from ...sonic_guard.preview.evaluation import job_for
+from ...sonic_guard.preview.input_files import Files
+from ...sonic_guard.planning.capabilities import LONG_VIDEO
+from ...sonic_guard.history.run_record import Outcome
+from ...sonic_guard.devices.environment import Place
+from ...sonic_guard.comfy.sonic_objects import SAMPLER
+from ..comfy import host
+from . import run_history
+from .instrumentation import listen
+from .routes import Services, routes
+from ..comfy.sonic_pack import check_import
+
+if TYPE_CHECKING:
+    from ...sonic_guard.devices.budget import Budget
+    from ...sonic_guard.history.history_store import History
+
+
+class Service:
+    """One for the whole process. It is also the ComfyUI that a `Recorder` sees."""
+
+    def __init__(self) -> None:
+        gauge = Gauge()
+        self._monitor = Monitor(gauge.read, self._push, gauge.close, is_there=host.is_connected)
+        self._recorder = Recorder(self, self._monitor)
+        self._machine = Machine(Files(host.input_folder), host.user_presets, self._budget, run_history.experience.of)
+
+    def start(self) -> None:
+        """Serve the pages, and listen to Sonic's nodes from the first graph on: by then every pack is loaded."""
+        host.add_routes(routes(Services(self._machine, run_history.history, run_history.experience.forget, self._monitor.watch)))
+        host.on_prompt(lambda: listen(host.node_classes(), self._recorder.around))
+
+    def _budget(self, target: str, reserve: float) -> Budget:
+        """The memory of a card, for a prediction. Where Sonic cannot run at all that is said in its place."""
+        check_import()
+        return host.budget(target, reserve)
+
+    def _push(self, reading: Reading, clients: tuple[str, ...]) -> None:
+        event = {**reading.to_event(), "run": self._recorder.event()}
+        for client in clients:
+            host.send("sonic_guard.live", event, client)
+
+    # What a recorder asks
+
+    def expected(self, prompt: str, node: str) -> Job | None:
+        """The job that one of Sonic's nodes belongs to, as far as the running graph tells."""
+        graph = host.running_graph(prompt)
+        samples = any(each.get("class_type") in (SAMPLER, LONG_VIDEO) for each in graph.values())
+        return job_for(graph, node, self._machine) if samples else None
+
+    def kind_of(self, prompt: str, node: str) -> str:
+        """The class of a node in the running graph; empty if it is not in it, as the nodes of an expansion."""
+        return str(host.running_graph(prompt).get(node, {}).get("class_type", ""))
+
+    def fed_by(self, prompt: str, node: str) -> str:
+        """The node whose output is the input ``data_dict`` of `node` in the running graph; empty if it has none."""
+        link = host.running_graph(prompt).get(node, {}).get("inputs", {}).get("data_dict")
+        return str(link[0]) if isinstance(link, list) and link else ""
+
+    def place(self, held_bytes: int) -> Place:
+        """This machine, with what is free now and the `held_bytes` that are Sonic's own already."""
+        budget = host.budget("auto", 0.0)
+        own = replace(budget, reclaimable_bytes=budget.reclaimable_bytes + held_bytes)
+        return place_of(own, comfyui=host.version(), wrapper=run_history.wrapper_version() or "")
+
+    def tell(self, run: Mapping[str, Any]) -> None:
+        """Show every page a run."""
+        if run["outcome"] != Outcome.RUNNING:
+            run_history.experience.renew()
+        host.send("sonic_guard.run", run)
+
+    def log(self) -> History | None:
+        """The history, unless a user wants none: what is saved counts, for a request may come from anybody."""
+        return run_history.history() if all(host.saved("SonicGuard.Record")) else None
+
+    executing = staticmethod(host.executing)
+    is_running = staticmethod(host.is_running)
+    interrupted = staticmethod(host.interrupted)
+    stop_if_interrupted = staticmethod(host.stop_if_interrupted)
+    progress_bar = staticmethod(host.progress_bar)

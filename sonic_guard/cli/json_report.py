@@ -1,0 +1,72 @@
+"""The machine-readable side of a plan: plain dicts, ready for JSON."""
+
+from dataclasses import fields
+from typing import Any
+
+from ..messages import plan_messages
+from ..job import Job
+from ..operations.preflight import Preflight
+from ..memory.article_formula import article_bytes
+from ..memory.stage_model import Estimate
+
+
+def estimate_dict(estimate: Estimate) -> dict[str, Any]:
+    """An estimate as JSON: stage bytes without overhead, peak with it."""
+    job, size = estimate.job, estimate.job.frame_size
+    return {
+        "frames": job.latent_frames,
+        "output_frames": job.output_frames,
+        "output_s": job.output_s,
+        "window": job.window,
+        "windows": job.windows,
+        "width": size.width,
+        "height": size.height,
+        "stages": dict(estimate.stages),
+        "floors": dict(estimate.floors),
+        "overhead_bytes": estimate.overhead_bytes,
+        "peak_bytes": estimate.peak_bytes,
+        "peak_stage": estimate.peak_stage,
+        "host_ram_bytes": estimate.host_ram_bytes,
+        "limits": [plan_messages.limit_text(limit) for limit in estimate.limits],
+        "article_bytes": article_bytes(job),
+    }
+
+
+def job_dict(job: Job) -> dict[str, Any]:
+    """A job as JSON, its levers in order."""
+    settings = {field.name: getattr(job, field.name) for field in fields(job)}
+    return {**settings, "levers": sorted(job.levers)}
+
+
+def plan_dict(result: Preflight, lang: str = "en") -> dict[str, Any]:
+    """A preflight as JSON."""
+    plan, look = result.plan, result.look
+    return {
+        "verdict": str(plan.risk.verdict),
+        "fits": plan.fits,
+        "budget_bytes": plan.budget.usable_bytes,
+        "card": plan.budget.card,
+        "headroom_bytes": plan.risk.headroom_bytes,
+        "job": job_dict(plan.job),
+        "changes": [
+            {
+                "lever": change.lever,
+                "before": change.before,
+                "after": change.after,
+                "before_bytes": change.before_bytes,
+                "after_bytes": change.after_bytes,
+                "why": plan_messages.why(change, lang),
+            }
+            for change in plan.changes
+        ],
+        "parts": plan.parts,
+        "smallest_card": plan.smallest_card.title if plan.smallest_card else None,
+        "estimate": estimate_dict(plan.estimate),
+        "longest_s": plan.longest_s,
+        "sound_s": result.sound_s,
+        "denoise_seconds": result.seconds,
+        "duration_s": plan.job.duration_s,
+        "expand_ratio": look.expand_ratio,
+        "face": {"box": list(look.face.box), "ratio": look.ratio, "score": look.face.score},
+        "crop": list(look.crop),
+    }

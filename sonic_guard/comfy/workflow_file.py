@@ -1,0 +1,315 @@
+"""ComfyUI workflows around Sonic, ready to load: files, Preflight and the nodes behind it with their values.
+
+The widgets of Sonic's nodes, or of Sonic Long Video, hold the planned numbers and are also linked to Preflight, so the
+graph works as it is, follows another picture or sound, and still says something with Preflight deleted.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from ..job import Job
+from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
+from ..planning.selection import DEFAULTS, LADDER
+
+_FORMAT_VERSION = 0.4
+_OWN, _SONIC = "sonic-guard", "comfyui_sonic"
+_SHORTEST_S = 1.0
+"""The least SONIC_PreData's own `duration` widget takes. It matters for a graph without Preflight only."""
+PREFLIGHT_OUTPUTS = (
+    ("image", "IMAGE"),
+    ("audio", "AUDIO"),
+    ("min_resolution", "INT"),
+    ("duration", "FLOAT"),
+    ("expand_ratio", "FLOAT"),
+    ("inference_steps", "INT"),
+    ("dynamic_scale", "FLOAT"),
+    ("fps", "FLOAT"),
+    ("dtype", "*"),
+    ("use_interframe", "BOOLEAN"),
+    ("report", "STRING"),
+    ("video_audio", "AUDIO"),
+    ("video_fps", "FLOAT"),
+    ("part_s", "FLOAT"),
+    ("levers", "STRING"),
+)
+"""Names and types of Preflight's outputs, in order. New ones go to the end: links count slots."""
+_LOW_VRAM_OUTPUTS = {"model": "MODEL_SONIC", "weight_dtype": "DTYPE", "report": "STRING"}
+_LONG_VIDEO_OUTPUTS = {"video": "VIDEO", "preview": "IMAGE", "report": "STRING"}
+_PREFIX = "video/SonicGuard"
+"""Of the files the graph saves."""
+
+
+class Way(StrEnum):
+    """What runs the settings that Preflight has found."""
+
+    STOCK = "stock"
+    """Sonic's three nodes."""
+    LOW_VRAM = "low_vram"
+    """The same with Sonic Low VRAM between them."""
+    LONG_VIDEO = "long_video"
+    """Sonic's loader and Sonic Long Video."""
+
+
+@dataclass
+class _Node:
+    """A node under construction; inputs are filled in as links are drawn."""
+
+    id: int
+    type: str
+    position: tuple[int, int]
+    size: tuple[int, int]
+    outputs: list[tuple[str, str]]
+    widgets: list[Any]
+    pack: str = "comfy-core"
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+
+    def input_slot(self, name: str, kind: str, widget: bool) -> int:
+        entry: dict[str, Any] = {"name": name, "type": kind, "link": None}
+        if widget:
+            entry["widget"] = {"name": name}
+        self.inputs.append(entry)
+        return len(self.inputs) - 1
+
+
+class _Graph:
+    def __init__(self) -> None:
+        self.nodes: list[_Node] = []
+        self.links: list[list[Any]] = []
+
+    def add(
+        self,
+        kind: str,
+        position: tuple[int, int],
+        size: tuple[int, int],
+        outputs: Mapping[str, str] | tuple[tuple[str, str], ...] = (),
+        widgets: tuple[Any, ...] = (),
+        pack: str = "comfy-core",
+    ) -> _Node:
+        pairs = list(outputs.items()) if isinstance(outputs, Mapping) else list(outputs)
+        node = _Node(len(self.nodes) + 1, kind, position, size, pairs, list(widgets), pack)
+        self.nodes.append(node)
+        return node
+
+    def link(
+        self, source: _Node, output: str, target: _Node, name: str, *, widget: bool = False, kind: str = ""
+    ) -> None:
+        names = [pair[0] for pair in source.outputs]
+        slot = names.index(output)
+        kind = kind or source.outputs[slot][1]
+        target_slot = target.input_slot(name, kind, widget)
+        number = len(self.links) + 1
+        target.inputs[target_slot]["link"] = number
+        self.links.append([number, source.id, slot, target.id, target_slot, source.outputs[slot][1]])
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            # The same graph has the same id, so that a regenerated file does not differ.
+            "id": str(uuid.uuid5(uuid.NAMESPACE_OID, repr([(n.type, n.widgets) for n in self.nodes]))),
+            "revision": 0,
+            "last_node_id": len(self.nodes),
+            "last_link_id": len(self.links),
+            "nodes": [self._node(order, node) for order, node in enumerate(self.nodes)],
+            "links": self.links,
+            "groups": [],
+            "config": {},
+            "extra": {},
+            "version": _FORMAT_VERSION,
+        }
+
+    def _node(self, order: int, node: _Node) -> dict[str, Any]:
+        outputs = [
+            {
+                "name": name,
+                "type": kind,
+                "links": [n for n, source, slot, *_ in self.links if (source, slot) == (node.id, i)],
+            }
+            for i, (name, kind) in enumerate(node.outputs)
+        ]
+        return {
+            "id": node.id,
+            "type": node.type,
+            "pos": list(node.position),
+            "size": list(node.size),
+            "flags": {},
+            "order": order,
+            "mode": 0,
+            "inputs": node.inputs,
+            "outputs": outputs,
+            "properties": {"cnr_id": node.pack, "Node name for S&R": node.type},
+            "widgets_values": node.widgets,
+        }
+
+
+def build_workflow(
+    job: Job,
+    *,
+    image: str,
+    audio: str,
+    preset: str = "fast",
+    target: str = "auto",
+    on_risk: str = "downgrade",
+    policy: str = "lossless_first",
+    aspect: str = "original",
+    face_index: int = 0,
+    face_box: str = "",
+    reserve: float = 0.1,
+    language: str = "en",
+    checkpoint: str = "svd_xt_1_1.safetensors",
+    sonic_unet: str = "unet.pth",
+    way: Way = Way.STOCK,
+    note: str = "",
+) -> dict[str, Any]:
+    """The graph as ComfyUI's UI format 0.4.
+
+    `image` and `audio` are names of files in ComfyUI's input folder; `preset`, `target`, `on_risk`,
+    `policy` and `aspect` go into Preflight's widgets, the numbers of `job` into those of the nodes behind it.
+    `note` is Markdown to put beside them.
+    """
+    graph = _Graph()
+    picture = graph.add("LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (image, "image"))
+    sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (audio, None, None))
+    check = graph.add(
+        "SonicGuardPreflight", (380, 200), (400, 1010), PREFLIGHT_OUTPUTS,
+        (preset, target, on_risk, policy, aspect, face_index, face_box, False, reserve, language), _OWN,
+    )  # fmt: skip
+    files = graph.add(
+        "ImageOnlyCheckpointLoader", (380, 0), (400, 100),
+        {"MODEL": "MODEL", "CLIP_VISION": "CLIP_VISION", "VAE": "VAE"}, (checkpoint,),
+    )  # fmt: skip
+    model = graph.add(
+        "SONICTLoader", (860, 0), (300, 160), {"model": "MODEL_SONIC", "weight_dtype": "DTYPE"},
+        (sonic_unet, 1.0, job.interpolate, str(job.dtype)), _SONIC,
+    )  # fmt: skip
+    graph.link(picture, "IMAGE", check, "image")
+    graph.link(sound, "AUDIO", check, "audio")
+    graph.link(files, "MODEL", model, "model")
+    graph.link(check, "use_interframe", model, "use_interframe", widget=True)
+    graph.link(check, "dtype", model, "dtype", widget=True, kind="COMBO")
+    if way is Way.LONG_VIDEO:
+        _add_long_video(graph, job, check, files, model, language)
+    else:
+        if way is Way.LOW_VRAM:
+            model = _add_low_vram(graph, check, model, reserve, target, language)
+        _add_sonic(graph, job, check, files, model, _PLACES[way])
+    if note:
+        graph.add("MarkdownNote", (0, 840), (320, 250), (), (note,))
+    return graph.to_dict()
+
+
+_PLACES = {
+    Way.STOCK: ((860, 260), (1240, 0), (1240, 420), (1620, 0)),
+    Way.LOW_VRAM: ((1240, 0), (1240, 400), (1620, 0), (1620, 180)),
+}
+"""Where SONIC_PreData, SONICSampler, Create Video and Save Video lie."""
+
+
+def _add_sonic(
+    graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, places: tuple[tuple[int, int], ...]
+) -> None:
+    """Sonic's other nodes behind `model`, and those that make a video of its pictures."""
+    data = graph.add(
+        "SONIC_PreData", places[0], (300, 330), {"data_dict": "SONIC_PREDATA"},
+        (job.min_resolution, max(_SHORTEST_S, round(job.duration_s, 2)), job.expand_ratio), _SONIC,
+    )  # fmt: skip
+    sampler = graph.add(
+        "SONICSampler", places[1], (300, 320), {"image": "IMAGE", "fps": "FLOAT"},
+        (0, "fixed", job.steps, job.dynamic_scale, job.fps), _SONIC,
+    )  # fmt: skip
+    video = graph.add("CreateVideo", places[2], (300, 110), {"VIDEO": "VIDEO"}, (job.output_fps,))
+    save = graph.add("SaveVideo", places[3], (420, 460), (), (_PREFIX, "auto", "auto"))
+    graph.link(files, "CLIP_VISION", data, "clip_vision")
+    graph.link(files, "VAE", data, "vae")
+    graph.link(check, "audio", data, "audio")
+    graph.link(check, "image", data, "image")
+    graph.link(model, "weight_dtype", data, "weight_dtype")
+    for name in ("min_resolution", "duration", "expand_ratio"):
+        graph.link(check, name, data, name, widget=True)
+    graph.link(model, "model", sampler, "model")
+    graph.link(data, "data_dict", sampler, "data_dict")
+    for name in ("inference_steps", "dynamic_scale", "fps"):
+        graph.link(check, name, sampler, name, widget=True)
+    graph.link(sampler, "image", video, "images")
+    graph.link(check, "video_audio", video, "audio")
+    graph.link(check, "video_fps", video, "fps", widget=True)
+    graph.link(video, "VIDEO", save, "video")
+
+
+def _add_low_vram(graph: _Graph, check: _Node, model: _Node, reserve: float, target: str, language: str) -> _Node:
+    """Sonic Low VRAM behind `model`, its switches as they stand unless somebody moves them."""
+    node = graph.add(
+        LOW_VRAM, (860, 260), (300, 420), _LOW_VRAM_OUTPUTS,
+        (*(str(DEFAULTS[lever]) for lever in LADDER), target, reserve, language), _OWN,
+    )  # fmt: skip
+    graph.link(model, "model", node, "model")
+    graph.link(check, "levers", node, "levers")
+    return node
+
+
+def _add_long_video(graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, language: str) -> None:
+    """Sonic Long Video behind `model`; it saves by itself."""
+    node = graph.add(
+        LONG_VIDEO, (1240, 0), (420, 900), _LONG_VIDEO_OUTPUTS,
+        (job.min_resolution, job.steps, job.dynamic_scale, job.fps, 0, 0.0, "h264", 18, "medium", _PREFIX, language),
+        _OWN,
+    )  # fmt: skip
+    graph.link(model, "model", node, "model")
+    graph.link(files, "CLIP_VISION", node, "clip_vision")
+    graph.link(files, "VAE", node, "vae")
+    graph.link(check, "audio", node, "audio")
+    graph.link(check, "image", node, "image")
+    for name in ("min_resolution", "inference_steps", "dynamic_scale", "fps", "part_s"):
+        graph.link(check, name, node, name, widget=True)
+
+
+_WEIGHTS = """
+Weights: **svd_xt_1_1.safetensors** in **models/checkpoints**, and Sonic's own in **models/sonic**.
+"""
+_EXAMPLES = {
+    "Sonic Guard - Preflight": (
+        Way.STOCK,
+        10.0,
+        """## A portrait and a voice
+1. Choose both on the left.
+2. Choose a **preset** on Preflight. It is a wish: Preflight makes it fit your card.
+3. Run. What it will need stands on the nodes before.
+""",
+    ),
+    "Sonic Guard - Talking head on 6 GB": (
+        Way.LOW_VRAM,
+        10.0,
+        """## Sonic on a small card
+1. Choose a picture and a sound, then run.
+2. **Preflight** sees what your card has free, and plans size and levers for it. **Sonic Low VRAM** pulls them: the \
+same frames, computed in another order.
+3. Picture still too small? Set **fp8** to **auto** on Sonic Low VRAM. It is the only lever that changes pixels, a \
+little.
+""",
+    ),
+    "Sonic Guard - Ten-minute speech": (
+        Way.LONG_VIDEO,
+        600.0,
+        """## A voice of any length
+1. Choose a picture and a sound, then run.
+2. **Sonic Long Video** writes the frames to the file as they are made, in **output/video**. There is nothing to save.
+3. It was stopped? Run the same again: it goes on behind the last whole **denoising step**.
+4. Choose your card as **target_card** on Preflight. On **auto** the size follows the memory that is free, and another \
+size is another video, made from the beginning.
+""",
+    ),
+}
+"""By the example's name: the way it runs, the seconds of sound in its widgets, and its note."""
+
+
+def example_texts() -> dict[str, str]:
+    """What ``example_workflows/NAME.json`` has to contain, by name; write it there to renew the files."""
+    graphs = {
+        name: build_workflow(
+            Job(512, 512, seconds), image="portrait.jpg", audio="speech.mp3", way=way, note=note + _WEIGHTS
+        )
+        for name, (way, seconds, note) in _EXAMPLES.items()
+    }
+    return {name: json.dumps(graph, indent=1, ensure_ascii=False) + "\n" for name, graph in graphs.items()}

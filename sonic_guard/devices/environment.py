@@ -1,0 +1,84 @@
+"""Where a run takes place: the versions of everything its memory depends on."""
+
+import hashlib
+import logging
+import sys
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from .budget import Budget
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run took place: what its figures depend on beside the job."""
+
+    card: str
+    """Name of the card as its driver gives it; "CPU" without one."""
+    device: str = "cuda"
+    """What torch calls the kind of device: cuda (ROCm too), mps or cpu."""
+    total_bytes: int = 0
+    """Memory of the card."""
+    available_bytes: int = 0
+    """What was free for the run at its beginning."""
+    driver: str = ""
+    torch: str = ""
+    comfyui: str = ""
+    wrapper: str = ""
+    """Version of the Sonic wrapper, and a digest of its code."""
+
+
+def place_of(budget: Budget, *, comfyui: str = "", wrapper: str = "") -> Place:
+    """The place whose memory `budget` is."""
+    torch = sys.modules.get("torch")  # its import takes seconds, and no run is without it
+    return Place(
+        card=budget.card,
+        device=budget.device,
+        total_bytes=budget.total_bytes,
+        available_bytes=budget.available_bytes,
+        driver=driver_version(),
+        torch=str(torch.__version__) if torch else "",
+        comfyui=comfyui,
+        wrapper=wrapper,
+    )
+
+
+@cache
+def driver_version() -> str:
+    """Version of NVIDIA's driver; empty where there is none."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        log.debug("no NVIDIA driver: %s", error)
+        return ""
+    try:
+        return str(pynvml.nvmlSystemGetDriverVersion())
+    finally:
+        pynvml.nvmlShutdown()
+
+
+@cache
+def pack_version(folder: Path) -> str:
+    """A pack's version and a digest of its code: "1.0.0+3f2a9c01".
+
+    Few packs raise their version with every change; the digest tells apart what may need different memory.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(file.relative_to(folder).as_posix().encode())
+        digest.update(file.read_bytes())
+    return f"{_declared(folder / 'pyproject.toml')}+{digest.hexdigest()[:8]}"
+
+
+def _declared(file: Path) -> str:
+    try:
+        return str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["version"])
+    except (OSError, ValueError, KeyError) as error:
+        log.debug("%s names no version: %s", file, error)
+        return "0"

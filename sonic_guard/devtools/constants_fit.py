@@ -1,0 +1,340 @@
+"""From rehearsals to constants: which places set the peak, and how their bytes grow.
+
+The live bytes at one place of the code are a sum of tensors, so they are an exact linear form in a few
+products of the job's numbers. Each form is solved from a handful of rehearsals; forms that never set the
+peak are dropped; what is left is checked against every rehearsal it came from.
+"""
+
+import datetime
+import gc
+import itertools
+import json
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diffusers.utils import logging
+
+from ..errors import WrapperError
+from ..job import PIECE, Dtype, Job, Lever, duration_of
+from ..low_vram import fp8_weights
+from ..memory.constants import FEATURES, features, variant
+from .sonic_checkout import Checkout, open_checkout
+from .comfy_vae import vae_builder
+from .allocation_tracker import DEVICE, fake_gpu
+from .network_parts import TORCH_DTYPES, build_unet
+from .shape_trace import ENTRY, PREPARE, rehearse, rehearse_predata, rehearse_windows
+
+Progress = Callable[[str], None]
+Shape = tuple[int, int, int]
+
+ORDERS = (Lever.BRANCH, Lever.FF, Lever.BLOCK)
+DTYPES = (Dtype.FP16, Dtype.FP32)
+"""One format for each number size: bf16 has the bytes of fp16."""
+
+WINDOW_SHAPES = (
+    *((256, 256, 25), (512, 512, 25), (1024, 1024, 25), (128, 192, 40)),
+    *((512, 512, 12), (768, 768, 10), (320, 320, 50), (768, 1280, 14), (384, 384, 5)),
+    *((128, 128, 10), (192, 192, 25), (192, 256, 12)),
+)
+"""(width, height, window) that tell the terms apart."""
+BLOCK_SHAPES = (
+    *WINDOW_SHAPES,
+    *((256, 512, 80), (448, 448, 16), (640, 640, 25), (1024, 576, 25), (896, 640, 30)),
+    *((704, 1216, 12), (1280, 1280, 8), (1536, 1024, 20), (1152, 1152, 33)),
+)
+"""Those for block-wise order, on both sides of every group's size."""
+RUN_SHAPES = (
+    *((256, 256, 6, 25), (256, 256, 30, 7), (512, 384, 10, 25), (512, 512, 60, 30), (768, 512, 14, 7)),
+    *((256, 192, 400, 25), (128, 128, 400, 50), (1024, 768, 8, 12), (192, 192, 800, 120)),
+)
+"""(width, height, latent frames, window) for everything outside the network."""
+HOST_SHAPES = (*RUN_SHAPES[:5], (1024, 768, 8, 12))
+"""Those for clips in host memory, whose length matters next to nowhere."""
+PREDATA_SHAPES = (
+    *((256, 256, 6), (512, 384, 10), (512, 512, 60), (768, 512, 14), (1024, 768, 8)),
+    *((256, 192, 400), (128, 128, 750), (192, 192, 800), (128, 192, 1500), (128, 128, 2600)),
+)
+"""(width, height, latent frames) for what the sound goes through, 375 frames at a time."""
+ENTRY_LEVERS = ((), (Lever.HOST,), (Lever.BRANCH, Lever.HOST))
+CLIP_LEVERS = ((), (Lever.HOST,), (Lever.PAIRWISE,), (Lever.HOST, Lever.PAIRWISE))
+INTERPOLATE_SHAPES = ((128, 128, 6), (256, 256, 9), (512, 384, 12), (512, 512, 6), (1024, 768, 7), (128, 192, 24))
+
+TOLERANCE = 0.005
+"""Largest relative distance allowed between a rehearsal and the rows fitted to it."""
+
+
+@dataclass
+class _Table:
+    """Rehearsed peaks of one variant: a row of features and the bytes by place, for every shape."""
+
+    features: list[tuple[int, ...]] = field(default_factory=list)
+    places: list[dict[str, int]] = field(default_factory=list)
+
+    def add(self, row: tuple[int, ...], places: dict[str, int], minus: int) -> None:
+        self.features.append(row)
+        self.places.append({name: size - minus for name, size in places.items()})
+
+    def extend(self, other: "_Table") -> None:
+        self.features += other.features
+        self.places += other.places
+
+
+Tables = dict[str, _Table]
+"""Tables by variant key."""
+
+
+def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str]) -> str:
+    """The text of a new `constants.json` for the wrapper in `sonic` and the VAE of `comfyui`.
+
+    The rehearsals go through as many processes as there are processors.
+    """
+    weights = {dtype: _weights(sonic, dtype) for dtype in DTYPES}
+    tables: dict[str, _Table] = {}
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        running = [pool.submit(_rehearse, sonic, comfyui, *task) for task in _tasks()]
+        for count, done in enumerate(as_completed(running), 1):
+            progress(f"{count} of {len(running)}: {', '.join(done.result())}")
+            for key, table in done.result().items():
+                tables.setdefault(key, _Table()).extend(table)
+    rows = {key: _fit(key, table) for key, table in tables.items()}
+    for dtype, vae_dtype, levers in itertools.product(DTYPES, DTYPES, ((), (Lever.HOST,))):
+        alone = rows[variant("decode", dtype, vae_dtype, levers=levers)]
+        rows[variant("decode", dtype, vae_dtype, levers=(*levers, Lever.PAIRWISE))] = _beside_rife(alone)
+    data = {
+        "source": {**source, "date": datetime.datetime.now(datetime.UTC).date().isoformat()},
+        "unet_parameters": weights[Dtype.FP16].bytes // Dtype.FP16.size,
+        "rife_bytes": weights[Dtype.FP16].rife_bytes,
+        "fp8_saves_bytes": {str(dtype.size): weights[dtype].fp8_saves_bytes for dtype in DTYPES},
+        "rows": dict(sorted(rows.items())),
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def _tasks() -> Iterator[tuple[Any, ...]]:
+    """Functions with their arguments after the wrapper's and ComfyUI's folders, those that take longest first."""
+    for levers, shapes in ((levers, BLOCK_SHAPES if Lever.BLOCK in levers else WINDOW_SHAPES) for levers in _orders()):
+        for dtype in DTYPES:
+            # Large pictures have more groups and take longer, so shapes go to the processes by turns.
+            yield from ((_rehearse_windows, dtype, levers, shapes[turn::3]) for turn in range(3))
+    for dtype, vae_dtype in itertools.product(DTYPES, DTYPES):
+        yield from ((_rehearse_interpolation, dtype, vae_dtype, levers) for levers in CLIP_LEVERS)
+        yield from ((_rehearse_decode, dtype, vae_dtype, levers) for levers in ((), (Lever.HOST,)))
+        yield from ((_rehearse_predata, dtype, vae_dtype, levers) for levers in ((), (Lever.HOST,)))
+    for dtype in DTYPES:
+        yield from ((_rehearse_entry, dtype, levers) for levers in ENTRY_LEVERS)
+
+
+def _orders() -> Iterator[tuple[Lever, ...]]:
+    for count in reversed(range(len(ORDERS) + 1)):
+        yield from itertools.combinations(ORDERS, count)
+
+
+def _rehearse(sonic: Path, comfyui: Path, task: Callable[..., Tables], *args: Any) -> Tables:
+    logging.set_verbosity_error()
+    return task(sonic, comfyui, *args)
+
+
+@cache
+def _checkout(sonic: Path) -> Checkout:
+    return open_checkout(sonic)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """The networks' weights, from the wrapper's own constructors."""
+
+    bytes: int
+    """The UNet's, audio adapters included."""
+    large: dict[str, int]
+    """Bytes of those that can be stored in 8 bits, by the layer's place in a rehearsal."""
+    fp8_saves_bytes: int
+    rife_bytes: int
+
+
+@cache
+def _weights(sonic: Path, dtype: Dtype) -> _Weights:
+    checkout = _checkout(sonic)
+    with fake_gpu(checkout.path) as meter:
+        rife = checkout.rife.RIFEModel(device=DEVICE)
+        gc.collect()
+        rife_bytes = meter.live_bytes
+        unet = build_unet(checkout, TORCH_DTYPES[dtype], DEVICE)
+        gc.collect()
+        before = meter.live_bytes
+        large = {f"unet.{name}": layer.weight.numel() * dtype.size for name, layer in fp8_weights.large_layers(unet)}
+        fp8_weights.store(unet)
+        gc.collect()
+        total = sum(tensor.numel() * dtype.size for tensor in unet.parameters())
+        assert rife is not None  # noqa: S101 - it must live until here
+        return _Weights(total, large, before - meter.live_bytes, rife_bytes)
+
+
+def _rehearse_windows(sonic: Path, _: Path, dtype: Dtype, levers: Iterable[Lever], shapes: Iterable[Shape]) -> Tables:
+    weights, table, small = _weights(sonic, dtype), _Table(), _Table()
+    rehearsals = rehearse_windows(_checkout(sonic), dtype, frozenset(levers), shapes)
+    for (width, height, window), (entry, peaks) in zip(shapes, rehearsals, strict=True):
+        row = features(0, width, height, window)
+        table.add(row, peaks.places, entry)
+        # A layer whose weights are stored in 8 bits holds them in full beside what it works on.
+        full = {place: size + weights.large.get(place.partition("|")[0], 0) for place, size in peaks.places.items()}
+        small.add(row, full, entry)
+    return {
+        variant("window", dtype, levers=levers): table,
+        variant("window", dtype, levers=(*levers, Lever.FP8)): small,
+    }
+
+
+def _rehearse_entry(sonic: Path, _: Path, dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+    """Denoise without the network: what comes before the loop, and what is live when the network is entered."""
+    unet_bytes, prepare, entry = _weights(sonic, dtype).bytes, _Table(), _Table()
+    for width, height, frames, window in _run_shapes(levers):
+        job = _job(width, height, frames, dtype=dtype, fps=window, levers=frozenset(levers), interpolate=False)
+        stages = rehearse(_checkout(sonic), job, None, network=False)
+        row = features(frames, width, height, window)
+        prepare.add(row, stages[PREPARE].places, 0 if Lever.HOST in levers else unet_bytes)
+        entry.add(row, {ENTRY: stages["denoise"].places[ENTRY]}, unet_bytes)
+    tables = {variant("entry", dtype, levers=levers): entry}
+    if Lever.BRANCH not in levers:  # before the loop it makes no difference
+        tables[variant("prepare", dtype, levers=levers)] = prepare
+    return tables
+
+
+def _rehearse_decode(sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+    table = _Table()
+    for width, height, frames, window in _run_shapes(levers):
+        settings = {"dtype": dtype, "vae_dtype": vae_dtype, "fps": window, "levers": frozenset(levers)}
+        job = _job(width, height, frames, interpolate=False, **settings)
+        stages = rehearse(_checkout(sonic), job, vae_builder(comfyui), network=False)
+        table.add(features(frames, width, height, window), stages["decode"].places, 0)
+    return {variant("decode", dtype, vae_dtype, levers=levers): table}
+
+
+def _rehearse_predata(sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+    """Predata alone: it knows no lever but that its prompts may go to host memory."""
+    table = _Table()
+    for width, height, frames in PREDATA_SHAPES:
+        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, to_file=Lever.HOST in levers)
+        peaks = rehearse_predata(_checkout(sonic), job, vae_builder(comfyui))
+        table.add(features(frames, width, height, job.window), peaks.places, 0)
+    return {variant("predata", dtype, vae_dtype, levers=levers): table}
+
+
+def _run_shapes(levers: Iterable[Lever]) -> Sequence[tuple[int, int, int, int]]:
+    return HOST_SHAPES if Lever.HOST in levers else RUN_SHAPES
+
+
+def _rehearse_interpolation(
+    sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]
+) -> Tables:
+    table, rife_bytes = _Table(), _weights(sonic, dtype).rife_bytes
+    for width, height, frames in INTERPOLATE_SHAPES:
+        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, levers=frozenset(levers))
+        stages = rehearse(_checkout(sonic), job, vae_builder(comfyui), network=False)
+        table.add(features(frames, width, height, job.window), stages["interpolate"].places, rife_bytes)
+    return {variant("interpolate", dtype, vae_dtype, levers=levers): table}
+
+
+def _beside_rife(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Rows of a stage in which RIFE has been at work before: it keeps its sampling grid, two fp32 numbers a pixel."""
+    return [{**row, "pixels": row.get("pixels", 0.0) + 8.0} for row in rows]
+
+
+def _job(width: int, height: int, frames: int, **settings: Any) -> Job:
+    return Job(width, height, duration_of(frames), min_resolution=min(width, height), **settings)
+
+
+STAGE_FEATURES = {
+    "window": ("one", "window", "pixels", "window*pixels"),
+    "entry": ("one", "frames", "pixels", "frames*pixels", "window", "window*pixels", "mel_windows"),
+    "prepare": ("one", "frames", "pixels", "frames*pixels", "mel_windows"),
+    "predata": ("one", "frames", "pixels", "mel_windows"),
+    "decode": ("one", "frames", "pixels", "frames*pixels", "decode_group*pixels", "mel_windows"),
+    "interpolate": ("one", "frames", "pixels", "frames*pixels"),
+}
+"""What can matter in a stage."""
+_DEPTH_OF_BLOCK = {"down_blocks": (0, 1, 2, 3), "up_blocks": (3, 2, 1, 0), "mid_block": (3,)}
+
+
+def _names(key: str, place: str) -> tuple[str, ...]:
+    stage, *options = key.split("/")
+    names = STAGE_FEATURES[stage]
+    if Lever.HOST in options and stage != "predata":  # what whisper hears is not on the GPU then
+        names = tuple(name for name in names if name != "mel_windows")
+    if Lever.BLOCK not in options:
+        return names
+    _, block, index, *_ = (*place.partition("|")[0].split("."), "", "", "0")
+    depths = _DEPTH_OF_BLOCK.get(block, (0,))
+    depth = depths[int(index)] if index.isdigit() and len(depths) > 1 else depths[0]
+    groups = ("spatial", "temporal", "window*temporal", "window*band")
+    return (*names, *(f"{group}{depth}" for group in groups))
+
+
+def _fit(key: str, table: _Table) -> list[dict[str, float]]:
+    """The rows that set the peak of a variant, as {feature: bytes}."""
+    peaks = [max(places.values()) for places in table.places]
+    # A place that is far from the peak everywhere cannot set it in between.
+    names = [
+        name
+        for name in sorted(set.intersection(*map(set, table.places)))
+        if any(places[name] > 0.9 * peak for places, peak in zip(table.places, peaks, strict=True))
+    ]
+    solved = [_solve(_names(key, name), table.features, [places[name] for places in table.places]) for name in names]
+    rows = _outermost(solved, _dense(key))
+    _check(key, rows, table.features, peaks)
+    return [{name: round(float(value), 3) for name, value in zip(FEATURES, row, strict=True) if value} for row in rows]
+
+
+def _solve(names: Sequence[str], rows: Sequence[Sequence[int]], sizes: Sequence[int]) -> np.ndarray:
+    columns = [FEATURES.index(name) for name in names]
+    matrix = np.array(rows, float)[:, columns]
+    # Weighted by size, so that small shapes count as much as large ones; scaled, so that it is well posed.
+    weights = 1.0 / np.array(sizes, float)
+    scale = np.abs(matrix).max(axis=0)
+    scale[scale == 0] = 1.0
+    solution, *_ = np.linalg.lstsq(matrix / scale * weights[:, None], np.ones(len(sizes)), rcond=None)
+    # What adds less than a hundred-thousandth anywhere is the rounding to 512 bytes, not a tensor.
+    share = np.abs(matrix / scale * solution) / np.array(sizes, float)[:, None]
+    solution[share.max(axis=0) < 1e-5] = 0.0
+    row = np.zeros(len(FEATURES))
+    row[columns] = solution / scale
+    return row
+
+
+def _dense(key: str) -> np.ndarray:
+    """Features of many jobs, from tiny to huge, on which rows compete for the peak."""
+    long = (1,) if key.startswith("window") else (1, 3, 14, 100, 1000, 10_000, 150_000)
+    sides = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048)
+    windows = (5, 12, 25, 50, 120)
+    pieces = (PIECE, 4 * PIECE, 16 * PIECE) if Lever.BLOCK in key.split("/") else (PIECE,)
+    jobs = itertools.product(long, sides, sides, windows, pieces)
+    return np.array([features(*job) for job in jobs], float)
+
+
+def _outermost(rows: list[np.ndarray], jobs: np.ndarray) -> list[np.ndarray]:
+    """The fewest rows whose maximum stays within 0.02 % of the maximum of all."""
+    values = np.array(rows) @ jobs.T
+    target = values.max(axis=0) * (1 - 2e-4)
+    chosen: list[int] = []
+    covered = np.zeros(jobs.shape[0], bool)
+    while not covered.all():
+        gain = ((values >= target) & ~covered).sum(axis=1)
+        chosen.append(int(gain.argmax()))
+        covered |= values[chosen[-1]] >= target
+    return [rows[index] for index in chosen]
+
+
+def _check(key: str, rows: list[np.ndarray], shapes: Sequence[Sequence[int]], peaks: Sequence[int]) -> None:
+    predicted = (np.array(rows) @ np.array(shapes, float).T).max(axis=0)
+    apart = np.abs(predicted / np.array(peaks) - 1)
+    if apart.max() > TOLERANCE:
+        worst = int(apart.argmax())
+        raise WrapperError(
+            f"trace: {key} is not linear in what is known of it: {apart.max():.2%} apart at "
+            f"{dict(zip(FEATURES, shapes[worst], strict=True))}. The wrapper's code has changed; extend the model."
+        )

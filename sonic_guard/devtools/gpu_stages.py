@@ -1,0 +1,263 @@
+"""Run single stages of Sonic on a real card, with the wrapper's own classes and random weights.
+
+Stand-ins are ComfyUI's VAE, which a bare machine does not have (diffusers' one for the same checkpoint
+takes its place), and, in the stages that are not about it, a VAE and a pipeline that only pass tensors
+of the right shapes on.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SonicGuardError
+from ..job import Job, Lever
+from ..low_vram.engine import LeanSonic
+from ..low_vram.frame_stream import FrameStream
+from ..devices.card_catalogue import GIB
+from ..memory.constants import DECODE_GROUP
+from .sonic_checkout import Checkout
+from .gpu_peaks import free_cache, gauge, limit
+from .measured_cases import RUN, Case
+from .network_parts import PROMPT_TOKENS, PROMPT_WIDTH, TORCH_DTYPES, VAE_SCALE, build_pipeline, build_sonic, build_test_data, build_unet, forget_grids, read_config, run_predata, run_sampler
+from .measured_table import Row
+
+Work = Callable[[], object]
+
+_HOST = torch.device("cpu")
+_OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
+"""How torch, cuBLAS or cuDNN, and torch's host allocator say it."""
+
+
+class Bench:
+    """The wrapper's objects around one device, kept from case to case.
+
+    Between cases the UNet waits in host memory, where the wrapper's sampler leaves it too; RIFE stays on
+    the device, as in a run.
+    """
+
+    def __init__(self, checkout: Checkout, device: torch.device, unet_config: Mapping[str, Any] | None = None) -> None:
+        """Build the network, in another configuration than the checkout's with `unet_config`."""
+        from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+
+        self._checkout = checkout
+        self._device = device
+        self._beside: object = None
+        """What a case keeps on the device besides the tensors it works with."""
+        self._unet = build_unet(checkout, torch.float16, _HOST, unet_config)
+        self._clock = _PassClock(self._unet, device)
+        self._rife = checkout.rife.RIFEModel(device=device)
+        scheduler = EulerDiscreteScheduler.from_config(read_config(checkout, "scheduler/scheduler_config.json"))
+        self._pipe = build_pipeline(checkout, self._unet, scheduler)
+        self._stages: dict[str, Callable[[Case], Work]] = {
+            "load": self._load,
+            "predata": self._predata,
+            "denoise": self._denoise,
+            "decode": self._decode,
+            "interpolate": self._interpolate,
+            RUN: self._run,
+        }
+
+    def settle(self) -> None:
+        """Give back what the last case held.
+
+        Raises `SonicGuardError` if the card no longer answers, which some kernel failures lead to.
+        """
+        self._beside = None
+        try:
+            self._unet.to(_HOST)
+            forget_grids(self._checkout)
+            free_cache(self._device)
+        except RuntimeError as error:
+            raise SonicGuardError(
+                f"measure: the card no longer answers ({_first_line(error)}). "
+                "Start the measurement again: it goes on after the last case in the table."
+            ) from error
+
+    def run(self, case: Case) -> Row:
+        """Measure one case. Running out of memory and failing kernels are results, told in the row."""
+        start = time.monotonic()
+        self._clock.seconds = None
+        reading, failure = None, ""
+        try:
+            limit(self._device, case.card_gib and case.card_gib * GIB)
+            with torch.no_grad():
+                reading = gauge(self._device, self._stages[case.stage](case))
+        except RuntimeError as error:
+            failure = _first_line(error)
+        limit(self._device, None)
+        memory_failed = any(words in failure for words in _OUT_OF_MEMORY)
+        return Row(
+            case,
+            predicted_bytes=case.predict_bytes(),
+            reading=reading,
+            pass_s=self._clock.seconds if reading else None,
+            wall_s=time.monotonic() - start,
+            oom=case.stage if memory_failed else None,
+            error=failure or None,
+        )
+
+    # Each of the following lays out what is live before the stage and returns the stage itself.
+
+    def _load(self, case: Case) -> Work:
+        self._set_dtype(case)
+        return partial(self._pipe.to, self._device)
+
+    def _predata(self, case: Case) -> Work:
+        self._set_dtype(case)
+        if Lever.PARK not in case.levers:
+            self._pipe.to(self._device)
+        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
+        return partial(run_predata, self._checkout, case.job, self._device, vae.encode)
+
+    def _denoise(self, case: Case) -> Work:
+        self._set_dtype(case)
+        sonic = self._sonic(self._pipe, case, interpolate=False)
+        return partial(run_sampler, sonic, case.job, self._random_data(case.job), _BlankVae(case.job))
+
+    def _decode(self, case: Case) -> Work:
+        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
+        latents = _random_latents(case.job, TORCH_DTYPES[case.dtype], self._device)
+        self._beside = self._random_data(case.job)
+        decode = self._checkout.sonic.decode_latents_
+        return partial(decode, latents, vae, self._device, decode_chunk_size=DECODE_GROUP)
+
+    def _interpolate(self, case: Case) -> Work:
+        job, data = case.job, self._random_data(case.job)
+        # ComfyUI may leave the VAE's weights on the card.
+        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device).load()
+        self._beside = (data, vae)
+        blank = _BlankVae(job)
+        if Lever.PAIRWISE in case.levers:
+            latents = _random_latents(job, TORCH_DTYPES[case.dtype], self._device)
+            stream = FrameStream(blank, self._rife, self._device, job.latent_frames, _drop, _drop)
+            return lambda: [stream.decode(group) for group in latents[0].split(DECODE_GROUP)]
+        sonic = self._sonic(_IdlePipe(job, self._device), interpolate=True)
+        return partial(run_sampler, sonic, job, data, blank)
+
+    def _run(self, case: Case) -> Work:
+        self._set_dtype(case)
+        # Where memory is short ComfyUI decodes fewer frames at a time, down to one.
+        group = 1 if case.card_gib else DECODE_GROUP
+        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device, group)
+        sonic = self._sonic(self._pipe, case, interpolate=case.interpolate)
+
+        def work() -> None:
+            if Lever.PARK not in case.levers:
+                self._pipe.to(self._device)
+            data = run_predata(self._checkout, case.job, self._device, vae.encode)
+            run_sampler(sonic, case.job, data, vae)
+
+        return work
+
+    def _set_dtype(self, case: Case) -> None:
+        self._unet.to(TORCH_DTYPES[case.dtype])
+
+    def _sonic(self, pipe: Any, case: Case | None = None, *, interpolate: bool) -> Any:
+        sonic = build_sonic(self._checkout, pipe, self._rife, self._device, interpolate=interpolate)
+        return LeanSonic(sonic, case.levers, piece=case.piece) if case and case.levers else sonic
+
+    def _random_data(self, job: Job) -> dict[str, Any]:
+        """What predata hands to the sampler, with random numbers in it."""
+        dtype, size, device = TORCH_DTYPES[job.dtype], job.frame_size, self._device
+        frames = range(job.latent_frames)
+        latent = torch.randn(1, 4, size.height // VAE_SCALE, size.width // VAE_SCALE, device=device, dtype=dtype)
+        return {
+            "test_data": build_test_data(job, device),
+            "audio_tensor_list": [torch.randn(PROMPT_TOKENS, PROMPT_WIDTH, device=device) for _ in frames],
+            "uncond_audio_tensor_list": [torch.randn(PROMPT_TOKENS, PROMPT_WIDTH, device=device) for _ in frames],
+            "motion_buckets": [torch.full((2, 1), 16.0, device=device) for _ in frames],
+            "image_embeddings": torch.randn(1, PROMPT_WIDTH, device=device, dtype=dtype),
+            "img_latent": latent,
+        }
+
+
+class _PassClock:
+    """Seconds of the UNet's latest pass, the card's queue emptied at both ends."""
+
+    def __init__(self, unet: nn.Module, device: torch.device) -> None:
+        self.seconds: float | None = None
+        self._device = device
+        self._start = 0.0
+        unet.register_forward_pre_hook(self._enter)
+        unet.register_forward_hook(self._leave)
+
+    def _enter(self, *_: object) -> None:
+        self._start = self._now()
+
+    def _leave(self, *_: object) -> None:
+        self.seconds = self._now() - self._start
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+
+class _IdlePipe:
+    """A pipeline whose denoising is over: it hands out latents and holds no network."""
+
+    def __init__(self, job: Job, device: torch.device) -> None:
+        self._latents = partial(_random_latents, job, TORCH_DTYPES[job.dtype], device)
+
+    def to(self, *_: object, **__: object) -> "_IdlePipe":
+        return self
+
+    def __call__(self, *_: object, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(frames=self._latents())
+
+
+class _BlankVae:
+    """A VAE that makes frames in host memory of nothing."""
+
+    device = _HOST
+
+    def __init__(self, job: Job) -> None:
+        self._size = job.frame_size
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return torch.zeros(latents.shape[0], self._size.height, self._size.width, 3)
+
+
+class _DiffusersVae:
+    """Diffusers' VAE for SVD behind the two calls of ComfyUI's: it moves to the device when first used."""
+
+    def __init__(self, checkout: Checkout, dtype: torch.dtype, device: torch.device, group: int = DECODE_GROUP) -> None:
+        from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
+
+        self.device = _HOST  # the wrapper writes to it
+        self._dtype, self._target, self._group = dtype, device, group
+        network: Any = AutoencoderKLTemporalDecoder.from_config(read_config(checkout, "vae/config.json"))
+        self._network = network.to(dtype).eval()
+
+    def load(self) -> Any:
+        return self._network.to(self._target)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        latents = self.load().encode(pixels.to(self._target, self._dtype)).latent_dist.mean.float().cpu()
+        self._network.to(_HOST)  # SONIC_PreData ends with ComfyUI's unload_all_models
+        return latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        network, frames = self.load(), []
+        for group in latents.to(self._target, self._dtype).split(self._group):
+            frames.append(network.decode(group, num_frames=len(group)).sample.float().cpu())
+        return torch.cat(frames).movedim(1, -1)
+
+
+def _drop(*_: object) -> None:
+    """Take frames, or news of them, and keep nothing."""
+
+
+def _random_latents(job: Job, dtype: torch.dtype, device: torch.device) -> Tensor:
+    size = job.frame_size
+    height, width = size.height // VAE_SCALE, size.width // VAE_SCALE
+    return torch.randn(1, job.latent_frames, 4, height, width, device=device, dtype=dtype)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

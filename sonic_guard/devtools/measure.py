@@ -1,0 +1,138 @@
+"""`sonic-guard measure`: hold the model against a real card, stage by stage, in calls as short as need be.
+
+Each call goes on where the last one stopped. A case is only begun when it should end within the call's
+limit; one that was begun and never ended (a killed process) is begun once more, then given up.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import SonicGuardError, WrapperError
+from ..devices.card_catalogue import GIB
+from . import measured_table
+from .measured_cases import Case, grid
+from .measured_table import Header, Row
+
+MAX_STARTS = 2
+"""How often a case is begun before it is given up."""
+FIRST_CASE_S = 60.0
+"""Seconds a case is expected to take while no row of its stage is known."""
+MARGIN = 1.5
+"""A case may take this much longer than its nearest relative suggests."""
+
+
+class Outcome(NamedTuple):
+    """What a call leaves behind."""
+
+    measured: int
+    """Rows it has added."""
+    left: int
+    """Cases still to be measured: call again, with a longer limit if it added none."""
+    given_up: tuple[str, ...]
+    """Names of cases that were begun `MAX_STARTS` times and never ended."""
+
+
+def measure(
+    sonic: Path,
+    out: Path,
+    *,
+    limit_s: float,
+    progress: Callable[[str], None],
+    cases: Sequence[Case] | None = None,
+    device: str = "cuda",
+    unet_config: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Measure those of `cases` (all of `grid()` by default) that the table `out` does not hold yet.
+
+    `sonic` is the wrapper's folder, `limit_s` the seconds this call may take, start-up included. On
+    device "cpu" the same code runs and the columns of bytes stay empty; `unet_config` puts a UNet of
+    another configuration in the network's place, so that this can be tried in seconds.
+
+    Raises `SonicGuardError` without a CUDA card, or if `out` was measured with another setup;
+    `WrapperError` if `sonic` is not the wrapper or torch or diffusers is missing; `OutputError` if `out`
+    cannot be written.
+    """
+    deadline = time.monotonic() + limit_s
+    _need_packages()
+    from .gpu_stages import Bench
+    from .sonic_checkout import open_checkout
+    from .gpu_setup import describe, open_device
+
+    target = open_device(device)
+    header = describe(target, sonic)
+    checkout = open_checkout(sonic)
+    known = _begin(out, header)
+    done = {row.case.name for row in known.rows}
+    missing = [case for case in (grid() if cases is None else cases) if case.name not in done]
+    given_up = tuple(case.name for case in missing if known.starts[case.name] >= MAX_STARTS)
+    todo = [case for case in missing if case.name not in given_up]
+
+    rows = list(known.rows)
+    bench: Bench | None = None
+    for case in todo:
+        if time.monotonic() + expect_s(case, rows) > deadline:
+            continue
+        if bench is None:
+            progress("building the network")
+            bench = Bench(checkout, target, unet_config)
+        bench.settle()
+        measured_table.append_start(out, case)
+        rows.append(bench.run(case))
+        measured_table.append_row(out, rows[-1])
+        progress(f"{case.name}: {_in_words(rows[-1])}")
+    measured = len(rows) - len(known.rows)
+    return Outcome(measured, len(todo) - measured, given_up)
+
+
+def expect_s(case: Case, rows: Iterable[Row]) -> float:
+    """Seconds `case` may take, judged by the finished row of its stage whose work is nearest."""
+    relatives = [row for row in rows if row.case.stage == case.stage and row.reading is not None]
+    if not relatives:
+        return FIRST_CASE_S
+    nearest = min(relatives, key=lambda row: abs(math.log(row.case.work / case.work)))
+    return MARGIN * nearest.wall_s * max(1.0, case.work / nearest.case.work)
+
+
+def _begin(out: Path, header: Header) -> measured_table.Contents:
+    """What the table holds so far; a new one gets its header."""
+    measured_table.mend(out)
+    known = measured_table.read(out)
+    if known.header is None:
+        measured_table.append_header(out, header)
+    elif known.header.setup != header.setup:
+        raise SonicGuardError(
+            f"measure: {out} was measured with {', '.join(known.header.setup)}; this is {', '.join(header.setup)}. "
+            "Write to another file."
+        )
+    return known
+
+
+def _need_packages() -> None:
+    """Raise `WrapperError` where a package is missing that the wrapper's network needs."""
+    try:
+        import diffusers  # noqa: F401
+        import einops  # noqa: F401
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise WrapperError(f"measure: {error}. It needs torch, numpy, transformers, diffusers and einops.") from error
+    # The wrapper parks an fp16 pipeline on the CPU and imports without torchvision; both warn every time.
+    for name in ("diffusers", "transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _in_words(row: Row) -> str:
+    if row.oom:
+        return "out of memory"
+    if row.reading is None:
+        return f"failed: {row.error}"
+    if row.reading.device_bytes is None or row.reading.allocated_bytes is None:
+        return f"{row.reading.seconds:.1f} s"
+    return (
+        f"{row.reading.allocated_bytes / GIB:.2f} GiB of tensors ({row.predicted_bytes / GIB:.2f} predicted), "
+        f"{row.reading.device_bytes / GIB:.2f} GiB on the card, {row.reading.seconds:.1f} s"
+    )

@@ -1,0 +1,212 @@
+"""What `measure` measures: one case a line, the most telling first."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from ..job import PIECE, Dtype, Job, Lever, duration_of
+from ..low_vram import EXACT
+from ..planning.planner import make_plan
+from ..planning.selection import largest_piece
+from ..devices.budget import budget_for
+from ..memory.stage_model import STAGES, predict, stage_bytes
+
+STEPS = 2
+"""Denoising steps of a case: the first warms the kernels up, the second is timed."""
+RUN = "run"
+"""Pseudo-stage: predata and the sampler's whole call, one after the other in one allocator."""
+STAND_IN_STAGES = ("predata", "decode", RUN)
+"""Stages that call a VAE. Without ComfyUI that is diffusers' own for SVD, whose layers hold other bytes."""
+
+CARDS_GIB = (6, 8, 12, 16, 24)
+"""Memory of the cards that runs are planned for."""
+CARD_SIDES, CARD_FRAMES = (512, 768, 1024), 50
+"""What is wished for on each of them: pixels a side, latent frames."""
+
+_LATENT_PIXELS = 512 * 512
+_FP32_SLOWNESS = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement: a stage of a run of these settings, alone on the card."""
+
+    stage: str
+    """A stage of the model, or `RUN`."""
+    width: int
+    """Pixels; a multiple of 64, like `height`."""
+    height: int
+    frames: int
+    """Latent frames N."""
+    window: int = 25
+    """Latent frames F in one pass of the network."""
+    dtype: Dtype = Dtype.FP16
+    levers: frozenset[Lever] = frozenset()
+    vae_dtype: Dtype = Dtype.BF16
+    card_gib: int | None = None
+    """Memory of the card it is to do with; None is all there is."""
+    interpolate: bool = True
+    piece: int = PIECE
+    """Activations that go through a layer together in block-wise order."""
+
+    @property
+    def name(self) -> str:
+        """Names the case among all others; the same in every version of the grid."""
+        levers = "+".join(sorted(self.levers)) or "stock"
+        size = f"{self.width}x{self.height}"
+        pieces = f" x{self.piece // PIECE}" if self.piece > PIECE else ""
+        rate = "" if self.interpolate else ", no interpolation"
+        card = f", {self.card_gib} GiB card" if self.card_gib else ""
+        formats = f"{self.dtype}/{self.vae_dtype}"
+        return f"{self.stage} {size} N{self.frames} F{self.window} {formats} {levers}{pieces}{rate}{card}"
+
+    @cached_property
+    def job(self) -> Job:
+        """The job this stage belongs to."""
+        return Job(
+            self.width,
+            self.height,
+            duration_of(self.frames),
+            min_resolution=min(self.width, self.height),
+            fps=self.window,
+            dtype=self.dtype,
+            steps=STEPS,
+            interpolate=self.interpolate,
+            levers=self.levers,
+            piece=self.piece,
+            vae_dtype=self.vae_dtype,
+        )
+
+    @property
+    def stock(self) -> "Case":
+        """The same case in the wrapper's own order, with all the memory there is."""
+        return replace(self, levers=frozenset(), piece=PIECE, card_gib=None)
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether diffusers' VAE runs in ComfyUI's place."""
+        return self.stage in STAND_IN_STAGES
+
+    def predict_bytes(self) -> int:
+        """The model's peak of tensors for this stage, overhead not included."""
+        if self.card_gib:  # where decode takes as few frames at a time as it has room for
+            estimate = predict(self.job)
+            return estimate.peak_bytes - estimate.overhead_bytes
+        stages = stage_bytes(self.job)
+        return max(stages.values()) if self.stage == RUN else stages[self.stage]
+
+    @property
+    def work(self) -> float:
+        """How long the case takes, in no particular unit; comparable within a stage only."""
+        pixels = self.width * self.height
+        if self.stage not in ("denoise", RUN):
+            return float(self.frames * pixels)
+        slowness = _FP32_SLOWNESS if self.dtype is Dtype.FP32 else 1
+        # The second term stands for spatial attention, which grows with the square.
+        return float(self.job.windows * self.window * pixels * slowness) * (1 + pixels / _LATENT_PIXELS)
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return {**asdict(self), "levers": sorted(self.levers)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Case":
+        """The inverse of `to_json`; keys that are none of its own are passed over."""
+        whole = {name: data[name] for name in ("stage", "width", "height", "frames", "window")}
+        return cls(
+            **whole,
+            dtype=Dtype(data["dtype"]),
+            levers=frozenset(map(Lever, data["levers"])),
+            vae_dtype=Dtype(data["vae_dtype"]),
+            **{name: data[name] for name in ("card_gib", "interpolate", "piece") if name in data},
+        )
+
+
+def grid() -> tuple[Case, ...]:
+    """All cases, in the order they are measured."""
+    cases = tuple(dict.fromkeys(itertools.chain(_denoise(), _levers(), _interpolate(), _others(), _cards())))
+    assert {case.stage for case in cases} == {*STAGES, RUN}, "a stage of the model has no case"  # noqa: S101
+    return cases
+
+
+def _denoise() -> Iterator[Case]:
+    """The stock wrapper: sizes, formats, windows, and clips shorter and longer than a window."""
+    for width, height in ((512, 512), (256, 256), (768, 768), (384, 384), (1024, 1024), (768, 512), (576, 1024)):
+        yield Case("denoise", width, height, 25)
+    yield Case("load", 512, 512, 25)
+    yield Case("denoise", 512, 512, 12, window=12)
+    yield Case("denoise", 512, 512, 50, window=50)
+    yield Case("denoise", 512, 512, 6)
+    yield Case("denoise", 256, 256, 500)
+    yield Case("denoise", 512, 512, 25, dtype=Dtype.BF16)
+    yield Case("denoise", 512, 512, 25, dtype=Dtype.FP32)
+    yield Case("denoise", 768, 768, 25, dtype=Dtype.FP32)
+
+
+def _levers() -> Iterator[Case]:
+    branch, ff, block = Lever.BRANCH, Lever.FF, Lever.BLOCK
+    lean = frozenset({branch, block, Lever.HOST})
+    for side in (512, 1024, 768):
+        for levers in (lean, {branch, ff, block}, {branch}, {branch, ff}, {ff}, {block}, lean | {Lever.FP8}):
+            yield Case("denoise", side, side, 25, levers=frozenset(levers))
+    yield Case("denoise", 512, 512, 25, dtype=Dtype.FP32, levers=frozenset({branch, ff, block}))
+    yield Case("denoise", 512, 512, 50, window=50, levers=frozenset({branch, ff, block}))
+
+
+def _interpolate() -> Iterator[Case]:
+    pairwise = frozenset({Lever.PAIRWISE})
+    for side, frames in ((512, 125), (512, 25), (1024, 60), (512, 500)):
+        yield Case("interpolate", side, side, frames)
+        yield Case("interpolate", side, side, frames, levers=pairwise)
+    yield Case("interpolate", 512, 512, 60, vae_dtype=Dtype.FP32)
+
+
+def _others() -> Iterator[Case]:
+    for side, frames in ((512, 125), (1024, 25), (512, 1000)):
+        yield Case("predata", side, side, frames)
+    yield Case("predata", 512, 512, 125, dtype=Dtype.FP32)
+    yield Case(RUN, 512, 512, 50)
+    yield Case(RUN, 512, 512, 50, levers=EXACT)
+    for side, frames in ((512, 28), (768, 14), (1024, 14)):
+        yield Case("decode", side, side, frames)
+    yield Case("decode", 512, 512, 28, vae_dtype=Dtype.FP32)
+    yield Case("load", 512, 512, 25, dtype=Dtype.FP32)
+    # 3 · 23,040 positions: attention batches over 65,535, which some kernels refuse.
+    yield Case("denoise", 1280, 1152, 25)
+    yield Case("denoise", 1280, 1152, 25, levers=frozenset({Lever.BRANCH}))
+
+
+def _cards() -> Iterator[Case]:
+    """Whole runs as the planner makes them fit cards of several sizes, with levers and without.
+
+    The stock runs of the same sizes come first, to compare the times with.
+    """
+    planned: dict[Case, None] = {}
+    for gib, side, levers in itertools.product(CARDS_GIB, CARD_SIDES, (EXACT, frozenset[Lever]())):
+        wish = Job(side, side, duration_of(CARD_FRAMES), min_resolution=side, steps=STEPS)
+        budget = budget_for(gib)
+        plan = make_plan(wish, budget, available=levers)
+        if plan.fits:
+            planned[_planned(plan.job, gib, budget.usable_bytes)] = None
+    yield from dict.fromkeys(case.stock for case in planned)
+    yield from planned
+
+
+def _planned(job: Job, gib: int, usable_bytes: int) -> Case:
+    """`job` on a card of `gib`, with pieces as large as Sonic Low VRAM would make them."""
+    size = job.frame_size
+    return Case(
+        RUN,
+        size.width,
+        size.height,
+        job.latent_frames,
+        job.window,
+        job.dtype,
+        job.levers,
+        job.vae_dtype,
+        gib,
+        job.interpolate,
+        largest_piece(job, lambda candidate: predict(candidate).peak_bytes <= usable_bytes),
+    )

@@ -1,0 +1,164 @@
+"""The parts of a Sonic run, put together from the wrapper's own classes without weights, on any device.
+
+The rehearsal builds them on the fake GPU, `measure` on a real one.
+"""
+
+import gc
+import json
+import sys
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..job import Job
+from .sonic_checkout import Checkout
+
+TORCH_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+MEL_BINS, MEL_WINDOW = 80, 3000
+"""Shape of whisper's input for 30 s of sound."""
+MEL_WINDOW_HOPS = 750
+"""Audio feature frames in those 30 s."""
+PROMPT_TOKENS, PROMPT_WIDTH = 32, 1024
+"""Shape of the audio prompt of one latent frame."""
+VAE_SCALE = 8
+"""Pixels a side that one latent position covers."""
+
+Watch = Callable[[nn.Module, str], None]
+
+
+def build_unet(
+    checkout: Checkout, dtype: torch.dtype, device: torch.device, config: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """Sonic's UNet with audio adapters, as the wrapper's loader leaves it, with no weights read."""
+    config = {key: value for key, value in (config or checkout.unet_config).items() if not key.startswith("_")}
+    unet = checkout.unet.UNetSpatioTemporalConditionModel.from_config(config).to(device, dtype)
+    checkout.unet.add_ip_adapters(unet, [PROMPT_TOKENS], [1.0])
+    return unet.to(dtype).eval()
+
+
+def build_pipeline(checkout: Checkout, unet: nn.Module, scheduler: Any) -> Any:
+    """The wrapper's pipeline around `unet`, without its progress bar."""
+    vae_config = SimpleNamespace(**read_config(checkout, "vae/config.json"))
+    pipe = checkout.pipeline.SonicPipeline(unet=unet, scheduler=scheduler, vae_config=vae_config)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def build_sonic(checkout: Checkout, pipe: Any, rife: Any, device: torch.device, *, interpolate: bool) -> Any:
+    """A `Sonic` object as its own constructor leaves it."""
+    sonic = object.__new__(checkout.sonic.Sonic)
+    sonic.pipe, sonic.device, sonic.rife, sonic.use_interframe = pipe, device, rife, interpolate
+    return sonic
+
+
+def read_config(checkout: Checkout, name: str) -> dict[str, Any]:
+    """A configuration file from the checkout's `svd_repo`."""
+    return json.loads((checkout.path / "svd_repo" / name).read_text(encoding="utf-8"))
+
+
+def run_predata(
+    checkout: Checkout,
+    job: Job,
+    device: torch.device,
+    encode: Callable[[Tensor], Tensor],
+    watch: Watch = lambda module, name: None,
+) -> dict[str, Any]:
+    """What `SONIC_PreData` does on the GPU; returns the tensors it hands to the sampler.
+
+    `encode` turns a picture [1, 3, H, W] in host memory into latents [1, 4, H/8, W/8], as ComfyUI's VAE
+    does; `watch` is shown every network with its name before it runs.
+    """
+    from transformers import WhisperConfig, WhisperModel
+
+    dtype, size = TORCH_DTYPES[job.dtype], job.frame_size
+    whisper: Any = WhisperModel(WhisperConfig())
+    whisper.to(device).eval()
+    token, bucket = _audio_nets(checkout, device)
+    test_data = build_test_data(job, device)
+    clip = _image_encoder(device)
+    for name, module in (("whisper", whisper.encoder), ("token", token), ("bucket", bucket), ("clip", clip)):
+        watch(module, name)
+    encoder = SimpleNamespace(encode_image=lambda image: {"image_embeds": clip(image).image_embeds.cpu()})
+    picture = torch.zeros(1, 3, 224, 224, device=device, dtype=torch.float16)
+    parts = checkout.sonic.sonic_predata(
+        whisper, test_data["audio_feature"], test_data["audio_len"], 2, bucket, encoder, token,
+        test_data["ref_img"], picture, device, dtype,
+    )  # fmt: skip
+    keys = ("ref_tensor_list", "audio_tensor_list", "uncond_audio_tensor_list", "motion_buckets", "image_embeddings")
+    data = dict(zip(keys, parts, strict=True))
+    del whisper
+    bucket.to("cpu")
+    token.to("cpu")
+    gc.collect()
+    latent = encode(torch.zeros(1, 3, size.height, size.width))
+    return {**data, "test_data": test_data, "img_latent": latent.to(device, dtype)}
+
+
+def _audio_nets(checkout: Checkout, device: torch.device) -> tuple[nn.Module, nn.Module]:
+    token = checkout.audio_proj.AudioProjModel(
+        seq_len=10, blocks=5, channels=384, intermediate_dim=1024, output_dim=PROMPT_WIDTH,
+        context_tokens=PROMPT_TOKENS,
+    )  # fmt: skip
+    bucket = checkout.audio_to_bucket.Audio2bucketModel(
+        seq_len=50, blocks=1, channels=384, clip_channels=1024, intermediate_dim=1024, output_dim=1, context_tokens=2
+    )
+    return token.to(device), bucket.to(device)
+
+
+def _image_encoder(device: torch.device) -> nn.Module:
+    """ViT-H/14, the image encoder inside the SVD checkpoint; ComfyUI keeps it loaded until it needs the room."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    vit_h = CLIPVisionConfig(
+        hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=16,
+        patch_size=14, projection_dim=1024, hidden_act="gelu",
+    )  # fmt: skip
+    clip: Any = CLIPVisionModelWithProjection(vit_h)
+    return clip.to(device, torch.float16).eval()
+
+
+def build_test_data(job: Job, device: torch.device) -> dict[str, Any]:
+    """The wrapper's `test_data`: picture, face mask and sound features, which stay on the GPU for the whole run."""
+    size, hops = job.frame_size, 2 * job.latent_frames
+    mel_windows = -(-hops // MEL_WINDOW_HOPS)
+    return {
+        "ref_img": torch.zeros(1, 3, size.height, size.width, device=device),
+        "face_mask": torch.ones(1, 3, size.height, size.width, device=device),
+        "audio_feature": torch.zeros(1, MEL_BINS, MEL_WINDOW * mel_windows, device=device),
+        "audio_len": hops,
+    }
+
+
+def run_sampler(sonic: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: int = 2) -> Tensor:
+    """What `SONICSampler` calls, `Sonic.process`: the frames [1, 3, frames, H, W] in host memory."""
+    return sonic.process(
+        data["audio_tensor_list"],
+        data["uncond_audio_tensor_list"],
+        data["motion_buckets"],
+        data["test_data"],
+        run_config(),
+        image_embeds=data["image_embeddings"],
+        img_latent=data["img_latent"],
+        fps=job.fps,
+        vae=vae,
+        inference_steps=steps,
+        seed=1,
+    )
+
+
+def run_config() -> SimpleNamespace:
+    """The keys of the wrapper's `sonic.yaml` that `Sonic.process` reads, with its values."""
+    return SimpleNamespace(
+        seed=72589, num_inference_steps=25, motion_bucket_scale=1.0, decode_chunk_size=8, noise_aug_strength=0.0,
+        min_appearance_guidance_scale=2.0, max_appearance_guidance_scale=2.0, audio_guidance_scale=7.5,
+        overlap=0, shift_offset=7, i2i_noise_strength=1.0,
+    )  # fmt: skip
+
+
+def forget_grids(checkout: Checkout) -> None:
+    """Empty RIFE's global of sampling grids, which would outlive the run and its device."""
+    package = checkout.rife.__name__.rpartition(".")[0]
+    sys.modules[f"{package}.warplayer"].backwarp_tenGrid.clear()

@@ -1,0 +1,108 @@
+"""What `sonic-guard trace` does: derive the constants anew, or hold the shipped ones against rehearsals."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import WrapperError
+from ..job import PIECE, Dtype, Job, Lever
+from ..low_vram import EXACT
+from ..memory.stage_model import stage_bytes
+
+Progress = Callable[[str], None]
+
+CHECKS = (
+    Job(512, 512, 4.0),
+    Job(768, 512, 2.4, min_resolution=384, fps=12),
+    Job(900, 1600, 1.2, min_resolution=512, interpolate=False),
+    Job(640, 640, 1.0, min_resolution=640, dtype=Dtype.FP32, vae_dtype=Dtype.FP32),
+    Job(512, 512, 3.0, dtype=Dtype.BF16, levers=frozenset({Lever.BRANCH, Lever.PAIRWISE}), to_file=True),
+    Job(448, 704, 2.0, min_resolution=448, levers=frozenset({Lever.FF, Lever.HOST}), to_file=True),
+    Job(576, 1024, 1.0, min_resolution=576, fps=30, levers=EXACT | {Lever.FP8}),
+    Job(1024, 1024, 0.6, min_resolution=1024, levers=EXACT - {Lever.FF}),
+    Job(768, 768, 1.0, min_resolution=768, levers=EXACT, piece=8 * PIECE, to_file=True),
+    Job(512, 384, 1.6, min_resolution=384, dtype=Dtype.FP32, levers=frozenset({Lever.BLOCK, Lever.FP8, Lever.PARK})),
+)
+"""Jobs away from the shapes the constants were fitted to."""
+
+
+def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
+    """The text of a new `constants.json` from the wrapper at `sonic` and the VAE of `comfyui`.
+
+    Raises `WrapperError` where either does not import or is not what the model knows.
+    """
+    _need_torch()
+    import torch
+
+    from .constants_fit import derive
+    from .gpu_setup import read_commit
+
+    _quiet()
+    source = {
+        "wrapper": f"ComfyUI_Sonic {read_commit(sonic)[:7]}",
+        "comfyui": f"ComfyUI {_comfyui_version(comfyui)}",
+        "torch": torch.__version__,
+        "method": "shape tracing under FakeTensorMode, every storage rounded up to 512 bytes",
+    }
+    return derive(sonic.expanduser(), comfyui.expanduser(), progress, source)
+
+
+def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]]:
+    """Rehearse `CHECKS` with the wrapper's code and set the model's prediction beside each stage.
+
+    Without an importable ComfyUI the stages that need its VAE are left out. Rows have the keys job,
+    stage, traced and model (bytes) and apart (relative).
+    """
+    _need_torch()
+    from .sonic_checkout import open_checkout
+
+    _quiet()
+    make_vae = _vae_or_none(comfyui, progress)
+    checkout = open_checkout(sonic)
+    return [row for job in CHECKS for row in _check(checkout, job, make_vae, progress)]
+
+
+def _check(checkout: Any, job: Job, make_vae: Any, progress: Progress) -> Iterator[dict[str, Any]]:
+    from .shape_trace import PREPARE, rehearse
+
+    name = (
+        f"{job.frame_size}, N {job.latent_frames}, F {job.window}, {job.dtype} {'+'.join(sorted(job.levers))}".strip()
+    )
+    progress(name)
+    model = stage_bytes(job)
+    for stage, peaks in rehearse(checkout, job, make_vae).items():
+        if stage == PREPARE or (stage == "interpolate" and make_vae is None):
+            continue
+        traced = peaks.peak_bytes
+        yield {"job": name, "stage": stage, "traced": traced, "model": model[stage], "apart": model[stage] / traced - 1}
+
+
+def _vae_or_none(comfyui: Path, progress: Progress) -> Any:
+    from .comfy_vae import vae_builder
+
+    try:
+        return vae_builder(comfyui)
+    except WrapperError as error:
+        progress(f"predata, decode and interpolate are left out: {error}")
+        return None
+
+
+def _need_torch() -> None:
+    try:
+        import diffusers  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise WrapperError(f"trace: {error}. Run it with ComfyUI's Python, where Sonic's requirements are.") from error
+
+
+def _quiet() -> None:
+    from diffusers.utils import logging
+
+    logging.set_verbosity_error()
+
+
+def _comfyui_version(folder: Path) -> str:
+    file = folder.expanduser() / "comfyui_version.py"
+    if not file.is_file():
+        return "unknown"
+    return file.read_text(encoding="utf-8").rpartition("=")[2].strip().strip('"')

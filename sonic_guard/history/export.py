@@ -1,0 +1,99 @@
+"""The history for other programs: a table for spreadsheets, and what its runs say about the next one."""
+
+import csv
+import io
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+from ..devices.environment import Place
+from .run_record import Run, StageFigures
+from ..memory.stage_model import STAGES
+from .calibration import MAX_RUNS, Calibration, calibrate, peaks
+from .history_store import History, Page
+
+_FORMULA = "=+-@\N{MINUS SIGN}"
+"""What a spreadsheet takes for the beginning of a formula, also full-width, small or raised."""
+_ENDS = ",;|\t\r\n"
+"""What a spreadsheet may take for the end of a cell: which it is depends on the country."""
+_NAMES = tuple(field.name for field in fields(Place) if field.name != "card")
+_FIGURES = tuple(field.name for field in fields(StageFigures))
+_NOTHING = StageFigures()
+_HEAD = (
+    *("id", "started", "card", "outcome", "stage", "width", "height", "latent_frames", "output_frames", "duration_s"),
+    *("window", "dtype", "steps", "interpolate", "levers", "vae_dtype", "predicted_peak_bytes", "actual_peak_bytes"),
+    *_NAMES,
+    *(f"{stage}_{figure}" for stage in STAGES for figure in ("predicted_bytes", *_FIGURES)),
+)
+
+
+def calibrations(history: History, cards: Iterable[str]) -> dict[str, Calibration]:
+    """What the runs of each of the `cards` say, with the version of the wrapper that ran last."""
+    found = {}
+    for name in cards:
+        runs = history.runs(card=name, limit=2 * MAX_RUNS)
+        if runs:
+            found[name] = calibrate(run for run in runs if run.place.wrapper == runs[0].place.wrapper)
+    return found
+
+
+def calibration_dict(calibration: Calibration) -> dict[str, Any]:
+    """A calibration as JSON."""
+    return {
+        "runs": calibration.runs,
+        "median_error_model": calibration.median_error_model,
+        "median_error": calibration.median_error,
+        "upper_factor": calibration.upper_factor,
+    }
+
+
+def csv_parts(pages: Iterable[Page]) -> Iterator[str]:
+    """The runs of `pages` as a table, a page at a time: a line each, empty where nothing was measured.
+
+    It begins with the mark by which spreadsheets know UTF-8. No text in it is taken for a formula.
+    """
+    head = "\ufeff" + _lines([_HEAD])
+    for page in pages:  # the head comes with the first, so that a history that cannot be read gives nothing
+        yield head + _lines(map(_cell, _row(run)) for run in page.runs)
+        head = ""
+    if head:
+        yield head
+
+
+def _lines(rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _row(run: Run) -> Iterator[Any]:
+    job, size = run.job, run.job.frame_size
+    yield from (run.id, run.started.isoformat(), run.place.card, str(run.outcome), run.stage)
+    yield from (size.width, size.height, job.latent_frames, job.output_frames, job.duration_s, job.window)
+    yield from (str(job.dtype), job.steps, job.interpolate, " ".join(sorted(job.levers)), str(job.vae_dtype))
+    yield from peaks(run)
+    yield from (getattr(run.place, name) for name in _NAMES)
+    for stage in STAGES:
+        yield run.predicted.get(stage)
+        took = run.stages.get(stage, _NOTHING)
+        yield from (getattr(took, figure) for figure in _FIGURES)
+
+
+def _cell(value: Any) -> Any:
+    return _harmless(value) if isinstance(value, str) else value
+
+
+@lru_cache(4096)
+def _harmless(text: str) -> str:
+    """`text` with an apostrophe before whatever would begin a formula in it."""
+    safe, begins = [], True
+    for letter in text:
+        if letter in _ENDS:
+            begins = True
+        elif begins and letter != '"' and unicodedata.category(letter)[0] not in "ZC":
+            safe += "'" * (unicodedata.normalize("NFKC", letter)[0] in _FORMULA)
+            begins = False  # blanks, what is invisible and quotes are passed over by one program or another
+        safe.append(letter)
+    return "".join(safe)

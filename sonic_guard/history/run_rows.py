@@ -1,0 +1,123 @@
+"""From rows of the table to runs, each row for itself: a file may be torn, edited by hand or of another version.
+
+Every column is read as text, for what a database driver or SQLAlchemy cannot make of one value spoils all rows that
+are fetched with it.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row, Text, cast, func
+
+from ..errors import reject_json_constant
+from ..errors import JobError
+from ..job import Dtype, Job, Lever
+from .run_record import Outcome, Run, StageFigures
+from ..devices.environment import Place
+from .schema import RUNS
+
+MAX_TEXT = 1 << 16
+"""Longest text read of a column, in characters; what is longer is cut off, and so not JSON any more."""
+MAX_NAME = 1000
+"""Longest name of a card, a driver or a version, in characters; a page may show a thousand of them."""
+MAX_BYTES = 1 << 53
+"""Largest figure taken for bytes: beyond it a page cannot show whole numbers."""
+MAX_S = 1e9
+_WHOSE = {"machine", "pid", "process_started"}
+"""Columns that say whose run it is, and nothing of what it took."""
+
+COLUMNS = (
+    RUNS.c.id,
+    *(
+        func.substr(cast(column, Text), 1, MAX_TEXT).label(column.name)
+        for column in RUNS.c
+        if column.name not in _WHOSE | {"id"}
+    ),
+)
+"""What `read` needs of each row."""
+
+
+def read(rows: Iterable[Row[Any]]) -> tuple[list[Run], dict[int, str]]:
+    """The runs of `rows`, and by id why each of the others cannot be read by this version."""
+    runs, unreadable = [], {}
+    for row in rows:
+        try:
+            runs.append(_run(row))
+        except (JobError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+            unreadable[row.id] = f"{type(error).__name__}: {str(error)[:200]}"
+    return runs, unreadable
+
+
+def is_name(value: object) -> bool:
+    """Whether a value of a text column is a name that can be shown: SQLite keeps anything."""
+    return isinstance(value, str) and len(value) <= MAX_NAME and value.encode(errors="ignore").decode() == value
+
+
+def _run(row: Row[Any]) -> Run:
+    job = json.loads(row.job, parse_constant=reject_json_constant)
+    if not isinstance(job["levers"], list) or any(not isinstance(job[name], bool) for name in _SWITCHES):
+        raise TypeError("job: settings of another kind")
+    settings = {
+        **job,
+        "dtype": Dtype(job["dtype"]),
+        "vae_dtype": Dtype(job["vae_dtype"]),
+        "levers": frozenset(map(Lever, job["levers"])),
+    }
+    place: dict[str, Any] = {name: parse(getattr(row, name)) for name, parse in _PLACE.items()}
+    predicted = json.loads(row.predicted, parse_constant=reject_json_constant)
+    stages = json.loads(row.stages, parse_constant=reject_json_constant)
+    return Run(
+        id=row.id,
+        started=_moment(row.started),
+        job=Job(**settings),
+        place=Place(**place),
+        predicted={stage: _bytes(size) for stage, size in predicted.items()},
+        stages={stage: _figures(measured) for stage, measured in stages.items()},
+        outcome=Outcome(row.outcome),
+        stage=_text(row.stage),
+    )
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)  # SQLite keeps no zone
+
+
+def _text(value: str) -> str:
+    if not is_name(value):
+        raise ValueError("a name that is none")
+    return value
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{text[:40]!r} is no number of bytes")
+    return _bytes(int(text))
+
+
+def _bytes(size: Any) -> int:
+    if type(size) is not int or not 0 <= size <= MAX_BYTES:
+        raise ValueError(f"{str(size)[:40]!r} is no number of bytes")
+    return size
+
+
+def _seconds(seconds: Any) -> float:
+    if type(seconds) not in (int, float) or not (math.isfinite(seconds) and 0 <= seconds <= MAX_S):
+        raise ValueError(f"{str(seconds)[:40]!r} is no number of seconds")
+    return seconds
+
+
+def _figures(measured: dict[str, Any]) -> StageFigures:
+    figures: dict[str, Any] = {}
+    for name, figure in measured.items():
+        parse = _seconds if name == "seconds" else _bytes
+        figures[name] = None if figure is None else parse(figure)
+    return StageFigures(**figures)
+
+
+_SWITCHES = ("interpolate", "to_file")
+_PLACE = {field.name: _whole if field.type is int else _text for field in fields(Place)}

@@ -1,0 +1,70 @@
+"""The table of runs, and what is written into its rows; `rows` reads them."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Double, Index, Integer, MetaData, Table, Text
+
+from ..job import Job
+from .run_record import Outcome, StageFigures
+from ..devices.environment import Place
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+"""Where the revisions are."""
+REVISION = "0002"
+"""The newest of them, which is the table below."""
+VERSION_TABLE = "sonic_guard_version"
+"""Where a database's own revision stands. The names let the tables live beside others in a server's database."""
+
+METADATA = MetaData()
+RUNS = Table(
+    "sonic_guard_runs",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("started", DateTime(timezone=True), nullable=False),  # UTC
+    Column("machine", Text, nullable=False),  # with pid and process_started: whose run it is
+    Column("pid", BigInteger, nullable=False),
+    Column("process_started", Double, nullable=False),  # seconds since 1970: a pid comes again, this does not
+    Column("card", Text, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("total_bytes", BigInteger, nullable=False),
+    Column("available_bytes", BigInteger, nullable=False),
+    Column("driver", Text, nullable=False),
+    Column("torch", Text, nullable=False),
+    Column("comfyui", Text, nullable=False),
+    Column("wrapper", Text, nullable=False),
+    Column("job", JSON, nullable=False),
+    Column("predicted", JSON, nullable=False),  # bytes by stage
+    Column("stages", JSON, nullable=False),  # figures by stage
+    Column("outcome", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    sqlite_autoincrement=True,  # the id of a deleted run never comes again: somebody may still be writing to it
+)
+Index("sonic_guard_runs_card", RUNS.c.card, RUNS.c.id)  # a card's newest runs, and the cards there are
+
+
+def new_row(job: Job, place: Place, predicted: Mapping[str, int]) -> dict[str, Any]:
+    """The columns of a run that begins now in this process."""
+    process = psutil.Process()
+    return {
+        "started": datetime.now(UTC),
+        "machine": platform.node(),
+        "pid": process.pid,
+        "process_started": process.create_time(),
+        **asdict(place),
+        "job": {field.name: getattr(job, field.name) for field in fields(job)} | {"levers": sorted(job.levers)},
+        "predicted": dict(predicted),
+        "stages": {},
+        "outcome": str(Outcome.RUNNING),
+        "stage": "",
+    }
+
+
+def figures(stages: Mapping[str, StageFigures]) -> dict[str, Any]:
+    """What was measured by stage, as its column holds it."""
+    return {stage: asdict(measured) for stage, measured in stages.items()}

@@ -1,0 +1,63 @@
+"""The UNet's large weights in 8 bits, brought back to the network's number format layer by layer at use.
+
+Not exact: a weight keeps four binary digits.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .chunking import Undo, replace
+
+FORMAT = torch.float8_e4m3fn
+LARGE = 1 << 14
+"""Fewest numbers in a weight worth storing so."""
+
+
+def store(unet: Any) -> Undo:
+    """Store the weights of the layers in `unet`'s blocks in 8 bits, each output channel with a scale of its own.
+
+    The weights replaced stay where they are, so `unet` should be in host memory. The function returned
+    puts them back.
+    """
+    with ExitStack() as undo:
+        for _, layer in large_layers(unet):
+            undo.callback(_store(layer))
+        return undo.pop_all().close
+
+
+def large_layers(unet: Any) -> Iterator[tuple[str, Any]]:
+    """The layers that `store` concerns, and their names in `unet`."""
+    for name, layer in unet.named_modules():
+        in_block = name.startswith(("down_blocks.", "mid_block.", "up_blocks."))
+        if in_block and type(layer) in (nn.Linear, nn.Conv2d, nn.Conv3d) and layer.weight.numel() >= LARGE:
+            yield name, layer
+
+
+def _store(layer: Any) -> Undo:
+    weight = layer.weight
+    # In fp32: rounding in half a precision could push a channel's largest weight out of the format.
+    largest = weight.abs().amax(dim=tuple(range(1, weight.dim())), keepdim=True).float()
+    scale = largest.clamp(min=1e-12) / torch.finfo(FORMAT).max
+    layer.weight = nn.Parameter((weight / scale).to(FORMAT), requires_grad=False)
+    layer.register_buffer("weight_scale", scale, persistent=False)
+    undo_forward = replace(layer, partial(_forward, layer, weight.dtype))
+
+    def undo() -> None:
+        undo_forward()
+        del layer.weight_scale
+        layer.weight = weight
+
+    return undo
+
+
+def _forward(layer: Any, dtype: torch.dtype, hidden: Tensor) -> Tensor:
+    weight = layer.weight.to(dtype).mul_(layer.weight_scale)
+    if type(layer) is nn.Linear:
+        return functional.linear(hidden, weight, layer.bias)
+    return layer._conv_forward(hidden, weight, layer.bias)

@@ -1,0 +1,180 @@
+"""Other orders of the UNet's arithmetic: the same numbers, fewer bytes at a time.
+
+`pull` puts another `forward` on instances of the wrapper's own modules and returns a function that takes
+it off again. No class is patched and no code of the wrapper is repeated except the glue between its
+layers.
+
+Shapes: B guidance branches, F latent frames, T = h·w positions, C channels.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..job import PIECE, Lever
+from . import chunking
+from .chunking import Undo, fill, fitting, replace
+from .residual_blocks import down_block, resample, residual, up_block
+
+FF_CHUNKS = 8
+"""Pieces a feed-forward layer's rows are cut into."""
+
+
+def pull(unet: Any, levers: Iterable[Lever], *, piece: int = PIECE, device: torch.device | None = None) -> Undo:
+    """Run `unet` in the order that `levers` ask for; levers that do not concern its order are ignored.
+
+    `piece` is the number of activations block-wise order takes at a time. With `Lever.HOST` the UNet takes
+    its input from any device and runs on `device`. Returns a function that restores the stock order.
+    Blocks go inside chunks inside branches, in whatever order the levers are named.
+    """
+    levers = frozenset(levers)
+    with ExitStack() as undo:
+        if Lever.FF in levers:
+            for module in _named(unet, "FeedForward"):
+                undo.callback(replace(module, partial(_chunked, module.forward)))
+        if Lever.BLOCK in levers:
+            for step in _by_blocks(unet, piece):
+                undo.callback(step)
+        if levers & {Lever.BRANCH, Lever.HOST}:
+            size = 1 if Lever.BRANCH in levers else None
+            to = device if Lever.HOST in levers else None
+            undo.callback(replace(unet, partial(_at_border, unet.forward, size, to)))
+        return undo.pop_all().close
+
+
+def _by_blocks(unet: Any, piece: int) -> Iterator[Undo]:
+    for module in _named(unet, "TransformerSpatioTemporalModel"):
+        yield replace(module, partial(_transformer, piece, module))
+    for module in _named(unet, "SpatioTemporalResBlock"):
+        yield replace(module, partial(residual, piece, module))
+    for module in _named(unet, "Upsample2D"):
+        yield replace(module, partial(resample, piece, module, module.forward, 2.0))
+    for module in _named(unet, "Downsample2D"):
+        yield replace(module, partial(resample, piece, module, module.forward, 0.5))
+    for block in unet.down_blocks:
+        yield replace(block, partial(down_block, block.forward))
+    for block in unet.up_blocks:
+        yield replace(block, partial(up_block, piece, block, block is unet.up_blocks[-1]))
+
+
+def _named(root: nn.Module, class_name: str) -> Iterator[Any]:
+    # By name: the classes live in the user's diffusers and in the wrapper, wherever that is installed.
+    return (module for module in root.modules() if type(module).__name__ == class_name)
+
+
+def _at_border(
+    forward: Callable[..., Any],
+    size: int | None,
+    device: torch.device | None,
+    sample: Tensor,
+    timestep: Any,
+    encoder_hidden_states: tuple[Tensor, list[Tensor]],
+    added_time_ids: Tensor,
+    **kwargs: Any,
+) -> tuple[Tensor]:
+    """The UNet on [B, F, 8, h, w] as calls on `size` branches each, or on all: they never see each other.
+
+    With a `device`, what a call needs is brought there and its result taken back to where `sample` is.
+    """
+    clip, prompts = encoder_hidden_states
+    branches, frames = sample.shape[:2]
+    kwargs = {**_on(device, kwargs), "return_dict": False}
+
+    def some(branch: slice) -> Tensor:
+        rows = slice(branch.start * frames, branch.stop * frames)
+        whole = (sample[branch], timestep, (clip[rows], [prompt[rows] for prompt in prompts]), added_time_ids[branch])
+        latents, time, context, ids = _on(device, whole)
+        out = forward(latents, time, encoder_hidden_states=context, added_time_ids=ids, **kwargs)[0]
+        return out.to(sample.device)
+
+    step = size or branches
+    return (torch.cat([some(slice(first, first + step)) for first in range(0, branches, step)]),)
+
+
+def _on(device: torch.device | None, value: Any) -> Any:
+    """`value` with the tensors in it on `device`."""
+    if device is None:
+        return value
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _on(device, each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_on(device, each) for each in value)
+    return value
+
+
+def _chunked(forward: Callable[..., Tensor], hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """A feed-forward layer on [..., C] in `FF_CHUNKS` pieces; every row is its own."""
+    rows = hidden.reshape(-1, hidden.shape[-1])
+    size = -(-rows.shape[0] // FF_CHUNKS)
+    out = fill(torch.empty_like(rows), size, lambda chunk: forward(rows[chunk], *args, **kwargs))
+    return out.reshape(hidden.shape)
+
+
+def _transformer(
+    piece: int,
+    model: Any,
+    hidden_states: Tensor,
+    encoder_hidden_states: tuple[Tensor, list[Tensor]],
+    cross_attention_kwargs: dict[str, Any] | None = None,
+    image_only_indicator: Tensor | None = None,
+    return_dict: bool = True,
+) -> tuple[Tensor]:
+    """Sonic's spatio-temporal transformer on [B·F, C, h, w], without ever holding all of a layer's work.
+
+    The spatial half never mixes frames and the temporal half never mixes positions, so each runs by
+    groups, and the blend is written over the spatial half's rows. The result is written over the input,
+    which nobody needs any more where Sonic calls this.
+    """
+    assert image_only_indicator is not None, "Sonic always passes image_only_indicator"  # noqa: S101
+    rows, _, height, width = hidden_states.shape
+    branches, frames = image_only_indicator.shape
+    positions, channels = height * width, model.inner_dim
+    by_frame = chunking.groups(rows, fitting(piece, positions * channels, frames))
+    by_position = chunking.groups(positions, fitting(piece, frames * channels, positions))
+    clip, prompts = encoder_hidden_states
+    time_context = [tensor.reshape(branches, frames, *tensor.shape[-2:]).mean(1) for tensor in (clip, *prompts)]
+    frame_embedding = _frame_embedding(model, branches, frames, hidden_states)
+
+    tokens = hidden_states.new_empty((rows, positions, channels))
+    for group in by_frame:
+        part = model.norm(hidden_states[group]).permute(0, 2, 3, 1).flatten(1, 2)
+        tokens[group] = model.proj_in(part)
+        del part
+
+    for spatial, temporal in zip(model.transformer_blocks, model.temporal_transformer_blocks, strict=True):
+        for group in by_frame:
+            context = (clip[group], [prompt[group] for prompt in prompts])
+            tokens[group] = spatial(
+                tokens[group], encoder_hidden_states=context, cross_attention_kwargs=cross_attention_kwargs
+            )
+        for group in by_position:
+            still = tokens[:, group]
+            context = [_for_positions(tensor, still.shape[1]) for tensor in time_context]
+            moving = temporal(
+                still + frame_embedding, num_frames=frames, encoder_hidden_states=(context[0], context[1:])
+            )
+            tokens[:, group] = model.time_mixer(
+                x_spatial=still, x_temporal=moving, image_only_indicator=image_only_indicator
+            )
+            del moving, context
+
+    for group in by_frame:
+        hidden_states[group] += model.proj_out(tokens[group]).unflatten(1, (height, width)).permute(0, 3, 1, 2)
+    return (hidden_states,)
+
+
+def _frame_embedding(model: Any, branches: int, frames: int, like: Tensor) -> Tensor:
+    """The temporal position of every row: [B·F, 1, C]."""
+    numbers = torch.arange(frames, device=like.device).repeat(branches)
+    return model.time_pos_embed(model.time_proj(numbers).to(like.dtype))[:, None]
+
+
+def _for_positions(context: Tensor, positions: int) -> Tensor:
+    """[B, L, C] seen by every position: [B·positions, L, C], without a copy for a single branch."""
+    return context[:, None].expand(-1, positions, -1, -1).flatten(0, 1)

@@ -1,0 +1,214 @@
+"""Sound files through PyAV: `probe` counts, `load` decodes. No ffmpeg program.
+
+Both give what ComfyUI's Load Audio gives: the first audio stream, every frame the decoder yields, no resampling.
+The length in the header is used by `claimed` alone. Damaged packets are left out, as ffmpeg does, and the log says so.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+
+from ..errors import AudioError
+from ..job import MAX_DURATION_S
+from . import mp3_frames
+from .audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Sound, SoundInfo, check_finite
+from .cancellation import Check, deadline
+from .byte_source import Content
+from .containers import Source, demuxed, opened, sound_decoders
+
+log = logging.getLogger(__name__)
+
+BUFFER_GROWTH = 1.25
+"""Factor by which the buffer of a sound of unknown length grows: at most a quarter more memory than the sound."""
+LIMIT_S = 600.0
+"""Time limit of an exact count where none is given: an hour of sound takes some seconds."""
+
+
+def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
+    """Count the samples in the sound file `path`; equal to what `load` decodes.
+
+    Long MP3s are counted without decoding their middle (see `mp3.shorten`), everything else is decoded, at some
+    thousandths of its duration and in constant memory. `check` is called all the time, and what it raises comes out;
+    without one, `SlowFileError` after `LIMIT_S`.
+    Raises `AudioError` if there is no such file, no sound in it, or nothing that can be decoded, and if it is longer
+    than any job.
+    """
+    with _source(path, check) as source:
+        with _opened(source, source) as (container, stream):
+            if container.format.name != "mp3":
+                return _count(container, stream, source)
+        shortened = mp3_frames.shorten(source)
+        content, known = shortened or (source, 0)
+        with _opened(content, source, "mp3") as (container, stream):  # a shortened file does not begin as one
+            return _count(container, stream, source, known)
+
+
+def claimed(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
+    """What the header of the sound file `path` says, right or wrong: where `probe` takes too long.
+
+    Raises `AudioError` as `probe` does, and where the header says nothing.
+    """
+    with _source(path, check) as source, _opened(source, source) as (container, stream):
+        length = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        if length is None and container.duration:
+            length = container.duration / 1_000_000
+        if not length or length < 0:
+            raise AudioError(f"{source.name}: its header does not say how long it is. Convert it to WAV.")
+        context = stream.codec_context
+        _check_kind(context.sample_rate, context.channels, source.name)
+        if length > MAX_DURATION_S:
+            raise _too_long(source.name)
+        samples = max(1, round(length * context.sample_rate))
+        return SoundInfo(samples, context.sample_rate, context.channels, context.codec.canonical_name, counted=False)
+
+
+def load(path: str | os.PathLike[str], limit_s: float = math.inf, *, check: Check | None = None) -> Sound:
+    """Decode the sound file `path`, at most its first `limit_s` seconds (rounded to the nearest sample).
+
+    `limit_s` is above zero. Memory: 4 bytes a sample and channel, at times a quarter more.
+    Raises `AudioError` and `SlowFileError` as `probe` does, and `AudioError` for NaN or infinite samples.
+    """
+    with _source(path, check) as source, _opened(source, source) as (container, stream):
+        frames = _frames(container, stream, source)
+        first = next(frames)
+        limit = round(limit_s * first.sample_rate) if math.isfinite(limit_s) else math.inf
+        buffer = _Buffer(first.layout.nb_channels)
+        buffer.append(_samples(first))
+        while buffer.samples < limit and (frame := next(frames, None)):
+            buffer.append(_samples(frame))
+        sound = Sound(buffer.waveform(), first.sample_rate)
+    if sound.samples > limit:
+        sound = sound.part(0, int(limit))
+    check_finite(sound, source.name)
+    return sound
+
+
+def _source(path: str | os.PathLike[str], check: Check | None) -> AbstractContextManager[Source]:
+    return opened(path, AudioError, "a sound file", check or deadline(path, LIMIT_S))
+
+
+@contextmanager
+def _opened(content: Content, source: Source, kind: str | None = None) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """The container in `content` and its first audio stream; libav's errors become `AudioError`s about `source`."""
+    name = source.name
+    try:
+        with demuxed(content, name, AudioError, sound_decoders(), kind) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{name}: there is no sound in this file. Use a sound file or a video with sound.")
+            stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise AudioError(f"{name}: its sound format is unknown to PyAV. Convert it to WAV, FLAC or MP3.")
+            yield container, stream
+    except FFmpegError as error:
+        raise AudioError(
+            f"{name}: cannot be read as a sound ({error.strerror}). It is damaged, cut off, or not a sound file; "
+            "play it to check, then export it again as WAV, FLAC or MP3."
+        ) from error
+
+
+def _count(container: InputContainer, stream: AudioStream, source: Source, known: int = 0) -> SoundInfo:
+    """Decode and count; `known` samples are counted already."""
+    frames = _frames(container, stream, source)
+    first = next(frames)
+    samples, most = known + first.samples, MAX_DURATION_S * first.sample_rate
+    for frame in frames:
+        samples += frame.samples
+        if samples > most:
+            raise _too_long(source.name)
+    codec = stream.codec_context.codec.canonical_name
+    return SoundInfo(samples, first.sample_rate, first.layout.nb_channels, codec)
+
+
+def _frames(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[AudioFrame]:
+    """The frames of `stream`: at least one, none empty, all of one sample rate and number of channels."""
+    kind: tuple[int, int] | None = None
+    name = source.name
+    for frame in _decoded(container, stream, source):
+        if frame.samples == 0:
+            continue
+        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        if kind is None:
+            kind = rate, channels
+            _check_kind(rate, channels, name)
+        if kind != (rate, channels):
+            raise AudioError(
+                f"{name}: the file mixes sound of {kind[0]} Hz, {kind[1]} ch and of {rate} Hz, {channels} ch. "
+                "Convert it to a WAV or FLAC of one kind."
+            )
+        yield frame
+    if kind is None:
+        raise AudioError(f"{name}: there is not a single sample of sound in this file. Export it again.")
+
+
+def _check_kind(rate: int, channels: int, name: str) -> None:
+    """Raise `AudioError` for a sample rate or a number of channels that no voice has."""
+    if not MIN_RATE <= rate <= MAX_RATE:  # libav decodes 1/25 s at a time: at 1 Hz 50 MB take a minute
+        raise AudioError(
+            f"{name}: its sample rate of {rate} Hz is outside {MIN_RATE:,} … {MAX_RATE:,} Hz. Convert it to 44,100 Hz."
+        )
+    if channels > MAX_CHANNELS:
+        raise AudioError(f"{name}: {channels} channels are more than {MAX_CHANNELS}. Convert it to stereo.")
+
+
+def _too_long(name: str) -> AudioError:
+    return AudioError(f"{name}: the sound is longer than {MAX_DURATION_S // 3600:.0f} hours. Cut it.")
+
+
+def _decoded(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[AudioFrame]:
+    """Everything the decoder yields; packets it cannot make sense of are left out."""
+    damaged = 0
+    for packet in container.demux(stream):
+        source.check()
+        try:
+            frames = stream.decode(packet)
+        except InvalidDataError:
+            damaged += 1
+        else:
+            yield from frames
+    if damaged:
+        log.warning("%s: %d damaged packets were left out.", source.name, damaged)
+
+
+def _samples(frame: AudioFrame) -> np.ndarray:
+    """The frame as float32 ``[samples, channels]``, full scale ±1."""
+    data = frame.to_ndarray()
+    data = data.T if frame.format.is_planar else data.reshape(-1, frame.layout.nb_channels)
+    if data.dtype.kind == "f":
+        return data
+    half = 2.0 ** (8 * data.dtype.itemsize - 1)
+    if data.dtype.kind == "u":  # 8-bit sound is the unsigned one: silence is 128
+        return (data - half) / half
+    return data / half
+
+
+class _Buffer:
+    """Samples of a sound whose length shows at its end, without ever holding two copies of it."""
+
+    def __init__(self, channels: int) -> None:
+        self.samples = 0
+        self._data = np.empty((0, channels), np.float32)
+
+    def append(self, block: np.ndarray) -> None:
+        """Add `block`, ``[samples, channels]``."""
+        end = self.samples + len(block)
+        if end > len(self._data):
+            self._resize(max(end, math.ceil(len(self._data) * BUFFER_GROWTH)))
+        self._data[self.samples : end] = block
+        self.samples = end
+
+    def waveform(self) -> np.ndarray:
+        """All samples, ``[channels, samples]``."""
+        self._resize(self.samples)
+        return self._data.T
+
+    def _resize(self, samples: int) -> None:
+        # In place; no view of the data exists before waveform() makes one.
+        self._data.resize((samples, self._data.shape[1]), refcheck=False)

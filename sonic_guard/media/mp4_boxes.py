@@ -1,0 +1,117 @@
+"""Sample counts in MP4 and MOV files that no file can have.
+
+libav builds an index of some 35 bytes a sample before anything is read: a table of 485 bytes that claims 40 million
+samples costs 1.4 GB.
+
+Source: ISO/IEC 14496-12: stts and ctts (8.6.1), stsz (8.7.3), stsc (8.7.4), stco and co64 (8.7.5), trun (8.8.8).
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .byte_source import Content
+
+MOST_SAMPLES = 20_000_000
+"""In all tracks. A hundred hours of AAC have 17 million."""
+FEW_SAMPLES = 1_000_000
+"""So many cost 35 MB, and are not looked into."""
+SAMPLE_BYTES = 8
+"""What a sample takes of the file, at the least, where there are more."""
+MOST_TABLE_BYTES = 1 << 27
+"""Of the largest table that is read; it would be one of millions of entries."""
+PACKET_SAMPLES = 160
+"""libav takes uncompressed sound by packets of at least so many samples, and builds its index of those."""
+
+_NESTS = {
+    *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"mvex", b"moof", b"traf", b"wave"),
+    *(b"tref", b"ilst", b"iprp", b"cmov", b"clip"),
+}
+"""Boxes that libav looks for others in. It takes a table in any of them for the last track's."""
+
+
+def fault(content: Content) -> str:
+    """What is wrong with the sample counts in a file; nothing where they are possible, or it is of another kind."""
+    tracks = [_Track()]
+    _walk(content, 0, content.size, tracks)
+    samples = sum(track.samples() for track in tracks)
+    most = max(FEW_SAMPLES, min(MOST_SAMPLES, content.size // SAMPLE_BYTES))
+    return f"its tables claim {samples:,} samples, and the file has {content.size:,} bytes" if samples > most else ""
+
+
+@dataclass
+class _Track:
+    claims: Counter[bytes] = field(default_factory=Counter)
+    """Samples by the table that claims them."""
+    one_by_one: bool | None = None
+    """Whether every sample lasts one tick, as those of uncompressed sound; None before its table is read."""
+    chunks: int = 0
+    runs: "np.ndarray | None" = None
+
+    def samples(self) -> int:
+        if self.runs is not None and self.chunks:
+            first = np.clip(self.runs[:, 0].astype(np.int64) - 1, 0, self.chunks)
+            lengths = np.diff(first, append=self.chunks)
+            self.claims[b"stsc"] = sum(int(a) * int(b) for a, b in zip(lengths, self.runs[:, 1], strict=True) if a > 0)
+        packets = PACKET_SAMPLES if self.one_by_one else 1
+        in_tables = max((count for name, count in self.claims.items() if name != b"trun"), default=0)
+        return in_tables // packets + self.claims[b"trun"]
+
+
+def _walk(content: Content, start: int, end: int, tracks: list[_Track], depth: int = 0) -> None:
+    for name, begin, stop in _boxes(content, start, end):
+        if name == b"trak":
+            tracks.append(_Track())
+        if name in _NESTS and depth < 16:  # a file has ten
+            _walk(content, begin, stop, tracks, depth + 1)
+        else:
+            _read(content, name, begin, stop, tracks[-1])
+
+
+def _boxes(content: Content, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, first byte and end of what is in each box between `start` and `end`."""
+    while start + 8 <= end:
+        head = content.read_at(start, 16)
+        size, name, inside = int.from_bytes(head[:4], "big"), head[4:8], 8
+        if size == 1:
+            size, inside = int.from_bytes(head[8:16], "big"), 16
+        elif size == 0:
+            size = end - start
+        if size < inside:
+            return
+        yield name, start + inside, min(start + size, end)
+        start += size
+
+
+def _read(content: Content, name: bytes, start: int, end: int, track: _Track) -> None:
+    """Note what a table claims."""
+    match name:
+        case b"stsz":
+            track.claims[name] += _number(content, start + 8)
+        case b"trun":
+            track.claims[name] += _number(content, start + 4)
+        case b"stco" | b"co64":
+            track.chunks = max(track.chunks, _number(content, start + 4))
+        case b"stts" | b"ctts":
+            table = _table(content, start, end, 2)
+            track.claims[name] += int(table[:, 0].sum(dtype=np.uint64))
+            if name == b"stts":
+                single = len(table) == 1 and int(table[0, 1]) == 1
+                track.one_by_one = single and track.one_by_one is not False
+        case b"stsc":
+            track.runs = _table(content, start, end, 3)
+        case _:
+            pass
+
+
+def _number(content: Content, at: int) -> int:
+    return int.from_bytes(content.read_at(at, 4), "big")
+
+
+def _table(content: Content, start: int, end: int, columns: int) -> np.ndarray:
+    """The numbers of a table that says how many rows it has; what is not in the file counts as nothing."""
+    wanted = _number(content, start + 4) * 4 * columns
+    data = content.read_at(start + 8, max(0, min(wanted, end - start - 8, MOST_TABLE_BYTES)))
+    return np.frombuffer(data[: len(data) // (4 * columns) * 4 * columns], ">u4").reshape(-1, columns)

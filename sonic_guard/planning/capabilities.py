@@ -1,0 +1,73 @@
+"""What the nodes of a graph can do for a run beyond the wrapper's own: the levers they pull, and parts.
+
+A planner may only promise what some node behind it can keep.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from ..job import Job, Lever, duration_of
+from ..long_video.part_plan import longest_fitting
+from .planner import SPLIT
+from .selection import DEFAULT, NONE, STREAMED, Switches, fits_with_some, read_switches, say_levers
+from ..devices.budget import Budget
+from ..memory.stage_model import predict
+
+LOW_VRAM, LONG_VIDEO = "SonicGuardLowVRAM", "SonicGuardLongVideo"
+"""ComfyUI's names of the nodes that pull levers."""
+
+
+class Reach(NamedTuple):
+    """What can be done."""
+
+    switches: Switches = NONE
+    to_file: bool = False
+    """Whether the frames go to a file as they are made, and a long sound can be made in parts."""
+
+    @property
+    def available(self) -> frozenset[str]:
+        """What a planner may pull, as `make_plan` wants it."""
+        return self.switches.auto | ({SPLIT} if self.to_file else frozenset())
+
+    def begin(self, job: Job) -> Job:
+        """`job` as its nodes run it with no more levers than have to be pulled."""
+        streamed = STREAMED if self.to_file else frozenset[Lever]()
+        return replace(job, levers=self.switches.on | streamed, to_file=self.to_file)
+
+    def run(self, job: Job, budget: Budget, host_ram_bytes: int | None = None) -> Job:
+        """`job` as its nodes will run it on `budget`: with the levers they pull, and cut to the longest part."""
+
+        def fits(candidate: Job) -> bool:
+            estimate = predict(candidate)
+            enough_ram = host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes
+            return enough_ram and estimate.peak_bytes <= budget.usable_bytes
+
+        begun = self.begin(job)
+        if self.to_file:
+            longest = longest_fitting(begun, lambda part: fits_with_some(part, self.switches.auto, fits))
+            begun = begun if longest is None else replace(begun, duration_s=duration_of(longest))
+        return self.switches.pull(begun, fits)
+
+    @property
+    def text(self) -> str:
+        """The same for the same reach."""
+        return f"{say_levers(self.switches.on)} {say_levers(self.switches.auto)} {self.to_file}"
+
+
+NOTHING = Reach()
+"""The wrapper alone."""
+
+
+def reach_of(nodes: Mapping[str, Mapping[str, object]]) -> Reach:
+    """The reach of a graph, given the inputs of its nodes by class name; of several nodes of a class, the last one's.
+
+    Where a lever is set by a link it counts as not to be had. Raises `LeverError` for a word no switch knows.
+    """
+    if LOW_VRAM in nodes:
+        values = nodes[LOW_VRAM]
+        set_here = {str(lever): values[lever] for lever in Lever if lever in values}
+        switches = read_switches({name: value if isinstance(value, str) else "off" for name, value in set_here.items()})
+    else:
+        switches = DEFAULT if LONG_VIDEO in nodes else NONE
+    return Reach(switches, LONG_VIDEO in nodes)

@@ -1,0 +1,228 @@
+"""From a wish and a budget to settings that fit, with every change and its reason.
+
+The planner goes through what could be run, mildest loss first, and takes the first that fits. That order
+is all of its policy, which is why it never changes what fits, never changes more than it must, and never
+asks for more when it is given more.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import product
+
+from ..errors import brief
+from ..errors import PlanError
+from ..job import LATENT_FPS, SIZE_STEP, Dtype, Job, Lever
+from .selection import LADDER, fits_with_some, least_levers
+from ..devices.budget import Budget
+from ..devices.card_catalogue import GIB, Card, smallest_card_for
+from ..memory.stage_model import Estimate, predict
+from .capacity import Risk, assess
+
+SPLIT = "split"
+"""Offered as a lever: run a long sound in parts."""
+GOOD_RESOLUTION = 384
+"""Below this the mouth is a few pixels: half the frame rate is the milder loss. A crop keeps as many, too."""
+MIN_RESOLUTION = 128
+"""The least the wrapper's node accepts."""
+MIN_PART_FRAMES = 375
+"""Shortest part worth making, 30 s: a seam every few seconds is a worse loss than a smaller picture."""
+ARTICLE_FREE_BYTES = 8 * GIB
+ARTICLE_RESOLUTION = 768
+ARTICLE_STEPS = 20
+
+
+class Policy(StrEnum):
+    """Which way to go when a job does not fit."""
+
+    LOSSLESS_FIRST = "lossless_first"
+    """Levers that keep every pixel, then half the number size, then parts, then fewer pixels."""
+    ARTICLE = "article"
+    """What the article does: with less than 8 GiB free, at most 768 px and 20 steps. Then levers, then parts."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing the planner changed."""
+
+    lever: str
+    """A lever of `LADDER`, dtype, split, interpolate, min_resolution or steps."""
+    before: str
+    after: str
+    before_bytes: int
+    """Peak of the run without this change (and with those listed before it), overhead included."""
+    after_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run."""
+
+    job: Job
+    """The settings; where nothing fits those wished for, as far as the policy leaves them. Of one part, where
+    the sound is split."""
+    changes: tuple[Change, ...]
+    estimate: Estimate
+    risk: Risk
+    budget: Budget
+    policy: Policy | None = Policy.LOSSLESS_FIRST
+    """What was allowed to change; None: nothing."""
+    parts: int = 1
+    """Runs it takes to cover the whole sound."""
+    smallest_card: Card | None = None
+    """Where nothing fits here: the smallest common card on which something would."""
+    longest_s: float | None = None
+    """Where nothing fits but a shorter sound would: its length in seconds."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the run stays within the budget."""
+        return self.estimate.peak_bytes <= self.budget.usable_bytes and not self.risk.short_of_host_ram
+
+
+def make_plan(
+    job: Job,
+    budget: Budget,
+    policy: Policy | str | None = Policy.LOSSLESS_FIRST,
+    *,
+    available: Collection[str] = (),
+    host_ram_bytes: int | None = None,
+    device: str = "cuda",
+) -> Plan:
+    """Settings that fit `budget`, as near to `job` as the policy knows; with policy None, `job` as it is.
+
+    `available` names the levers the user can really pull (of `LADDER`, and `SPLIT`); `host_ram_bytes`
+    is the host memory a run may use, if known. Raises `PlanError` for an unknown policy or lever.
+    """
+    if policy is not None and policy not in tuple(Policy):
+        raise PlanError(f"policy: there is no {brief(policy)}; choose one of {', '.join(Policy)}.")
+    if unknown := set(available) - {*LADDER, SPLIT}:
+        raise PlanError(f"levers: unknown {', '.join(sorted(unknown))}; known are {', '.join([*LADDER, SPLIT])}.")
+
+    def bearable(estimate: Estimate) -> bool:
+        return host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes
+
+    def fits(candidate: Job) -> bool:
+        estimate = predict(candidate)
+        return estimate.peak_bytes <= budget.usable_bytes and bearable(estimate)
+
+    def could_fit(candidate: Job) -> bool:
+        return fits_with_some(replace(candidate, levers=job.levers), candidate.levers - job.levers, fits)
+
+    def card_for(candidates: Iterable[Job]) -> Card | None:
+        estimates = (predict(candidate) for candidate in candidates)
+        peaks = [estimate.peak_bytes for estimate in estimates if bearable(estimate)]
+        return smallest_card_for(min(peaks), budget.reserve) if peaks else None
+
+    def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None, longest: Job | None = None) -> Plan:
+        estimate = predict(chosen, device=device)
+        parts = parts_for(job, chosen)
+        changes = tuple(_changes(job, chosen, order))
+        risk = assess(estimate, budget, host_ram_bytes)
+        allowed = None if policy is None else Policy(policy)
+        return Plan(
+            chosen, changes, estimate, risk, budget, allowed, parts, card, longest.duration_s if longest else None
+        )
+
+    if policy is None or fits(job):
+        return finish(job)
+    if policy == Policy.ARTICLE:
+        kept, ways, order = _capped(job, budget), _with_parts, _ARTICLE_ORDER
+    else:
+        kept, ways, order = job, _visible, _ORDER
+    pulled = replace(kept, levers=job.levers.union(lever for lever in LADDER if lever in available))
+    tried = []
+    for candidate in ways(pulled, SPLIT in available, could_fit):
+        if could_fit(candidate):
+            return finish(_cheapest(job, candidate, fits), order)
+        tried.append(candidate)
+    return finish(kept, order, card_for(tried), longest_part(tried[-1], could_fit))
+
+
+_ORDER = (*LADDER, "dtype", SPLIT, "interpolate", "min_resolution")
+_ARTICLE_ORDER = ("min_resolution", "steps", *LADDER, SPLIT)
+
+
+def _capped(job: Job, budget: Budget) -> Job:
+    """`job` as the article wants it."""
+    if budget.free_bytes >= ARTICLE_FREE_BYTES:
+        return job
+    return replace(job, min_resolution=min(job.min_resolution, ARTICLE_RESOLUTION), steps=min(job.steps, ARTICLE_STEPS))
+
+
+def _with_parts(whole: Job, split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
+    """`whole`, and the longest part of it that fits if it may be split."""
+    yield whole
+    if split and (part := longest_part(whole, fits)):
+        yield part
+
+
+def _visible(pulled: Job, split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
+    """What could be run instead of `pulled`, the wish with every lossless lever, mildest visible loss first.
+
+    fp16 comes before fewer pixels, because it cannot be seen. Half the frame rate comes after the resolutions
+    that still show a mouth; below them every size is tried at both rates before a smaller one. Parts are tried
+    wherever the whole does not fit, but for the wished number format.
+    """
+    half = replace(pulled, dtype=Dtype.FP16) if pulled.dtype is Dtype.FP32 else pulled
+    smaller = range((pulled.min_resolution - 1) // SIZE_STEP * SIZE_STEP, MIN_RESOLUTION - 1, -SIZE_STEP)
+    sizes = [pulled.min_resolution, *smaller]
+    floor = min(GOOD_RESOLUTION, pulled.min_resolution)
+    good = [size for size in sizes if size >= floor]
+    poor = [size for size in sizes if size < floor]
+    rates = dict.fromkeys((pulled.interpolate, False))
+    yield pulled
+    for size, rate in (*((size, rate) for rate in rates for size in good), *product(poor, rates)):
+        yield from _with_parts(replace(half, min_resolution=size, interpolate=rate), split, fits)
+
+
+def parts_for(whole: Job, part: Job) -> int:
+    """How many runs like `part` it takes to cover the sound of `whole`."""
+    return -(-whole.latent_frames // part.latent_frames)
+
+
+def longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:
+    """The longest beginning of `job` that fits, or None if not even the shortest worth making does."""
+
+    def part(frames: int) -> Job:
+        return replace(job, duration_s=frames / LATENT_FPS)
+
+    low, high = MIN_PART_FRAMES, job.latent_frames
+    if high <= low or not fits(part(low)):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(part(middle)) else (low, middle)
+    return part(low)
+
+
+def _cheapest(wish: Job, candidate: Job, fits: Callable[[Job], bool]) -> Job:
+    """`candidate` with no lossless lever and no number format given up that it can keep."""
+    for dtype in dict.fromkeys((wish.dtype, candidate.dtype)):
+        bare = replace(candidate, dtype=dtype, levers=wish.levers)
+        levers = least_levers(bare, candidate.levers - wish.levers, fits)
+        if levers is not None:
+            return replace(bare, levers=levers)
+    return candidate
+
+
+def _changes(wish: Job, chosen: Job, order: tuple[str, ...]) -> Iterator[Change]:
+    """The way from `wish` to `chosen`, one change after the other."""
+    now = wish
+    for lever in order:
+        if lever in LADDER:
+            after = replace(now, levers=now.levers | ({Lever(lever)} & chosen.levers))
+            words = ("off", "on")
+        else:
+            field = {SPLIT: "duration_s"}.get(lever, lever)
+            after = replace(now, **{field: getattr(chosen, field)})
+            words = (_word(getattr(now, field)), _word(getattr(chosen, field)))
+        if after != now:
+            yield Change(lever, *words, predict(now).peak_bytes, predict(after).peak_bytes)
+        now = after
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

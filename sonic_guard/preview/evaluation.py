@@ -1,0 +1,123 @@
+"""What a node would be given and the run that follows, without running anything.
+
+The piece of graph upstream of the node is walked with the library's own functions, as the nodes themselves would.
+What comes from nodes nobody here knows is unknown; a stated assumption takes its place.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ..errors import GraphError, SonicGuardError
+from ..job import Job
+from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
+from ..planning.selection import LADDER
+from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
+from . import pack_nodes, low_vram_nodes, sonic_nodes, comfyui_nodes
+from .context import Context, Judged, Machine, Outcome
+from ..comfy.api_graph import MAX_TEXT, Graph, Node, parse_graph, upstream
+from .node_inputs import Assumption, Inputs
+
+log = logging.getLogger(__name__)
+
+
+class Kind(NamedTuple):
+    """A node whose outputs can be foreseen."""
+
+    needs: tuple[str, ...]
+    """The inputs that matter."""
+    evaluate: Callable[[Inputs, Context], Outcome]
+
+
+_SETTINGS = ("image", "min_resolution", "duration", "fps", "dtype", "use_interframe", "target_card", "reserve")
+_FACE = ("aspect", "face_index", "face_box")
+KINDS: Mapping[str, Kind] = {
+    "SonicGuardPreflight": Kind(
+        ("image", "audio", "preset", "target_card", "on_risk", "policy", *_FACE, "cut_silence", "reserve"),
+        pack_nodes.preflight,
+    ),
+    "SonicGuardAudioDuration": Kind(("audio", "cut_silence", "use_interframe"), pack_nodes.audio_duration),
+    "SonicGuardFaceBox": Kind(("image", *_FACE), pack_nodes.face_box),
+    "SonicGuardPreset": Kind(("preset", "audio"), pack_nodes.preset),
+    "SonicGuardOOMRisk": Kind(_SETTINGS, pack_nodes.oom_risk),
+    "SonicGuardAutoDowngrade": Kind((*_SETTINGS, "inference_steps", "policy"), pack_nodes.auto_downgrade),
+    LOADER: Kind(("dtype", "use_interframe"), sonic_nodes.loader),
+    PREDATA: Kind(("weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"), sonic_nodes.predata),
+    SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic_nodes.sampler),
+    LOW_VRAM: Kind(("model", *map(str, LADDER), "target_card", "reserve", "levers"), low_vram_nodes.low_vram),
+    LONG_VIDEO: Kind(
+        ("model", "audio", "image", "min_resolution", "inference_steps", "dynamic_scale", "fps", "part_s"),
+        low_vram_nodes.long_video,
+    ),
+    "LoadImage": Kind(("image",), comfyui_nodes.load_image),
+    "LoadAudio": Kind(("audio",), comfyui_nodes.load_audio),
+    "Reroute": Kind(("",), comfyui_nodes.reroute),
+    "ImageScale": Kind(("image", "width", "height"), comfyui_nodes.scale),
+    "ImageScaleBy": Kind(("image", "scale_by"), comfyui_nodes.scale_by),
+    "ImageScaleToTotalPixels": Kind(("image", "megapixels", "resolution_steps"), comfyui_nodes.scale_to_total),
+    "ImageCrop": Kind(("image", "width", "height", "x", "y"), comfyui_nodes.crop),
+    **{
+        f"Primitive{name}": Kind(("value",), comfyui_nodes.primitive)
+        for name in ("Int", "Float", "String", "StringMultiline", "Boolean")
+    },
+}
+"""By ComfyUI's name of the node."""
+_FOR_ANOTHER = sonic_nodes.TRIO | {LOW_VRAM}
+"""Those that are judged by the run of the node they lead to."""
+PREDICTED = _FOR_ANOTHER | {"SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade", LONG_VIDEO}
+"""The kinds that a prediction can be asked for."""
+
+
+class Preview(NamedTuple):
+    """A run foreseen."""
+
+    judged: Judged
+    assumed: tuple[Assumption, ...]
+    """What could not be read from the graph."""
+
+
+def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Preview:
+    """The run that the node `node_id` of `graph` would lead to.
+
+    For Preflight and Auto Downgrade it is the run they will plan, for OOM Risk and Sonic's nodes the one they would
+    be given, for Low VRAM that of the node it leads to, for Long Video its longest part. `target` is the card Sonic's
+    own nodes are judged for, unless it is "auto" and one of this pack's nodes in front of them names another.
+    Raises `GraphError` where the graph makes no sense, `FileNameError` and `UnknownNameError` for files and presets
+    that are not there, and what the nodes themselves would raise for settings no run can have.
+    """
+    if node_id not in graph:
+        raise GraphError(f"node: there is no node {node_id!r:.{MAX_TEXT}} in the graph.")
+    node = graph[node_id]
+    if node.type not in PREDICTED:
+        raise GraphError(f"node: there is nothing to predict for a {node.type:.{MAX_TEXT}}.")
+    if node.type in _FOR_ANOTHER:
+        graph = graph | {_ASKED: sonic_nodes.sampler_of(graph, node_id)}
+        node_id = _ASKED
+    context, assumed = Context(machine, graph, target), dict[Assumption, None]()
+    outputs: dict[str, tuple[Any, ...]] = {}
+    outcome = Outcome(())
+    for current in upstream(graph, node_id, _needs):
+        kind = KINDS.get(graph[current].type)
+        if kind:
+            outcome = kind.evaluate(Inputs(graph[current], outputs, assumed), context)
+            outputs[current] = outcome.outputs
+    assert outcome.judged  # noqa: S101  (the last is the one asked for)
+    return Preview(outcome.judged, tuple(assumed))
+
+
+def job_for(prompt: Mapping[str, Any], sampler_id: str, machine: Machine) -> Job | None:
+    """The run that `sampler_id` is about to make in a whole prompt; None where that cannot be told."""
+    try:
+        return preview(parse_graph(prompt, max_nodes=None), sampler_id, machine).judged.plan.job
+    except SonicGuardError as error:
+        log.debug("No prediction for node %s: %s", sampler_id, error)
+        return None
+
+
+_ASKED = ""
+"""Id of the node asked for, where it is one that the graph does not have; no node of a graph has it."""
+
+
+def _needs(node: Node) -> tuple[str, ...]:
+    kind = KINDS.get(node.type)
+    return kind.needs if kind else ()

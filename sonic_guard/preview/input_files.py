@@ -1,0 +1,266 @@
+"""What is known of the files in ComfyUI's input folder: looked at once, remembered by what they are.
+
+A name is all that a page may choose, and only a file inside the folder is ever opened.
+"""
+
+import math
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from copy import copy
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ..errors import FileNameError, SlowFileError, SonicGuardError, UnknownNameError
+from ..media import audio_file, picture, silence
+from ..media.audio import SoundInfo
+from ..media.cancellation import Check, deadline
+from ..media.face import SURE, TILE, Box, Face, find_faces
+
+Known = TypeVar("Known")
+Limit = Callable[..., Check]
+"""From a file, and the seconds it may take, to what ends the work on it that begins now: `_Fact.limit`."""
+
+MAX_NAME = 1000
+"""Longest name in characters; file systems stop at 255 a folder."""
+CAPACITY = 512
+"""Facts remembered; the least recently asked for go first."""
+MAX_DECODED_BYTES = 1 << 30
+"""Largest sound that is decoded to find its silence: 50 minutes of stereo at 44.1 kHz."""
+LIMIT_S = 10.0
+"""Time limit for reading a file: one that takes a minute can be small, and other files wait in the same queue."""
+HEADER_LIMIT_S = 2.0
+"""The same for a picture's header, which takes milliseconds."""
+MAX_LOOKED_AT = 64_000_000
+"""Pixels of the largest picture in which a face is looked for: 0.7 s to decode as a PNG, and four times its bytes."""
+ROUGH_SIDE = 2 * TILE
+"""Long side in pixels at which a face is first looked for. The box is then within two pixels of the full picture's."""
+
+_OUTSIDE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|[\\\x00-\x1f\x7f\ud800-\udfff]|\[(output|temp)\]$")
+"""Absolute, on a drive, up the tree, with characters that some system takes for a separator or an end, or annotated."""
+
+
+def resolve(folder: Path, name: str) -> Path:
+    """The file called `name` in `folder`, as LoadImage and LoadAudio know it: "a.png", "b/a.png", "a.png [input]".
+
+    Raises `FileNameError` for a name that leads or points elsewhere, also through links, and `UnknownNameError`
+    where there is no such file. Nothing is opened.
+    """
+    if not name:
+        raise FileNameError("file: a name is missing. Choose a file of the input folder.")
+    if len(name) > MAX_NAME:
+        raise FileNameError(f"file: a name of {len(name)} characters is not one of a file in the input folder.")
+    plain = name.removesuffix("[input]").rstrip() if name.endswith("[input]") else name
+    if _OUTSIDE.search(plain):
+        raise FileNameError(f"file: {name!r} is not a file in the input folder.")
+    home = os.path.realpath(folder)
+    path = Path(os.path.realpath(os.path.join(home, plain)))
+    if not path.is_relative_to(home):
+        raise FileNameError(f"file: {name!r} leads out of the input folder.")
+    if not os.path.isfile(path):  # which, unlike Path's, takes an impossible name for a missing file
+        raise UnknownNameError(f"file: there is no {name!r} in the input folder.")
+    return path
+
+
+class NotYetError(Exception):
+    """What was asked is being found out."""
+
+    def __init__(self, future: Future[Any], wanted: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__("being found out")
+        self.future = future
+        self.wanted = wanted
+        """A context to wait in. The work is cancelled when the last waiter has left it."""
+
+
+class _GivenUpError(Exception):
+    """The last waiter has left."""
+
+
+@dataclass(eq=False)
+class _Fact:
+    """What is known of a file, or being found out."""
+
+    future: Future[Any] = field(init=False)
+    waiting: int = 0
+    given_up: bool = False
+
+    def limit(self, path: Path, seconds: float | None = None) -> Check:
+        """What ends work on `path` that begins now: `seconds` (`LIMIT_S`) are over, or the last waiter has left."""
+        in_time = deadline(path, LIMIT_S if seconds is None else seconds)
+
+        def check() -> None:
+            if self.given_up:
+                raise _GivenUpError
+            in_time()
+
+        return check
+
+
+class Files:
+    """Facts about the files in a folder. Any thread may ask; each fact is found out once, by one thread.
+
+    No work takes longer than `LIMIT_S`, and it is cancelled when its last waiter leaves.
+    """
+
+    def __init__(self, folder: Callable[[], Path], capacity: int = CAPACITY) -> None:
+        self._folder = folder
+        self._capacity = capacity
+        self._facts: OrderedDict[tuple[object, ...], _Fact] = OrderedDict()
+        self._lock = threading.Lock()
+        self._waits = True
+        self._warm = False
+        # One thread each: a long sound keeps no picture waiting, and a face detector belongs to its thread.
+        self._reading = ThreadPoolExecutor(1, "sonic-guard-read")
+        self._looking = ThreadPoolExecutor(1, "sonic-guard-look")
+        self._listening = ThreadPoolExecutor(1, "sonic-guard-listen")
+
+    def hasty(self) -> "Files":
+        """The same facts for somebody who does not wait: what is not known yet is `NotYetError`."""
+        files = copy(self)
+        files._waits = False
+        return files
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Width and height of a picture. Raises `PictureError`; this and all that follow, what `resolve` raises."""
+        return self._fact(name, _size, self._reading)
+
+    def faces(self, name: str) -> tuple[Face, ...] | None:
+        """The faces in a picture, largest first; None where that takes too long (`MAX_LOOKED_AT`)."""
+        return self._fact(name, _faces, self._looking)
+
+    def sound(self, name: str) -> SoundInfo:
+        """A sound's length; what its header claims, where counting takes too long. Raises `AudioError`."""
+        return self._fact(name, _sound, self._listening)
+
+    def voice_s(self, name: str) -> float | None:
+        """Seconds of a sound without the silence at its ends; None where it is too long to look for that."""
+        info = self.sound(name)
+        if not info.counted or 4 * info.samples * info.channels > MAX_DECODED_BYTES:
+            return None
+        return self._fact(name, _voice_s, self._listening)
+
+    def warm_up(self) -> None:
+        """Load the face detector, in the background, if that has not been done: it takes most of a second."""
+        if not self._warm:
+            self._warm = True
+            self._looking.submit(find_faces, np.zeros((32, 32, 3), np.uint8))
+
+    def _fact(self, name: str, find: Callable[[Path, Limit], Known], executor: ThreadPoolExecutor) -> Known:
+        path = resolve(self._folder(), name)
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise UnknownNameError(f"file: {name!r} cannot be read: {error.strerror}.") from error
+        key = (find, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        with self._lock:
+            fact = self._facts.get(key)
+            if fact is None:
+                fact = self._facts[key] = _Fact()
+                fact.future = executor.submit(_outcome, find, path, fact)
+            self._facts.move_to_end(key)
+            if len(self._facts) > self._capacity:
+                self._facts.popitem(last=False)
+            fact.waiting += self._waits
+        if not (self._waits or fact.future.done()):
+            raise NotYetError(fact.future, partial(self._wanted, key, fact))
+        try:
+            outcome = fact.future.result()
+        except BaseException:  # not the file's fault, such as a lack of memory: the next one may try again
+            with self._lock:
+                self._forget(key, fact)
+            raise
+        finally:
+            with self._lock:
+                fact.waiting -= self._waits
+        if isinstance(outcome, _Failure):
+            raise outcome.kind(outcome.text)
+        return outcome
+
+    @contextmanager
+    def _wanted(self, key: tuple[object, ...], fact: _Fact) -> Iterator[None]:
+        with self._lock:
+            fact.waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                fact.waiting -= 1
+                if not (fact.waiting or fact.future.done()):
+                    fact.given_up = True
+                    self._forget(key, fact)  # before anybody else can wait for it
+            if fact.given_up:
+                fact.future.cancel()  # if it has not begun
+
+    def _forget(self, key: tuple[object, ...], fact: _Fact) -> None:
+        if self._facts.get(key) is fact:
+            del self._facts[key]
+
+
+class _Failure(NamedTuple):
+    """An error to raise as often as somebody asks; an exception itself would gather their tracebacks."""
+
+    kind: type[SonicGuardError]
+    text: str
+
+
+def _outcome(find: Callable[[Path, Limit], Known], path: Path, fact: _Fact) -> Known | _Failure:
+    try:
+        return find(path, fact.limit)
+    except SonicGuardError as error:
+        return _Failure(type(error), str(error))
+    except OSError as error:
+        return _Failure(UnknownNameError, f"file: {path.name!r} cannot be read: {error.strerror}.")
+
+
+def _size(path: Path, limit: Limit) -> tuple[int, int]:
+    return picture.read_size(path, check=limit(path, HEADER_LIMIT_S))
+
+
+def _sound(path: Path, limit: Limit) -> SoundInfo:
+    try:
+        return audio_file.probe(path, check=limit(path))
+    except SlowFileError:
+        return audio_file.claimed(path, check=limit(path))
+
+
+def _voice_s(path: Path, limit: Limit) -> float | None:
+    try:
+        check = limit(path)
+        return silence.cut_silence(audio_file.load(path, check=check), check=check).duration_s
+    except SlowFileError:
+        return None
+
+
+def _faces(path: Path, limit: Limit) -> tuple[Face, ...] | None:
+    try:
+        return _faces_in(path, limit(path))
+    except SlowFileError:
+        return None
+
+
+def _faces_in(path: Path, check: Check) -> tuple[Face, ...] | None:
+    """The faces in the picture at `path`; of a large JPEG in a smaller decoding, if that shows one with certainty."""
+    width, height = picture.read_size(path, check=check)
+    if width * height > MAX_LOOKED_AT:
+        return None
+    rough = picture.load(path, enough=ROUGH_SIDE, check=check)
+    scale = max(width, height) / max(rough.shape[:2])
+    faces = find_faces(rough, closer=scale == 1, check=check)
+    if scale == 1:
+        return tuple(faces)
+    if max((face.score for face in faces), default=0.0) < SURE:
+        return tuple(find_faces(picture.load(path, check=check), check=check))
+    return tuple(Face(_enlarged(face.box, scale, width, height), face.score) for face in faces)
+
+
+def _enlarged(box: Box, scale: float, width: int, height: int) -> Box:
+    x2, y2 = math.ceil(box.x2 * scale), math.ceil(box.y2 * scale)
+    return Box(int(box.x1 * scale), int(box.y1 * scale), min(x2, width), min(y2, height))

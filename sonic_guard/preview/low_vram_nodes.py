@@ -1,0 +1,88 @@
+"""What Sonic Low VRAM and Sonic Long Video would run with, as the nodes themselves find it."""
+
+from collections import Counter
+from dataclasses import replace
+
+from ..planning.advice import Where
+from ..job import LATENT_FPS, MIN_SOUND_S, Dtype, Job, Lever, duration_of
+from ..long_video.part_plan import longest_fitting, plan_parts
+from ..planning.planner import SPLIT
+from ..planning.selection import DEFAULT, DEFAULTS, LADDER, STREAMED, Setting, Switches, parse_levers, read_switches
+from ..planning.pace import predict_seconds
+from ..devices.budget import RESERVE
+from ..memory.stage_model import predict
+from .context import ASSUMED_SOUND_S, Context, Outcome, pull
+from .node_inputs import UNKNOWN, Inputs, Lean, Parked
+from .sonic_nodes import model_of
+
+
+def low_vram(inputs: Inputs, context: Context) -> Outcome:
+    """SonicGuardLowVRAM."""
+    switches = read_switches({str(lever): inputs.word(lever, Setting, DEFAULTS[lever]) for lever in LADDER})
+    if inputs.get("levers") is not UNKNOWN:
+        planned = parse_levers(inputs.text("levers", "")) & switches.auto
+        switches = Switches(switches.on | planned, switches.auto - planned)
+    target, front = inputs.text("target_card", "auto"), context.guards[-1:]
+    guard = context.guard(inputs, front[0].where if front else Where.SONIC)
+    if target == "auto" and front:  # judged for what the planner in front is for
+        context.guards[-1] = guard._replace(target=front[0].target)
+    model = replace(model_of(inputs, context), lean=Lean(switches, target, guard.reserve))
+    dtype = Parked(model.dtype) if Lever.PARK in switches.on else model.dtype
+    return Outcome((model, dtype, UNKNOWN))
+
+
+def long_video(inputs: Inputs, context: Context) -> Outcome:
+    """SonicGuardLongVideo: its longest part. Its settings are its own, and the sound is cut evenly."""
+    model = model_of(inputs, context)
+    lean = model.lean or Lean(DEFAULT)
+    picture, sound_s = context.picture(inputs), context.sound_s(inputs)
+    if sound_s is None:
+        inputs.assume("sound", value=ASSUMED_SOUND_S)
+        sound_s = ASSUMED_SOUND_S
+    guard = context.guard_in_front()
+    if guard.where is Where.SONIC:
+        guard = guard._replace(where=Where.HERE)
+    budget = context.budget(guard)
+    whole = Job(
+        picture.width,
+        picture.height,
+        max(MIN_SOUND_S, sound_s),
+        min_resolution=inputs.whole("min_resolution", 512),
+        fps=inputs.number("fps", 25.0),
+        dtype=model.dtype,
+        steps=inputs.whole("inference_steps", 25),
+        dynamic_scale=inputs.number("dynamic_scale", 1.0, matters=False),
+        interpolate=model.interpolate,
+        vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+        levers=STREAMED,
+        to_file=True,
+    )
+    own_bytes = context.usable_bytes(lean, guard)
+    usable_bytes, ram_bytes = context.machine.budget(guard.target, RESERVE).usable_bytes, context.host_ram(guard)
+
+    def fits(job: Job) -> bool:
+        if own_bytes <= usable_bytes and fits_as_it_is(with_all(job)):
+            return True  # then it does with fewer levers, too, which take more time to find
+        return fits_as_it_is(pull(job, lean, own_bytes))
+
+    def with_all(job: Job) -> Job:
+        return replace(job, levers=job.levers | lean.switches.on | lean.switches.auto)
+
+    def fits_as_it_is(job: Job) -> bool:
+        estimate = predict(job)
+        return estimate.after_load_bytes <= usable_bytes and (ram_bytes is None or estimate.host_ram_bytes <= ram_bytes)
+
+    part_s = inputs.number("part_s", 0.0)
+    longest = round(part_s * LATENT_FPS) if part_s else longest_fitting(whole, fits)
+    parts = plan_parts(whole, longest, lambda low, high: (low + high) // 2)
+    lengths = Counter(part.latent_frames for part in parts)
+    job = pull(whole if len(parts) == 1 else _of(whole, max(lengths)), lean, own_bytes)
+    judged = context.judge(job, guard, budget, available=lean.switches.auto | {SPLIT})
+    pace = context.machine.lesson(budget.card).pace
+    times_s = [count * (predict_seconds(_of(whole, frames), pace) or 0.0) for frames, count in lengths.items()]
+    plan, seconds = replace(judged.plan, parts=len(parts)), sum(times_s) if pace else None
+    return Outcome((UNKNOWN, UNKNOWN, UNKNOWN), judged._replace(plan=plan, seconds=seconds))
+
+
+def _of(job: Job, frames: int) -> Job:
+    return replace(job, duration_s=duration_of(frames))
