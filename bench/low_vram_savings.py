@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from sonic_guard.job import Job
-from sonic_guard.low_vram import EXACT
 from sonic_guard.devices.card_catalogue import GIB, smallest_card_for
+from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import predict
+from sonic_guard.optimizations import EXACT
 
 SIDES = (512, 768, 1024)
 SECONDS = (10.0, 600.0)
@@ -19,7 +19,7 @@ def main() -> None:
         for seconds in SECONDS:
             job = Job(side, side, seconds, min_resolution=side)
             print(_row(job, "stock"))
-            print(_row(replace(job, levers=EXACT, to_file=True), "lean"))
+            print(_row(replace(job, optimizations=EXACT, to_file=True), "lean"))
 
 
 def _row(job: Job, name: str) -> str:

@@ -3,7 +3,7 @@
 The wrapper's own classes with a fifth of the channels and random weights, on one CPU thread. Stock and lever take
 turns, and what is told is the median of their ratios in CPU seconds, so that other programs disturb little. Pieces are
 as small a part of a layer as they are in the real network at 512 and at 1024 pixels, 25 frames; a layer cut into more
-pieces costs more. Moving tensors to another device costs nothing here: that part of `host`, `park` and `pairwise` only
+pieces costs more. Moving tensors to another device costs nothing here: that part of `host`, `offload_unet` and `pairwise` only
 a card can tell.
 """
 
@@ -19,12 +19,19 @@ import torch
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.utils import logging
 
-from sonic_guard.job import PIECE, Job, Lever, duration_of
-from sonic_guard.low_vram import EXACT
-from sonic_guard.low_vram import fp8_weights, layer_orders
-from sonic_guard.low_vram.engine import LeanSonic
+from sonic_guard.devtools.network_parts import (
+    build_pipeline,
+    build_sonic,
+    build_test_data,
+    build_unet,
+    read_config,
+    run_sampler,
+)
 from sonic_guard.devtools.sonic_checkout import Checkout, open_checkout
-from sonic_guard.devtools.network_parts import build_pipeline, build_sonic, build_test_data, build_unet, read_config, run_sampler
+from sonic_guard.job import MIN_CHUNK_SIZE, Job, duration_of
+from sonic_guard.low_vram import fp8_weights, layer_orders
+from sonic_guard.low_vram.engine import LowVramSonic
+from sonic_guard.optimizations import EXACT, Optimization
 
 CPU = torch.device("cpu")
 CHANNELS, HEADS = (64, 128, 256, 256), (2, 4, 8, 8)
@@ -32,13 +39,18 @@ WINDOW, SIDE = 8, 256
 FRAMES = 10
 """Latent frames of the whole runs."""
 ORDERS = (
-    {Lever.BRANCH},
-    {Lever.FF},
-    {Lever.BLOCK},
-    {Lever.HOST},
-    {Lever.BRANCH, Lever.BLOCK, Lever.HOST},
-    {Lever.BRANCH, Lever.FF, Lever.BLOCK, Lever.HOST},
-    {Lever.FP8},
+    {Optimization.SEQUENTIAL_CFG},
+    {Optimization.FEED_FORWARD_CHUNKING},
+    {Optimization.LAYER_CHUNKING},
+    {Optimization.TENSOR_OFFLOAD},
+    {Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING, Optimization.TENSOR_OFFLOAD},
+    {
+        Optimization.SEQUENTIAL_CFG,
+        Optimization.FEED_FORWARD_CHUNKING,
+        Optimization.LAYER_CHUNKING,
+        Optimization.TENSOR_OFFLOAD,
+    },
+    {Optimization.FP8_WEIGHTS},
 )
 
 
@@ -52,21 +64,23 @@ def main() -> None:
     config = checkout.unet_config | {"block_out_channels": CHANNELS, "num_attention_heads": HEADS}
     unet = build_unet(checkout, torch.float32, CPU, config)
     for real_side in (512, 1024):
-        piece = _piece(real_side)
+        chunk_size = _chunk_size(real_side)
         print(f"a pass of the network, {SIDE}×{SIDE}, {WINDOW} frames, pieces as at {real_side}×{real_side}:")
-        for levers in ORDERS:
-            _tell(levers, _ratios(lambda: _window(unet), lambda: _pulled(unet, levers, piece), rounds))  # noqa: B023
+        for optimizations in ORDERS:
+            _notify(
+                optimizations, _ratios(lambda: _window(unet), lambda: _enabled(unet, optimizations, chunk_size), rounds)
+            )  # noqa: B023
     sonic, vae = _sonic(checkout, unet), _Vae(checkout)
     print(f"a whole run, {SIDE}×{SIDE}, {FRAMES} frames, one step:")
-    for levers in ({Lever.PAIRWISE}, EXACT):
-        model = LeanSonic(sonic, levers, piece=_piece(512))
-        _tell(levers, _ratios(lambda: _run(sonic, vae), lambda: _run(model, vae), rounds))  # noqa: B023
+    for optimizations in ({Optimization.STREAMING_DECODE}, EXACT):
+        model = LowVramSonic(sonic, optimizations, chunk_size=_chunk_size(512))
+        _notify(optimizations, _ratios(lambda: _run(sonic, vae), lambda: _run(model, vae), rounds))  # noqa: B023
 
 
-def _piece(real_side: int) -> int:
-    """Activations in a piece that are as small a part of a layer here as `PIECE` is of a real one."""
+def _chunk_size(real_side: int) -> int:
+    """Activations in a piece that are as small a part of a layer here as `MIN_CHUNK_SIZE` is of a real one."""
     real = 25 * (real_side // 8) ** 2 * 320
-    return PIECE * WINDOW * (SIDE // 8) ** 2 * CHANNELS[0] // real
+    return MIN_CHUNK_SIZE * WINDOW * (SIDE // 8) ** 2 * CHANNELS[0] // real
 
 
 def _ratios(stock: Callable[[], object], other: Callable[[], object], rounds: int) -> list[float]:
@@ -83,14 +97,14 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def _tell(levers: Any, ratios: list[float]) -> None:
-    name = "+".join(sorted(levers))
+def _notify(optimizations: Any, ratios: list[float]) -> None:
+    name = "+".join(sorted(optimizations))
     print(f"  {name:28} {statistics.median(ratios):.3f}  ({min(ratios):.3f} … {max(ratios):.3f})", flush=True)
 
 
-def _pulled(unet: Any, levers: Any, piece: int) -> None:
-    undo_weights = fp8_weights.store(unet) if Lever.FP8 in levers else None
-    undo = layer_orders.pull(unet, levers, piece=piece, device=CPU)
+def _enabled(unet: Any, optimizations: Any, chunk_size: int) -> None:
+    undo_weights = fp8_weights.store(unet) if Optimization.FP8_WEIGHTS in optimizations else None
+    undo = layer_orders.enable(unet, optimizations, chunk_size=chunk_size, device=CPU)
     _window(unet)
     undo()
     if undo_weights:

@@ -13,11 +13,11 @@ from types import SimpleNamespace
 from rich.console import Console
 from rich.table import Table
 
-from sonic_guard.runtime.sampler_hooks import follow
-from sonic_guard.devices.memory_reader import Gauge, Reading
+from sonic_guard.devices.memory_reader import MemoryReader, MemorySnapshot
 from sonic_guard.runtime.monitor import LEASE_S, THREAD_NAME, Monitor
-from sonic_guard.runtime.stage_peaks import open_peaks
 from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.runtime.sampler_hooks import follow
+from sonic_guard.runtime.stage_peaks import open_peaks
 
 RATE_HZ = 2.0
 READINGS, CALLS = 2000, 20_000
@@ -26,7 +26,7 @@ READINGS, CALLS = 2000, 20_000
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
     table = Table("what", "cost", title=f"Watching, {RATE_HZ:g} Hz, {seconds:g} s each")
-    source = Gauge().read().source
+    source = MemoryReader().read().source
     table.add_row("figures of the GPU from", source if source != "none" else "nobody: no GPU, no NVML")
     table.add_row("a reading without torch", f"{_reading_s() * 1e6:.0f} µs")
     busy, idle = _shares(seconds)
@@ -46,23 +46,23 @@ def main() -> None:
 
 
 def _reading_s() -> float:
-    gauge = Gauge()
-    gauge.read()
+    memory_reader = MemoryReader()
+    memory_reader.read()
     start = time.thread_time()
     for _ in range(READINGS):
-        gauge.read()
+        memory_reader.read()
     return (time.thread_time() - start) / READINGS
 
 
 def _shares(seconds: float, run: RunWatch | None = None) -> tuple[float, float]:
     """CPU time of the monitor's thread as a part of the time, while it works and while it rests."""
-    gauge, pushed = Gauge(), []
+    memory_reader, pushed = MemoryReader(), []
 
-    def push(reading: Reading, clients: tuple[str, ...]) -> None:
+    def push(reading: MemorySnapshot, clients: tuple[str, ...]) -> None:
         # What the server does in this thread; the rest is its event loop's.
         pushed.append(json.dumps({**reading.to_event(), "run": run.to_event() if run else None}))
 
-    monitor = Monitor(gauge.read, push, gauge.close)
+    monitor = Monitor(memory_reader.read, push, memory_reader.close)
     if run:
         monitor.run_begins(run)
     end = time.monotonic() + seconds

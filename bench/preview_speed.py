@@ -32,8 +32,8 @@ _numbers = count()
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "input"
+    with tempfile.TemporaryDirectory() as environment:
+        folder = Path(environment) / "input"
         folder.mkdir()
         for name, size in (("1 MP.jpg", (1000, 1000)), ("1 MP.png", (1000, 1000)), ("12 MP.jpg", (4000, 3000))):
             photo(size).save(folder / name, quality=92)

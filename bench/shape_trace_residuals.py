@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-from sonic_guard.job import Dtype, Job, Lever
 from sonic_guard.cli.commands.json_report import job_dict
-from sonic_guard.devtools.sonic_checkout import open_checkout
+
 from sonic_guard.devtools.comfy_vae import vae_builder
-from sonic_guard.devtools.shape_trace import PREPARE, rehearse
 from sonic_guard.devtools.gpu_setup import read_commit
+from sonic_guard.devtools.shape_trace import PREPARE, trace_run
+from sonic_guard.devtools.sonic_checkout import open_checkout
+from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import stage_bytes
+from sonic_guard.optimizations import Optimization
 
 SEED = 3
 SIDES = (256, 320, 384, 448, 512, 576, 640, 768)
@@ -33,7 +34,7 @@ def random_job(random: np.random.Generator) -> Job:
     if random.random() < 0.5:
         width, height = height, width
     dtype = Dtype(random.choice(["fp16", "fp16", "fp16", "bf16", "fp32"]))
-    levers = [lever for lever in Lever if random.random() < 0.25]
+    optimizations = [optimization for optimization in Optimization if random.random() < 0.25]
     return Job(
         width,
         height,
@@ -42,7 +43,7 @@ def random_job(random: np.random.Generator) -> Job:
         fps=float(random.choice([25, 25, 25, 12, 16, 30])),
         dtype=dtype,
         interpolate=bool(random.random() < 0.7),
-        levers=frozenset(levers),
+        optimizations=frozenset(optimizations),
         vae_dtype=Dtype(random.choice(["bf16", "fp32"])),
     )
 
@@ -62,13 +63,13 @@ def main() -> None:
     rows = []
     for _ in range(count):
         job = random_job(random)
-        traced = {name: peaks.peak_bytes for name, peaks in rehearse(checkout, job, make_vae).items()}
+        traced = {name: peaks.peak_bytes for name, peaks in trace_run(checkout, job, make_vae).items()}
         traced.pop(PREPARE, None)
         model = stage_bytes(job)
         rows.append({"job": job_dict(job), "model": {stage: model[stage] for stage in traced}, "traced": traced})
         lines = ",\n  ".join(json.dumps(row) for row in rows)
         file.write_text(f'{{\n "source": {json.dumps(source)},\n "rows": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
-        print(len(rows), job.frame_size, job.latent_frames, *sorted(job.levers), flush=True)
+        print(len(rows), job.frame_size, job.latent_frames, *sorted(job.optimizations), flush=True)
 
 
 if __name__ == "__main__":

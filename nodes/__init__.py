@@ -7,9 +7,9 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
-from .comfy import host
 from .audio_duration_node import AudioDuration
 from .auto_downgrade_node import AutoDowngrade
+from .comfy import host
 from .face_box_node import FaceBox
 from .long_video_node import LongVideo
 from .low_vram_node import LowVRAM

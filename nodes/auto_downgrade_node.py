@@ -4,13 +4,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..sonic_guard.errors import SonicGuardError
-from ..sonic_guard.planning.planner import Policy, make_plan
 from ..sonic_guard.devices.budget import host_memory_bytes
+from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.messages.plan_messages import LANGUAGES, change_line, headline, limit_lines, refusal
+from ..sonic_guard.planning.planner import Policy, make_plan
 from .comfy import host, images, shared_inputs
 from .comfy.link_values import flag
-from .comfy.sonic_model import reach
+from .comfy.sonic_model import capabilities
 
 
 class AutoDowngrade(shared_inputs.TargetCard):
@@ -47,7 +47,7 @@ class AutoDowngrade(shared_inputs.TargetCard):
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> str:
         """What the graph's nodes can do."""
-        return reach().text
+        return capabilities().text
 
     @classmethod
     def execute(
@@ -56,9 +56,11 @@ class AutoDowngrade(shared_inputs.TargetCard):
     ) -> io.NodeOutput:  # fmt: skip
         """Plan."""
         shared_inputs.one_of("language", language, LANGUAGES)
-        budget, within = host.budget(target_card, reserve), reach()
+        budget, within = host.budget(target_card, reserve), capabilities()
         picture, interpolates = images.as_tensor(image), flag("use_interframe", use_interframe)
-        job = shared_inputs.job_from(picture, budget, min_resolution, duration, fps, dtype, interpolates, inference_steps)
+        job = shared_inputs.job_from(
+            picture, budget, min_resolution, duration, fps, dtype, interpolates, inference_steps
+        )
         plan = make_plan(
             within.begin(job), budget, shared_inputs.one_of("policy", policy, Policy), available=within.available,
             host_ram_bytes=host_memory_bytes(target_card), device=budget.device,

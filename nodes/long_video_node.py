@@ -8,31 +8,31 @@ from typing import Any
 
 from comfy_api.latest import InputImpl, io
 
-from ..sonic_guard.errors import brief
-from ..sonic_guard.errors import JobError, WrapperError
-from ..sonic_guard.job import LATENT_FPS, MAX_DURATION_S, MIN_SOUND_S, PIECE, Job, Lever, duration_of, latent_frames
-from ..sonic_guard.low_vram.engine import LeanSonic, park
-from ..sonic_guard.low_vram.prompt_offload import prompts_to_host
-from ..sonic_guard.low_vram.network_check import recognise, wrapped
-from ..sonic_guard.long_video.part_maker import Predata, as_computed, audio_scales, make_part, tensors_of
+from ..sonic_guard.comfy.sonic_objects import held_bytes, model_dtype, vae_dtype
+from ..sonic_guard.devices.budget import RESERVE, host_memory_bytes
+from ..sonic_guard.errors import JobError, WrapperError, brief
+from ..sonic_guard.job import LATENT_FPS, MAX_DURATION_S, MIN_CHUNK_SIZE, MIN_SOUND_S, Job, duration_of, latent_frames
 from ..sonic_guard.long_video.manifest import weights_key
-from ..sonic_guard.long_video.video_request import Order
-from ..sonic_guard.long_video.part_plan import longest_fitting
-from ..sonic_guard.long_video.rendering import Event, Joining, Listening, Progress, run
+from ..sonic_guard.long_video.part_maker import Predata, as_computed, audio_scales, make_part, tensors_of
 from ..sonic_guard.long_video.part_store import sweep
+from ..sonic_guard.long_video.rendering import EncodingAudio, Event, Joining, Progress, run
+from ..sonic_guard.long_video.video_request import Order
+from ..sonic_guard.low_vram.engine import LowVramSonic, offload_unet
+from ..sonic_guard.low_vram.network_check import recognise, wrapped
+from ..sonic_guard.low_vram.prompt_offload import prompts_to_host
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media.picture import from_batch
-from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
 from ..sonic_guard.media.video_file import pick
-from ..sonic_guard.planning.selection import DEFAULT, STREAMED
-from ..sonic_guard.devices.budget import RESERVE, host_memory_bytes
+from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
 from ..sonic_guard.memory.stage_model import predict
 from ..sonic_guard.messages.plan_messages import LANGUAGES
 from ..sonic_guard.messages.run_messages import event_text, long_report
-from ..sonic_guard.comfy.sonic_objects import held_bytes, model_dtype, vae_dtype
+from ..sonic_guard.optimizations import Optimization
+from ..sonic_guard.planning.part_length import longest_fitting
+from ..sonic_guard.planning.selection import DEFAULT, STREAMED
 from .comfy import host, images, shared_inputs
 from .comfy.link_values import text
-from .comfy.sonic_model import lean
+from .comfy.sonic_model import make_low_vram
 from .comfy.sonic_wrapper import Wrapper, files_key, find_wrapper, longest_sound_s
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ BAR = 1000
 """Steps of ComfyUI's bar."""
 EXPAND_RATIO = 0.5
 """SONIC_PreData's default; it has no use for it."""
-TELL_S = 1.0
+NOTIFY_INTERVAL_S = 1.0
 """Least time between two texts or pictures on the node."""
 
 
@@ -125,44 +125,44 @@ class LongVideo(io.ComfyNode):
         """Plan the parts, make what is missing, and join them."""
         shared_inputs.one_of("language", language, LANGUAGES)
         encoding = Encoding(shared_inputs.one_of("format", format, formats()), crf, encoder_preset)
-        wrapper, lean_sonic = find_wrapper(), _lean(model)
+        wrapper, low_vram_sonic = find_wrapper(), _low_vram(model)
         image = images.as_tensor(image)
         from_batch(image[:1] if image.ndim == 4 else image)  # hours later NaN would be no news
         picture = images.as_batch(image)[:1]
-        order = _order(lean_sonic, clip_vision, vae, media_audio.from_dict(audio), picture, part_s, encoding, {
+        order = _order(low_vram_sonic, clip_vision, vae, media_audio.from_dict(audio), picture, part_s, encoding, {
             "min_resolution": min_resolution, "steps": inference_steps, "dynamic_scale": dynamic_scale, "fps": fps,
         }, seed)  # fmt: skip
         longest = max(part.latent_frames for part in order.parts)
-        job = lean_sonic.lean_job(replace(order.job, duration_s=duration_of(longest)))
-        looks = {**order.settings, "fp8": Lever.FP8 in job.levers, "wrapper": files_key()}
-        order = replace(order, job=replace(order.job, levers=job.levers), settings=looks)
+        job = low_vram_sonic.optimized_job(replace(order.job, duration_s=duration_of(longest)))
+        looks = {**order.settings, "fp8_weights": Optimization.FP8_WEIGHTS in job.optimizations, "wrapper": files_key()}
+        order = replace(order, job=replace(order.job, optimizations=job.optimizations), settings=looks)
         size = job.frame_size
         target, subfolder = host.new_output(
             text("filename_prefix", filename_prefix).strip() or PREFIX, encoding.kind.suffix, size.width, size.height
         )
         work = host.user_folder() / "long"
         sweep(work, KEPT_DAYS)
-        teller = _Teller(language)
+        progress = _NodeProgress(language)
         video = run(
             order,
             make_part(
-                lean_sonic.sonic,
-                job.levers,
-                _predata(wrapper, lean_sonic, clip_vision, vae, picture, min_resolution, teller.tell),
+                low_vram_sonic.sonic,
+                job.optimizations,
+                _predata(wrapper, low_vram_sonic, clip_vision, vae, picture, min_resolution, progress.notify),
                 lambda streaming, data: wrapper.sample(
                     model=streaming, data_dict=data, seed=seed, inference_steps=inference_steps,
                     dynamic_scale=dynamic_scale, fps=fps,
                 ),
-                teller.look,
-                job.piece,
+                progress.look,
+                job.chunk_size,
             ),
             target,
             work,
-            ladder=_ladder(lean_sonic, job),
-            tell=teller.tell,
+            fallbacks=_fallbacks(low_vram_sonic, job),
+            notify=progress.notify,
             check=host.stop_if_interrupted,
         )  # fmt: skip
-        report = long_report(video, job, job.levers, language)
+        report = long_report(video, job, job.optimizations, language)
         shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}
         return io.NodeOutput(
             InputImpl.VideoFromFile(str(target)),
@@ -172,41 +172,41 @@ class LongVideo(io.ComfyNode):
         )
 
 
-class _Teller:
+class _NodeProgress:
     """Shows on the node how far the video is: a bar, a line of text, and now and then a picture."""
 
     def __init__(self, language: str) -> None:
         self._language = language
         self._bar = host.progress_bar(BAR)
         self._picture: Any = None
-        self._told_s = 0.0
+        self._notified_s = 0.0
 
     def look(self, frames: Any) -> None:
         """Note finished frames [n, H, W, 3]."""
         self._picture = frames[-1]
 
-    def tell(self, event: Event) -> None:
+    def notify(self, event: Event) -> None:
         """Show `event`."""
-        soon = time.monotonic() - self._told_s < TELL_S
+        soon = time.monotonic() - self._notified_s < NOTIFY_INTERVAL_S
         if isinstance(event, Progress):
             picture = None if soon or self._picture is None else images.as_pil(self._picture)
             self._bar(round(BAR * event.share), picture)
-        if soon and isinstance(event, Listening | Progress | Joining):
+        if soon and isinstance(event, EncodingAudio | Progress | Joining):
             return
-        self._told_s, self._picture = time.monotonic(), None
-        host.say(event_text(event, self._language))
+        self._notified_s, self._picture = time.monotonic(), None
+        host.show_text(event_text(event, self._language))
 
 
-def _lean(model: Any) -> LeanSonic:
+def _low_vram(model: Any) -> LowVramSonic:
     """`model` as Sonic Low VRAM has made it, or with every switch as it stands unless somebody moves it."""
     sonic = wrapped(model)
     if sonic is not model:
         return model
-    return lean(sonic, DEFAULT.within(recognise(sonic)))
+    return make_low_vram(sonic, DEFAULT.within(recognise(sonic)))
 
 
 def _order(
-    model: LeanSonic, clip_vision: Any, vae: Any, sound: media_audio.Sound, picture: Any, part_s: float,
+    model: LowVramSonic, clip_vision: Any, vae: Any, sound: media_audio.Sound, picture: Any, part_s: float,
     encoding: Encoding, settings: dict[str, Any], seed: int,
 ) -> Order:  # fmt: skip
     """The whole video, and where it is cut."""
@@ -219,7 +219,7 @@ def _order(
         dtype=_format("model", model_dtype, model),
         interpolate=bool(model.use_interframe),
         vae_dtype=_format("vae", vae_dtype, vae),
-        levers=STREAMED,
+        optimizations=STREAMED,
         to_file=True,
         **settings,
     )
@@ -261,26 +261,30 @@ def _format(name: str, read: Callable[[Any], Any], value: Any) -> Any:
         ) from error
 
 
-def _longest(job: Job, model: LeanSonic) -> int | None:
+def _longest(job: Job, model: LowVramSonic) -> int | None:
     """Latent frames of the longest part that fits; None if the whole does."""
     usable, ram = host.budget("auto", RESERVE, held_bytes(model.sonic)).usable_bytes, host_memory_bytes("auto")
 
     def fits(candidate: Job) -> bool:
-        estimate = predict(replace(candidate, levers=model.levers_for(candidate)))
+        estimate = predict(replace(candidate, optimizations=model.optimizations_for(candidate)))
         return estimate.after_load_bytes <= usable and (ram is None or estimate.host_ram_bytes <= ram)
 
     return longest_fitting(job, fits)
 
 
-def _ladder(model: LeanSonic, job: Job) -> list[Lever]:
+def _fallbacks(model: LowVramSonic, job: Job) -> list[Optimization]:
     """What is left to pull when memory runs out; block-wise order once more where its pieces can be smaller."""
-    left = [lever for lever in model.spare if lever not in job.levers]
-    return [Lever.BLOCK, *left] if Lever.BLOCK in job.levers and job.piece > PIECE else left
+    left = [optimization for optimization in model.fallbacks if optimization not in job.optimizations]
+    return (
+        [Optimization.LAYER_CHUNKING, *left]
+        if Optimization.LAYER_CHUNKING in job.optimizations and job.chunk_size > MIN_CHUNK_SIZE
+        else left
+    )
 
 
 def _predata(
-    wrapper: Wrapper, model: LeanSonic, clip_vision: Any, vae: Any, picture: Any,
-    min_resolution: int, tell: Callable[[Event], object],
+    wrapper: Wrapper, model: LowVramSonic, clip_vision: Any, vae: Any, picture: Any,
+    min_resolution: int, notify: Callable[[Event], object],
 ) -> Predata:  # fmt: skip
     """Runs SONIC_PreData on a sound; `tell` hears how far it is."""
 
@@ -289,10 +293,10 @@ def _predata(
 
         def listened(made: int) -> None:
             host.stop_if_interrupted()
-            tell(Listening(made / prompts))
+            notify(EncodingAudio(made / prompts))
 
-        park(model)
-        host.make_room(None)  # it lets ComfyUI unload its models at its end only, and has its own beside them
+        offload_unet(model)
+        host.free_memory(None)  # it lets ComfyUI unload its models at its end only, and has its own beside them
         with prompts_to_host(listened) as moved:
             (data,) = wrapper.predata(
                 clip_vision=clip_vision, vae=vae, audio=media_audio.to_dict(heard), image=picture,

@@ -5,30 +5,18 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..sonic_guard.devices.budget import budget_for
 from ..sonic_guard.errors import WrapperError
-from ..sonic_guard.job import Lever
 from ..sonic_guard.low_vram import engine
 from ..sonic_guard.low_vram.network_check import recognise, wrapped
-from ..sonic_guard.planning.selection import DEFAULTS, LADDER, Setting, Switches, parse_levers, read_switches
-from ..sonic_guard.devices.budget import budget_for
 from ..sonic_guard.messages.plan_messages import LANGUAGES
-from ..sonic_guard.messages.run_messages import lever_report, no_dtype_text
+from ..sonic_guard.messages.run_messages import no_dtype_text, optimization_report
+from ..sonic_guard.optimizations import DEFAULTS, ESCALATION_ORDER, OPTIMIZATIONS, Optimization, Setting
+from ..sonic_guard.planning.selection import Switches, parse_optimizations, read_switches
 from .comfy import shared_inputs
-from .comfy.sonic_model import lean
+from .comfy.sonic_model import make_low_vram
 
 log = logging.getLogger(__name__)
-
-_TOOLTIPS = {
-    Lever.PAIRWISE: "Decode and interpolate in one stream: two frames on the GPU instead of the whole clip, and no "
-    "second copy of it in host memory.",
-    Lever.PARK: "Keep the UNet off the GPU while SONIC_PreData works. Wire weight_dtype from here for it.",
-    Lever.HOST: "Keep the sound's prompts and the latents of the whole clip in host memory, not on the GPU.",
-    Lever.BRANCH: "One guidance branch at a time instead of three.",
-    Lever.FF: "Feed-forward layers in chunks.",
-    Lever.BLOCK: "Spatial layers by groups of frames, temporal ones by groups of positions.",
-    Lever.FP8: "Store the UNet's large weights in 8 bits. The only lever that changes pixels, a little: for cards "
-    "under 6 GiB.",
-}
 
 
 class LowVRAM(shared_inputs.TargetCard):
@@ -44,12 +32,12 @@ class LowVRAM(shared_inputs.TargetCard):
             description="Sonic in a fraction of the memory: the same frames, computed in another order.",
             inputs=[
                 io.Custom("MODEL_SONIC").Input("model", tooltip="From SONICTLoader."),
-                *(_switch(lever) for lever in LADDER),
+                *(_switch(optimization) for optimization in ESCALATION_ORDER),
                 shared_inputs.target_card(),
                 shared_inputs.reserve(),
                 shared_inputs.language(),
                 io.String.Input(
-                    "levers",
+                    "optimizations",
                     optional=True,
                     force_input=True,
                     tooltip="From Preflight: the levers its plan counts on. Those that are not off are pulled.",
@@ -69,28 +57,23 @@ class LowVRAM(shared_inputs.TargetCard):
 
     @classmethod
     def execute(
-        cls, model: Any, pairwise: str, park: str, host: str, branch: str, ff: str, block: str, fp8: str,
-        target_card: str, reserve: float, language: str, levers: str = "",
+        cls, model: Any, target_card: str, reserve: float, language: str, optimizations: str = "", **settings: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Look the model over, and wrap it."""
         shared_inputs.one_of("language", language, LANGUAGES)
-        settings = {
-            Lever.PAIRWISE: pairwise, Lever.PARK: park, Lever.HOST: host, Lever.BRANCH: branch, Lever.FF: ff,
-            Lever.BLOCK: block, Lever.FP8: fp8,
-        }  # fmt: skip
         if not isinstance(target_card, str) or target_card != "auto":
             budget_for(target_card, reserve=reserve)  # a card there is not would else be told when the sampler begins
-        switches = _with_plan(read_switches({str(lever): word for lever, word in settings.items()}), levers)
+        switches = _with_plan(read_switches(settings), optimizations)
         sonic = wrapped(model)
         try:
             allowed = recognise(sonic)
         except WrapperError as error:
             log.warning("Sonic Low VRAM lets the model pass as it is: %s", error)
-            return cls._out(model, lever_report(Switches(), frozenset(), str(error), language), language)
-        if Lever.PARK in switches.on & allowed:
-            engine.park(sonic)
-        report = lever_report(switches.within(allowed), (switches.on | switches.auto) - allowed, "", language)
-        return cls._out(lean(sonic, switches.within(allowed), target_card, reserve), report, language)
+            return cls._out(model, optimization_report(Switches(), frozenset(), str(error), language), language)
+        if Optimization.UNET_OFFLOAD in switches.on & allowed:
+            engine.offload_unet(sonic)
+        report = optimization_report(switches.within(allowed), (switches.on | switches.auto) - allowed, "", language)
+        return cls._out(make_low_vram(sonic, switches.within(allowed), target_card, reserve), report, language)
 
     @classmethod
     def _out(cls, model: Any, report: str, language: str) -> io.NodeOutput:
@@ -109,14 +92,21 @@ def _dtype_of(model: Any) -> Any:
         return None
 
 
-def _switch(lever: Lever) -> io.Combo.Input:
-    default = DEFAULTS[lever]
+def _switch(optimization: Optimization) -> io.Combo.Input:
+    default = DEFAULTS[optimization]
     # What is pulled before the run is known cannot wait for what it needs.
-    options = [setting for setting in Setting if lever is not Lever.PARK or setting is not Setting.AUTO]
-    return io.Combo.Input(str(lever), options=list(map(str, options)), default=str(default), tooltip=_TOOLTIPS[lever])
+    options = [
+        setting for setting in Setting if optimization is not Optimization.UNET_OFFLOAD or setting is not Setting.AUTO
+    ]
+    return io.Combo.Input(
+        str(optimization),
+        options=list(map(str, options)),
+        default=str(default),
+        tooltip=OPTIMIZATIONS[optimization].tooltip.en,
+    )
 
 
-def _with_plan(switches: Switches, levers: str) -> Switches:
+def _with_plan(switches: Switches, optimizations: str) -> Switches:
     """The switches with those on auto pulled that the plan in front counts on."""
-    planned = parse_levers(levers) & switches.auto
+    planned = parse_optimizations(optimizations) & switches.auto
     return Switches(switches.on | planned, switches.auto - planned)

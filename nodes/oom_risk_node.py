@@ -4,16 +4,16 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.devices.budget import host_memory_bytes
 from ..sonic_guard.devices.card_catalogue import GIB
+from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.memory.stage_model import STAGES, predict
-from ..sonic_guard.planning.capacity import Verdict, assess
 from ..sonic_guard.messages.plan_messages import LANGUAGES, gib, headline, limit_lines, stage_word
+from ..sonic_guard.planning.capacity import Verdict, assess
 from .comfy import host, images, shared_inputs
-from .server import run_history
 from .comfy.link_values import flag
-from .comfy.sonic_model import reach
+from .comfy.sonic_model import capabilities
+from .server import run_history
 
 
 class OOMRisk(shared_inputs.TargetCard):
@@ -47,7 +47,7 @@ class OOMRisk(shared_inputs.TargetCard):
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> str:
         """What the graph's nodes can do."""
-        return reach().text
+        return capabilities().text
 
     @classmethod
     def execute(
@@ -57,8 +57,10 @@ class OOMRisk(shared_inputs.TargetCard):
         """Predict and judge."""
         shared_inputs.one_of("language", language, LANGUAGES)
         stops, interpolates = flag("stop", stop), flag("use_interframe", use_interframe)
-        budget, within = host.budget(target_card, reserve), reach()
-        job = shared_inputs.job_from(images.as_tensor(image), budget, min_resolution, duration, fps, dtype, interpolates)
+        budget, within = host.budget(target_card, reserve), capabilities()
+        job = shared_inputs.job_from(
+            images.as_tensor(image), budget, min_resolution, duration, fps, dtype, interpolates
+        )
         ram = host_memory_bytes(target_card)
         job = within.run(job, budget, ram)
         estimate = predict(job, device=budget.device)

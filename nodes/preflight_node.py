@@ -5,20 +5,20 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.history.history_cache import WAIT_S
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import crop, frame_grid, picture, silence
 from ..sonic_guard.media.crop import Aspect
-from ..sonic_guard.planning.planner import Policy
-from ..sonic_guard.operations.preflight import ON_RISK, run_preflight
-from ..sonic_guard.history.history_cache import WAIT_S
-from ..sonic_guard.planning.selection import say_levers
-from ..sonic_guard.planning.capacity import Verdict
 from ..sonic_guard.messages.plan_messages import LANGUAGES, low_vram_line, refusal
 from ..sonic_guard.messages.plan_messages import report as in_words
+from ..sonic_guard.operations.preflight import ON_RISK, run_preflight
+from ..sonic_guard.planning.capacity import Verdict
+from ..sonic_guard.planning.planner import Policy
+from ..sonic_guard.planning.selection import format_optimizations
 from .comfy import host, images, shared_inputs
-from .server import run_history
 from .comfy.link_values import flag
-from .comfy.sonic_model import reach
+from .comfy.sonic_model import capabilities
+from .server import run_history
 
 
 class Preflight(shared_inputs.TargetCard):
@@ -68,14 +68,14 @@ class Preflight(shared_inputs.TargetCard):
                 io.Audio.Output(display_name="video_audio", tooltip="For Create Video: ends with the last picture."),
                 io.Float.Output(display_name="video_fps", tooltip="For Create Video: keeps sound and lips together."),
                 io.Float.Output(display_name="part_s", tooltip="For Sonic Long Video: 0 is one pass."),
-                io.String.Output(display_name="levers", tooltip="For Sonic Low VRAM: those the plan counts on."),
+                io.String.Output(display_name="optimizations", tooltip="For Sonic Low VRAM: those the plan counts on."),
             ],
         )
 
     @classmethod
     def fingerprint_inputs(cls, preset: str = "", **_: Any) -> str:
         """What the preset's file says, so that an edited one is read again; and what the graph's nodes can do."""
-        return f"{shared_inputs.preset_text(preset)} {reach().text}"
+        return f"{shared_inputs.preset_text(preset)} {capabilities().text}"
 
     @classmethod
     def execute(
@@ -88,7 +88,7 @@ class Preflight(shared_inputs.TargetCard):
         cuts, sound = flag("cut_silence", cut_silence), media_audio.from_dict(audio)
         if cuts:
             sound = silence.cut_silence(sound)
-        budget, within = host.budget(target_card, reserve), reach()
+        budget, within = host.budget(target_card, reserve), capabilities()
         result = run_preflight(
             picture.from_batch(images.as_tensor(image))[0],
             sound.duration_s,
@@ -99,15 +99,15 @@ class Preflight(shared_inputs.TargetCard):
             aspect=shared_inputs.one_of("aspect", aspect, Aspect),
             face_index=face_index,
             face_box=face_box,
-            reach=within,
-            pace=run_history.experience.of(budget.card, WAIT_S).pace,
+            capabilities=within,
+            pace=run_history.history_cache.of(budget.card, WAIT_S).pace,
         )
         plan, job = result.plan, result.plan.job
         if (on_risk == "downgrade" and not plan.fits) or (on_risk == "stop" and plan.risk.verdict is Verdict.FAIL):
-            hope = low_vram_line(result.lean, language) if result.lean else ""
+            hope = low_vram_line(result.with_low_vram, language) if result.with_low_vram else ""
             raise SonicGuardError(f"{refusal(plan, language)} {hope}".rstrip())
         # Sonic Long Video cuts for itself, and wants the whole.
-        frames = result.wish.latent_frames if within.to_file else job.latent_frames
+        frames = result.requested.latent_frames if within.to_file else job.latent_frames
         fitted = frame_grid.fit_to_frames(sound, frames, job.interpolate)
         report = f"{in_words(result, language)}\n{run_history.risk_text(plan.estimate, budget, language)}"
         return io.NodeOutput(
@@ -125,6 +125,6 @@ class Preflight(shared_inputs.TargetCard):
             media_audio.to_dict(fitted.for_video),
             job.output_fps,
             result.part_s,
-            say_levers(result.levers),
+            format_optimizations(result.optimizations),
             ui={"text": (report,)},
         )

@@ -45,16 +45,16 @@ class PresetNode(io.ComfyNode):
     @classmethod
     def execute(cls, preset: str, audio: Any = None) -> io.NodeOutput:
         """Read the preset."""
-        wish = shared_inputs.read_preset(preset)
+        requested = shared_inputs.read_preset(preset)
         length = None if audio is None else sound.duration_of(audio)
-        wished = length if wish.duration == "auto" else wish.duration
-        duration = 10.0 if wished is None else wished
+        requested_s = length if requested.duration == "auto" else requested.duration
+        duration = 10.0 if requested_s is None else requested_s
         return io.NodeOutput(
-            wish.min_resolution,
+            requested.min_resolution,
             duration if length is None else min(duration, length),
-            wish.inference_steps,
-            wish.dynamic_scale,
-            wish.fps,
-            str(wish.dtype),
-            wish.use_interframe,
+            requested.inference_steps,
+            requested.dynamic_scale,
+            requested.fps,
+            str(requested.dtype),
+            requested.use_interframe,
         )

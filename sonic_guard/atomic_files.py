@@ -81,27 +81,23 @@ def write_file(path: Path, content: Iterable[bytes]) -> None:
     A link stays one, and a file its permissions. A device or a pipe takes what it is given.
     Raises `OutputError` if nothing can be written there.
     """
-    try:
-        from . import atomic_files
-    except ImportError as error:
-        raise SonicGuardError(f"{path}: writing files needs PyAV, which comes with ComfyUI: {error}.") from error
-    with atomic_files.errors_about(path):
+    with errors_about(path):
         if path.exists():
             with path.open("r+b" if path.is_file() else "wb") as file:  # is it write-protected, or a folder?
                 if not path.is_file():
                     file.writelines(content)
                     return
     target = Path(os.path.realpath(path))
-    temp = atomic_files.begin(target, overwrite=True)
+    temp = begin(target, overwrite=True)
     try:
-        with atomic_files.errors_about(path):
+        with errors_about(path):
             with temp.open("wb") as file:
                 file.writelines(content)
             if target.exists():
                 shutil.copymode(target, temp)
-        atomic_files.commit(target, overwrite=True)
+        commit(target, overwrite=True)
     except BaseException:
-        atomic_files.discard(temp)
+        discard(temp)
         raise
 
 
@@ -163,4 +159,4 @@ def _advice(error: Exception, target: Path) -> str:
         return "the folder or the file is write-protected. Choose another folder, or change its permissions."
     if number in _NO_FOLDER:
         return f"there is no folder {shown(target.parent)}. Create it, or choose another."
-    return f"could not be written ({getattr(error, "strerror", None) or error}). Try another folder or format."
+    return f"could not be written ({getattr(error, 'strerror', None) or error}). Try another folder or format."

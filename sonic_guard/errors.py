@@ -113,7 +113,7 @@ class UnknownNameError(SonicGuardError):
     """There is no file or preset of that name."""
 
 
-class NoLeverLeftError(SonicGuardError):
+class NoFallbackLeftError(SonicGuardError):
     """A run went out of memory with every lever pulled; what was finished is kept."""
 
 
@@ -121,7 +121,7 @@ class RequestError(SonicGuardError):
     """What a page has sent is not what its route takes."""
 
 
-class LeverError(SonicGuardError):
+class OptimizationError(SonicGuardError):
     """A lever that does not exist, or a word its switch does not know."""
 
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from .errors import brief
-from .errors import JobError
+from .errors import JobError, brief
+from .optimizations import Optimization
 
 SAMPLE_RATE = 16_000
 """Rate in Hz at which Sonic hears: the sound is resampled to it before anything else."""
@@ -37,7 +37,7 @@ MIN_SOUND_S = MIN_LATENT_FRAMES / LATENT_FPS
 """Shortest sound the wrapper takes: 0.48 s."""
 SIZE_STEP = 64
 """Frame sides are multiples of this many pixels."""
-PIECE = 1 << 22
+MIN_CHUNK_SIZE = 1 << 22
 """Activations (frames · positions · channels) that go through a layer together in block-wise order, at the least."""
 MAX_DURATION_S = 100 * 3600.0
 """Longest sound accepted; beyond it the input is surely broken."""
@@ -54,25 +54,6 @@ class Dtype(StrEnum):
     def size(self) -> int:
         """Bytes of one number."""
         return 4 if self is Dtype.FP32 else 2
-
-
-class Lever(StrEnum):
-    """The same frames for less memory: an order of arithmetic other than the wrapper's."""
-
-    PAIRWISE = "pairwise"
-    """Decode and interpolate in one stream, with two frames on the GPU and no copy of the clip in host memory."""
-    BRANCH = "branch"
-    """Send the three guidance branches through the network one after the other."""
-    FF = "ff"
-    """Run feed-forward layers in chunks."""
-    BLOCK = "block"
-    """Run spatial layers by groups of frames and temporal ones by groups of positions."""
-    HOST = "host"
-    """Keep what belongs to the whole clip in host memory and bring to the GPU what a window needs."""
-    PARK = "park"
-    """Keep the UNet in host memory while predata runs."""
-    FP8 = "fp8"
-    """Store the UNet's large weights in 8 bits. Not the same frames, but near."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +94,10 @@ class Job:
     """Margin around the face, as a part of the face box's sides; no influence on memory."""
     interpolate: bool = True
     """The loader's `use_interframe`: doubles the frame rate with RIFE."""
-    levers: frozenset[Lever] = frozenset()
+    optimizations: frozenset[Optimization] = frozenset()
     """Which orders of arithmetic differ from the stock wrapper."""
-    piece: int = PIECE
-    """Activations that go through a layer together with `Lever.BLOCK`: more keep a card busier and take more."""
+    chunk_size: int = MIN_CHUNK_SIZE
+    """Activations that go through a layer together with `Optimization.LAYER_CHUNKING`: more keep a card busier and take more."""
     vae_dtype: Dtype = Dtype.BF16
     """Number format ComfyUI picks for the VAE on this card: bf16, or fp32 where the card has no bf16."""
     to_file: bool = False
@@ -127,7 +108,7 @@ class Job:
         _check_whole("height", self.height, 1, 1 << 17)
         _check_whole("min_resolution", self.min_resolution, 64, 8192)
         _check_whole("steps", self.steps, 1, 100_000)
-        _check_whole("piece", self.piece, 1, 1 << 40)
+        _check_whole("chunk_size", self.chunk_size, 1, 1 << 40)
         _check_number("duration", self.duration_s, 0.0, MAX_DURATION_S)
         _check_number("fps", self.fps, 1.0, 1000.0)
         _check_number("dynamic_scale", self.dynamic_scale, 0.0, 100.0)

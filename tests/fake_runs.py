@@ -2,13 +2,13 @@
 
 import torch
 
-from sonic_guard.job import Job
-from sonic_guard.runtime.sampler_hooks import follow
-from sonic_guard.runtime.stage_peaks import Peak
-from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.comfy.sonic_objects import job_of
 from sonic_guard.devtools import network_parts, shape_trace
 from sonic_guard.devtools.allocation_tracker import DEVICE, fake_gpu
-from sonic_guard.comfy.sonic_objects import job_of
+from sonic_guard.job import Job
+from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.runtime.sampler_hooks import follow
+from sonic_guard.runtime.stage_peaks import Peak
 
 
 class Vae:
@@ -35,21 +35,21 @@ class Vae:
 class MeterPeaks:
     """The fake GPU's own count in the place of torch's counters."""
 
-    def __init__(self, meter):
-        self.meter = meter
+    def __init__(self, tracker):
+        self.tracker = tracker
 
     def read(self):
-        return Peak(self.meter.peak_bytes)
+        return Peak(self.tracker.peak_bytes)
 
     def reset(self):
-        self.meter.peak_bytes = self.meter.live_bytes
+        self.tracker.peak_bytes = self.tracker.live_bytes
 
 
 def run_whole(checkout, job, make_vae):
     """A whole run with full networks, as the three nodes do it; returns its watch."""
     network_parts.forget_grids(checkout)
-    with fake_gpu(checkout.path) as meter, torch.no_grad():
-        watch = RunWatch(MeterPeaks(meter))
+    with fake_gpu(checkout.path) as tracker, torch.no_grad():
+        watch = RunWatch(MeterPeaks(tracker))
         with watch.during("load"):
             unet = network_parts.build_unet(checkout, network_parts.TORCH_DTYPES[job.dtype], DEVICE)
             rife = checkout.rife.RIFEModel(device=DEVICE)

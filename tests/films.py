@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sonic_guard.devtools.network_parts import run_sampler
 from sonic_guard.job import HOP_SAMPLES, HOPS_PER_LATENT, LATENT_FPS, Job, latent_frames
 from sonic_guard.long_video.part_maker import Predata, Sample, make_part
-from sonic_guard.long_video.video_request import Order
 from sonic_guard.long_video.rendering import LongVideo, run
+from sonic_guard.long_video.video_request import Order
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video_writer import Encoding
-from sonic_guard.devtools.network_parts import run_sampler
 from tests import sonics
 
 RATE = 16_000
@@ -85,10 +85,10 @@ def quick(interpolate: bool = True, dtype: torch.dtype = torch.float32) -> tuple
     return sonic, QuickVae()
 
 
-def make(sonic: Any, vae: Any, asked: Order, target: Path, work: Path, levers: Any, **more: Any) -> LongVideo:
+def make(sonic: Any, vae: Any, asked: Order, target: Path, work: Path, optimizations: Any, **more: Any) -> LongVideo:
     """The video `asked` for, by quick networks; `more` is what `run` takes, and `look` what `make_part` does."""
     seen = {"look": more.pop("look")} if "look" in more else {}
-    parts = make_part(sonic, levers, predata(), sample(vae, steps=asked.job.steps), **seen)
+    parts = make_part(sonic, optimizations, predata(), sample(vae, steps=asked.job.steps), **seen)
     return run(asked, parts, target, work, **more)
 
 

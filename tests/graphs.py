@@ -8,11 +8,11 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from sonic_guard.preview.context import Machine
-from sonic_guard.history.history_cache import Lesson
-from sonic_guard.preview.input_files import Files
-from sonic_guard.planning.selection import DEFAULTS
 from sonic_guard.devices.budget import budget_for
+from sonic_guard.history.history_cache import CardHistory
+from sonic_guard.optimizations import DEFAULTS
+from sonic_guard.preview.context import Machine
+from sonic_guard.preview.input_files import Files
 
 RATE = 16_000
 PREFLIGHT_OUTPUTS = {
@@ -48,13 +48,15 @@ def write_wav(path: Path, seconds: float, quiet_s: float = 0.0) -> None:
         file.writeframes((tone * 32767).astype("<i2").tobytes())
 
 
-def machine(folder: Path, lesson: Lesson | None = None) -> Machine:
+def machine(folder: Path, card_history: CardHistory | None = None) -> Machine:
     """A machine with an RTX 4060, whose input folder is `folder` and whose user presets are in ``folder/presets``."""
 
     def budget(target: str, reserve: float) -> Any:
         return budget_for("RTX 4060" if target == "auto" else target, reserve=reserve)
 
-    return Machine(Files(lambda: folder), lambda: folder / "presets", budget, lambda card: lesson or Lesson())
+    return Machine(
+        Files(lambda: folder), lambda: folder / "presets", budget, lambda card: card_history or CardHistory()
+    )
 
 
 def node(kind: str, **inputs: Any) -> Graph:
@@ -109,7 +111,7 @@ def behind_preflight(**inputs: Any) -> Graph:
 
 def low_vram(**inputs: Any) -> Graph:
     """Node 10: Low VRAM behind the loader, with its switches as they stand and the card that the others have."""
-    switches = {str(lever): str(setting) for lever, setting in DEFAULTS.items()}
+    switches = {str(optimization): str(setting) for optimization, setting in DEFAULTS.items()}
     widgets = {"model": ["5", 0], **switches, "target_card": "auto", "reserve": 0.1, "language": "en"}
     return {"10": node("SonicGuardLowVRAM", **widgets | inputs)}
 

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, Engine, create_engine, make_url
 
-from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.history.run_record import Outcome, StageFigures
-from sonic_guard.devices.environment import Place
+from sonic_guard.devices.environment import RunEnvironment
 from sonic_guard.history import migrate  # noqa: F401 - so that the forked processes have it too
 from sonic_guard.history.database import Database
-from sonic_guard.history.schema import MIGRATIONS
 from sonic_guard.history.history_store import History
+from sonic_guard.history.run_record import Outcome, StageFigures
+from sonic_guard.history.schema import MIGRATIONS
+from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import stage_bytes
+from sonic_guard.optimizations import Optimization
 
 VARIABLE = "SONIC_GUARD_TEST_POSTGRES"
 
@@ -34,14 +35,14 @@ JOB = Job(
     dynamic_scale=1.1,
     expand_ratio=0.15,
     interpolate=False,
-    levers=frozenset({Lever.BRANCH, Lever.FF}),
-    piece=1 << 24,
+    optimizations=frozenset({Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}),
+    chunk_size=1 << 24,
     vae_dtype=Dtype.FP32,
     to_file=True,
 )
 """A job none of whose settings is a default."""
 PREDICTED = stage_bytes(JOB)
-PLACE = Place(
+ENVIRONMENT = RunEnvironment(
     card="NVIDIA GeForce RTX 4060",
     device="cuda",
     total_bytes=8_585_216_000,
@@ -83,9 +84,9 @@ def postgres() -> Iterator[str]:
         engine.dispose()
 
 
-def engine_for(place: str) -> Engine:
+def engine_for(environment: str) -> Engine:
     """A way to the same place past the history."""
-    return create_engine(place if "://" in place else URL.create("sqlite", database=place))
+    return create_engine(environment if "://" in environment else URL.create("sqlite", database=environment))
 
 
 _NEXT = """
@@ -107,27 +108,27 @@ def with_a_new_column(folder: Path, then: str = "") -> Path:
     return folder
 
 
-def begin(history: History, card: str = PLACE.card, outcome: Outcome | None = None) -> int:
+def begin(history: History, card: str = ENVIRONMENT.card, outcome: Outcome | None = None) -> int:
     """A run on `card`, ended with `outcome` if there is one."""
-    place = Place(card=card, wrapper=PLACE.wrapper)
-    run_id = history.begin(JOB, place, PREDICTED)
+    environment = RunEnvironment(card=card, wrapper=ENVIRONMENT.wrapper)
+    run_id = history.begin(JOB, environment, PREDICTED)
     if outcome is not None:
         history.finish(run_id, outcome, "", MEASURED)
     return run_id
 
 
-def write_runs(place: str, told: Any, barrier: Any, runs: int) -> None:
+def write_runs(environment: str, told: Any, barrier: Any, runs: int) -> None:
     """In a process of its own: write whole runs, and tell each id once it is on the disk."""
-    history = History(place)
+    history = History(environment)
     barrier.wait(60)
     for _ in range(runs):
         told.send(begin(history, outcome=Outcome.DONE))
     told.close()
 
 
-def write_forever(place: str, told: Any) -> None:
+def write_forever(environment: str, told: Any) -> None:
     """In a process of its own, until it is killed: write runs, and tell every step once it is on the disk."""
-    history = History(place)
+    history = History(environment)
     while True:
         run_id = begin(history)
         told.send((run_id, Outcome.RUNNING, ""))
@@ -139,24 +140,24 @@ def write_forever(place: str, told: Any) -> None:
 
 def open_each(places: list[str], barrier: Any) -> None:
     """In a process of its own: begin a run at each place, all processes at the same moment."""
-    for place in places:
+    for environment in places:
         barrier.wait(60)
-        begin(History(place))
+        begin(History(environment))
 
 
-def bring_up_to_date(place: str, revisions: Path, barrier: Any) -> None:
+def bring_up_to_date(environment: str, revisions: Path, barrier: Any) -> None:
     """In a process of its own: bring the place up to date, all processes at the same moment."""
     barrier.wait(60)
-    Database(place, existing=False, busy_s=10).update(revisions)
+    Database(environment, existing=False, busy_s=10).update(revisions)
 
 
-def write_until_it_fails(place: str, told: Any, file_bytes: int | None) -> None:
+def write_until_it_fails(environment: str, told: Any, file_bytes: int | None) -> None:
     """In a process of its own, where no file may grow over `file_bytes`: write runs until that fails, and tell how."""
     if file_bytes is not None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    history, ids = History(place), []
+    history, ids = History(environment), []
     try:
         while True:
             ids.append(begin(history, outcome=Outcome.DONE))
@@ -164,6 +165,6 @@ def write_until_it_fails(place: str, told: Any, file_bytes: int | None) -> None:
         told.send((type(error).__name__, str(error), ids))
 
 
-def begin_and_leave(place: str, told: Any) -> None:
+def begin_and_leave(environment: str, told: Any) -> None:
     """In a process of its own: begin a run and end without a word."""
-    told.send(begin(History(place)))
+    told.send(begin(History(environment)))

@@ -14,7 +14,7 @@ import pydub.silence  # noqa: F401
 import torch
 
 from sonic_guard.errors import OutputError
-from sonic_guard.low_vram import EXACT
+from sonic_guard.optimizations import EXACT
 from tests.films import TWO_PARTS, make, order, quick
 from tests.long_standin import digest
 

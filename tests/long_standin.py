@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from sonic_guard.job import LATENT_FPS, Job
-from sonic_guard.long_video.video_request import Order
 from sonic_guard.long_video.rendering import Emit, Task, Tick
+from sonic_guard.long_video.video_request import Order
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.audio_file import load
-from sonic_guard.media.video_writer import Encoding
 from sonic_guard.media.video_file import frames
+from sonic_guard.media.video_writer import Encoding
 
 RATE = 16_000
 SIDE = 64
@@ -61,7 +61,9 @@ def heard(sound: Sound, latent_frames: int) -> list[int | None]:
     """Which latent frame of the whole each 0.08 s of `sound` belongs to; None where it is silent."""
     pieces = sound.waveform[0, : latent_frames * LATENT_SAMPLES].reshape(latent_frames, -1)
     places = pieces.astype(np.float64).mean(axis=1) * RAMP_FRAMES - 0.5
-    return [None if not piece[64:].any() else round(place) for piece, place in zip(pieces, places, strict=True)]
+    return [
+        None if not chunk_size[64:].any() else round(place) for chunk_size, place in zip(pieces, places, strict=True)
+    ]
 
 
 def make_part(task: Task, emit: Emit, tick: Tick, interpolate: bool = True, steps: int = 4) -> None:

@@ -26,13 +26,13 @@ class Site:
             return importlib.import_module(f"{pack.__name__}.{name}")
 
         routes, store = module("nodes.server.routes"), module("sonic_guard.history.history_store")
-        experience = module("sonic_guard.history.history_cache").Experience
+        history_cache = module("sonic_guard.history.history_cache").HistoryCache
         files, budget = module("sonic_guard.preview.input_files").Files, module("sonic_guard.devices.budget").budget_for
         self.pack, self.folder = module, folder
         self.watched: list[tuple[str, float]] = []
         self.lease_s = 15.0
         self.history = store.History(folder.parent / "history.db")
-        lessons = experience(lambda: self.history, glance_s=glance_s)
+        lessons = history_cache(lambda: self.history, glance_s=glance_s)
 
         def card(target: str, reserve: float) -> Any:
             return budget("RTX 4060" if target == "auto" else target, reserve=reserve)

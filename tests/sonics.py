@@ -7,9 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sonic_guard.job import Job, duration_of
+from sonic_guard.devtools.network_parts import (
+    build_pipeline,
+    build_sonic,
+    build_test_data,
+    build_unet,
+    read_config,
+    run_sampler,
+)
 from sonic_guard.devtools.sonic_checkout import Checkout, open_checkout
-from sonic_guard.devtools.network_parts import build_pipeline, build_sonic, build_test_data, build_unet, read_config, run_sampler
+from sonic_guard.job import Job, duration_of
 from tests import real
 
 CPU = torch.device("cpu")

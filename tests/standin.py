@@ -70,7 +70,7 @@ def answer(question: dict[str, Any], last: dict[str, Any] | None = None, **more:
         "advice": None if room >= 0 else {"text": "min_resolution 448 brings it to 6.4 GiB."},
         "risk": {"probability": None, "runs": 0, "upper_bytes": None, "text": "risk from the model alone"},
         "assumed": ["picture unknown: a square is assumed"],
-        "levers": [],
+        "optimizations": [],
         "parts": 1,
         "changes": ["min_resolution: 768 → 448 (13.4 GiB → 6.4 GiB)."],
         "limits": [],
@@ -156,7 +156,7 @@ def past_run(number: int, **changes: Any) -> dict[str, Any]:
         "outcome": "done",
         "stage": "",
         "settings": settings,
-        "levers": [],
+        "optimizations": [],
         "predicted_peak": int(9 * GIB),
         "actual_peak": int((8.8 + number / 50) * GIB),
         "stages": {},
@@ -174,7 +174,7 @@ class Server:
     """How many more of each page it cannot read."""
     last: dict[str, Any] | None = None
     """The last run of the same job, in every answer."""
-    levers: list[str] = field(default_factory=list)
+    optimizations: list[str] = field(default_factory=list)
     """Those that every answer counts on."""
     parts: int = 1
     """Runs it takes, in every answer."""
@@ -214,9 +214,14 @@ class Server:
         runs = [run for run in reversed(self.past) if card in ("", run["card"])]
         runs = [run for run in runs if not before or run["id"] < int(before)]
         cards = sorted({run["card"] for run in self.past})
-        lesson = {"runs": len(runs), "median_error_model": 0.041, "median_error": 0.015, "upper_factor": 1.06}
+        card_history = {"runs": len(runs), "median_error_model": 0.041, "median_error": 0.015, "upper_factor": 1.06}
         more = {"unreadable": self.unreadable, "before": runs[int(limit) - 1]["id"] if len(runs) > int(limit) else None}
-        return 200, {"runs": runs[: int(limit)], "cards": cards, "calibration": dict.fromkeys(cards, lesson), **more}
+        return 200, {
+            "runs": runs[: int(limit)],
+            "cards": cards,
+            "calibration": dict.fromkeys(cards, card_history),
+            **more,
+        }
 
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Status and JSON of a POST."""
@@ -227,7 +232,7 @@ class Server:
                     threading.Event().wait(self.delays_s.pop(0))
                 if self.problem:
                     return 422, {"error": self.problem}
-                return 200, answer(body, self.last, levers=self.levers, parts=self.parts)
+                return 200, answer(body, self.last, optimizations=self.optimizations, parts=self.parts)
             case "/api/sonic_guard/watch":
                 self.leases.append(body)
                 return 200, {"lease_s": 15}

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.planning.advice import LOW_VRAM, MUCH_LARGER, Where, advise
-from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.low_vram import EXACT
-from sonic_guard.planning.planner import make_plan
-from sonic_guard.planning.selection import LADDER
 from sonic_guard.devices.budget import budget_for
 from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import predict
 from sonic_guard.messages.plan_messages import LANGUAGES, advice_sentence
+from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization
+from sonic_guard.planning.advice import LOW_VRAM, MUCH_LARGER, Where, advise
+from sonic_guard.planning.planner import make_plan
 
 JOB = Job(2048, 2048, 10.0, min_resolution=768)
 
@@ -59,7 +58,7 @@ def test_the_sentence(job, gib, sentence):
         (Where.ON_RISK, "zh", "将 on_risk 设为 downgrade 即可放下：min_resolution 设为 512，9.9 GiB。"),
     ],
 )
-def test_it_says_where(where, lang, sentence):
+def test_it_reports_where(where, lang, sentence):
     assert said(JOB, 12, where, lang) == sentence
 
 
@@ -86,12 +85,12 @@ def test_too_little_host_memory_is_helped_too(ram_gib, sentence):
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize(("lever", "duration_s", "gib"), [("pairwise", 300.0, 24), ("branch", 10.0, 12)])
-def test_a_lever_that_keeps_the_pixels_comes_first(lever, duration_s, gib, lang):
-    advice = advise(make_plan(replace(JOB, duration_s=duration_s), budget_for(gib), None), available=LADDER)
+@pytest.mark.parametrize(("optimization", "duration_s", "gib"), [("streaming_decode", 300.0, 24), ("sequential_cfg", 10.0, 12)])
+def test_a_optimization_that_keeps_the_pixels_comes_first(optimization, duration_s, gib, lang):
+    advice = advise(make_plan(replace(JOB, duration_s=duration_s), budget_for(gib), None), available=ESCALATION_ORDER)
     assert advice
-    assert [change.lever for change in advice.changes] == [lever]
-    assert f"{lever} {'on' if lang == 'en' else '设为 开'}" in advice_sentence(advice, lang=lang)
+    assert [change.name for change in advice.changes] == [optimization]
+    assert f"{optimization} {'on' if lang == 'en' else '设为 开'}" in advice_sentence(advice, lang=lang)
 
 
 @pytest.mark.parametrize("where", [Where.HERE, Where.SONIC])
@@ -103,19 +102,19 @@ def test_a_lever_that_keeps_the_pixels_comes_first(lever, duration_s, gib, lang)
 def test_low_vram_comes_before_what_can_be_seen(where, dtype, lang, sentence):
     """Where it is enough: between what everything costs without levers and with all of them."""
     job = replace(JOB, dtype=dtype)
-    peaks = [predict(each).peak_bytes / GIB for each in (job, replace(job, levers=EXACT))]
+    peaks = [predict(each).peak_bytes / GIB for each in (job, replace(job, optimizations=EXACT))]
     gib = sum(peaks) / 2 / 0.9
     assert re.fullmatch(sentence, said(job, gib, where, lang, low_vram=True) or "")
     assert "Low VRAM" not in (said(job, gib, where, low_vram=False) or "")
 
 
-def test_low_vram_pulls_no_more_than_it_must():
+def test_low_vram_enables_no_more_than_it_must():
     """As the node does on its defaults, and without counting on a wire that may be missing."""
     job = replace(JOB, min_resolution=640)
     plan = make_plan(job, budget_for(predict(job).peak_bytes / GIB / 0.9 - 0.5), None)
     advice = advise(plan, low_vram=True)
     assert advice
-    assert advice.changes[0].after_bytes > predict(replace(job, levers=EXACT)).peak_bytes
+    assert advice.changes[0].after_bytes > predict(replace(job, optimizations=EXACT)).peak_bytes
 
 
 @pytest.mark.parametrize("where", [Where.ON_RISK, Where.POLICY])
@@ -124,28 +123,28 @@ def test_a_planner_in_front_proposes_low_vram_only_if_it_has_nothing(where):
     plan = make_plan(JOB, budget_for(12), None)
     assert advise(plan, where, low_vram=True) == advise(plan, where)
     smallest = predict(replace(JOB, min_resolution=128, interpolate=False))
-    lean = predict(replace(JOB, min_resolution=128, interpolate=False, levers=EXACT))
-    assert lean.peak_bytes < smallest.peak_bytes
-    gib = (lean.peak_bytes + smallest.peak_bytes) / 2 / 0.9 / GIB
+    optimized = predict(replace(JOB, min_resolution=128, interpolate=False, optimizations=EXACT))
+    assert optimized.peak_bytes < smallest.peak_bytes
+    gib = (optimized.peak_bytes + smallest.peak_bytes) / 2 / 0.9 / GIB
     advice = advise(make_plan(JOB, budget_for(gib), None), where, low_vram=True)
     assert advice
-    assert [change.lever for change in advice.changes][0] == LOW_VRAM
+    assert [change.name for change in advice.changes][0] == LOW_VRAM
     assert "Sonic Low VRAM" in advice_sentence(advice, where)
     assert "downgrade" not in advice_sentence(advice, where)
 
 
 def test_low_vram_and_a_loss_together_where_neither_is_enough():
     job = replace(JOB, dtype=Dtype.FP32, duration_s=120.0)
-    lean = predict(replace(job, levers=EXACT)).peak_bytes / GIB
-    advice = advise(make_plan(job, budget_for(lean / 0.9 - 0.1), None), low_vram=True)
+    optimized = predict(replace(job, optimizations=EXACT)).peak_bytes / GIB
+    advice = advise(make_plan(job, budget_for(optimized / 0.9 - 0.1), None), low_vram=True)
     assert advice
-    assert [change.lever for change in advice.changes] == [LOW_VRAM, "dtype"]
+    assert [change.name for change in advice.changes] == [LOW_VRAM, "dtype"]
     assert advice_sentence(advice).startswith("Sonic Low VRAM and dtype fp16 together bring it to ")
 
 
 @pytest.mark.parametrize("to_file", [False, True])
 def test_frames_that_go_to_a_file_need_no_host_memory(to_file):
-    job = replace(JOB, width=768, height=768, duration_s=600.0, levers=EXACT)
+    job = replace(JOB, width=768, height=768, duration_s=600.0, optimizations=EXACT)
     need = predict(replace(job, to_file=True)).host_ram_bytes
     plan = make_plan(replace(job, to_file=to_file), budget_for(80), None, host_ram_bytes=need)
     advice = advise(plan, host_ram_bytes=need)
@@ -164,7 +163,7 @@ jobs = st.builds(
 
 
 @settings(deadline=None)
-@given(jobs, st.floats(3, 100), st.sampled_from(Where), st.frozensets(st.sampled_from(LADDER)) | st.none())
+@given(jobs, st.floats(3, 100), st.sampled_from(Where), st.frozensets(st.sampled_from(ESCALATION_ORDER)) | st.none())
 def test_advice_is_true(job, gib, where, available):
     """What it says fits does fit, with the bytes it says; and it is silent only where all is well."""
     budget = budget_for(round(gib, 2))
@@ -198,15 +197,15 @@ def test_room_for_a_larger_picture_is_worth_a_word_only_if_it_is_much(job, gib):
 
 def _changed(job: Job, changes) -> list[Job]:
     """What may come of `changes`: Low VRAM pulls whatever is needed."""
-    levers = [frozenset[Lever]()]
+    optimizations = [frozenset[Optimization]()]
     for change in changes:
-        if change.lever == LOW_VRAM:
-            levers = [frozenset(some) for size in range(len(EXACT) + 1) for some in combinations(EXACT, size)]
-        elif change.lever in LADDER:
-            job = replace(job, levers=job.levers | {Lever(change.lever)})
-        elif change.lever == "interpolate":
+        if change.name == LOW_VRAM:
+            optimizations = [frozenset(some) for size in range(len(EXACT) + 1) for some in combinations(EXACT, size)]
+        elif change.name in ESCALATION_ORDER:
+            job = replace(job, optimizations=job.optimizations | {Optimization(change.name)})
+        elif change.name == "interpolate":
             job = replace(job, interpolate=change.after == "on")
         else:
-            kind = {"dtype": Dtype, "min_resolution": int}[change.lever]
-            job = replace(job, **{change.lever: kind(change.after)})
-    return [replace(job, levers=job.levers | more) for more in levers]
+            kind = {"dtype": Dtype, "min_resolution": int}[change.name]
+            job = replace(job, **{change.name: kind(change.after)})
+    return [replace(job, optimizations=job.optimizations | more) for more in optimizations]

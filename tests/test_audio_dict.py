@@ -44,7 +44,7 @@ def test_any_mapping_will_do():
     assert from_dict(UserDict(audio())).samples == 8000
 
 
-def test_of_a_batch_the_first_is_used_and_the_log_says_so(caplog):
+def test_of_a_batch_the_first_is_used_and_the_log_reports_so(caplog):
     sound = from_dict(audio(torch.stack([torch.zeros(1, 80), torch.ones(1, 80)])), "voice")
     assert not sound.waveform.any()
     assert "voice: a batch of 2 sounds; the first is used" in caplog.text

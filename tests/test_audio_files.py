@@ -185,7 +185,7 @@ def test_load_gives_what_probe_promised(tmp_path, name, codec, how):
     assert 0.1 < np.abs(sound.waveform).max() < 1.5
 
 
-def test_load_stops_where_it_is_told(tmp_path):
+def test_load_stops_where_it_is_reported(tmp_path):
     written = write(tmp_path / "a.wav", "pcm_s16le")
     assert load(tmp_path / "a.wav", limit_s=0.5).samples == 22_050
     assert load(tmp_path / "a.wav", limit_s=99).samples == len(written)

@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sonic_guard.devices.budget import (
+    Budget,
+    amd_has_bf16,
+    budget_for,
+    cuda_free_bytes,
+    live_budget,
+    mps_free_bytes,
+    visible_device,
+)
 from sonic_guard.errors import BudgetError
-from sonic_guard.devices.budget import Budget, amd_has_bf16, budget_for, cuda_free_bytes, live_budget, mps_free_bytes, visible_device
 
 GIB = 1 << 30
 REPO = Path(__file__).resolve().parent.parent
@@ -204,7 +212,7 @@ def test_gpus_are_counted_from_zero():
         live_budget(-1)
 
 
-def test_a_live_budget_keeps_what_the_host_says():
+def test_a_live_budget_keeps_what_the_host_reports():
     budget = live_budget(reserve=0.25, reclaimable_bytes=3 * GIB)
     assert (budget.reserve, budget.reclaimable_bytes) == (0.25, 3 * GIB)
 

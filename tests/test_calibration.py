@@ -10,15 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.calibration_quality import estimate_of
-from sonic_guard.job import Job, Lever
-from sonic_guard.history.run_record import Outcome, Run, StageFigures
-from sonic_guard.devices.environment import Place
-from sonic_guard.planning.pace import learn_pace, network_work
 from sonic_guard.devices.card_catalogue import GIB
-from sonic_guard.history.calibration import MAX_RUNS, PRIOR_RUNS, Calibration, Point, calibrate, calibrate_points, denoise_times, peaks, point_of
+from sonic_guard.devices.environment import RunEnvironment
+from sonic_guard.history.calibration import (
+    MAX_RUNS,
+    PRIOR_RUNS,
+    Calibration,
+    Point,
+    calibrate,
+    calibrate_points,
+    denoise_times,
+    peaks,
+    point_of,
+)
 from sonic_guard.history.export import csv_parts
 from sonic_guard.history.history_store import Page
+from sonic_guard.history.run_record import Outcome, Run, StageFigures
+from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import overhead, predict, stage_bytes
+from sonic_guard.optimizations import Optimization
+from sonic_guard.planning.pace import learn_pace, network_work
 
 JOB = Job(512, 512, 10.0)
 TENSORS = stage_bytes(JOB)
@@ -34,8 +45,8 @@ def run(number=1, outcome=Outcome.DONE, stage="", job=JOB, available=12 * GIB, p
     taken = {
         name: StageFigures(reserved_bytes=int(share * sizes[name]), seconds=60.0) for name, share in reserved.items()
     }
-    place = Place("RTX 4060", available_bytes=available)
-    return Run(number, STARTED + timedelta(hours=number), job, place, sizes, taken, outcome, stage)
+    environment = RunEnvironment("RTX 4060", available_bytes=available)
+    return Run(number, STARTED + timedelta(hours=number), job, environment, sizes, taken, outcome, stage)
 
 
 def points(*ratios, size=SIZE):
@@ -71,7 +82,14 @@ ORDINARY = {"load": 1.02, "predata": 1.05, "denoise": 1.1, "decode": 2.0, "inter
         (run(job=Job(512, 512, 120.0), denoise=1.1, interpolate=1.3), 1.3),
         (run(job=Job(512, 512, 120.0), outcome=Outcome.INTERRUPTED, stage="interpolate", denoise=1.1), None),
         # With a lean network that waits on the GPU predata does.
-        (run(job=replace(JOB, levers=frozenset({Lever.BRANCH, Lever.BLOCK})), predata=1.2, denoise=1.3), 1.2),
+        (
+            run(
+                job=replace(JOB, optimizations=frozenset({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING})),
+                predata=1.2,
+                denoise=1.3,
+            ),
+            1.2,
+        ),
     ],
 )
 def test_which_runs_teach_and_what(given, ratio):
@@ -106,7 +124,7 @@ def test_what_a_run_is_held_against_is_today_s_model_with_its_own_checkpoint():
 def test_without_runs_the_model_speaks_alone():
     nothing = Calibration()
     assert calibrate([]) == nothing
-    for job in (JOB, Job(768, 1024, 33.3, levers=frozenset({Lever.FF}))):
+    for job in (JOB, Job(768, 1024, 33.3, optimizations=frozenset({Optimization.FEED_FORWARD_CHUNKING}))):
         assert nothing.corrected(predict(job)) == predict(job).peak_bytes
     assert (nothing.upper(ESTIMATE), nothing.probability(ESTIMATE, 1), nothing.runs) == (None, None, 0)
     assert (nothing.median_error_model, nothing.median_error, nothing.upper_factor) == (None, None, None)
@@ -225,7 +243,7 @@ def test_a_run_that_ran_out_of_memory_counts_as_one_of_those_above_it():
     assert found.upper(ESTIMATE) is None, "95 % lies beyond all that was measured"
 
 
-def test_one_that_died_below_all_others_says_nothing_of_the_bound():
+def test_one_that_died_below_all_others_reports_nothing_of_the_bound():
     plain, more = calibrate_points(points(*rising(39))), calibrate_points(points([0.5], *rising(39)[:38]))
     assert plain.upper(ESTIMATE) <= more.upper(ESTIMATE) <= CONTEXT + 1.04 * SIZE
 
@@ -273,11 +291,11 @@ def table(*runs):
 
 
 def test_the_table_for_spreadsheets():
-    job = replace(JOB, levers=frozenset({Lever.FF, Lever.BRANCH}))
+    job = replace(JOB, optimizations=frozenset({Optimization.FEED_FORWARD_CHUNKING, Optimization.SEQUENTIAL_CFG}))
     done, bare = run(7, job=job, **ORDINARY), run(8, outcome=Outcome.OUT_OF_MEMORY, stage="denoise")
     rows = table(done, bare)
     assert [row["id"] for row in rows] == ["7", "8"]
-    assert rows[0]["levers"] == "branch ff"
+    assert rows[0]["optimizations"] == "feed_forward_chunking sequential_cfg"
     assert rows[0]["started"] == "2026-11-22T19:00:00+00:00"
     assert rows[0]["interpolate"] == "True"
     assert int(rows[0]["denoise_reserved_bytes"]) == done.stages["denoise"].reserved_bytes
@@ -292,7 +310,9 @@ def test_the_table_for_spreadsheets():
 )
 def test_no_text_becomes_a_formula(sign, before):
     given = run(**ORDINARY)
-    evil = replace(given, place=replace(given.place, card=f"{before}{sign}1", driver=f"{sign}cmd|' /C calc'!A0"))
+    evil = replace(
+        given, environment=replace(given.environment, card=f"{before}{sign}1", driver=f"{sign}cmd|' /C calc'!A0")
+    )
     (row,) = table(evil)
     assert (row["card"], row["driver"]) == (f"{before}'{sign}1", f"'{sign}cmd|' /C calc'!A0")
 
@@ -300,18 +320,18 @@ def test_no_text_becomes_a_formula(sign, before):
 @pytest.mark.parametrize("end", [*",;|\t\r\n", "; ", ';"'])
 def test_nor_does_what_another_country_takes_for_the_next_cell(end):
     given = run(**ORDINARY)
-    (row,) = table(replace(given, place=replace(given.place, driver=f"580{end}=1+1")))
+    (row,) = table(replace(given, environment=replace(given.environment, driver=f"580{end}=1+1")))
     assert row["driver"] == f"580{end}'=1+1"
 
 
 @pytest.mark.parametrize("text", ["NVIDIA GeForce RTX 4060", "2.11.0+cu130", "8556234 0f3a", "显卡 - 4060", 'x"=1', ""])
 def test_other_texts_stay_as_they_are(text):
     given = run(**ORDINARY)
-    (row,) = table(replace(given, place=replace(given.place, card=text)))
+    (row,) = table(replace(given, environment=replace(given.environment, card=text)))
     assert row["card"] == text
 
 
 def test_a_negative_number_stays_a_number():
     given = run(**ORDINARY)
-    (row,) = table(replace(given, place=replace(given.place, total_bytes=-1)))
+    (row,) = table(replace(given, environment=replace(given.environment, total_bytes=-1)))
     assert row["total_bytes"] == "-1"

@@ -12,7 +12,15 @@ from statistics import fmean, stdev
 
 import pytest
 
-from bench.calibration_quality import FRESH, WORLDS, covered_near_the_edge, first_run_of_a_job, mean_score, simulated, split
+from bench.calibration_quality import (
+    FRESH,
+    WORLDS,
+    covered_near_the_edge,
+    first_run_of_a_job,
+    mean_score,
+    simulated,
+    split,
+)
 from sonic_guard.history.calibration import Point
 
 ROUNDS = 240
@@ -67,7 +75,7 @@ def test_a_job_run_again_and_again_counts_once_so_that_another_is_covered_too():
 
 
 @pytest.fixture(scope="module")
-def rehearsed():
+def traced():
     """Traced against predicted bytes of tensors, at the stage that decides each job's prediction."""
     rows = json.loads((DATA / "rehearsed.json").read_text(encoding="utf-8"))["rows"]
     points = []
@@ -78,11 +86,11 @@ def rehearsed():
 
 
 @pytest.mark.parametrize("known", [19, 39])
-def test_the_bound_covers_95_of_100_recorded_rehearsals(rehearsed, known):
+def test_the_bound_covers_95_of_100_recorded_shape_traces(traced, known):
     """Any split of a finite set is as likely as another, so the mean is the same 95 %; equal ratios may raise it.
 
     These are residuals of tensor bytes alone, without a card: they say nothing of what an allocator takes.
     """
-    assert len(rehearsed) >= 60
-    score = mean_score(split(rehearsed, known, ROUNDS, seed=4))
-    assert 0.95 - tolerance(known, len(rehearsed) - known, ROUNDS) < score.covered < 0.97
+    assert len(traced) >= 60
+    score = mean_score(split(traced, known, ROUNDS, seed=4))
+    assert 0.95 - tolerance(known, len(traced) - known, ROUNDS) < score.covered < 0.97

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonic_guard.errors import BudgetError
 from sonic_guard.devices.card_catalogue import all_cards, find_card, less_reserve, smallest_card_for
+from sonic_guard.errors import BudgetError
 
 GIB = 1 << 30
 MAKERS_WORDS = {"NVIDIA": "NVIDIA GeForce", "AMD": "AMD Radeon", "Intel": "Intel(R) Arc(TM)", "Apple": "Apple"}

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sonic_guard.cli.commands.commands import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK, main
-from sonic_guard.history.run_record import Outcome
+from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK, main
 from sonic_guard.history.history_store import History
+from sonic_guard.history.run_record import Outcome
 from tests.history import begin
 
 DEMO = Path(__file__).parent.parent / "demo"
@@ -48,12 +48,23 @@ def test_estimate_without_interpolation_has_none(capsys):
     assert (data["output_frames"], data["stages"]["interpolate"]) == (125, 0)
 
 
-def test_levers_on_the_command_line(capsys):
+def test_optimizations_on_the_command_line(capsys):
     base = ["estimate", "--width", "1024", "--height", "1024", "--duration", "10"]
     stock = _json(capsys, *base)
-    lean = _json(capsys, *base, "--lever", "branch", "--lever", "ff", "--lever", "block", "--lever", "pairwise")
-    assert lean["stages"]["denoise"] < stock["stages"]["denoise"] / 4
-    assert lean["stages"]["interpolate"] < stock["stages"]["interpolate"] / 4
+    optimized = _json(
+        capsys,
+        *base,
+        "--optimize",
+        "sequential_cfg",
+        "--optimize",
+        "feed_forward_chunking",
+        "--optimize",
+        "layer_chunking",
+        "--optimize",
+        "streaming_decode",
+    )
+    assert optimized["stages"]["denoise"] < stock["stages"]["denoise"] / 4
+    assert optimized["stages"]["interpolate"] < stock["stages"]["interpolate"] / 4
     assert stock["limits"] == []
     wide = _json(capsys, "estimate", "--width", "1280", "--height", "1280", "--duration", "10")
     assert "65,535" in wide["limits"][0]
@@ -70,10 +81,10 @@ def test_plan_as_json(capsys):
     assert data["duration_s"] == pytest.approx(18.6, abs=0.05)
     assert data["expand_ratio"] == 0.20
     assert data["face"].keys() >= {"box", "ratio", "score"}
-    assert data["changes"][0].keys() >= {"lever", "before_bytes", "after_bytes", "why"}
+    assert data["changes"][0].keys() >= {"optimization", "before_bytes", "after_bytes", "why"}
 
 
-def test_the_wish_of_a_preset_survives_where_it_fits(capsys):
+def test_the_request_of_a_preset_survives_where_it_fits(capsys):
     data = _json(capsys, *_plan("--gpu", "RTX 4090", "--preset", "minimal"))
     assert data["changes"] == []
     assert (data["job"]["min_resolution"], data["job"]["steps"]) == (384, 15)
@@ -142,7 +153,7 @@ def bad(tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_bad_input_is_said_in_a_line(capsys, bad, arguments, says):
+def test_bad_input_is_reported_in_a_line(capsys, bad, arguments, says):
     assert main(_plan("--gpu", "8", *[part.format(bad=bad) for part in arguments])) == EXIT_BAD_INPUT
     error = capsys.readouterr().err.strip()
     assert says in error
@@ -170,7 +181,7 @@ def test_bad_input_is_said_in_a_line(capsys, bad, arguments, says):
     ],
     ids=repr,
 )
-def test_what_is_no_plain_file_is_said_at_once(bad, option, what, name, says):
+def test_what_is_no_plain_file_is_reported_at_once(bad, option, what, name, says):
     os.mkfifo(bad / "pipe")
     (bad / "link").symlink_to("pipe")
     (bad / "folder").mkdir()
@@ -257,10 +268,16 @@ def test_a_workflow_holds_what_was_asked_for(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("levers", [["--lever", "branch", "ff"], ["--lever", "branch", "--lever", "ff"]])
-def test_levers_may_be_named_together_or_apart(capsys, levers):
+@pytest.mark.parametrize(
+    "optimizations",
+    [
+        ["--optimize", "sequential_cfg", "feed_forward_chunking"],
+        ["--optimize", "sequential_cfg", "--optimize", "feed_forward_chunking"],
+    ],
+)
+def test_optimizations_may_be_named_together_or_apart(capsys, optimizations):
     base = ["estimate", "--width", "512", "--height", "512", "--duration", "10"]
-    assert _json(capsys, *base, *levers)["stages"]["denoise"] < 5 * 2**30
+    assert _json(capsys, *base, *optimizations)["stages"]["denoise"] < 5 * 2**30
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
@@ -273,7 +290,7 @@ def test_output_survives_a_narrow_encoding(encoding):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_said():
+def test_a_full_disk_is_reported():
     command = [sys.executable, "-m", "sonic_guard", "estimate", "--width", "512", "--height", "512", "--duration", "1"]
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=DEMO.parent)
@@ -324,7 +341,7 @@ def test_history_of_a_card_is_deleted(capsys, history_file):
     assert [run.id for run in History(history_file).runs()] == [1]
 
 
-def test_history_is_where_the_environment_says(capsys, history_file, monkeypatch):
+def test_history_is_where_the_environment_reports(capsys, history_file, monkeypatch):
     monkeypatch.setenv("SONIC_GUARD_DB", str(history_file))
     assert len(_json(capsys, "history")["runs"]) == 2
 
@@ -346,7 +363,7 @@ def test_an_empty_history(capsys, tmp_path):
     ],
     ids=str,
 )
-def test_a_history_that_is_none_is_said_in_a_line(capsys, bad, monkeypatch, arguments, says):
+def test_a_history_that_is_none_is_reported_in_a_line(capsys, bad, monkeypatch, arguments, says):
     monkeypatch.delenv("SONIC_GUARD_DB", raising=False)
     before = sorted(bad.iterdir())
     assert main(["history", *[part.format(bad=bad) for part in arguments]]) == EXIT_BAD_INPUT

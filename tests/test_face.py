@@ -155,7 +155,7 @@ def test_no_face(rgb):
     assert find_faces(rgb) == []
 
 
-def test_no_face_says_what_to_try():
+def test_no_face_reports_what_to_try():
     with pytest.raises(FaceError, match=r"^portrait\.png: no face found") as caught:
         pick_face([], name="portrait.png")
     for advice in ("sharper", "crop", "by hand", "upright"):
@@ -224,7 +224,7 @@ def test_expand_ratio_follows_the_articles_rule(face, ratio, expand_ratio):
     assert expand_ratio_for(face_ratio(face, (1000, 1000))) == expand_ratio
 
 
-def test_without_the_detector_the_error_says_what_to_install():
+def test_without_the_detector_the_error_reports_what_to_install():
     code = (
         "import sys; sys.modules['cv2'] = None; import numpy; from sonic_guard.media.face import find_faces;"
         "find_faces(numpy.zeros((9, 9, 3), numpy.uint8))"

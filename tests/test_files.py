@@ -138,7 +138,7 @@ def test_a_file_that_becomes_a_pipe_between_look_and_opening_blocks_nobody(here,
 
 @posix
 @pytest.mark.parametrize("way", WAYS)
-def test_a_folder_that_may_not_be_entered_is_said(here, way):
+def test_a_folder_that_may_not_be_entered_is_reported(here, way):
     (here / "closed").mkdir()
     (here / "closed" / "a.png").touch()
     (here / "closed").chmod(0)
@@ -170,7 +170,7 @@ def test_a_name_is_shown_without_its_folder_and_in_one_line(path, name):
     assert shown(path) == name
 
 
-def test_of_a_long_list_the_first_are_told_and_the_others_counted():
+def test_of_a_long_list_the_first_are_reported_and_the_others_counted():
     assert first_of(["a", "b"], 2) == "a, b"
     assert first_of(dict.fromkeys("abc"), 2) == "a, b … (and 1 more)"
     assert first_of([str(number) for number in range(5002)], 2, " ") == "0 1 … (and 5,000 more)"

@@ -8,20 +8,19 @@ from itertools import accumulate
 import numpy as np
 import pytest
 
-from sonic_guard.errors import NoLeverLeftError, OutputError
-from sonic_guard.job import Lever
-from sonic_guard.low_vram import EXACT
+from sonic_guard.errors import NoFallbackLeftError, OutputError
 from sonic_guard.media.audio_file import load
 from sonic_guard.media.video_file import frames, verify
+from sonic_guard.optimizations import EXACT, Optimization
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.long_video.part_maker import as_computed, make_part  # noqa: E402
 from sonic_guard.long_video.manifest import weights_key  # noqa: E402
+from sonic_guard.long_video.part_maker import as_computed, make_part  # noqa: E402
 from sonic_guard.long_video.part_plan import part_sound  # noqa: E402
-from sonic_guard.long_video.rendering import LeverPulled, PartKept, Progress, Task, run  # noqa: E402
+from sonic_guard.long_video.rendering import FallbackEnabled, PartKept, Progress, Task, run  # noqa: E402
 from tests import films, sonics  # noqa: E402
 from tests.long_standin import digest  # noqa: E402
 
@@ -29,7 +28,12 @@ N = sonics.FRAMES
 SMALL = 8192
 """Activations in a piece, small enough for several at the sizes of a test."""
 SHORT = 35
-LADDER = (Lever.HOST, Lever.BRANCH, Lever.FF, Lever.BLOCK)
+ESCALATION_ORDER = (
+    Optimization.TENSOR_OFFLOAD,
+    Optimization.SEQUENTIAL_CFG,
+    Optimization.FEED_FORWARD_CHUNKING,
+    Optimization.LAYER_CHUNKING,
+)
 SAID = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.78 GiB"
 
 
@@ -72,7 +76,7 @@ def test_in_one_pass_the_file_holds_the_wrapper_s_own_frames(tmp_path, exact, in
     hear, sample = films.predata(torch.float64), films.sample(vae, sonics.WINDOW)
     stock = in_bytes(sample(sonic, hear(asked.sound)))
     before, seen = traces(sonic), []
-    make = make_part(sonic, EXACT, hear, sample, look=seen.append, piece=SMALL)
+    make = make_part(sonic, EXACT, hear, sample, look=seen.append, chunk_size=SMALL)
     done = run(asked, make, tmp_path / "video.mkv", tmp_path / "work")
     sonic.use_interframe = True
     assert done.info == verify(done.path) == (2 * N - 1 if interpolate else N, asked.fps)
@@ -112,14 +116,18 @@ def calm(tmp_path_factory, quick):
     """The undisturbed video in two parts: its digest."""
     folder = tmp_path_factory.mktemp("calm")
     asked = films.order(films.TWO_PARTS)
-    return digest(films.make(*quick, asked, folder / "video.mkv", folder / "work", {Lever.PAIRWISE}).path)
+    return digest(
+        films.make(*quick, asked, folder / "video.mkv", folder / "work", {Optimization.STREAMING_DECODE}).path
+    )
 
 
-def film(quick, folder, levers=frozenset({Lever.PAIRWISE}), **more):
-    return films.make(*quick, films.order(films.TWO_PARTS), folder / "video.mkv", folder / "work", levers, **more)
+def film(quick, folder, optimizations=frozenset({Optimization.STREAMING_DECODE}), **more):
+    return films.make(
+        *quick, films.order(films.TWO_PARTS), folder / "video.mkv", folder / "work", optimizations, **more
+    )
 
 
-def test_every_lever_makes_the_same_file(tmp_path, quick, calm):
+def test_every_optimization_makes_the_same_file(tmp_path, quick, calm):
     assert digest(film(quick, tmp_path, EXACT).path) == calm
 
 
@@ -128,7 +136,7 @@ def test_every_lever_makes_the_same_file(tmp_path, quick, calm):
 
 def test_progress_goes_on_and_never_back(tmp_path, quick):
     events = []
-    film(quick, tmp_path, tell=events.append)
+    film(quick, tmp_path, notify=events.append)
     for part in (0, 1):
         shares = [event.share for event in events if isinstance(event, Progress) and event.part == part]
         assert shares == sorted(shares)
@@ -136,7 +144,7 @@ def test_progress_goes_on_and_never_back(tmp_path, quick):
     assert events[-1].share == 1
 
 
-def test_a_network_that_makes_nan_is_told_of_in_its_first_step(tmp_path, quick):
+def test_a_network_that_makes_nan_is_reported_of_in_its_first_step(tmp_path, quick):
     """Not hours later, when the first frame is made; and nothing of it is kept."""
     sonic, _ = quick
     calls = []
@@ -195,18 +203,18 @@ def test_after_an_interrupt_finished_parts_are_kept_and_nothing_half_written(tmp
     assert traces(quick[0]) == before
     noted = [len(json.loads(file.read_text())["parts"]) for file in tmp_path.glob("work/*/manifest.json")]
     events = []
-    done = film(quick, tmp_path, tell=events.append)
+    done = film(quick, tmp_path, notify=events.append)
     assert done.kept == sum(noted) == sum(isinstance(event, PartKept) for event in events)
     assert digest(done.path) == calm
 
 
 def test_an_interrupt_late_enough_keeps_the_first_part(tmp_path, quick, calm):
-    def tell(event):
+    def notify(event):
         if isinstance(event, Progress) and event.part == 1:
             raise CancelError
 
     with pytest.raises(CancelError):
-        film(quick, tmp_path, tell=tell)
+        film(quick, tmp_path, notify=notify)
     done = film(quick, tmp_path)
     assert done.kept == 1
     assert digest(done.path) == calm
@@ -269,7 +277,7 @@ def breaking_film(quick, folder, breaking, part=0, frames=films.TWO_PARTS, **mor
     own.rife = Rife()
     hook = own.pipe.unet.register_forward_pre_hook(lambda *_: at("network"))
     try:
-        make = make_part(own, {Lever.PAIRWISE}, predata, films.sample(Vae()))
+        make = make_part(own, {Optimization.STREAMING_DECODE}, predata, films.sample(Vae()))
         return run(asked, make, folder / "video.mkv", folder / "work", **more)
     finally:
         hook.remove()
@@ -287,13 +295,16 @@ ERRORS = {
 
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.parametrize("stage", STAGES)
-def test_out_of_memory_costs_a_lever_and_nothing_else(tmp_path, quick, calm, stage, part):
+def test_out_of_memory_costs_a_optimization_and_nothing_else(tmp_path, quick, calm, stage, part):
     before, events = traces(quick[0]), []
     breaking = Breaking(*STAGES[stage], ERRORS["torch"], 2)
-    done = breaking_film(quick, tmp_path, breaking, part, ladder=LADDER, tell=events.append)
-    assert done.levers == (Lever.HOST, Lever.BRANCH)
-    pulled = [event for event in events if isinstance(event, LeverPulled)]
-    assert pulled == [LeverPulled(part, Lever.HOST, SAID), LeverPulled(part, Lever.BRANCH, SAID)]
+    done = breaking_film(quick, tmp_path, breaking, part, fallbacks=ESCALATION_ORDER, notify=events.append)
+    assert done.optimizations == (Optimization.TENSOR_OFFLOAD, Optimization.SEQUENTIAL_CFG)
+    enabled = [event for event in events if isinstance(event, FallbackEnabled)]
+    assert enabled == [
+        FallbackEnabled(part, Optimization.TENSOR_OFFLOAD, SAID),
+        FallbackEnabled(part, Optimization.SEQUENTIAL_CFG, SAID),
+    ]
     assert digest(done.path) == calm
     assert traces(quick[0]) == before
 
@@ -303,18 +314,18 @@ def test_out_of_memory_costs_a_lever_and_nothing_else(tmp_path, quick, calm, sta
 def test_every_runtime_s_words_are_understood(tmp_path, quick, stage, error):
     events = []
     breaking = Breaking(*STAGES[stage], ERRORS[error], 1)
-    done = breaking_film(quick, tmp_path, breaking, frames=SHORT, ladder=LADDER, tell=events.append)
-    assert [event for event in events if isinstance(event, LeverPulled)] == [
-        LeverPulled(0, Lever.HOST, str(ERRORS[error]()))
+    done = breaking_film(quick, tmp_path, breaking, frames=SHORT, fallbacks=ESCALATION_ORDER, notify=events.append)
+    assert [event for event in events if isinstance(event, FallbackEnabled)] == [
+        FallbackEnabled(0, Optimization.TENSOR_OFFLOAD, str(ERRORS[error]()))
     ]
     assert done.info.frames == 2 * SHORT - 1
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_with_no_lever_left_it_ends_and_keeps_what_is_finished(tmp_path, quick, calm, stage):
+def test_with_no_optimization_left_it_ends_and_keeps_what_is_finished(tmp_path, quick, calm, stage):
     before = traces(quick[0])
-    with pytest.raises(NoLeverLeftError, match=r"part 2 of 2, with every lever pulled\. The 1 before it are kept"):
-        breaking_film(quick, tmp_path, Breaking(*STAGES[stage], ERRORS["torch"], 99), 1, ladder=LADDER[:2])
+    with pytest.raises(NoFallbackLeftError, match=r"part 2 of 2, with every lever pulled\. The 1 before it are kept"):
+        breaking_film(quick, tmp_path, Breaking(*STAGES[stage], ERRORS["torch"], 99), 1, fallbacks=ESCALATION_ORDER[:2])
     assert not (tmp_path / "video.mkv").exists()
     assert not list(tmp_path.rglob("*.part"))
     assert traces(quick[0]) == before
@@ -324,13 +335,18 @@ def test_with_no_lever_left_it_ends_and_keeps_what_is_finished(tmp_path, quick, 
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), MemoryError("host"), CancelError()], ids=repr)
-def test_another_error_pulls_no_lever(tmp_path, quick, error):
+def test_another_error_enables_no_optimization(tmp_path, quick, error):
     events = []
     with pytest.raises(type(error)):
         breaking_film(
-            quick, tmp_path, Breaking("decode", 0, lambda: error, 1), frames=SHORT, ladder=LADDER, tell=events.append
+            quick,
+            tmp_path,
+            Breaking("decode", 0, lambda: error, 1),
+            frames=SHORT,
+            fallbacks=ESCALATION_ORDER,
+            notify=events.append,
         )
-    assert not [event for event in events if isinstance(event, LeverPulled)]
+    assert not [event for event in events if isinstance(event, FallbackEnabled)]
 
 
 @pytest.fixture(scope="module")
@@ -339,10 +355,10 @@ def true_film(tmp_path_factory, exact):
     return digest(real_film(exact, tmp_path_factory.mktemp("true")).path)
 
 
-def real_film(exact, folder, levers=(Lever.PAIRWISE,), **more):
+def real_film(exact, folder, optimizations=(Optimization.STREAMING_DECODE,), **more):
     sonic, vae = exact
     asked = films.order(9, window=sonics.WINDOW)
-    make = make_part(sonic, levers, films.predata(torch.float64), films.sample(vae, sonics.WINDOW))
+    make = make_part(sonic, optimizations, films.predata(torch.float64), films.sample(vae, sonics.WINDOW))
     return run(asked, make, folder / "video.mkv", folder / "work", **more)
 
 
@@ -361,9 +377,14 @@ def test_deep_inside_the_real_networks_too(tmp_path, exact, true_film, place, af
     }[place]
     hook = layer.register_forward_pre_hook(Breaking(place, after, ERRORS["torch"], 1))
     try:
-        done = real_film(exact, tmp_path, levers=EXACT - {Lever.BLOCK}, ladder=(Lever.BLOCK,))
+        done = real_film(
+            exact,
+            tmp_path,
+            optimizations=EXACT - {Optimization.LAYER_CHUNKING},
+            fallbacks=(Optimization.LAYER_CHUNKING,),
+        )
     finally:
         hook.remove()
-    assert done.levers == (Lever.BLOCK,)
+    assert done.optimizations == (Optimization.LAYER_CHUNKING,)
     assert digest(done.path) == true_film
     assert traces(sonic) == before

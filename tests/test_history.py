@@ -14,19 +14,19 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import update
 
+from sonic_guard.devices.environment import RunEnvironment
 from sonic_guard.errors import HistoryError
-from sonic_guard.job import Job
-from sonic_guard.history.run_record import Outcome, StageFigures
-from sonic_guard.devices.environment import Place
 from sonic_guard.history.database import VARIABLE
+from sonic_guard.history.history_store import History, history_location
+from sonic_guard.history.run_record import Outcome, StageFigures
 from sonic_guard.history.schema import METADATA, MIGRATIONS, REVISION, RUNS, VERSION_TABLE
-from sonic_guard.history.history_store import History, history_place
+from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import stage_bytes
-from tests.history import JOB, MEASURED, PLACE, PREDICTED, PROCESSES, begin, begin_and_leave, engine_for, postgres
+from tests.history import ENVIRONMENT, JOB, MEASURED, PREDICTED, PROCESSES, begin, begin_and_leave, engine_for, postgres
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def place(request, tmp_path):
+def environment(request, tmp_path):
     if request.param == "sqlite":
         yield str(tmp_path / "user files" / "50 % sonic?.db")
     else:
@@ -35,13 +35,13 @@ def place(request, tmp_path):
 
 
 @pytest.fixture
-def history(place):
-    return History(place)
+def history(environment):
+    return History(environment)
 
 
 def test_a_run_comes_back_as_it_was(history):
     before = datetime.now(UTC)
-    run_id = history.begin(JOB, PLACE, PREDICTED)
+    run_id = history.begin(JOB, ENVIRONMENT, PREDICTED)
     history.update(run_id, {"load": MEASURED["load"]}, "denoise")
     (run,) = history.runs()
     assert (run.id, run.outcome, run.stage, dict(run.stages)) == (
@@ -49,7 +49,7 @@ def test_a_run_comes_back_as_it_was(history):
     )  # fmt: skip
     history.finish(run_id, Outcome.OUT_OF_MEMORY, "denoise", MEASURED)
     (run,) = history.runs()
-    assert (run.job, run.place, dict(run.predicted), dict(run.stages)) == (JOB, PLACE, PREDICTED, MEASURED)
+    assert (run.job, run.environment, dict(run.predicted), dict(run.stages)) == (JOB, ENVIRONMENT, PREDICTED, MEASURED)
     assert (run.outcome, run.stage) == (Outcome.OUT_OF_MEMORY, "denoise")
     assert before <= run.started <= datetime.now(UTC)
     assert run.started.utcoffset() == timedelta(0)
@@ -72,7 +72,7 @@ def test_what_has_ended_stays_as_it_is(history, outcome):
 def test_newest_first_by_card_and_wrapper_and_no_more_than_asked_for(history):
     ids = {}
     for card, wrapper in (("A", "1"), ("B", "1"), ("A", "2"), ("A", "1")):
-        ids.setdefault((card, wrapper), []).append(history.begin(JOB, Place(card, wrapper=wrapper), PREDICTED))
+        ids.setdefault((card, wrapper), []).append(history.begin(JOB, RunEnvironment(card, wrapper=wrapper), PREDICTED))
     everything = sorted(sum(ids.values(), []), reverse=True)
 
     def found(**which):
@@ -107,9 +107,9 @@ def test_the_id_of_a_deleted_run_is_never_given_again(history):
     assert [run.outcome for run in history.runs()] == [Outcome.RUNNING]
 
 
-def test_a_run_whose_process_went_away_was_killed(place, history):
+def test_a_run_whose_process_went_away_was_killed(environment, history):
     here, (receive, send) = begin(history), PROCESSES.Pipe(duplex=False)
-    child = PROCESSES.Process(target=begin_and_leave, args=(place, send))
+    child = PROCESSES.Process(target=begin_and_leave, args=(environment, send))
     child.start()
     there = receive.recv()
     child.join()
@@ -126,16 +126,16 @@ def test_a_run_whose_process_went_away_was_killed(place, history):
         ("outcome", "done", False),
     ],
 )
-def test_whose_run_it_is_decides_what_is_swept(place, history, column, value, swept):
+def test_whose_run_it_is_decides_what_is_swept(environment, history, column, value, swept):
     run_id = begin(history)
-    with engine_for(place).begin() as connection:
+    with engine_for(environment).begin() as connection:
         connection.execute(update(RUNS).values({column: value}))
     assert history.sweep() == [run_id] * swept
 
 
-def test_a_run_taken_for_killed_that_goes_on_is_alive(place, history):
+def test_a_run_taken_for_killed_that_goes_on_is_alive(environment, history):
     run_id = begin(history)
-    with engine_for(place).begin() as connection:
+    with engine_for(environment).begin() as connection:
         connection.execute(update(RUNS).values(outcome="killed"))
     history.update(run_id, {}, "decode")
     assert [run.outcome for run in history.runs()] == [Outcome.RUNNING]
@@ -144,44 +144,44 @@ def test_a_run_taken_for_killed_that_goes_on_is_alive(place, history):
 @pytest.mark.parametrize(
     "newer",
     [
-        {"job": {"levers": ["telepathy"]}},
+        {"job": {"optimizations": ["telepathy"]}},
         {"job": {"colour": "blue"}},
         {"stages": {"load": {"warmth": 3}}},
         {"outcome": "ascended"},
     ],
     ids=str,
 )
-def test_a_row_of_a_newer_version_is_passed_over(place, history, newer, caplog):
-    strange, plain = begin(history), begin(history)
-    (row,) = [run for run in history.runs() if run.id == strange]
-    job = {field.name: getattr(row.job, field.name) for field in fields(Job)} | {"levers": []}
+def test_a_row_of_a_newer_version_is_passed_over(environment, history, newer, caplog):
+    unsupported, plain = begin(history), begin(history)
+    (row,) = [run for run in history.runs() if run.id == unsupported]
+    job = {field.name: getattr(row.job, field.name) for field in fields(Job)} | {"optimizations": []}
     values = {key: job | value if key == "job" else value for key, value in newer.items()}
-    with engine_for(place).begin() as connection:
-        connection.execute(update(RUNS).where(RUNS.c.id == strange).values(values))
+    with engine_for(environment).begin() as connection:
+        connection.execute(update(RUNS).where(RUNS.c.id == unsupported).values(values))
     assert [run.id for run in history.runs()] == [plain]
-    assert f"Run {strange}" in caplog.text
+    assert f"Run {unsupported}" in caplog.text
 
 
-def test_nothing_of_the_user_is_kept(history, place):
+def test_nothing_of_the_user_is_kept(history, environment):
     """Names and numbers of the machine and its software, settings, bytes and seconds; no file, no text, no picture."""
-    history.finish(history.begin(JOB, PLACE, PREDICTED), Outcome.DONE, "", MEASURED)
+    history.finish(history.begin(JOB, ENVIRONMENT, PREDICTED), Outcome.DONE, "", MEASURED)
     assert set(RUNS.c.keys()) == {
         "id", "started", "machine", "pid", "process_started", "card", "device", "total_bytes", "available_bytes",
         "driver", "torch", "comfyui", "wrapper", "job", "predicted", "stages", "outcome", "stage",
     }  # fmt: skip
-    with engine_for(place).connect() as connection:
+    with engine_for(environment).connect() as connection:
         row = connection.execute(RUNS.select()).one()
     assert set(row.job) == {
         "width", "height", "duration_s", "min_resolution", "fps", "dtype", "steps", "dynamic_scale", "expand_ratio",
-        "interpolate", "levers", "piece", "vae_dtype", "to_file",
+        "interpolate", "optimizations", "chunk_size", "vae_dtype", "to_file",
     }  # fmt: skip
     assert row.predicted.keys() == stage_bytes(JOB).keys()
     assert {key for stage in row.stages.values() for key in stage} == {field.name for field in fields(StageFigures)}
 
 
-def test_the_revisions_lead_to_the_table(history, place):
+def test_the_revisions_lead_to_the_table(history, environment):
     history.runs()
-    with engine_for(place).connect() as connection:
+    with engine_for(environment).connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(context, METADATA) == []
         assert context.get_current_revision() == REVISION
@@ -200,7 +200,7 @@ def test_nothing_happens_before_the_first_call(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["sonic_guard", "sonic_guard.cli.commands", "sonic_guard.history.calibration"])
+@pytest.mark.parametrize("module", ["sonic_guard", "sonic_guard.cli", "sonic_guard.history.calibration"])
 def test_importing_the_library_does_not_load_the_database(module):
     code = f"import sys, {module}; sys.exit(bool({{'sqlalchemy', 'alembic'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -208,8 +208,8 @@ def test_importing_the_library_does_not_load_the_database(module):
 
 def test_where_the_history_is(monkeypatch, tmp_path):
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert history_place(tmp_path) == tmp_path
+    assert history_location(tmp_path) == tmp_path
     with pytest.raises(HistoryError, match=r"user/sonic_guard/history\.db"):
-        history_place()
+        history_location()
     monkeypatch.setenv(VARIABLE, "postgresql+psycopg://park/runs")
-    assert history_place(tmp_path) == history_place() == os.environ[VARIABLE]
+    assert history_location(tmp_path) == history_location() == os.environ[VARIABLE]

@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import inspect
 
 from sonic_guard.errors import HistoryError
-from sonic_guard.history.run_record import Outcome
 from sonic_guard.history.database import Database
-from sonic_guard.history.schema import RUNS
 from sonic_guard.history.history_store import History
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.history.schema import RUNS
 from tests.history import PROCESSES, begin, engine_for, postgres, with_a_new_column, write_until_it_fails
 
 
@@ -97,7 +97,7 @@ def test_a_history_that_exists_is_opened(file):
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def place(request, file):
+def environment(request, file):
     if request.param == "sqlite":
         yield f"sqlite:///{file}"
     else:
@@ -105,34 +105,34 @@ def place(request, file):
             yield url
 
 
-def test_a_newer_version_s_history_is_left_alone(place):
-    run_id = begin(History(place))
-    engine = engine_for(place)
+def test_a_newer_version_s_history_is_left_alone(environment):
+    run_id = begin(History(environment))
+    engine = engine_for(environment)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE sonic_guard_version SET version_num = '9999'")
     with pytest.raises(HistoryError, match=r"9999.*newer version"):
-        begin(History(place))
+        begin(History(environment))
     with engine.begin() as connection:
         assert [row.id for row in connection.execute(RUNS.select())] == [run_id]
 
 
-def test_an_old_history_is_brought_up_to_date_with_its_runs(place, tmp_path):
-    begin(History(place))
+def test_an_old_history_is_brought_up_to_date_with_its_runs(environment, tmp_path):
+    begin(History(environment))
     newer = with_a_new_column(tmp_path / "next")
     for _ in range(2):  # the second time there is nothing left to do
-        Database(place, existing=False, busy_s=10).update(newer)
-    with engine_for(place).connect() as connection:
+        Database(environment, existing=False, busy_s=10).update(newer)
+    with engine_for(environment).connect() as connection:
         assert connection.exec_driver_sql("SELECT mood FROM sonic_guard_runs").all() == [("fine",)]
         assert connection.exec_driver_sql("SELECT version_num FROM sonic_guard_version").all() == [("0003",)]
 
 
-def test_an_update_that_fails_half_way_changes_nothing(place, tmp_path):
-    history = History(place)
+def test_an_update_that_fails_half_way_changes_nothing(environment, tmp_path):
+    history = History(environment)
     run_id = begin(history)
     broken = with_a_new_column(tmp_path / "next", then='raise RuntimeError("the power went")')
     with pytest.raises(RuntimeError, match="the power went"):
-        Database(place, existing=False, busy_s=10).update(broken)
-    assert "mood" not in {column["name"] for column in inspect(engine_for(place)).get_columns(RUNS.name)}
+        Database(environment, existing=False, busy_s=10).update(broken)
+    assert "mood" not in {column["name"] for column in inspect(engine_for(environment)).get_columns(RUNS.name)}
     assert [run.id for run in history.runs()] == [run_id]
 
 
@@ -147,7 +147,7 @@ def read_only_folder():
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX permissions")
 @pytest.mark.parametrize("there", [False, True], ids=["no file yet", "a file"])
-def test_a_read_only_place_is_said(read_only_folder, there):
+def test_a_read_only_place_is_reported(read_only_folder, there):
     file = read_only_folder / "history.db"
     if there:
         begin(History(file))
@@ -163,16 +163,16 @@ def test_a_read_only_place_is_said(read_only_folder, there):
         os.seteuid(user)
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "user").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(HistoryError, match="history.db"):
         begin(History(tmp_path / "user" / "sonic_guard" / "history.db"))
 
 
-def fill(place, file_bytes=None):
+def fill(environment, file_bytes=None):
     """The error another process gets when the place is full, and the runs it had written before."""
     receive, send = PROCESSES.Pipe(duplex=False)
-    child = PROCESSES.Process(target=write_until_it_fails, args=(str(place), send, file_bytes))
+    child = PROCESSES.Process(target=write_until_it_fails, args=(str(environment), send, file_bytes))
     child.start()
     answer = receive.recv()
     child.join()
@@ -180,7 +180,7 @@ def fill(place, file_bytes=None):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limits")
-def test_a_file_that_cannot_grow_is_said_and_keeps_its_runs(file):
+def test_a_file_that_cannot_grow_is_reported_and_keeps_its_runs(file):
     kind, text, ids = fill(file, file_bytes=200_000)
     assert (kind, "full" in text) == ("HistoryError", True), text
     done = [run.id for run in History(file).runs() if run.outcome is Outcome.DONE]
@@ -199,7 +199,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_is_said_and_keeps_its_runs(small_disk):
+def test_a_full_disk_is_reported_and_keeps_its_runs(small_disk):
     kind, text, ids = fill(small_disk / "history.db")
     assert (kind, "full" in text) == ("HistoryError", True), text
     shutil.copytree(small_disk, small_disk.parent / "copy")
@@ -299,7 +299,7 @@ def test_a_lock_that_is_a_link_empties_nobody_else_s_file(file):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a POSIX system")
-def test_a_pipe_in_the_place_of_the_history_is_said(file):
+def test_a_pipe_in_the_place_of_the_history_is_reported(file):
     os.mkfifo(file)
     with pytest.raises(HistoryError, match=r"history\.db"):
         History(file, busy_s=0.05).runs()
@@ -326,7 +326,7 @@ def test_a_file_deleted_meanwhile_is_begun_anew(file):
 
 
 @pytest.mark.parametrize(
-    ("place", "says"),
+    ("environment", "says"),
     [
         ("nonsense://host/name", "nonsense"),
         ("://", "not a URL"),
@@ -337,10 +337,10 @@ def test_a_file_deleted_meanwhile_is_begun_anew(file):
         ("postgresql+psycopg://user:secret@127.0.0.1:1/name", "127.0.0.1"),
     ],
 )
-def test_places_that_are_none(place, says):
-    if "psycopg" in place:
+def test_places_that_are_none(environment, says):
+    if "psycopg" in environment:
         pytest.importorskip("psycopg")
     with pytest.raises(HistoryError, match=says) as caught:
-        History(place, busy_s=2).runs()
+        History(environment, busy_s=2).runs()
     assert "secret" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

@@ -9,18 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from sonic_guard.preview.answer import run_dict
-from sonic_guard.history.history_cache import Experience
-from sonic_guard.history.run_record import Outcome
 from sonic_guard.history.export import csv_parts
+from sonic_guard.history.history_cache import HistoryCache
+from sonic_guard.history.history_store import PAGE_RUNS, History
+from sonic_guard.history.run_record import Outcome
 from sonic_guard.history.run_rows import MAX_BYTES
 from sonic_guard.history.schema import RUNS
-from sonic_guard.history.history_store import PAGE_RUNS, History
-from tests.history import PLACE, begin, engine_for, postgres
+from sonic_guard.preview.answer import run_dict
+from tests.history import ENVIRONMENT, begin, engine_for, postgres
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def place(request, tmp_path):
+def environment(request, tmp_path):
     if request.param == "sqlite":
         yield str(tmp_path / "history.db")
     else:
@@ -28,9 +28,9 @@ def place(request, tmp_path):
             yield url
 
 
-def put(place, run_id, **columns):
+def put(environment, run_id, **columns):
     """Write values into columns past everything that would check them."""
-    with engine_for(place).begin() as connection:
+    with engine_for(environment).begin() as connection:
         for name, value in columns.items():
             kind = RUNS.c[name].type.compile(connection.dialect)
             as_is = ":value" if connection.dialect.name == "sqlite" else f"cast(cast(:value as text) as {kind})"
@@ -38,8 +38,8 @@ def put(place, run_id, **columns):
             connection.execute(text(change), {"value": value, "id": run_id})
 
 
-def job_with(place, run_id, **more):
-    with engine_for(place).connect() as connection:
+def job_with(environment, run_id, **more):
+    with engine_for(environment).connect() as connection:
         return json.dumps(connection.execute(RUNS.select().where(RUNS.c.id == run_id)).one().job | more)
 
 
@@ -102,14 +102,14 @@ ONLY_IN_A_FILE = [
 SETTINGS = [
     {"width": 0}, {"width": 1.5}, {"width": "512"}, {"width": None}, {"width": True}, {"width": 10**400},
     {"duration_s": 10**400}, {"duration_s": 1e999}, {"duration_s": "long"}, {"duration_s": 0},
-    {"dtype": "fp4"}, {"dtype": []}, {"vae_dtype": None}, {"levers": "ff"}, {"levers": {"ff": 1}}, {"levers": [[]]},
-    {"levers": None}, {"interpolate": "no"}, {"to_file": 1}, {"colour": "blue"}, {"piece": -1}, {"fps": {}},
+    {"dtype": "fp4"}, {"dtype": []}, {"vae_dtype": None}, {"optimizations": "feed_forward_chunking"}, {"optimizations": {"feed_forward_chunking": 1}}, {"optimizations": [[]]},
+    {"optimizations": None}, {"interpolate": "no"}, {"to_file": 1}, {"colour": "blue"}, {"chunk_size": -1}, {"fps": {}},
 ]  # fmt: skip
 
 
-def holds_but_one(place, caplog):
+def holds_but_one(environment, caplog):
     """That everything works on the runs beside the one that cannot be read."""
-    history = History(place)
+    history = History(environment)
     page = history.page()
     assert ([run.id for run in page.runs], page.unreadable, page.before) == ([3, 1], 1, None)
     assert [run.id for run in history.runs()] == [3, 1]
@@ -117,62 +117,62 @@ def holds_but_one(place, caplog):
     assert len(caplog.records) == 1, "once is enough"
     json.dumps(list(map(run_dict, page.runs)), allow_nan=False)
     assert "".join(csv_parts(history.pages())).count("\r\n") == 3
-    assert PLACE.card in history.cards()
-    known = Experience(lambda: history, glance_s=30.0)
-    assert known.of(PLACE.card).last(page.runs[0].job).id == 3
+    assert ENVIRONMENT.card in history.cards()
+    known = HistoryCache(lambda: history, glance_s=30.0)
+    assert known.of(ENVIRONMENT.card).last(page.runs[0].job).id == 3
     assert "from the model alone" not in caplog.text
     history.sweep()
     assert history.clear() == 3
 
 
-def three_runs(place):
+def three_runs(environment):
     for _ in range(3):
-        begin(History(place), outcome=Outcome.DONE)
+        begin(History(environment), outcome=Outcome.DONE)
 
 
 @pytest.mark.parametrize("columns", ANYWHERE, ids=lambda given: str(given)[:50])
-def test_a_row_that_cannot_be_read_is_left_out_and_counted(place, columns, caplog):
-    three_runs(place)
-    put(place, 2, **columns)
-    holds_but_one(place, caplog)
+def test_a_row_that_cannot_be_read_is_left_out_and_counted(environment, columns, caplog):
+    three_runs(environment)
+    put(environment, 2, **columns)
+    holds_but_one(environment, caplog)
 
 
 @pytest.mark.parametrize("columns", ONLY_IN_A_FILE, ids=lambda given: str(given)[:50])
 def test_sqlite_keeps_what_a_server_would_refuse(tmp_path, columns, caplog):
-    place = str(tmp_path / "history.db")
-    three_runs(place)
-    put(place, 2, **columns)
-    holds_but_one(place, caplog)
+    environment = str(tmp_path / "history.db")
+    three_runs(environment)
+    put(environment, 2, **columns)
+    holds_but_one(environment, caplog)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda given: str(given)[:50])
 def test_settings_that_no_run_has(tmp_path, setting, caplog):
-    place = str(tmp_path / "history.db")
-    three_runs(place)
-    put(place, 2, job=job_with(place, 2, **setting))
-    holds_but_one(place, caplog)
+    environment = str(tmp_path / "history.db")
+    three_runs(environment)
+    put(environment, 2, job=job_with(environment, 2, **setting))
+    holds_but_one(environment, caplog)
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 12:00:00 BC", "20000-01-01"])
 def test_moments_that_only_postgresql_knows(moment, caplog):
-    with postgres() as place:
-        three_runs(place)
-        put(place, 2, started=moment)
-        holds_but_one(place, caplog)
+    with postgres() as environment:
+        three_runs(environment)
+        put(environment, 2, started=moment)
+        holds_but_one(environment, caplog)
 
 
 def test_how_a_server_writes_dates_does_not_matter():
-    with postgres() as place:
-        three_runs(place)
-        before = [run.started for run in History(place).runs()]
-        with engine_for(place).begin() as connection:
+    with postgres() as environment:
+        three_runs(environment)
+        before = [run.started for run in History(environment).runs()]
+        with engine_for(environment).begin() as connection:
             name = connection.exec_driver_sql("SELECT current_database()").scalar_one()
             connection.exec_driver_sql(f"ALTER DATABASE {name} SET datestyle TO 'SQL, DMY'")
             connection.exec_driver_sql(f"ALTER DATABASE {name} SET timezone TO 'Asia/Kathmandu'")
         try:
-            assert [run.started for run in History(place).runs()] == before
+            assert [run.started for run in History(environment).runs()] == before
         finally:
-            with engine_for(place).begin() as connection:
+            with engine_for(environment).begin() as connection:
                 connection.exec_driver_sql(f"ALTER DATABASE {name} RESET ALL")
 
 
@@ -187,7 +187,7 @@ def test_a_run_under_way_of_a_process_that_cannot_be(tmp_path, columns):
     assert [run.outcome for run in history.runs()] == [Outcome.KILLED]
 
 
-def test_a_file_s_table_of_versions_that_says_two_things(tmp_path):
+def test_a_file_s_table_of_versions_that_reports_two_things(tmp_path):
     from sonic_guard.errors import HistoryError
 
     begin(History(tmp_path / "history.db"))
@@ -198,19 +198,19 @@ def test_a_file_s_table_of_versions_that_says_two_things(tmp_path):
         History(tmp_path / "history.db").runs()
 
 
-def test_a_card_whose_name_is_a_book_is_no_card(place):
-    history = History(place)
+def test_a_card_whose_name_is_a_book_is_no_card(environment):
+    history = History(environment)
     known, torn = begin(history), begin(history)
-    put(place, torn, card="x" * 200_000)
+    put(environment, torn, card="x" * 200_000)
     page = history.page()
     assert ([run.id for run in page.runs], page.unreadable) == ([known], 1)
-    assert history.cards() == [page.runs[0].place.card]
+    assert history.cards() == [page.runs[0].environment.card]
 
 
-def test_all_pages_together_are_all_runs(place):
-    history = History(place)
+def test_all_pages_together_are_all_runs(environment):
+    history = History(environment)
     ids = [begin(history, card=f"card {number % 2}") for number in range(7)][::-1]
-    put(place, ids[2], outcome="ascended")
+    put(environment, ids[2], outcome="ascended")
     first = history.page(limit=3)
     assert ([run.id for run in first.runs], first.unreadable, first.before) == (ids[:2], 1, ids[2])
     second = history.page(limit=3, before=first.before)
@@ -269,23 +269,23 @@ columns = st.one_of(
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(columns=columns)
 def test_no_value_in_any_column_stops_what_reads_it(tmp_path_factory, columns):
-    place = str(tmp_path_factory.mktemp("rows") / "history.db")
-    three_runs(place)
+    environment = str(tmp_path_factory.mktemp("rows") / "history.db")
+    three_runs(environment)
     try:
-        put(place, 2, **columns)
+        put(environment, 2, **columns)
     except Exception as error:
         if any(name in str(error) for name in ("NOT NULL", "too large", "surrogates")):
             return  # no file holds that
         raise
-    history, failed = History(place), []
+    history, failed = History(environment), []
     page = history.page()
     assert len(page.runs) + page.unreadable == 3
     json.dumps(list(map(run_dict, page.runs)), allow_nan=False)
     "".join(csv_parts(history.pages())).encode()
     for card in history.cards():
-        known = Experience(lambda: history, glance_s=30.0)
-        lesson = known.of(card)
+        known = HistoryCache(lambda: history, glance_s=30.0)
+        card_history = known.of(card)
         failed += [known._failed_s] if known._failed_s is not None else []
-        json.dumps([lesson.calibration.median_error, lesson.calibration.upper_factor], allow_nan=False)
+        json.dumps([card_history.calibration.median_error, card_history.calibration.upper_factor], allow_nan=False)
     assert failed == []
     history.sweep()

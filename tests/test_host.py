@@ -7,12 +7,12 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from sonic_guard.job import Dtype, Job
-from sonic_guard.planning.planner import make_plan
-from sonic_guard.operations.preflight import look_at, preflight
-from sonic_guard.planning.presets import load_preset
-from sonic_guard.devices.budget import budget_for
 from sonic_guard.comfy.workflow_file import example_texts
+from sonic_guard.devices.budget import budget_for
+from sonic_guard.job import Dtype, Job
+from sonic_guard.operations.preflight import look_at, preflight
+from sonic_guard.planning.planner import make_plan
+from sonic_guard.planning.presets import load_preset
 
 NODES = ("Preflight", "AudioDuration", "FaceBox", "Preset", "OOMRisk", "AutoDowngrade", "LowVRAM", "LongVideo")
 CARD = "RTX 3060 12GB"
@@ -104,10 +104,10 @@ def test_preflight_gives_what_the_library_plans(host):
     entry = host.run(graph("Preflight", outputs, **PREFLIGHT))
     shown = texts(entry)
 
-    wish = load_preset("fast")
+    requested = load_preset("fast")
     look = look_at(skimage.data.astronaut())
-    job = preflight(look, 5.0, wish, budget_for(CARD)).plan.job
-    assert job.min_resolution < wish.min_resolution, "this card is to be too small for the wish"
+    job = preflight(look, 5.0, requested, budget_for(CARD)).plan.job
+    assert job.min_resolution < requested.min_resolution, "this card is to be too small for the wish"
     assert [shown[slot] for slot in range(2, 10)] == [
         str(job.min_resolution), "4.98", str(job.expand_ratio), str(job.steps), str(job.dynamic_scale), str(job.fps),
         str(job.dtype), str(job.interpolate),

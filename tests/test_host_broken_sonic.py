@@ -29,7 +29,7 @@ def predict(host, graph, node):
     return status, body.decode()
 
 
-def test_the_card_says_before_queueing_that_sonic_did_not_import_and_why(broken):
+def test_the_card_reports_before_queueing_that_sonic_did_not_import_and_why(broken):
     graph = {"down": {"class_type": "SonicGuardAutoDowngrade", "inputs": {"target_card": "8"}}}
     status, said = predict(broken, graph, "down")
     assert status == 422
@@ -42,7 +42,7 @@ def test_where_sonic_imports_there_is_a_prediction(host):
     assert predict(host, graph, "down")[0] == 200
 
 
-def test_long_video_says_the_same(broken):
+def test_long_video_reports_the_same(broken):
     shutil.copy(real.PACK / "demo" / "portrait.jpg", broken.base / "input")
     shutil.copy(real.PACK / "demo" / "speech.mp3", broken.base / "input")
     # Its model and VAE come from the tests' pack, which needs the wrapper's files and not its nodes.

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sonic_guard.job import Lever
-from sonic_guard.long_video.rendering import LeverPulled
-from sonic_guard.media.video_file import frames
-from sonic_guard.history.run_record import Outcome
 from sonic_guard.history.history_store import History
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.long_video.rendering import FallbackEnabled
+from sonic_guard.media.video_file import frames
 from sonic_guard.messages.plan_messages import LANGUAGES
 from sonic_guard.messages.run_messages import event_text
+from sonic_guard.optimizations import Optimization
 from tests.test_host_runs import watched
 
 pytest.importorskip("aiohttp")
 
-EVERY = {str(lever): "on" for lever in Lever}
+EVERY = {str(optimization): "on" for optimization in Optimization}
 LEAN = {"target_card": "auto", "reserve": 0.1, "language": "en"}
 SHORT_S, LONG_S, PART_S = 2.0, 24.0, 16.0
 """The long sound takes three parts."""
@@ -41,7 +41,7 @@ def sampler(model, seed=1):
 
 
 def low_vram(**switches):
-    return node("SonicGuardLowVRAM", model=["small", 0], **LEAN, **EVERY | {"fp8": "off"} | switches)
+    return node("SonicGuardLowVRAM", model=["small", 0], **LEAN, **EVERY | {"fp8_weights": "off"} | switches)
 
 
 def runs(host, count=10):
@@ -69,10 +69,13 @@ def test_low_vram_gives_the_stock_frames_through_the_wrapper_s_own_sampler(host)
         }
     )
     assert result["status"]["status_str"] == "success", result["status"]
-    stock, lean = pixels(host, result, "a"), pixels(host, result, "b")
-    assert stock.shape == lean.shape == (11, 64, 64, 3)
-    assert np.abs(stock - lean).max() <= 1
-    assert {frozenset(run.job.levers) for run in runs(host, 2)} == {frozenset(), frozenset(Lever) - {Lever.FP8}}
+    stock, optimized = pixels(host, result, "a"), pixels(host, result, "b")
+    assert stock.shape == optimized.shape == (11, 64, 64, 3)
+    assert np.abs(stock - optimized).max() <= 1
+    assert {frozenset(run.job.optimizations) for run in runs(host, 2)} == {
+        frozenset(),
+        frozenset(Optimization) - {Optimization.FP8_WEIGHTS},
+    }
 
 
 def test_low_vram_lets_what_it_does_not_know_pass(host):
@@ -89,7 +92,7 @@ def test_low_vram_lets_what_it_does_not_know_pass(host):
 
 
 def test_out_of_memory_is_survived_in_the_wrapper_s_own_sampler(host):
-    auto = low_vram(**dict.fromkeys(map(str, Lever), "auto") | {"park": "on", "fp8": "off"})
+    auto = low_vram(**dict.fromkeys(map(str, Optimization), "auto") | {"unet_offload": "on", "fp8_weights": "off"})
     graph = {
         "small": small(fail="denoise", times=2, seed=1),
         "low": auto,
@@ -99,7 +102,7 @@ def test_out_of_memory_is_survived_in_the_wrapper_s_own_sampler(host):
     seen = watched(host, graph)
     assert seen.ended == "execution_success"
     assert seen.runs[-1]["step"] == seen.runs[-1]["steps"] == 2
-    assert "it begins again with pairwise" in host.log_text()
+    assert "it begins again with streaming_decode" in host.log_text()
     assert "it begins again with host" in host.log_text()
 
 
@@ -163,7 +166,7 @@ def test_a_long_video_in_one_pass(host, voices):
     assert len(result["outputs"]["seen"]["images"]) > 1
     newest = runs(host, 1)[0]
     assert (newest.outcome, newest.job.latent_frames) == (Outcome.DONE, latents)
-    assert Lever.PAIRWISE in newest.job.levers
+    assert Optimization.STREAMING_DECODE in newest.job.optimizations
 
 
 def test_a_long_video_in_parts_goes_on_where_it_was_stopped(host, voices):
@@ -189,7 +192,7 @@ def done(host, before):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_node_tells_how_far_a_long_video_is(host, voices, language):
+def test_the_node_reports_how_far_a_long_video_is(host, voices, language):
     """A bar, lines of text and pictures, and what happens on the way: here memory runs out."""
     graph = long_video(
         voices[SHORT_S], prefix="video/told", fail="decode", times=1, seed=LANGUAGES.index(language) + 7,
@@ -202,7 +205,7 @@ def test_the_node_tells_how_far_a_long_video_is(host, voices, language):
     assert len(set(seen.bar)) > 8
     assert 0 < seen.pictures < len(seen.bar)
     lines = [line for _, line in seen.said]
-    assert event_text(LeverPulled(0, "host", ""), language) in lines
+    assert event_text(FallbackEnabled(0, "host", ""), language) in lines
     left = {"en": r"\d+% · about \d:\d\d left", "zh": r"\d+% · 约剩 \d:\d\d"}[language]
     assert any(re.fullmatch(left, line) for line in lines), lines
 
@@ -216,7 +219,7 @@ def test_a_long_video_survives_out_of_memory(host, voices):
     assert [run.outcome for run in runs(host, 2)] == [Outcome.DONE, Outcome.OUT_OF_MEMORY]
 
 
-def test_a_long_video_that_cannot_be_made_says_what_would_help(host, voices):
+def test_a_long_video_that_cannot_be_made_reports_what_would_help(host, voices):
     result = host.run(long_video(voices[SHORT_S], prefix="video/no", fail="denoise", seed=6, interpolate=False))
     assert result["status"]["status_str"] == "error"
     said = next(data["exception_message"] for name, data in result["status"]["messages"] if name == "execution_error")

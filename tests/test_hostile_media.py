@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from sonic_guard.errors import AudioError, OutputError, PictureError, SlowFileError
-from sonic_guard.media import audio_file, riff_chunks, containers, picture, silence
+from sonic_guard.media import audio_file, containers, picture, riff_chunks, silence
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video_file import frames, verify
 from tests.test_audio_bad_files import encode
@@ -132,7 +132,7 @@ def test_what_shrinks_while_it_is_read_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["mp3", "wav", "flac", "mkv"])
-def test_a_short_read_says_so(tmp_path, kind):
+def test_a_short_read_reports_so(tmp_path, kind):
     file = tmp_path / f"voice.{kind}"
     noise = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 44_100 * 30)).astype(np.float32)
     encode(file, {"mp3": "libmp3lame", "wav": "pcm_s16le"}.get(kind, "flac"), sound=noise)
@@ -311,7 +311,7 @@ def test_an_honest_jpeg_is_read(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_reading_a_picture_ends_when_somebody_says_so(tmp_path, kind):
+def test_reading_a_picture_ends_when_someone_reports_so(tmp_path, kind):
     noise = np.random.default_rng(1).integers(0, 255, (1200, 900, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "picture", kind)
     for read in (picture.read_size, picture.load):
@@ -329,7 +329,7 @@ def test_reading_a_picture_ends_when_somebody_says_so(tmp_path, kind):
                 read(tmp_path / "picture", check=check)
 
 
-def test_looking_for_silence_ends_when_somebody_says_so():
+def test_looking_for_silence_ends_when_someone_reports_so():
     sound = Sound(np.zeros((1, 16_000 * 60), np.float32), 16_000)
     asked = []
 
@@ -373,7 +373,7 @@ def hours_of_silence(file, hours):
         container.mux(stream.encode(None))
 
 
-def test_work_ends_when_somebody_says_so(tmp_path):
+def test_work_ends_when_someone_reports_so(tmp_path):
     hours_of_silence(tmp_path / "long.flac", 2)
     asked = []
 
@@ -390,7 +390,7 @@ def test_work_ends_when_somebody_says_so(tmp_path):
 
 def test_who_cannot_wait_gets_what_the_header_claims(tmp_path, monkeypatch):
     hours_of_silence(tmp_path / "long.flac", 1)
-    monkeypatch.setattr(audiofile, "LIMIT_S", 0.0)
+    monkeypatch.setattr(audio_file, "LIMIT_S", 0.0)
     with pytest.raises(SlowFileError, match=r"long\.flac: to look through it takes more than"):
         audio_file.probe(tmp_path / "long.flac")
     monkeypatch.undo()
@@ -399,7 +399,7 @@ def test_who_cannot_wait_gets_what_the_header_claims(tmp_path, monkeypatch):
     assert (claim.sample_rate, claim.channels, claim.codec) == (48_000, 1, "flac")
 
 
-def test_a_header_that_says_nothing_is_no_claim(tmp_path):
+def test_a_header_that_reports_nothing_is_no_claim(tmp_path):
     with av.open(str(tmp_path / "live.mkv"), "w", options={"live": "1"}) as container:
         stream = container.add_stream("flac", rate=16_000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), format="s16", layout="mono")
@@ -413,8 +413,8 @@ def test_a_header_that_says_nothing_is_no_claim(tmp_path):
 
 def test_a_file_read_for_ever_is_given_up(tmp_path, monkeypatch):
     encode(tmp_path / "voice.wav", "pcm_s16le", 16_000)
-    monkeypatch.setattr(opening, "ALWAYS_READ_BYTES", 0)
-    monkeypatch.setattr(opening, "MOST_READ", 0.5)
+    monkeypatch.setattr(containers, "ALWAYS_READ_BYTES", 0)
+    monkeypatch.setattr(containers, "MOST_READ", 0.5)
     with pytest.raises(AudioError, match="without an end"):
         audio_file.probe(tmp_path / "voice.wav")
 

@@ -4,7 +4,8 @@ import copy
 
 import pytest
 
-from sonic_guard.job import PIECE, Lever
+from sonic_guard.job import MIN_CHUNK_SIZE
+from sonic_guard.optimizations import Optimization
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -14,7 +15,7 @@ from sonic_guard.low_vram.residual_blocks import residual  # noqa: E402
 from tests import sonics  # noqa: E402
 
 FRAMES, SIDE = 5, 64
-ORDERS = {Lever.BRANCH, Lever.FF, Lever.BLOCK}
+ORDERS = {Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING, Optimization.LAYER_CHUNKING}
 SMALL = 8192
 """Activations in a piece, small enough for several at the sizes of a test, the last one shorter."""
 
@@ -74,19 +75,19 @@ def stock(unet):
 
 
 @pytest.mark.parametrize(
-    ("levers", "piece"),
+    ("optimizations", "chunk_size"),
     [
-        ({Lever.BRANCH}, PIECE),
-        ({Lever.FF}, PIECE),
-        ({Lever.BLOCK}, PIECE),
-        ({Lever.BLOCK}, SMALL),
-        ({Lever.BLOCK}, 1),
-        ({Lever.BRANCH, Lever.BLOCK}, SMALL),
-        ({*ORDERS, Lever.HOST}, SMALL),
+        ({Optimization.SEQUENTIAL_CFG}, MIN_CHUNK_SIZE),
+        ({Optimization.FEED_FORWARD_CHUNKING}, MIN_CHUNK_SIZE),
+        ({Optimization.LAYER_CHUNKING}, MIN_CHUNK_SIZE),
+        ({Optimization.LAYER_CHUNKING}, SMALL),
+        ({Optimization.LAYER_CHUNKING}, 1),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING}, SMALL),
+        ({*ORDERS, Optimization.TENSOR_OFFLOAD}, SMALL),
     ],
 )
-def test_every_order_gives_the_stock_result(unet, stock, levers, piece):
-    undo = layer_orders.pull(unet, levers, piece=piece, device=torch.device("cpu"))
+def test_every_order_gives_the_stock_result(unet, stock, optimizations, chunk_size):
+    undo = layer_orders.enable(unet, optimizations, chunk_size=chunk_size, device=torch.device("cpu"))
     other = run(unet)
     undo()
     assert other.shape == stock.shape
@@ -95,18 +96,20 @@ def test_every_order_gives_the_stock_result(unet, stock, levers, piece):
     assert torch.equal(run(unet), stock), "the stock order was not restored"
 
 
-def test_levers_that_do_not_concern_the_network_leave_it_alone(unet):
-    layer_orders.pull(unet, {Lever.PAIRWISE, Lever.PARK, Lever.FP8})()
-    undo = layer_orders.pull(unet, {Lever.PAIRWISE, Lever.PARK, Lever.FP8})
+def test_optimizations_that_do_not_concern_the_network_leave_it_alone(unet):
+    layer_orders.enable(unet, {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD, Optimization.FP8_WEIGHTS})()
+    undo = layer_orders.enable(
+        unet, {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD, Optimization.FP8_WEIGHTS}
+    )
     assert not [name for name, module in unet.named_modules() if "forward" in vars(module)]
     undo()
 
 
 def test_an_order_that_does_not_fit_the_network_leaves_it_as_it_was(unet):
-    strange = copy.copy(unet)
-    strange._modules = {name: module for name, module in unet._modules.items() if name != "up_blocks"}
+    unsupported = copy.copy(unet)
+    unsupported._modules = {name: module for name, module in unet._modules.items() if name != "up_blocks"}
     with pytest.raises(AttributeError, match="up_blocks"):
-        layer_orders.pull(strange, ORDERS)
+        layer_orders.enable(unsupported, ORDERS)
     assert not [name for name, module in unet.named_modules() if "forward" in vars(module)]
 
 
@@ -115,8 +118,8 @@ def test_in_fp32_the_orders_are_as_exact_as_the_stock_one_and_as_near_as_a_split
     split = rms(branch_by_branch(single), run(single))
     itself = rms(run(single), stock)
     assert split > 0
-    for levers in ({Lever.FF}, {Lever.BLOCK}, ORDERS):
-        undo = layer_orders.pull(single, levers, piece=SMALL)
+    for optimizations in ({Optimization.FEED_FORWARD_CHUNKING}, {Optimization.LAYER_CHUNKING}, ORDERS):
+        undo = layer_orders.enable(single, optimizations, chunk_size=SMALL)
         other = run(single)
         undo()
         assert rms(other, run(single)) < 1.5 * split
@@ -127,7 +130,9 @@ def test_in_fp32_the_orders_are_as_exact_as_the_stock_one_and_as_near_as_a_split
 def test_one_branch_at_a_time_is_the_stock_network_with_its_batch_split(unet, dtype):
     half = copy.deepcopy(unet).to(dtype)
     split = branch_by_branch(half)
-    undo = layer_orders.pull(half, {Lever.BRANCH, Lever.HOST}, device=torch.device("cpu"))
+    undo = layer_orders.enable(
+        half, {Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD}, device=torch.device("cpu")
+    )
     assert torch.equal(run(half), split)
     undo()
 

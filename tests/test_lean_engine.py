@@ -5,16 +5,15 @@ from functools import partial
 import pytest
 
 from sonic_guard.errors import WrapperError
-from sonic_guard.job import Lever
-from sonic_guard.low_vram import EXACT
+from sonic_guard.optimizations import EXACT, Optimization
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.low_vram.engine import LeanSonic, to_host  # noqa: E402
-from sonic_guard.low_vram.network_check import lean_model  # noqa: E402
-from sonic_guard.low_vram.expanded_view import still  # noqa: E402
+from sonic_guard.low_vram.engine import LowVramSonic, to_host  # noqa: E402
+from sonic_guard.low_vram.expanded_view import repeat_as_view  # noqa: E402
+from sonic_guard.low_vram.network_check import low_vram_model  # noqa: E402
 from tests import sonics  # noqa: E402
 
 SMALL = 8192
@@ -49,8 +48,8 @@ def stock(sonic, vae):
     return sonics.run(sonic, vae)
 
 
-def lean(sonic, levers=EXACT, **settings):
-    return LeanSonic(sonic, levers, **{"piece": SMALL, **settings})
+def optimized(sonic, optimizations=EXACT, **settings):
+    return LowVramSonic(sonic, optimizations, **{"chunk_size": SMALL, **settings})
 
 
 def error(frames, beside):
@@ -72,14 +71,21 @@ def traces(sonic):
 
 
 @pytest.mark.parametrize(
-    "levers",
-    [(), {Lever.FF}, {Lever.BRANCH, Lever.BLOCK}, {Lever.HOST}, {Lever.PAIRWISE}, EXACT],
-    ids=lambda levers: "+".join(sorted(levers)) or "none",
+    "optimizations",
+    [
+        (),
+        {Optimization.FEED_FORWARD_CHUNKING},
+        {Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING},
+        {Optimization.TENSOR_OFFLOAD},
+        {Optimization.STREAMING_DECODE},
+        EXACT,
+    ],
+    ids=lambda optimizations: "+".join(sorted(optimizations)) or "none",
 )
-def test_the_frames_are_the_wrapper_s(exact, true_frames, levers):
+def test_the_frames_are_the_wrapper_s(exact, true_frames, optimizations):
     sonic, vae = exact
     vae.calls.clear()
-    frames = sonics.run(lean(sonic, levers), vae)
+    frames = sonics.run(optimized(sonic, optimizations), vae)
     assert frames.shape == true_frames.shape == (1, 3, SHOWN, sonics.SIDE, sonics.SIDE)
     assert frames.dtype == true_frames.dtype == torch.float32
     assert frames.device.type == "cpu"
@@ -90,7 +96,10 @@ def test_the_frames_are_the_wrapper_s(exact, true_frames, levers):
 
 def test_without_interpolation_too(sonic, vae):
     sonic.use_interframe = False
-    stock, frames = (sonics.run(model, vae, 1) for model in (sonic, lean(sonic, {Lever.HOST, Lever.PAIRWISE})))
+    stock, frames = (
+        sonics.run(model, vae, 1)
+        for model in (sonic, optimized(sonic, {Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE}))
+    )
     sonic.use_interframe = True
     assert frames.shape == (1, 3, N, sonics.SIDE, sonics.SIDE)
     assert torch.equal(frames, stock)
@@ -98,7 +107,9 @@ def test_without_interpolation_too(sonic, vae):
 
 def test_in_fp32_they_are_as_exact_as_the_wrapper_s(sonic, vae, stock, true_frames):
     """Against the fp64 frames of the same weights; and as near to the wrapper's as those with the batch split."""
-    split, frames = (sonics.run(lean(sonic, levers), vae) for levers in ({Lever.BRANCH}, EXACT))
+    split, frames = (
+        sonics.run(optimized(sonic, optimizations), vae) for optimizations in ({Optimization.SEQUENTIAL_CFG}, EXACT)
+    )
     assert error(frames, true_frames) < 1.2 * error(stock, true_frames)
     assert 0 < error(frames, stock) < 1.5 * error(split, stock)
 
@@ -110,7 +121,13 @@ def test_in_half_precision_they_are_as_near_to_the_wrapper_s_as_its_own_in_anoth
         if isinstance(layer, torch.nn.Conv2d):
             layer.to(memory_format=torch.channels_last)
     stock, same, lean_frames, relaid = (
-        sonics.run(model, vae) for model in (half, lean(half, {Lever.HOST, Lever.PAIRWISE}), lean(half), other)
+        sonics.run(model, vae)
+        for model in (
+            half,
+            optimized(half, {Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE}),
+            optimized(half),
+            other,
+        )
     )
     assert torch.equal(same, stock)
     assert 0 < error(lean_frames, stock) < error(relaid, stock)
@@ -119,7 +136,7 @@ def test_in_half_precision_they_are_as_near_to_the_wrapper_s_as_its_own_in_anoth
 def test_it_works_again_and_so_does_the_wrapper_s_own_object(sonic, vae, stock):
     attributes = dict(vars(sonic))
     weights = {name: tensor.data_ptr() for name, tensor in sonic.pipe.unet.state_dict().items()}
-    model = lean(sonic)
+    model = optimized(sonic)
     assert torch.equal(sonics.run(model, vae), sonics.run(model, vae))
     assert vars(sonic) == attributes
     assert {name: tensor.data_ptr() for name, tensor in sonic.pipe.unet.state_dict().items()} == weights
@@ -130,14 +147,14 @@ def test_it_works_in_inference_mode_as_comfyui_runs_nodes(vae):
     with torch.inference_mode():
         sonic = sonics.build()
         stock = sonics.run(sonic, vae, 1)
-        for levers in (EXACT, frozenset(Lever)):
-            frames = sonics.run(lean_model(sonic, levers, piece=SMALL), vae, 1)
-            assert 0 < error(frames, stock) < (0.03 if Lever.FP8 in levers else 1e-4)
+        for optimizations in (EXACT, frozenset(Optimization)):
+            frames = sonics.run(low_vram_model(sonic, optimizations, chunk_size=SMALL), vae, 1)
+            assert 0 < error(frames, stock) < (0.03 if Optimization.FP8_WEIGHTS in optimizations else 1e-4)
         assert torch.equal(sonics.run(sonic, vae, 1), stock)
 
 
 def test_frames_come_in_order_a_few_at_a_time(sonic, vae, stock):
-    got, model = [], lean(sonic, {Lever.HOST})  # streaming needs no lever
+    got, model = [], optimized(sonic, {Optimization.TENSOR_OFFLOAD})  # streaming needs no lever
     model.process = partial(model.stream, got.append)
     sonics.run(model, vae)
     assert {len(frames) for frames in got} == {1}
@@ -148,7 +165,7 @@ def test_frames_come_in_order_a_few_at_a_time(sonic, vae, stock):
 def test_8_bit_weights_give_frames_that_are_near_and_are_gone_afterwards(sonic, vae, stock):
     before, stored = traces(sonic), []
     hook = sonic.pipe.unet.register_forward_pre_hook(lambda unet, _: stored.append(size(unet)))
-    frames = sonics.run(lean(sonic, {Lever.FP8}), vae)
+    frames = sonics.run(optimized(sonic, {Optimization.FP8_WEIGHTS}), vae)
     hook.remove()
     assert set(stored) == {stored[0]}
     assert 0.25 < stored[0] / size(sonic.pipe.unet) < 0.5
@@ -164,9 +181,9 @@ def size(network):
 # The way there
 
 
-def test_it_tells_how_far_it_is(sonic, vae):
+def test_it_reports_how_far_it_is(sonic, vae):
     told = []
-    sonics.run(lean(sonic, {Lever.PAIRWISE}, on_stage=lambda *what: told.append(what)), vae)
+    sonics.run(optimized(sonic, {Optimization.STREAMING_DECODE}, on_stage=lambda *what: told.append(what)), vae)
     passes = 2 * sonics.PASSES
     assert told == [
         *(("denoise", done, passes) for done in range(passes + 1)),
@@ -198,7 +215,7 @@ class Failing:
 
 
 @pytest.mark.parametrize(
-    ("levers", "where"),
+    ("optimizations", "where"),
     [
         (EXACT, ("denoise", 0)),
         (EXACT, ("denoise", 2)),
@@ -207,20 +224,20 @@ class Failing:
         (EXACT, "vae"),
         (EXACT, "network"),
         (EXACT, "rife"),
-        (frozenset(Lever), ("denoise", 1)),
-        (frozenset(Lever), "network"),
-        ({Lever.FP8}, "vae"),
+        (frozenset(Optimization), ("denoise", 1)),
+        (frozenset(Optimization), "network"),
+        ({Optimization.FP8_WEIGHTS}, "vae"),
     ],
     ids=str,
 )
-def test_whatever_stops_it_leaves_no_trace(sonic, vae, where, levers):
+def test_whatever_stops_it_leaves_no_trace(sonic, vae, where, optimizations):
     before, own = traces(sonic), dict(vars(sonic))
     broken = Failing(vae) if where == "vae" else vae
     place = {"network": sonic.pipe.unet.up_blocks[-1].resnets[0].spatial_res_block.conv1, "rife": sonic.rife.flownet}
     hook = place[where].register_forward_pre_hook(fail) if where in place else None
     stop = lambda stage, done, _: fail() if (stage, done) == where else None  # noqa: E731
     with pytest.raises(StopError):
-        sonics.run(lean(sonic, levers, on_stage=stop), broken, 1)
+        sonics.run(optimized(sonic, optimizations, on_stage=stop), broken, 1)
     if hook:
         hook.remove()
     assert traces(sonic) == before
@@ -233,7 +250,7 @@ def test_hooks_of_others_are_called_as_ever_and_survive(sonic, vae):
     watched["leaf"] = sonic.pipe.unet.conv_in
     hooks = [module.register_forward_hook(lambda *_, name=name: calls.append(name)) for name, module in watched.items()]
     counts = []
-    for model in (sonic, lean(sonic), sonic):
+    for model in (sonic, optimized(sonic), sonic):
         calls.clear()
         sonics.run(model, vae, 1)
         counts.append({name: calls.count(name) for name in watched})
@@ -245,7 +262,7 @@ def test_hooks_of_others_are_called_as_ever_and_survive(sonic, vae):
 
 
 def test_what_it_does_not_define_is_the_wrapper_s(sonic, vae):
-    model = lean(sonic)
+    model = optimized(sonic)
     assert model.pipe is sonic.pipe
     assert model.rife is sonic.rife
     assert model.device == sonic.device
@@ -280,7 +297,7 @@ def test_tensors_of_the_clip_are_replaced_by_copies_in_host_memory():
 @pytest.mark.parametrize("times", [(1, 500, 1, 1), (3, 1, 1, 1), (2, 1, 500, 1, 1), ((1, 4, 1, 1),)], ids=str)
 def test_a_still_picture_is_repeated_in_no_memory(times):
     picture = torch.randn(1, 1, 8, 8)
-    repeated = still(picture).repeat(*times)
+    repeated = repeat_as_view(picture).repeat(*times)
     assert type(repeated) is torch.Tensor
     assert torch.equal(repeated, picture.repeat(*times))
     if len(times) == 4:
@@ -289,7 +306,7 @@ def test_a_still_picture_is_repeated_in_no_memory(times):
 
 def test_a_still_picture_is_an_ordinary_tensor_in_every_other_way():
     picture = torch.randn(1, 4, 8, 8)
-    one = still(picture)
+    one = repeat_as_view(picture)
     three = torch.cat([torch.zeros_like(one), one, one]).unsqueeze(1)
     assert three.repeat(1, 500, 1, 1, 1).untyped_storage().nbytes() == 3 * picture.nbytes
     assert torch.equal(one.repeat(1, 2, 1, 1), picture.repeat(1, 2, 1, 1)), "channels differ: these are copied"
@@ -304,14 +321,14 @@ def test_a_wrapper_that_decodes_past_the_stream_still_gives_its_frames(sonic, va
     monkeypatch.setattr(
         sonics.checkout().sonic, "decode_latents_", lambda latents, vae, device, **_: own(latents, vae._vae, device)
     )
-    assert torch.equal(sonics.run(lean(sonic, {Lever.PAIRWISE}), vae), stock)
+    assert torch.equal(sonics.run(optimized(sonic, {Optimization.STREAMING_DECODE}), vae), stock)
 
 
 @pytest.mark.parametrize("frames", [4, N + 1])
-def test_a_wrapper_that_loses_frames_is_told(sonic, vae, monkeypatch, frames):
+def test_a_wrapper_that_loses_frames_is_reported(sonic, vae, monkeypatch, frames):
     def decode(latents, vae, device, **_):
         return torch.zeros(1, 3, frames, sonics.SIDE, sonics.SIDE)
 
     monkeypatch.setattr(sonics.checkout().sonic, "decode_latents_", decode)
     with pytest.raises(WrapperError, match=f"{frames} latent frames were decoded, not {N}"):
-        sonics.run(lean(sonic, {Lever.PAIRWISE}), vae, 1)
+        sonics.run(optimized(sonic, {Optimization.STREAMING_DECODE}), vae, 1)

@@ -12,9 +12,9 @@ for package in ("diffusers", "transformers", "einops"):
 
 from torch.nn.modules import module  # noqa: E402
 
-from sonic_guard.low_vram.prompt_offload import prompts_to_host  # noqa: E402
 from sonic_guard.devtools.allocation_tracker import DEVICE, fake_gpu  # noqa: E402
 from sonic_guard.devtools.network_parts import run_predata  # noqa: E402
+from sonic_guard.low_vram.prompt_offload import prompts_to_host  # noqa: E402
 from tests import sonics  # noqa: E402
 
 PROMPT_BYTES = 32 * 1024 * 4
@@ -25,11 +25,11 @@ BUCKET_BYTES = 512
 def predata(frames):
     """What the wrapper's predata leaves, and the bytes of it that are on the GPU."""
     job = Job(256, 256, duration_of(frames), min_resolution=256)
-    with fake_gpu(sonics.checkout().path) as meter, torch.no_grad():
-        before = meter.live_bytes
+    with fake_gpu(sonics.checkout().path) as tracker, torch.no_grad():
+        before = tracker.live_bytes
         data = run_predata(sonics.checkout(), job, DEVICE, lambda pixels: pixels.new_empty(1, 4, 32, 32))
         gc.collect()
-        return data, meter.live_bytes - before
+        return data, tracker.live_bytes - before
 
 
 def devices(tensors):
@@ -39,12 +39,12 @@ def devices(tensors):
 def test_they_are_in_host_memory_and_all_else_is_where_it_was():
     _, stock = predata(6)
     with prompts_to_host() as moved:
-        data, lean = predata(6)
+        data, optimized = predata(6)
     assert devices([*data["audio_tensor_list"], *data["uncond_audio_tensor_list"]]) == {"cpu"}
     assert devices([*data["motion_buckets"], data["image_embeddings"], data["img_latent"]]) == {DEVICE.type}
     assert {tensor.shape for tensor in data["audio_tensor_list"]} == {(32, 1024)}
     assert moved == [PROMPT_BYTES] * 12
-    assert stock - lean == sum(moved)
+    assert stock - optimized == sum(moved)
 
 
 def test_what_predata_leaves_on_the_gpu_hardly_grows_with_the_sound():
@@ -53,7 +53,7 @@ def test_what_predata_leaves_on_the_gpu_hardly_grows_with_the_sound():
     assert long - short == 30 * BUCKET_BYTES
 
 
-def test_how_far_it_is_is_told_and_can_end_it():
+def test_how_far_it_is_is_reported_and_can_end_it():
     told = []
     with prompts_to_host(told.append):
         predata(6)

@@ -7,16 +7,16 @@ from types import SimpleNamespace
 import pytest
 
 from sonic_guard.errors import WrapperError
-from sonic_guard.job import Job, Lever
-from sonic_guard.low_vram import EXACT
+from sonic_guard.job import Job
+from sonic_guard.optimizations import EXACT, Optimization
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
 from sonic_guard.low_vram import network_check as recognition  # noqa: E402
-from sonic_guard.low_vram.engine import park  # noqa: E402
-from sonic_guard.low_vram.network_check import lean_model, recognise  # noqa: E402
+from sonic_guard.low_vram.engine import offload_unet  # noqa: E402
+from sonic_guard.low_vram.network_check import low_vram_model, recognise  # noqa: E402
 from tests import sonics  # noqa: E402
 
 JOB = Job(64, 64, 2.0, min_resolution=64)
@@ -27,12 +27,14 @@ def sonic():
     return sonics.build()
 
 
-def test_the_wrapper_is_known_and_bears_every_lever(sonic):
-    assert recognise(sonic) == frozenset(Lever)
-    model = lean_model(sonic, {Lever.FF})
-    again = lean_model(model, {Lever.BLOCK}, piece=7)
+def test_the_wrapper_is_known_and_bears_every_optimization(sonic):
+    assert recognise(sonic) == frozenset(Optimization)
+    model = low_vram_model(sonic, {Optimization.FEED_FORWARD_CHUNKING})
+    again = low_vram_model(model, {Optimization.LAYER_CHUNKING}, chunk_size=7)
     assert again.sonic is model.sonic is sonic
-    assert again.lean_job(JOB) == replace(JOB, levers=frozenset({Lever.BLOCK}), piece=7)
+    assert again.optimized_job(JOB) == replace(
+        JOB, optimizations=frozenset({Optimization.LAYER_CHUNKING}), chunk_size=7
+    )
 
 
 def test_looking_it_over_draws_no_random_numbers(sonic, monkeypatch):
@@ -90,7 +92,7 @@ def bare(sonic):
 )
 def test_strangers_are_refused_with_a_reason(sonic, make, reason):
     with pytest.raises(WrapperError, match=f"lean: the model on `model` is not .*{reason}"):
-        lean_model(make(sonic), EXACT)
+        low_vram_model(make(sonic), EXACT)
 
 
 @pytest.fixture
@@ -112,23 +114,27 @@ def module_class(sonic, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "how", "strange"),
+    ("name", "how", "unsupported"),
     [
-        ("TransformerSpatioTemporalModel", lambda out: (out[0] * 1.01,), {Lever.BLOCK}),
-        ("UNetSpatioTemporalConditionModel", lambda out: (out[0] + out[0].mean(0),), {Lever.BRANCH, Lever.HOST}),
-        ("FeedForward", lambda out: out + out.mean(-2, keepdim=True), {Lever.FF}),
+        ("TransformerSpatioTemporalModel", lambda out: (out[0] * 1.01,), {Optimization.LAYER_CHUNKING}),
+        (
+            "UNetSpatioTemporalConditionModel",
+            lambda out: (out[0] + out[0].mean(0),),
+            {Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD},
+        ),
+        ("FeedForward", lambda out: out + out.mean(-2, keepdim=True), {Optimization.FEED_FORWARD_CHUNKING}),
     ],
 )
-def test_a_network_that_has_changed_is_told_from_the_known_one(sonic, changed_class, name, how, strange):
+def test_a_network_that_has_changed_is_reported_from_the_known_one(sonic, changed_class, name, how, unsupported):
     """A pack that is brought up to date may compute something else under the same names."""
     changed_class(module_class(sonic, name), how)
-    assert recognise(sonic) == frozenset(Lever) - strange
-    with pytest.raises(WrapperError, match=f"cannot bear {', '.join(sorted(strange))}"):
-        lean_model(sonic, EXACT)
-    assert lean_model(sonic, EXACT - strange)
+    assert recognise(sonic) == frozenset(Optimization) - unsupported
+    with pytest.raises(WrapperError, match=f"cannot bear {', '.join(sorted(unsupported))}"):
+        low_vram_model(sonic, EXACT)
+    assert low_vram_model(sonic, EXACT - unsupported)
 
 
-def test_the_network_is_parked_in_host_memory(sonic):
-    lean_model(sonic, {Lever.PARK})
-    park(sonic)
+def test_the_network_is_offloaded_in_host_memory(sonic):
+    low_vram_model(sonic, {Optimization.UNET_OFFLOAD})
+    offload_unet(sonic)
     assert {parameter.device.type for parameter in sonic.pipe.unet.parameters()} == {"cpu"}

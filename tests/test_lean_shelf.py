@@ -9,15 +9,15 @@ from tests import real
 
 torch = pytest.importorskip("torch")
 
-from sonic_guard.low_vram.host_tensors import PIECE_BYTES, SMALL_BYTES, Shelf  # noqa: E402
+from sonic_guard.low_vram.host_tensors import SLAB_BYTES, SMALL_BYTES, HostTensorPool  # noqa: E402
 
 
 @pytest.mark.parametrize("more", [None, 0, 1000])
 def test_what_is_put_there_is_the_same(more):
-    shelf, numbers = Shelf(), torch.Generator().manual_seed(1)
+    pool, numbers = HostTensorPool(), torch.Generator().manual_seed(1)
     for dtype in (torch.float16, torch.float64):
         some = [torch.randn(40, 50, generator=numbers) for _ in range(7)]
-        for tensor, copy in [(tensor, shelf.put(tensor, dtype, more=more)) for tensor in some]:
+        for tensor, copy in [(tensor, pool.put(tensor, dtype, more=more)) for tensor in some]:
             assert torch.equal(copy, tensor.to(dtype))
             assert (copy.dtype, copy.device.type, copy.shape) == (dtype, "cpu", tensor.shape)
             assert copy.is_contiguous()
@@ -25,21 +25,21 @@ def test_what_is_put_there_is_the_same(more):
 
 def test_what_is_there_already_stays_where_it_is():
     tensor = torch.zeros(40, 50)
-    assert Shelf().put(tensor) is Shelf().put(tensor, torch.float32) is tensor
+    assert HostTensorPool().put(tensor) is HostTensorPool().put(tensor, torch.float32) is tensor
 
 
-def test_a_few_numbers_get_no_piece():
-    (small,) = [Shelf().put(torch.zeros(SMALL_BYTES // 4 - 1), torch.float16)]
+def test_a_few_numbers_get_no_chunk():
+    (small,) = [HostTensorPool().put(torch.zeros(SMALL_BYTES // 4 - 1), torch.float16)]
     assert small.untyped_storage().nbytes() == small.nbytes
 
 
-def test_pieces_grow_to_a_size_and_are_no_larger_than_what_comes():
-    large, shelf = torch.zeros(100, 100), Shelf()
-    pieces = [shelf.put(large, torch.float16, more=9_999 - number) for number in range(10_000)]
-    sizes = list(dict.fromkeys(piece.untyped_storage().nbytes() for piece in pieces))
+def test_chunks_grow_to_a_size_and_are_no_larger_than_what_comes():
+    large, pool = torch.zeros(100, 100), HostTensorPool()
+    pieces = [pool.put(large, torch.float16, more=9_999 - number) for number in range(10_000)]
+    sizes = list(dict.fromkeys(chunk_size.untyped_storage().nbytes() for chunk_size in pieces))
     assert sizes[:4] == [20_000, 40_000, 80_000, 160_000]
-    assert 0 <= max(sizes) - PIECE_BYTES < 20_000
-    every = {piece.untyped_storage().data_ptr(): piece.untyped_storage().nbytes() for piece in pieces}
+    assert 0 <= max(sizes) - SLAB_BYTES < 20_000
+    every = {chunk_size.untyped_storage().data_ptr(): chunk_size.untyped_storage().nbytes() for chunk_size in pieces}
     assert sum(every.values()) == 10_000 * 20_000
 
 

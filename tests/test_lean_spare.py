@@ -10,19 +10,19 @@ import weakref
 
 import pytest
 
-from sonic_guard.job import PIECE, Dtype, Lever
-from sonic_guard.low_vram import EXACT
+from sonic_guard.job import MIN_CHUNK_SIZE, Dtype
+from sonic_guard.optimizations import EXACT, Optimization
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
 from sonic_guard.low_vram import fp8_weights  # noqa: E402
-from sonic_guard.low_vram.engine import LeanSonic  # noqa: E402
+from sonic_guard.low_vram.engine import LowVramSonic  # noqa: E402
 from tests import films, sonics  # noqa: E402
 
 N = 20
-SPARE = (Lever.PAIRWISE, Lever.HOST, Lever.BRANCH)
+FALLBACKS = (Optimization.STREAMING_DECODE, Optimization.TENSOR_OFFLOAD, Optimization.SEQUENTIAL_CFG)
 
 
 class Breaking:
@@ -53,7 +53,7 @@ class Breaking:
 
     def run(self, **settings):
         """Its frames by a lean model, and the levers that this was begun again with."""
-        model, told = LeanSonic(self.sonic, (), **settings), []
+        model, told = LowVramSonic(self.sonic, (), **settings), []
         model.on_restart = told.append
         try:
             return sonics.run(model, self, 1, N), told
@@ -75,22 +75,24 @@ def stock(quick):
 @pytest.mark.parametrize(
     ("place", "after"), [("denoise", 0), ("denoise", 2), ("decode", 0), ("decode", 1), ("interpolate", 7)], ids=str
 )
-def test_it_begins_again_with_the_next_lever_and_gives_the_same_frames(quick, stock, place, after, times, caplog):
+def test_it_begins_again_with_the_next_optimization_and_gives_the_same_frames(
+    quick, stock, place, after, times, caplog
+):
     before = dict(vars(quick[0])), dict(vars(quick[0].pipe.unet))
     with caplog.at_level(logging.WARNING):
-        frames, told = Breaking(quick, place, times, after).run(spare=SPARE)
+        frames, told = Breaking(quick, place, times, after).run(fallbacks=FALLBACKS)
     assert torch.equal(frames, stock)
-    assert told == list(SPARE[:times])
+    assert told == list(FALLBACKS[:times])
     assert caplog.text.count("it begins again with") == times
     assert (dict(vars(quick[0])), dict(vars(quick[0].pipe.unet))) == before
 
 
 def test_with_none_left_the_error_comes_out(quick):
     with pytest.raises(torch.OutOfMemoryError):
-        Breaking(quick, "decode", 99).run(spare=SPARE)
+        Breaking(quick, "decode", 99).run(fallbacks=FALLBACKS)
 
 
-def test_without_spare_levers_it_comes_out_at_once(quick):
+def test_without_spare_optimizations_it_comes_out_at_once(quick):
     broken = Breaking(quick, "denoise", 99)
     with pytest.raises(torch.OutOfMemoryError):
         broken.run()
@@ -101,17 +103,19 @@ def test_without_spare_levers_it_comes_out_at_once(quick):
 def test_another_error_is_not_its_business(quick, error):
     broken = Breaking(quick, "decode", 99, error=lambda: error)
     with pytest.raises(type(error)):
-        broken.run(spare=SPARE)
+        broken.run(fallbacks=FALLBACKS)
     assert broken.times == 98
 
 
-def test_levers_that_are_pulled_are_not_pulled_again(quick, stock):
+def test_optimizations_that_are_enabled_are_not_enabled_again(quick, stock):
     broken, told = Breaking(quick, "decode", 1), []
-    model = LeanSonic(broken.sonic, {Lever.PAIRWISE, Lever.HOST}, spare=SPARE)
+    model = LowVramSonic(
+        broken.sonic, {Optimization.STREAMING_DECODE, Optimization.TENSOR_OFFLOAD}, fallbacks=FALLBACKS
+    )
     model.on_restart = told.append
     frames = sonics.run(model, broken, 1, N)
     broken.hook.remove()
-    assert told == [Lever.BRANCH]
+    assert told == [Optimization.SEQUENTIAL_CFG]
     assert torch.equal(frames, stock)
 
 
@@ -130,7 +134,7 @@ def test_what_the_attempt_held_is_given_back_before_the_next(quick):
             return quick[1].decode(latents)
 
     try:
-        sonics.run(LeanSonic(quick[0], (), spare=SPARE), Vae(), 1, N)
+        sonics.run(LowVramSonic(quick[0], (), fallbacks=FALLBACKS), Vae(), 1, N)
     finally:
         gc.enable()
     assert held
@@ -139,51 +143,51 @@ def test_what_the_attempt_held_is_given_back_before_the_next(quick):
 # Levers by what is to run
 
 
-def test_the_choice_hears_of_the_job_that_is_about_to_run(quick, stock):
+def test_the_choice_receives_of_the_job_that_is_about_to_run(quick, stock):
     heard = []
 
     def choose(job):
         heard.append(job)
-        return {Lever.HOST, Lever.PAIRWISE}
+        return {Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE}
 
     stages = []
-    model = LeanSonic(quick[0], choose, spare=SPARE, on_stage=lambda stage, *_: stages.append(stage))
+    model = LowVramSonic(quick[0], choose, fallbacks=FALLBACKS, on_stage=lambda stage, *_: stages.append(stage))
     assert torch.equal(sonics.run(model, quick[1], 1, N), stock)
     (job,) = heard
     size = job.frame_size
     assert (size.width, size.height, job.latent_frames, job.window) == (sonics.SIDE, sonics.SIDE, N, sonics.WINDOW)
-    assert (job.steps, job.dtype, job.interpolate, job.levers) == (1, Dtype.FP32, True, frozenset())
+    assert (job.steps, job.dtype, job.interpolate, job.optimizations) == (1, Dtype.FP32, True, frozenset())
     assert "interpolate" in stages, "the levers it chose were not pulled"
 
 
-def test_the_piece_hears_of_the_job_with_its_levers(quick, stock):
+def test_the_chunk_receives_of_the_job_with_its_optimizations(quick, stock):
     heard = []
 
-    def piece(job):
+    def chunk_size(job):
         heard.append(job)
-        return 2 * PIECE
+        return 2 * MIN_CHUNK_SIZE
 
-    model = LeanSonic(quick[0], lambda _: {Lever.BLOCK}, spare=SPARE, piece=piece)
+    model = LowVramSonic(quick[0], lambda _: {Optimization.LAYER_CHUNKING}, fallbacks=FALLBACKS, chunk_size=chunk_size)
     assert torch.equal(sonics.run(model, quick[1], 1, N), stock)
-    assert [(job.levers, job.latent_frames) for job in heard] == [({Lever.BLOCK}, N)]
+    assert [(job.optimizations, job.latent_frames) for job in heard] == [({Optimization.LAYER_CHUNKING}, N)]
 
 
-def test_where_the_job_cannot_be_told_every_spare_lever_is_pulled(caplog, monkeypatch):
+def test_where_the_job_cannot_be_reported_every_spare_optimization_is_enabled(caplog, monkeypatch):
     sonic, vae = films.quick(dtype=torch.float64)
-    stock, stages, parked = sonics.run(sonic, vae, 1), [], []
+    stock, stages, unet_offloaded = sonics.run(sonic, vae, 1), [], []
     store = fp8_weights.store
-    monkeypatch.setattr(fp8, "store", lambda unet: parked.append(1) or store(unet))
-    model = LeanSonic(
+    monkeypatch.setattr(fp8_weights, "store", lambda unet: unet_offloaded.append(1) or store(unet))
+    model = LowVramSonic(
         sonic,
         lambda job: pytest.fail(f"asked about {job}"),
-        spare=SPARE,
+        fallbacks=FALLBACKS,
         on_stage=lambda stage, *_: stages.append(stage),
     )
     with caplog.at_level(logging.WARNING):
         frames = sonics.run(model, vae, 1)
     assert "pulls every lever: it cannot tell what is about to run" in caplog.text
     assert "interpolate" in stages
-    assert not parked, "a lever that is not to be had was pulled"
+    assert not unet_offloaded, "a lever that is not to be had was pulled"
     assert float((frames - stock).abs().max()) < 1e-9
 
 
@@ -197,7 +201,14 @@ def test_with_the_real_network_too():
             raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
 
     hook = sonic.pipe.unet.up_blocks[1].register_forward_pre_hook(fail)
-    frames = sonics.run(LeanSonic(sonic, EXACT - {Lever.BLOCK}, spare=[Lever.BLOCK], piece=8192), vae, 1, 9)
+    frames = sonics.run(
+        LowVramSonic(
+            sonic, EXACT - {Optimization.LAYER_CHUNKING}, fallbacks=[Optimization.LAYER_CHUNKING], chunk_size=8192
+        ),
+        vae,
+        1,
+        9,
+    )
     hook.remove()
     assert next(times, None) is None
     assert float((frames - stock).abs().max()) < 1e-9
@@ -205,7 +216,9 @@ def test_with_the_real_network_too():
 
 def test_room_is_made_for_the_job_and_all_there_is_when_memory_runs_out(quick, stock):
     asked = []
-    frames, _ = Breaking(quick, "decode", 1).run(spare=SPARE, make_room=asked.append, piece=lambda job: PIECE)
+    frames, _ = Breaking(quick, "decode", 1).run(
+        fallbacks=FALLBACKS, free_memory=asked.append, chunk_size=lambda job: MIN_CHUNK_SIZE
+    )
     assert torch.equal(frames, stock)
     job, again = asked
     assert (job.latent_frames, job.frame_size.width, again) == (N, sonics.SIDE, None)
@@ -221,7 +234,7 @@ def test_8_bit_weights_that_cannot_all_be_stored_leave_none(quick, monkeypatch):
         stored.append(layer)
         return before(layer)
 
-    monkeypatch.setattr(fp8, "_store", store)
+    monkeypatch.setattr(fp8_weights, "_store", store)
     with pytest.raises(RuntimeError, match="not enough memory"):
         fp8_weights.store(unet)
     assert {name: parameter.data_ptr() for name, parameter in unet.named_parameters()} == weights

@@ -5,15 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from sonic_guard.job import Lever
-from sonic_guard.low_vram import EXACT
+from sonic_guard.optimizations import EXACT, Optimization
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.low_vram.engine import LeanSonic  # noqa: E402
-from sonic_guard.low_vram.completed_steps import StepsInMemory, Walk  # noqa: E402
+from sonic_guard.low_vram.completed_steps import SamplingLoop, StepsInMemory  # noqa: E402
+from sonic_guard.low_vram.engine import LowVramSonic  # noqa: E402
 from tests import sonics  # noqa: E402
 
 STEPS, SMALL = 3, 8192
@@ -72,7 +71,9 @@ def stock(sonic, vae):
 
 
 @pytest.mark.parametrize(
-    "levers", [(), {Lever.HOST}, {Lever.HOST, Lever.PAIRWISE}], ids=lambda levers: "+".join(levers)
+    "optimizations",
+    [(), {Optimization.TENSOR_OFFLOAD}, {Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE}],
+    ids=lambda optimizations: "+".join(optimizations),
 )
 @pytest.mark.parametrize(
     ("place", "at", "again"),
@@ -86,11 +87,11 @@ def stock(sonic, vae):
         ("RIFE", 9, 0),
     ],
 )
-def test_a_run_that_begins_again_goes_on_behind_its_last_whole_step(sonic, vae, stock, levers, place, at, again):
+def test_a_run_that_begins_again_goes_on_behind_its_last_whole_step(sonic, vae, stock, optimizations, place, at, again):
     """`again` calls of the network are made twice: those of the step under way."""
     with Counted(sonic, vae, place, at) as counted:
         # A lever that pulls nothing here, so that not even the rounding is another.
-        frames = sonics.run(LeanSonic(sonic, levers, spare=[Lever.PARK]), counted, STEPS)
+        frames = sonics.run(LowVramSonic(sonic, optimizations, fallbacks=[Optimization.UNET_OFFLOAD]), counted, STEPS)
     assert torch.equal(frames, stock[sonics.FRAMES])
     assert counted.calls["network"] == PASSES + again
 
@@ -98,32 +99,32 @@ def test_a_run_that_begins_again_goes_on_behind_its_last_whole_step(sonic, vae, 
 def test_a_clip_that_its_windows_go_over_several_times_too(sonic, vae, stock):
     """Six frames in windows that shift and wrap: sums of equal numbers are not always the number back."""
     with Counted(sonic, vae, "network", STEPS) as counted:
-        frames = sonics.run(LeanSonic(sonic, (), spare=[Lever.PARK]), counted, STEPS, 6)
+        frames = sonics.run(LowVramSonic(sonic, (), fallbacks=[Optimization.UNET_OFFLOAD]), counted, STEPS, 6)
     assert torch.equal(frames, stock[6])
     assert counted.calls["network"] == STEPS + 1
 
 
-def test_in_half_precision_and_with_every_lever_too():
+def test_in_half_precision_and_with_every_optimization_too():
     half, vae = sonics.build(torch.bfloat16), sonics.Vae()
-    model = LeanSonic(half, EXACT, spare=[Lever.FP8], piece=SMALL)
-    undisturbed = sonics.run(LeanSonic(half, EXACT, piece=SMALL), vae, STEPS)
+    model = LowVramSonic(half, EXACT, fallbacks=[Optimization.FP8_WEIGHTS], chunk_size=SMALL)
+    undisturbed = sonics.run(LowVramSonic(half, EXACT, chunk_size=SMALL), vae, STEPS)
     with Counted(half, vae, "VAE", 1) as counted:
         assert torch.equal(sonics.run(model, counted, STEPS), undisturbed)
     assert counted.calls["network"] == PASSES
 
 
-def test_it_says_how_much_is_behind_it(sonic, vae):
-    passed, stages = [], []
-    model = LeanSonic(sonic, (), spare=[Lever.PARK], on_stage=lambda *what: stages.append(what))
-    model.on_passed = passed.append
+def test_it_reports_how_much_is_behind_it(sonic, vae):
+    skipped, stages = [], []
+    model = LowVramSonic(sonic, (), fallbacks=[Optimization.UNET_OFFLOAD], on_stage=lambda *what: stages.append(what))
+    model.on_skipped = skipped.append
     with Counted(sonic, vae, "network", 5) as counted:
         sonics.run(model, counted, STEPS)
-    assert passed == [1]
+    assert skipped == [1]
     assert stages == [("denoise", done, PASSES) for done in (0, 1, 2, 3, 4, *range(3, PASSES + 1))]
 
 
 def test_the_next_run_begins_at_the_beginning(sonic, vae, stock):
-    model = LeanSonic(sonic, (), spare=[Lever.PARK])
+    model = LowVramSonic(sonic, (), fallbacks=[Optimization.UNET_OFFLOAD])
     with Counted(sonic, vae, "nowhere", 0) as counted:
         for _ in range(2):
             assert torch.equal(sonics.run(model, counted, STEPS), stock[sonics.FRAMES])
@@ -143,27 +144,27 @@ class Scheduler:
         return SimpleNamespace(prev_sample=sample + noise)
 
 
-def walk(steps, windows, told=2, times=(3.0, 2.0, 1.0), scale=True):
+def loop(steps, windows, told=2, times=(3.0, 2.0, 1.0), scale=True):
     """Latents behind a walk over `windows` numbers in a step, of which two were told."""
-    way = Walk(Scheduler(), steps, told)
+    way = SamplingLoop(Scheduler(), steps, told)
     latents, asked = torch.zeros(windows), 0
     for time in times:
         for window in range(windows):
             if scale:
                 way.scheduler.scale_model_input(latents[window], torch.tensor(time))
             noise = 0.0
-            if not way.is_passing:
+            if not way.is_skipping:
                 noise, asked = time + window, asked + 1
             latents[window] = way.scheduler.step(noise, torch.tensor(time), latents[window]).prev_sample
     way.end()
     return latents, asked
 
 
-def test_a_walk_passes_by_what_is_there():
+def test_a_sampling_loop_passes_by_what_is_there():
     steps = StepsInMemory()
-    whole, asked = walk(steps, 2)
+    whole, asked = loop(steps, 2)
     assert (asked, steps.done) == (6, 3)
-    again, asked = walk(steps, 2)
+    again, asked = loop(steps, 2)
     assert asked == 0
     assert torch.equal(again, whole)
 
@@ -171,30 +172,30 @@ def test_a_walk_passes_by_what_is_there():
 @pytest.mark.parametrize("windows", [1, 3])
 def test_a_step_of_another_number_of_windows_is_not_kept(windows):
     steps = StepsInMemory()
-    whole, asked = walk(steps, windows)
+    whole, asked = loop(steps, windows)
     assert (asked, steps.done) == (3 * windows, 0)
-    assert torch.equal(whole, walk(StepsInMemory(), windows, told=windows)[0])
+    assert torch.equal(whole, loop(StepsInMemory(), windows, told=windows)[0])
 
 
 def test_steps_of_another_number_of_windows_are_not_used():
     steps = StepsInMemory()
-    walk(steps, 2)
-    whole, asked = walk(steps, 3, told=3)
+    loop(steps, 2)
+    whole, asked = loop(steps, 3, told=3)
     assert asked == 9
-    assert torch.equal(whole, walk(StepsInMemory(), 3, told=3)[0])
+    assert torch.equal(whole, loop(StepsInMemory(), 3, told=3)[0])
 
 
 def test_a_wrapper_that_does_not_scale_keeps_nothing():
     steps = StepsInMemory()
-    whole, asked = walk(steps, 2, scale=False)
+    whole, asked = loop(steps, 2, scale=False)
     assert (asked, steps.done) == (6, 0)
-    assert torch.equal(whole, walk(StepsInMemory(), 2)[0])
+    assert torch.equal(whole, loop(StepsInMemory(), 2)[0])
 
 
 def test_the_pipeline_s_own_scheduler_is_as_it_was(sonic, vae):
     scheduler = sonic.pipe.scheduler
     before = set(vars(scheduler))
     with Counted(sonic, vae, "VAE", 1) as counted:
-        sonics.run(LeanSonic(sonic, (), spare=[Lever.PARK]), counted, STEPS)
+        sonics.run(LowVramSonic(sonic, (), fallbacks=[Optimization.UNET_OFFLOAD]), counted, STEPS)
     assert sonic.pipe.scheduler is scheduler
     assert set(vars(scheduler)) == before

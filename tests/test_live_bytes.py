@@ -6,10 +6,10 @@ from types import MethodType
 
 import pytest
 
-from sonic_guard.job import Dtype, Job
-from sonic_guard.runtime.run_watch import RunWatch
 from sonic_guard.history.run_record import Outcome
+from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import STAGES, stage_bytes
+from sonic_guard.runtime.run_watch import RunWatch
 from tests import real
 
 torch = pytest.importorskip("torch")
@@ -34,13 +34,13 @@ def checkout():
 class Limit(TorchDispatchMode):
     """A fake GPU of `bytes`: beyond them it fails as CUDA does."""
 
-    def __init__(self, meter):
+    def __init__(self, tracker):
         super().__init__()
-        self.meter, self.bytes = meter, None
+        self.tracker, self.bytes = tracker, None
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        if self.bytes is not None and self.meter.live_bytes > self.bytes:
+        if self.bytes is not None and self.tracker.live_bytes > self.bytes:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return out
 
@@ -61,13 +61,13 @@ print(json.dumps([measured, rehearsed]))
 """
 
 
-def test_stage_peaks_are_the_rehearsal_s_to_the_byte_and_the_model_s_within_a_thousandth():
+def test_stage_peaks_are_the_shape_trace_s_to_the_byte_and_the_model_s_within_a_thousandth():
     """With full networks and ComfyUI's own VAE, by the host's Python; the bytes the meter counts are exact."""
     command = [str(real.python()), "-c", BESIDE_COMFYUI, str(real.sonic()), str(real.comfyui())]
     result = subprocess.run(command, cwd=real.PACK, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
-    measured, rehearsed = json.loads(result.stdout.splitlines()[-1])
-    assert measured == {stage: rehearsed[stage] for stage in STAGES}
+    measured, traced = json.loads(result.stdout.splitlines()[-1])
+    assert measured == {stage: traced[stage] for stage in STAGES}
     assert measured == {stage: pytest.approx(size, rel=1e-3) for stage, size in stage_bytes(WHOLE).items()}
 
 
@@ -77,15 +77,15 @@ LITTLE = Job(64, 64, 0.5, min_resolution=64, fps=6.0, dtype=Dtype.FP32, steps=1,
 class FullCards:
     """Runs of one small network on a fake GPU with room for no more than each stage takes less a byte."""
 
-    def __init__(self, checkout, meter, limit):
+    def __init__(self, checkout, tracker, limit):
         unet = network_parts.build_unet(checkout, torch.float32, DEVICE, small_unet(checkout))
         self.sonic = fake_sonic(checkout, unet, checkout.rife.RIFEModel(device=DEVICE))
         self.vae = Vae(small_vae(checkout), torch.float32, DEVICE, group=4)
         self.data = predata(LITTLE, DEVICE) | {"vae": self.vae}
-        self.checkout, self.meter, self.limit = checkout, meter, limit
+        self.checkout, self.tracker, self.limit = checkout, tracker, limit
 
     def run(self, on_change=None):
-        watch = RunWatch(MeterPeaks(self.meter), on_change=on_change)
+        watch = RunWatch(MeterPeaks(self.tracker), on_change=on_change)
         network_parts.forget_grids(self.checkout)
         self.vae.first_stage_model.to("cpu")
         try:
@@ -109,8 +109,8 @@ class FullCards:
 
 
 def test_a_full_card_ends_the_run_in_the_stage_that_filled_it(checkout):
-    with fake_gpu(checkout.path) as meter, torch.no_grad(), Limit(meter) as limit:
-        cards = FullCards(checkout, meter, limit)
+    with fake_gpu(checkout.path) as tracker, torch.no_grad(), Limit(tracker) as limit:
+        cards = FullCards(checkout, tracker, limit)
         roomy = cards.run()
         assert roomy.outcome is Outcome.DONE
         needed = {stage: figures.allocated_bytes for stage, figures in roomy.figures().items()}
@@ -126,17 +126,17 @@ def test_a_full_card_ends_the_run_in_the_stage_that_filled_it(checkout):
 STAGES_OF_SAMPLER = ["denoise", "decode", "interpolate"]
 
 
-def test_a_card_that_fills_up_between_two_networks_is_said_of_the_stage_to_come(checkout):
-    with fake_gpu(checkout.path) as meter, torch.no_grad(), Limit(meter) as limit:
-        cards = FullCards(checkout, meter, limit)
+def test_a_card_that_fills_up_between_two_networks_is_reported_of_the_stage_to_come(checkout):
+    with fake_gpu(checkout.path) as tracker, torch.no_grad(), Limit(tracker) as limit:
+        cards = FullCards(checkout, tracker, limit)
 
         def no_room_for_the_vae(vae, latents):
-            limit.bytes = meter.live_bytes
+            limit.bytes = tracker.live_bytes
             return Vae.decode(vae, latents)
 
         def no_room_for_the_clip(vae, latents):
             pixels = Vae.decode(vae, latents)
-            limit.bytes = meter.live_bytes
+            limit.bytes = tracker.live_bytes
             return pixels
 
         for tampered, stage in ((no_room_for_the_vae, "decode"), (no_room_for_the_clip, "interpolate")):

@@ -7,20 +7,21 @@ from types import SimpleNamespace
 import pytest
 
 from sonic_guard.errors import JobError, WrapperError
-from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.runtime import sampler_hooks as follow_module
-from sonic_guard.runtime.sampler_hooks import calls_per_step, follow
-from sonic_guard.runtime.run_watch import RunWatch
 from sonic_guard.history.run_record import Outcome
+from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import STAGES
+from sonic_guard.optimizations import Optimization
+from sonic_guard.runtime import sampler_hooks as follow_module
+from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.runtime.sampler_hooks import calls_per_step, follow
 from tests import real
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.devtools import network_parts  # noqa: E402
 from sonic_guard.comfy.sonic_objects import job_of  # noqa: E402
+from sonic_guard.devtools import network_parts  # noqa: E402
 from tests.fake_runs import Vae  # noqa: E402
 
 STEPS, WIDTH = 2, 32
@@ -90,7 +91,9 @@ def small(checkout):
     cpu = torch.device("cpu")
     torch.manual_seed(0)
     unet = network_parts.build_unet(checkout, torch.float32, cpu, small_unet(checkout))
-    scheduler = EulerDiscreteScheduler.from_config(network_parts.read_config(checkout, "scheduler/scheduler_config.json"))
+    scheduler = EulerDiscreteScheduler.from_config(
+        network_parts.read_config(checkout, "scheduler/scheduler_config.json")
+    )
     pipe = network_parts.build_pipeline(checkout, unet, scheduler)
     sonic = network_parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=True)
     vae = Vae(small_vae(checkout), torch.float32, cpu, group=4)
@@ -275,7 +278,7 @@ def test_without_interpolation_the_run_ends_with_decode(small):
     assert list(watch.figures()) == ["denoise", "decode"]
 
 
-def test_an_unknown_wrapper_runs_as_ever_and_is_said_once(caplog):
+def test_an_unknown_wrapper_runs_as_ever_and_is_reported_once(caplog):
     for _ in range(2):
         watch = RunWatch()
         with follow(SimpleNamespace(use_interframe=True), {}, watch, fps=25.0, steps=4):
@@ -314,12 +317,17 @@ def test_any_frame_size_and_length_comes_back(width, height, frames):
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("float16", "fp16"), ("bfloat16", "bf16"), ("float32", "fp32")])
-def test_number_formats_and_levers(name, dtype):
-    levers = {Lever.BRANCH, Lever.FF}
-    lean_job = partial(replace, levers=frozenset(levers))  # what a lean model makes of it
-    model, data = objects(dtype=name, vae=name, interpolate=False, lean_job=lean_job)
+def test_number_formats_and_optimizations(name, dtype):
+    optimizations = {Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}
+    optimized_job = partial(replace, optimizations=frozenset(optimizations))  # what a lean model makes of it
+    model, data = objects(dtype=name, vae=name, interpolate=False, optimized_job=optimized_job)
     job = job_of(model, data, fps=25.0, steps=25)
-    assert (job.dtype, job.vae_dtype, job.interpolate, job.levers) == (dtype, dtype, False, frozenset(levers))
+    assert (job.dtype, job.vae_dtype, job.interpolate, job.optimizations) == (
+        dtype,
+        dtype,
+        False,
+        frozenset(optimizations),
+    )
 
 
 @pytest.mark.parametrize(

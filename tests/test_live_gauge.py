@@ -14,7 +14,7 @@ import psutil
 import pynvml
 import pytest
 
-from sonic_guard.devices.memory_reader import Gauge
+from sonic_guard.devices.memory_reader import MemoryReader
 from sonic_guard.devices.nvml import RENEW_S, Nvml
 from tests import real
 
@@ -84,7 +84,7 @@ def no_driver(monkeypatch, code=pynvml.NVML_ERROR_LIBRARY_NOT_FOUND):
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED])
 def test_no_gpu_is_a_plain_state(monkeypatch, caplog, code):
     no_driver(monkeypatch, code)
-    event = Gauge().read().to_event()
+    event = MemoryReader().read().to_event()
     memory = psutil.virtual_memory()
     assert 0 < event.pop("host_used") < event.pop("host_total") == memory.total
     assert event == {
@@ -103,7 +103,7 @@ def test_no_gpu_is_a_plain_state(monkeypatch, caplog, code):
 
 
 def test_every_card_is_read_and_the_first_is_in_use(driver):
-    event = Gauge().read().to_event()
+    event = MemoryReader().read().to_event()
     assert event["source"] == "nvml"
     assert (event["gpu"], event["card"], event["index"]) == (True, "NVIDIA GeForce RTX 4060", 0)
     assert (event["device_used"], event["device_total"]) == (GIB, 8 * GIB)
@@ -120,40 +120,40 @@ def test_every_card_is_read_and_the_first_is_in_use(driver):
 )
 def test_the_card_in_use_is_the_first_that_cuda_sees(driver, monkeypatch, visible, in_use):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    reading = Gauge().read()
+    reading = MemoryReader().read()
     assert (reading.in_use and reading.in_use.uuid) == in_use
     assert [card.uuid for card in reading.cards] == [A, B]
 
 
 def test_a_part_of_a_card_is_a_card(driver, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", PART)
-    reading = Gauge().read()
+    reading = MemoryReader().read()
     assert reading.in_use is not None
     assert (reading.in_use.uuid, reading.device_bytes) == (PART, 2 * GIB)
     assert [card.uuid for card in reading.cards] == [A, B, PART]
 
 
 def test_the_driver_is_opened_once_and_let_go(driver):
-    gauge = Gauge()
+    memory_reader = MemoryReader()
     for _ in range(3):
-        gauge.read()
+        memory_reader.read()
     assert (driver.opened, driver.open) == (1, True)
-    gauge.close()
-    gauge.close()
+    memory_reader.close()
+    memory_reader.close()
     assert driver.open is False
-    assert gauge.read().device_bytes == GIB
+    assert memory_reader.read().device_bytes == GIB
     assert driver.opened == 2
 
 
 def test_a_card_without_memory_of_its_own_has_no_figures_and_no_trouble(driver, caplog):
     driver.memory[A] = pynvml.NVML_ERROR_NOT_SUPPORTED
-    event = Gauge().read().to_event()
+    event = MemoryReader().read().to_event()
     assert (event["gpu"], event["device_used"], event["device_total"], event["trouble"]) == (True, None, None, "")
     assert event["cards"][1]["used"] == 5 * GIB
     assert caplog.records == []
 
 
-def test_a_card_that_stops_answering_is_said_once_and_comes_back(driver, caplog):
+def test_a_card_that_stops_answering_is_reported_once_and_comes_back(driver, caplog):
     now = [0.0]
     nvml = Nvml(clock=lambda: now[0])
     nvml.read()
@@ -229,7 +229,7 @@ def put(monkeypatch, **kind):
 
 def test_torch_knows_the_card_it_uses_better_than_its_number(driver, monkeypatch):
     torch = put(monkeypatch)  # CUDA counts the fastest card first, NVML by the bus
-    reading = Gauge().read()
+    reading = MemoryReader().read()
     assert reading.in_use is not None
     assert (reading.in_use.index, reading.in_use.uuid, reading.device_bytes) == (1, B, 5 * GIB)
     assert (reading.allocated_bytes, reading.reserved_bytes, reading.source) == (3, 4, "nvml+torch")
@@ -238,15 +238,15 @@ def test_torch_knows_the_card_it_uses_better_than_its_number(driver, monkeypatch
 
 def test_torch_that_has_not_begun_is_not_asked(driver, monkeypatch):
     torch = put(monkeypatch, ready=False)
-    reading = Gauge().read()
+    reading = MemoryReader().read()
     assert (reading.device_bytes, reading.allocated_bytes, reading.source) == (GIB, None, "nvml")
     assert torch.asked == []
 
 
-def test_without_nvml_torch_tells_of_its_card(monkeypatch):
+def test_without_nvml_torch_reports_of_its_card(monkeypatch):
     no_driver(monkeypatch)
     put(monkeypatch, hip="6.4", uuid="gfx")
-    event = Gauge().read().to_event()
+    event = MemoryReader().read().to_event()
     assert (event["card"], event["source"]) == ("AMD Radeon RX 7900 XT", "torch")
     assert (event["device_used"], event["device_total"], event["allocated"]) == (6 * GIB, 16 * GIB, 3)
     assert event["cards"] == [{"index": 0, "name": "AMD Radeon RX 7900 XT", "used": 6 * GIB, "total": 16 * GIB}]
@@ -255,7 +255,7 @@ def test_without_nvml_torch_tells_of_its_card(monkeypatch):
 def test_where_nvml_has_no_figures_torch_has(driver, monkeypatch):
     driver.memory[B] = pynvml.NVML_ERROR_NOT_SUPPORTED
     put(monkeypatch)
-    reading = Gauge().read()
+    reading = MemoryReader().read()
     assert (reading.device_bytes, reading.source) == (6 * GIB, "torch")
     assert sorted((card.index, card.used_bytes) for card in reading.cards) == [(0, GIB), (1, 6 * GIB)]
 
@@ -263,14 +263,14 @@ def test_where_nvml_has_no_figures_torch_has(driver, monkeypatch):
 def test_no_context_is_made_to_ask_for_figures(monkeypatch):
     no_driver(monkeypatch)
     torch = put(monkeypatch, context=False)
-    reading = Gauge().read()
+    reading = MemoryReader().read()
     assert reading.in_use is not None
     assert (reading.device_bytes, reading.allocated_bytes, torch.asked) == (None, 3, [])
 
 
 def test_an_amd_card_is_not_taken_for_the_nvidia_card_beside_it(driver, monkeypatch):
     put(monkeypatch, hip="6.4", uuid="gfx")
-    reading = Gauge().read()
+    reading = MemoryReader().read()
     assert reading.in_use is not None
     assert (reading.in_use.name, reading.device_bytes) == ("AMD Radeon RX 7900 XT", 6 * GIB)
     assert len(reading.cards) == 3
@@ -278,14 +278,14 @@ def test_an_amd_card_is_not_taken_for_the_nvidia_card_beside_it(driver, monkeypa
 
 def test_a_torch_built_for_the_cpu_uses_no_card(driver, monkeypatch):
     put(monkeypatch, ready=False, built=False)
-    reading = Gauge().read()
+    reading = MemoryReader().read()
     assert (reading.in_use, len(reading.cards)) == (None, 2)
 
 
 def test_on_a_mac_metal_is_asked(monkeypatch):
     no_driver(monkeypatch)
     put(monkeypatch, ready=False, built=False, mps=True)
-    event = Gauge().read().to_event()
+    event = MemoryReader().read().to_event()
     assert (event["card"], event["source"], event["device_used"], event["device_total"]) == (
         "Apple GPU",
         "torch",
@@ -294,12 +294,12 @@ def test_on_a_mac_metal_is_asked(monkeypatch):
     )
 
 
-def test_a_card_that_fails_under_torch_is_said_once(monkeypatch, caplog):
+def test_a_card_that_fails_under_torch_is_reported_once(monkeypatch, caplog):
     no_driver(monkeypatch)
     put(monkeypatch, broken="CUDA error: an illegal memory access was encountered")
-    gauge = Gauge()
+    memory_reader = MemoryReader()
     for _ in range(3):
-        reading = gauge.read()
+        reading = memory_reader.read()
         assert (reading.device_bytes, reading.host_used_bytes > 0) == (None, True)
     assert [record.getMessage() for record in caplog.records] == [
         "torch cannot read GPU 0: CUDA error: an illegal memory access was encountered"

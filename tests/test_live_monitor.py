@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from sonic_guard.devices.memory_reader import Reading
-from sonic_guard.runtime.monitor import LEASE_S, MAX_WATCHERS, THREAD_NAME, Monitor
+from sonic_guard.devices.memory_reader import MemorySnapshot
 from sonic_guard.devices.nvml import Card
+from sonic_guard.runtime.monitor import LEASE_S, MAX_WATCHERS, THREAD_NAME, Monitor
 from sonic_guard.runtime.run_watch import RunWatch
 
 PATIENCE_S = 30.0
@@ -34,7 +34,7 @@ class Bench:
         self.done.put(("read", self.now))
         self.fail("read")
         card = Card(0, "NVIDIA GeForce RTX 4060", "GPU-1", self.used, 8 << 30)
-        return Reading(card, (card,), None, None, 1, 2, "nvml")
+        return MemorySnapshot(card, (card,), None, None, 1, 2, "nvml")
 
     def push(self, reading, clients):
         self.done.put(("push", reading.device_bytes, clients))
@@ -212,7 +212,7 @@ def test_a_lease_that_has_run_out_makes_room(bench):
 
 
 @pytest.mark.parametrize("what", ["read", "push", "rest"])
-def test_a_failure_is_said_once_a_kind_and_the_thread_goes_on(bench, caplog, what):
+def test_a_failure_is_reported_once_a_kind_and_the_thread_goes_on(bench, caplog, what):
     bench.fails = {what: OSError("no")}
     expected = ["read"] if what == "read" else ["read", "push"]
     caplog.set_level(logging.INFO)

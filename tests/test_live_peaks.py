@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sonic_guard.runtime.stage_peaks import CudaPeaks, NoPeaks, Peak, SampledPeaks, open_peaks
 from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.runtime.stage_peaks import CudaPeaks, NoPeaks, Peak, SampledPeaks, open_peaks
 from tests.test_live_watch import Card, allocated
 
 

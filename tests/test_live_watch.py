@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.runtime.sampler_hooks import follow
-from sonic_guard.runtime.stage_peaks import Peak
-from sonic_guard.runtime.run_watch import RunWatch
 from sonic_guard.history.run_record import Outcome, StageFigures
 from sonic_guard.memory.stage_model import STAGES
+from sonic_guard.runtime.run_watch import RunWatch
+from sonic_guard.runtime.sampler_hooks import follow
+from sonic_guard.runtime.stage_peaks import Peak
 
 
 class Card:
@@ -315,7 +315,7 @@ class Broken:
     reset = read
 
 
-def test_counters_that_fail_are_said_once_and_not_asked_again(caplog):
+def test_counters_that_fail_are_reported_once_and_not_asked_again(caplog):
     broken = Broken()
     watch = RunWatch(broken)
     with watch.during("load"):
@@ -327,7 +327,7 @@ def test_counters_that_fail_are_said_once_and_not_asked_again(caplog):
     assert broken.asked == len(caplog.records) == 1
 
 
-def test_a_listener_that_fails_is_said_once(caplog):
+def test_a_listener_that_fails_is_reported_once(caplog):
     told = []
 
     def fail(watch):
@@ -376,7 +376,7 @@ deeds = st.one_of(
 
 @given(st.lists(st.tuples(deeds, st.integers(0, 100), st.integers(0, 10)), max_size=30))
 @settings(deadline=None)
-def test_whatever_is_told_in_whatever_order_the_figures_stay_true(story):
+def test_whatever_is_reported_in_whatever_order_the_figures_stay_true(story):
     card, clock = Card(), Clock()
     watch, highest = RunWatch(card, clock=clock), 0
     for (name, *args), size, seconds in story:

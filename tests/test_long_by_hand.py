@@ -14,8 +14,8 @@ import pytest
 
 from sonic_guard.errors import OutputError
 from sonic_guard.long_video.manifest import file_digest
-from sonic_guard.long_video.rendering import run
 from sonic_guard.long_video.part_store import sweep
+from sonic_guard.long_video.rendering import run
 from tests import real
 from tests.long_standin import digest, make_part, order
 from tests.test_long_run import age, interrupt_in_part, made_parts, video_of
@@ -143,7 +143,7 @@ def test_a_link_as_the_folder_is_taken_away_and_not_followed(tmp_path, folder, c
 
 
 @pytest.mark.parametrize("thing", [Path.touch, a_fifo])
-def test_something_else_as_the_folder_is_told_and_stays(tmp_path, folder, thing):
+def test_something_else_as_the_folder_is_reported_and_stays(tmp_path, folder, thing):
     shutil.rmtree(folder)
     thing(folder)
     for _ in range(2):
@@ -197,7 +197,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize("edit", LISTS.values(), ids=LISTS)
-def test_a_list_that_somebody_has_changed_costs_its_parts_at_the_most(tmp_path, folder, calm, edit, caplog):
+def test_a_list_that_someone_has_changed_costs_its_parts_at_the_most(tmp_path, folder, calm, edit, caplog):
     path = folder / "manifest.json"
     path.write_bytes(edit(path.read_bytes()))
     with caplog.at_level(logging.WARNING):
@@ -249,7 +249,7 @@ EDITS = (of_another_part, too_few_frames, a_sound, text, nothing)
 @pytest.mark.parametrize(
     ("edit", "noted"), [*((edit, noted) for edit in EDITS for noted in (False, True)), (huge, False)]
 )
-def test_a_part_that_somebody_has_changed_is_made_again(tmp_path, folder, calm, edit, noted, caplog):
+def test_a_part_that_someone_has_changed_is_made_again(tmp_path, folder, calm, edit, noted, caplog):
     asked = order(300)
     path = folder / f"{KEYS[1]}-body.mkv"
     try:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.long_video.rendering import run
 from sonic_guard.long_video.part_store import Store
+from sonic_guard.long_video.rendering import run
 from tests.long_standin import digest, make_part, order
 from tests.test_long_run import interrupt_in_part, made_parts
 

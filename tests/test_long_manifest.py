@@ -87,7 +87,7 @@ def test_the_order_of_settings_does_not_matter():
         ((Sound(np.zeros((1, 4), np.float32), 8000),), (Sound(np.zeros((1, 4), np.float32), 16000),)),
     ],
 )
-def test_what_is_told_apart(one, other):
+def test_what_is_reported_apart(one, other):
     assert content_key(*one) != content_key(*other)
     assert content_key(*one) == content_key(*one)
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from sonic_guard.errors import JobError
 from sonic_guard.job import LATENT_FPS, Job, latent_frames
-from sonic_guard.long_video.part_plan import FADE_FRAMES, SEARCH_FRAMES, SETTLE_FRAMES, least_part, overlap, part_sound, plan_parts, sample_at
+from sonic_guard.long_video.part_plan import SEARCH_FRAMES, part_sound, plan_parts, sample_at
 from sonic_guard.media.audio import Sound
+from sonic_guard.planning.part_length import FADE_FRAMES, SETTLE_FRAMES, overlap, shortest_part
 from tests import real
 
 TEN_HOURS = int(10 * 3600 * LATENT_FPS)
@@ -28,7 +29,7 @@ def cuttings(draw):
     """A job of up to ten hours, a limit, its parts, and the stretches in which seams were asked for."""
     fps = draw(st.sampled_from([5.0, 12.5, 25.0, 50.0, 120.0]))
     frames = draw(st.integers(1, TEN_HOURS))
-    least = least_part(int(fps))
+    least = shortest_part(int(fps))
     # Ten hours in the shortest parts would be thousands; some hundreds show as much.
     longest = draw(st.integers(max(least, frames // 300), max(least, frames // 300) + 3000))
     whole, asked = job(frames, draw(st.booleans()), fps), []
@@ -107,7 +108,7 @@ def test_no_part_is_short(cutting):
 
 @settings(deadline=None)
 @given(cuttings(), st.sampled_from([8000, 11025, 16000, 22050, 44100, 48000, 96000, 12345]))
-def test_a_part_hears_what_it_shows(cutting, rate):
+def test_a_part_receives_what_it_shows(cutting, rate):
     """Its sound begins where its frames do, to half a sample, after any number of parts, and makes just its frames."""
     _, _, parts, _ = cutting
     for part in (parts[0], parts[len(parts) // 2], parts[-1]):
@@ -151,7 +152,7 @@ def test_what_fits_is_made_in_one_pass(longest):
 
 @pytest.mark.parametrize("fps", [12.0, 25.0])
 def test_a_part_too_short_for_its_overlap_is_refused(fps):
-    least = least_part(int(fps))
+    least = shortest_part(int(fps))
     assert least > 2 * overlap(int(fps))
     assert len(plan_parts(job(5000, fps=fps), least, lambda low, high: low)) > 1
     with pytest.raises(JobError, match=f"at least {least / LATENT_FPS:.1f} s"):
@@ -179,8 +180,8 @@ def windows_of_the_wrapper(frames: int, window: int) -> list[list[int]]:
     """The frame numbers in every window of 25 steps: the real pipeline, with a network that notes what it gets."""
     torch = pytest.importorskip("torch")
     scheduler = pytest.importorskip("diffusers").EulerDiscreteScheduler
-    from sonic_guard.devtools.sonic_checkout import open_checkout
     from sonic_guard.devtools.network_parts import build_pipeline
+    from sonic_guard.devtools.sonic_checkout import open_checkout
 
     class Network(torch.nn.Module):
         dtype, device = torch.float32, torch.device("cpu")

@@ -16,15 +16,16 @@ import av
 import numpy as np
 import pytest
 
-from sonic_guard.errors import JobError, NoLeverLeftError, OutputError, WrapperError
-from sonic_guard.job import Job, Lever
+from sonic_guard.errors import JobError, NoFallbackLeftError, OutputError, WrapperError
+from sonic_guard.job import Job
 from sonic_guard.long_video.finished_file import hold_against
-from sonic_guard.long_video.rendering import Joining, LeverPulled, PartKept, Progress, run
 from sonic_guard.long_video.part_store import sweep
+from sonic_guard.long_video.rendering import FallbackEnabled, Joining, PartKept, Progress, run
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.audio_file import load
-from sonic_guard.media.video_writer import Encoding, VideoWriter
 from sonic_guard.media.video_file import frames, verify
+from sonic_guard.media.video_writer import Encoding, VideoWriter
+from sonic_guard.optimizations import Optimization
 from sonic_guard.planning.selection import STREAMED
 from tests.long_standin import RATE, SIDE, digest, draw, make_part, order, read
 
@@ -48,7 +49,7 @@ def calm(tmp_path_factory):
 def test_every_moment_is_shown_once(tmp_path, latent_frames, parts, interpolate):
     asked = order(latent_frames, interpolate)
     done = run(asked, partial(make_part, interpolate=interpolate), tmp_path / "video.mkv", tmp_path / "work")
-    assert (done.parts, done.kept, done.levers) == (parts, 0, ())
+    assert (done.parts, done.kept, done.optimizations) == (parts, 0, ())
     assert done.info == verify(done.path) == (asked.job.output_frames, asked.fps)
     shown = list(frames(done.path))
     assert [read(picture) for picture in shown] == list(range(asked.job.output_frames))
@@ -73,7 +74,7 @@ def test_progress_goes_from_nothing_to_all(tmp_path):
     events, now = [], iter(range(10_000))
     run(
         order(300), make_part, tmp_path / "video.mkv", tmp_path / "work",
-        tell=events.append, clock=lambda: float(next(now)),
+        notify=events.append, clock=lambda: float(next(now)),
     )  # fmt: skip
     joined = [event.share for event in events if isinstance(event, Joining)]
     assert joined == [frames / 599 for frames in range(600)]
@@ -93,7 +94,7 @@ def test_time_left_counts_only_what_this_run_made(tmp_path):
     events, now = [], iter(range(10_000))
     run(
         order(300), make_part, tmp_path / "video.mkv", tmp_path / "work",
-        tell=events.append, clock=lambda: float(next(now)),
+        notify=events.append, clock=lambda: float(next(now)),
     )  # fmt: skip
     assert events[:2] == [PartKept(0), PartKept(1)]
     first, *_, last = [event for event in events if isinstance(event, Progress)]
@@ -166,7 +167,7 @@ def test_joining_can_be_cancelled(tmp_path, kind, share):
 
     target = tmp_path / "video.mkv"
     with pytest.raises(CancelError):
-        run(order(300, kind=kind), make_part, target, tmp_path / "work", tell=cancel)
+        run(order(300, kind=kind), make_part, target, tmp_path / "work", notify=cancel)
     assert [path.name for path in tmp_path.iterdir()] == ["work"], "half a video is left"
     assert made_parts(tmp_path, kind=kind) == []
     assert [read(picture) for picture in frames(target)] == list(range(599))
@@ -181,7 +182,7 @@ def test_a_seam_can_be_cancelled(tmp_path, calm):
             raise CancelError
 
     with pytest.raises(CancelError):
-        run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", tell=events.append, check=check)
+        run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", notify=events.append, check=check)
     assert not list(tmp_path.rglob("*.part")), "half a seam is left"
     assert made_parts(tmp_path) == []
     assert digest(tmp_path / "video.mkv") == calm
@@ -319,7 +320,7 @@ def test_what_a_run_is_using_is_not_swept_away(tmp_path, calm):
             age(tmp_path / "work")
             sweep(tmp_path / "work", days=14)
 
-    done = run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", tell=look)
+    done = run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", notify=look)
     assert digest(done.path) == calm
 
 
@@ -373,17 +374,17 @@ def with_less(name: str):
     return shorten
 
 
-def test_success_is_told_of_the_frames_that_were_ordered_only(tmp_path, calm):
+def test_success_is_reported_of_the_frames_that_were_ordered_only(tmp_path, calm):
     """Something takes frames of a finished part away, after it was looked at and before all are joined."""
     third = order(300).part_keys[2][:16]
     shorten = with_less(f"work/*/{third}-body.mkv")
 
-    def tell(event):
+    def notify(event):
         if event == Joining(0):
             shorten(tmp_path)
 
     with pytest.raises(OutputError, match=r"had 596 frames and 23\.84 s of sound\. 599 frames, 23\.96 s"):
-        run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", tell=tell)
+        run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", notify=notify)
     assert [path.name for path in tmp_path.iterdir()] == ["work"], "a wrong video has the video's name"
     assert made_parts(tmp_path) == [2]
     assert digest(tmp_path / "video.mkv") == calm
@@ -432,7 +433,7 @@ def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(SAID))
     called = []
 
     def make(task, emit, tick):
-        called.append((task.part.index, task.levers))
+        called.append((task.part.index, task.optimizations))
         hit = task.part.index == part and sum(index == part for index, _ in called) <= times
 
         def stop(here):
@@ -465,22 +466,22 @@ def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(SAID))
 
 @pytest.mark.parametrize("part", [0, 1, 2])
 @pytest.mark.parametrize("stage", STAGES)
-def test_out_of_memory_costs_a_lever_and_nothing_else(tmp_path, calm, stage, part):
+def test_out_of_memory_costs_a_optimization_and_nothing_else(tmp_path, calm, stage, part):
     make, called = failing(stage, part, times=2)
     events = []
     done = run(
         order(300), make, tmp_path / "video.mkv", tmp_path / "work",
-        ladder=("branch", "block", "smaller groups"), tell=events.append,
+        fallbacks=("sequential_cfg", "layer_chunking", "smaller groups"), notify=events.append,
     )  # fmt: skip
     assert digest(done.path) == calm
-    assert done.levers == ("branch", "block")
-    levers = {index: [pulled for at, pulled in called if at == index] for index in range(3)}
+    assert done.optimizations == ("sequential_cfg", "layer_chunking")
+    optimizations = {index: [enabled for at, enabled in called if at == index] for index in range(3)}
     for index in range(3):
-        after = ("branch", "block")
-        wanted = [()] if index < part else [after] if index > part else [(), ("branch",), after]
-        assert levers[index] == wanted
-    pulled = [event for event in events if isinstance(event, LeverPulled)]
-    assert pulled == [LeverPulled(part, "branch", SAID), LeverPulled(part, "block", SAID)]
+        after = ("sequential_cfg", "layer_chunking")
+        wanted = [()] if index < part else [after] if index > part else [(), ("sequential_cfg",), after]
+        assert optimizations[index] == wanted
+    enabled = [event for event in events if isinstance(event, FallbackEnabled)]
+    assert enabled == [FallbackEnabled(part, "sequential_cfg", SAID), FallbackEnabled(part, "layer_chunking", SAID)]
 
 
 def torch_error():
@@ -500,16 +501,16 @@ def torch_error():
 )
 def test_every_runtime_s_words_are_understood(tmp_path, error):
     make, _ = failing("denoise", 0, times=1, error=error)
-    done = run(order(60), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
-    assert done.levers == ("branch",)
+    done = run(order(60), make, tmp_path / "video.mkv", tmp_path / "work", fallbacks=("sequential_cfg",))
+    assert done.optimizations == ("sequential_cfg",)
 
 
-def test_a_part_made_with_a_lever_that_changes_pixels_is_kept_for_such_runs_only(tmp_path):
+def test_a_part_made_with_a_optimization_that_changes_pixels_is_kept_for_such_runs_only(tmp_path):
     """Memory runs out in part 0, fp8 is pulled, and the run is cancelled in part 2."""
 
-    def made_with_fp8(tell=lambda event: None):
+    def made_with_fp8(notify=lambda event: None):
         make, called = failing("decode", 0, times=1)
-        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("fp8",), tell=tell)
+        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", fallbacks=("fp8_weights",), notify=notify)
         return called
 
     def cancel(event):
@@ -519,17 +520,17 @@ def test_a_part_made_with_a_lever_that_changes_pixels_is_kept_for_such_runs_only
     for _ in range(2):
         with pytest.raises(CancelError):
             made_with_fp8(cancel)
-    assert made_with_fp8() == [(0, ()), (2, ("fp8",))]
+    assert made_with_fp8() == [(0, ()), (2, ("fp8_weights",))]
     (tmp_path / "video.mkv").unlink()
     with pytest.raises(CancelError):
         made_with_fp8(cancel)
     assert made_parts(tmp_path) == [0, 1, 2]
 
 
-def test_with_no_lever_left_it_ends_and_keeps_what_is_finished(tmp_path, calm):
+def test_with_no_optimization_left_it_ends_and_keeps_what_is_finished(tmp_path, calm):
     make, called = failing("decode", 2, times=9)
-    with pytest.raises(NoLeverLeftError) as caught:
-        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
+    with pytest.raises(NoFallbackLeftError) as caught:
+        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", fallbacks=("sequential_cfg",))
     assert [index for index, _ in called] == [0, 1, 2, 2]
     for words in ("part 3 of 3", "The 2 before it are kept", "lower min_resolution", SAID):
         assert words in str(caught.value)
@@ -541,26 +542,41 @@ FP8 = "set fp8 to auto on Sonic Low VRAM in front, which changes pixels a little
 
 
 @pytest.mark.parametrize(
-    ("levers", "ladder", "seconds", "ways"),
+    ("optimizations", "fallbacks", "seconds", "ways"),
     [
         (STREAMED, (), 3600.0, f"lower min_resolution, or {FP8}, or choose parts shorter than 3600 s. ("),
-        (STREAMED, ("host", "branch", "ff", "block"), 60.0, f"lower min_resolution, or {FP8}. ("),
-        (STREAMED, ("host", "branch", "ff", "block", "fp8"), 60.0, "lower min_resolution. ("),
-        (STREAMED | {Lever.FP8}, ("host", "branch", "ff", "block"), 60.0, "lower min_resolution. ("),
+        (
+            STREAMED,
+            ("tensor_offload", "sequential_cfg", "feed_forward_chunking", "layer_chunking"),
+            60.0,
+            f"lower min_resolution, or {FP8}. (",
+        ),
+        (
+            STREAMED,
+            ("tensor_offload", "sequential_cfg", "feed_forward_chunking", "layer_chunking", "fp8_weights"),
+            60.0,
+            "lower min_resolution. (",
+        ),
+        (
+            STREAMED | {Optimization.FP8_WEIGHTS},
+            ("tensor_offload", "sequential_cfg", "feed_forward_chunking", "layer_chunking"),
+            60.0,
+            "lower min_resolution. (",
+        ),
     ],
 )
-def test_what_is_advised_would_help(tmp_path, levers, ladder, seconds, ways):
+def test_what_is_advised_would_help(tmp_path, optimizations, fallbacks, seconds, ways):
     """Where window and weights decide, shorter parts would be of no use."""
     make, _ = failing("predata", 0, times=9)
     asked = order(60)
-    long = replace(asked, job=Job(512, 512, seconds, levers=levers, to_file=True), longest=None)
-    with pytest.raises(NoLeverLeftError, match=re.escape(f"If that does not help, {ways}")):
-        run(long, make, tmp_path / "video.mkv", tmp_path / "work", ladder=ladder)
+    long = replace(asked, job=Job(512, 512, seconds, optimizations=optimizations, to_file=True), longest=None)
+    with pytest.raises(NoFallbackLeftError, match=re.escape(f"If that does not help, {ways}")):
+        run(long, make, tmp_path / "video.mkv", tmp_path / "work", fallbacks=fallbacks)
 
 
 def test_in_one_pass_there_is_nothing_to_keep(tmp_path):
     make, _ = failing("decode", 0, times=9)
-    with pytest.raises(NoLeverLeftError, match=r"part 1 of 1, with every lever pulled\. Close"):
+    with pytest.raises(NoFallbackLeftError, match=r"part 1 of 1, with every lever pulled\. Close"):
         run(order(60), make, tmp_path / "video.mkv", tmp_path / "work")
 
 
@@ -573,7 +589,7 @@ def test_memory_is_given_back_before_the_next_attempt(tmp_path):
     held = []
 
     def make(task, emit, tick):
-        if not task.levers:
+        if not task.optimizations:
             tensor = Tensor()
             tensor.itself = tensor
             held.append(weakref.ref(tensor))
@@ -583,23 +599,23 @@ def test_memory_is_given_back_before_the_next_attempt(tmp_path):
 
     gc.disable()
     try:
-        run(order(60), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
+        run(order(60), make, tmp_path / "video.mkv", tmp_path / "work", fallbacks=("sequential_cfg",))
     finally:
         gc.enable()
     assert len(held) == 1
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), MemoryError(), ValueError("no")], ids=repr)
-def test_another_error_pulls_no_lever(tmp_path, error):
+def test_another_error_enables_no_optimization(tmp_path, error):
     make, called = failing("denoise", 1, times=1, error=lambda: error)
     with pytest.raises(type(error)):
-        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", ladder=("branch",))
+        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", fallbacks=("sequential_cfg",))
     assert len(called) == 2
     assert made_parts(tmp_path) == [1, 2]
 
 
 @pytest.mark.parametrize("off", [-14, -1, 1, 14])
-def test_a_wrong_number_of_frames_is_told(tmp_path, off):
+def test_a_wrong_number_of_frames_is_reported(tmp_path, off):
     def make(task, emit, tick):
         emit(np.zeros((task.part.made + off, 64, 64, 3), np.uint8))
 
@@ -608,7 +624,7 @@ def test_a_wrong_number_of_frames_is_told(tmp_path, off):
     assert not (tmp_path / "video.mkv").exists()
 
 
-def test_a_taken_name_is_told_before_anything_is_made(tmp_path):
+def test_a_taken_name_is_reported_before_anything_is_made(tmp_path):
     (tmp_path / "video.mkv").touch()
     with pytest.raises(OutputError, match="another name"):
         run(order(300), pytest.fail, tmp_path / "video.mkv", tmp_path / "work")
@@ -616,7 +632,7 @@ def test_a_taken_name_is_told_before_anything_is_made(tmp_path):
     assert done.info.frames == 119
 
 
-def test_a_missing_folder_is_told_before_anything_is_made(tmp_path):
+def test_a_missing_folder_is_reported_before_anything_is_made(tmp_path):
     with pytest.raises(OutputError, match="no folder"):
         run(order(300), pytest.fail, tmp_path / "none" / "video.mkv", tmp_path / "work")
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sonic_guard.errors import NoLeverLeftError
-from sonic_guard.job import Lever
-from sonic_guard.low_vram import EXACT
+from sonic_guard.errors import NoFallbackLeftError
+from sonic_guard.optimizations import EXACT, Optimization
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
@@ -40,11 +39,13 @@ def quick():
     return sonic, vae, calls
 
 
-def film(quick, folder, levers=EXACT, **more):
+def film(quick, folder, optimizations=EXACT, **more):
     """The video, and how often the network was asked for it."""
     sonic, vae, calls = quick
     calls.clear()
-    return films.make(sonic, vae, films.order(FRAMES, steps=STEPS), folder / "v.mkv", folder / "w", levers, **more)
+    return films.make(
+        sonic, vae, films.order(FRAMES, steps=STEPS), folder / "v.mkv", folder / "w", optimizations, **more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -93,24 +94,30 @@ def test_stopped_in_decode_nothing_of_denoise_is_made_again(tmp_path, quick, cal
     assert digest(done.path) == calm
 
 
-def test_out_of_memory_costs_no_step_and_neither_does_its_last_lever(tmp_path, quick, calm):
+def test_out_of_memory_costs_no_step_and_neither_does_its_last_optimization(tmp_path, quick, calm):
     times = iter(range(2))
 
     def look(frames):
         if next(times, None) is not None:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    done = film(quick, tmp_path, {Lever.PAIRWISE}, look=look, ladder=(Lever.HOST, Lever.FP8))
-    assert done.levers == (Lever.HOST, Lever.FP8)
+    done = film(
+        quick,
+        tmp_path,
+        {Optimization.STREAMING_DECODE},
+        look=look,
+        fallbacks=(Optimization.TENSOR_OFFLOAD, Optimization.FP8_WEIGHTS),
+    )
+    assert done.optimizations == (Optimization.TENSOR_OFFLOAD, Optimization.FP8_WEIGHTS)
     assert len(quick[2]) == PASSES
     assert digest(done.path) == calm, "the steps were made before the lever that changes pixels"
 
 
-def test_with_no_lever_left_the_steps_are_there_for_the_next_run(tmp_path, quick, calm):
+def test_with_no_optimization_left_the_steps_are_there_for_the_next_run(tmp_path, quick, calm):
     def look(frames):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(NoLeverLeftError):
+    with pytest.raises(NoFallbackLeftError):
         film(quick, tmp_path, look=look)
     done = film(quick, tmp_path)
     assert not quick[2]
@@ -155,7 +162,7 @@ def test_time_left_counts_only_what_this_run_made(tmp_path, quick):
     with pytest.raises(StopError):
         film(quick, tmp_path, check=stop_at(quick, 2 * WINDOWS + 1))
     events, now = [], iter(range(10_000))
-    film(quick, tmp_path, tell=events.append, clock=lambda: float(next(now)))
+    film(quick, tmp_path, notify=events.append, clock=lambda: float(next(now)))
     begun, after = [event for event in events if isinstance(event, Progress)][:2]
     assert begun.share == pytest.approx(0.45)
     assert begun.seconds_left is None

@@ -78,7 +78,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-def test_a_step_that_somebody_has_changed_counts_as_none(step, edit, caplog):
+def test_a_step_that_someone_has_changed_counts_as_none(step, edit, caplog):
     assert is_whole(StepsOnDisk(step.parent, [NAME])), "it was right before"
     step.write_bytes(edit(step.read_bytes()))
     with caplog.at_level(logging.WARNING):
@@ -133,7 +133,7 @@ def test_a_large_step_is_read_by_the_block(tmp_path):
     ],
     ids=["cut meanwhile", "a shape that is not the clip's"],
 )
-def test_a_step_that_turns_out_wrong_is_told_and_removed(step, change):
+def test_a_step_that_turns_out_wrong_is_reported_and_removed(step, change):
     """The second would need a digest that somebody has made for it."""
     steps = StepsOnDisk(step.parent, [NAME])
     change(step)

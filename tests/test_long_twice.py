@@ -22,7 +22,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks, to have tw
 
 
 @forks
-def test_of_two_processes_one_makes_the_video_and_the_other_is_told_so(tmp_path):
+def test_of_two_processes_one_makes_the_video_and_the_other_is_reported_so(tmp_path):
     command = [sys.executable, "-m", "tests.long_twice", str(tmp_path), str(TRIALS), "20261127"]
     result = subprocess.run(command, cwd=real.PACK, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -36,16 +36,16 @@ def second_run(folder, asked, name):
 
 
 @pytest.mark.parametrize("moment", ["while parts are made", "while they are joined"])
-def test_the_second_is_told_which_video_and_what_to_do(tmp_path, moment):
+def test_the_second_is_reported_which_video_and_what_to_do(tmp_path, moment):
     told = []
 
-    def tell(event):
+    def notify(event):
         if not told and isinstance(event, Joining) == (moment == "while they are joined"):
             with pytest.raises(OutputError) as caught:
                 second_run(tmp_path, order(200), "two.mkv")
             told.append(str(caught.value))
 
-    done = run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", tell=tell)
+    done = run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", notify=notify)
     assert done.info.frames == 399
     assert "two.mkv: another run is making the same video right now" in told[0]
     for words in ("Wait until it is finished, or cancel it there", "change the seed"):
@@ -57,14 +57,14 @@ def test_another_video_into_the_same_file_is_refused_and_spoils_nothing(tmp_path
     """To try the name out would clear what the first run is writing under it."""
     told = []
 
-    def tell(event):
+    def notify(event):
         if isinstance(event, Joining) and event.share > 0.5 and not told:
             for overwrite in (False, True):
                 with pytest.raises(OutputError, match="another run is making a video of this name") as caught:
                     run(order(60), pytest.fail, tmp_path / "one.mkv", tmp_path / "work", overwrite=overwrite)
                 told.append(caught)
 
-    done = run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", tell=tell)
+    done = run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", notify=notify)
     assert len(told) == 2
     assert done.info.frames == 399
 
@@ -72,11 +72,11 @@ def test_another_video_into_the_same_file_is_refused_and_spoils_nothing(tmp_path
 def test_another_video_at_the_same_time_is_made(tmp_path):
     done = []
 
-    def tell(event):
+    def notify(event):
         if not done:
             done.append(run(order(60), make_part, tmp_path / "two.mkv", tmp_path / "work"))
 
-    assert run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", tell=tell).info.frames == 399
+    assert run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", notify=notify).info.frames == 399
     assert done[0].info.frames == 119
 
 
@@ -101,7 +101,7 @@ def test_a_killed_run_frees_what_it_held(tmp_path):
     assert ended(child) == -signal.SIGKILL
     assert list((tmp_path / "work").glob("[0-9a-f]*.lock")), "the file is there, and means nothing"
     events = []
-    film(tell=events.append)
+    film(notify=events.append)
     assert events[0] == PartKept(0)
     assert [path.name for path in (tmp_path / "work").iterdir()] == [".lock"]
 
@@ -151,7 +151,7 @@ def test_a_disk_that_knows_no_locks_costs_no_video(tmp_path, monkeypatch, caplog
     assert number == errno.ENOSYS or "this disk knows no locks" in caplog.text
 
 
-def test_a_folder_that_takes_no_lock_is_told(tmp_path):
+def test_a_folder_that_takes_no_lock_is_reported(tmp_path):
     (tmp_path / "work").touch()
     with pytest.raises(OutputError, match="work: "):
         run(order(60), pytest.fail, tmp_path / "one.mkv", tmp_path / "work")
@@ -168,8 +168,8 @@ def wait_for(path, child):
 def test_the_video_of_a_run_beside_which_another_was_refused_is_the_undisturbed_one(tmp_path):
     calm = digest(run(order(200), make_part, tmp_path / "calm.mkv", tmp_path / "work").path)
 
-    def tell(event):
+    def notify(event):
         with pytest.raises(OutputError, match="another run"):
             second_run(tmp_path, order(200), "one.mkv")
 
-    assert digest(run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", tell=tell).path) == calm
+    assert digest(run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", notify=notify).path) == calm

@@ -15,15 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.errors import OutputError, SonicGuardError, WrapperError
-from sonic_guard.job import PIECE, Dtype, Lever
+from sonic_guard.devices.budget import budget_for
 from sonic_guard.devtools import measured_table
-from sonic_guard.devtools.measured_cases import RUN, Case, grid
 from sonic_guard.devtools.measure import FIRST_CASE_S, MARGIN, expect_s, measure
+from sonic_guard.devtools.measured_cases import RUN, Case, grid
 from sonic_guard.devtools.measured_summary import fit_overhead, least_overhead, overhead_rows, summarise
 from sonic_guard.devtools.measured_table import Contents, Header, Reading, Row
-from sonic_guard.devices.budget import budget_for
+from sonic_guard.errors import OutputError, SonicGuardError, WrapperError
+from sonic_guard.job import MIN_CHUNK_SIZE, Dtype
 from sonic_guard.memory.stage_model import STAGES, predict
+from sonic_guard.optimizations import Optimization
 from tests import real
 
 torch = pytest.importorskip("torch")
@@ -37,10 +38,15 @@ no_card = pytest.mark.skipif(torch.cuda.is_available(), reason="is about machine
 STOCK = Case("denoise", 64, 64, 6, window=3, dtype=Dtype.FP32)
 CASES = (
     STOCK,
-    replace(STOCK, levers=frozenset({Lever.BRANCH, Lever.FF, Lever.BLOCK})),
+    replace(
+        STOCK,
+        optimizations=frozenset(
+            {Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING, Optimization.LAYER_CHUNKING}
+        ),
+    ),
     Case("load", 64, 64, 6, dtype=Dtype.FP32),
     Case("interpolate", 64, 64, 6, dtype=Dtype.FP32),
-    Case("interpolate", 64, 64, 6, dtype=Dtype.FP32, levers=frozenset({Lever.PAIRWISE})),
+    Case("interpolate", 64, 64, 6, dtype=Dtype.FP32, optimizations=frozenset({Optimization.STREAMING_DECODE})),
 )
 """Small enough for a CPU."""
 BEYOND_ANY_MEMORY = Case("decode", 1 << 17, 8192, 4_000_000, dtype=Dtype.FP32)
@@ -133,7 +139,7 @@ def test_a_row_has_times_and_a_prediction_and_on_a_cpu_no_bytes(measured):
         assert (row.pass_s is not None) == (row.case.stage == "denoise")
 
 
-def test_the_header_tells_where_it_was_measured(measured):
+def test_the_header_reports_where_it_was_measured(measured):
     from sonic_guard.devtools import gpu_setup
 
     header = measured_table.read(measured[0]).header
@@ -227,7 +233,7 @@ def test_a_table_from_another_card_is_not_gone_on_with(tmp_path):
 
 
 @no_card
-def test_without_a_card_it_says_so(tmp_path):
+def test_without_a_card_it_reports_so(tmp_path):
     with pytest.raises(SonicGuardError, match="measure: no CUDA card"):
         measure(tmp_path, tmp_path / "table.jsonl", limit_s=1.0, progress=[].append)
     assert not list(tmp_path.iterdir())
@@ -262,15 +268,15 @@ def test_the_grid_begins_with_the_most_telling_case_and_names_each_once():
     assert {case.stock for case in cases if case.stage == "denoise"} <= set(cases)
 
 
-def test_runs_are_planned_for_cards_with_levers_and_without():
+def test_runs_are_planned_for_cards_with_optimizations_and_without():
     planned = [case for case in grid() if case.card_gib]
     for case in planned:
         assert predict(case.job).peak_bytes <= budget_for(case.card_gib).usable_bytes
         assert case.stock in grid()
-    lean = {(case.card_gib, case.width) for case in planned if case.levers}
-    assert lean >= {(gib, side) for gib in (6, 8, 12) for side in (512, 768, 1024) if (gib, side) != (12, 512)}
-    assert any(case.piece > PIECE for case in planned)
-    assert any(not case.levers for case in planned if case.card_gib == 6)
+    optimized = {(case.card_gib, case.width) for case in planned if case.optimizations}
+    assert optimized >= {(gib, side) for gib in (6, 8, 12) for side in (512, 768, 1024) if (gib, side) != (12, 512)}
+    assert any(case.chunk_size > MIN_CHUNK_SIZE for case in planned)
+    assert any(not case.optimizations for case in planned if case.card_gib == 6)
 
 
 @pytest.mark.parametrize("case", grid(), ids=lambda case: case.name)
@@ -339,7 +345,7 @@ def test_another_file_is_refused(tmp_path, text):
         measured_table.read(out)
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path):
+def test_a_place_that_cannot_be_written_is_reported(tmp_path):
     with pytest.raises(OutputError, match="cannot write"):
         measured_table.append_header(tmp_path / "absent" / "table.jsonl", HEADER)
 
@@ -365,12 +371,12 @@ def test_the_commit_is_read_without_git(tmp_path):
 
 def test_the_page_has_its_heading_and_a_line_a_case(tmp_path):
     stock = Case("denoise", 512, 512, 25)
-    lean = replace(stock, levers=frozenset({Lever.BRANCH}))
+    optimized = replace(stock, optimizations=frozenset({Optimization.SEQUENTIAL_CFG}))
     predicted = stock.predict_bytes()
     out = write_table(
         tmp_path / "table.jsonl",
         row(stock, 1, predicted, 600 * MIB, pass_s=0.5),
-        row(lean, 1, lean.predict_bytes() * 2, 600 * MIB, pass_s=0.6),
+        row(optimized, 1, optimized.predict_bytes() * 2, 600 * MIB, pass_s=0.6),
         row(Case("decode", 512, 512, 28), 1, GIB, 600 * MIB, pass_s=None),
         row(replace(stock, width=1280, height=1152), 1, error="CUDA error: invalid configuration | argument"),
     )
@@ -382,21 +388,21 @@ def test_the_page_has_its_heading_and_a_line_a_case(tmp_path):
     gib = predicted / GIB
     sizes = f"{gib:.2f} | {gib:.2f} | 1.000 | {gib + 100 / 1024:.2f} | {gib + 700 / 1024:.2f}"
     assert lines[stock.name] == f"| {stock.name} | {sizes} | 2.00 | 0.50 |  |  |"
-    assert " | 2.000 | " in lines[lean.name]
-    assert lines[lean.name].endswith(" | 0.60 | 1.20 |  |")
+    assert " | 2.000 | " in lines[optimized.name]
+    assert lines[optimized.name].endswith(" | 0.60 | 1.20 |  |")
     assert "stand-in: diffusers' VAE" in page
     assert "invalid configuration \\| argument" in page
     assert "covers 99% of 2 cases" in page
 
 
 def test_the_page_counts_the_planned_runs_that_ran_out_of_memory(tmp_path):
-    whole = Case(RUN, 512, 512, 50, levers=frozenset({Lever.BRANCH}), card_gib=8)
+    whole = Case(RUN, 512, 512, 50, optimizations=frozenset({Optimization.SEQUENTIAL_CFG}), card_gib=8)
     page = summarise(
         write_table(
             tmp_path / "table.jsonl",
             row(whole, 0, 5 * GIB, 924 * MIB),
             row(replace(whole, width=768), 0, oom=RUN),
-            row(replace(whole, levers=frozenset()), 0, 6 * GIB, 924 * MIB),
+            row(replace(whole, optimizations=frozenset()), 0, 6 * GIB, 924 * MIB),
         )
     )
     assert "- 8 GiB, with levers: of 2 1 ran out of memory, 0 failed, 75% to 75% of the card in use." in page

@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sonic_guard
-from sonic_guard.job import Dtype, Job, Lever
+from sonic_guard.job import Dtype, Job
 from sonic_guard.memory import constants
 from sonic_guard.memory.article_formula import article_bytes
 from sonic_guard.memory.stage_model import STAGES, predict, stage_bytes
+from sonic_guard.optimizations import Optimization
 from tests import real
 
 GIB = 2**30
-ALL = frozenset(Lever)
+ALL = frozenset(Optimization)
 
 
 @pytest.mark.parametrize(
@@ -41,24 +42,24 @@ def test_one_window_beside_figures_traced_by_other_hands(width, height, fps, dty
 
 
 @pytest.mark.parametrize(
-    ("levers", "side", "gib"),
+    ("optimizations", "side", "gib"),
     [
         (set(), 512, 8.85),
         (set(), 768, 16.2),
         (set(), 1024, 26.6),
-        ({Lever.BRANCH}, 512, 4.84),
-        ({Lever.BRANCH}, 1024, 10.6),
-        ({Lever.FF}, 512, 7.31),
-        ({Lever.BRANCH, Lever.FF}, 512, 4.33),
-        ({Lever.BRANCH, Lever.FF}, 768, 6.08),
-        ({Lever.BRANCH, Lever.FF}, 1024, 8.53),
-        ({Lever.BRANCH, Lever.BLOCK}, 512, 3.45),
-        ({Lever.BRANCH, Lever.BLOCK}, 768, 3.87),
-        ({Lever.BRANCH, Lever.BLOCK}, 1024, 4.55),
+        ({Optimization.SEQUENTIAL_CFG}, 512, 4.84),
+        ({Optimization.SEQUENTIAL_CFG}, 1024, 10.6),
+        ({Optimization.FEED_FORWARD_CHUNKING}, 512, 7.31),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}, 512, 4.33),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}, 768, 6.08),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}, 1024, 8.53),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING}, 512, 3.45),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING}, 768, 3.87),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING}, 1024, 4.55),
     ],
 )
-def test_what_the_levers_buy(levers, side, gib):
-    job = Job(side, side, 2.0, min_resolution=side, levers=frozenset(levers), interpolate=False)
+def test_what_the_optimizations_buy(optimizations, side, gib):
+    job = Job(side, side, 2.0, min_resolution=side, optimizations=frozenset(optimizations), interpolate=False)
     assert stage_bytes(job)["denoise"] / GIB == pytest.approx(gib, rel=0.02)
 
 
@@ -70,14 +71,17 @@ def test_interpolation_holds_the_clip_four_times_over():
 
 def test_pairwise_interpolation_does_not_grow_with_the_clip():
     """Without `host`, its prompts and latents are still there; with it, nothing is."""
-    for levers, bytes_a_frame in (({Lever.PAIRWISE}, 330_000), ({Lever.PAIRWISE, Lever.HOST}, 0)):
-        jobs = (Job(512, 512, seconds, levers=frozenset(levers)) for seconds in (10.0, 20.0))
+    for optimizations, bytes_a_frame in (
+        ({Optimization.STREAMING_DECODE}, 330_000),
+        ({Optimization.STREAMING_DECODE, Optimization.TENSOR_OFFLOAD}, 0),
+    ):
+        jobs = (Job(512, 512, seconds, optimizations=frozenset(optimizations)) for seconds in (10.0, 20.0))
         short, long = (stage_bytes(job)["interpolate"] for job in jobs)
         assert long - short <= 125 * bytes_a_frame
 
 
 def test_decode_can_do_with_one_frame_at_a_time():
-    estimate = predict(Job(1024, 1024, 10.0, min_resolution=1024, levers=ALL))
+    estimate = predict(Job(1024, 1024, 10.0, min_resolution=1024, optimizations=ALL))
     assert estimate.floors["decode"] < estimate.stages["decode"] / 10
     assert estimate.peak_stage == "denoise"
 
@@ -97,7 +101,7 @@ jobs = st.builds(
     fps=st.floats(5, 120),
     dtype=st.sampled_from(Dtype),
     interpolate=st.booleans(),
-    levers=st.frozensets(st.sampled_from(Lever)),
+    optimizations=st.frozensets(st.sampled_from(Optimization)),
     vae_dtype=st.sampled_from([Dtype.BF16, Dtype.FP32]),
 )
 
@@ -114,7 +118,7 @@ def test_what_holds_for_every_prediction(job):
     for stage, size in estimate.stages.items():
         assert longer[stage] >= size
         assert larger[stage] >= size
-    leaner = stage_bytes(replace(job, levers=job.levers | {Lever.BRANCH}))
+    leaner = stage_bytes(replace(job, optimizations=job.optimizations | {Optimization.SEQUENTIAL_CFG}))
     assert leaner["denoise"] <= estimate.stages["denoise"]
 
 

@@ -19,6 +19,7 @@ import skimage.data
 import torch
 
 from sonic_guard.comfy.workflow_file import PREFLIGHT_OUTPUTS
+from sonic_guard.optimizations import ESCALATION_ORDER
 from tests import sonics
 from tests.graphs import RATE, write_wav
 from tests.real import PACK
@@ -87,7 +88,10 @@ def test_these_are_the_nodes(nodes):
 def test_schema_and_execute_agree(nodes, name):
     schema = nodes[name].GET_SCHEMA()
     schema.validate()
-    assert [slot.id for slot in schema.inputs] == list(inspect.signature(nodes[name].execute).parameters)
+    taken = inspect.signature(nodes[name].execute).parameters.values()
+    named = [each.name for each in taken if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    others = list(ESCALATION_ORDER) if len(named) < len(taken) else []
+    assert sorted(slot.id for slot in schema.inputs) == sorted([*named, *others])
     assert all(slot.tooltip for slot in [*schema.inputs, *schema.outputs])
 
 
@@ -96,7 +100,7 @@ def test_the_workflow_builder_knows_preflights_outputs(nodes):
     assert tuple((output.display_name, output.get_io_type()) for output in outputs) == PREFLIGHT_OUTPUTS
 
 
-def test_preflight_keeps_a_wish_that_fits(run):
+def test_preflight_keeps_a_request_that_fits(run):
     out = run("SonicGuardPreflight", image=PORTRAIT, audio=sound(3.0), preset="minimal", target_card=LARGE)
     assert (out["min_resolution"], out["inference_steps"], out["use_interframe"]) == (384, 15, True)
     assert out["report"].startswith("Fits")
@@ -145,12 +149,12 @@ def test_preflight_crops_to_the_aspect(run, aspect, ratio):
 
 @pytest.mark.parametrize(("language", "word"), [("en", "Will run out of memory"), ("zh", "显存会不足")])
 def test_preflight_warns_in_the_users_language(run, refusal, language, word):
-    wish = {"image": PORTRAIT, "audio": sound(1.0), "preset": "hd", "target_card": SMALL, "language": language}
-    out = run("SonicGuardPreflight", on_risk="warn", **wish)
+    requested = {"image": PORTRAIT, "audio": sound(1.0), "preset": "hd", "target_card": SMALL, "language": language}
+    out = run("SonicGuardPreflight", on_risk="warn", **requested)
     assert out["min_resolution"] == 1024
     assert out["report"].startswith(word)
     with pytest.raises(refusal, match=word):
-        run("SonicGuardPreflight", on_risk="stop", **wish)
+        run("SonicGuardPreflight", on_risk="stop", **requested)
 
 
 @pytest.mark.parametrize(
@@ -169,10 +173,10 @@ def test_preflight_warns_in_the_users_language(run, refusal, language, word):
         ({"target_card": "2 GiB"}, "Will run out of memory"),
     ],
 )
-def test_preflight_says_what_is_wrong(run, refusal, bad, message):
-    wish = {"image": PORTRAIT, "audio": sound(1.0), "preset": "minimal", "target_card": LARGE}
+def test_preflight_reports_what_is_wrong(run, refusal, bad, message):
+    requested = {"image": PORTRAIT, "audio": sound(1.0), "preset": "minimal", "target_card": LARGE}
     with pytest.raises(refusal, match=re.escape(message)):
-        run("SonicGuardPreflight", **wish | bad)
+        run("SonicGuardPreflight", **requested | bad)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,7 @@ def test_audio_duration_cuts_silence(run):
     assert out["seconds"] == pytest.approx(1.2, abs=0.03)
 
 
-def test_face_box_says_which_picture_has_no_face(run, refusal):
+def test_face_box_reports_which_picture_has_no_face(run, refusal):
     with pytest.raises(refusal, match=r"image\[1\]: no face found"):
         run("SonicGuardFaceBox", image=torch.cat([PORTRAIT, NO_FACE]))
 
@@ -232,13 +236,13 @@ def test_oom_risk_stops(run, refusal):
 
 
 def test_auto_downgrade(run):
-    wish = {"image": PORTRAIT, "min_resolution": 768, "duration": 5.0}
-    kept = run("SonicGuardAutoDowngrade", target_card=LARGE, **wish)
+    requested = {"image": PORTRAIT, "min_resolution": 768, "duration": 5.0}
+    kept = run("SonicGuardAutoDowngrade", target_card=LARGE, **requested)
     assert (kept["min_resolution"], kept["duration"], kept["dtype"]) == (768, 5.0, "fp16")
-    fitted = run("SonicGuardAutoDowngrade", target_card=SMALL, **wish)
+    fitted = run("SonicGuardAutoDowngrade", target_card=SMALL, **requested)
     assert fitted["min_resolution"] < 768
-    wish["min_resolution"] = fitted["min_resolution"]
-    assert run("SonicGuardOOMRisk", target_card=SMALL, **wish)["verdict"] == "safe"
+    requested["min_resolution"] = fitted["min_resolution"]
+    assert run("SonicGuardOOMRisk", target_card=SMALL, **requested)["verdict"] == "safe"
 
 
 def test_this_machine_is_a_card_too(run):
@@ -312,7 +316,7 @@ class NotSonic:
     """A model of some other pack."""
 
 
-def test_low_vram_lets_a_stranger_pass_and_says_so(run):
+def test_low_vram_lets_a_stranger_pass_and_reports_so(run):
     model = NotSonic()
     out = run("SonicGuardLowVRAM", model=model)
     assert out["model"] is model
@@ -326,42 +330,44 @@ def test_low_vram_lets_a_stranger_pass_and_says_so(run):
 
 
 @pytest.mark.parametrize(
-    ("switches", "pulled", "spare"),
+    ("switches", "enabled", "fallbacks"),
     [
-        ({}, {"park"}, ["pairwise", "park", "host", "branch", "ff", "block"]),
+        ({}, {"unet_offload"}, ["streaming_decode", "unet_offload", "host", "sequential_cfg", "feed_forward_chunking", "layer_chunking"]),
         (
-            {"branch": "on", "ff": "off", "fp8": "auto"},
-            {"park", "branch"},
-            ["pairwise", "park", "host", "branch", "block", "fp8"],
+            {"sequential_cfg": "on", "feed_forward_chunking": "off", "fp8_weights": "auto"},
+            {"unet_offload", "sequential_cfg"},
+            ["streaming_decode", "unet_offload", "host", "sequential_cfg", "layer_chunking", "fp8_weights"],
         ),
-        ({"levers": "branch+block", "block": "off"}, {"park", "branch"}, ["pairwise", "park", "host", "branch", "ff"]),
+        ({"optimizations": "sequential_cfg+layer_chunking", "layer_chunking": "off"}, {"unet_offload", "sequential_cfg"}, ["streaming_decode", "unet_offload", "host", "sequential_cfg", "feed_forward_chunking"]),
     ],
     ids=["as they stand", "moved", "with a plan"],
 )  # fmt: skip
-@pytest.mark.parametrize(("language", "word"), [("en", "Pulled: "), ("zh", "已启用：")])
-def test_low_vram_wraps_the_wrappers_model(run, pack, switches, pulled, spare, language, word):
+@pytest.mark.parametrize(("language", "word"), [("en", "Enabled: "), ("zh", "已启用：")])
+def test_low_vram_wraps_the_wrappers_model(run, pack, switches, enabled, fallbacks, language, word):
     model = sonics.build()
     out = run("SonicGuardLowVRAM", model=model, target_card="80 GiB", language=language, **switches)
     job = pack_job(pack)
     assert out["model"].sonic is model
-    assert set(out["model"].levers_for(job)) == pulled
-    assert list(out["model"].spare) == spare
+    assert set(out["model"].optimizations_for(job)) == enabled
+    assert list(out["model"].fallbacks) == fallbacks
     assert out["weight_dtype"] is torch.float32
-    assert out["report"].startswith(word + " + ".join(lever for lever in spare if lever in pulled))
-    assert ("fp8" in out["report"]) == ("fp8" in spare)
+    assert out["report"].startswith(
+        word + " + ".join(optimization for optimization in fallbacks if optimization in enabled)
+    )
+    assert ("fp8_weights" in out["report"]) == ("fp8_weights" in fallbacks)
 
 
 def test_low_vram_takes_what_a_run_turns_out_to_need(run, pack):
     out = run("SonicGuardLowVRAM", model=sonics.build(), target_card="8 GiB")
     large = replace(pack_job(pack), width=1024, height=1024, min_resolution=1024)
-    assert {"branch", "block"} <= set(out["model"].levers_for(large))
+    assert {"sequential_cfg", "layer_chunking"} <= set(out["model"].optimizations_for(large))
 
 
-def test_low_vram_says_which_word_is_none(run, refusal):
-    with pytest.raises(refusal, match="branch: there is no 'maybe'; choose one of auto, on, off"):
+def test_low_vram_reports_which_word_is_none(run, refusal):
+    with pytest.raises(refusal, match="sequential_cfg: there is no 'maybe'; choose one of auto, on, off"):
         run("SonicGuardLowVRAM", model=NotSonic(), branch="maybe")
     with pytest.raises(refusal, match="levers: unknown turbo"):
-        run("SonicGuardLowVRAM", model=NotSonic(), levers="turbo")
+        run("SonicGuardLowVRAM", model=NotSonic(), optimizations="turbo")
     with pytest.raises(refusal, match="'RTX 9999' is not in the catalogue"):
         run("SonicGuardLowVRAM", model=NotSonic(), target_card="RTX 9999")  # as over a link, which nobody checks
 
@@ -425,7 +431,7 @@ def test_the_sounds_of_two_comfyuis_that_share_a_seed_have_two_names(predata):
     assert len(set(names)) == 2
 
 
-def test_long_video_says_that_sonic_finds_no_face(predata, pack):
+def test_long_video_reports_that_sonic_finds_no_face(predata, pack):
     errors = importlib.import_module(f"{pack.__name__}.sonic_guard.errors")
     with pytest.raises(errors.FaceError, match="finds no face in this picture. Crop it around the face with Face Box"):
         predata(no_face)()
@@ -478,7 +484,7 @@ def test_other_files_beside_them_do_not_count(hearing):
     assert key() == before
 
 
-def test_what_cannot_be_read_of_it_is_said(hearing, pack, monkeypatch):
+def test_what_cannot_be_read_of_it_is_reported(hearing, pack, monkeypatch):
     errors = importlib.import_module(f"{pack.__name__}.sonic_guard.errors")
     wrapper = sys.modules[hearing[2].__module__]
 
@@ -490,11 +496,13 @@ def test_what_cannot_be_read_of_it_is_said(hearing, pack, monkeypatch):
         hearing[2]()
 
 
-def test_before_sonic_hears_everything_else_leaves_the_gpu_and_cancel_is_heard(pack, monkeypatch):
+def test_before_sonic_receives_everything_else_leaves_the_gpu_and_cancel_is_received(pack, monkeypatch):
     """SONIC_PreData has ComfyUI unload its models at its end only; by then its own are beside them."""
-    module, host = (importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video", "host"))
+    module, host = (
+        importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video_node", "comfy.host")
+    )
     happened, told = [], []
-    monkeypatch.setattr(host, "make_room", lambda needed: happened.append(("room", needed)))
+    monkeypatch.setattr(host, "free_memory", lambda needed: happened.append(("room", needed)))
     monkeypatch.setattr(host, "stop_if_interrupted", lambda: happened.append("check"))
     projection = type("AudioProjModel", (torch.nn.Identity,), {})()
 
@@ -510,7 +518,7 @@ def test_before_sonic_hears_everything_else_leaves_the_gpu_and_cancel_is_heard(p
     assert [event.share for event in told] == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"
 
 
-def test_long_video_says_what_is_missing(run, refusal):
+def test_long_video_reports_what_is_missing(run, refusal):
     with pytest.raises(refusal, match="Sonic's node SONIC_PreData is missing. Install the node pack ComfyUI_Sonic"):
         run("SonicGuardLongVideo", model=NotSonic(), clip_vision=None, vae=None, audio=sound(3.0), image=PORTRAIT)
 
@@ -522,7 +530,7 @@ def test_long_video_says_what_is_missing(run, refusal):
         ({"sampler_main": lambda self, model, data_dict, seed, fps: ()}, "SONICSampler has no inference_steps, dyn"),
     ],
 )  # fmt: skip
-def test_long_video_says_what_has_changed(pack, refusal, monkeypatch, change, said):
+def test_long_video_reports_what_has_changed(pack, refusal, monkeypatch, change, said):
     def work(self, clip_vision, vae, audio, image, weight_dtype, min_resolution, duration, expand_ratio):
         raise AssertionError
 

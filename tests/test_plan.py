@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.errors import PlanError
-from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.planning.planner import GOOD_RESOLUTION, SPLIT, Policy, make_plan
-from sonic_guard.planning.selection import LADDER, STREAMED
 from sonic_guard.devices.budget import Budget, budget_for
 from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.errors import PlanError
+from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import predict
+from sonic_guard.optimizations import ESCALATION_ORDER, Optimization
 from sonic_guard.planning.capacity import Verdict
+from sonic_guard.planning.planner import GOOD_RESOLUTION, SPLIT, Policy, make_plan
+from sonic_guard.planning.selection import STREAMED
 
-EVERYTHING = frozenset({*LADDER, SPLIT})
+EVERYTHING = frozenset({*ESCALATION_ORDER, SPLIT})
 
 jobs = st.builds(
     Job,
@@ -30,7 +31,7 @@ jobs = st.builds(
     vae_dtype=st.sampled_from([Dtype.BF16, Dtype.FP32]),
 )
 gibs = st.floats(3, 100)
-levers = st.frozensets(st.sampled_from(sorted(EVERYTHING)))
+optimizations = st.frozensets(st.sampled_from(sorted(EVERYTHING)))
 
 
 def _budget(gib: float) -> Budget:
@@ -42,7 +43,7 @@ def _fits(job: Job, budget: Budget) -> bool:
 
 
 @settings(max_examples=150, deadline=None)
-@given(job=jobs, gib=gibs, available=levers)
+@given(job=jobs, gib=gibs, available=optimizations)
 def test_it_fits_or_refuses(job, gib, available):
     plan = make_plan(job, _budget(gib), available=available)
     if plan.fits:
@@ -52,13 +53,17 @@ def test_it_fits_or_refuses(job, gib, available):
         assert (plan.job, plan.changes) == (job, ())
         # Not even the least of everything would have.
         least = replace(
-            job, min_resolution=128, interpolate=False, dtype=Dtype.FP16, levers=frozenset(available & set(Lever))
+            job,
+            min_resolution=128,
+            interpolate=False,
+            dtype=Dtype.FP16,
+            optimizations=frozenset(available & set(Optimization)),
         )
         assert not _fits(least, plan.budget)
 
 
 @settings(max_examples=100, deadline=None)
-@given(job=jobs, gib=gibs, available=levers)
+@given(job=jobs, gib=gibs, available=optimizations)
 def test_what_fits_is_not_changed(job, gib, available):
     budget = _budget(gib)
     plan = make_plan(job, budget, available=available)
@@ -66,7 +71,7 @@ def test_what_fits_is_not_changed(job, gib, available):
 
 
 @settings(max_examples=60, deadline=None)
-@given(job=jobs, gib=gibs, available=levers)
+@given(job=jobs, gib=gibs, available=optimizations)
 def test_a_plan_is_its_own_plan(job, gib, available):
     plan = make_plan(job, _budget(gib), available=available)
     if plan.fits:
@@ -76,42 +81,47 @@ def test_a_plan_is_its_own_plan(job, gib, available):
 
 
 @settings(max_examples=100, deadline=None)
-@given(job=jobs, gib=gibs, available=levers)
+@given(job=jobs, gib=gibs, available=optimizations)
 def test_every_change_is_needed(job, gib, available):
     plan = make_plan(job, _budget(gib), available=available)
     for change in plan.changes:
         undone = {
             SPLIT: lambda: replace(plan.job, duration_s=job.duration_s),
-            **{lever: lambda lever=lever: replace(plan.job, levers=plan.job.levers - {lever}) for lever in LADDER},
-        }.get(change.lever, lambda change=change: replace(plan.job, **{change.lever: getattr(job, change.lever)}))()
+            **{
+                optimization: lambda optimization=optimization: replace(
+                    plan.job, optimizations=plan.job.optimizations - {optimization}
+                )
+                for optimization in ESCALATION_ORDER
+            },
+        }.get(change.name, lambda change=change: replace(plan.job, **{change.name: getattr(job, change.name)}))()
         assert not _fits(undone, plan.budget), change
 
 
 @settings(max_examples=100, deadline=None)
 @given(job=jobs, gib=gibs, ram_gib=st.floats(6, 64), to_file=st.booleans())
-def test_nothing_that_can_be_seen_is_given_up_where_some_levers_are_enough(job, gib, ram_gib, to_file):
+def test_nothing_that_can_be_seen_is_given_up_where_some_optimizations_are_enough(job, gib, ram_gib, to_file):
     """Some levers take host memory: where that is short, fewer of them may fit and all may not."""
     job, budget, ram = replace(job, to_file=to_file), _budget(gib), int(ram_gib * GIB)
     plan = make_plan(job, budget, available=EVERYTHING, host_ram_bytes=ram)
     lossless = (
-        predict(replace(job, levers=frozenset(some)))
-        for count in range(len(LADDER) + 1)
-        for some in combinations(LADDER, count)
+        predict(replace(job, optimizations=frozenset(some)))
+        for count in range(len(ESCALATION_ORDER) + 1)
+        for some in combinations(ESCALATION_ORDER, count)
     )
     if any(need.peak_bytes <= budget.usable_bytes and need.host_ram_bytes <= ram for need in lossless):
         assert plan.fits
-        assert {change.lever for change in plan.changes} <= set(LADDER)
+        assert {change.name for change in plan.changes} <= set(ESCALATION_ORDER)
 
 
-def test_a_lever_that_takes_host_memory_is_left_where_that_is_short():
+def test_a_optimization_that_takes_host_memory_is_left_where_that_is_short():
     """Half an hour at 512² on 16 GiB, the machine having as much: with every lever it would be two parts."""
-    job = Job(512, 512, 1800.0, to_file=True, levers=STREAMED)
-    plan = make_plan(job, budget_for(16), available=EVERYTHING - {Lever.FP8}, host_ram_bytes=16 * GIB)
-    assert [change.lever for change in plan.changes] == [Lever.BRANCH]
+    job = Job(512, 512, 1800.0, to_file=True, optimizations=STREAMED)
+    plan = make_plan(job, budget_for(16), available=EVERYTHING - {Optimization.FP8_WEIGHTS}, host_ram_bytes=16 * GIB)
+    assert [change.name for change in plan.changes] == [Optimization.SEQUENTIAL_CFG]
 
 
 @settings(max_examples=60, deadline=None)
-@given(job=jobs, gib=gibs, more=st.floats(1.0, 3.0), available=levers)
+@given(job=jobs, gib=gibs, more=st.floats(1.0, 3.0), available=optimizations)
 def test_a_larger_card_never_gets_a_smaller_picture(job, gib, more, available):
     small, large = (make_plan(job, _budget(size), available=available) for size in (gib, gib * more))
     assert large.fits or not small.fits
@@ -119,9 +129,9 @@ def test_a_larger_card_never_gets_a_smaller_picture(job, gib, more, available):
         assert _rank(large.job, job) >= _rank(small.job, job)
 
 
-def _rank(chosen: Job, wish: Job) -> tuple[bool, int, int]:
+def _rank(chosen: Job, requested: Job) -> tuple[bool, int, int]:
     """How much of the wish is left: a mouth that can be seen, and then the frame rate before pixels; else pixels."""
-    good = chosen.min_resolution >= min(GOOD_RESOLUTION, wish.min_resolution)
+    good = chosen.min_resolution >= min(GOOD_RESOLUTION, requested.min_resolution)
     rate, pixels = chosen.interpolate, chosen.min_resolution
     return (good, rate, pixels) if good else (good, pixels, rate)
 
@@ -131,25 +141,31 @@ def _rank(chosen: Job, wish: Job) -> tuple[bool, int, int]:
     [
         (512, 24, (), ()),
         (512, 10, (), ("min_resolution",)),
-        (512, 8, EVERYTHING, ("branch",)),
-        (512, 6, EVERYTHING, ("branch", "ff")),
-        (768, 7, EVERYTHING, ("branch", "block")),
-        (1024, 7, EVERYTHING, ("pairwise", "branch", "block")),
-        (1024, 6, EVERYTHING, ("pairwise", "park", "host", "branch", "block")),
+        (512, 8, EVERYTHING, ("sequential_cfg",)),
+        (512, 6, EVERYTHING, ("sequential_cfg", "feed_forward_chunking")),
+        (768, 7, EVERYTHING, ("sequential_cfg", "layer_chunking")),
+        (1024, 7, EVERYTHING, ("streaming_decode", "sequential_cfg", "layer_chunking")),
+        (
+            1024,
+            6,
+            EVERYTHING,
+            ("streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "layer_chunking"),
+        ),
     ],
 )
 def test_the_mildest_change_comes_first(side, gib, available, expected):
     plan = make_plan(Job(side, side, 10.0, min_resolution=side), _budget(gib), available=available)
-    assert tuple(change.lever for change in plan.changes) == expected
+    assert tuple(change.name for change in plan.changes) == expected
     assert plan.fits
 
 
 @pytest.mark.parametrize(
-    ("available", "lever"), [((), "interpolate"), ((Lever.PAIRWISE,), "pairwise"), ((SPLIT,), "split")]
+    ("available", "optimization"),
+    [((), "interpolate"), ((Optimization.STREAMING_DECODE,), "streaming_decode"), ((SPLIT,), "split")],
 )
-def test_a_long_clip_on_a_large_card_hangs_on_interpolation(available, lever):
+def test_a_long_clip_on_a_large_card_hangs_on_interpolation(available, optimization):
     plan = make_plan(Job(512, 512, 300.0), _budget(24), available=available)
-    assert [change.lever for change in plan.changes] == [lever]
+    assert [change.name for change in plan.changes] == [optimization]
 
 
 def test_host_memory_can_be_what_is_short():
@@ -157,15 +173,15 @@ def test_host_memory_can_be_what_is_short():
     budget = _budget(60)
     assert make_plan(job, budget).fits
     short = make_plan(job, budget, host_ram_bytes=32 * GIB)
-    assert [change.lever for change in short.changes] == ["min_resolution"]
+    assert [change.name for change in short.changes] == ["min_resolution"]
     split = make_plan(job, budget, host_ram_bytes=32 * GIB, available=[SPLIT])
-    assert [change.lever for change in split.changes] == ["split"]
+    assert [change.name for change in split.changes] == ["split"]
     assert split.parts > 1
 
 
 def test_fp32_gives_way_before_the_picture_does():
     plan = make_plan(Job(512, 512, 10.0, dtype=Dtype.FP32, vae_dtype=Dtype.FP32), _budget(16))
-    assert [(change.lever, change.before, change.after) for change in plan.changes] == [("dtype", "fp32", "fp16")]
+    assert [(change.name, change.before, change.after) for change in plan.changes] == [("dtype", "fp32", "fp16")]
 
 
 def test_changes_say_what_each_one_bought():
@@ -195,18 +211,18 @@ def test_the_article_s_policy_is_the_article_s(gib, resolution, steps, after):
 
 
 @pytest.mark.parametrize(("gib", "resolution"), [(6, 768), (7.9, 768), (8, 1024), (12, 1024)])
-def test_with_levers_the_article_s_policy_pulls_them(gib, resolution):
+def test_with_optimizations_the_article_s_policy_enables_them(gib, resolution):
     job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30)
     plan = make_plan(job, _budget(gib), Policy.ARTICLE, available=EVERYTHING)
     assert plan.fits
     assert plan.job.min_resolution == resolution
-    assert plan.job.levers
-    assert not _fits(replace(plan.job, levers=frozenset()), plan.budget)
+    assert plan.job.optimizations
+    assert not _fits(replace(plan.job, optimizations=frozenset()), plan.budget)
     assert plan.changes[-1].after_bytes == plan.estimate.peak_bytes
 
 
 def test_the_article_s_policy_cuts_what_is_too_long():
-    job = Job(1024, 1024, 20_000.0, min_resolution=1024, levers=STREAMED, to_file=True)
+    job = Job(1024, 1024, 20_000.0, min_resolution=1024, optimizations=STREAMED, to_file=True)
     plan = make_plan(job, _budget(6), Policy.ARTICLE, available={*EVERYTHING, SPLIT})
     assert plan.fits
     assert plan.parts > 1
@@ -217,16 +233,16 @@ def test_where_nothing_fits_the_article_s_policy_keeps_what_it_has_changed():
     job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30)
     plan = make_plan(job, _budget(6), Policy.ARTICLE)
     assert not plan.fits
-    assert (plan.job.min_resolution, plan.job.steps, plan.job.levers) == (768, 20, frozenset())
-    assert [change.lever for change in plan.changes] == ["min_resolution", "steps"]
+    assert (plan.job.min_resolution, plan.job.steps, plan.job.optimizations) == (768, 20, frozenset())
+    assert [change.name for change in plan.changes] == ["min_resolution", "steps"]
 
 
 def test_a_number_format_gives_way_before_the_sound_is_cut():
-    long = Job(512, 512, 20_000.0, dtype=Dtype.FP32, levers=STREAMED, to_file=True)
+    long = Job(512, 512, 20_000.0, dtype=Dtype.FP32, optimizations=STREAMED, to_file=True)
     needs = [predict(replace(long, dtype=dtype)).peak_bytes for dtype in (Dtype.FP16, Dtype.FP32)]
     between = Budget("card", sum(needs) // 2, sum(needs) // 2, reserve=0.0)
     plan = make_plan(long, between, available={SPLIT})
-    assert [change.lever for change in plan.changes] == ["dtype"]
+    assert [change.name for change in plan.changes] == ["dtype"]
 
 
 def test_steps_are_not_touched_for_memory():
@@ -234,7 +250,7 @@ def test_steps_are_not_touched_for_memory():
     assert plan.job.steps == 100
 
 
-def test_without_a_policy_the_wish_is_only_judged():
+def test_without_a_policy_the_request_is_only_judged():
     job = Job(1024, 1024, 10.0, min_resolution=1024)
     plan = make_plan(job, _budget(8), None)
     assert (plan.job, plan.changes, plan.risk.verdict) == (job, (), Verdict.FAIL)
@@ -246,7 +262,7 @@ def test_unknown_words_are_refused(settings_, says):
         make_plan(Job(512, 512, 10.0), _budget(8), **settings_)
 
 
-def test_a_sound_too_long_for_anything_is_told_how_long_it_may_be():
+def test_a_sound_too_long_for_anything_is_reported_how_long_it_may_be():
     plan = make_plan(Job(512, 512, 3 * 3600.0), _budget(8))
     assert not plan.fits
     assert plan.longest_s is not None

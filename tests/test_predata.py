@@ -44,7 +44,7 @@ def helped(tmp_path_factory, installed):
     return cache(lambda codec: run(tmp_path_factory.mktemp(codec), "helped", codec))
 
 
-def test_without_torchcodec_sonic_hears_every_sample(helped):
+def test_without_torchcodec_sonic_receives_every_sample(helped):
     made = helped("absent")
     assert made["kept"], "32-bit floats, beyond ±1 too"
     assert made["finite"]
@@ -65,7 +65,7 @@ def test_torchcodec_makes_no_difference(helped, installed):
     assert helped("is") == helped("absent")
 
 
-def test_what_sonic_hears_counts(tmp_path, helped, installed):
+def test_what_sonic_receives_counts(tmp_path, helped, installed):
     """That equal digests say something: TorchCodec by itself stores 16 bits."""
     if not installed[1] or installed[0] < (2, 9):
         pytest.skip(f"TorchCodec is not installed, or not used, in {real.python()}")

@@ -12,7 +12,15 @@ from pydantic import ValidationError
 
 from sonic_guard.errors import PresetError
 from sonic_guard.job import Dtype
-from sonic_guard.planning.presets import MAX_BYTES, MAX_ENTRIES, Preset, builtin_dir, list_presets, load_preset, schema_text
+from sonic_guard.planning.presets import (
+    MAX_BYTES,
+    MAX_ENTRIES,
+    Preset,
+    builtin_dir,
+    list_presets,
+    load_preset,
+    schema_text,
+)
 
 BUILT_IN = ["fast", "hd", "minimal"]
 
@@ -53,7 +61,7 @@ def test_the_schema_file_is_current_and_every_preset_points_to_it():
         assert json.loads(path.read_text(encoding="utf-8"))["$schema"] == "./schema.json"
 
 
-def test_every_limit_of_the_schema_is_told_in_the_keys_description():
+def test_every_limit_of_the_schema_is_reported_in_the_keys_description():
     for name, key in json.loads(schema_text())["properties"].items():
         for rule in [key, *key.get("anyOf", [])]:
             for limit in ("minimum", "maximum", "multipleOf", "const"):
@@ -265,7 +273,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path, fields, message):
     assert caught.value.path == path
 
 
-def test_of_many_faults_the_first_are_told_and_the_others_counted(tmp_path):
+def test_of_many_faults_the_first_are_reported_and_the_others_counted(tmp_path):
     write(tmp_path, "mine", **{f"key{number}": number for number in range(3000)})
     with pytest.raises(PresetError) as caught:
         load_preset("mine", tmp_path)
@@ -275,7 +283,7 @@ def test_of_many_faults_the_first_are_told_and_the_others_counted(tmp_path):
     assert len(text) < 1500
 
 
-def test_a_key_of_kilobytes_or_several_lines_is_told_in_a_short_line(tmp_path):
+def test_a_key_of_kilobytes_or_several_lines_is_reported_in_a_short_line(tmp_path):
     write(tmp_path, "mine", **{"k" * 60_000: 1, "a\nb\x1b[2J": 2, "fps": "9" * 1000})
     with pytest.raises(PresetError) as caught:
         load_preset("mine", tmp_path)

@@ -5,16 +5,26 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sonic_guard.planning.advice import Where
-from sonic_guard.errors import AudioError, BudgetError, FaceError, FileNameError, GraphError, JobError, PictureError, PresetError, UnknownNameError
+from sonic_guard.comfy.api_graph import MAX_NODES, parse_graph
+from sonic_guard.errors import (
+    AudioError,
+    BudgetError,
+    FaceError,
+    FileNameError,
+    GraphError,
+    JobError,
+    PictureError,
+    PresetError,
+    UnknownNameError,
+)
 from sonic_guard.job import Dtype, Job
 from sonic_guard.media import audio, audio_file, picture
 from sonic_guard.media.crop import Aspect, crop
-from sonic_guard.operations.preflight import look_at
-from sonic_guard.preview.evaluation import KINDS, job_for, preview
-from sonic_guard.comfy.api_graph import MAX_NODES, parse_graph
-from sonic_guard.planning.capacity import Verdict
 from sonic_guard.messages.plan_messages import LANGUAGES, assumption
+from sonic_guard.operations.preflight import look_at
+from sonic_guard.planning.advice import Where
+from sonic_guard.planning.capacity import Verdict
+from sonic_guard.preview.evaluation import KINDS, job_for, preview
 from tests.graphs import behind_preflight, machine, node, preflight, sources, trio, write_files
 
 
@@ -173,11 +183,14 @@ def test_each_of_sonics_nodes_shows_the_same_run(asked, here):
 
 
 def test_preflight_shows_its_plan(here):
-    wish = behind_preflight(preset="hd", target_card="10 GiB")
-    planned, kept = foresee(wish, "3", here), foresee(wish | preflight(preset="hd", on_risk="warn"), "3", here)
+    requested = behind_preflight(preset="hd", target_card="10 GiB")
+    planned, kept = (
+        foresee(requested, "3", here),
+        foresee(requested | preflight(preset="hd", on_risk="warn"), "3", here),
+    )
     assert planned.judged.plan.changes
     assert planned.judged.plan.fits
-    assert core(planned.judged.plan.job) == core(job(wish, "7", here))
+    assert core(planned.judged.plan.job) == core(job(requested, "7", here))
     assert kept.judged.plan.job.min_resolution == 1024
     assert (kept.judged.plan.risk.verdict, kept.judged.where) == (Verdict.FAIL, Where.ON_RISK)
 
@@ -235,7 +248,7 @@ NO_SAMPLER = {key: value for key, value in (sources() | trio(min_resolution=640)
         ]),
     ],
 )  # fmt: skip
-def test_what_is_not_known_is_assumed_and_said(graph, asked, assumed, here):
+def test_what_is_not_known_is_assumed_and_reported(graph, asked, assumed, here):
     foreseen = foresee(graph, asked, here)
     assert [tuple(each)[: len(expected)] for each, expected in zip(foreseen.assumed, assumed, strict=True)] == assumed
     assert all(assumption(*each, lang=lang) for each in foreseen.assumed for lang in LANGUAGES)
@@ -347,7 +360,7 @@ def ring(length):
         (sources() | preflight(reserve=2.0), "3", BudgetError, "reserve: 2"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said(graph, asked, error, words, here):
+def test_what_is_wrong_is_reported(graph, asked, error, words, here):
     if error is None:
         assert foresee(graph, asked, here)
         return
@@ -428,7 +441,7 @@ def test_the_job_of_a_whole_prompt(asked, here):
     ("prompt", "asked"),
     [({}, "7"), (sources("ghost.png") | trio(), "7"), (sources() | trio(), "1"), (ring(3), "7"), ({"7": 5}, "7")],
 )
-def test_no_job_where_it_cannot_be_told(prompt, asked, here):
+def test_no_job_where_it_cannot_be_reported(prompt, asked, here):
     assert job_for(prompt, asked, here) is None
 
 

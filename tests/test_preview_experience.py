@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from sonic_guard.devices.environment import RunEnvironment
 from sonic_guard.errors import HistoryError
-from sonic_guard.job import Dtype, Job, Lever
-from sonic_guard.history.history_cache import MAX_AGE_S, MAX_CARDS, Experience
-from sonic_guard.history.run_record import Outcome, StageFigures
-from sonic_guard.devices.environment import Place
+from sonic_guard.history.history_cache import MAX_AGE_S, MAX_CARDS, HistoryCache
 from sonic_guard.history.history_store import History
+from sonic_guard.history.run_record import Outcome, StageFigures
+from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import stage_bytes
+from sonic_guard.optimizations import Optimization
 
 JOB, OTHER = Job(512, 512, 10.0), Job(512, 512, 20.0)
 CARD = "NVIDIA GeForce RTX 4060"
@@ -24,7 +25,7 @@ PATIENCE_S = 30.0
 
 def known_of(*given, glance_s=PATIENCE_S, **more):
     """An `Experience` that waits for a busy machine, too."""
-    return Experience(*given, glance_s=glance_s, **more)
+    return HistoryCache(*given, glance_s=glance_s, **more)
 
 
 class Clock:
@@ -41,7 +42,7 @@ def history(tmp_path):
 
 def add(history, job=JOB, card=CARD, wrapper="1.0", outcome=Outcome.DONE, seconds=60.0):
     predicted = stage_bytes(job)
-    number = history.begin(job, Place(card, wrapper=wrapper, available_bytes=8 << 30), predicted)
+    number = history.begin(job, RunEnvironment(card, wrapper=wrapper, available_bytes=8 << 30), predicted)
     took = {"denoise": StageFigures(predicted["denoise"], predicted["denoise"] + 1000, None, seconds)}
     if outcome is not Outcome.RUNNING:
         history.finish(number, outcome, "" if outcome is Outcome.DONE else "denoise", took)
@@ -50,8 +51,8 @@ def add(history, job=JOB, card=CARD, wrapper="1.0", outcome=Outcome.DONE, second
 
 def test_without_runs_there_is_nothing_to_learn(history):
     for known in (known_of(lambda: history), known_of(lambda: None)):
-        lesson = known.of(CARD)
-        assert (lesson.calibration.runs, lesson.pace, lesson.last(JOB)) == (0, None, None)
+        card_history = known.of(CARD)
+        assert (card_history.calibration.runs, card_history.pace, card_history.last(JOB)) == (0, None, None)
 
 
 def test_runs_of_the_card_and_the_wrapper_count(history):
@@ -59,14 +60,14 @@ def test_runs_of_the_card_and_the_wrapper_count(history):
     add(history, OTHER, seconds=70.0)
     add(history, card="another")
     add(history, replace(JOB, fps=12.0), wrapper="2.0", seconds=9.0)
-    lesson = known_of(lambda: history, lambda: "1.0").of(CARD)
-    assert lesson.calibration.runs == 2
-    assert lesson.pace
-    assert lesson.pace.runs == 2
+    card_history = known_of(lambda: history, lambda: "1.0").of(CARD)
+    assert card_history.calibration.runs == 2
+    assert card_history.pace
+    assert card_history.pace.runs == 2
     assert known_of(lambda: history).of(CARD).calibration.runs == 3
 
 
-def test_it_reads_again_when_told(history):
+def test_it_reads_again_when_reported(history):
     known = known_of(lambda: history)
     assert known.of(CARD).calibration.runs == 0
     add(history)
@@ -137,8 +138,8 @@ def test_the_last_run_of_the_same_settings_is_the_newest_that_ended(history):
         (replace(JOB, fps=12.0), False),
         (replace(JOB, steps=30), False),
         (replace(JOB, interpolate=False), False),
-        (replace(JOB, levers=frozenset({Lever.BRANCH})), False),
-        (replace(JOB, levers=frozenset({Lever.PARK})), True),
+        (replace(JOB, optimizations=frozenset({Optimization.SEQUENTIAL_CFG})), False),
+        (replace(JOB, optimizations=frozenset({Optimization.UNET_OFFLOAD})), True),
     ],
 )
 def test_the_same_settings_are_those_that_take_the_same(history, job, same):
@@ -151,7 +152,7 @@ def not_there():
 
 
 @pytest.mark.parametrize("how", ["cannot be opened", "cannot be read"])
-def test_a_history_that_fails_teaches_nothing_and_says_so_once(tmp_path, caplog, how):
+def test_a_history_that_fails_teaches_nothing_and_reports_so_once(tmp_path, caplog, how):
     known = known_of(not_there if how == "cannot be opened" else lambda: History(tmp_path / "no.db", existing=True))
     for _ in range(5):
         assert known.of(CARD).calibration.runs == 0

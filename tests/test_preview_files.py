@@ -120,7 +120,7 @@ def media(tmp_path):
     return tmp_path
 
 
-def test_it_says_what_the_library_says(media):
+def test_it_reports_what_the_library_reports(media):
     files = Files(lambda: media)
     assert files.size("face.png") == ASTRONAUT.size
     assert files.faces("face.png") == tuple(find_faces(picture.load(media / "face.png")))
@@ -186,7 +186,7 @@ def busy_ears(files):
         done.set()
 
 
-def test_who_is_hasty_is_told_when(media):
+def test_who_is_hasty_is_reported_when(media):
     files = Files(lambda: media)
     with busy_ears(files), pytest.raises(NotYetError) as caught:
         files.hasty().sound("voice.wav")

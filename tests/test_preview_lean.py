@@ -8,22 +8,22 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sonic_guard.planning.advice import LOW_VRAM, Where, advise
-from sonic_guard.errors import GraphError, JobError, LeverError
-from sonic_guard.job import LATENT_FPS, Dtype, Job, Lever
-from sonic_guard.low_vram import EXACT
-from sonic_guard.long_video.part_plan import plan_parts
-from sonic_guard.preview.answer import answer
-from sonic_guard.preview.evaluation import job_for, preview
-from sonic_guard.history.history_cache import Lesson
 from sonic_guard.comfy.api_graph import parse_graph
-from sonic_guard.planning.capabilities import reach_of
-from sonic_guard.planning.selection import LADDER, STREAMED, say_levers
-from sonic_guard.planning.pace import Pace, network_work
 from sonic_guard.devices.budget import budget_for
 from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.errors import GraphError, JobError, OptimizationError
+from sonic_guard.history.history_cache import CardHistory
+from sonic_guard.job import LATENT_FPS, Dtype, Job
+from sonic_guard.long_video.part_plan import plan_parts
 from sonic_guard.memory.stage_model import predict
+from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization
+from sonic_guard.planning.advice import LOW_VRAM, Where, advise
+from sonic_guard.planning.capabilities import capabilities_of
 from sonic_guard.planning.capacity import Verdict
+from sonic_guard.planning.pace import Pace, network_work
+from sonic_guard.planning.selection import STREAMED, format_optimizations
+from sonic_guard.preview.answer import answer
+from sonic_guard.preview.evaluation import job_for, preview
 from tests import sonics
 from tests.graphs import (
     behind_preflight,
@@ -86,7 +86,7 @@ def plan(graph, asked, here, target="auto"):
 
 
 def said(graph, asked, here, lang="en"):
-    return answer(foresee(graph, asked, here), Lesson(), lang)
+    return answer(foresee(graph, asked, here), CardHistory(), lang)
 
 
 # ---- Low VRAM
@@ -94,7 +94,7 @@ def said(graph, asked, here, lang="en"):
 
 def switched(**settings):
     """Every switch off but those given."""
-    return {str(lever): "off" for lever in LADDER} | settings
+    return {str(optimization): "off" for optimization in ESCALATION_ORDER} | settings
 
 
 @pytest.mark.parametrize(
@@ -108,18 +108,18 @@ def switched(**settings):
         (switched(), "6 GiB", 1024),
         (switched(branch="on", block="on"), "24 GiB", 512),
         (switched(branch="auto", fp8="auto"), "6 GiB", 768),
-        ({"levers": "pairwise+branch"}, "24 GiB", 512),
-        ({"levers": "pairwise+branch", "branch": "off"}, "24 GiB", 512),
+        ({"optimizations": "streaming_decode+sequential_cfg"}, "24 GiB", 512),
+        ({"optimizations": "streaming_decode+sequential_cfg", "sequential_cfg": "off"}, "24 GiB", 512),
         ({"reserve": 0.4}, "12 GiB", 768),
     ],
 )
-def test_it_pulls_the_levers_that_the_node_itself_will_pull(switches, card, size, nodes, pack, sonic, here):
+def test_it_enables_the_optimizations_that_the_node_itself_will_enables(switches, card, size, nodes, pack, sonic, here):
     widgets = low_vram(target_card=card, **switches)["10"]["inputs"]
     foreseen = plan(sources() | low_vram(**widgets) | lean_trio(min_resolution=size), "7", here)
     model = nodes["SonicGuardLowVRAM"].execute(**widgets | {"model": sonic}).args[0]
     job = importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 7.3, min_resolution=size)
-    assert foreseen.job.levers == model.levers_for(job)
-    assert foreseen.job.piece == model.lean_job(job).piece
+    assert foreseen.job.optimizations == model.optimizations_for(job)
+    assert foreseen.job.chunk_size == model.optimized_job(job).chunk_size
     assert foreseen.budget.card == card
 
 
@@ -128,7 +128,7 @@ def test_it_pulls_the_levers_that_the_node_itself_will_pull(switches, card, size
 def test_each_node_on_the_way_shows_the_same_run(asked, wired, here):
     graph = sources() | low_vram(target_card="6 GiB") | lean_trio(wired=wired, min_resolution=768)
     assert foresee(graph, asked, here) == foresee(graph, "7", here)
-    assert plan(graph, asked, here).job.levers
+    assert plan(graph, asked, here).job.optimizations
 
 
 @pytest.mark.parametrize("asked", ["5", "10"])
@@ -140,7 +140,7 @@ def test_what_leads_to_long_video_shows_that(asked, here):
 def test_low_vram_alone_is_judged_with_what_is_assumed(here):
     graph = {"5": trio()["5"]} | low_vram(target_card="6 GiB", branch="on")
     foreseen = foresee(graph, "10", here)
-    assert Lever.BRANCH in foreseen.judged.plan.job.levers
+    assert Optimization.SEQUENTIAL_CFG in foreseen.judged.plan.job.optimizations
     assert {assumed.key for assumed in foreseen.assumed} == {"picture", "sound", "value"}
 
 
@@ -151,18 +151,23 @@ def test_predata_is_spared_the_unet_only_if_its_weight_dtype_comes_from_low_vram
         plan(rest | more, "7", here)
         for more in (lean_trio(), through | lean_trio(weight_dtype=["9", 0]), lean_trio(wired=False))
     )
-    off = plan(sources() | low_vram(park="off") | lean_trio(), "7", here)
-    assert [Lever.PARK in each.job.levers for each in (wired, rerouted, loose, off)] == [True, True, False, False]
+    off = plan(sources() | low_vram(offload_unet="off") | lean_trio(), "7", here)
+    assert [Optimization.UNET_OFFLOAD in each.job.optimizations for each in (wired, rerouted, loose, off)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     spared, late, unspared = (each.estimate.stages["predata"] for each in (wired, loose, off))
     assert spared + 2 * GIB < late == unspared
 
 
-def test_what_wiring_it_would_bring_is_said(here):
+def test_what_wiring_it_would_bring_is_reported(here):
     """On a card on which only predata is too large."""
     graph = sources() | low_vram() | lean_trio(wired=False)
     estimate = plan(graph, "7", here).estimate
-    parked = predict(replace(estimate.job, levers=estimate.job.levers | EXACT))
-    card = f"{(estimate.required('predata') + parked.peak_bytes) / 2 / 0.9 / GIB:.3f} GiB"
+    unet_offloaded = predict(replace(estimate.job, optimizations=estimate.job.optimizations | EXACT))
+    card = f"{(estimate.required('predata') + unet_offloaded.peak_bytes) / 2 / 0.9 / GIB:.3f} GiB"
     graph |= low_vram(target_card=card)
     assert said(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM brings it to ")
     assert said(graph, "7", here, "zh")["advice"]["text"].startswith("weight_dtype 接自 Sonic 低显存，可降到 ")
@@ -189,7 +194,7 @@ def test_it_guards_as_the_others_do(front, own, target, card, here):
 def test_auto_is_the_card_that_is_judged(here):
     graph = sources() | low_vram() | lean_trio(min_resolution=768)
     small, large = (plan(graph, "7", here, card) for card in ("8 GiB", "80 GiB"))
-    assert small.job.levers > large.job.levers == {Lever.PARK}
+    assert small.job.optimizations > large.job.optimizations == {Optimization.UNET_OFFLOAD}
     assert small.fits
 
 
@@ -198,7 +203,9 @@ def test_auto_is_the_card_that_is_judged(here):
 
 def real_model(pack, monkeypatch, model, switches=None):
     """The model as Long Video makes it lean, on a machine with an RTX 4060."""
-    module, host = (importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video", "host"))
+    module, host = (
+        importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video_node", "comfy.host")
+    )
     budget = importlib.import_module(f"{pack.__name__}.sonic_guard.devices.budget").budget_for
 
     def card(target, reserve, held_bytes=0):
@@ -209,7 +216,7 @@ def real_model(pack, monkeypatch, model, switches=None):
         low = importlib.import_module(f"{pack.__name__}.nodes.low_vram_node").LowVRAM
         widgets = low_vram(**switches)["10"]["inputs"]
         model = low.execute(**widgets | {"model": model}).args[0]
-    return module, module._lean(model)
+    return module, module._low_vram(model)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +227,7 @@ def real_model(pack, monkeypatch, model, switches=None):
         (768, "fp16", {}),
         (1024, "fp32", None),
         (2048, "fp32", None),
-        (768, "fp16", {"host": "off", "reserve": 0.3}),
+        (768, "fp16", {"tensor_offload": "off", "reserve": 0.3}),
         (512, "fp16", switched(branch="on")),
         (512, "fp16", switched(fp8="auto")),
         (640, "fp16", switched(block="on")),
@@ -231,23 +238,23 @@ def test_long_video_is_cut_as_the_node_itself_will_cut_it(size, dtype, switches,
     graph = sources(audio="speech.wav") | long_video(min_resolution=size, **model) | low_vram(**switches or {})
     graph["5"]["inputs"]["dtype"] = dtype
     foreseen = plan(graph, "11", here)
-    job = Job(512, 512, SPEECH_S, min_resolution=size, dtype=Dtype(dtype), levers=STREAMED, to_file=True)
-    module, lean = real_model(pack, monkeypatch, sonic, switches)
-    parts = plan_parts(job, module._longest(job, lean), lambda low, high: (low + high) // 2)
+    job = Job(512, 512, SPEECH_S, min_resolution=size, dtype=Dtype(dtype), optimizations=STREAMED, to_file=True)
+    module, optimized = real_model(pack, monkeypatch, sonic, switches)
+    parts = plan_parts(job, module._longest(job, optimized), lambda low, high: (low + high) // 2)
     assert (foreseen.parts, foreseen.job.latent_frames) == (len(parts), max(part.latent_frames for part in parts))
     longest = replace(job, duration_s=foreseen.job.duration_s)
-    assert foreseen.job == lean.lean_job(longest)
+    assert foreseen.job == optimized.optimized_job(longest)
 
 
 @pytest.mark.parametrize(("part_s", "parts"), [(0.0, 3), (30.0, 9), (50.0, 5), (1000.0, 3)])
 def test_no_part_is_longer_than_a_wav_can_be(part_s, parts, pack, monkeypatch):
     """SONIC_PreData writes one; here it would be full behind 90 s."""
-    module, lean = real_model(pack, monkeypatch, sonics.build(torch.float16))
+    module, optimized = real_model(pack, monkeypatch, sonics.build(torch.float16))
     monkeypatch.setattr(sys.modules[module.find_wrapper.__module__], "WAV_BYTES", 90 * 2 * 8000 * 4)
     audio = {"waveform": torch.zeros(1, 2, round(SPEECH_S * 8000)), "sample_rate": 8000}
     settings = {"min_resolution": 512, "steps": 1, "dynamic_scale": 1.0, "fps": 25.0}
     order = module._order(
-        lean, SimpleNamespace(model=None), SimpleNamespace(first_stage_model=None), module.media_audio.from_dict(audio),
+        optimized, SimpleNamespace(model=None), SimpleNamespace(first_stage_model=None), module.media_audio.from_dict(audio),
         torch.zeros(1, 512, 512, 3), part_s, module.Encoding(), settings, 0,
     )  # fmt: skip
     assert len(order.parts) == parts
@@ -290,7 +297,7 @@ def test_frames_that_go_to_a_file_do_not_pile_up(here):
 
 
 def test_the_time_is_that_of_all_parts(folder):
-    here = machine(folder, Lesson(pace=Pace(1e-6, 1)))
+    here = machine(folder, CardHistory(pace=Pace(1e-6, 1)))
     whole, cut = (
         foresee(sources(audio="speech.wav") | long_video(part_s=part_s), "11", here).judged for part_s in (0.0, 60.0)
     )
@@ -350,9 +357,18 @@ def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, 
     if judge.startswith("Preflight"):
         kept = judge == "Preflight that warns"  # the wish; Low VRAM and Long Video then choose for themselves
         part_s = job.duration_s if foreseen.plan.parts > 1 and not kept else 0.0
-        levers = reach_of({each["class_type"]: each["inputs"] for each in graph.values()}).begin(job).levers
-        levers = levers if kept else job.levers
-        wanted = (job.min_resolution, job.steps, str(job.dtype), job.interpolate, part_s, say_levers(levers))
+        optimizations = (
+            capabilities_of({each["class_type"]: each["inputs"] for each in graph.values()}).begin(job).optimizations
+        )
+        optimizations = optimizations if kept else job.optimizations
+        wanted = (
+            job.min_resolution,
+            job.steps,
+            str(job.dtype),
+            job.interpolate,
+            part_s,
+            format_optimizations(optimizations),
+        )
         assert tuple(real[slot] for slot in (2, 5, 8, 9, 13, 14)) == wanted
     elif judge.startswith("OOM Risk"):
         assert real[1:3] == (str(foreseen.plan.risk.verdict), foreseen.plan.risk.stage)
@@ -367,19 +383,19 @@ def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, 
 @pytest.mark.parametrize("around", AROUND)
 @pytest.mark.parametrize("card", ["6 GiB", "8 GiB", "12 GiB", "24 GiB"])
 @pytest.mark.parametrize("preset", ["fast", "hd"])
-def test_preflight_that_keeps_the_wish_judges_it_as_oom_risk_does(preset, card, around, here):
+def test_preflight_that_keeps_the_request_judges_it_as_oom_risk_does(preset, card, around, here):
     graph = sources() | preflight(preset=preset, target_card=card, on_risk="stop") | AROUND[around]
     links = {name: ["3", slot] for name, slot in (("image", 0), ("min_resolution", 2), ("duration", 3), ("fps", 7))}
     graph["4"] = node("SonicGuardOOMRisk", stop=False, **SETTINGS | links | {"target_card": card})
     first, second = (plan(graph, asked, here) for asked in ("3", "4"))
-    assert (first.risk, first.job.levers) == (second.risk, second.job.levers)
+    assert (first.risk, first.job.optimizations) == (second.risk, second.job.optimizations)
 
 
-def test_a_wish_that_fits_with_levers_is_not_stopped(nodes, running, folder, here):
+def test_a_request_that_fits_with_optimizations_is_not_stopped(nodes, running, folder, here):
     graph = sources() | preflight(preset="fast", target_card="8 GiB", on_risk="stop") | low_vram()
     running(graph)
-    assert plan(graph, "3", here).job.levers > {Lever.PARK}
-    assert execute(graph, nodes, folder)[14] == "park", "which of them are pulled is left to Low VRAM"
+    assert plan(graph, "3", here).job.optimizations > {Optimization.UNET_OFFLOAD}
+    assert execute(graph, nodes, folder)[14] == "unet_offload", "which of them are pulled is left to Low VRAM"
     alone = {number: graph[number] for number in graph if number != "10"}
     running(alone)
     with pytest.raises(Exception, match="Will run out of memory"):
@@ -399,7 +415,7 @@ def test_no_part_is_longer_than_the_sound(asked, here):
 
 @pytest.mark.parametrize("on_risk", ["warn", "downgrade"])
 def test_preflight_counts_the_time_of_all_parts(on_risk, folder):
-    here = machine(folder, Lesson(pace=Pace(1e-6, 1)))
+    here = machine(folder, CardHistory(pace=Pace(1e-6, 1)))
     settings = {"preset": "minimal", "target_card": "8.4 GiB", "on_risk": on_risk}
     graph = sources(audio="speech.wav") | preflight(**settings) | low_vram(**switched()) | long_video(model=["10", 0])
     judged = foresee(graph, "3", here).judged
@@ -413,13 +429,17 @@ def execute(graph, nodes, folder):
     return tuple(run.outputs("3"))
 
 
-def test_levers_keep_the_picture_large(here):
+def test_optimizations_keep_the_picture_large(here):
     stock = plan(sources() | JUDGES["Preflight"], "3", here)
-    lean = plan(sources() | JUDGES["Preflight"] | low_vram(), "3", here)
-    assert stock.job.min_resolution < lean.job.min_resolution
-    pulled = [lever for lever in LADDER if lever in lean.job.levers - {Lever.PARK}]
-    assert pulled
-    assert [change.lever for change in lean.changes][: len(pulled)] == pulled
+    optimized = plan(sources() | JUDGES["Preflight"] | low_vram(), "3", here)
+    assert stock.job.min_resolution < optimized.job.min_resolution
+    enabled = [
+        optimization
+        for optimization in ESCALATION_ORDER
+        if optimization in optimized.job.optimizations - {Optimization.UNET_OFFLOAD}
+    ]
+    assert enabled
+    assert [change.name for change in optimized.changes][: len(enabled)] == enabled
 
 
 def test_long_video_is_given_the_whole_sound_and_where_to_cut_it(nodes, running, folder, here):
@@ -437,26 +457,28 @@ def test_long_video_is_given_the_whole_sound_and_where_to_cut_it(nodes, running,
     assert SPEECH_S / made.parts < made.job.duration_s <= planned.job.duration_s
 
 
-def test_the_plan_of_preflight_is_what_low_vram_pulls(here):
+def test_the_plan_of_preflight_is_what_low_vram_enables(here):
     links = {name: ["3", slot] for name, slot in (("min_resolution", 2), ("duration", 3), ("image", 0), ("dtype", 8))}
     links |= {"fps": ["3", 7], "inference_steps": ["3", 5], "use_interframe": ["3", 9], "audio": ["3", 1]}
-    graph = sources() | JUDGES["Preflight"] | low_vram(levers=["3", 14], target_card="80 GiB") | lean_trio(**links)
+    graph = (
+        sources() | JUDGES["Preflight"] | low_vram(optimizations=["3", 14], target_card="80 GiB") | lean_trio(**links)
+    )
     planned = plan(graph, "3", here).job
-    assert {Lever.BRANCH, Lever.BLOCK} & planned.levers
-    assert plan(graph, "7", here).job.levers == planned.levers
+    assert {Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING} & planned.optimizations
+    assert plan(graph, "7", here).job.optimizations == planned.optimizations
 
 
 @pytest.mark.parametrize("asked", ["3", "10", "7"])
 @pytest.mark.parametrize(
     ("widgets", "error", "words"),
     [
-        ({"branch": "maybe"}, (GraphError, LeverError), "branch: there is no 'maybe'"),
-        ({"levers": "turbo"}, LeverError, "levers: unknown turbo"),
+        ({"sequential_cfg": "maybe"}, (GraphError, OptimizationError), "sequential_cfg: there is no 'maybe'"),
+        ({"optimizations": "turbo"}, OptimizationError, "levers: unknown turbo"),
     ],
 )
-def test_a_word_no_switch_knows_is_said(widgets, error, words, asked, here):
+def test_a_word_no_switch_knows_is_reported(widgets, error, words, asked, here):
     graph = sources() | preflight() | low_vram(**widgets) | lean_trio()
-    if asked == "3" and "levers" in widgets:
+    if asked == "3" and "optimizations" in widgets:
         assert plan(graph, asked, here)  # it is Low VRAM that is told, not Preflight
         return
     with pytest.raises(error, match=words):
@@ -467,11 +489,11 @@ def test_a_word_no_switch_knows_is_said(widgets, error, words, asked, here):
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_levers_and_parts_are_in_the_answer(lang, here):
+def test_optimizations_and_parts_are_in_the_answer(lang, here):
     graph = sources(audio="speech.wav") | low_vram(**switched(branch="on", block="on")) | lean_trio(duration=500.0)
-    assert said(graph, "7", here, lang)["levers"] == ["branch", "block"]
+    assert said(graph, "7", here, lang)["optimizations"] == ["sequential_cfg", "layer_chunking"]
     assert said(graph, "7", here, lang)["parts"] == 1
-    assert said(sources() | trio(), "7", here, lang)["levers"] == []
+    assert said(sources() | trio(), "7", here, lang)["optimizations"] == []
     assert said(sources(audio="speech.wav") | long_video(part_s=60.0), "11", here, lang)["parts"] == 5
 
 
@@ -495,12 +517,12 @@ def test_low_vram_is_proposed_where_there_is_none(graph, asked, offered, here):
 
 @pytest.mark.parametrize("wired", [True, False])
 @pytest.mark.parametrize("size", [640, 768])
-def test_low_vram_does_what_was_said_of_it(size, wired, here):
+def test_low_vram_does_what_was_reported_of_it(size, wired, here):
     """Put in as it was proposed, on its defaults, it brings the run where the advice said."""
     judged = foresee(sources() | trio(min_resolution=size), "7", here).judged
     advice = advise(judged.plan, judged.where, low_vram=True)
     assert advice
-    assert [change.lever for change in advice.changes] == [LOW_VRAM]
+    assert [change.name for change in advice.changes] == [LOW_VRAM]
     after = plan(sources() | low_vram() | lean_trio(wired=wired, min_resolution=size), "7", here)
     assert after.risk.verdict is Verdict.SAFE
     assert after.estimate.peak_bytes <= advice.changes[0].after_bytes
@@ -508,7 +530,7 @@ def test_low_vram_does_what_was_said_of_it(size, wired, here):
 
 @pytest.mark.parametrize("asked", ["5", "6", "7", "10", "11"])
 def test_the_job_of_a_whole_prompt(asked, here):
-    prompt = behind_preflight() | low_vram(levers=["3", 14]) | lean_trio()
+    prompt = behind_preflight() | low_vram(optimizations=["3", 14]) | lean_trio()
     prompt |= {"12": node("SaveVideo", video=["11", 0])} | {"11": long_video(model=["10", 0])["11"]}
     assert job_for(prompt, asked, here) == plan(prompt, asked, here).job
 

@@ -7,16 +7,17 @@ from contextlib import contextmanager
 
 import pytest
 
+from sonic_guard.comfy.sonic_objects import LOADER, PREDATA, SAMPLER
+from sonic_guard.devices.environment import RunEnvironment
+from sonic_guard.devices.memory_reader import MemoryReader
 from sonic_guard.errors import HistoryError
-from sonic_guard.job import Job, Lever
-from sonic_guard.devices.memory_reader import Gauge
+from sonic_guard.history.history_store import History
+from sonic_guard.history.run_record import Outcome
+from sonic_guard.job import Job
+from sonic_guard.memory.stage_model import stage_bytes
+from sonic_guard.optimizations import Optimization
 from sonic_guard.runtime.monitor import Monitor
 from sonic_guard.runtime.recorder import Recorder
-from sonic_guard.history.run_record import Outcome
-from sonic_guard.devices.environment import Place
-from sonic_guard.history.history_store import History
-from sonic_guard.memory.stage_model import stage_bytes
-from sonic_guard.comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 
 JOB = Job(512, 512, 5.0)
 NOBODY = {"model": None, "data_dict": {}, "fps": 25.0, "inference_steps": 25, "dynamic_scale": 1.0}
@@ -49,10 +50,10 @@ class Comfy:
     def expected(self, prompt, node):
         return self.job
 
-    def place(self, held_bytes):
-        return Place("RTX 4060", available_bytes=8 << 30, total_bytes=8 << 30, wrapper="1.0.0+abc")
+    def environment(self, held_bytes):
+        return RunEnvironment("RTX 4060", available_bytes=8 << 30, total_bytes=8 << 30, wrapper="1.0.0+abc")
 
-    def tell(self, run):
+    def notify(self, run):
         self.told.append(run)
 
     def log(self):
@@ -80,8 +81,8 @@ def comfy(history):
 
 @pytest.fixture
 def recorder(comfy):
-    gauge = Gauge()
-    monitor = Monitor(gauge.read, lambda *_: None, gauge.close)
+    memory_reader = MemoryReader()
+    monitor = Monitor(memory_reader.read, lambda *_: None, memory_reader.close)
     yield Recorder(comfy, monitor)
     monitor.close()
 
@@ -202,7 +203,7 @@ def test_a_failure_is_written_down_and_goes_on_its_way(recorder, history, comfy,
     assert comfy.told[-1]["outcome"] == outcome
 
 
-def test_a_failure_before_anything_is_known_of_the_run_is_told_but_not_written_down(recorder, comfy, history):
+def test_a_failure_before_anything_is_known_of_the_run_is_reported_but_not_written_down(recorder, comfy, history):
     comfy.job = None
     with pytest.raises(ValueError, match="no such file"):
         work(recorder, LOADER, ValueError("no such file"))
@@ -284,7 +285,7 @@ class TestListening:
             listen(classes, around)
         return classes
 
-    def test_the_node_does_what_it_did_and_is_heard_once(self, registry, heard):
+    def test_the_node_does_what_it_did_and_is_received_once(self, registry, heard):
         node = registry[SAMPLER]()
         assert getattr(node, node.FUNCTION)(model="m", seed=3) == (node, "m", 3)
         assert heard == [(SAMPLER, {"self": node, "model": "m", "seed": 3}), "over"]
@@ -318,33 +319,33 @@ class TestListening:
         assert registry["KSampler"] is object
 
 
-def test_a_lean_model_that_goes_on_behind_earlier_steps_says_so_to_the_page(recorder, comfy, history):
-    class Lean:
-        def on_passed(self, steps):
+def test_a_low_vram_model_that_goes_on_behind_earlier_steps_reports_so_to_the_page(recorder, comfy, history):
+    class LowVram:
+        def on_skipped(self, steps):
             raise AssertionError("the recorder listens instead")
 
-    model = Lean()
+    model = LowVram()
     work(recorder, PREDATA)
     with recorder.around(SAMPLER, NOBODY | {"model": model}):
-        model.on_passed(2)
+        model.on_skipped(2)
     assert 2 in [run["step"] for run in comfy.told]
     (run,) = history.runs()
     assert run.stages["denoise"].seconds is None
     assert run.stages["predata"].seconds is not None
 
 
-def test_a_lean_model_that_begins_again_leaves_a_run_for_each_beginning(recorder, comfy, history):
+def test_a_low_vram_model_that_begins_again_leaves_a_run_for_each_beginning(recorder, comfy, history):
     """Each teaches what its own levers took."""
 
-    class Lean:
-        def on_restart(self, lever):
+    class LowVram:
+        def on_restart(self, optimization):
             raise AssertionError("the recorder listens instead")
 
-    model = Lean()
+    model = LowVram()
     work(recorder, PREDATA)
     with recorder.around(SAMPLER, NOBODY | {"model": model}):
-        model.on_restart(Lever.HOST)
-        model.on_restart(Lever.BRANCH)
+        model.on_restart(Optimization.TENSOR_OFFLOAD)
+        model.on_restart(Optimization.SEQUENTIAL_CFG)
     done, second, first = history.runs()
     assert [run.outcome for run in (first, second, done)] == [
         Outcome.OUT_OF_MEMORY,
@@ -352,8 +353,8 @@ def test_a_lean_model_that_begins_again_leaves_a_run_for_each_beginning(recorder
         Outcome.DONE,
     ]
     assert [run.stage for run in (first, second)] == ["denoise", "denoise"]
-    levers = [set(), {Lever.HOST}, {Lever.HOST, Lever.BRANCH}]
-    assert [run.job.levers for run in (first, second, done)] == levers
+    optimizations = [set(), {Optimization.TENSOR_OFFLOAD}, {Optimization.TENSOR_OFFLOAD, Optimization.SEQUENTIAL_CFG}]
+    assert [run.job.optimizations for run in (first, second, done)] == optimizations
     assert done.predicted == stage_bytes(done.job)
     assert list(done.stages) == ["predata", "denoise"]
     assert [run["outcome"] for run in comfy.told if run["outcome"] != "running"] == ["done"]

@@ -54,9 +54,11 @@ def runs(site):
     stage_bytes = site.pack("sonic_guard.memory.stage_model").stage_bytes
     ids = []
     for duration_s, card in ((10.0, CARD), (11.0, CARD), (12.0, "NVIDIA GeForce RTX 3060")):
-        place = run.Place(card, total_bytes=8 << 30, available_bytes=7 << 30, wrapper="1.0", torch="2.11.0")
+        environment = run.RunEnvironment(
+            card, total_bytes=8 << 30, available_bytes=7 << 30, wrapper="1.0", torch="2.11.0"
+        )
         settings = job(512, 512, duration_s)
-        number = site.history.begin(settings, place, stage_bytes(settings))
+        number = site.history.begin(settings, environment, stage_bytes(settings))
         took = {"denoise": run.StageFigures(9_400_000_000, 9_600_000_000, 10_200_000_000, 61.0)}
         site.history.finish(number, run.Outcome.DONE, "", took)
         ids.append(number)
@@ -71,7 +73,7 @@ def test_the_answer_of_a_prediction(site):
     said = reply.data
     assert list(said) == [
         "card", "verdict", "verdict_text", "room_text", "budget_bytes", "available_bytes", "peak_bytes", "peak_stage",
-        "stages", "frame_text", "advice", "risk", "assumed", "levers", "parts", "changes", "limits", "time_s",
+        "stages", "frame_text", "advice", "risk", "assumed", "optimizations", "parts", "changes", "limits", "time_s",
         "settings", "last",
     ]  # fmt: skip
     assert (said["card"], said["verdict"], said["verdict_text"]) == ("8 GiB", "safe", "Fits")
@@ -89,7 +91,7 @@ def test_the_answer_of_a_prediction(site):
         "text": "from the model alone",
     }  # fmt: skip
     assert (said["assumed"], said["advice"], said["last"], said["time_s"]) == ([], None, None, None)
-    assert (said["levers"], said["parts"]) == ([], 1)
+    assert (said["optimizations"], said["parts"]) == ([], 1)
 
 
 def test_an_answer_in_chinese(site):
@@ -116,13 +118,16 @@ def test_a_prediction_knows_what_such_runs_took(site, runs):
     said = site.predict(sources() | trio() | {"9": node("X")}, "7", target_card=CARD).data
     assert said["last"] is None  # another card's name, and 7.3 s of sound
     run, job = site.pack("sonic_guard.history.run_record"), site.pack("sonic_guard.job").Job
-    stage_bytes, work = site.pack("sonic_guard.memory.stage_model").stage_bytes, site.pack("sonic_guard.planning.pace").network_work
-    place = run.Place("RTX 4060 8GB", total_bytes=8 << 30, available_bytes=20 << 30)
+    stage_bytes, work = (
+        site.pack("sonic_guard.memory.stage_model").stage_bytes,
+        site.pack("sonic_guard.planning.pace").network_work,
+    )
+    environment = run.RunEnvironment("RTX 4060 8GB", total_bytes=8 << 30, available_bytes=20 << 30)
     for number in range(30):
         settings = job(512, 512, 36.3 - number)
         tensors = stage_bytes(settings)["denoise"]
         took = {"denoise": run.StageFigures(tensors, tensors + (number << 24), None, work(settings) / 1e6)}
-        site.history.finish(site.history.begin(settings, place, {"denoise": tensors}), run.Outcome.DONE, "", took)
+        site.history.finish(site.history.begin(settings, environment, {"denoise": tensors}), run.Outcome.DONE, "", took)
     site.services.forget()
     said = site.predict(sources() | trio(), "7").data
     assert said["risk"]["runs"] == 30
@@ -163,7 +168,7 @@ def test_the_history(site, runs):
     assert reply.data["calibration"][CARD]["runs"] == 2
     run = reply.data["runs"][-1]
     assert list(run) == [
-        "id", "started", "card", "outcome", "stage", "settings", "levers", "predicted_peak", "actual_peak", "stages",
+        "id", "started", "card", "outcome", "stage", "settings", "optimizations", "predicted_peak", "actual_peak", "stages",
         "wrapper", "comfyui", "torch", "driver",
     ]  # fmt: skip
     assert datetime.fromisoformat(run["started"]).tzinfo == UTC
@@ -187,10 +192,10 @@ def test_the_history_in_pages(site, runs):
     assert oldest["cards"] == newest["cards"]
 
 
-def test_what_is_learnt_is_said_of_the_cards_shown(site, runs):
+def test_what_is_learnt_is_reported_of_the_cards_shown(site, runs):
     run, job = site.pack("sonic_guard.history.run_record"), site.pack("sonic_guard.job").Job(512, 512, 10.0)
     for number in range(9):
-        site.history.begin(job, run.Place(f"card {number}"), {})
+        site.history.begin(job, run.RunEnvironment(f"card {number}"), {})
     data = site.ask("GET", "/sonic_guard/history").data
     assert (len(data["cards"]), list(data["calibration"])) == (11, ["card 8", "card 7", "card 6"])
     assert list(site.ask("GET", "/sonic_guard/history", params={"card": CARD}).data["calibration"]) == [CARD]
@@ -254,7 +259,9 @@ def test_a_table_that_breaks_off_is_not_taken_for_the_whole(site, runs, caplog):
             await response.content.read()
 
     kept = site.history
-    site.history = site.pack("sonic_guard.history.history_store").History(site.folder.parent / "history.db", existing=True)
+    site.history = site.pack("sonic_guard.history.history_store").History(
+        site.folder.parent / "history.db", existing=True
+    )
     try:
         with pytest.raises(aiohttp.ClientPayloadError):
             site.run(read())
@@ -312,7 +319,7 @@ def test_deleting(site, runs, what, deleted):
     assert len(site.history.runs()) == 3 - deleted
 
 
-def test_a_history_that_cannot_be_read_is_said_and_costs_no_prediction(site, tmp_path):
+def test_a_history_that_cannot_be_read_is_reported_and_costs_no_prediction(site, tmp_path):
     kept = site.history
     site.history = site.pack("sonic_guard.history.history_store").History(tmp_path / "ghost.db", existing=True)
     site.services.forget()
@@ -687,13 +694,13 @@ values = (
         ["portrait.png", "voice.wav", "../secret.png", "fast", "hd", "8 GiB", "auto", "fp16", "1, 2, 3, 4"]
     )
 )
-strange = st.dictionaries(
+unsupported = st.dictionaries(
     st.sampled_from("1235679"),
     st.builds(lambda kind, inputs: node(kind, **inputs), kinds, st.dictionaries(names, values, max_size=12)) | junk,
     max_size=7,
 )
 bodies = junk | st.fixed_dictionaries(
-    {"graph": strange | junk, "node": st.sampled_from("1235679") | junk},
+    {"graph": unsupported | junk, "node": st.sampled_from("1235679") | junk},
     optional={"language": st.sampled_from(["en", "zh"]) | junk, "target_card": junk},
 )
 

@@ -140,13 +140,13 @@ def test_what_torchaudio_takes_is_taken(packs, serve, tmp_path, wave, more, stor
         (torch.ones(1, 0), "the sound is empty"),
     ],
 )
-def test_what_is_no_sound_is_said(packs, serve, errors, tmp_path, wave, said):
+def test_what_is_no_sound_is_reported(packs, serve, errors, tmp_path, wave, said):
     with pytest.raises(errors.AudioError, match=said):
         serve(packs.nodes.Node().work)(tmp_path / "a.wav", wave)
     assert not (tmp_path / "a.wav").exists()
 
 
-def test_where_it_cannot_be_written_the_error_says_what_to_do(packs, torchaudio, serve, errors, tmp_path):
+def test_where_it_cannot_be_written_the_error_reports_what_to_do(packs, torchaudio, serve, errors, tmp_path):
     with pytest.raises(errors.OutputError, match="there is no folder"):
         serve(packs.nodes.Node().work)(tmp_path / "no" / "a.wav", WAVE)
     assert packs.nodes.torchaudio is torchaudio
@@ -245,7 +245,7 @@ def test_without_any_torchaudio_it_works_as_before(packs, serve, monkeypatch):
     assert serve(packs.sonicfork_without.Node().work)(4) == 4
 
 
-def test_a_node_that_is_listened_to_still_shows_its_inputs(pack):
+def test_a_node_that_is_instrumented_to_still_shows_its_inputs(pack):
     """Long Video looks at them, to say which one a newer wrapper has no more."""
 
     class Predata:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.job import Dtype, Job, Lever
+from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.constants import constants
 from sonic_guard.memory.stage_model import STAGES, predict
 from sonic_guard.memory.stage_split import Split, split_stages
+from sonic_guard.optimizations import Optimization
 
 JOB = Job(1024, 1024, 10.0)
 
@@ -22,7 +23,7 @@ jobs = st.builds(
     fps=st.floats(5.0, 120.0),
     dtype=st.sampled_from(Dtype),
     interpolate=st.booleans(),
-    levers=st.frozensets(st.sampled_from(Lever)),
+    optimizations=st.frozensets(st.sampled_from(Optimization)),
     vae_dtype=st.sampled_from([Dtype.BF16, Dtype.FP32]),
 )
 
@@ -37,17 +38,19 @@ def test_parts_sum_to_what_the_stage_cannot_do_without(job, unet_bytes):
     assert all(size >= 0 for part in parts.values() for size in part)
 
 
-@pytest.mark.parametrize("levers", [frozenset(), frozenset(Lever) - {Lever.HOST}], ids=["stock", "lean"])
-def test_a_longer_clip_grows_in_its_clip_part_only(levers):
-    short = split_stages(replace(JOB, levers=levers))
-    long = split_stages(replace(JOB, levers=levers, duration_s=20.0))
+@pytest.mark.parametrize(
+    "optimizations", [frozenset(), frozenset(Optimization) - {Optimization.TENSOR_OFFLOAD}], ids=["stock", "lean"]
+)
+def test_a_longer_clip_grows_in_its_clip_part_only(optimizations):
+    short = split_stages(replace(JOB, optimizations=optimizations))
+    long = split_stages(replace(JOB, optimizations=optimizations, duration_s=20.0))
     for stage in ("predata", "denoise", "decode", "interpolate"):
         assert long[stage]._replace(clip=0) == short[stage]._replace(clip=0)
         assert long[stage].clip > short[stage].clip
 
 
 def test_a_clip_in_host_memory_takes_none_of_the_gpu_s_but_while_predata_makes_it():
-    parts = split_stages(replace(JOB, levers=frozenset(Lever)))
+    parts = split_stages(replace(JOB, optimizations=frozenset(Optimization)))
     assert [stage for stage in STAGES if parts[stage].clip] == ["predata"]
 
 
@@ -71,6 +74,6 @@ def test_a_stage_left_out_is_nothing():
 
 def test_interpolation_is_nearly_all_clip_until_it_is_done_in_pairs():
     stock = split_stages(JOB)["interpolate"]
-    pairwise = split_stages(replace(JOB, levers=frozenset({Lever.PAIRWISE})))["interpolate"]
+    pairwise = split_stages(replace(JOB, optimizations=frozenset({Optimization.STREAMING_DECODE})))["interpolate"]
     assert stock.clip > 0.8 * stock.total
     assert pairwise.clip < 0.2 * pairwise.total

@@ -8,8 +8,8 @@ import pytest
 
 from sonic_guard.errors import OutputError
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.video_writer import Encoding, VideoWriter, formats
 from sonic_guard.media.video_file import frames, join, verify
+from sonic_guard.media.video_writer import Encoding, VideoWriter, formats
 
 KINDS = list(formats())
 FPS = Fraction(25)
@@ -42,7 +42,7 @@ def pieces(tmp_path, request):
 
 
 @pytest.mark.parametrize("pieces", [(kind, fps) for kind in KINDS for fps in (FPS, FPS / 2)], indirect=True, ids=str)
-def test_pieces_of_a_kind_are_joined_as_they_are(tmp_path, pieces):
+def test_chunks_of_a_kind_are_joined_as_they_are(tmp_path, pieces):
     kind, fps, paths = pieces
     target = tmp_path / "whole"
     sound = Sound(np.random.default_rng(0).uniform(-0.5, 0.5, (1, 10 * 44100)).astype(np.float32), 44100)
@@ -85,7 +85,7 @@ def test_any_moment_of_a_joined_video_can_be_sought(tmp_path, pieces):
     ],
     ids=["other codecs", "another format", "another kind of H.264", "for editing"],
 )
-def test_pieces_of_several_kinds_are_encoded_anew(tmp_path, first, second, into):
+def test_chunks_of_several_kinds_are_encoded_anew(tmp_path, first, second, into):
     paths = [
         write(tmp_path / f"{index}{formats()[kind].suffix}", made(20 * index, 20), kind, **options)
         for index, (kind, options) in enumerate((first, second))
@@ -96,13 +96,13 @@ def test_pieces_of_several_kinds_are_encoded_anew(tmp_path, first, second, into)
     assert abs(off).mean(axis=(1, 2, 3)).max() < 0.02
 
 
-def test_pieces_of_another_rate_are_encoded_anew(tmp_path):
+def test_chunks_of_another_rate_are_encoded_anew(tmp_path):
     paths = [write(tmp_path / f"{index}.mp4", made(0, 10), "h264", FPS / 2) for index in range(2)]
     assert join(paths, tmp_path / "whole.mp4", Encoding(), FPS) == (20, FPS)
     assert verify(tmp_path / "whole.mp4") == (20, FPS)
 
 
-def test_pieces_of_several_sizes_are_refused(tmp_path):
+def test_chunks_of_several_sizes_are_refused(tmp_path):
     paths = [write(tmp_path / f"{side}.mp4", made(0, 3, side), "h264") for side in (64, 128)]
     with pytest.raises(OutputError, match="128×128 in a video of 64×64"):
         join(paths, tmp_path / "whole.mp4", Encoding(), FPS)

@@ -7,8 +7,8 @@ import pytest
 
 from sonic_guard.errors import OutputError
 from sonic_guard.media.audio import Sound
-from sonic_guard.media.video_writer import Encoding, VideoWriter, formats
 from sonic_guard.media.video_file import frames, join, pick
+from sonic_guard.media.video_writer import Encoding, VideoWriter, formats
 from tests.long_standin import draw, read
 
 KINDS = list(formats())
@@ -57,7 +57,7 @@ def test_of_a_joined_film_too(tmp_path):
     assert len(moments) == 3
 
 
-def test_what_is_no_film_is_told(tmp_path):
+def test_what_is_no_film_is_reported(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"no film")
     with pytest.raises(OutputError):

@@ -10,11 +10,11 @@ import av
 import numpy as np
 import pytest
 
+from sonic_guard.atomic_files import errors_about, temp_for
 from sonic_guard.errors import OutputError
 from sonic_guard.media.audio import Sound
-from sonic_guard.atomic_files import errors_about, temp_for
-from sonic_guard.media.video_writer import Encoding, VideoWriter, formats, pictures
 from sonic_guard.media.video_file import frames, verify
+from sonic_guard.media.video_writer import Encoding, VideoWriter, formats, pictures
 from tests import real
 
 RATES = [Fraction(25), Fraction(25, 2)]
@@ -81,7 +81,7 @@ def write_one(folder, encoding, width, height, fps):
 
 @pytest.mark.parametrize("kind", ["h264", "prores"])
 def test_a_player_can_begin_before_it_has_the_whole(tmp_path, kind):
-    whole, piece = tmp_path / "whole", tmp_path / "piece"
+    whole, piece = tmp_path / "whole", tmp_path / "chunk_size"
     for path, more in ((whole, {}), (piece, {"faststart": False})):
         with VideoWriter(path, RATES[0], Encoding(kind), **more) as video:
             video.write(moving(3))
@@ -117,7 +117,7 @@ def test_colours_stay_what_they_were(tmp_path, kind, worst, mean):
 
 
 @pytest.mark.parametrize(("kind", "tags"), [("h264", (1, 1, 1, 1)), ("ffv1", (0, 2, 1, 1)), ("prores", (1, 1, 1, 1))])
-def test_players_are_told_the_colours(tmp_path, kind, tags):
+def test_players_are_reported_the_colours(tmp_path, kind, tags):
     if kind == "prores" and not hasattr(av.VideoFrame, "color_trc"):
         pytest.skip(f"PyAV {av.__version__} cannot tag ProRes")
     path = tmp_path / "clip"
@@ -311,7 +311,7 @@ def test_a_name_taken_meanwhile_is_kept(tmp_path):
     [("{tmp}/none", "no folder"), ("{tmp}/file", "no folder"), ("/sys", "write-protected")],
     ids=["missing", "a file", "read-only"],
 )
-def test_a_place_that_takes_no_file_is_told_before_the_first_frame(tmp_path, folder, says):
+def test_a_place_that_takes_no_file_is_reported_before_the_first_frame(tmp_path, folder, says):
     if folder == "/sys" and sys.platform != "linux":
         pytest.skip("no place here is read-only for every user")
     (tmp_path / "file").touch()
@@ -348,7 +348,7 @@ def test_a_full_disk_ends_it_and_leaves_nothing(tmp_path, kind, room, count):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_device_is_told_apart(tmp_path):
+def test_a_full_device_is_reported_apart(tmp_path):
     if not real.Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     with (
@@ -369,6 +369,6 @@ def test_a_full_device_is_told_apart(tmp_path):
     ],
     ids=["format", "crf", "crf 0", "preset"],
 )
-def test_what_no_encoder_can_do_is_told_at_once(wrong, says):
+def test_what_no_encoder_can_do_is_reported_at_once(wrong, says):
     with pytest.raises(OutputError, match=says):
         Encoding(**wrong)

@@ -65,7 +65,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on a file's size there")
-def test_on_a_full_disk_nothing_is_left_and_the_error_says_what_to_do(tmp_path):
+def test_on_a_full_disk_nothing_is_left_and_the_error_reports_what_to_do(tmp_path):
     """In a process that may write no file of more than 64 KB: the system refuses the rest as a full disk does."""
     script = """
         import resource, signal, sys
@@ -90,7 +90,7 @@ def test_on_a_full_disk_nothing_is_left_and_the_error_says_what_to_do(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_said(tmp_path):
+def test_a_read_only_folder_is_reported(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="write-protected"):
         write_wav(tmp_path / "a.wav", Sound(noise(1, 100), 8000))

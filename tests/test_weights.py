@@ -32,14 +32,14 @@ FORMATS = {
 
 
 @pytest.mark.parametrize(("name", "dtype"), FORMATS.items())
-def test_a_torch_checkpoint_tells_its_parameters_bytes_and_format(tmp_path, name, dtype):
+def test_a_torch_checkpoint_reports_its_parameters_bytes_and_format(tmp_path, name, dtype):
     path = tmp_path / "unet.pth"
     torch.save({"a": torch.zeros(3, 5, dtype=dtype), "b": torch.zeros(7, dtype=dtype)}, path)
     assert read_header(path) == Weights(22, 22 * dtype.itemsize, {name: 22})
 
 
 @pytest.mark.parametrize(("name", "dtype"), [item for item in FORMATS.items() if item[0] not in ("int64", "uint8")])
-def test_a_safetensors_checkpoint_tells_the_same(tmp_path, name, dtype):
+def test_a_safetensors_checkpoint_reports_the_same(tmp_path, name, dtype):
     path = tmp_path / "unet.safetensors"
     save_file({"a": torch.zeros(3, 5, dtype=dtype), "b": torch.zeros(7, dtype=dtype)}, path, metadata={"format": "pt"})
     assert read_header(path) == Weights(22, 22 * dtype.itemsize, {name: 22})
@@ -353,7 +353,7 @@ _RIGHT = st.sampled_from([_f32(0, 4, 1), _f32(4, 12, 2), _f32(12, 16, 1, 1), _f3
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(header=st.dictionaries(st.sampled_from("abcd"), _RIGHT | _RIGHT | _ENTRY, max_size=4), size=st.integers(0, 4))
-def test_whatever_a_safetensors_header_says_the_answer_is_right_or_a_clear_error(tmp_path, header, size):
+def test_whatever_a_safetensors_header_reports_the_answer_is_right_or_a_clear_error(tmp_path, header, size):
     path = tmp_path / "made"
     _safetensors(header, bytes(4 * size))(path)
     _sizes_or_error(path)

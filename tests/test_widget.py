@@ -258,26 +258,26 @@ def test_a_run_is_shown_on_what_judges_it(page):
 
 
 @pytest.mark.parametrize("kind", ["SonicGuardLowVRAM", "SonicGuardLongVideo"])
-def test_the_nodes_that_pull_levers_have_a_card(page, server, kind):
+def test_the_nodes_that_enables_optimizations_have_a_card(page, server, kind):
     add(page, kind, branch="auto")
     shows(card(page), "Sonic VRAM · RTX 4060 8GB")
-    server.levers, server.parts = ["branch", "block"], 4
+    server.optimizations, server.parts = ["sequential_cfg", "layer_chunking"], 4
     page.locator("input").fill("on")
-    shows(card(page), "levers: branch + block")
+    shows(card(page), "optimizations: sequential_cfg + layer_chunking")
     assert "one part of 4" in card(page).inner_text()
-    assert server.questions[-1]["graph"] == {"1": {"class_type": kind, "inputs": {"branch": "on"}}}
+    assert server.questions[-1]["graph"] == {"1": {"class_type": kind, "inputs": {"sequential_cfg": "on"}}}
 
 
-def test_a_judge_asks_again_when_levers_change(page, server):
+def test_a_judge_asks_again_when_optimizations_change(page, server):
     """Low VRAM is not upstream of it."""
     add(page, "SonicGuardOOMRisk", min_resolution=512)
     add(page, "SonicGuardLowVRAM", branch="auto")
     shows(card(page), "512×512")
     for branch in ("auto", "off"):
-        page.get_by_label("branch").fill(branch)
+        page.get_by_label("sequential_cfg").fill(branch)
         for _ in range(200):
             newest = [question["graph"] for question in server.questions if question["node"] == "1"][-1]
-            if newest.get("2", {"inputs": {}})["inputs"].get("branch") == branch:
+            if newest.get("2", {"inputs": {}})["inputs"].get("sequential_cfg") == branch:
                 break
             page.wait_for_timeout(50)
         else:
@@ -585,7 +585,7 @@ def history(page, server):
     return tab
 
 
-def test_history_without_runs_says_what_to_do(page):
+def test_history_without_runs_reports_what_to_do(page):
     open_history(page)
     shows(page.locator("aside"), "No runs yet. Run a workflow with SONICSampler")
     open_history(page)
@@ -630,7 +630,7 @@ def test_history_deletes_what_is_selected_after_asking(history, page, server):
     assert chosen.is_disabled()
 
 
-def test_history_deletes_nothing_if_the_user_says_no(history, page, server):
+def test_history_deletes_nothing_if_the_user_reports_no(history, page, server):
     page.evaluate("() => { app.extensionManager.dialog.confirm = async () => null; }")
     history.get_by_role("button", name="Delete all shown").click()
     page.wait_for_timeout(300)
@@ -663,7 +663,7 @@ def test_a_long_history_is_shown_in_pages(page, server):
     assert older.count() == 0
 
 
-def test_runs_that_cannot_be_read_are_told(page, server):
+def test_runs_that_cannot_be_read_are_reported(page, server):
     server.past, server.unreadable = [standin.past_run(1)], 3
     open_history(page)
     shows(page.locator(".sonic-guard-history"), "3 more runs cannot be read")

@@ -4,10 +4,11 @@ from fractions import Fraction
 
 import pytest
 
-from sonic_guard.job import Job, Lever
-from sonic_guard.long_video.rendering import Joining, LeverPulled, Listening, LongVideo, PartKept, Progress
+from sonic_guard.job import Job
+from sonic_guard.long_video.rendering import EncodingAudio, FallbackEnabled, Joining, LongVideo, PartKept, Progress
 from sonic_guard.media.video_file import VideoInfo
 from sonic_guard.messages.run_messages import clock, event_text, long_report
+from sonic_guard.optimizations import Optimization
 
 EVENTS = [
     (Progress(0, 1, 0.255, None), "26%", "26%"),
@@ -15,8 +16,8 @@ EVENTS = [
     (Progress(1, 3, 0.5, 65.0), "part 2 of 3 · 50% · about 1:05 left", "第 2 段，共 3 段 · 50% · 约剩 1:05"),
     (PartKept(1), "Part 2 is there from an earlier run.", "第 2 段已由先前的运行完成。"),
     (
-        LeverPulled(0, "block", "CUDA out of memory"),
-        "Part 1 ran out of memory; once more with block.",
+        FallbackEnabled(0, "layer_chunking", "CUDA out of memory"),
+        "Part 1 ran out of memory; once more with layer_chunking.",
         "第 1 段显存不足；启用 block 后重试。",
     ),
     (Joining(0.4), "Writing the video: 40%", "正在写出视频：40%"),
@@ -24,14 +25,14 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(("event", "english", "chinese"), EVENTS, ids=str)
-def test_every_event_is_told_in_both_languages(event, english, chinese):
+def test_every_event_is_reported_in_both_languages(event, english, chinese):
     assert event_text(event) == english
     assert event_text(event, "zh") == chinese
 
 
-def test_it_is_told_how_much_has_been_heard():
-    assert event_text(Listening(0.123)) == "Sonic hears the voice: 12%"
-    assert event_text(Listening(1), "zh") == "Sonic 正在聆听语音：100%"
+def test_it_is_reported_how_much_has_been_received():
+    assert event_text(EncodingAudio(0.123)) == "Sonic hears the voice: 12%"
+    assert event_text(EncodingAudio(1), "zh") == "Sonic 正在聆听语音：100%"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599.6, "1:00:00"), (36e3, "10:00:00")])
@@ -42,11 +43,11 @@ def test_seconds_are_read_as_on_a_clock(seconds, text):
 def report(tmp_path, begun_with=frozenset(), **more):
     path = tmp_path / "video.mp4"
     path.write_bytes(bytes(3 << 20))
-    fields = {"info": VideoInfo(1500, Fraction(25)), "parts": 1, "kept": 0, "levers": ()}
+    fields = {"info": VideoInfo(1500, Fraction(25)), "parts": 1, "kept": 0, "optimizations": ()}
     return long_report(LongVideo(path, **fields | more), Job(640, 512, 20.0), begun_with, "en").splitlines()
 
 
-def test_the_report_says_what_was_made(tmp_path):
+def test_the_report_reports_what_was_made(tmp_path):
     lines = report(tmp_path)
     assert lines == [
         "video.mp4",
@@ -55,11 +56,17 @@ def test_the_report_says_what_was_made(tmp_path):
     ]
 
 
-def test_the_report_says_what_happened_on_the_way(tmp_path):
-    lines = report(tmp_path, frozenset({Lever.PARK, Lever.BLOCK}), parts=4, kept=2, levers=("branch", "ff"))
+def test_the_report_reports_what_happened_on_the_way(tmp_path):
+    lines = report(
+        tmp_path,
+        frozenset({Optimization.UNET_OFFLOAD, Optimization.LAYER_CHUNKING}),
+        parts=4,
+        kept=2,
+        optimizations=("sequential_cfg", "feed_forward_chunking"),
+    )
     assert lines[2:] == [
         "Made in 4 parts of at most 20 s.",
         "2 of them were there from an earlier run.",
-        "Pulled: park + block.",
-        "Memory ran out on the way, and these levers were pulled: branch + ff.",
+        "Enabled: unet_offload + layer_chunking.",
+        "Memory ran out on the way, and these optimizations were enabled: sequential_cfg + feed_forward_chunking.",
     ]

@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from sonic_guard.job import Dtype, Job
 from sonic_guard.comfy.workflow_file import Way, build_workflow, example_texts
+from sonic_guard.job import Dtype, Job
 from tests import frontends
 from tests.real import PACK
 from tests.test_host_page import browser, load, page  # noqa: F401 - fixtures
@@ -53,7 +53,7 @@ def test_every_example_has_a_small_picture(name):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_example_says_what_to_do(name):
+def test_every_example_reports_what_to_do(name):
     (note,) = (node for node in EXAMPLES[name]["nodes"] if node["type"] == PAGE_ONLY)
     assert note["widgets_values"][0].startswith("## ")
 
@@ -133,7 +133,7 @@ def test_the_host_takes_the_whole_graph(workflow, infos, host):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_page_hands_on_what_the_example_says(name, page, infos):  # noqa: F811 - the fixture
+def test_the_page_hands_on_what_the_example_reports(name, page, infos):  # noqa: F811 - the fixture
     """Oldest and newest front end put every value into its own widget, and every link into its own slot."""
     load(page, EXAMPLES[name])
     sent = page.evaluate("async () => (await app.graphToPrompt()).output")

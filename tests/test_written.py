@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sonic_guard.cli.commands.commands import EXIT_BAD_INPUT, EXIT_OK, main
-from sonic_guard.errors import OutputError
 from sonic_guard.atomic_files import write_file
+from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_OK, main
+from sonic_guard.errors import OutputError
 
 DEMO = Path(__file__).parent.parent / "demo"
 PLAN = ["plan", "--image", str(DEMO / "portrait.jpg"), "--audio", str(DEMO / "speech.mp3"), "--gpu", "8", "--json"]
@@ -21,7 +21,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="limits, links and devices
 _ALMOST_FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-from sonic_guard.cli.commands import main
+from sonic_guard.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -48,7 +48,7 @@ def full_disk(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_a_chart_is_written_as_its_suffix_says(tmp_path, suffix):
+def test_a_chart_is_written_as_its_suffix_reports(tmp_path, suffix):
     chart = tmp_path / f"chart{suffix}"
     assert main([*PLAN, "--chart", str(chart)]) == EXIT_OK
     start = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]
@@ -70,7 +70,7 @@ def test_on_a_full_disk_what_was_there_stays(tmp_path, option, name, before):
 
 
 @pytest.mark.parametrize(("option", "name"), [("--workflow", "w.json"), ("--chart", "c.png")])
-def test_a_really_full_disk_is_told_and_left_as_it_was(full_disk, capsys, option, name):
+def test_a_really_full_disk_is_reported_and_left_as_it_was(full_disk, capsys, option, name):
     (full_disk / name).write_bytes(b"what was there")
     free = os.statvfs(full_disk).f_bavail
     assert main([*PLAN, option, str(full_disk / name)]) == EXIT_BAD_INPUT
@@ -128,12 +128,12 @@ def test_a_write_protected_file_stays():
 
 
 @pytest.mark.parametrize(("name", "says"), [("", "could not be written"), ("none/w.json", "there is no folder")])
-def test_what_cannot_be_a_file_is_said(tmp_path, name, says):
+def test_what_cannot_be_a_file_is_reported(tmp_path, name, says):
     with pytest.raises(OutputError, match=says):
         write_file(tmp_path / name, [b"new"])
 
 
 @posix
-def test_a_name_too_long_is_said(tmp_path):
+def test_a_name_too_long_is_reported(tmp_path):
     with pytest.raises(OutputError, match="could not be written"):
         write_file(tmp_path / ("x" * 300), [b"new"])

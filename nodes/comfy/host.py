@@ -12,11 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ...sonic_guard.errors import brief
-from ...sonic_guard.errors import OutputError, SonicGuardError
-from ...sonic_guard.plain_files import open_plain
 from ...sonic_guard.atomic_files import temp_for
 from ...sonic_guard.devices.budget import Budget, budget_for
+from ...sonic_guard.errors import OutputError, SonicGuardError, brief
+from ...sonic_guard.plain_files import open_plain
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +70,13 @@ def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
         return budget_for(target, reserve=reserve)
     from comfy import model_management
 
-    # SONIC_PreData has all of ComfyUI's models unloaded before it ends; where it was cached `make_room` has.
+    # SONIC_PreData has all of ComfyUI's models unloaded before it ends; where it was cached `free_memory` has.
     loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
     reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
     return budget_for(target, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
 
 
-def make_room(needed_bytes: int | None) -> None:
+def free_memory(needed_bytes: int | None) -> None:
     """Have ComfyUI unload models until `needed_bytes` are free on the GPU; None: all of them."""
     from comfy import model_management
 
@@ -198,7 +197,7 @@ def progress_bar(steps: int) -> Callable[..., None]:
     return show
 
 
-def say(text: str) -> None:
+def show_text(text: str) -> None:
     """Show `text` on the node now executing."""
     from server import PromptServer
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ...sonic_guard.errors import brief
-from ...sonic_guard.errors import SonicGuardError
+from ...sonic_guard.errors import SonicGuardError, brief
 
 
 def flag(name: str, value: Any) -> bool:

@@ -5,16 +5,15 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
-from ...sonic_guard.errors import brief
-from ...sonic_guard.errors import SonicGuardError
+from ...sonic_guard.devices.budget import Budget, budget_for
+from ...sonic_guard.devices.card_catalogue import all_cards
+from ...sonic_guard.errors import SonicGuardError, brief
 from ...sonic_guard.job import Dtype, Job
 from ...sonic_guard.media.crop import Aspect
 from ...sonic_guard.media.picture import size_of
+from ...sonic_guard.messages.plan_messages import LANGUAGES
 from ...sonic_guard.planning.planner import Policy
 from ...sonic_guard.planning.presets import Preset, list_presets, load_preset
-from ...sonic_guard.devices.budget import Budget, budget_for
-from ...sonic_guard.devices.card_catalogue import all_cards
-from ...sonic_guard.messages.plan_messages import LANGUAGES
 from . import host
 
 CATEGORY = "Sonic Guard"

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...sonic_guard.atomic_files import discard
+from ...sonic_guard.comfy.sonic_objects import PREDATA, SAMPLER
 from ...sonic_guard.errors import FaceError, SonicGuardError, WrapperError
-from ...sonic_guard.plain_files import shown
 from ...sonic_guard.long_video.manifest import content_key, file_digest
 from ...sonic_guard.media.audio import Sound
 from ...sonic_guard.media.audio_file import probe
-from ...sonic_guard.atomic_files import discard
-from ...sonic_guard.comfy.sonic_objects import PREDATA, SAMPLER
+from ...sonic_guard.plain_files import shown
 from . import host
 from .sonic_pack import check_import
 from .torchaudio_save import saves_sound_here

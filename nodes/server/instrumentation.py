@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ...sonic_guard.runtime.recorder import STAGE_OF
 from ...sonic_guard.comfy.sonic_objects import PREDATA
+from ...sonic_guard.runtime.recorder import STAGE_OF
 from ..comfy.torchaudio_save import saves_sound_here
 
 Around = Callable[[str, Mapping[str, Any]], AbstractContextManager[Any]]

@@ -18,7 +18,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 
-from ...sonic_guard.errors import FileNameError, GraphError, HistoryError, RequestError, SonicGuardError, UnknownNameError
+from ...sonic_guard.errors import (
+    FileNameError,
+    GraphError,
+    HistoryError,
+    RequestError,
+    SonicGuardError,
+    UnknownNameError,
+)
 
 log = logging.getLogger(__name__)
 

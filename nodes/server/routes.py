@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
-from ...sonic_guard.errors import reject_json_constant
-from ...sonic_guard.errors import HistoryError, RequestError
+from ...sonic_guard.comfy.api_graph import parse_graph
+from ...sonic_guard.errors import HistoryError, RequestError, reject_json_constant
+from ...sonic_guard.history.history_cache import WAIT_S
+from ...sonic_guard.messages.plan_messages import LANGUAGES
 from ...sonic_guard.preview.answer import answer, run_dict
 from ...sonic_guard.preview.context import Machine
 from ...sonic_guard.preview.evaluation import preview
-from ...sonic_guard.history.history_cache import WAIT_S
 from ...sonic_guard.preview.input_files import NotYetError
-from ...sonic_guard.comfy.api_graph import parse_graph
-from ...sonic_guard.messages.plan_messages import LANGUAGES
 from .request_guard import PRIVATE, RefusedError, guarded
 
 if TYPE_CHECKING:  # it needs SQLAlchemy; without it there are predictions all the same
@@ -62,7 +61,7 @@ class Services:
     machine: Machine
     history: Callable[[], History]
     forget: Callable[[], object]
-    """Called when runs have been deleted: `Experience.forget`."""
+    """Called when runs have been deleted: `HistoryCache.forget`."""
     watch: Callable[[str, float], float]
     """A page watches: its client id, and how many times a second (0: no more). The result is the seconds its lease
     lasts; 0 where there are too many others."""
@@ -101,7 +100,7 @@ class _Desk:
 
         def foresee() -> dict[str, Any]:
             seen = preview(graph, node, self._hasty, target)
-            return answer(seen, self._services.machine.lesson(seen.judged.plan.budget.card), language)
+            return answer(seen, self._services.machine.card_history(seen.judged.plan.budget.card), language)
 
         while True:
             try:
@@ -137,14 +136,14 @@ class _Desk:
             history = self._services.history()
             from ...sonic_guard.history.export import calibration_dict
 
-            page, lesson = history.page(card, limit=limit, before=before), self._services.machine.lesson
-            shown = [card] if card else list(dict.fromkeys(run.place.card for run in page.runs))[:MAX_LESSONS]
+            page, card_history = history.page(card, limit=limit, before=before), self._services.machine.card_history
+            shown = [card] if card else list(dict.fromkeys(run.environment.card for run in page.runs))[:MAX_LESSONS]
             return json.dumps({
                 "runs": list(map(run_dict, page.runs)),
                 "unreadable": page.unreadable,
                 "before": page.before,
                 "cards": history.cards(MAX_CARDS),
-                "calibration": {name: calibration_dict(lesson(name, WAIT_S).calibration) for name in shown},
+                "calibration": {name: calibration_dict(card_history(name, WAIT_S).calibration) for name in shown},
             })  # fmt: skip
 
         return web.json_response(text=await self._past(read))

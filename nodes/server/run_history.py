@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...sonic_guard.errors import HistoryError
-from ...sonic_guard.devices.environment import pack_version
-from ...sonic_guard.history.history_cache import WAIT_S, Experience
+from ...sonic_guard.comfy.sonic_objects import SAMPLER
 from ...sonic_guard.devices.budget import Budget
+from ...sonic_guard.devices.environment import pack_version
+from ...sonic_guard.errors import HistoryError
+from ...sonic_guard.history.history_cache import WAIT_S, HistoryCache
 from ...sonic_guard.memory.stage_model import Estimate
 from ...sonic_guard.messages.plan_messages import risk_line
-from ...sonic_guard.comfy.sonic_objects import SAMPLER
 from ..comfy import host
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def history() -> History:
     """The runs of this machine: in ComfyUI's user folder, or where SONIC_GUARD_DB says. Raises `HistoryError`."""
     try:
-        from ...sonic_guard.history.history_store import History, history_place
+        from ...sonic_guard.history.history_store import History, history_location
     except ImportError as error:
         raise HistoryError(f"history: needs SQLAlchemy and alembic, which come with ComfyUI: {error}.") from error
-    runs = History(history_place(host.user_folder() / "history.db"))
+    runs = History(history_location(host.user_folder() / "history.db"))
     runs.sweep()
     return runs
 
@@ -39,11 +39,11 @@ def wrapper_version() -> str | None:
     return pack_version(Path(file).parent) if file else None
 
 
-experience = Experience(history, wrapper_version)
+history_cache = HistoryCache(history, wrapper_version)
 """What the history teaches, by card."""
 
 
 def risk_text(estimate: Estimate, budget: Budget, language: str) -> str:
     """How likely a run is to fail for want of memory, or that only the model says so."""
-    known = experience.of(budget.card, WAIT_S).calibration
+    known = history_cache.of(budget.card, WAIT_S).calibration
     return risk_line(known.probability(estimate, budget.available_bytes), known.runs, language)

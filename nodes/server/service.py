@@ -6,23 +6,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...sonic_guard.comfy.sonic_objects import SAMPLER
+from ...sonic_guard.devices.environment import RunEnvironment, environment_of
+from ...sonic_guard.devices.memory_reader import MemoryReader, MemorySnapshot
+from ...sonic_guard.history.run_record import Outcome
 from ...sonic_guard.job import Job
-from ...sonic_guard.devices.memory_reader import Gauge, Reading
-from ...sonic_guard.runtime.monitor import Monitor
-from ...sonic_guard.devices.environment import place_of
-from ...sonic_guard.runtime.recorder import Recorder
+from ...sonic_guard.planning.capabilities import LONG_VIDEO
 from ...sonic_guard.preview.context import Machine
 from ...sonic_guard.preview.evaluation import job_for
 from ...sonic_guard.preview.input_files import Files
-from ...sonic_guard.planning.capabilities import LONG_VIDEO
-from ...sonic_guard.history.run_record import Outcome
-from ...sonic_guard.devices.environment import Place
-from ...sonic_guard.comfy.sonic_objects import SAMPLER
+from ...sonic_guard.runtime.monitor import Monitor
+from ...sonic_guard.runtime.recorder import Recorder
 from ..comfy import host
+from ..comfy.sonic_pack import check_import
 from . import run_history
 from .instrumentation import listen
 from .routes import Services, routes
-from ..comfy.sonic_pack import check_import
 
 if TYPE_CHECKING:
     from ...sonic_guard.devices.budget import Budget
@@ -33,14 +32,16 @@ class Service:
     """One for the whole process. It is also the ComfyUI that a `Recorder` sees."""
 
     def __init__(self) -> None:
-        gauge = Gauge()
-        self._monitor = Monitor(gauge.read, self._push, gauge.close, is_there=host.is_connected)
+        memory_reader = MemoryReader()
+        self._monitor = Monitor(memory_reader.read, self._push, memory_reader.close, is_there=host.is_connected)
         self._recorder = Recorder(self, self._monitor)
-        self._machine = Machine(Files(host.input_folder), host.user_presets, self._budget, run_history.experience.of)
+        self._machine = Machine(Files(host.input_folder), host.user_presets, self._budget, run_history.history_cache.of)
 
     def start(self) -> None:
         """Serve the pages, and listen to Sonic's nodes from the first graph on: by then every pack is loaded."""
-        host.add_routes(routes(Services(self._machine, run_history.history, run_history.experience.forget, self._monitor.watch)))
+        host.add_routes(
+            routes(Services(self._machine, run_history.history, run_history.history_cache.forget, self._monitor.watch))
+        )
         host.on_prompt(lambda: listen(host.node_classes(), self._recorder.around))
 
     def _budget(self, target: str, reserve: float) -> Budget:
@@ -48,8 +49,8 @@ class Service:
         check_import()
         return host.budget(target, reserve)
 
-    def _push(self, reading: Reading, clients: tuple[str, ...]) -> None:
-        event = {**reading.to_event(), "run": self._recorder.event()}
+    def _push(self, snapshot: MemorySnapshot, clients: tuple[str, ...]) -> None:
+        event = {**snapshot.to_event(), "run": self._recorder.event()}
         for client in clients:
             host.send("sonic_guard.live", event, client)
 
@@ -70,16 +71,16 @@ class Service:
         link = host.running_graph(prompt).get(node, {}).get("inputs", {}).get("data_dict")
         return str(link[0]) if isinstance(link, list) and link else ""
 
-    def place(self, held_bytes: int) -> Place:
+    def environment(self, held_bytes: int) -> RunEnvironment:
         """This machine, with what is free now and the `held_bytes` that are Sonic's own already."""
         budget = host.budget("auto", 0.0)
         own = replace(budget, reclaimable_bytes=budget.reclaimable_bytes + held_bytes)
-        return place_of(own, comfyui=host.version(), wrapper=run_history.wrapper_version() or "")
+        return environment_of(own, comfyui=host.version(), wrapper=run_history.wrapper_version() or "")
 
-    def tell(self, run: Mapping[str, Any]) -> None:
+    def notify(self, run: Mapping[str, Any]) -> None:
         """Show every page a run."""
         if run["outcome"] != Outcome.RUNNING:
-            run_history.experience.renew()
+            run_history.history_cache.renew()
         host.send("sonic_guard.run", run)
 
     def log(self) -> History | None:

@@ -3,17 +3,17 @@
 import io
 from pathlib import Path
 
-from ..errors import OutputError, SonicGuardError
-from ..plain_files import shown
-from ..operations.preflight import Preflight
-from ..devices.card_catalogue import GIB
-from ..memory.stage_model import STAGES, Estimate, overhead, predict
-from ..planning.capacity import Verdict
-from ..messages.plan_messages import gib, headline
 from ..atomic_files import write_file
+from ..devices.card_catalogue import GIB
+from ..errors import OutputError, SonicGuardError
+from ..memory.stage_model import STAGES, Estimate, overhead, predict
+from ..messages.plan_messages import gib, headline
+from ..operations.preflight import Preflight
+from ..plain_files import shown
+from ..planning.capacity import Verdict
 
 _COLOURS = {Verdict.SAFE: "#2f8f46", Verdict.TIGHT: "#b7791f", Verdict.FAIL: "#c0392b"}
-_WISH, _PLAN, _OVERHEAD = "#c9ccd3", "#4a6fae", "#9db2d6"
+_REQUESTED, _PLAN, _OVERHEAD = "#c9ccd3", "#4a6fae", "#9db2d6"
 
 
 def draw_chart(result: Preflight, path: Path) -> None:
@@ -27,21 +27,21 @@ def draw_chart(result: Preflight, path: Path) -> None:
         raise SonicGuardError("chart: drawing needs matplotlib; install it with `pip install matplotlib`.") from error
     if not path.suffix:
         raise OutputError(f"chart: {shown(path)} has no suffix; end it in .png, .svg or .pdf.")
-    wish, plan = predict(result.wish), result.plan
+    requested, plan = predict(result.requested), result.plan
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
     rows = range(len(STAGES))
     if plan.changes:
-        axes.barh([row - 0.2 for row in rows], _gibs(wish), height=0.36, color=_WISH, label="as wished")
+        axes.barh([row - 0.2 for row in rows], _gibs(requested), height=0.36, color=_REQUESTED, label="as wished")
     shift, height = (0.2, 0.36) if plan.changes else (0.0, 0.6)
     assumed = "" if overhead().confirmed else " (assumed)"
     needed, extra = _gibs(plan.estimate), _overheads(plan.estimate)
     places = [row + shift for row in rows]
     axes.barh(places, needed, height=height, color=_PLAN, label="planned")
     axes.barh(places, extra, left=needed, height=height, color=_OVERHEAD, label=f"overhead{assumed}")
-    for place, value, more, stage in zip(places, needed, extra, STAGES, strict=True):
+    for environment, value, more, stage in zip(places, needed, extra, STAGES, strict=True):
         note = " (as much as is free)" if stage in plan.estimate.floors else ""
-        axes.text(value + more, place, f" {value + more:.1f}{note}", va="center", fontsize=8)
+        axes.text(value + more, environment, f" {value + more:.1f}{note}", va="center", fontsize=8)
     usable = plan.budget.usable_bytes
     axes.axvline(usable / GIB, color="#333333", linestyle="--", linewidth=1.2, label=f"budget {gib(usable)}")
     axes.set_yticks(list(rows), STAGES)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, SonicGuardError
+from ..job import Dtype, Job
+from ..optimizations import Optimization
 from ..plain_files import printable, shown
-from ..job import Dtype, Job, Lever
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
 _SHOWN_RUNS, _MAX_RUNS = 200, 1_000_000
@@ -90,8 +91,8 @@ def _add_estimate(commands: Any) -> None:
     estimate.add_argument("--dtype", choices=[str(dtype) for dtype in Dtype], default="fp16")
     estimate.add_argument("--steps", type=int, default=25)
     estimate.add_argument("--no-interframe", action="store_true", help="without frame interpolation")
-    levers = [str(lever) for lever in Lever]
-    estimate.add_argument("--lever", action="extend", nargs="+", default=[], choices=levers)
+    optimizations = [str(optimization) for optimization in Optimization]
+    estimate.add_argument("--optimize", action="extend", nargs="+", default=[], choices=optimizations)
     estimate.add_argument("--weights", type=Path, help="Sonic's checkpoint: count its parameters")
     estimate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     estimate.set_defaults(run=_estimate)
@@ -129,11 +130,11 @@ def _add_history(commands: Any) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from ..devices.budget import budget_for
     from ..media import audio_file, picture
     from ..media.crop import Aspect
     from ..operations.preflight import run_preflight
     from ..planning.presets import load_preset
-    from ..devices.budget import budget_for
 
     if arguments.aspect not in tuple(Aspect):
         raise SonicGuardError(f"--aspect: there is no {arguments.aspect!r}; choose one of {', '.join(Aspect)}.")
@@ -206,7 +207,7 @@ def _estimate(arguments: argparse.Namespace) -> int:
         dtype=Dtype(arguments.dtype),
         steps=arguments.steps,
         interpolate=not arguments.no_interframe,
-        levers=frozenset(map(Lever, arguments.lever)),
+        optimizations=frozenset(map(Optimization, arguments.optimize)),
     )
     unet_bytes = None
     if arguments.weights:
@@ -264,13 +265,13 @@ def _measure(arguments: argparse.Namespace) -> int:
 def _history(arguments: argparse.Namespace) -> int:
     try:
         from ..history.export import calibration_dict, calibrations, csv_parts
-        from ..history.history_store import History, history_place
+        from ..history.history_store import History, history_location
     except ModuleNotFoundError as error:
         raise SonicGuardError(f"history: needs SQLAlchemy and Alembic, which ComfyUI brings: {error}.") from error
 
     if arguments.limit is not None and not 1 <= arguments.limit <= _MAX_RUNS:
         raise SonicGuardError(f"--limit: expected 1 to {_MAX_RUNS} runs, got {arguments.limit}.")
-    history = History(arguments.db or history_place(), existing=True)
+    history = History(arguments.db or history_location(), existing=True)
     if arguments.delete_card is not None:
         deleted = history.delete_card(arguments.delete_card)
         sys.stdout.write(json.dumps({"deleted": deleted}) + "\n" if arguments.json else f"{deleted} runs deleted.\n")
@@ -281,7 +282,7 @@ def _history(arguments: argparse.Namespace) -> int:
         parts = csv_parts(history.pages(arguments.card, limit=arguments.limit))
         write_file(arguments.csv, (part.encode() for part in parts))
     page = history.page(arguments.card, limit=arguments.limit or _SHOWN_RUNS)
-    learnt = calibrations(history, dict.fromkeys(run.place.card for run in page.runs))
+    learnt = calibrations(history, dict.fromkeys(run.environment.card for run in page.runs))
     if arguments.json:
         from ..preview.answer import run_dict
 

@@ -3,11 +3,11 @@
 from dataclasses import fields
 from typing import Any
 
-from ..messages import plan_messages
 from ..job import Job
-from ..operations.preflight import Preflight
 from ..memory.article_formula import article_bytes
 from ..memory.stage_model import Estimate
+from ..messages import plan_messages
+from ..operations.preflight import Preflight
 
 
 def estimate_dict(estimate: Estimate) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def estimate_dict(estimate: Estimate) -> dict[str, Any]:
 def job_dict(job: Job) -> dict[str, Any]:
     """A job as JSON, its levers in order."""
     settings = {field.name: getattr(job, field.name) for field in fields(job)}
-    return {**settings, "levers": sorted(job.levers)}
+    return {**settings, "optimizations": sorted(job.optimizations)}
 
 
 def plan_dict(result: Preflight, lang: str = "en") -> dict[str, Any]:
@@ -50,7 +50,7 @@ def plan_dict(result: Preflight, lang: str = "en") -> dict[str, Any]:
         "job": job_dict(plan.job),
         "changes": [
             {
-                "lever": change.lever,
+                "name": change.name,
                 "before": change.before,
                 "after": change.after,
                 "before_bytes": change.before_bytes,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..devices.card_catalogue import GIB
 from ..errors import SonicGuardError
-from ..operations.preflight import Preflight
+from ..history.calibration import Calibration, peaks
 from ..history.run_record import Outcome, Run
 from ..memory.article_formula import article_bytes
-from ..devices.card_catalogue import GIB
-from ..history.calibration import Calibration, peaks
 from ..memory.stage_model import STAGES, Estimate, overhead
-from ..planning.capacity import Verdict
 from ..messages.plan_messages import change_line, gib, headline, limit_lines, notes, refusal, stage_word, summary_lines
+from ..operations.preflight import Preflight
+from ..planning.capacity import Verdict
 
 try:
     from rich.console import Console
@@ -74,7 +74,7 @@ def print_history(page: Page, calibrations: Mapping[str, Calibration]) -> None:
     console = Console(highlight=False)
     for card, calibration in calibrations.items():
         console.print(card, style="bold", markup=False)
-        console.print(_runs_table(run for run in page.runs if run.place.card == card))
+        console.print(_runs_table(run for run in page.runs if run.environment.card == card))
         console.print(_calibration_line(calibration), style="dim")
     if not calibrations:
         console.print("No runs.")

@@ -45,8 +45,8 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
     size = job.frame_size
     if (size.width, size.height, job.latent_frames) != (width, height, frames):
         raise WrapperError(f"sonic: frames of {width}×{height} are not what the known wrapper makes.")
-    lean_job = getattr(model, "lean_job", None)  # a lean model's
-    return lean_job(job) if lean_job else job
+    optimized_job = getattr(model, "lean_job", None)  # a lean model's
+    return optimized_job(job) if optimized_job else job
 
 
 def model_dtype(model: Any) -> Dtype:

@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from ..job import Job
+from ..optimizations import DEFAULTS, ESCALATION_ORDER
 from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
-from ..planning.selection import DEFAULTS, LADDER
 
 _FORMAT_VERSION = 0.4
 _OWN, _SONIC = "sonic-guard", "comfyui_sonic"
@@ -34,7 +34,7 @@ PREFLIGHT_OUTPUTS = (
     ("video_audio", "AUDIO"),
     ("video_fps", "FLOAT"),
     ("part_s", "FLOAT"),
-    ("levers", "STRING"),
+    ("optimizations", "STRING"),
 )
 """Names and types of Preflight's outputs, in order. New ones go to the end: links count slots."""
 _LOW_VRAM_OUTPUTS = {"model": "MODEL_SONIC", "weight_dtype": "DTYPE", "report": "STRING"}
@@ -242,10 +242,10 @@ def _add_low_vram(graph: _Graph, check: _Node, model: _Node, reserve: float, tar
     """Sonic Low VRAM behind `model`, its switches as they stand unless somebody moves them."""
     node = graph.add(
         LOW_VRAM, (860, 260), (300, 420), _LOW_VRAM_OUTPUTS,
-        (*(str(DEFAULTS[lever]) for lever in LADDER), target, reserve, language), _OWN,
+        (*(str(DEFAULTS[optimization]) for optimization in ESCALATION_ORDER), target, reserve, language), _OWN,
     )  # fmt: skip
     graph.link(model, "model", node, "model")
-    graph.link(check, "levers", node, "levers")
+    graph.link(check, "optimizations", node, "optimizations")
     return node
 
 

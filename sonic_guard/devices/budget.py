@@ -9,8 +9,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ..errors import brief
-from ..errors import BudgetError
+from ..errors import BudgetError, brief
 from .card_catalogue import GIB, MAX_NAME, find_card, less_reserve
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from ..errors import brief
-from ..errors import BudgetError
+from ..errors import BudgetError, brief
 
 GIB = 1 << 30
 """Bytes in a GiB."""

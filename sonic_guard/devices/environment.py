@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
+class RunEnvironment:
     """Where a run took place: what its figures depend on beside the job."""
 
     card: str
@@ -32,10 +32,10 @@ class Place:
     """Version of the Sonic wrapper, and a digest of its code."""
 
 
-def place_of(budget: Budget, *, comfyui: str = "", wrapper: str = "") -> Place:
+def environment_of(budget: Budget, *, comfyui: str = "", wrapper: str = "") -> RunEnvironment:
     """The place whose memory `budget` is."""
     torch = sys.modules.get("torch")  # its import takes seconds, and no run is without it
-    return Place(
+    return RunEnvironment(
         card=budget.card,
         device=budget.device,
         total_bytes=budget.total_bytes,

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Reading:
+class MemorySnapshot:
     """The machine's memory at one moment."""
 
     in_use: Card | None
@@ -62,7 +62,7 @@ class Reading:
         }
 
 
-class Gauge:
+class MemoryReader:
     """Reads the machine's memory again and again, and keeps open what is dear to open. Not thread-safe.
 
     A reading never imports torch and never makes a CUDA context, which would take some 300 MB of the card.
@@ -76,7 +76,7 @@ class Gauge:
         self._nvml = Nvml(part)
         self._torch_said = ""
 
-    def read(self) -> Reading:
+    def read(self) -> MemorySnapshot:
         """The memory now."""
         cards = self._nvml.read()
         share = self._ask(partial(read_share, self._index))
@@ -88,7 +88,7 @@ class Gauge:
             cards = (*(card for card in cards if card is not in_use), filled)
             in_use = filled
         memory = psutil.virtual_memory()
-        return Reading(
+        return MemorySnapshot(
             in_use,
             cards,
             share.allocated_bytes if share else None,

@@ -51,7 +51,7 @@ class Nvml:
         cards = tuple(_ask(handle, card) for handle, card in self._cards)
         lost = [card for card in cards if card.trouble]
         for card in lost:
-            self._say(card.name, card.trouble)
+            self._text(card.name, card.trouble)
         if lost and self._opened_s is not None and self._clock() - self._opened_s >= RENEW_S:
             self.close()
         return cards
@@ -92,11 +92,11 @@ class Nvml:
             handle = find(key)
             name, uuid = str(pynvml.nvmlDeviceGetName(handle)), str(pynvml.nvmlDeviceGetUUID(handle))
         except pynvml.NVMLError as error:
-            self._say(known_as, str(error))
+            self._text(known_as, str(error))
         else:
             self._cards.append((handle, Card(index, name, uuid)))
 
-    def _say(self, name: str, trouble: str) -> None:
+    def _text(self, name: str, trouble: str) -> None:
         if (name, trouble) not in self._said:
             self._said.add((name, trouble))
             log.warning("%s does not answer: %s", name, trouble)

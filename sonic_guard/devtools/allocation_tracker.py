@@ -1,6 +1,6 @@
 """Count the bytes a piece of torch code would hold on a GPU, without a GPU.
 
-Under `FakeTensorMode` tensors have shapes and devices but no data. `Meter` sees every operation, counts
+Under `FakeTensorMode` tensors have shapes and devices but no data. `AllocationTracker` sees every operation, counts
 each new storage on the fake GPU rounded up to the allocator's 512 bytes, and forgets it when it dies.
 Kernels' own scratch memory is not seen; it is part of the overhead term.
 """
@@ -23,7 +23,7 @@ BLOCK_BYTES = 512
 """PyTorch's CUDA allocator rounds every request up to this."""
 
 
-class Meter(TorchDispatchMode):
+class AllocationTracker(TorchDispatchMode):
     """Live and peak bytes on `DEVICE`, the peaks also by place; and live and peak bytes in host memory.
 
     A place is a name pushed with `place`, and the bytes of every operation are charged to the innermost one,
@@ -114,16 +114,16 @@ class Meter(TorchDispatchMode):
 
 
 @contextmanager
-def fake_gpu(root: Path) -> Iterator[Meter]:
+def fake_gpu(root: Path) -> Iterator[AllocationTracker]:
     """Run a block on the fake GPU; yields the meter that watches it. `root` is the folder of the traced code."""
     with (
         FakeTensorMode(allow_non_fake_inputs=True),
-        Meter(root) as meter,
+        AllocationTracker(root) as tracker,
         _plain_attention(),
         _plain_apply(),
         _no_likeness(),
     ):
-        yield meter
+        yield tracker
 
 
 @contextmanager

@@ -21,19 +21,20 @@ import numpy as np
 from diffusers.utils import logging
 
 from ..errors import WrapperError
-from ..job import PIECE, Dtype, Job, Lever, duration_of
+from ..job import MIN_CHUNK_SIZE, Dtype, Job, duration_of
 from ..low_vram import fp8_weights
 from ..memory.constants import FEATURES, features, variant
-from .sonic_checkout import Checkout, open_checkout
-from .comfy_vae import vae_builder
+from ..optimizations import Optimization
 from .allocation_tracker import DEVICE, fake_gpu
+from .comfy_vae import vae_builder
 from .network_parts import TORCH_DTYPES, build_unet
-from .shape_trace import ENTRY, PREPARE, rehearse, rehearse_predata, rehearse_windows
+from .shape_trace import ENTRY, PREPARE, trace_predata, trace_run, trace_windows
+from .sonic_checkout import Checkout, open_checkout
 
 Progress = Callable[[str], None]
 Shape = tuple[int, int, int]
 
-ORDERS = (Lever.BRANCH, Lever.FF, Lever.BLOCK)
+ORDERS = (Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING, Optimization.LAYER_CHUNKING)
 DTYPES = (Dtype.FP16, Dtype.FP32)
 """One format for each number size: bf16 has the bytes of fp16."""
 
@@ -61,8 +62,13 @@ PREDATA_SHAPES = (
     *((256, 192, 400), (128, 128, 750), (192, 192, 800), (128, 192, 1500), (128, 128, 2600)),
 )
 """(width, height, latent frames) for what the sound goes through, 375 frames at a time."""
-ENTRY_LEVERS = ((), (Lever.HOST,), (Lever.BRANCH, Lever.HOST))
-CLIP_LEVERS = ((), (Lever.HOST,), (Lever.PAIRWISE,), (Lever.HOST, Lever.PAIRWISE))
+ENTRY_OPTIMIZATIONS = ((), (Optimization.TENSOR_OFFLOAD,), (Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD))
+CLIP_OPTIMIZATIONS = (
+    (),
+    (Optimization.TENSOR_OFFLOAD,),
+    (Optimization.STREAMING_DECODE,),
+    (Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE),
+)
 INTERPOLATE_SHAPES = ((128, 128, 6), (256, 256, 9), (512, 384, 12), (512, 512, 6), (1024, 768, 7), (128, 192, 24))
 
 TOLERANCE = 0.005
@@ -97,15 +103,17 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
     weights = {dtype: _weights(sonic, dtype) for dtype in DTYPES}
     tables: dict[str, _Table] = {}
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(_rehearse, sonic, comfyui, *task) for task in _tasks()]
+        running = [pool.submit(_trace, sonic, comfyui, *task) for task in _tasks()]
         for count, done in enumerate(as_completed(running), 1):
             progress(f"{count} of {len(running)}: {', '.join(done.result())}")
             for key, table in done.result().items():
                 tables.setdefault(key, _Table()).extend(table)
     rows = {key: _fit(key, table) for key, table in tables.items()}
-    for dtype, vae_dtype, levers in itertools.product(DTYPES, DTYPES, ((), (Lever.HOST,))):
-        alone = rows[variant("decode", dtype, vae_dtype, levers=levers)]
-        rows[variant("decode", dtype, vae_dtype, levers=(*levers, Lever.PAIRWISE))] = _beside_rife(alone)
+    for dtype, vae_dtype, optimizations in itertools.product(DTYPES, DTYPES, ((), (Optimization.TENSOR_OFFLOAD,))):
+        alone = rows[variant("decode", dtype, vae_dtype, optimizations=optimizations)]
+        rows[variant("decode", dtype, vae_dtype, optimizations=(*optimizations, Optimization.STREAMING_DECODE))] = (
+            _beside_rife(alone)
+        )
     data = {
         "source": {**source, "date": datetime.datetime.now(datetime.UTC).date().isoformat()},
         "unet_parameters": weights[Dtype.FP16].bytes // Dtype.FP16.size,
@@ -118,24 +126,31 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
 
 def _tasks() -> Iterator[tuple[Any, ...]]:
     """Functions with their arguments after the wrapper's and ComfyUI's folders, those that take longest first."""
-    for levers, shapes in ((levers, BLOCK_SHAPES if Lever.BLOCK in levers else WINDOW_SHAPES) for levers in _orders()):
+    for optimizations, shapes in (
+        (optimizations, BLOCK_SHAPES if Optimization.LAYER_CHUNKING in optimizations else WINDOW_SHAPES)
+        for optimizations in _orders()
+    ):
         for dtype in DTYPES:
             # Large pictures have more groups and take longer, so shapes go to the processes by turns.
-            yield from ((_rehearse_windows, dtype, levers, shapes[turn::3]) for turn in range(3))
+            yield from ((_trace_windows, dtype, optimizations, shapes[turn::3]) for turn in range(3))
     for dtype, vae_dtype in itertools.product(DTYPES, DTYPES):
-        yield from ((_rehearse_interpolation, dtype, vae_dtype, levers) for levers in CLIP_LEVERS)
-        yield from ((_rehearse_decode, dtype, vae_dtype, levers) for levers in ((), (Lever.HOST,)))
-        yield from ((_rehearse_predata, dtype, vae_dtype, levers) for levers in ((), (Lever.HOST,)))
+        yield from ((_trace_interpolation, dtype, vae_dtype, optimizations) for optimizations in CLIP_OPTIMIZATIONS)
+        yield from (
+            (_trace_decode, dtype, vae_dtype, optimizations) for optimizations in ((), (Optimization.TENSOR_OFFLOAD,))
+        )
+        yield from (
+            (_trace_predata, dtype, vae_dtype, optimizations) for optimizations in ((), (Optimization.TENSOR_OFFLOAD,))
+        )
     for dtype in DTYPES:
-        yield from ((_rehearse_entry, dtype, levers) for levers in ENTRY_LEVERS)
+        yield from ((_trace_entry, dtype, optimizations) for optimizations in ENTRY_OPTIMIZATIONS)
 
 
-def _orders() -> Iterator[tuple[Lever, ...]]:
+def _orders() -> Iterator[tuple[Optimization, ...]]:
     for count in reversed(range(len(ORDERS) + 1)):
         yield from itertools.combinations(ORDERS, count)
 
 
-def _rehearse(sonic: Path, comfyui: Path, task: Callable[..., Tables], *args: Any) -> Tables:
+def _trace(sonic: Path, comfyui: Path, task: Callable[..., Tables], *args: Any) -> Tables:
     logging.set_verbosity_error()
     return task(sonic, comfyui, *args)
 
@@ -160,84 +175,99 @@ class _Weights:
 @cache
 def _weights(sonic: Path, dtype: Dtype) -> _Weights:
     checkout = _checkout(sonic)
-    with fake_gpu(checkout.path) as meter:
+    with fake_gpu(checkout.path) as tracker:
         rife = checkout.rife.RIFEModel(device=DEVICE)
         gc.collect()
-        rife_bytes = meter.live_bytes
+        rife_bytes = tracker.live_bytes
         unet = build_unet(checkout, TORCH_DTYPES[dtype], DEVICE)
         gc.collect()
-        before = meter.live_bytes
+        before = tracker.live_bytes
         large = {f"unet.{name}": layer.weight.numel() * dtype.size for name, layer in fp8_weights.large_layers(unet)}
         fp8_weights.store(unet)
         gc.collect()
         total = sum(tensor.numel() * dtype.size for tensor in unet.parameters())
         assert rife is not None  # noqa: S101 - it must live until here
-        return _Weights(total, large, before - meter.live_bytes, rife_bytes)
+        return _Weights(total, large, before - tracker.live_bytes, rife_bytes)
 
 
-def _rehearse_windows(sonic: Path, _: Path, dtype: Dtype, levers: Iterable[Lever], shapes: Iterable[Shape]) -> Tables:
+def _trace_windows(
+    sonic: Path, _: Path, dtype: Dtype, optimizations: Iterable[Optimization], shapes: Iterable[Shape]
+) -> Tables:
     weights, table, small = _weights(sonic, dtype), _Table(), _Table()
-    rehearsals = rehearse_windows(_checkout(sonic), dtype, frozenset(levers), shapes)
-    for (width, height, window), (entry, peaks) in zip(shapes, rehearsals, strict=True):
+    shape_traces = trace_windows(_checkout(sonic), dtype, frozenset(optimizations), shapes)
+    for (width, height, window), (entry, peaks) in zip(shapes, shape_traces, strict=True):
         row = features(0, width, height, window)
         table.add(row, peaks.places, entry)
         # A layer whose weights are stored in 8 bits holds them in full beside what it works on.
         full = {place: size + weights.large.get(place.partition("|")[0], 0) for place, size in peaks.places.items()}
         small.add(row, full, entry)
     return {
-        variant("window", dtype, levers=levers): table,
-        variant("window", dtype, levers=(*levers, Lever.FP8)): small,
+        variant("window", dtype, optimizations=optimizations): table,
+        variant("window", dtype, optimizations=(*optimizations, Optimization.FP8_WEIGHTS)): small,
     }
 
 
-def _rehearse_entry(sonic: Path, _: Path, dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+def _trace_entry(sonic: Path, _: Path, dtype: Dtype, optimizations: Iterable[Optimization]) -> Tables:
     """Denoise without the network: what comes before the loop, and what is live when the network is entered."""
     unet_bytes, prepare, entry = _weights(sonic, dtype).bytes, _Table(), _Table()
-    for width, height, frames, window in _run_shapes(levers):
-        job = _job(width, height, frames, dtype=dtype, fps=window, levers=frozenset(levers), interpolate=False)
-        stages = rehearse(_checkout(sonic), job, None, network=False)
+    for width, height, frames, window in _run_shapes(optimizations):
+        job = _job(
+            width, height, frames, dtype=dtype, fps=window, optimizations=frozenset(optimizations), interpolate=False
+        )
+        stages = trace_run(_checkout(sonic), job, None, network=False)
         row = features(frames, width, height, window)
-        prepare.add(row, stages[PREPARE].places, 0 if Lever.HOST in levers else unet_bytes)
+        prepare.add(row, stages[PREPARE].places, 0 if Optimization.TENSOR_OFFLOAD in optimizations else unet_bytes)
         entry.add(row, {ENTRY: stages["denoise"].places[ENTRY]}, unet_bytes)
-    tables = {variant("entry", dtype, levers=levers): entry}
-    if Lever.BRANCH not in levers:  # before the loop it makes no difference
-        tables[variant("prepare", dtype, levers=levers)] = prepare
+    tables = {variant("entry", dtype, optimizations=optimizations): entry}
+    if Optimization.SEQUENTIAL_CFG not in optimizations:  # before the loop it makes no difference
+        tables[variant("prepare", dtype, optimizations=optimizations)] = prepare
     return tables
 
 
-def _rehearse_decode(sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+def _trace_decode(
+    sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, optimizations: Iterable[Optimization]
+) -> Tables:
     table = _Table()
-    for width, height, frames, window in _run_shapes(levers):
-        settings = {"dtype": dtype, "vae_dtype": vae_dtype, "fps": window, "levers": frozenset(levers)}
+    for width, height, frames, window in _run_shapes(optimizations):
+        settings = {"dtype": dtype, "vae_dtype": vae_dtype, "fps": window, "optimizations": frozenset(optimizations)}
         job = _job(width, height, frames, interpolate=False, **settings)
-        stages = rehearse(_checkout(sonic), job, vae_builder(comfyui), network=False)
+        stages = trace_run(_checkout(sonic), job, vae_builder(comfyui), network=False)
         table.add(features(frames, width, height, window), stages["decode"].places, 0)
-    return {variant("decode", dtype, vae_dtype, levers=levers): table}
+    return {variant("decode", dtype, vae_dtype, optimizations=optimizations): table}
 
 
-def _rehearse_predata(sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]) -> Tables:
+def _trace_predata(
+    sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, optimizations: Iterable[Optimization]
+) -> Tables:
     """Predata alone: it knows no lever but that its prompts may go to host memory."""
     table = _Table()
     for width, height, frames in PREDATA_SHAPES:
-        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, to_file=Lever.HOST in levers)
-        peaks = rehearse_predata(_checkout(sonic), job, vae_builder(comfyui))
+        job = _job(
+            width,
+            height,
+            frames,
+            dtype=dtype,
+            vae_dtype=vae_dtype,
+            to_file=Optimization.TENSOR_OFFLOAD in optimizations,
+        )
+        peaks = trace_predata(_checkout(sonic), job, vae_builder(comfyui))
         table.add(features(frames, width, height, job.window), peaks.places, 0)
-    return {variant("predata", dtype, vae_dtype, levers=levers): table}
+    return {variant("predata", dtype, vae_dtype, optimizations=optimizations): table}
 
 
-def _run_shapes(levers: Iterable[Lever]) -> Sequence[tuple[int, int, int, int]]:
-    return HOST_SHAPES if Lever.HOST in levers else RUN_SHAPES
+def _run_shapes(optimizations: Iterable[Optimization]) -> Sequence[tuple[int, int, int, int]]:
+    return HOST_SHAPES if Optimization.TENSOR_OFFLOAD in optimizations else RUN_SHAPES
 
 
-def _rehearse_interpolation(
-    sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, levers: Iterable[Lever]
+def _trace_interpolation(
+    sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, optimizations: Iterable[Optimization]
 ) -> Tables:
     table, rife_bytes = _Table(), _weights(sonic, dtype).rife_bytes
     for width, height, frames in INTERPOLATE_SHAPES:
-        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, levers=frozenset(levers))
-        stages = rehearse(_checkout(sonic), job, vae_builder(comfyui), network=False)
+        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, optimizations=frozenset(optimizations))
+        stages = trace_run(_checkout(sonic), job, vae_builder(comfyui), network=False)
         table.add(features(frames, width, height, job.window), stages["interpolate"].places, rife_bytes)
-    return {variant("interpolate", dtype, vae_dtype, levers=levers): table}
+    return {variant("interpolate", dtype, vae_dtype, optimizations=optimizations): table}
 
 
 def _beside_rife(rows: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -264,9 +294,9 @@ _DEPTH_OF_BLOCK = {"down_blocks": (0, 1, 2, 3), "up_blocks": (3, 2, 1, 0), "mid_
 def _names(key: str, place: str) -> tuple[str, ...]:
     stage, *options = key.split("/")
     names = STAGE_FEATURES[stage]
-    if Lever.HOST in options and stage != "predata":  # what whisper hears is not on the GPU then
+    if Optimization.TENSOR_OFFLOAD in options and stage != "predata":  # what whisper hears is not on the GPU then
         names = tuple(name for name in names if name != "mel_windows")
-    if Lever.BLOCK not in options:
+    if Optimization.LAYER_CHUNKING not in options:
         return names
     _, block, index, *_ = (*place.partition("|")[0].split("."), "", "", "0")
     depths = _DEPTH_OF_BLOCK.get(block, (0,))
@@ -311,7 +341,11 @@ def _dense(key: str) -> np.ndarray:
     long = (1,) if key.startswith("window") else (1, 3, 14, 100, 1000, 10_000, 150_000)
     sides = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048)
     windows = (5, 12, 25, 50, 120)
-    pieces = (PIECE, 4 * PIECE, 16 * PIECE) if Lever.BLOCK in key.split("/") else (PIECE,)
+    pieces = (
+        (MIN_CHUNK_SIZE, 4 * MIN_CHUNK_SIZE, 16 * MIN_CHUNK_SIZE)
+        if Optimization.LAYER_CHUNKING in key.split("/")
+        else (MIN_CHUNK_SIZE,)
+    )
     jobs = itertools.product(long, sides, sides, windows, pieces)
     return np.array([features(*job) for job in jobs], float)
 

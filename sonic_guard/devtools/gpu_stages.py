@@ -14,17 +14,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import SonicGuardError
-from ..job import Job, Lever
-from ..low_vram.engine import LeanSonic
-from ..low_vram.frame_stream import FrameStream
 from ..devices.card_catalogue import GIB
+from ..errors import SonicGuardError
+from ..job import Job
+from ..low_vram.engine import LowVramSonic
+from ..low_vram.frame_stream import FrameStream
 from ..memory.constants import DECODE_GROUP
-from .sonic_checkout import Checkout
+from ..optimizations import Optimization
 from .gpu_peaks import free_cache, gauge, limit
 from .measured_cases import RUN, Case
-from .network_parts import PROMPT_TOKENS, PROMPT_WIDTH, TORCH_DTYPES, VAE_SCALE, build_pipeline, build_sonic, build_test_data, build_unet, forget_grids, read_config, run_predata, run_sampler
 from .measured_table import Row
+from .network_parts import (
+    PROMPT_TOKENS,
+    PROMPT_WIDTH,
+    TORCH_DTYPES,
+    VAE_SCALE,
+    build_pipeline,
+    build_sonic,
+    build_test_data,
+    build_unet,
+    forget_grids,
+    read_config,
+    run_predata,
+    run_sampler,
+)
+from .sonic_checkout import Checkout
 
 Work = Callable[[], object]
 
@@ -109,7 +123,7 @@ class Bench:
 
     def _predata(self, case: Case) -> Work:
         self._set_dtype(case)
-        if Lever.PARK not in case.levers:
+        if Optimization.UNET_OFFLOAD not in case.optimizations:
             self._pipe.to(self._device)
         vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
         return partial(run_predata, self._checkout, case.job, self._device, vae.encode)
@@ -132,7 +146,7 @@ class Bench:
         vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device).load()
         self._beside = (data, vae)
         blank = _BlankVae(job)
-        if Lever.PAIRWISE in case.levers:
+        if Optimization.STREAMING_DECODE in case.optimizations:
             latents = _random_latents(job, TORCH_DTYPES[case.dtype], self._device)
             stream = FrameStream(blank, self._rife, self._device, job.latent_frames, _drop, _drop)
             return lambda: [stream.decode(group) for group in latents[0].split(DECODE_GROUP)]
@@ -147,7 +161,7 @@ class Bench:
         sonic = self._sonic(self._pipe, case, interpolate=case.interpolate)
 
         def work() -> None:
-            if Lever.PARK not in case.levers:
+            if Optimization.UNET_OFFLOAD not in case.optimizations:
                 self._pipe.to(self._device)
             data = run_predata(self._checkout, case.job, self._device, vae.encode)
             run_sampler(sonic, case.job, data, vae)
@@ -159,7 +173,11 @@ class Bench:
 
     def _sonic(self, pipe: Any, case: Case | None = None, *, interpolate: bool) -> Any:
         sonic = build_sonic(self._checkout, pipe, self._rife, self._device, interpolate=interpolate)
-        return LeanSonic(sonic, case.levers, piece=case.piece) if case and case.levers else sonic
+        return (
+            LowVramSonic(sonic, case.optimizations, chunk_size=case.chunk_size)
+            if case and case.optimizations
+            else sonic
+        )
 
     def _random_data(self, job: Job) -> dict[str, Any]:
         """What predata hands to the sampler, with random numbers in it."""

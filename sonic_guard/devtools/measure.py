@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import SonicGuardError, WrapperError
 from ..devices.card_catalogue import GIB
+from ..errors import SonicGuardError, WrapperError
 from . import measured_table
 from .measured_cases import Case, grid
 from .measured_table import Header, Row
@@ -58,9 +58,9 @@ def measure(
     """
     deadline = time.monotonic() + limit_s
     _need_packages()
+    from .gpu_setup import describe, open_device
     from .gpu_stages import Bench
     from .sonic_checkout import open_checkout
-    from .gpu_setup import describe, open_device
 
     target = open_device(device)
     header = describe(target, sonic)

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..job import PIECE, Dtype, Job, Lever, duration_of
-from ..low_vram import EXACT
-from ..planning.planner import make_plan
-from ..planning.selection import largest_piece
 from ..devices.budget import budget_for
+from ..job import MIN_CHUNK_SIZE, Dtype, Job, duration_of
 from ..memory.stage_model import STAGES, predict, stage_bytes
+from ..optimizations import EXACT, Optimization
+from ..planning.planner import make_plan
+from ..planning.selection import largest_chunk_size
 
 STEPS = 2
 """Denoising steps of a case: the first warms the kernels up, the second is timed."""
@@ -43,24 +43,24 @@ class Case:
     window: int = 25
     """Latent frames F in one pass of the network."""
     dtype: Dtype = Dtype.FP16
-    levers: frozenset[Lever] = frozenset()
+    optimizations: frozenset[Optimization] = frozenset()
     vae_dtype: Dtype = Dtype.BF16
     card_gib: int | None = None
     """Memory of the card it is to do with; None is all there is."""
     interpolate: bool = True
-    piece: int = PIECE
+    chunk_size: int = MIN_CHUNK_SIZE
     """Activations that go through a layer together in block-wise order."""
 
     @property
     def name(self) -> str:
         """Names the case among all others; the same in every version of the grid."""
-        levers = "+".join(sorted(self.levers)) or "stock"
+        optimizations = "+".join(sorted(self.optimizations)) or "stock"
         size = f"{self.width}x{self.height}"
-        pieces = f" x{self.piece // PIECE}" if self.piece > PIECE else ""
+        pieces = f" x{self.chunk_size // MIN_CHUNK_SIZE}" if self.chunk_size > MIN_CHUNK_SIZE else ""
         rate = "" if self.interpolate else ", no interpolation"
         card = f", {self.card_gib} GiB card" if self.card_gib else ""
         formats = f"{self.dtype}/{self.vae_dtype}"
-        return f"{self.stage} {size} N{self.frames} F{self.window} {formats} {levers}{pieces}{rate}{card}"
+        return f"{self.stage} {size} N{self.frames} F{self.window} {formats} {optimizations}{pieces}{rate}{card}"
 
     @cached_property
     def job(self) -> Job:
@@ -74,15 +74,15 @@ class Case:
             dtype=self.dtype,
             steps=STEPS,
             interpolate=self.interpolate,
-            levers=self.levers,
-            piece=self.piece,
+            optimizations=self.optimizations,
+            chunk_size=self.chunk_size,
             vae_dtype=self.vae_dtype,
         )
 
     @property
     def stock(self) -> "Case":
         """The same case in the wrapper's own order, with all the memory there is."""
-        return replace(self, levers=frozenset(), piece=PIECE, card_gib=None)
+        return replace(self, optimizations=frozenset(), chunk_size=MIN_CHUNK_SIZE, card_gib=None)
 
     @property
     def stand_in(self) -> bool:
@@ -109,7 +109,7 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain values."""
-        return {**asdict(self), "levers": sorted(self.levers)}
+        return {**asdict(self), "optimizations": sorted(self.optimizations)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Case":
@@ -118,15 +118,15 @@ class Case:
         return cls(
             **whole,
             dtype=Dtype(data["dtype"]),
-            levers=frozenset(map(Lever, data["levers"])),
+            optimizations=frozenset(map(Optimization, data["optimizations"])),
             vae_dtype=Dtype(data["vae_dtype"]),
-            **{name: data[name] for name in ("card_gib", "interpolate", "piece") if name in data},
+            **{name: data[name] for name in ("card_gib", "interpolate", "chunk_size") if name in data},
         )
 
 
 def grid() -> tuple[Case, ...]:
     """All cases, in the order they are measured."""
-    cases = tuple(dict.fromkeys(itertools.chain(_denoise(), _levers(), _interpolate(), _others(), _cards())))
+    cases = tuple(dict.fromkeys(itertools.chain(_denoise(), _optimizations(), _interpolate(), _others(), _cards())))
     assert {case.stage for case in cases} == {*STAGES, RUN}, "a stage of the model has no case"  # noqa: S101
     return cases
 
@@ -145,21 +145,29 @@ def _denoise() -> Iterator[Case]:
     yield Case("denoise", 768, 768, 25, dtype=Dtype.FP32)
 
 
-def _levers() -> Iterator[Case]:
-    branch, ff, block = Lever.BRANCH, Lever.FF, Lever.BLOCK
-    lean = frozenset({branch, block, Lever.HOST})
+def _optimizations() -> Iterator[Case]:
+    branch, ff, block = Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING, Optimization.LAYER_CHUNKING
+    optimized = frozenset({branch, block, Optimization.TENSOR_OFFLOAD})
     for side in (512, 1024, 768):
-        for levers in (lean, {branch, ff, block}, {branch}, {branch, ff}, {ff}, {block}, lean | {Lever.FP8}):
-            yield Case("denoise", side, side, 25, levers=frozenset(levers))
-    yield Case("denoise", 512, 512, 25, dtype=Dtype.FP32, levers=frozenset({branch, ff, block}))
-    yield Case("denoise", 512, 512, 50, window=50, levers=frozenset({branch, ff, block}))
+        for optimizations in (
+            optimized,
+            {branch, ff, block},
+            {branch},
+            {branch, ff},
+            {ff},
+            {block},
+            optimized | {Optimization.FP8_WEIGHTS},
+        ):
+            yield Case("denoise", side, side, 25, optimizations=frozenset(optimizations))
+    yield Case("denoise", 512, 512, 25, dtype=Dtype.FP32, optimizations=frozenset({branch, ff, block}))
+    yield Case("denoise", 512, 512, 50, window=50, optimizations=frozenset({branch, ff, block}))
 
 
 def _interpolate() -> Iterator[Case]:
-    pairwise = frozenset({Lever.PAIRWISE})
+    pairwise = frozenset({Optimization.STREAMING_DECODE})
     for side, frames in ((512, 125), (512, 25), (1024, 60), (512, 500)):
         yield Case("interpolate", side, side, frames)
-        yield Case("interpolate", side, side, frames, levers=pairwise)
+        yield Case("interpolate", side, side, frames, optimizations=pairwise)
     yield Case("interpolate", 512, 512, 60, vae_dtype=Dtype.FP32)
 
 
@@ -168,14 +176,14 @@ def _others() -> Iterator[Case]:
         yield Case("predata", side, side, frames)
     yield Case("predata", 512, 512, 125, dtype=Dtype.FP32)
     yield Case(RUN, 512, 512, 50)
-    yield Case(RUN, 512, 512, 50, levers=EXACT)
+    yield Case(RUN, 512, 512, 50, optimizations=EXACT)
     for side, frames in ((512, 28), (768, 14), (1024, 14)):
         yield Case("decode", side, side, frames)
     yield Case("decode", 512, 512, 28, vae_dtype=Dtype.FP32)
     yield Case("load", 512, 512, 25, dtype=Dtype.FP32)
     # 3 · 23,040 positions: attention batches over 65,535, which some kernels refuse.
     yield Case("denoise", 1280, 1152, 25)
-    yield Case("denoise", 1280, 1152, 25, levers=frozenset({Lever.BRANCH}))
+    yield Case("denoise", 1280, 1152, 25, optimizations=frozenset({Optimization.SEQUENTIAL_CFG}))
 
 
 def _cards() -> Iterator[Case]:
@@ -184,10 +192,10 @@ def _cards() -> Iterator[Case]:
     The stock runs of the same sizes come first, to compare the times with.
     """
     planned: dict[Case, None] = {}
-    for gib, side, levers in itertools.product(CARDS_GIB, CARD_SIDES, (EXACT, frozenset[Lever]())):
-        wish = Job(side, side, duration_of(CARD_FRAMES), min_resolution=side, steps=STEPS)
+    for gib, side, optimizations in itertools.product(CARDS_GIB, CARD_SIDES, (EXACT, frozenset[Optimization]())):
+        requested = Job(side, side, duration_of(CARD_FRAMES), min_resolution=side, steps=STEPS)
         budget = budget_for(gib)
-        plan = make_plan(wish, budget, available=levers)
+        plan = make_plan(requested, budget, available=optimizations)
         if plan.fits:
             planned[_planned(plan.job, gib, budget.usable_bytes)] = None
     yield from dict.fromkeys(case.stock for case in planned)
@@ -204,9 +212,9 @@ def _planned(job: Job, gib: int, usable_bytes: int) -> Case:
         job.latent_frames,
         job.window,
         job.dtype,
-        job.levers,
+        job.optimizations,
         job.vae_dtype,
         gib,
         job.interpolate,
-        largest_piece(job, lambda candidate: predict(candidate).peak_bytes <= usable_bytes),
+        largest_chunk_size(job, lambda candidate: predict(candidate).peak_bytes <= usable_bytes),
     )

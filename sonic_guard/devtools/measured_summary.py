@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import SonicGuardError
 from ..devices.card_catalogue import GIB
+from ..errors import SonicGuardError
 from .measured_table import Contents, Header, Row, read
 
 QUANTILE = 0.99
@@ -143,16 +143,16 @@ def _cards_in_words(rows: Iterable[Row]) -> list[str]:
     planned: dict[tuple[int, bool], list[Row]] = {}
     for row in rows:
         if row.case.card_gib:
-            planned.setdefault((row.case.card_gib, bool(row.case.levers)), []).append(row)
+            planned.setdefault((row.case.card_gib, bool(row.case.optimizations)), []).append(row)
     if not planned:
         return []
     lines = ["", "Whole runs as planned for smaller cards, torch's allocator held to their size:", ""]
-    for (gib, lean), here in sorted(planned.items()):
+    for (gib, optimized), here in sorted(planned.items()):
         out_of_memory = sum(bool(row.oom) for row in here)
         failed = sum(row.reading is None for row in here) - out_of_memory
         used = [row.reading.device_bytes / (gib * GIB) for row in here if row.reading and row.reading.device_bytes]
         share = f", {min(used):.0%} to {max(used):.0%} of the card in use" if used else ""
-        kind = "with levers" if lean else "in the wrapper's own order"
+        kind = "with levers" if optimized else "in the wrapper's own order"
         lines.append(f"- {gib} GiB, {kind}: of {len(here)} {out_of_memory} ran out of memory, {failed} failed{share}.")
     return lines
 

@@ -46,7 +46,7 @@ class Header:
 
     Without NVML nothing can be read before the context exists, so that this is all that was in use after,
     other processes included. Kernels' code comes on top with the first launches: see
-    `Reading.outside_bytes` of the rows.
+    `MemorySnapshot.outside_bytes` of the rows.
     """
 
     @property

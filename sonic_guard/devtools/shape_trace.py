@@ -16,13 +16,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..job import Job, Lever
-from ..low_vram import layer_orders, chunking
-from ..low_vram.engine import LeanSonic, park
+from ..job import Job
+from ..low_vram import chunking, layer_orders
+from ..low_vram.engine import LowVramSonic, offload_unet
 from ..low_vram.prompt_offload import prompts_to_host
+from ..optimizations import Optimization
+from .allocation_tracker import DEVICE, AllocationTracker, fake_gpu
+from .network_parts import (
+    TORCH_DTYPES,
+    VAE_SCALE,
+    build_pipeline,
+    build_sonic,
+    build_unet,
+    forget_grids,
+    run_predata,
+    run_sampler,
+)
 from .sonic_checkout import Checkout
-from .allocation_tracker import DEVICE, Meter, fake_gpu
-from .network_parts import TORCH_DTYPES, VAE_SCALE, build_pipeline, build_sonic, build_unet, forget_grids, run_predata, run_sampler
 
 
 @dataclass
@@ -40,13 +50,13 @@ class StagePeaks:
 PREPARE = "prepare"
 """Name of the part of denoise before its loop, a stage of its own here.
 
-With `Lever.HOST` it ends when the network comes to the GPU, so that its bytes are without the network's.
+With `Optimization.TENSOR_OFFLOAD` it ends when the network comes to the GPU, so that its bytes are without the network's.
 """
 ENTRY = "entry"
 """The place of the bytes that are live when the network is entered: weights, inputs, all but the window."""
 
 
-def rehearse(
+def trace_run(
     checkout: Checkout, job: Job, make_vae: Callable[[], Any] | None, *, network: bool = True
 ) -> dict[str, StagePeaks]:
     """Peaks of the stages of `job`, by stage name.
@@ -56,8 +66,8 @@ def rehearse(
     leaves everything but its windows.
     """
     forget_grids(checkout)
-    with fake_gpu(checkout.path) as meter, torch.no_grad(), _sample_groups():
-        stages = _Stages(meter)
+    with fake_gpu(checkout.path) as tracker, torch.no_grad(), _sample_groups():
+        stages = _Stages(tracker)
         dtype = TORCH_DTYPES[job.dtype]
         stages.enter("load")
         unet = build_unet(checkout, dtype, DEVICE)
@@ -65,13 +75,13 @@ def rehearse(
         stages.leave()
         vae = _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages)
         sonic = _sonic(checkout, unet, rife, job, stages)
-        if Lever.PARK in job.levers:
-            park(sonic)
+        if Optimization.UNET_OFFLOAD in job.optimizations:
+            offload_unet(sonic)
         data = _predata(checkout, job, vae, stages)
         if network:
-            meter.name_modules(unet, "unet")
+            tracker.name_modules(unet, "unet")
         else:
-            unet.forward = partial(_no_network, meter)
+            unet.forward = partial(_no_network, tracker)
         _process(sonic, job, data, vae, stages)
         if make_vae is None:
             stages.peaks.pop("decode", None)
@@ -79,28 +89,28 @@ def rehearse(
     return stages.peaks
 
 
-def rehearse_predata(checkout: Checkout, job: Job, make_vae: Callable[[], Any]) -> StagePeaks:
+def trace_predata(checkout: Checkout, job: Job, make_vae: Callable[[], Any]) -> StagePeaks:
     """Peaks of predata, with neither Sonic's UNet nor RIFE on the GPU."""
-    with fake_gpu(checkout.path) as meter, torch.no_grad():
-        stages = _Stages(meter)
+    with fake_gpu(checkout.path) as tracker, torch.no_grad():
+        stages = _Stages(tracker)
         data = _predata(checkout, job, _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages), stages)
         stages.leave()
         del data  # alive until here, as it is in a run
     return stages.peaks["predata"]
 
 
-def rehearse_windows(
-    checkout: Checkout, dtype: str, levers: frozenset[Lever], shapes: Iterable[tuple[int, int, int]]
+def trace_windows(
+    checkout: Checkout, dtype: str, optimizations: frozenset[Optimization], shapes: Iterable[tuple[int, int, int]]
 ) -> Iterator[tuple[int, StagePeaks]]:
     """What one pass of the network adds to the bytes live at its entry, for shapes (width, height, window).
 
     Yields the bytes at entry and the peaks by place, both in the order of `shapes`.
     """
     number = TORCH_DTYPES[dtype]
-    with fake_gpu(checkout.path) as meter, torch.no_grad(), _sample_groups():
+    with fake_gpu(checkout.path) as tracker, torch.no_grad(), _sample_groups():
         unet = build_unet(checkout, number, DEVICE)
-        layer_orders.pull(unet, levers)
-        meter.name_modules(unet, "unet")
+        layer_orders.enable(unet, optimizations)
+        tracker.name_modules(unet, "unet")
         for width, height, window in shapes:
             with DEVICE:
                 sample = torch.empty(3, window, 8, height // 8, width // 8, dtype=number)
@@ -111,20 +121,20 @@ def rehearse_windows(
                 mask = torch.empty(1, 1, height, width, dtype=number)
                 time, time_ids = torch.empty(()), torch.empty(3, 3, dtype=number)
             gc.collect()
-            entry = meter.live_bytes
-            meter.begin()
+            entry = tracker.live_bytes
+            tracker.begin()
             unet(
                 sample, time, encoder_hidden_states=context, added_time_ids=time_ids,
                 cross_attention_kwargs={"ip_adapter_masks": [mask]}, return_dict=False,
             )  # fmt: skip
-            yield entry, StagePeaks(meter.peak_bytes, places=dict(meter.peaks))
+            yield entry, StagePeaks(tracker.peak_bytes, places=dict(tracker.peaks))
 
 
 class _Stages:
     """Splits a meter's peaks at the borders between stages; a stage may be entered more than once."""
 
-    def __init__(self, meter: Meter) -> None:
-        self.meter = meter
+    def __init__(self, tracker: AllocationTracker) -> None:
+        self.tracker = tracker
         self.peaks: dict[str, StagePeaks] = {}
         self.open: str | None = None
 
@@ -134,7 +144,7 @@ class _Stages:
         self.leave()
         gc.collect()
         self.open = name
-        self.meter.begin()
+        self.tracker.begin()
 
     def leave(self) -> None:
         if self.open is not None:
@@ -146,16 +156,16 @@ class _Stages:
         self._keep(PREPARE)
 
     def _keep(self, name: str) -> None:
-        so_far, peaks = self.meter, self.peaks.setdefault(name, StagePeaks())
+        so_far, peaks = self.tracker, self.peaks.setdefault(name, StagePeaks())
         peaks.peak_bytes = max(peaks.peak_bytes, so_far.peak_bytes)
         peaks.host_bytes = max(peaks.host_bytes, so_far.host_peak_bytes)
         for place, size in so_far.peaks.items():
             peaks.places[place] = max(peaks.places.get(place, 0), size)
 
 
-def _no_network(meter: Meter, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
+def _no_network(tracker: AllocationTracker, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
     """A UNet that returns at once, having noted what is live when it is entered."""
-    meter.note(ENTRY)
+    tracker.note(ENTRY)
     return (sample.new_empty(*sample.shape[:2], 4, *sample.shape[3:]),)
 
 
@@ -166,7 +176,7 @@ def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _St
     """
     pipe = build_pipeline(checkout, unet, _Schedule())
     pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
-    to, bar, host = pipe.to, pipe.progress_bar, Lever.HOST in job.levers
+    to, bar, host = pipe.to, pipe.progress_bar, Optimization.TENSOR_OFFLOAD in job.optimizations
 
     def move(*args: Any, **kwargs: Any) -> Any:
         if host and stages.open == "denoise" and DEVICE in args:
@@ -183,7 +193,7 @@ def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _St
 
     pipe.to, pipe.progress_bar = move, begin
     if rife is not None:
-        stages.meter.name_modules(rife.flownet, "rife")
+        stages.tracker.name_modules(rife.flownet, "rife")
     return build_sonic(checkout, pipe, rife, DEVICE, interpolate=job.interpolate)
 
 
@@ -191,17 +201,19 @@ def _predata(checkout: Checkout, job: Job, vae: "_Vae", stages: _Stages) -> dict
     stages.enter("predata")
     encode = vae.encode if vae.is_real else _no_latents
     with prompts_to_host() if job.to_file else nullcontext():
-        return run_predata(checkout, job, DEVICE, encode, stages.meter.name_modules)
+        return run_predata(checkout, job, DEVICE, encode, stages.tracker.name_modules)
 
 
 def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae", stages: _Stages) -> None:
     """Run the sampler on the wrapper's object, or on a lean one where the job has levers."""
     size = job.frame_size
     vae.pixels = (size.height, size.width)
-    if Lever.PAIRWISE not in job.levers and job.interpolate:
+    if Optimization.STREAMING_DECODE not in job.optimizations and job.interpolate:
         vae.frames_to_come = job.latent_frames
-    if job.levers:
-        sonic = LeanSonic(sonic, job.levers, piece=job.piece, on_stage=lambda stage, *_: stages.enter(stage))
+    if job.optimizations:
+        sonic = LowVramSonic(
+            sonic, job.optimizations, chunk_size=job.chunk_size, on_stage=lambda stage, *_: stages.enter(stage)
+        )
     else:
         stages.enter("denoise")
     run_sampler(sonic, job, data, vae)
@@ -253,8 +265,8 @@ class _Vae:
     def encode(self, pixels: Tensor) -> Tensor:
         assert self._make is not None, "an encode was asked of a VAE that cannot be built"  # noqa: S101
         network = self._make().to(DEVICE, self._dtype).eval()
-        self._stages.meter.name_modules(network, "vae")
-        with self._stages.meter.place("vae"):
+        self._stages.tracker.name_modules(network, "vae")
+        with self._stages.tracker.place("vae"):
             return network.encode(pixels.to(DEVICE, self._dtype)).float().cpu()
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -264,7 +276,7 @@ class _Vae:
         else:
             if self._network is None:
                 self._network = self._make().to(DEVICE, self._dtype).eval()
-                self._stages.meter.name_modules(self._network, "vae")
+                self._stages.tracker.name_modules(self._network, "vae")
             out = self._network.decode(latents.to(DEVICE, self._dtype))
             pixels = out.float().cpu().movedim(1, -1)
         self.frames_to_come -= frames

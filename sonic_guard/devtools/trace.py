@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WrapperError
-from ..job import PIECE, Dtype, Job, Lever
-from ..low_vram import EXACT
+from ..job import MIN_CHUNK_SIZE, Dtype, Job
 from ..memory.stage_model import stage_bytes
+from ..optimizations import EXACT, Optimization
 
 Progress = Callable[[str], None]
 
@@ -16,12 +16,33 @@ CHECKS = (
     Job(768, 512, 2.4, min_resolution=384, fps=12),
     Job(900, 1600, 1.2, min_resolution=512, interpolate=False),
     Job(640, 640, 1.0, min_resolution=640, dtype=Dtype.FP32, vae_dtype=Dtype.FP32),
-    Job(512, 512, 3.0, dtype=Dtype.BF16, levers=frozenset({Lever.BRANCH, Lever.PAIRWISE}), to_file=True),
-    Job(448, 704, 2.0, min_resolution=448, levers=frozenset({Lever.FF, Lever.HOST}), to_file=True),
-    Job(576, 1024, 1.0, min_resolution=576, fps=30, levers=EXACT | {Lever.FP8}),
-    Job(1024, 1024, 0.6, min_resolution=1024, levers=EXACT - {Lever.FF}),
-    Job(768, 768, 1.0, min_resolution=768, levers=EXACT, piece=8 * PIECE, to_file=True),
-    Job(512, 384, 1.6, min_resolution=384, dtype=Dtype.FP32, levers=frozenset({Lever.BLOCK, Lever.FP8, Lever.PARK})),
+    Job(
+        512,
+        512,
+        3.0,
+        dtype=Dtype.BF16,
+        optimizations=frozenset({Optimization.SEQUENTIAL_CFG, Optimization.STREAMING_DECODE}),
+        to_file=True,
+    ),
+    Job(
+        448,
+        704,
+        2.0,
+        min_resolution=448,
+        optimizations=frozenset({Optimization.FEED_FORWARD_CHUNKING, Optimization.TENSOR_OFFLOAD}),
+        to_file=True,
+    ),
+    Job(576, 1024, 1.0, min_resolution=576, fps=30, optimizations=EXACT | {Optimization.FP8_WEIGHTS}),
+    Job(1024, 1024, 0.6, min_resolution=1024, optimizations=EXACT - {Optimization.FEED_FORWARD_CHUNKING}),
+    Job(768, 768, 1.0, min_resolution=768, optimizations=EXACT, chunk_size=8 * MIN_CHUNK_SIZE, to_file=True),
+    Job(
+        512,
+        384,
+        1.6,
+        min_resolution=384,
+        dtype=Dtype.FP32,
+        optimizations=frozenset({Optimization.LAYER_CHUNKING, Optimization.FP8_WEIGHTS, Optimization.UNET_OFFLOAD}),
+    ),
 )
 """Jobs away from the shapes the constants were fitted to."""
 
@@ -63,14 +84,12 @@ def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]
 
 
 def _check(checkout: Any, job: Job, make_vae: Any, progress: Progress) -> Iterator[dict[str, Any]]:
-    from .shape_trace import PREPARE, rehearse
+    from .shape_trace import PREPARE, trace_run
 
-    name = (
-        f"{job.frame_size}, N {job.latent_frames}, F {job.window}, {job.dtype} {'+'.join(sorted(job.levers))}".strip()
-    )
+    name = f"{job.frame_size}, N {job.latent_frames}, F {job.window}, {job.dtype} {'+'.join(sorted(job.optimizations))}".strip()
     progress(name)
     model = stage_bytes(job)
-    for stage, peaks in rehearse(checkout, job, make_vae).items():
+    for stage, peaks in trace_run(checkout, job, make_vae).items():
         if stage == PREPARE or (stage == "interpolate" and make_vae is None):
             continue
         traced = peaks.peak_bytes

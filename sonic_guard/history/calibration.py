@@ -20,8 +20,8 @@ from statistics import median
 from typing import NamedTuple
 
 from ..job import Job
-from .run_record import Outcome, Run
 from ..memory.stage_model import STAGES, Estimate, Overhead, overhead, predict, stage_bytes
+from .run_record import Outcome, Run
 
 GRAIN = 20
 """One run in this many may go over the bound. With 20 m - 1 scores that is a whole rank: exactly 95 % stay below."""
@@ -102,7 +102,7 @@ def calibrate(runs: Iterable[Run]) -> Calibration:
     for run in sorted(runs, key=lambda run: run.id, reverse=True):
         job = run.job
         formats = job.dtype, job.vae_dtype
-        same = job.frame_size, job.latent_frames, job.window, formats, job.interpolate, job.levers, job.to_file
+        same = job.frame_size, job.latent_frames, job.window, formats, job.interpolate, job.optimizations, job.to_file
         if same not in newest and (point := point_of(run)):
             newest[same] = point
     return calibrate_points([*newest.values()])
@@ -173,7 +173,7 @@ def _unet_bytes(run: Run) -> int | None:
 
 def _bound(run: Run, sizes: dict[str, int]) -> Point | None:
     tensors = sizes.get(run.stage)
-    bound = max(_reserved(run, run.stage), run.place.available_bytes - overhead().context_bytes)
+    bound = max(_reserved(run, run.stage), run.environment.available_bytes - overhead().context_bytes)
     # Where not even the tensors had room, nothing is learnt of what comes on top of them.
     return Point(tensors, bound, out_of_memory=True) if tensors and bound > tensors else None
 

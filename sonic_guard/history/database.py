@@ -48,8 +48,8 @@ class Database:
     long to wait for another process that writes, or for a server that does not answer.
     """
 
-    def __init__(self, place: str | Path, *, existing: bool, busy_s: float) -> None:
-        self._place = place
+    def __init__(self, environment: str | Path, *, existing: bool, busy_s: float) -> None:
+        self._location = environment
         self._existing = existing
         self._busy_s = busy_s
 
@@ -142,10 +142,10 @@ class Database:
 
     @cached_property
     def _url(self) -> URL:
-        if isinstance(self._place, Path) or "://" not in self._place:
-            return URL.create("sqlite", database=str(self._place))
+        if isinstance(self._location, Path) or "://" not in self._location:
+            return URL.create("sqlite", database=str(self._location))
         try:
-            return make_url(self._place)
+            return make_url(self._location)
         except (ArgumentError, ValueError):  # whose text may show a password
             raise HistoryError("history: what names the database is not a URL as SQLAlchemy reads it.") from None
 

@@ -8,22 +8,31 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
-from ..devices.environment import Place
-from .run_record import Run, StageFigures
+from ..devices.environment import RunEnvironment
 from ..memory.stage_model import STAGES
 from .calibration import MAX_RUNS, Calibration, calibrate, peaks
 from .history_store import History, Page
+from .run_record import Run, StageFigures
 
 _FORMULA = "=+-@\N{MINUS SIGN}"
 """What a spreadsheet takes for the beginning of a formula, also full-width, small or raised."""
 _ENDS = ",;|\t\r\n"
 """What a spreadsheet may take for the end of a cell: which it is depends on the country."""
-_NAMES = tuple(field.name for field in fields(Place) if field.name != "card")
+_NAMES = tuple(field.name for field in fields(RunEnvironment) if field.name != "card")
 _FIGURES = tuple(field.name for field in fields(StageFigures))
 _NOTHING = StageFigures()
 _HEAD = (
     *("id", "started", "card", "outcome", "stage", "width", "height", "latent_frames", "output_frames", "duration_s"),
-    *("window", "dtype", "steps", "interpolate", "levers", "vae_dtype", "predicted_peak_bytes", "actual_peak_bytes"),
+    *(
+        "window",
+        "dtype",
+        "steps",
+        "interpolate",
+        "optimizations",
+        "vae_dtype",
+        "predicted_peak_bytes",
+        "actual_peak_bytes",
+    ),
     *_NAMES,
     *(f"{stage}_{figure}" for stage in STAGES for figure in ("predicted_bytes", *_FIGURES)),
 )
@@ -35,7 +44,7 @@ def calibrations(history: History, cards: Iterable[str]) -> dict[str, Calibratio
     for name in cards:
         runs = history.runs(card=name, limit=2 * MAX_RUNS)
         if runs:
-            found[name] = calibrate(run for run in runs if run.place.wrapper == runs[0].place.wrapper)
+            found[name] = calibrate(run for run in runs if run.environment.wrapper == runs[0].environment.wrapper)
     return found
 
 
@@ -70,11 +79,11 @@ def _lines(rows: Iterable[Iterable[Any]]) -> str:
 
 def _row(run: Run) -> Iterator[Any]:
     job, size = run.job, run.job.frame_size
-    yield from (run.id, run.started.isoformat(), run.place.card, str(run.outcome), run.stage)
+    yield from (run.id, run.started.isoformat(), run.environment.card, str(run.outcome), run.stage)
     yield from (size.width, size.height, job.latent_frames, job.output_frames, job.duration_s, job.window)
-    yield from (str(job.dtype), job.steps, job.interpolate, " ".join(sorted(job.levers)), str(job.vae_dtype))
+    yield from (str(job.dtype), job.steps, job.interpolate, " ".join(sorted(job.optimizations)), str(job.vae_dtype))
     yield from peaks(run)
-    yield from (getattr(run.place, name) for name in _NAMES)
+    yield from (getattr(run.environment, name) for name in _NAMES)
     for stage in STAGES:
         yield run.predicted.get(stage)
         took = run.stages.get(stage, _NOTHING)

@@ -10,10 +10,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from ..errors import HistoryError
-from ..job import Job, Lever
-from .run_record import Outcome, Run
+from ..job import Job
+from ..optimizations import Optimization
 from ..planning.pace import Pace, learn_pace
 from .calibration import MAX_RUNS, Calibration, calibrate, denoise_times
+from .run_record import Outcome, Run
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class History(Protocol):
 
 
 @dataclass(frozen=True)
-class Lesson:
+class CardHistory:
     """What the runs of one card say; nothing while there are none."""
 
     calibration: Calibration = field(default_factory=Calibration)
@@ -53,14 +54,14 @@ class _Known:
     """What is known of a card, and the reading that finds it out."""
 
     asked_s: float
-    lesson: Lesson | None
+    card_history: CardHistory | None
     awaited: bool
     """Whether an answer without this reading would be wrong: there is none yet, or a run has ended since."""
     reading: Future[None] = field(init=False)
     outdated: bool = False
 
 
-class Experience:
+class HistoryCache:
     """The lessons of a history, by card, read in a thread of its own. Any thread may ask."""
 
     def __init__(
@@ -77,7 +78,7 @@ class Experience:
         self._lock = threading.Lock()
         self._reader = ThreadPoolExecutor(1, "sonic-guard-history")
 
-    def of(self, card: str, wait_s: float | None = None) -> Lesson:
+    def of(self, card: str, wait_s: float | None = None) -> CardHistory:
         """The lesson of a card. A history that cannot be read teaches nothing, and the log says why.
 
         Waits until it has been read for the first time, or again after a run, but for `wait_s` (`glance_s`) at the
@@ -90,13 +91,13 @@ class Experience:
             if known is None or (known.reading.done() and (known.outdated or now_s >= known.asked_s + MAX_AGE_S)):
                 if known is None and len(self._known) >= MAX_CARDS:
                     self._known.clear()
-                known = _Known(now_s, known and known.lesson, awaited=known is None or known.outdated)
+                known = _Known(now_s, known and known.card_history, awaited=known is None or known.outdated)
                 self._known[card] = known
                 known.reading = self._reader.submit(self._learn, card, known)
             left_s = known.asked_s + (self._glance_s if wait_s is None else wait_s) - now_s
         if known.awaited:
             wait([known.reading], max(0.0, left_s))
-        return known.lesson or Lesson()
+        return known.card_history or CardHistory()
 
     def renew(self) -> None:
         """Have the history read again: a run has ended."""
@@ -115,23 +116,25 @@ class Experience:
         if self._failed_s is not None and self._clock() < self._failed_s + MAX_AGE_S:
             return  # it was the history that failed, not the card: once is enough
         try:
-            known.lesson = self._read(card)
+            known.card_history = self._read(card)
             self._failed_s = None
         except Exception as error:
             unforeseen = not isinstance(error, HistoryError)
             log.warning("Predictions come from the model alone: %s", error, exc_info=unforeseen)
             self._failed_s = known.asked_s
 
-    def _read(self, card: str) -> Lesson:
+    def _read(self, card: str) -> CardHistory:
         history = self._history()
         if history is None:
-            return Lesson()
+            return CardHistory()
         runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # a job that was run again counts once
         last = {_settings(run.job): run for run in reversed(runs) if run.outcome is not Outcome.RUNNING}
-        return Lesson(calibrate(runs), learn_pace(denoise_times(runs)), last)
+        return CardHistory(calibrate(runs), learn_pace(denoise_times(runs)), last)
 
 
 def _settings(job: Job) -> tuple[object, ...]:
     """What two runs have in common that take the same memory and time, however their settings came about."""
-    levers = job.levers - {Lever.PARK}  # only the graph tells whether that one came in time
-    return job.frame_size, job.latent_frames, job.window, job.dtype, job.steps, job.interpolate, levers
+    optimizations = job.optimizations - {
+        Optimization.UNET_OFFLOAD
+    }  # only the graph tells whether that one came in time
+    return job.frame_size, job.latent_frames, job.window, job.dtype, job.steps, job.interpolate, optimizations

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import psutil
 from sqlalchemy import Connection, Delete, Update, func, select
 
+from ..devices.environment import RunEnvironment
 from ..errors import HistoryError
 from ..job import Job
-from .run_record import Outcome, Run, StageFigures
-from ..devices.environment import Place
 from . import run_rows
 from .database import VARIABLE, Database
+from .run_record import Outcome, Run, StageFigures
 from .schema import RUNS, figures, new_row
 
 log = logging.getLogger(__name__)
@@ -42,14 +42,14 @@ class Page(NamedTuple):
     """The id before which the next page begins; None after the last."""
 
 
-def history_place(file: Path | None = None) -> str | Path:
+def history_location(file: Path | None = None) -> str | Path:
     """Where the history is: SONIC_GUARD_DB where that is set, else `file`. Raises `HistoryError` without either."""
-    place = os.environ.get(VARIABLE) or file
-    if place is None:
+    environment = os.environ.get(VARIABLE) or file
+    if environment is None:
         raise HistoryError(
             f"history: which one? Name its file, user/sonic_guard/history.db in ComfyUI's folder, or set {VARIABLE}."
         )
-    return place
+    return environment
 
 
 class History:
@@ -62,13 +62,13 @@ class History:
     All methods raise `HistoryError` where the database cannot be used.
     """
 
-    def __init__(self, place: str | Path, *, existing: bool = False, busy_s: float = BUSY_S) -> None:
-        self._database = Database(place, existing=existing, busy_s=busy_s)
+    def __init__(self, environment: str | Path, *, existing: bool = False, busy_s: float = BUSY_S) -> None:
+        self._database = Database(environment, existing=existing, busy_s=busy_s)
         self._said = False
 
-    def begin(self, job: Job, place: Place, predicted: Mapping[str, int]) -> int:
+    def begin(self, job: Job, environment: RunEnvironment, predicted: Mapping[str, int]) -> int:
         """Note that a run begins now in this process; the result is its id."""
-        insert = RUNS.insert().values(new_row(job, place, predicted)).returning(RUNS.c.id)
+        insert = RUNS.insert().values(new_row(job, environment, predicted)).returning(RUNS.c.id)
         return self._database.do(lambda connection: connection.execute(insert).scalar_one(), write=True)
 
     def update(self, run_id: int, stages: Mapping[str, StageFigures], stage: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from ..devices.environment import Place
+from ..devices.environment import RunEnvironment
 from ..job import Job
 
 
@@ -46,7 +46,7 @@ class Run:
     """In UTC, with its time zone."""
     job: Job
     """The run as it really was: frame size, frames, window and levers of the objects that ran."""
-    place: Place
+    environment: RunEnvironment
     predicted: Mapping[str, int]
     """The model's tensor bytes by stage (`vram.model.stage_bytes`), made before the run."""
     stages: Mapping[str, StageFigures] = field(default_factory=dict)

@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy import Row, Text, cast, func
 
-from ..errors import reject_json_constant
-from ..errors import JobError
-from ..job import Dtype, Job, Lever
+from ..devices.environment import RunEnvironment
+from ..errors import JobError, reject_json_constant
+from ..job import Dtype, Job
+from ..optimizations import Optimization
 from .run_record import Outcome, Run, StageFigures
-from ..devices.environment import Place
 from .schema import RUNS
 
 MAX_TEXT = 1 << 16
@@ -59,22 +59,22 @@ def is_name(value: object) -> bool:
 
 def _run(row: Row[Any]) -> Run:
     job = json.loads(row.job, parse_constant=reject_json_constant)
-    if not isinstance(job["levers"], list) or any(not isinstance(job[name], bool) for name in _SWITCHES):
+    if not isinstance(job["optimizations"], list) or any(not isinstance(job[name], bool) for name in _SWITCHES):
         raise TypeError("job: settings of another kind")
     settings = {
         **job,
         "dtype": Dtype(job["dtype"]),
         "vae_dtype": Dtype(job["vae_dtype"]),
-        "levers": frozenset(map(Lever, job["levers"])),
+        "optimizations": frozenset(map(Optimization, job["optimizations"])),
     }
-    place: dict[str, Any] = {name: parse(getattr(row, name)) for name, parse in _PLACE.items()}
+    environment: dict[str, Any] = {name: parse(getattr(row, name)) for name, parse in _ENVIRONMENT.items()}
     predicted = json.loads(row.predicted, parse_constant=reject_json_constant)
     stages = json.loads(row.stages, parse_constant=reject_json_constant)
     return Run(
         id=row.id,
         started=_moment(row.started),
         job=Job(**settings),
-        place=Place(**place),
+        environment=RunEnvironment(**environment),
         predicted={stage: _bytes(size) for stage, size in predicted.items()},
         stages={stage: _figures(measured) for stage, measured in stages.items()},
         outcome=Outcome(row.outcome),
@@ -120,4 +120,4 @@ def _figures(measured: dict[str, Any]) -> StageFigures:
 
 
 _SWITCHES = ("interpolate", "to_file")
-_PLACE = {field.name: _whole if field.type is int else _text for field in fields(Place)}
+_ENVIRONMENT = {field.name: _whole if field.type is int else _text for field in fields(RunEnvironment)}

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 from sqlalchemy import JSON, BigInteger, Column, DateTime, Double, Index, Integer, MetaData, Table, Text
 
+from ..devices.environment import RunEnvironment
 from ..job import Job
 from .run_record import Outcome, StageFigures
-from ..devices.environment import Place
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 """Where the revisions are."""
@@ -48,7 +48,7 @@ RUNS = Table(
 Index("sonic_guard_runs_card", RUNS.c.card, RUNS.c.id)  # a card's newest runs, and the cards there are
 
 
-def new_row(job: Job, place: Place, predicted: Mapping[str, int]) -> dict[str, Any]:
+def new_row(job: Job, environment: RunEnvironment, predicted: Mapping[str, int]) -> dict[str, Any]:
     """The columns of a run that begins now in this process."""
     process = psutil.Process()
     return {
@@ -56,8 +56,9 @@ def new_row(job: Job, place: Place, predicted: Mapping[str, int]) -> dict[str, A
         "machine": platform.node(),
         "pid": process.pid,
         "process_started": process.create_time(),
-        **asdict(place),
-        "job": {field.name: getattr(job, field.name) for field in fields(job)} | {"levers": sorted(job.levers)},
+        **asdict(environment),
+        "job": {field.name: getattr(job, field.name) for field in fields(job)}
+        | {"optimizations": sorted(job.optimizations)},
         "predicted": dict(predicted),
         "stages": {},
         "outcome": str(Outcome.RUNNING),

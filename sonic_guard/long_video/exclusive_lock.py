@@ -16,8 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..errors import OutputError
 from ..atomic_files import discard, errors_about, kind_of
+from ..errors import OutputError
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from ..atomic_files import fault
 from ..media.cancellation import Check, nothing
 from ..media.video_contents import contents
-from ..atomic_files import fault
 from .video_request import Order
 
 _SLACK_S = 0.2

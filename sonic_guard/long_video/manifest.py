@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..media.audio import Sound
 from ..atomic_files import kind_of, write_text
+from ..media.audio import Sound
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..job import PIECE, Lever
-from ..low_vram.engine import LeanSonic
+from ..job import MIN_CHUNK_SIZE
 from ..low_vram.completed_steps import Steps
+from ..low_vram.engine import LowVramSonic
 from ..media.audio import Sound
+from ..optimizations import Optimization
 from .rendering import Emit, MakePart, Task, Tick
 from .saved_steps import StepsOnDisk
 
@@ -18,24 +19,26 @@ DENOISE_SHARE = 0.9
 
 Predata = Callable[[Sound], dict[str, Any]]
 """Runs SONIC_PreData on a sound."""
-Sample = Callable[[LeanSonic, dict[str, Any]], object]
+Sample = Callable[[LowVramSonic, dict[str, Any]], object]
 """Runs SONICSampler with a model on what SONIC_PreData gave."""
 
 
-class _ToSink(LeanSonic):
+class _ToCallback(LowVramSonic):
     """A lean model whose `process` gives its frames away and returns none."""
 
     to_file = True
     """As a job has it. Whoever follows the run need not show how far it is."""
 
-    def __init__(self, sonic: Any, levers: Iterable[Lever], piece: int, sink: Emit, tick: Tick, steps: Steps) -> None:
-        super().__init__(sonic, levers, piece=piece, on_stage=self._at, steps=steps)
-        self._sink, self._tick = sink, tick
+    def __init__(
+        self, sonic: Any, optimizations: Iterable[Optimization], chunk_size: int, on_frames: Emit, tick: Tick, steps: Steps
+    ) -> None:
+        super().__init__(sonic, optimizations, chunk_size=chunk_size, on_stage=self._at, steps=steps)
+        self._on_frames, self._tick = on_frames, tick
         self._begun = False
 
     def process(self, *args: Any, **kwargs: Any) -> Tensor:
         """[1, 3, 0, 1, 1]."""
-        self.stream(self._sink, *args, **kwargs)
+        self.stream(self._on_frames, *args, **kwargs)
         return torch.empty(1, 3, 0, 1, 1)
 
     def _at(self, stage: str, done: int, total: int) -> None:
@@ -46,18 +49,18 @@ class _ToSink(LeanSonic):
 
 def make_part(
     sonic: Any,
-    levers: Iterable[Lever],
+    optimizations: Iterable[Optimization],
     predata: Predata,
     sample: Sample,
     look: Callable[[Tensor], object] = lambda frames: None,
-    piece: int = PIECE,
+    chunk_size: int = MIN_CHUNK_SIZE,
 ) -> MakePart:
-    """What `run` makes the parts with: `sonic`, the wrapper's model, under `levers` and those that `run` adds.
+    """What `run` makes the parts with: `sonic`, the wrapper's model, under `optimizations` and those that `run` adds.
 
-    `piece` is that of block-wise order until memory has run out. `look` is shown the finished frames [n, H, W, 3] on
+    `chunk_size` is that of block-wise order until memory has run out. `look` is shown the finished frames [n, H, W, 3] on
     their way.
     """
-    pulled = frozenset(levers)
+    enabled = frozenset(optimizations)
 
     def make(task: Task, emit: Emit, tick: Tick) -> None:
         def take(frames: Tensor) -> None:
@@ -65,9 +68,12 @@ def make_part(
             look(frames)
 
         data = predata(task.sound)
-        levers = pulled.union(map(Lever, task.levers))
+        optimizations = enabled.union(map(Optimization, task.optimizations))
         with StepsOnDisk(task.folder, task.step_names) as steps:
-            sample(_ToSink(sonic, levers, PIECE if task.levers else piece, take, tick, steps), data)
+            sample(
+                _ToCallback(sonic, optimizations, MIN_CHUNK_SIZE if task.optimizations else chunk_size, take, tick, steps),
+                data,
+            )
 
     return make
 

@@ -38,17 +38,10 @@ from ..errors import JobError
 from ..job import HOP_SAMPLES, HOPS_PER_LATENT, LATENT_FPS, SAMPLE_RATE, Job
 from ..media.audio import Sound
 from ..media.frame_grid import fit_to_frames
-from ..planning.planner import MIN_PART_FRAMES, longest_part
+from ..planning.part_length import FADE_FRAMES, SETTLE_FRAMES, overlap, shortest_part
 
-FADE_FRAMES = 4
-"""Latent frames of a cross-fade: 0.32 s."""
-SETTLE_FRAMES = 12
-"""Latent frames, about a second, over which a corrected brightness fades out."""
 SEARCH_FRAMES = 75
 """Latent frames, six seconds, around the even cut in which silence is looked for."""
-_LEAST_SHOWN = 8 * (FADE_FRAMES + SETTLE_FRAMES)
-"""Latent frames a part must be able to show, at the least."""
-
 Pause = Callable[[int, int], int]
 """From the latent frames `low` and `high` to the best seam between them, both included."""
 
@@ -80,30 +73,6 @@ class Part:
         return self.stop - self.start
 
 
-def overlap(window: int) -> int:
-    """Latent frames that are made twice at every seam."""
-    return 2 * window + FADE_FRAMES
-
-
-def least_part(window: int) -> int:
-    """Latent frames of the shortest limit that `plan_parts` takes."""
-    return _LEAST_SHOWN + overlap(window)
-
-
-def longest_fitting(job: Job, fits: Callable[[Job], bool]) -> int | None:
-    """Latent frames of the longest part of `job` that fits; None for the whole.
-
-    Where nothing fits by the book it is a short one: that has the best chance, and memory running out is no end.
-    """
-    if fits(job):
-        return None
-    part = longest_part(job, fits)
-    if part:
-        return part.latent_frames
-    short = max(MIN_PART_FRAMES, least_part(job.window))
-    return short if short < job.latent_frames else None
-
-
 def plan_parts(job: Job, longest: int | None, pause: Pause) -> tuple[Part, ...]:
     """Cut `job` into parts of at most `longest` latent frames each; None, or long enough, is one part.
 
@@ -114,7 +83,7 @@ def plan_parts(job: Job, longest: int | None, pause: Pause) -> tuple[Part, ...]:
     total = job.latent_frames
     if longest is None or total <= longest:
         return (_part(job, 0, None, None),)
-    least = least_part(job.window)
+    least = shortest_part(job.window)
     if longest < least:
         raise JobError(
             f"part length: {longest / LATENT_FPS:.1f} s is too short, because {overlap(job.window) / LATENT_FPS:.1f} s "

@@ -13,15 +13,15 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from ..errors import OutputError, WrapperError
 from ..atomic_files import discard, errors_about, fault, kind_of
+from ..errors import OutputError, WrapperError
 from ..media.seams import hide_seam
-from ..media.video_writer import FFV1, Encoding, VideoWriter
 from ..media.video_file import frames, verify
+from ..media.video_writer import FFV1, Encoding, VideoWriter
 from .exclusive_lock import alone, tidy
 from .manifest import FileNote, Manifest, content_key, file_digest, plain_size
-from .video_request import Order
 from .part_plan import Part
+from .video_request import Order
 
 log = logging.getLogger(__name__)
 
@@ -110,12 +110,12 @@ class Store:
         self._keys = list(order.part_keys)
         """Of every part, the key it is kept by."""
 
-    def has(self, part: Part, levers: Collection[str] = ()) -> bool:
+    def has(self, part: Part, optimizations: Collection[str] = ()) -> bool:
         """Whether `part` is finished and all its files are whole: their bytes, and the frames in them.
 
-        One made as exactly as may be counts before one with `levers` pulled.
+        One made as exactly as may be counts before one with `optimizations` pulled.
         """
-        for key in dict.fromkeys((self._order.part_key(part), self._order.part_key(part, levers))):
+        for key in dict.fromkeys((self._order.part_key(part), self._order.part_key(part, optimizations))):
             self._keys[part.index] = key
             if self._is_whole(part):
                 return True
@@ -144,12 +144,12 @@ class Store:
         )
 
     @contextmanager
-    def writing(self, part: Part, levers: Collection[str] = ()) -> Iterator["Sorter"]:
-        """The sorter that takes the frames of `part`, made with `levers` pulled on the way.
+    def writing(self, part: Part, optimizations: Collection[str] = ()) -> Iterator["Sorter"]:
+        """The sorter that takes the frames of `part`, made with `optimizations` pulled on the way.
 
         Behind it, all its files are whole or none is.
         """
-        self._keys[part.index] = self._order.part_key(part, levers)
+        self._keys[part.index] = self._order.part_key(part, optimizations)
         with ExitStack() as stack:
             writers: dict[str, VideoWriter] = {}
             for path in self._files(part):
@@ -168,12 +168,12 @@ class Store:
         for path in steps_of(self.folder, ""):  # parts are made one after the other
             discard(path)
 
-    def step_names(self, part: Part, levers: Collection[str] = ()) -> list[str]:
-        """What the steps of `part`, made with `levers` pulled on the way, go by in the folder.
+    def step_names(self, part: Part, optimizations: Collection[str] = ()) -> list[str]:
+        """What the steps of `part`, made with `optimizations` pulled on the way, go by in the folder.
 
         The first is their own; behind it the one they go by where they are made as exactly as may be.
         """
-        keys = dict.fromkeys((self._order.part_key(part, levers), self._order.part_key(part)))
+        keys = dict.fromkeys((self._order.part_key(part, optimizations), self._order.part_key(part)))
         return [key[:_KEY_LENGTH] for key in keys]
 
     def pieces(self) -> list[Path]:

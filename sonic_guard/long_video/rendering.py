@@ -12,17 +12,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import NoLeverLeftError
-from ..job import LATENT_FPS, Lever, duration_of
-from ..media.audio import Sound
 from ..atomic_files import try_out
-from ..media.video_file import VideoInfo, join
 from ..devices.out_of_memory import give_back_memory, is_out_of_memory
+from ..errors import NoFallbackLeftError
+from ..job import LATENT_FPS, duration_of
+from ..media.audio import Sound
+from ..media.video_file import VideoInfo, join
 from ..memory.stage_model import predict
+from ..optimizations import Optimization
+from ..planning.part_length import shortest_part
 from .finished_file import hold_against
-from .video_request import Order
-from .part_plan import Part, least_part, part_sound
+from .part_plan import Part, part_sound
 from .part_store import Store, opened
+from .video_request import Order
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class Task:
     parts: int
     sound: Sound
     """What Sonic hears: it makes ``part.latent_frames`` latent frames of it."""
-    levers: tuple[str, ...]
+    optimizations: tuple[str, ...]
     """Those of the ladder that are pulled by now."""
     folder: Path
     """Where denoising steps may be kept: see `steps.StepsOnDisk`."""
@@ -80,17 +82,17 @@ class PartKept:
 
 
 @dataclass(frozen=True)
-class LeverPulled:
+class FallbackEnabled:
     """Memory ran out; the same part is made again with one lever more."""
 
     part: int
-    lever: str
+    optimization: str
     error: str
     """What the GPU's runtime said."""
 
 
 @dataclass(frozen=True)
-class Listening:
+class EncodingAudio:
     """Sonic hears the sound of a part; whoever makes the part may tell."""
 
     share: float
@@ -105,7 +107,7 @@ class Joining:
     """Of the frames, 0 … 1."""
 
 
-Event = Listening | Progress | PartKept | LeverPulled | Joining
+Event = EncodingAudio | Progress | PartKept | FallbackEnabled | Joining
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class LongVideo:
     parts: int
     kept: int
     """Parts that an earlier run had finished."""
-    levers: tuple[str, ...]
+    optimizations: tuple[str, ...]
     """Levers that had to be pulled on the way."""
 
 
@@ -127,19 +129,19 @@ def run(
     target: Path,
     work: Path,
     *,
-    ladder: Sequence[str] = (),
-    tell: Callable[[Event], None] = lambda event: None,
+    fallbacks: Sequence[str] = (),
+    notify: Callable[[Event], None] = lambda event: None,
     check: Callable[[], None] = lambda: None,
     overwrite: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> LongVideo:
     """Make the video `order` in the file `target`, keeping finished parts below the folder `work` meanwhile.
 
-    `ladder` names the levers to pull beside the job's, one after the other, when memory runs out; none may change a
+    `fallbacks` names the levers to pull beside the job's, one after the other, when memory runs out; none may change a
     frame's size.
     `tell` hears what happens; `check` is called between steps and frames, and what it raises ends the run.
 
-    Raises `NoLeverLeftError` when memory runs out with all levers pulled, `OutputError` where files cannot be written
+    Raises `NoFallbackLeftError` when memory runs out with all levers pulled, `OutputError` where files cannot be written
     (name and folder of `target` and its encoder are tried first), `WrapperError` if `make_part` makes another number
     of frames than Sonic should, and whatever `make_part` and `check` raise. Finished parts are kept in every case;
     after a success they are removed. A success is a file that has all frames of the order and its sound.
@@ -150,15 +152,15 @@ def run(
     order.encoding.try_out(size.width, size.height, order.fps)
     with opened(order, work, target, check) as store:  # first: to try the name out clears what another run writes
         try_out(target, overwrite=overwrite)
-        made = _made(order, store, make_part, ladder, tell, check, clock)
+        made = _made(order, store, make_part, fallbacks, notify, check, clock)
 
         def joined(frames: int) -> None:
             check()
-            tell(Joining(frames / order.job.output_frames))
+            notify(Joining(frames / order.job.output_frames))
 
         joined(0)
         info = join(
-            store.pieces(), target, order.encoding, order.fps, order.sound, tell=joined, overwrite=overwrite,
+            store.pieces(), target, order.encoding, order.fps, order.sound, notify=joined, overwrite=overwrite,
             accept=lambda file: hold_against(order, file, target, check),
         )  # fmt: skip
         store.clear()
@@ -169,37 +171,37 @@ def _made(
     order: Order,
     store: Store,
     make_part: MakePart,
-    ladder: Sequence[str],
-    tell: Callable[[Event], None],
+    fallbacks: Sequence[str],
+    notify: Callable[[Event], None],
     check: Callable[[], None],
     clock: Callable[[], float],
 ) -> tuple[int, tuple[str, ...]]:
     """Make the parts that `store` does not have: how many it had, and the levers that had to be pulled."""
-    meter = _Meter(order.parts, tell, clock)
-    levers: list[str] = []
+    tracker = _Tracker(order.parts, notify, clock)
+    optimizations: list[str] = []
     kept = 0
     for part in order.parts:
         check()
-        if store.has(part, levers):
+        if store.has(part, optimizations):
             kept += 1
-            tell(PartKept(part.index))
-            meter.skip(part)
+            notify(PartKept(part.index))
+            tracker.skip(part)
             continue
-        while said := _attempt(order, store, part, make_part, tuple(levers), check, meter):
+        while said := _attempt(order, store, part, make_part, tuple(optimizations), check, tracker):
             give_back_memory()
-            if len(levers) == len(ladder):
-                raise NoLeverLeftError(_out_of_levers(order, part, ladder, said))
-            levers.append(ladder[len(levers)])
-            log.warning("Part %d ran out of memory (%s); once more with %s.", part.index + 1, said, levers[-1])
-            tell(LeverPulled(part.index, levers[-1], said))
-            if store.has(part, levers):  # an earlier run had come as far
+            if len(optimizations) == len(fallbacks):
+                raise NoFallbackLeftError(_out_of_optimizations(order, part, fallbacks, said))
+            optimizations.append(fallbacks[len(optimizations)])
+            log.warning("Part %d ran out of memory (%s); once more with %s.", part.index + 1, said, optimizations[-1])
+            notify(FallbackEnabled(part.index, optimizations[-1], said))
+            if store.has(part, optimizations):  # an earlier run had come as far
                 kept += 1
-                tell(PartKept(part.index))
-                meter.skip(part)
+                notify(PartKept(part.index))
+                tracker.skip(part)
                 break
         else:
-            meter.finish(part)
-    return kept, tuple(levers)
+            tracker.finish(part)
+    return kept, tuple(optimizations)
 
 
 def _attempt(
@@ -207,20 +209,20 @@ def _attempt(
     store: Store,
     part: Part,
     make_part: MakePart,
-    levers: tuple[str, ...],
+    optimizations: tuple[str, ...],
     check: Callable[[], None],
-    meter: "_Meter",
+    tracker: "_Tracker",
 ) -> str:
     """Make `part` and keep it. Returns what was said if memory ran out, else nothing."""
-    sound, names = part_sound(order.sound, part), store.step_names(part, levers)
-    task = Task(part, len(order.parts), sound, levers, store.folder, names)
+    sound, names = part_sound(order.sound, part), store.step_names(part, optimizations)
+    task = Task(part, len(order.parts), sound, optimizations, store.folder, names)
 
     def tick(share: float, *, kept: bool = False) -> None:
         check()
-        meter.at(part, share, kept=kept)
+        tracker.at(part, share, kept=kept)
 
     try:
-        with store.writing(part, levers) as sorter:
+        with store.writing(part, optimizations) as sorter:
 
             def emit(group: Any) -> None:
                 check()
@@ -235,15 +237,15 @@ def _attempt(
     return ""
 
 
-def _out_of_levers(order: Order, part: Part, ladder: Sequence[str], said: str) -> str:
-    pulled = order.job.levers.union(map(Lever, ladder))
-    longest, least = max(part.latent_frames for part in order.parts), least_part(order.job.window)
+def _out_of_optimizations(order: Order, part: Part, fallbacks: Sequence[str], said: str) -> str:
+    enabled = order.job.optimizations.union(map(Optimization, fallbacks))
+    longest, least = max(part.latent_frames for part in order.parts), shortest_part(order.job.window)
     needs = [
-        predict(replace(order.job, levers=pulled, duration_s=duration_of(frames))).after_load_bytes
+        predict(replace(order.job, optimizations=enabled, duration_s=duration_of(frames))).after_load_bytes
         for frames in (least, longest)
     ]
     ways = ["lower min_resolution"]
-    if Lever.FP8 not in pulled:
+    if Optimization.FP8_WEIGHTS not in enabled:
         ways.append("set fp8 to auto on Sonic Low VRAM in front, which changes pixels a little")
     if needs[0] < needs[1]:
         ways.append(f"choose parts shorter than {longest / LATENT_FPS:.0f} s")
@@ -255,11 +257,11 @@ def _out_of_levers(order: Order, part: Part, ladder: Sequence[str], said: str) -
     )
 
 
-class _Meter:
+class _Tracker:
     """Turns steps of parts into the progress of the whole."""
 
-    def __init__(self, parts: Sequence[Part], tell: Callable[[Event], None], clock: Callable[[], float]) -> None:
-        self._parts, self._tell, self._clock = len(parts), tell, clock
+    def __init__(self, parts: Sequence[Part], notify: Callable[[Event], None], clock: Callable[[], float]) -> None:
+        self._parts, self._notify, self._clock = len(parts), notify, clock
         self._total = sum(part.latent_frames for part in parts)
         self._begun = clock()
         self._behind = 0
@@ -280,7 +282,7 @@ class _Meter:
         now = self._behind + done
         made = now - self._skipped
         left = (self._clock() - self._begun) * (self._total - now) / made if made > 0 else None
-        self._tell(Progress(part.index, self._parts, now / self._total, left))
+        self._notify(Progress(part.index, self._parts, now / self._total, left))
 
     def finish(self, part: Part) -> None:
         """All of `part` is done."""

@@ -17,8 +17,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
-from ..errors import OutputError
 from ..atomic_files import begin, commit, discard, errors_about, fault, temp_for
+from ..errors import OutputError
 from .manifest import plain_size, why
 from .part_store import STEP_SUFFIX, steps_of
 

@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import Any
 
 from ..job import LATENT_FPS, Job
-from ..low_vram import EXACT
 from ..media.audio import Sound
 from ..media.pauses import longest_pause
 from ..media.video_writer import Encoding
+from ..optimizations import EXACT
 from .manifest import content_key
 from .part_plan import Part, part_sound, plan_parts
 
-_NO_INFLUENCE = ("levers", "piece", "to_file", "expand_ratio", "duration_s")
+_NO_INFLUENCE = ("optimizations", "chunk_size", "to_file", "expand_ratio", "duration_s")
 """Fields of a job that change no picture of a part, or that its sound already tells."""
 
 
@@ -60,9 +60,9 @@ class Order:
         """Of every part, the digest of all that decides its pixels. Parts that look the same have the same."""
         return tuple(content_key(self._looks, part_sound(self.sound, part), _cut(part)) for part in self.parts)
 
-    def part_key(self, part: Part, levers: Collection[str] = ()) -> str:
-        """The key of `part` made with `levers` pulled on the way: another one where they change pixels."""
-        inexact = sorted(set(levers) - EXACT)
+    def part_key(self, part: Part, optimizations: Collection[str] = ()) -> str:
+        """The key of `part` made with `optimizations` pulled on the way: another one where they change pixels."""
+        inexact = sorted(set(optimizations) - EXACT)
         exact = self.part_keys[part.index]
         return content_key(exact, inexact) if inexact else exact
 

@@ -13,9 +13,9 @@ def groups(total: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
-def fitting(piece: int, activations: int, total: int) -> int:
+def fitting(chunk_size: int, activations: int, total: int) -> int:
     """How many of `total` rows of `activations` each make up a piece: at least one."""
-    return max(1, min(total, piece // activations))
+    return max(1, min(total, chunk_size // activations))
 
 
 def fill(out: Tensor, size: int, make: Callable[[slice], Tensor]) -> Tensor:

@@ -74,12 +74,12 @@ class StepsInMemory:
         self.done, self._last, self._next = self._number, self._next, []
 
 
-class Walk:
+class SamplingLoop:
     """One call of the pipeline on its way over the clip, step by step."""
 
     def __init__(self, scheduler: Any, steps: Steps, windows: int) -> None:
         """Pass by what `steps` has, if its windows are as many as the clip has now, and give it what comes next."""
-        self.passed = steps.done if steps.windows == windows else 0
+        self.skipped = steps.done if steps.windows == windows else 0
         """Steps that are not made again."""
         self.scheduler = copy.copy(scheduler)
         """What the pipeline takes for `scheduler`."""
@@ -92,13 +92,13 @@ class Walk:
         self._time: float | None = None
 
     @property
-    def is_passing(self) -> bool:
+    def is_skipping(self) -> bool:
         """Whether the network need not be asked for the window under way."""
-        return 0 < self._number <= self.passed
+        return 0 < self._number <= self.skipped
 
     def end(self) -> None:
         """The step under way, if any, is whole. One of another number of windows than was told is not kept."""
-        if self._number > self.passed and self._window == self._windows:
+        if self._number > self.skipped and self._window == self._windows:
             self._steps.end()
 
     def _scale(self, sample: Tensor, timestep: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -106,14 +106,14 @@ class Walk:
         if (time := float(timestep)) != self._time:
             self.end()
             self._number, self._window, self._time = self._number + 1, 0, time
-            if self._number > self.passed:
+            if self._number > self.skipped:
                 self._steps.begin(self._number, self._windows)
         return self._own_scale(sample, timestep, *args, **kwargs)
 
     def _step(self, noise: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
         window, self._window = self._window, self._window + 1
-        if self.is_passing:
-            last = self._number == self.passed
+        if self.is_skipping:
+            last = self._number == self.skipped
             return SimpleNamespace(prev_sample=self._steps.get(window, sample) if last else sample)
         given = self._own_step(noise, timestep, sample, *args, **kwargs)
         if self._number:

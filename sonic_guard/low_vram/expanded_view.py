@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 
-def still(picture: Tensor) -> Tensor:
+def repeat_as_view(picture: Tensor) -> Tensor:
     """`picture`, of which a repetition takes no memory of its own.
 
     The wrapper repeats the latents of its one picture for every frame of the clip. Whatever else is done
     to the result is done as ever, and gives plain tensors. A tensor of a special kind stays what it is.
     """
-    return picture.as_subclass(_Still) if type(picture) is Tensor else picture
+    return picture.as_subclass(_ExpandedView) if type(picture) is Tensor else picture
 
 
-class _Still(Tensor):
+class _ExpandedView(Tensor):
     @classmethod
     def __torch_function__(
         cls, func: Callable[..., Any], types: Iterable[type], args: Sequence[Any] = (), kwargs: Any = None

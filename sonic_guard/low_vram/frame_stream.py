@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import WrapperError
 
-Sink = Callable[[Tensor], None]
+FrameCallback = Callable[[Tensor], None]
 """Takes finished frames [n, H, W, 3], fp32 in 0 … 1 in host memory, in the order of the clip."""
 OnStage = Callable[[str, int, int], None]
 """Told a stage, and how much of it is done of how much: passes of the network in denoise, else latent frames.
@@ -26,11 +26,13 @@ class FrameStream:
     """The VAE of a run, as the wrapper sees it."""
 
     def __init__(
-        self, vae: Any, rife: Any | None, device: torch.device, frames: int, sink: Sink, on_stage: OnStage
+        self, vae: Any, rife: Any | None, device: torch.device, frames: int, on_frames: FrameCallback, on_stage: OnStage
     ) -> None:
-        """Stream `frames` latent frames from `vae` to `sink`, with `rife`'s middle frames between them if given."""
+        """Stream `frames` latent frames from `vae` to `on_frames`, with `rife`'s middle frames between them if given."""
         # Past __setattr__, which belongs to the VAE.
-        self.__dict__.update(_vae=vae, _rife=rife, _device=device, _frames=frames, _sink=sink, _on_stage=on_stage)
+        self.__dict__.update(
+            _vae=vae, _rife=rife, _device=device, _frames=frames, _on_frames=on_frames, _on_stage=on_stage
+        )
         self.__dict__.update(_finished=0, _last=None)
 
     def __getattr__(self, name: str) -> Any:
@@ -70,7 +72,7 @@ class FrameStream:
         if self._finished > self._frames:
             raise self._miscounted()
         if self._rife is None:
-            self._sink(frames)
+            self._on_frames(frames)
             return
         self._on_stage("interpolate", self._finished - len(frames), self._frames)
         right = None if self._last is None else self._picture(self._last)
@@ -78,8 +80,8 @@ class FrameStream:
             left, right = right, self._picture(frame)
             if left is not None:
                 middle = self._rife.inference(left, right).clamp(0, 1)
-                self._sink(middle.movedim(1, -1).cpu().contiguous())
-            self._sink(frame[None])
+                self._on_frames(middle.movedim(1, -1).cpu().contiguous())
+            self._on_frames(frame[None])
         self.__dict__["_last"] = frames[-1].clone(memory_format=torch.contiguous_format)
 
     def _picture(self, frame: Tensor) -> Tensor:

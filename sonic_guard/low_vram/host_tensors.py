@@ -10,13 +10,13 @@ import math
 import torch
 from torch import Tensor
 
-PIECE_BYTES = 1 << 26
+SLAB_BYTES = 1 << 26
 """Of one piece. The allocators of C and Windows serve requests beyond 32 MiB and 1 MiB past their heaps."""
 SMALL_BYTES = 1 << 12
 """Below it a tensor is not worth a place of its own."""
 
 
-class Shelf:
+class HostTensorPool:
     """Where copies of tensors are put in host memory."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Shelf:
         free = self._free.setdefault((tensor.shape, kind), [])
         if not free:
             # As many again as there are: of a few tensors little is left over.
-            rows = min(-(-PIECE_BYTES // size), self._taken + 1)
+            rows = min(-(-SLAB_BYTES // size), self._taken + 1)
             rows = rows if more is None else min(rows, more + 1)
             free.extend(torch.empty((rows, *tensor.shape), dtype=kind, device="cpu").unbind())
         self._taken += 1

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..job import PIECE, Lever
+from ..job import MIN_CHUNK_SIZE
+from ..optimizations import Optimization
 from . import chunking
 from .chunking import Undo, fill, fitting, replace
 from .residual_blocks import down_block, resample, residual, up_block
@@ -24,41 +25,47 @@ FF_CHUNKS = 8
 """Pieces a feed-forward layer's rows are cut into."""
 
 
-def pull(unet: Any, levers: Iterable[Lever], *, piece: int = PIECE, device: torch.device | None = None) -> Undo:
-    """Run `unet` in the order that `levers` ask for; levers that do not concern its order are ignored.
+def enable(
+    unet: Any,
+    optimizations: Iterable[Optimization],
+    *,
+    chunk_size: int = MIN_CHUNK_SIZE,
+    device: torch.device | None = None,
+) -> Undo:
+    """Run `unet` in the order that `optimizations` ask for; levers that do not concern its order are ignored.
 
-    `piece` is the number of activations block-wise order takes at a time. With `Lever.HOST` the UNet takes
+    `chunk_size` is the number of activations block-wise order takes at a time. With `Optimization.TENSOR_OFFLOAD` the UNet takes
     its input from any device and runs on `device`. Returns a function that restores the stock order.
     Blocks go inside chunks inside branches, in whatever order the levers are named.
     """
-    levers = frozenset(levers)
+    optimizations = frozenset(optimizations)
     with ExitStack() as undo:
-        if Lever.FF in levers:
+        if Optimization.FEED_FORWARD_CHUNKING in optimizations:
             for module in _named(unet, "FeedForward"):
                 undo.callback(replace(module, partial(_chunked, module.forward)))
-        if Lever.BLOCK in levers:
-            for step in _by_blocks(unet, piece):
+        if Optimization.LAYER_CHUNKING in optimizations:
+            for step in _by_blocks(unet, chunk_size):
                 undo.callback(step)
-        if levers & {Lever.BRANCH, Lever.HOST}:
-            size = 1 if Lever.BRANCH in levers else None
-            to = device if Lever.HOST in levers else None
+        if optimizations & {Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD}:
+            size = 1 if Optimization.SEQUENTIAL_CFG in optimizations else None
+            to = device if Optimization.TENSOR_OFFLOAD in optimizations else None
             undo.callback(replace(unet, partial(_at_border, unet.forward, size, to)))
         return undo.pop_all().close
 
 
-def _by_blocks(unet: Any, piece: int) -> Iterator[Undo]:
+def _by_blocks(unet: Any, chunk_size: int) -> Iterator[Undo]:
     for module in _named(unet, "TransformerSpatioTemporalModel"):
-        yield replace(module, partial(_transformer, piece, module))
+        yield replace(module, partial(_transformer, chunk_size, module))
     for module in _named(unet, "SpatioTemporalResBlock"):
-        yield replace(module, partial(residual, piece, module))
+        yield replace(module, partial(residual, chunk_size, module))
     for module in _named(unet, "Upsample2D"):
-        yield replace(module, partial(resample, piece, module, module.forward, 2.0))
+        yield replace(module, partial(resample, chunk_size, module, module.forward, 2.0))
     for module in _named(unet, "Downsample2D"):
-        yield replace(module, partial(resample, piece, module, module.forward, 0.5))
+        yield replace(module, partial(resample, chunk_size, module, module.forward, 0.5))
     for block in unet.down_blocks:
         yield replace(block, partial(down_block, block.forward))
     for block in unet.up_blocks:
-        yield replace(block, partial(up_block, piece, block, block is unet.up_blocks[-1]))
+        yield replace(block, partial(up_block, chunk_size, block, block is unet.up_blocks[-1]))
 
 
 def _named(root: nn.Module, class_name: str) -> Iterator[Any]:
@@ -117,7 +124,7 @@ def _chunked(forward: Callable[..., Tensor], hidden: Tensor, *args: Any, **kwarg
 
 
 def _transformer(
-    piece: int,
+    chunk_size: int,
     model: Any,
     hidden_states: Tensor,
     encoder_hidden_states: tuple[Tensor, list[Tensor]],
@@ -135,8 +142,8 @@ def _transformer(
     rows, _, height, width = hidden_states.shape
     branches, frames = image_only_indicator.shape
     positions, channels = height * width, model.inner_dim
-    by_frame = chunking.groups(rows, fitting(piece, positions * channels, frames))
-    by_position = chunking.groups(positions, fitting(piece, frames * channels, positions))
+    by_frame = chunking.groups(rows, fitting(chunk_size, positions * channels, frames))
+    by_position = chunking.groups(positions, fitting(chunk_size, frames * channels, positions))
     clip, prompts = encoder_hidden_states
     time_context = [tensor.reshape(branches, frames, *tensor.shape[-2:]).mean(1) for tensor in (clip, *prompts)]
     frame_embedding = _frame_embedding(model, branches, frames, hidden_states)

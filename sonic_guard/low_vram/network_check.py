@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WrapperError
-from ..job import PIECE, Lever
+from ..job import MIN_CHUNK_SIZE
+from ..optimizations import Optimization
 from . import layer_orders
-from .engine import LeanSonic, park
+from .engine import LowVramSonic, offload_unet
 from .frame_stream import OnStage
 
 log = logging.getLogger(__name__)
@@ -38,40 +39,48 @@ _PIPE = (
     *("image_embeddings", "img_latent", "latents", "num_frames", "height", "width", "num_inference_steps"),
     *("frames_per_batch", "overlap"),
 )
-_TRIALS = ((Lever.FF,), (Lever.BRANCH, Lever.HOST), (Lever.BLOCK,))
+_TRIALS = (
+    (Optimization.FEED_FORWARD_CHUNKING,),
+    (Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD),
+    (Optimization.LAYER_CHUNKING,),
+)
 """Levers that stand or fall together."""
-_FRAMES, _SIDE, _CHANNELS, _PIECE = 3, 64, 32, 2048
+_FRAMES, _SIDE, _CHANNELS, _MIN_CHUNK_SIZE = 3, 64, 32, 2048
 """Of the tiny network; small enough for several pieces in every layer."""
 _SAME = 1e-9
 """Largest distance, relative to the largest number, at which fp64 numbers are the same."""
 
 
-def lean_model(
-    model: Any, levers: Iterable[Lever], *, piece: int = PIECE, on_stage: OnStage | None = None
-) -> LeanSonic:
-    """`model`, the wrapper's own or a lean one, under `levers`; see `LeanSonic`.
+def low_vram_model(
+    model: Any,
+    optimizations: Iterable[Optimization],
+    *,
+    chunk_size: int = MIN_CHUNK_SIZE,
+    on_stage: OnStage | None = None,
+) -> LowVramSonic:
+    """`model`, the wrapper's own or a lean one, under `optimizations`; see `LowVramSonic`.
 
-    With `Lever.PARK` its network is moved to host memory now. Raises `WrapperError` if the wrapper is not
+    With `Optimization.UNET_OFFLOAD` its network is moved to host memory now. Raises `WrapperError` if the wrapper is not
     one that is known here, or cannot bear one of the levers.
     """
     sonic = wrapped(model)
-    levers = frozenset(levers)
-    if strange := levers - recognise(sonic):
+    optimizations = frozenset(optimizations)
+    if unsupported := optimizations - recognise(sonic):
         raise WrapperError(
-            f"lean: this Sonic wrapper cannot bear {', '.join(sorted(strange))}: its network, or its device, is not as "
+            f"lean: this Sonic wrapper cannot bear {', '.join(sorted(unsupported))}: its network, or its device, is not as "
             "that needs it. Switch it off, and tell us the wrapper's version."
         )
-    if Lever.PARK in levers:
-        park(sonic)
-    return LeanSonic(sonic, levers, piece=piece, on_stage=on_stage)
+    if Optimization.UNET_OFFLOAD in optimizations:
+        offload_unet(sonic)
+    return LowVramSonic(sonic, optimizations, chunk_size=chunk_size, on_stage=on_stage)
 
 
 def wrapped(model: Any) -> Any:
     """The wrapper's own object in `model`, which may be lean."""
-    return model.sonic if isinstance(model, LeanSonic) else model
+    return model.sonic if isinstance(model, LowVramSonic) else model
 
 
-def recognise(sonic: Any) -> frozenset[Lever]:
+def recognise(sonic: Any) -> frozenset[Optimization]:
     """The levers that can be pulled on `sonic`, a loaded model of the wrapper.
 
     Raises `WrapperError` if it is no model of a Sonic wrapper known here. The first call for a wrapper runs
@@ -85,7 +94,7 @@ def recognise(sonic: Any) -> frozenset[Lever]:
         raise _unknown(repr(error)) from error
 
 
-def _borne_by(sonic: Any) -> frozenset[Lever]:
+def _borne_by(sonic: Any) -> frozenset[Optimization]:
     for name in _ATTRIBUTES:
         _need(hasattr(sonic, name), f"it has no {name}")
     _need_parameters(type(sonic).process, _PROCESS, "its process()")
@@ -94,10 +103,10 @@ def _borne_by(sonic: Any) -> frozenset[Lever]:
     _need_parameters(type(sonic.pipe).__call__, _PIPE, "its pipeline")
     rife = getattr(sonic, "rife", None)
     _need(not sonic.use_interframe or hasattr(rife, "inference"), "its RIFE has no inference()")
-    levers = _borne(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet))
+    optimizations = _borne(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet))
     if torch.device(sonic.device).type != "mps":
-        levers |= {Lever.FP8}
-    return levers | {Lever.PAIRWISE, Lever.PARK}
+        optimizations |= {Optimization.FP8_WEIGHTS}
+    return optimizations | {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD}
 
 
 def _need(fulfilled: bool, reason: str) -> None:
@@ -134,7 +143,7 @@ def _tiny_config(unet: Any) -> _Config:
 
 
 @cache
-def _borne(kind: type[Any], config: _Config) -> frozenset[Lever]:
+def _borne(kind: type[Any], config: _Config) -> frozenset[Optimization]:
     """The levers under which a tiny network of class `kind` gives the numbers of its own order."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
@@ -145,19 +154,28 @@ def _borne(kind: type[Any], config: _Config) -> frozenset[Lever]:
             f"lean: a small network of this Sonic wrapper could not be tried out ({error!r}). Take Sonic Low VRAM out "
             "of the graph, and tell us the wrapper's version."
         ) from error
-    return frozenset(lever for levers in _TRIALS if _bears(unet, inputs, stock, levers) for lever in levers)
+    return frozenset(
+        optimization
+        for optimizations in _TRIALS
+        if _bears(unet, inputs, stock, optimizations)
+        for optimization in optimizations
+    )
 
 
-def _bears(unet: Any, inputs: dict[str, Any], stock: Tensor, levers: tuple[Lever, ...]) -> bool:
+def _bears(unet: Any, inputs: dict[str, Any], stock: Tensor, optimizations: tuple[Optimization, ...]) -> bool:
     try:
         with ExitStack() as undo, torch.no_grad():
-            undo.callback(layer_orders.pull(unet, levers, piece=_PIECE, device=torch.device("cpu")))
+            undo.callback(
+                layer_orders.enable(unet, optimizations, chunk_size=_MIN_CHUNK_SIZE, device=torch.device("cpu"))
+            )
             apart = float((_run(unet, inputs) - stock).abs().max() / stock.abs().max())
     except Exception as error:  # the layers are not what the order takes them for, in whatever way
-        log.warning("lean: %s fails on this wrapper's network: %r", "+".join(levers), error)
+        log.warning("lean: %s fails on this wrapper's network: %r", "+".join(optimizations), error)
         return False
     if not apart < _SAME:
-        log.warning("lean: %s gives other numbers on this wrapper's network (%.1e apart)", "+".join(levers), apart)
+        log.warning(
+            "lean: %s gives other numbers on this wrapper's network (%.1e apart)", "+".join(optimizations), apart
+        )
     return apart < _SAME
 
 

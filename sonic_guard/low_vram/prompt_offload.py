@@ -7,14 +7,14 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from .host_tensors import Shelf
+from .host_tensors import HostTensorPool
 
 PROJECTION = "AudioProjModel"
 """Name of the wrapper's network that turns what whisper heard into the prompts of a frame."""
 
 
 @contextmanager
-def prompts_to_host(tell: Callable[[int], object] = lambda made: None) -> Iterator[list[int]]:
+def prompts_to_host(notify: Callable[[int], object] = lambda made: None) -> Iterator[list[int]]:
     """Meanwhile every audio prompt goes to host memory as soon as it is made.
 
     SONIC_PreData makes two for each latent frame, 256 KiB in fp32, and leaves all of them on the GPU: 2 GB in ten
@@ -23,14 +23,14 @@ def prompts_to_host(tell: Callable[[int], object] = lambda made: None) -> Iterat
     raises comes out of the wrapper's node.
     """
     moved: list[int] = []
-    shelf = Shelf()
+    pool = HostTensorPool()
 
     def move(network: nn.Module, _: Any, prompt: Any) -> Any:
         if type(network).__name__ != PROJECTION or not isinstance(prompt, Tensor):
             return None
         moved.append(prompt.nbytes)
-        tell(len(moved))
-        return shelf.put(prompt)
+        notify(len(moved))
+        return pool.put(prompt)
 
     # Torch's own, and for all networks: the wrapper makes its own inside SONIC_PreData, out of anybody's reach.
     hook = register_module_forward_hook(move)

@@ -16,18 +16,18 @@ from . import chunking
 from .chunking import Handed, fill, fitting, taken
 
 
-def resample(piece: int, layer: Any, forward: Callable[[Tensor], Tensor], scale: float, hidden: Tensor) -> Tensor:
+def resample(chunk_size: int, layer: Any, forward: Callable[[Tensor], Tensor], scale: float, hidden: Tensor) -> Tensor:
     """A layer that makes pictures [B·F, C, h, w] larger or smaller by `scale`, by groups of frames."""
     rows, _, height, width = hidden.shape
     out = hidden.new_empty((rows, layer.out_channels, int(height * scale), int(width * scale)))
-    return fill(out, fitting(piece, hidden[0].numel(), rows), lambda group: forward(hidden[group]))
+    return fill(out, fitting(chunk_size, hidden[0].numel(), rows), lambda group: forward(hidden[group]))
 
 
 def residual(
-    piece: int, layer: Any, hidden_states: Tensor, temb: Tensor | None = None, image_only_indicator: Any = None
+    chunk_size: int, layer: Any, hidden_states: Tensor, temb: Tensor | None = None, image_only_indicator: Any = None
 ) -> Tensor:
     """A spatio-temporal residual layer: [B·F, C, h, w] → [B·F, C', h, w]."""
-    return _layer(piece, layer, [hidden_states], temb, image_only_indicator)
+    return _layer(chunk_size, layer, [hidden_states], temb, image_only_indicator)
 
 
 def down_block(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Tensor, tuple[Handed, ...]]:
@@ -37,7 +37,7 @@ def down_block(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[
 
 
 def up_block(
-    piece: int,
+    chunk_size: int,
     block: Any,
     last: bool,
     hidden_states: Handed | Tensor,
@@ -56,7 +56,7 @@ def up_block(
     for layer, attention, skip in zip(block.resnets, attentions, reversed(res_hidden_states_tuple), strict=True):
         inputs = [hidden, taken(skip)]
         del hidden
-        hidden = _layer(piece, layer, inputs, temb, image_only_indicator)
+        hidden = _layer(chunk_size, layer, inputs, temb, image_only_indicator)
         if attention is not None:
             hidden = attention(hidden, image_only_indicator=image_only_indicator, return_dict=False, **context)[0]
     for upsampler in block.upsamplers or ():
@@ -64,19 +64,19 @@ def up_block(
     return hidden if last else Handed(hidden)
 
 
-def _layer(piece: int, layer: Any, inputs: list[Tensor], temb: Tensor | None, indicator: Tensor) -> Tensor:
+def _layer(chunk_size: int, layer: Any, inputs: list[Tensor], temb: Tensor | None, indicator: Tensor) -> Tensor:
     """A residual layer on `inputs` side by side; empties the list on the way."""
-    hidden = _spatial(piece, layer.spatial_res_block, inputs, temb, indicator.shape[1])
+    hidden = _spatial(chunk_size, layer.spatial_res_block, inputs, temb, indicator.shape[1])
     branches, frames = indicator.shape
     videos = hidden.unflatten(0, (branches, frames)).transpose(1, 2)  # [B, C, F, h, w]
     times = None if temb is None else temb.unflatten(0, (branches, frames))
     for branch in range(branches):
         one = slice(branch, branch + 1)
-        _over_time(piece, layer, videos[one], None if times is None else times[one], indicator[one])
+        _over_time(chunk_size, layer, videos[one], None if times is None else times[one], indicator[one])
     return hidden
 
 
-def _spatial(piece: int, spatial: Any, inputs: list[Tensor], temb: Tensor | None, frames: int) -> Tensor:
+def _spatial(chunk_size: int, spatial: Any, inputs: list[Tensor], temb: Tensor | None, frames: int) -> Tensor:
     rows, _, height, width = inputs[0].shape
 
     def some(group: slice) -> Tensor:
@@ -84,26 +84,26 @@ def _spatial(piece: int, spatial: Any, inputs: list[Tensor], temb: Tensor | None
         return spatial(here, None if temb is None else temb[group])
 
     out = inputs[0].new_empty((rows, spatial.out_channels, height, width))
-    fill(out, fitting(piece, out[0].numel(), frames), some)
+    fill(out, fitting(chunk_size, out[0].numel(), frames), some)
     inputs.clear()
     return out
 
 
-def _over_time(piece: int, layer: Any, video: Tensor, temb: Tensor | None, indicator: Tensor) -> None:
+def _over_time(chunk_size: int, layer: Any, video: Tensor, temb: Tensor | None, indicator: Tensor) -> None:
     """The temporal part and the blend, written over `video` [1, C, F, h, w]."""
     block = layer.temporal_res_block
     _, channels, frames, height, width = video.shape
-    bands = chunking.groups(height, fitting(piece, frames * channels * width, height))
+    bands = chunking.groups(height, fitting(chunk_size, frames * channels * width, height))
     shift = None
     if block.time_emb_proj is not None:
         shift = block.time_emb_proj(block.nonlinearity(temb)).transpose(1, 2)[..., None, None]
     inner = torch.empty_like(video)
-    norm = _norm(piece, block.norm1, video)
+    norm = _norm(chunk_size, block.norm1, video)
     for band in bands:
         part = block.conv1(block.nonlinearity(norm(video[..., band, :])))
         inner[..., band, :] = part if shift is None else part + shift
         del part
-    norm = _norm(piece, block.norm2, inner)
+    norm = _norm(chunk_size, block.norm2, inner)
     for band in bands:
         still = video[..., band, :]
         part = still + block.conv2(block.dropout(block.nonlinearity(norm(inner[..., band, :]))))
@@ -111,13 +111,13 @@ def _over_time(piece: int, layer: Any, video: Tensor, temb: Tensor | None, indic
         del part
 
 
-def _norm(piece: int, norm: Any, video: Tensor) -> Callable[[Tensor], Tensor]:
+def _norm(chunk_size: int, norm: Any, video: Tensor) -> Callable[[Tensor], Tensor]:
     """`norm`, a group norm over all of `video` [1, C, F, h, w], as a function of any part of it."""
     wide = torch.promote_types(video.dtype, torch.float32)
     _, channels, frames, height, width = video.shape
     together = channels // norm.num_groups
     sums = []
-    for group in chunking.groups(frames, fitting(piece, channels * height * width, frames)):
+    for group in chunking.groups(frames, fitting(chunk_size, channels * height * width, frames)):
         rows = video[0, :, group].transpose(0, 1).reshape(-1, norm.num_groups, together * height * width)
         sums.append(torch.var_mean(rows.to(wide), dim=-1, correction=0))
         del rows

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import brief
-from ..errors import AudioError
+from ..errors import AudioError, brief
 
 log = logging.getLogger(__name__)
 

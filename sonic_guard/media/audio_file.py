@@ -20,8 +20,8 @@ from ..errors import AudioError
 from ..job import MAX_DURATION_S
 from . import mp3_frames
 from .audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Sound, SoundInfo, check_finite
-from .cancellation import Check, deadline
 from .byte_source import Content
+from .cancellation import Check, deadline
 from .containers import Source, demuxed, opened, sound_decoders
 
 log = logging.getLogger(__name__)

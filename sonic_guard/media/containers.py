@@ -19,8 +19,8 @@ from av.error import ArgumentError
 from ..errors import SonicGuardError
 from ..plain_files import open_plain, shown
 from . import mp4_boxes, riff_chunks
-from .cancellation import Check, nothing
 from .byte_source import Content, Stream
+from .cancellation import Check, nothing
 
 CONTAINERS = (
     *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "eac3", "flac", "flv", "loas"),

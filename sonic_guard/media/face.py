@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import brief
-from ..errors import FaceError
+from ..errors import FaceError, brief
 from .cancellation import Check, nothing
 from .picture import Rgb, size_of
 

@@ -17,8 +17,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from ..errors import PictureError, SonicGuardError
 from ..plain_files import shown
 from . import jpeg_parts
-from .cancellation import Check, nothing
 from .byte_source import Stream
+from .cancellation import Check, nothing
 from .containers import opened
 
 Rgb: TypeAlias = NDArray[np.uint8]

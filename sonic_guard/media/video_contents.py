@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from av.container import InputContainer
 
+from ..atomic_files import errors_about, fault
 from ..errors import OutputError
 from .cancellation import Check, nothing
 from .containers import demuxed, opened
-from ..atomic_files import errors_about, fault
 
 DECODERS = ("h264", "ffv1", "prores", "aac", "flac", "pcm_s24le")
 """libav's names of the decoders of what this pack writes."""

@@ -9,10 +9,10 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from ..atomic_files import fault
 from ..errors import OutputError
 from .audio import Sound
 from .video_contents import contents, pictures_of
-from ..atomic_files import fault
 from .video_writer import Encoding, Output, VideoWriter
 
 
@@ -93,7 +93,7 @@ def join(
     fps: Fraction,
     sound: Sound | None = None,
     *,
-    tell: Callable[[int], None] = lambda frames: None,
+    notify: Callable[[int], None] = lambda frames: None,
     overwrite: bool = False,
     accept: Callable[[Path], object] | None = None,
 ) -> VideoInfo:
@@ -109,17 +109,17 @@ def join(
     if alike and pieces[0].suffix == encoding.kind.suffix and verify(pieces[0]).rate == fps:
         output = Output(target, encoding.kind, fps, sound, overwrite=overwrite, accept=accept)
         with output:
-            _copy(pieces, output, tell)
+            _copy(pieces, output, notify)
     else:
         output = VideoWriter(target, fps, encoding, sound, overwrite=overwrite, accept=accept)
         with output:
             for picture in (picture for piece in pieces for picture in frames(piece)):
                 output.write(picture[None])
-                tell(output.frames)
+                notify(output.frames)
     return VideoInfo(output.frames, fps)
 
 
-def _copy(pieces: Sequence[Path], output: Output, tell: Callable[[int], None]) -> None:
+def _copy(pieces: Sequence[Path], output: Output, notify: Callable[[int], None]) -> None:
     # Frames out of order are decoded before they are shown; a piece too short for that begins later than the others.
     first = [_first_decoded(piece) for piece in pieces]
     stream: Any = None
@@ -138,7 +138,7 @@ def _copy(pieces: Sequence[Path], output: Output, tell: Callable[[int], None]) -
                 packet.stream = stream
                 output.frames += 1
                 output.mux([packet])
-                tell(output.frames)
+                notify(output.frames)
 
 
 def _first_decoded(piece: Path) -> int:

@@ -22,11 +22,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
-from ..errors import brief
-from ..errors import OutputError
+from ..atomic_files import begin, commit, errors_about, fault, temp_for
+from ..errors import OutputError, brief
 from .audio import Sound
 from .video_contents import contents
-from ..atomic_files import begin, commit, errors_about, fault, temp_for
 
 BT709 = 1
 """Number of BT.709 in the tags of streams: primaries, transfer and matrix alike."""

@@ -10,8 +10,8 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
 
-from .audio import Sound
 from ..atomic_files import discard, errors_about
+from .audio import Sound
 
 BLOCK = 1 << 16
 """Samples a channel that are interleaved at a time: the sound is not held in memory twice."""

@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ..job import PIECE, Dtype, Lever
+from ..job import MIN_CHUNK_SIZE, Dtype
+from ..optimizations import Optimization
 
 FEATURES = (
     "one",
@@ -40,7 +41,7 @@ LATENT_SIDE = 8
 """Pixels a side that one latent position covers."""
 
 
-def features(frames: int, width: int, height: int, window: int, piece: int = PIECE) -> tuple[int, ...]:
+def features(frames: int, width: int, height: int, window: int, chunk_size: int = MIN_CHUNK_SIZE) -> tuple[int, ...]:
     """The value of every feature, in the order of `FEATURES`."""
     pixels = width * height
     spatial, temporal, bands = [], [], []
@@ -48,9 +49,9 @@ def features(frames: int, width: int, height: int, window: int, piece: int = PIE
         # Sides are multiples of 64, so these divide.
         across, down = width // LATENT_SIDE >> depth, height // LATENT_SIDE >> depth
         positions = across * down
-        spatial.append(positions * fitting(piece, positions * channels, window))
-        temporal.append(fitting(piece, window * channels, positions))
-        bands.append(across * fitting(piece, window * channels * across, down))
+        spatial.append(positions * fitting(chunk_size, positions * channels, window))
+        temporal.append(fitting(chunk_size, window * channels, positions))
+        bands.append(across * fitting(chunk_size, window * channels * across, down))
     return (
         1,
         frames,
@@ -67,9 +68,9 @@ def features(frames: int, width: int, height: int, window: int, piece: int = PIE
     )
 
 
-def fitting(piece: int, activations: int, total: int) -> int:
+def fitting(chunk_size: int, activations: int, total: int) -> int:
     """How many of `total` rows of `activations` each block-wise order takes at a time; as in `lean.pieces`."""
-    return max(1, min(total, piece // activations))
+    return max(1, min(total, chunk_size // activations))
 
 
 Row = tuple[tuple[int, float], ...]
@@ -89,9 +90,9 @@ class Constants(NamedTuple):
     """What storing the UNet's large weights in 8 bits saves, by the size of its numbers."""
 
 
-def variant(stage: str, *formats: Dtype, levers: Iterable[Lever] = ()) -> str:
+def variant(stage: str, *formats: Dtype, optimizations: Iterable[Optimization] = ()) -> str:
     """The key of a stage's rows: its name, the sizes of its number formats and the levers pulled."""
-    parts = [stage, *(str(dtype.size) for dtype in formats), *sorted(levers)]
+    parts = [stage, *(str(dtype.size) for dtype in formats), *sorted(optimizations)]
     return "/".join(parts)
 
 

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from ..job import MIN_LATENT_FRAMES, Job, Lever
+from ..job import MIN_LATENT_FRAMES, Job
+from ..optimizations import Optimization
 from .constants import CHANNELS, LATENT_SIDE, fitting
 
 GUIDANCE_BRANCHES = 3
@@ -29,14 +30,16 @@ def find_limits(job: Job, device: str = "cuda") -> tuple[Limit, ...]:
     """The limits `job` meets on `device` (cuda, mps, cpu)."""
     size = job.frame_size
     positions = size.width * size.height // LATENT_SIDE**2
-    branches = 1 if Lever.BRANCH in job.levers else GUIDANCE_BRANCHES
+    branches = 1 if Optimization.SEQUENTIAL_CFG in job.optimizations else GUIDANCE_BRANCHES
     found = []
     if job.latent_frames < MIN_LATENT_FRAMES:
         found.append(Limit("short sound", job.duration_s))
     frames, rows = job.window * branches, positions * branches
-    if Lever.BLOCK in job.levers:  # groups of frames in spatial attention, of positions in temporal attention
-        frames = fitting(job.piece, positions * CHANNELS[0], job.window)
-        rows = branches * fitting(job.piece, job.window * CHANNELS[0], positions)
+    if (
+        Optimization.LAYER_CHUNKING in job.optimizations
+    ):  # groups of frames in spatial attention, of positions in temporal attention
+        frames = fitting(job.chunk_size, positions * CHANNELS[0], job.window)
+        rows = branches * fitting(job.chunk_size, job.window * CHANNELS[0], positions)
     if device == "cuda" and rows > MAX_ATTENTION_BATCH:
         found.append(Limit("attention batch", rows, branches == 1))
     scores = frames * HEADS_AT_FULL_SIZE * positions**2

@@ -16,16 +16,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ..job import Dtype, Job, Lever
+from ..job import Dtype, Job
+from ..optimizations import Optimization
 from .constants import DECODE_GROUP, FEATURES, LATENT_SIDE, Constants, constants, features, variant
 from .hard_limits import GUIDANCE_BRANCHES, Limit, find_limits
 
 STAGES = ("load", "predata", "denoise", "decode", "interpolate")
 SAMPLER_STAGES = STAGES[2:]
 """Those of the sampler; the others are over when it begins."""
-_UNET_LEVERS = (Lever.BRANCH, Lever.FF, Lever.BLOCK, Lever.FP8)
-_ENTRY_LEVERS = frozenset((Lever.BRANCH, Lever.HOST))
-_CLIP_LEVERS = (Lever.HOST, Lever.PAIRWISE)
+_UNET_OPTIMIZATIONS = (
+    Optimization.SEQUENTIAL_CFG,
+    Optimization.FEED_FORWARD_CHUNKING,
+    Optimization.LAYER_CHUNKING,
+    Optimization.FP8_WEIGHTS,
+)
+_ENTRY_OPTIMIZATIONS = frozenset((Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD))
+_CLIP_OPTIMIZATIONS = (Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE)
 
 CLIP_BYTES = 1_264_153_600
 """ViT-H/14 at fp16 (632,076,800 parameters), the image encoder in the SVD checkpoint."""
@@ -123,7 +129,7 @@ def stage_bytes(job: Job, unet_bytes: int | None = None) -> dict[str, int]:
 
 def _features(job: Job) -> tuple[int, ...]:
     size = job.frame_size
-    return features(job.latent_frames, size.width, size.height, job.window, job.piece)
+    return features(job.latent_frames, size.width, size.height, job.window, job.chunk_size)
 
 
 def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict[str, int]:
@@ -145,9 +151,13 @@ def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict
 def prompts_in_host_bytes(job: Job) -> int:
     """Bytes of the prompts, in fp32 as predata makes them, that Sonic Long Video keeps off the GPU.
 
-    With `Lever.HOST` there are none: the rows of that lever count no prompts.
+    With `Optimization.TENSOR_OFFLOAD` there are none: the rows of that lever count no prompts.
     """
-    return job.latent_frames * 2 * PROMPT_NUMBERS * 4 if job.to_file and Lever.HOST not in job.levers else 0
+    return (
+        job.latent_frames * 2 * PROMPT_NUMBERS * 4
+        if job.to_file and Optimization.TENSOR_OFFLOAD not in job.optimizations
+        else 0
+    )
 
 
 class Resident(NamedTuple):
@@ -166,11 +176,11 @@ def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
     table = constants()
     unet = table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes
     saved = unet * table.fp8_saves_bytes[job.dtype.size] // (table.unet_parameters * job.dtype.size)
-    small = unet - saved if Lever.FP8 in job.levers else unet
+    small = unet - saved if Optimization.FP8_WEIGHTS in job.optimizations else unet
     return Resident(
         load=unet,
-        predata=0 if Lever.PARK in job.levers else unet,
-        prepare=0 if Lever.HOST in job.levers else small,
+        predata=0 if Optimization.UNET_OFFLOAD in job.optimizations else unet,
+        prepare=0 if Optimization.TENSOR_OFFLOAD in job.optimizations else small,
         window=small,
     )
 
@@ -188,14 +198,16 @@ def host_ram_bytes(job: Job) -> int:
     loading = 4 * SVD_UNET_PARAMETERS
     if job.to_file:
         copies = 2 * DECODE_GROUP
-    elif Lever.PAIRWISE in job.levers:
+    elif Optimization.STREAMING_DECODE in job.optimizations:
         copies = job.output_frames + 2 * DECODE_GROUP
     else:
         copies = 3 * job.latent_frames - 1 if job.interpolate else 2 * job.latent_frames
     size, clip = job.frame_size, clip_host_bytes(job)
     frames = copies * FRAME_BYTES * size.width * size.height
-    prepare = clip.prepare + (sonic if Lever.HOST in job.levers else 0)
-    denoise = clip.denoise + (sonic if Lever.FP8 in job.levers else 0)  # the weights that come back afterwards
+    prepare = clip.prepare + (sonic if Optimization.TENSOR_OFFLOAD in job.optimizations else 0)
+    denoise = clip.denoise + (
+        sonic if Optimization.FP8_WEIGHTS in job.optimizations else 0
+    )  # the weights that come back afterwards
     return svd + max(loading, prepare, denoise, sonic + frames + clip.decode)
 
 
@@ -211,14 +223,14 @@ class ClipBytes(NamedTuple):
 def clip_host_bytes(job: Job) -> ClipBytes:
     """What is kept in host memory instead of on the GPU; all of it grows with the clip.
 
-    With `Lever.HOST` these are the audio prompts (once as they came, silence counted once, and once for each guidance
+    With `Optimization.TENSOR_OFFLOAD` these are the audio prompts (once as they came, silence counted once, and once for each guidance
     branch), the picture's embedding for each branch, and the latents: noise, this step's, the next one's
     sums and their means; in decode the latents twice. So that a run can be begun again they are kept of the last whole
     step, too, and of the one under way; Sonic Long Video has them in a file. Before the loop the prompts are put
     together, and are held twice meanwhile. Without the lever they are at most the prompts as predata made them, which
     are put together before the loop, too, and converted on their way.
     """
-    if Lever.HOST not in job.levers:
+    if Optimization.TENSOR_OFFLOAD not in job.optimizations:
         kept = prompts_in_host_bytes(job)
         return ClipBytes(kept, kept, kept + kept // 2 + kept // 8 * job.dtype.size)
     size, number = job.frame_size, job.dtype.size
@@ -259,19 +271,23 @@ class _Keys(NamedTuple):
 
 
 def _keys(job: Job) -> _Keys:
-    return _keys_of(job.dtype, job.vae_dtype, job.levers, job.to_file)
+    return _keys_of(job.dtype, job.vae_dtype, job.optimizations, job.to_file)
 
 
 @cache
-def _keys_of(dtype: Dtype, vae_dtype: Dtype, levers: frozenset[Lever], to_file: bool) -> _Keys:
-    clip = levers.intersection(_CLIP_LEVERS)
+def _keys_of(dtype: Dtype, vae_dtype: Dtype, optimizations: frozenset[Optimization], to_file: bool) -> _Keys:
+    clip = optimizations.intersection(_CLIP_OPTIMIZATIONS)
     return _Keys(
-        entry=variant("entry", dtype, levers=levers & _ENTRY_LEVERS if Lever.HOST in levers else ()),
-        window=variant("window", dtype, levers=levers.intersection(_UNET_LEVERS)),
-        prepare=variant("prepare", dtype, levers=levers & {Lever.HOST}),
-        predata=variant("predata", dtype, vae_dtype, levers={Lever.HOST} if to_file else ()),
-        decode=variant("decode", dtype, vae_dtype, levers=clip),
-        interpolate=variant("interpolate", dtype, vae_dtype, levers=clip),
+        entry=variant(
+            "entry",
+            dtype,
+            optimizations=optimizations & _ENTRY_OPTIMIZATIONS if Optimization.TENSOR_OFFLOAD in optimizations else (),
+        ),
+        window=variant("window", dtype, optimizations=optimizations.intersection(_UNET_OPTIMIZATIONS)),
+        prepare=variant("prepare", dtype, optimizations=optimizations & {Optimization.TENSOR_OFFLOAD}),
+        predata=variant("predata", dtype, vae_dtype, optimizations={Optimization.TENSOR_OFFLOAD} if to_file else ()),
+        decode=variant("decode", dtype, vae_dtype, optimizations=clip),
+        interpolate=variant("interpolate", dtype, vae_dtype, optimizations=clip),
     )
 
 

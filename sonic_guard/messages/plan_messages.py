@@ -3,46 +3,20 @@
 Numbers come in, sentences go out; nothing is decided here.
 """
 
-from ..planning.advice import LOW_VRAM, Advice, Where
-from ..job import MIN_SOUND_S, Job, Lever
-from ..planning.planner import SPLIT, Change, Plan, Policy
-from ..operations.preflight import Preflight
 from ..devices.card_catalogue import GIB, Card
+from ..job import MIN_SOUND_S, Job
 from ..memory.hard_limits import MAX_ATTENTION_BATCH, Limit
 from ..memory.stage_model import STAGES, Estimate, overhead
+from ..operations.preflight import Preflight
+from ..optimizations import OPTIMIZATIONS, Optimization
+from ..planning.advice import LOW_VRAM, Advice, Where
 from ..planning.capacity import Risk, Verdict
+from ..planning.planner import SPLIT, Change, Plan, Policy
 
 LANGUAGES = ("en", "zh")
 
 _TEXT: dict[str, tuple[str, str]] = {
-    "pairwise": (
-        "Interpolates pair by pair instead of holding the whole clip on the GPU. Same frames.",
-        "逐对插帧，不再把整段视频放在显存里。画面完全相同。",
-    ),
-    "park": (
-        "Keeps the UNet off the GPU until it is needed. Same frames.",
-        "需要之前不把 UNet 放进显存。画面完全相同。",
-    ),
-    "host": (
-        "Keeps what belongs to the whole clip in host memory. Same frames.",
-        "整段视频的数据放在内存里。画面完全相同。",
-    ),
-    "branch": (
-        "Runs the three guidance branches one after the other. Same frames, a little slower.",
-        "三个引导分支依次计算。画面相同，略慢。",
-    ),
-    "ff": (
-        "Runs the feed-forward layers in chunks. Same frames, a little slower.",
-        "前馈层分块计算。画面相同，略慢。",
-    ),
-    "block": (
-        "Runs the network's layers by groups of frames and positions. Same frames, slower.",
-        "按帧组与位置组计算网络各层。画面相同，较慢。",
-    ),
-    "fp8": (
-        "Stores the UNet's large weights in 8 bits. It changes pixels, a little.",
-        "UNet 的大权重以 8 位存储。画面会有轻微变化。",
-    ),
+    **{str(each): traits.reason for each, traits in OPTIMIZATIONS.items()},
     "dtype": (
         "Half-size numbers need half the memory; the eye sees no difference.",
         "半精度数值只需一半显存，肉眼看不出差别。",
@@ -103,7 +77,7 @@ _TEXT: dict[str, tuple[str, str]] = {
         "预算 {budget}（{card}），峰值 {peak}（含开销）",
     ),
     "parts": ("in {parts} parts", "分 {parts} 段"),
-    "change": ("{lever}: {before} → {after} ({bytes}). {why}", "{lever}：{before} → {after}（{bytes}）。{why}"),
+    "change": ("{name}: {before} → {after} ({bytes}). {why}", "{name}：{before} → {after}（{bytes}）。{why}"),
     "time": ("about {minutes:.0f} min of denoising", "去噪约需 {minutes:.0f} 分钟"),
     "no time": (
         "Run time: unknown until runs on this card are known.",
@@ -129,7 +103,7 @@ _TEXT: dict[str, tuple[str, str]] = {
     "setting there": ("{name} {value} on {node}", "{node} 的 {name} 设为 {value}"),
     "setting parts": ("parts of {value} s", "按 {value} 秒分段"),
     "setting low_vram": ("Sonic Low VRAM", "加入 Sonic 低显存"),
-    "setting park": ("weight_dtype from Sonic Low VRAM", "weight_dtype 接自 Sonic 低显存"),
+    "setting unet_offload": ("weight_dtype from Sonic Low VRAM", "weight_dtype 接自 Sonic 低显存"),
     "on": ("on", "开"),
     "off": ("off", "关"),
     "comma": (", ", "，"),
@@ -202,34 +176,34 @@ def gib(size: float) -> str:
 
 def why(change: Change, lang: str = "en") -> str:
     """The reason for a change, in a sentence."""
-    return _say(change.lever, lang)
+    return _text(change.name, lang)
 
 
 def verdict_word(verdict: Verdict, lang: str = "en") -> str:
     """The verdict in a word or two."""
-    return _say(f"verdict.{verdict}", lang)
+    return _text(f"verdict.{verdict}", lang)
 
 
 def stage_word(stage: str, lang: str = "en") -> str:
     """A stage's name."""
-    return _say(f"stage.{stage}", lang)
+    return _text(f"stage.{stage}", lang)
 
 
 def headline(risk: Risk, lang: str = "en") -> str:
     """Verdict, stage and headroom in a line."""
-    return _say("headline", lang, verdict=verdict_word(risk.verdict, lang), room=room(risk, lang))
+    return _text("headline", lang, verdict=verdict_word(risk.verdict, lang), room=room(risk, lang))
 
 
 def room(risk: Risk, lang: str = "en") -> str:
     """The stage that needs most, and by how much it fits or not."""
-    size = _say("over" if risk.headroom_bytes < 0 else "spare", lang, size=gib(abs(risk.headroom_bytes)))
-    line = _say("room", lang, stage=stage_word(risk.stage, lang), room=size)
-    return line + (_say("short of host ram", lang) if risk.short_of_host_ram else "")
+    size = _text("over" if risk.headroom_bytes < 0 else "spare", lang, size=gib(abs(risk.headroom_bytes)))
+    line = _text("room", lang, stage=stage_word(risk.stage, lang), room=size)
+    return line + (_text("short of host ram", lang) if risk.short_of_host_ram else "")
 
 
 def frame_line(job: Job, lang: str = "en") -> str:
     """What comes out, in a line."""
-    return _say(
+    return _text(
         "frame",
         lang,
         size=job.frame_size,
@@ -243,23 +217,23 @@ def frame_line(job: Job, lang: str = "en") -> str:
 def assumption(key: str, name: str = "", value: object = None, lang: str = "en") -> str:
     """What had to be assumed: the value of an input, or a picture, sound, face or silence nobody knows."""
     if isinstance(value, bool):
-        value = _say("on" if value else "off", lang)
-    return _say(f"assumed.{key}", lang, name=name, value=f"{value:g}" if isinstance(value, float) else value)
+        value = _text("on" if value else "off", lang)
+    return _text(f"assumed.{key}", lang, name=name, value=f"{value:g}" if isinstance(value, float) else value)
 
 
 def risk_line(probability: float | None, runs: int, lang: str = "en") -> str:
     """How likely the run is to fail, or where the prediction comes from."""
     if probability is None:
-        return _say("risk.few" if runs else "risk.model", lang, runs=runs)
-    return _say("risk.known", lang, percent=100 * probability, runs=runs)
+        return _text("risk.few" if runs else "risk.model", lang, runs=runs)
+    return _text("risk.known", lang, percent=100 * probability, runs=runs)
 
 
 def refusal(plan: Plan, lang: str = "en") -> str:
     """Why it does not fit and what would help."""
     if plan.policy is not Policy.LOSSLESS_FIRST:
         key = "article" if plan.policy else "unchanged"
-        return _say(key, lang, headline=headline(plan.risk, lang), card=plan.budget.card)
-    return _say(
+        return _text(key, lang, headline=headline(plan.risk, lang), card=plan.budget.card)
+    return _text(
         "refusal",
         lang,
         headline=headline(plan.risk, lang),
@@ -270,8 +244,8 @@ def refusal(plan: Plan, lang: str = "en") -> str:
 
 def hope(card: Card | None, longest_s: float | None, lang: str = "en") -> str:
     """Where nothing fits: the smallest card on which something would, and the longest sound."""
-    text = _say("hope", lang, card=card.title) if card else _say("no hope", lang)
-    return text + ("" if longest_s is None else _say("longest", lang, minutes=longest_s / 60))
+    text = _text("hope", lang, card=card.title) if card else _text("no hope", lang)
+    return text + ("" if longest_s is None else _text("longest", lang, minutes=longest_s / 60))
 
 
 def report(result: Preflight, lang: str = "en") -> str:
@@ -289,22 +263,22 @@ def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
     """Frames, face, budget and time in a line each."""
     plan, look, job = result.plan, result.look, result.plan.job
     lines = [
-        _say(
+        _text(
             "frames", lang, size=job.frame_size, sound=job.duration_s, frames=job.output_frames, fps=job.output_fps,
             seconds=job.output_s, steps=job.steps, dtype=job.dtype,
         ),
-        _say(
+        _text(
             "face", lang, ratio=look.ratio, margin=job.expand_ratio, width=look.crop.width, height=look.crop.height
         ),
-        _say(
+        _text(
             "budget", lang, budget=gib(plan.budget.usable_bytes), card=plan.budget.card,
             peak=gib(plan.estimate.peak_bytes),
         ),
     ]  # fmt: skip
     if plan.parts > 1:
-        lines.append(_say("parts", lang, parts=plan.parts))
+        lines.append(_text("parts", lang, parts=plan.parts))
     if result.seconds is not None:
-        lines.append(_say("time", lang, minutes=result.seconds / 60))
+        lines.append(_text("time", lang, minutes=result.seconds / 60))
     return lines
 
 
@@ -318,13 +292,13 @@ def notes(result: Preflight, lang: str = "en") -> list[str]:
         "no time": result.seconds is None,
         "overhead": not overhead().confirmed,
     }
-    lines = [_say(key, lang, fps=job.output_fps) for key, holds in said.items() if holds]
-    return lines if result.lean is None else [low_vram_line(result.lean, lang), *lines]
+    lines = [_text(key, lang, fps=job.output_fps) for key, holds in said.items() if holds]
+    return lines if result.with_low_vram is None else [low_vram_line(result.with_low_vram, lang), *lines]
 
 
 def low_vram_line(plan: Plan, lang: str = "en") -> str:
     """What the levers of Sonic Low VRAM would make possible."""
-    return _say("low vram", lang, size=plan.job.frame_size, fps=plan.job.output_fps, dtype=plan.job.dtype)
+    return _text("low vram", lang, size=plan.job.frame_size, fps=plan.job.output_fps, dtype=plan.job.dtype)
 
 
 def limit_lines(estimate: Estimate, lang: str = "en") -> list[str]:
@@ -334,8 +308,8 @@ def limit_lines(estimate: Estimate, lang: str = "en") -> list[str]:
 
 def limit_text(limit: Limit, lang: str = "en") -> str:
     """A hard limit and what to do about it, in a sentence or two."""
-    or_branch = "" if limit.one_branch else _say("limit.or branch", lang)
-    return _say(
+    or_branch = "" if limit.one_branch else _text("limit.or branch", lang)
+    return _text(
         f"limit.{limit.kind}",
         lang,
         figure=limit.figure,
@@ -348,10 +322,10 @@ def limit_text(limit: Limit, lang: str = "en") -> str:
 def change_line(change: Change, lang: str = "en") -> str:
     """A change, what it bought and why, in a line."""
     bought = f"{gib(change.before_bytes)} → {gib(change.after_bytes)}"
-    return _say(
+    return _text(
         "change",
         lang,
-        lever=change.lever,
+        name=change.name,
         before=change.before,
         after=change.after,
         bytes=bought,
@@ -364,14 +338,14 @@ def advice_sentence(advice: Advice, where: Where = Where.HERE, lang: str = "en")
     if not advice.changes:
         return hope(advice.card, advice.longest_s, lang)
     *first, last = (_setting(change, where, lang) for change in advice.changes)
-    settings = _say("and", lang).join([*([_say("comma", lang).join(first)] if first else []), last])
+    settings = _text("and", lang).join([*([_text("comma", lang).join(first)] if first else []), last])
     if advice.fits:
         key = "larger"
-    elif where in (Where.ON_RISK, Where.POLICY) and advice.changes[0].lever != LOW_VRAM:
+    elif where in (Where.ON_RISK, Where.POLICY) and advice.changes[0].optimization != LOW_VRAM:
         key = str(where)
     else:
         key = "one" if len(advice.changes) == 1 else "all"
-    return _say(f"advice.{key}", lang, settings=settings, size=gib(advice.changes[-1].after_bytes))
+    return _text(f"advice.{key}", lang, settings=settings, size=gib(advice.changes[-1].after_bytes))
 
 
 _NODES = {"min_resolution": "SONIC_PreData", "dtype": "SONICTLoader", "interpolate": "SONICTLoader"}
@@ -379,16 +353,16 @@ _NODES = {"min_resolution": "SONIC_PreData", "dtype": "SONICTLoader", "interpola
 
 def _setting(change: Change, where: Where, lang: str) -> str:
     """What to set to what, and on which node if it is one of Sonic's."""
-    if change.lever == SPLIT:
-        return _say("setting parts", lang, value=change.after)
-    if change.lever in (LOW_VRAM, Lever.PARK):
-        return _say(f"setting {change.lever}", lang)
-    value = _say(change.after, lang) if change.after in ("on", "off") else change.after
-    name = "use_interframe" if change.lever == "interpolate" else change.lever
-    if where is Where.SONIC and change.lever in _NODES:
-        return _say("setting there", lang, name=name, value=value, node=_NODES[change.lever])
-    return _say("setting", lang, name=name, value=value)
+    if change.name == SPLIT:
+        return _text("setting parts", lang, value=change.after)
+    if change.name in (LOW_VRAM, Optimization.UNET_OFFLOAD):
+        return _text(f"setting {change.name}", lang)
+    value = _text(change.after, lang) if change.after in ("on", "off") else change.after
+    name = "use_interframe" if change.name == "interpolate" else change.name
+    if where is Where.SONIC and change.name in _NODES:
+        return _text("setting there", lang, name=name, value=value, node=_NODES[change.name])
+    return _text("setting", lang, name=name, value=value)
 
 
-def _say(key: str, lang: str, **numbers: object) -> str:
+def _text(key: str, lang: str, **numbers: object) -> str:
     return _TEXT[key][LANGUAGES.index(lang)].format(**numbers)

@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..job import MIN_SOUND_S, Dtype, Job, Lever
-from ..low_vram import EXACT
+from ..devices.budget import Budget, host_memory_bytes
+from ..job import MIN_SOUND_S, Dtype, Job
 from ..media.crop import Aspect, crop_box
 from ..media.face import Box, Face, expand_ratio_for, face_ratio, find_faces, manual_face, parse_box, pick_face
 from ..media.picture import Rgb, size_of
-from ..planning.planner import GOOD_RESOLUTION, Plan, Policy, make_plan, parts_for
-from ..planning.presets import Preset
-from ..planning.capabilities import NOTHING, Reach
-from ..planning.pace import Pace, predict_seconds
-from ..devices.budget import Budget, host_memory_bytes
 from ..memory.stage_model import Estimate
+from ..optimizations import EXACT, Optimization
+from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
+from ..planning.pace import Pace, predict_seconds
+from ..planning.part_length import parts_for
+from ..planning.planner import GOOD_RESOLUTION, Plan, Policy, make_plan
+from ..planning.presets import Preset
 
 ON_RISK = ("downgrade", "warn", "stop")
 """What to do with a wish that does not fit: change it until it does, run it anyway, or stop."""
@@ -53,20 +54,20 @@ class Preflight:
     """What to give to Sonic, and why."""
 
     look: Look
-    wish: Job
+    requested: Job
     """The run as it was wished for."""
     plan: Plan
     sound_s: float
     """Exact length of the sound in seconds."""
     seconds: float | None = None
     """Predicted seconds of denoising, of all parts; None while no run on the card is known."""
-    lean: Plan | None = None
+    with_low_vram: Plan | None = None
     """Where something had to give way and no node in the graph pulls levers: what Sonic Low VRAM would make of it."""
 
     @property
-    def levers(self) -> frozenset[Lever]:
+    def optimizations(self) -> frozenset[Optimization]:
         """Levers that the plan has pulled; of a wish that is kept, those that are pulled anyway."""
-        return self.plan.job.levers if self.plan.policy else self.wish.levers
+        return self.plan.job.optimizations if self.plan.policy else self.requested.optimizations
 
     @property
     def part_s(self) -> float:
@@ -112,13 +113,13 @@ def preflight(
     budget: Budget,
     *,
     policy: Policy | None = Policy.LOSSLESS_FIRST,
-    reach: Reach = NOTHING,
+    capabilities: GraphCapabilities = WRAPPER_ONLY,
     host_ram_bytes: int | None = None,
     pace: Pace | None = None,
 ) -> Preflight:
     """Plan the run that `preset` wishes for; with `policy` None the wish is kept, and judged as the graph will run it.
 
-    `reach` is what nodes behind it can do for the run; `pace` is what earlier runs on the card took, if any are known.
+    `capabilities` is what nodes behind it can do for the run; `pace` is what earlier runs on the card took, if any are known.
     A sound shorter than the wrapper can take counts as that long: `media.grid` fills it up with silence.
     Raises `JobError` for a wish no run can have, such as a sound too short for a frame.
     """
@@ -135,20 +136,20 @@ def preflight(
         interpolate=preset.use_interframe,
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
     )
-    wish = reach.begin(run)
-    asked = reach.run(run, budget, host_ram_bytes) if policy is None else wish
+    requested = capabilities.begin(run)
+    asked = capabilities.run(run, budget, host_ram_bytes) if policy is None else requested
     plan = make_plan(
-        asked, budget, policy, available=reach.available, host_ram_bytes=host_ram_bytes, device=budget.device
+        asked, budget, policy, available=capabilities.available, host_ram_bytes=host_ram_bytes, device=budget.device
     )
-    plan = replace(plan, parts=parts_for(wish, plan.job))
-    lean = None
-    if policy is not None and reach == NOTHING and (plan.changes or not plan.fits):
-        with_levers = make_plan(
-            wish, budget, available=EXACT, host_ram_bytes=host_ram_bytes, device=budget.device
+    plan = replace(plan, parts=parts_for(requested, plan.job))
+    with_low_vram = None
+    if policy is not None and capabilities == WRAPPER_ONLY and (plan.changes or not plan.fits):
+        with_optimizations = make_plan(
+            requested, budget, available=EXACT, host_ram_bytes=host_ram_bytes, device=budget.device
         )  # fmt: skip
-        lean = with_levers if with_levers.fits else None
+        with_low_vram = with_optimizations if with_optimizations.fits else None
     seconds = predict_seconds(plan.job, pace)
-    return Preflight(look, wish, plan, sound_s, None if seconds is None else plan.parts * seconds, lean)
+    return Preflight(look, requested, plan, sound_s, None if seconds is None else plan.parts * seconds, with_low_vram)
 
 
 def run_preflight(
@@ -163,7 +164,7 @@ def run_preflight(
     face_index: int = 0,
     face_box: str | None = None,
     name: str = "image",
-    reach: Reach = NOTHING,
+    capabilities: GraphCapabilities = WRAPPER_ONLY,
     pace: Pace | None = None,
 ) -> Preflight:
     """Look at `picture` as the preset and the user want it, and plan the run on `target`, whose memory is `budget`.
@@ -179,4 +180,6 @@ def run_preflight(
         name=name,
     )
     host_ram = host_memory_bytes(target)
-    return preflight(look, sound_s, preset, budget, policy=policy, reach=reach, host_ram_bytes=host_ram, pace=pace)
+    return preflight(
+        look, sound_s, preset, budget, policy=policy, capabilities=capabilities, host_ram_bytes=host_ram, pace=pace
+    )

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
-from ..job import SIZE_STEP, Dtype, Job
-from ..low_vram import EXACT
-from .planner import GOOD_RESOLUTION, Change, Plan, Policy, make_plan
-from .selection import LADDER, Switches
 from ..devices.budget import Budget
 from ..devices.card_catalogue import Card
+from ..job import SIZE_STEP, Dtype, Job
 from ..memory.stage_model import predict
+from ..optimizations import ESCALATION_ORDER, EXACT
 from .capacity import Verdict, assess
+from .planner import GOOD_RESOLUTION, Change, Plan, Policy, make_plan
+from .selection import Switches
 
 MAX_RESOLUTION = 2048
 """The most the wrapper's node accepts."""
@@ -23,7 +23,7 @@ MUCH_LARGER = 1.25
 """Room for a picture this much larger a side is worth a word."""
 LOW_VRAM = "low_vram"
 """Offered as a change: put in the node Sonic Low VRAM, which pulls the levers it takes to fit."""
-_LEVERS = Switches(auto=EXACT)
+_OPTIMIZATIONS = Switches(auto=EXACT)
 """What that node can pull. Not all of its levers need be wired at first, so none is taken for granted."""
 
 
@@ -77,9 +77,9 @@ def advise(
         larger = None if plan.changes else next(filter(fits, _larger(job, budget.device)), None)
         return Advice(True, (_change("min_resolution", job, larger),)) if larger else None
     alone = where in (Where.HERE, Where.SONIC)
-    lean = replace(job, levers=job.levers | EXACT) if low_vram else None
+    optimized = replace(job, optimizations=job.optimizations | EXACT) if low_vram else None
     if alone:
-        least = replace(job, levers=_LEVERS.choose(job, fits)) if low_vram else None
+        least = replace(job, optimizations=_OPTIMIZATIONS.choose(job, fits)) if low_vram else None
         for name, single in _milder(job, available, least):
             if fits(single):
                 return Advice(False, (_change(name, job, single),))
@@ -92,10 +92,10 @@ def advise(
         device=budget.device,
     )
     best = in_total(job)
-    if lean and (alone or not best.fits):
-        better = in_total(lean)
-        if better.fits and not (best.fits and replace(better.job, levers=best.job.levers) == best.job):
-            return Advice(False, (_change(LOW_VRAM, job, lean), *better.changes))
+    if optimized and (alone or not best.fits):
+        better = in_total(optimized)
+        if better.fits and not (best.fits and replace(better.job, optimizations=best.job.optimizations) == best.job):
+            return Advice(False, (_change(LOW_VRAM, job, optimized), *better.changes))
     return Advice(False, best.changes, best.smallest_card, best.longest_s)
 
 
@@ -104,16 +104,16 @@ def _fits(job: Job, budget: Budget, host_ram_bytes: int | None) -> bool:
     return assess(estimate, budget, host_ram_bytes).verdict is Verdict.SAFE
 
 
-def _milder(job: Job, available: Collection[str], lean: Job | None) -> Iterator[tuple[str, Job]]:
+def _milder(job: Job, available: Collection[str], optimized: Job | None) -> Iterator[tuple[str, Job]]:
     """`job` with one change, the mildest first, and what changes. Below `GOOD_RESOLUTION` two may be milder than one.
 
     `lean` is `job` with Sonic Low VRAM in front, where that can be had.
     """
-    for lever in LADDER:
-        if lever in available and lever not in job.levers:
-            yield lever, replace(job, levers=job.levers | {lever})
-    if lean:
-        yield LOW_VRAM, lean
+    for optimization in ESCALATION_ORDER:
+        if optimization in available and optimization not in job.optimizations:
+            yield optimization, replace(job, optimizations=job.optimizations | {optimization})
+    if optimized:
+        yield LOW_VRAM, optimized
     if job.dtype is Dtype.FP32:
         yield "dtype", replace(job, dtype=Dtype.FP16)
     for size in range((job.min_resolution - 1) // SIZE_STEP * SIZE_STEP, GOOD_RESOLUTION - 1, -SIZE_STEP):

@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..job import Job, Lever, duration_of
-from ..long_video.part_plan import longest_fitting
-from .planner import SPLIT
-from .selection import DEFAULT, NONE, STREAMED, Switches, fits_with_some, read_switches, say_levers
 from ..devices.budget import Budget
+from ..job import Job, duration_of
 from ..memory.stage_model import predict
+from ..optimizations import Optimization
+from .part_length import longest_fitting
+from .planner import SPLIT
+from .selection import DEFAULT, NONE, STREAMED, Switches, fits_with_some, format_optimizations, read_switches
 
 LOW_VRAM, LONG_VIDEO = "SonicGuardLowVRAM", "SonicGuardLongVideo"
 """ComfyUI's names of the nodes that pull levers."""
 
 
-class Reach(NamedTuple):
+class GraphCapabilities(NamedTuple):
     """What can be done."""
 
     switches: Switches = NONE
@@ -32,8 +33,8 @@ class Reach(NamedTuple):
 
     def begin(self, job: Job) -> Job:
         """`job` as its nodes run it with no more levers than have to be pulled."""
-        streamed = STREAMED if self.to_file else frozenset[Lever]()
-        return replace(job, levers=self.switches.on | streamed, to_file=self.to_file)
+        streamed = STREAMED if self.to_file else frozenset[Optimization]()
+        return replace(job, optimizations=self.switches.on | streamed, to_file=self.to_file)
 
     def run(self, job: Job, budget: Budget, host_ram_bytes: int | None = None) -> Job:
         """`job` as its nodes will run it on `budget`: with the levers they pull, and cut to the longest part."""
@@ -47,27 +48,27 @@ class Reach(NamedTuple):
         if self.to_file:
             longest = longest_fitting(begun, lambda part: fits_with_some(part, self.switches.auto, fits))
             begun = begun if longest is None else replace(begun, duration_s=duration_of(longest))
-        return self.switches.pull(begun, fits)
+        return self.switches.enable(begun, fits)
 
     @property
     def text(self) -> str:
         """The same for the same reach."""
-        return f"{say_levers(self.switches.on)} {say_levers(self.switches.auto)} {self.to_file}"
+        return f"{format_optimizations(self.switches.on)} {format_optimizations(self.switches.auto)} {self.to_file}"
 
 
-NOTHING = Reach()
+WRAPPER_ONLY = GraphCapabilities()
 """The wrapper alone."""
 
 
-def reach_of(nodes: Mapping[str, Mapping[str, object]]) -> Reach:
+def capabilities_of(nodes: Mapping[str, Mapping[str, object]]) -> GraphCapabilities:
     """The reach of a graph, given the inputs of its nodes by class name; of several nodes of a class, the last one's.
 
-    Where a lever is set by a link it counts as not to be had. Raises `LeverError` for a word no switch knows.
+    Where a lever is set by a link it counts as not to be had. Raises `OptimizationError` for a word no switch knows.
     """
     if LOW_VRAM in nodes:
         values = nodes[LOW_VRAM]
-        set_here = {str(lever): values[lever] for lever in Lever if lever in values}
+        set_here = {str(optimization): values[optimization] for optimization in Optimization if optimization in values}
         switches = read_switches({name: value if isinstance(value, str) else "off" for name, value in set_here.items()})
     else:
         switches = DEFAULT if LONG_VIDEO in nodes else NONE
-    return Reach(switches, LONG_VIDEO in nodes)
+    return GraphCapabilities(switches, LONG_VIDEO in nodes)

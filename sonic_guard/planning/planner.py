@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
 
-from ..errors import brief
-from ..errors import PlanError
-from ..job import LATENT_FPS, SIZE_STEP, Dtype, Job, Lever
-from .selection import LADDER, fits_with_some, least_levers
 from ..devices.budget import Budget
 from ..devices.card_catalogue import GIB, Card, smallest_card_for
+from ..errors import PlanError, brief
+from ..job import SIZE_STEP, Dtype, Job
 from ..memory.stage_model import Estimate, predict
+from ..optimizations import ESCALATION_ORDER, Optimization
 from .capacity import Risk, assess
+from .part_length import longest_part, parts_for
+from .selection import fewest_optimizations, fits_with_some
 
 SPLIT = "split"
 """Offered as a lever: run a long sound in parts."""
@@ -25,8 +26,6 @@ GOOD_RESOLUTION = 384
 """Below this the mouth is a few pixels: half the frame rate is the milder loss. A crop keeps as many, too."""
 MIN_RESOLUTION = 128
 """The least the wrapper's node accepts."""
-MIN_PART_FRAMES = 375
-"""Shortest part worth making, 30 s: a seam every few seconds is a worse loss than a smaller picture."""
 ARTICLE_FREE_BYTES = 8 * GIB
 ARTICLE_RESOLUTION = 768
 ARTICLE_STEPS = 20
@@ -45,8 +44,8 @@ class Policy(StrEnum):
 class Change:
     """One thing the planner changed."""
 
-    lever: str
-    """A lever of `LADDER`, dtype, split, interpolate, min_resolution or steps."""
+    name: str
+    """An optimization of `ESCALATION_ORDER`, dtype, split, interpolate, min_resolution or steps."""
     before: str
     after: str
     before_bytes: int
@@ -91,13 +90,15 @@ def make_plan(
 ) -> Plan:
     """Settings that fit `budget`, as near to `job` as the policy knows; with policy None, `job` as it is.
 
-    `available` names the levers the user can really pull (of `LADDER`, and `SPLIT`); `host_ram_bytes`
+    `available` names the levers the user can really pull (of `ESCALATION_ORDER`, and `SPLIT`); `host_ram_bytes`
     is the host memory a run may use, if known. Raises `PlanError` for an unknown policy or lever.
     """
     if policy is not None and policy not in tuple(Policy):
         raise PlanError(f"policy: there is no {brief(policy)}; choose one of {', '.join(Policy)}.")
-    if unknown := set(available) - {*LADDER, SPLIT}:
-        raise PlanError(f"levers: unknown {', '.join(sorted(unknown))}; known are {', '.join([*LADDER, SPLIT])}.")
+    if unknown := set(available) - {*ESCALATION_ORDER, SPLIT}:
+        raise PlanError(
+            f"optimizations: unknown {', '.join(sorted(unknown))}; known are {', '.join([*ESCALATION_ORDER, SPLIT])}."
+        )
 
     def bearable(estimate: Estimate) -> bool:
         return host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes
@@ -107,7 +108,9 @@ def make_plan(
         return estimate.peak_bytes <= budget.usable_bytes and bearable(estimate)
 
     def could_fit(candidate: Job) -> bool:
-        return fits_with_some(replace(candidate, levers=job.levers), candidate.levers - job.levers, fits)
+        return fits_with_some(
+            replace(candidate, optimizations=job.optimizations), candidate.optimizations - job.optimizations, fits
+        )
 
     def card_for(candidates: Iterable[Job]) -> Card | None:
         estimates = (predict(candidate) for candidate in candidates)
@@ -130,17 +133,22 @@ def make_plan(
         kept, ways, order = _capped(job, budget), _with_parts, _ARTICLE_ORDER
     else:
         kept, ways, order = job, _visible, _ORDER
-    pulled = replace(kept, levers=job.levers.union(lever for lever in LADDER if lever in available))
+    enabled = replace(
+        kept,
+        optimizations=job.optimizations.union(
+            optimization for optimization in ESCALATION_ORDER if optimization in available
+        ),
+    )
     tried = []
-    for candidate in ways(pulled, SPLIT in available, could_fit):
+    for candidate in ways(enabled, SPLIT in available, could_fit):
         if could_fit(candidate):
             return finish(_cheapest(job, candidate, fits), order)
         tried.append(candidate)
     return finish(kept, order, card_for(tried), longest_part(tried[-1], could_fit))
 
 
-_ORDER = (*LADDER, "dtype", SPLIT, "interpolate", "min_resolution")
-_ARTICLE_ORDER = ("min_resolution", "steps", *LADDER, SPLIT)
+_ORDER = (*ESCALATION_ORDER, "dtype", SPLIT, "interpolate", "min_resolution")
+_ARTICLE_ORDER = ("min_resolution", "steps", *ESCALATION_ORDER, SPLIT)
 
 
 def _capped(job: Job, budget: Budget) -> Job:
@@ -157,68 +165,50 @@ def _with_parts(whole: Job, split: bool, fits: Callable[[Job], bool]) -> Iterato
         yield part
 
 
-def _visible(pulled: Job, split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
-    """What could be run instead of `pulled`, the wish with every lossless lever, mildest visible loss first.
+def _visible(enabled: Job, split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
+    """What could be run instead of `enabled`, the wish with every lossless lever, mildest visible loss first.
 
     fp16 comes before fewer pixels, because it cannot be seen. Half the frame rate comes after the resolutions
     that still show a mouth; below them every size is tried at both rates before a smaller one. Parts are tried
     wherever the whole does not fit, but for the wished number format.
     """
-    half = replace(pulled, dtype=Dtype.FP16) if pulled.dtype is Dtype.FP32 else pulled
-    smaller = range((pulled.min_resolution - 1) // SIZE_STEP * SIZE_STEP, MIN_RESOLUTION - 1, -SIZE_STEP)
-    sizes = [pulled.min_resolution, *smaller]
-    floor = min(GOOD_RESOLUTION, pulled.min_resolution)
+    half = replace(enabled, dtype=Dtype.FP16) if enabled.dtype is Dtype.FP32 else enabled
+    smaller = range((enabled.min_resolution - 1) // SIZE_STEP * SIZE_STEP, MIN_RESOLUTION - 1, -SIZE_STEP)
+    sizes = [enabled.min_resolution, *smaller]
+    floor = min(GOOD_RESOLUTION, enabled.min_resolution)
     good = [size for size in sizes if size >= floor]
     poor = [size for size in sizes if size < floor]
-    rates = dict.fromkeys((pulled.interpolate, False))
-    yield pulled
+    rates = dict.fromkeys((enabled.interpolate, False))
+    yield enabled
     for size, rate in (*((size, rate) for rate in rates for size in good), *product(poor, rates)):
         yield from _with_parts(replace(half, min_resolution=size, interpolate=rate), split, fits)
 
 
-def parts_for(whole: Job, part: Job) -> int:
-    """How many runs like `part` it takes to cover the sound of `whole`."""
-    return -(-whole.latent_frames // part.latent_frames)
-
-
-def longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:
-    """The longest beginning of `job` that fits, or None if not even the shortest worth making does."""
-
-    def part(frames: int) -> Job:
-        return replace(job, duration_s=frames / LATENT_FPS)
-
-    low, high = MIN_PART_FRAMES, job.latent_frames
-    if high <= low or not fits(part(low)):
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(part(middle)) else (low, middle)
-    return part(low)
-
-
-def _cheapest(wish: Job, candidate: Job, fits: Callable[[Job], bool]) -> Job:
+def _cheapest(requested: Job, candidate: Job, fits: Callable[[Job], bool]) -> Job:
     """`candidate` with no lossless lever and no number format given up that it can keep."""
-    for dtype in dict.fromkeys((wish.dtype, candidate.dtype)):
-        bare = replace(candidate, dtype=dtype, levers=wish.levers)
-        levers = least_levers(bare, candidate.levers - wish.levers, fits)
-        if levers is not None:
-            return replace(bare, levers=levers)
+    for dtype in dict.fromkeys((requested.dtype, candidate.dtype)):
+        bare = replace(candidate, dtype=dtype, optimizations=requested.optimizations)
+        optimizations = fewest_optimizations(bare, candidate.optimizations - requested.optimizations, fits)
+        if optimizations is not None:
+            return replace(bare, optimizations=optimizations)
     return candidate
 
 
-def _changes(wish: Job, chosen: Job, order: tuple[str, ...]) -> Iterator[Change]:
-    """The way from `wish` to `chosen`, one change after the other."""
-    now = wish
-    for lever in order:
-        if lever in LADDER:
-            after = replace(now, levers=now.levers | ({Lever(lever)} & chosen.levers))
+def _changes(requested: Job, chosen: Job, order: tuple[str, ...]) -> Iterator[Change]:
+    """The way from `requested` to `chosen`, one change after the other."""
+    now = requested
+    for optimization in order:
+        if optimization in ESCALATION_ORDER:
+            after = replace(
+                now, optimizations=now.optimizations | ({Optimization(optimization)} & chosen.optimizations)
+            )
             words = ("off", "on")
         else:
-            field = {SPLIT: "duration_s"}.get(lever, lever)
+            field = {SPLIT: "duration_s"}.get(optimization, optimization)
             after = replace(now, **{field: getattr(chosen, field)})
             words = (_word(getattr(now, field)), _word(getattr(chosen, field)))
         if after != now:
-            yield Change(lever, *words, predict(now).peak_bytes, predict(after).peak_bytes)
+            yield Change(optimization, *words, predict(now).peak_bytes, predict(after).peak_bytes)
         now = after
 
 

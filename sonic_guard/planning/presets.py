@@ -18,10 +18,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import brief
-from ..errors import PresetError, first_of
-from ..plain_files import open_plain, shown
+from ..errors import PresetError, brief, first_of
 from ..job import MAX_DURATION_S, Dtype
+from ..plain_files import open_plain, shown
 
 log = logging.getLogger(__name__)
 

@@ -2,24 +2,24 @@
 
 from typing import Any
 
-from ..messages import plan_messages
-from ..planning.advice import advise
-from ..job import Job
-from ..history.run_record import Run
-from ..planning.selection import LADDER
 from ..history.calibration import peaks
+from ..history.history_cache import CardHistory
+from ..history.run_record import Run
+from ..job import Job
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..memory.stage_split import split_stages
+from ..messages import plan_messages
+from ..optimizations import ESCALATION_ORDER
+from ..planning.advice import advise
 from .evaluation import Preview
-from ..history.history_cache import Lesson
 
 
-def answer(preview: Preview, lesson: Lesson, lang: str = "en") -> dict[str, Any]:
+def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dict[str, Any]:
     """All that a widget shows of a run before it starts."""
     plan, where, ram, seconds, available, low_vram = preview.judged
     estimate, budget = plan.estimate, plan.budget
     advice = advise(plan, where, available=available, low_vram=low_vram, host_ram_bytes=ram)
-    last = lesson.last(plan.job)
+    last = card_history.last(plan.job)
     return {
         "card": budget.card,
         "verdict": str(plan.risk.verdict),
@@ -32,9 +32,11 @@ def answer(preview: Preview, lesson: Lesson, lang: str = "en") -> dict[str, Any]
         "stages": _stages(estimate, lang),
         "frame_text": plan_messages.frame_line(plan.job, lang),
         "advice": {"text": plan_messages.advice_sentence(advice, where, lang)} if advice else None,
-        "risk": _risk(estimate, budget.available_bytes, lesson, lang),
+        "risk": _risk(estimate, budget.available_bytes, card_history, lang),
         "assumed": [plan_messages.assumption(*assumed, lang=lang) for assumed in preview.assumed],
-        "levers": [str(lever) for lever in LADDER if lever in plan.job.levers],
+        "optimizations": [
+            str(optimization) for optimization in ESCALATION_ORDER if optimization in plan.job.optimizations
+        ],
         "parts": plan.parts,
         "changes": [plan_messages.change_line(change, lang) for change in plan.changes],
         "limits": [plan_messages.limit_text(limit, lang) for limit in estimate.limits],
@@ -65,18 +67,18 @@ def run_dict(run: Run) -> dict[str, Any]:
     return {
         "id": run.id,
         "started": run.started.isoformat(),
-        "card": run.place.card,
+        "card": run.environment.card,
         "outcome": str(run.outcome),
         "stage": run.stage,
         "settings": settings_dict(run.job),
-        "levers": sorted(run.job.levers),
+        "optimizations": sorted(run.job.optimizations),
         "predicted_peak": predicted,
         "actual_peak": actual,
         "stages": {stage: _figures(run, stage) for stage in STAGES if stage in run.stages or run.predicted.get(stage)},
-        "wrapper": run.place.wrapper,
-        "comfyui": run.place.comfyui,
-        "torch": run.place.torch,
-        "driver": run.place.driver,
+        "wrapper": run.environment.wrapper,
+        "comfyui": run.environment.comfyui,
+        "torch": run.environment.torch,
+        "driver": run.environment.driver,
     }
 
 
@@ -107,8 +109,8 @@ def _stages(estimate: Estimate, lang: str) -> list[dict[str, Any]]:
     return stages
 
 
-def _risk(estimate: Estimate, available_bytes: int, lesson: Lesson, lang: str) -> dict[str, Any]:
-    known = lesson.calibration
+def _risk(estimate: Estimate, available_bytes: int, card_history: CardHistory, lang: str) -> dict[str, Any]:
+    known = card_history.calibration
     probability = known.probability(estimate, available_bytes)
     return {
         "probability": probability,

@@ -6,21 +6,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..planning.advice import Where
+from ..comfy.api_graph import Graph
+from ..devices.budget import RESERVE, Budget, host_memory_bytes
 from ..errors import GraphError, PresetError, UnknownNameError
+from ..history.history_cache import CardHistory
 from ..job import Job
 from ..media import face
-from ..planning.planner import Plan, Policy, make_plan
-from ..operations.preflight import Portrait
-from ..planning.presets import Preset, find_preset, load_preset
-from ..planning.capabilities import LONG_VIDEO, LOW_VRAM, Reach, reach_of
-from ..planning.pace import predict_seconds
-from ..devices.budget import RESERVE, Budget, host_memory_bytes
 from ..memory.stage_model import predict
-from ..history.history_cache import Lesson
+from ..operations.preflight import Portrait
+from ..planning.advice import Where
+from ..planning.capabilities import LONG_VIDEO, LOW_VRAM, GraphCapabilities, capabilities_of
+from ..planning.pace import predict_seconds
+from ..planning.planner import Plan, Policy, make_plan
+from ..planning.presets import Preset, find_preset, load_preset
 from .input_files import Files
-from ..comfy.api_graph import Graph
-from .node_inputs import Inputs, Lean, Picture, Voice
+from .node_inputs import Inputs, LowVram, Picture, Voice
 
 ASSUMED_SIDE = 2048
 """Side in pixels of the square that stands for an unknown picture: its shape counts, its pixels do not."""
@@ -39,8 +39,8 @@ class Machine:
     user_presets: Callable[[], Path]
     budget: Callable[[str, float], Budget]
     """The memory of a target card, less a reserve."""
-    lesson: Callable[..., Lesson]
-    """What earlier runs on a card teach: `Experience.of`."""
+    card_history: Callable[..., CardHistory]
+    """What earlier runs on a card teach: `HistoryCache.of`."""
 
 
 class Judged(NamedTuple):
@@ -84,9 +84,9 @@ class Context:
     """Those passed so far."""
 
     @cached_property
-    def reach(self) -> Reach:
-        """What the nodes of the graph can do for a run, wherever they are in it. Raises `LeverError`."""
-        return reach_of({node.type: node.inputs for node in self.graph.values()})
+    def capabilities(self) -> GraphCapabilities:
+        """What the nodes of the graph can do for a run, wherever they are in it. Raises `OptimizationError`."""
+        return capabilities_of({node.type: node.inputs for node in self.graph.values()})
 
     @property
     def is_stock(self) -> bool:
@@ -139,13 +139,13 @@ class Context:
         """`job` held against a card, and changed until it fits as far as `policy` and `available` allow."""
         ram = self.host_ram(guard)
         plan = make_plan(job, budget, policy, available=available, host_ram_bytes=ram, device=budget.device)
-        seconds = predict_seconds(plan.job, self.machine.lesson(budget.card).pace)
+        seconds = predict_seconds(plan.job, self.machine.card_history(budget.card).pace)
         return Judged(plan, guard.where, ram, seconds, available, low_vram)
 
-    def usable_bytes(self, lean: Lean, guard: Guard) -> int:
+    def usable_bytes(self, low_vram: LowVram, guard: Guard) -> int:
         """What a lean model may use on a guard's card."""
-        own = guard.target if lean.target == "auto" else lean.target
-        return self.machine.budget(own, lean.reserve).usable_bytes
+        own = guard.target if low_vram.target == "auto" else low_vram.target
+        return self.machine.budget(own, low_vram.reserve).usable_bytes
 
     def picture(self, inputs: Inputs, name: str = "image") -> Picture:
         """The picture at an input, or a square."""
@@ -188,7 +188,7 @@ class Context:
         return Portrait((picture.width, picture.height), found)
 
 
-def pull(job: Job, lean: Lean, usable_bytes: int) -> Job:
+def enable(job: Job, low_vram: LowVram, usable_bytes: int) -> Job:
     """`job` with the levers that a lean model begins it with."""
     fits = lambda candidate: predict(candidate).sampler_bytes <= usable_bytes  # noqa: E731
-    return lean.switches.pull(job, fits)
+    return low_vram.switches.enable(job, fits)

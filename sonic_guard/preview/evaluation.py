@@ -8,14 +8,14 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..comfy.api_graph import MAX_TEXT, Graph, Node, parse_graph, upstream
+from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 from ..errors import GraphError, SonicGuardError
 from ..job import Job
+from ..optimizations import ESCALATION_ORDER
 from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
-from ..planning.selection import LADDER
-from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
-from . import pack_nodes, low_vram_nodes, sonic_nodes, comfyui_nodes
+from . import comfyui_nodes, low_vram_nodes, pack_nodes, sonic_nodes
 from .context import Context, Judged, Machine, Outcome
-from ..comfy.api_graph import MAX_TEXT, Graph, Node, parse_graph, upstream
 from .node_inputs import Assumption, Inputs
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,13 @@ KINDS: Mapping[str, Kind] = {
     "SonicGuardOOMRisk": Kind(_SETTINGS, pack_nodes.oom_risk),
     "SonicGuardAutoDowngrade": Kind((*_SETTINGS, "inference_steps", "policy"), pack_nodes.auto_downgrade),
     LOADER: Kind(("dtype", "use_interframe"), sonic_nodes.loader),
-    PREDATA: Kind(("weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"), sonic_nodes.predata),
+    PREDATA: Kind(
+        ("weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"), sonic_nodes.predata
+    ),
     SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic_nodes.sampler),
-    LOW_VRAM: Kind(("model", *map(str, LADDER), "target_card", "reserve", "levers"), low_vram_nodes.low_vram),
+    LOW_VRAM: Kind(
+        ("model", *map(str, ESCALATION_ORDER), "target_card", "reserve", "optimizations"), low_vram_nodes.low_vram
+    ),
     LONG_VIDEO: Kind(
         ("model", "audio", "image", "min_resolution", "inference_steps", "dynamic_scale", "fps", "part_s"),
         low_vram_nodes.long_video,

@@ -3,38 +3,45 @@
 from collections import Counter
 from dataclasses import replace
 
-from ..planning.advice import Where
-from ..job import LATENT_FPS, MIN_SOUND_S, Dtype, Job, Lever, duration_of
-from ..long_video.part_plan import longest_fitting, plan_parts
-from ..planning.planner import SPLIT
-from ..planning.selection import DEFAULT, DEFAULTS, LADDER, STREAMED, Setting, Switches, parse_levers, read_switches
-from ..planning.pace import predict_seconds
 from ..devices.budget import RESERVE
+from ..job import LATENT_FPS, MIN_SOUND_S, Dtype, Job, duration_of
+from ..long_video.part_plan import plan_parts
 from ..memory.stage_model import predict
-from .context import ASSUMED_SOUND_S, Context, Outcome, pull
-from .node_inputs import UNKNOWN, Inputs, Lean, Parked
+from ..optimizations import DEFAULTS, ESCALATION_ORDER, Optimization, Setting
+from ..planning.advice import Where
+from ..planning.pace import predict_seconds
+from ..planning.part_length import longest_fitting
+from ..planning.planner import SPLIT
+from ..planning.selection import DEFAULT, STREAMED, Switches, parse_optimizations, read_switches
+from .context import ASSUMED_SOUND_S, Context, Outcome, enable
+from .node_inputs import UNKNOWN, Inputs, LowVram, OffloadedDtype
 from .sonic_nodes import model_of
 
 
 def low_vram(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardLowVRAM."""
-    switches = read_switches({str(lever): inputs.word(lever, Setting, DEFAULTS[lever]) for lever in LADDER})
-    if inputs.get("levers") is not UNKNOWN:
-        planned = parse_levers(inputs.text("levers", "")) & switches.auto
+    switches = read_switches(
+        {
+            str(optimization): inputs.word(optimization, Setting, DEFAULTS[optimization])
+            for optimization in ESCALATION_ORDER
+        }
+    )
+    if inputs.get("optimizations") is not UNKNOWN:
+        planned = parse_optimizations(inputs.text("optimizations", "")) & switches.auto
         switches = Switches(switches.on | planned, switches.auto - planned)
     target, front = inputs.text("target_card", "auto"), context.guards[-1:]
     guard = context.guard(inputs, front[0].where if front else Where.SONIC)
     if target == "auto" and front:  # judged for what the planner in front is for
         context.guards[-1] = guard._replace(target=front[0].target)
-    model = replace(model_of(inputs, context), lean=Lean(switches, target, guard.reserve))
-    dtype = Parked(model.dtype) if Lever.PARK in switches.on else model.dtype
+    model = replace(model_of(inputs, context), low_vram=LowVram(switches, target, guard.reserve))
+    dtype = OffloadedDtype(model.dtype) if Optimization.UNET_OFFLOAD in switches.on else model.dtype
     return Outcome((model, dtype, UNKNOWN))
 
 
 def long_video(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardLongVideo: its longest part. Its settings are its own, and the sound is cut evenly."""
     model = model_of(inputs, context)
-    lean = model.lean or Lean(DEFAULT)
+    low_vram = model.low_vram or LowVram(DEFAULT)
     picture, sound_s = context.picture(inputs), context.sound_s(inputs)
     if sound_s is None:
         inputs.assume("sound", value=ASSUMED_SOUND_S)
@@ -54,19 +61,19 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
         dynamic_scale=inputs.number("dynamic_scale", 1.0, matters=False),
         interpolate=model.interpolate,
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
-        levers=STREAMED,
+        optimizations=STREAMED,
         to_file=True,
     )
-    own_bytes = context.usable_bytes(lean, guard)
+    own_bytes = context.usable_bytes(low_vram, guard)
     usable_bytes, ram_bytes = context.machine.budget(guard.target, RESERVE).usable_bytes, context.host_ram(guard)
 
     def fits(job: Job) -> bool:
         if own_bytes <= usable_bytes and fits_as_it_is(with_all(job)):
             return True  # then it does with fewer levers, too, which take more time to find
-        return fits_as_it_is(pull(job, lean, own_bytes))
+        return fits_as_it_is(enable(job, low_vram, own_bytes))
 
     def with_all(job: Job) -> Job:
-        return replace(job, levers=job.levers | lean.switches.on | lean.switches.auto)
+        return replace(job, optimizations=job.optimizations | low_vram.switches.on | low_vram.switches.auto)
 
     def fits_as_it_is(job: Job) -> bool:
         estimate = predict(job)
@@ -76,9 +83,9 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
     longest = round(part_s * LATENT_FPS) if part_s else longest_fitting(whole, fits)
     parts = plan_parts(whole, longest, lambda low, high: (low + high) // 2)
     lengths = Counter(part.latent_frames for part in parts)
-    job = pull(whole if len(parts) == 1 else _of(whole, max(lengths)), lean, own_bytes)
-    judged = context.judge(job, guard, budget, available=lean.switches.auto | {SPLIT})
-    pace = context.machine.lesson(budget.card).pace
+    job = enable(whole if len(parts) == 1 else _of(whole, max(lengths)), low_vram, own_bytes)
+    judged = context.judge(job, guard, budget, available=low_vram.switches.auto | {SPLIT})
+    pace = context.machine.card_history(budget.card).pace
     times_s = [count * (predict_seconds(_of(whole, frames), pace) or 0.0) for frames, count in lengths.items()]
     plan, seconds = replace(judged.plan, parts=len(parts)), sum(times_s) if pace else None
     return Outcome((UNKNOWN, UNKNOWN, UNKNOWN), judged._replace(plan=plan, seconds=seconds))

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
+from ..comfy.api_graph import MAX_TEXT, Link, Node
+from ..devices.budget import RESERVE
 from ..errors import GraphError
 from ..job import Dtype
 from ..planning.selection import Switches
-from ..devices.budget import RESERVE
-from ..comfy.api_graph import MAX_TEXT, Link, Node
 
 Word = TypeVar("Word", bound=str)
 Value = TypeVar("Value")
@@ -53,7 +53,7 @@ class Voice:
     """Length of what is no file."""
 
 
-class Lean(NamedTuple):
+class LowVram(NamedTuple):
     """How a model chooses its levers when a run begins."""
 
     switches: Switches
@@ -68,11 +68,11 @@ class Loader:
 
     dtype: Dtype
     interpolate: bool
-    lean: Lean | None = None
+    low_vram: LowVram | None = None
     """None: the wrapper's own model, without levers."""
 
 
-class Parked(NamedTuple):
+class OffloadedDtype(NamedTuple):
     """A DTYPE that is there only once the UNet has left the GPU."""
 
     dtype: Dtype
@@ -86,7 +86,7 @@ class Data:
     sound_s: float
     min_resolution: int
     expand_ratio: float
-    parked: bool = False
+    unet_offloaded: bool = False
     """Whether the UNet has left the GPU before."""
 
 

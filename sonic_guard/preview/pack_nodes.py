@@ -1,13 +1,13 @@
 """What this pack's own nodes give, step for step as in ``nodes/``."""
 
-from ..planning.advice import Where
+from ..devices.budget import Budget
 from ..job import HOP_SAMPLES, LATENT_FPS, MIN_SOUND_S, SAMPLE_RATE, Dtype, Job, latent_frames
 from ..media.crop import Aspect
 from ..media.face import parse_box
-from ..planning.planner import Policy
 from ..operations.preflight import ON_RISK, Look, look_at, run_preflight
-from ..planning.selection import say_levers
-from ..devices.budget import Budget
+from ..planning.advice import Where
+from ..planning.planner import Policy
+from ..planning.selection import format_optimizations
 from .context import ASSUMED_SOUND_S, Context, Judged, Outcome
 from .node_inputs import UNKNOWN, Inputs, Picture, Voice
 
@@ -18,7 +18,7 @@ def preflight(inputs: Inputs, context: Context) -> Outcome:
     policy = inputs.word("policy", Policy, Policy.LOSSLESS_FIRST)
     lets = on_risk == "downgrade"
     guard = context.guard(inputs, _where(policy, context) if lets else Where.ON_RISK)
-    budget, reach = context.budget(guard), context.reach
+    budget, capabilities = context.budget(guard), context.capabilities
     picture = context.picture(inputs)
     sound_s = context.sound_s(inputs, cut_silence=inputs.flag("cut_silence", False))
     if sound_s is None:
@@ -34,22 +34,22 @@ def preflight(inputs: Inputs, context: Context) -> Outcome:
         aspect=inputs.word("aspect", Aspect, Aspect.ORIGINAL),
         face_index=inputs.whole("face_index", 0),
         face_box=None if picture.assumed else inputs.text("face_box", ""),
-        reach=reach,
-        pace=context.machine.lesson(budget.card).pace,
+        capabilities=capabilities,
+        pace=context.machine.card_history(budget.card).pace,
     )
     plan, crop = result.plan, result.look.crop
     job = plan.job
-    whole = result.wish if reach.to_file else job  # Sonic Long Video cuts for itself
+    whole = result.requested if capabilities.to_file else job  # Sonic Long Video cuts for itself
     for_sonic, for_video = _fitted(whole.latent_frames, job.interpolate)
     outputs = (
         Picture(crop.width, crop.height, assumed=picture.assumed), for_sonic, job.min_resolution, for_sonic.seconds,
         job.expand_ratio, job.steps, job.dynamic_scale, job.fps, str(job.dtype), job.interpolate, UNKNOWN, for_video,
-        job.output_fps, result.part_s, say_levers(result.levers),
+        job.output_fps, result.part_s, format_optimizations(result.optimizations),
     )  # fmt: skip
     ram = context.host_ram(guard)
     return Outcome(
         outputs,
-        Judged(plan, guard.where, ram, result.seconds, reach.available, context.is_stock),
+        Judged(plan, guard.where, ram, result.seconds, capabilities.available, context.is_stock),
     )
 
 
@@ -80,14 +80,16 @@ def face_box(inputs: Inputs, context: Context) -> Outcome:
 
 def preset(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardPreset."""
-    wish = context.preset(inputs.text("preset", "fast"))
+    requested = context.preset(inputs.text("preset", "fast"))
     sound_s = context.sound_s(inputs)
     if sound_s is None and inputs.has("audio"):
         inputs.assume("sound", value=ASSUMED_SOUND_S)
-    wished = (ASSUMED_SOUND_S if sound_s is None else sound_s) if wish.duration == "auto" else wish.duration
+    requested_s = (
+        (ASSUMED_SOUND_S if sound_s is None else sound_s) if requested.duration == "auto" else requested.duration
+    )
     return Outcome((
-        wish.min_resolution, wished if sound_s is None else min(wished, sound_s), wish.inference_steps,
-        wish.dynamic_scale, wish.fps, str(wish.dtype), wish.use_interframe,
+        requested.min_resolution, requested_s if sound_s is None else min(requested_s, sound_s), requested.inference_steps,
+        requested.dynamic_scale, requested.fps, str(requested.dtype), requested.use_interframe,
     ))  # fmt: skip
 
 
@@ -95,9 +97,9 @@ def oom_risk(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardOOMRisk."""
     guard = context.guard(inputs, Where.HERE)
     budget = context.budget(guard)
-    reach = context.reach
-    job = reach.run(_settings(inputs, context, budget), budget, context.host_ram(guard))
-    judged = context.judge(job, guard, budget, available=reach.available, low_vram=context.is_stock)
+    capabilities = context.capabilities
+    job = capabilities.run(_settings(inputs, context, budget), budget, context.host_ram(guard))
+    judged = context.judge(job, guard, budget, available=capabilities.available, low_vram=context.is_stock)
     return Outcome((inputs.get("image"),), judged)
 
 
@@ -105,12 +107,12 @@ def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardAutoDowngrade."""
     policy = inputs.word("policy", Policy, Policy.LOSSLESS_FIRST)
     guard = context.guard(inputs, _where(policy, context))
-    budget, reach = context.budget(guard), context.reach
+    budget, capabilities = context.budget(guard), context.capabilities
     job = _settings(inputs, context, budget, inputs.whole("inference_steps", 25))
     judged = context.judge(
-        reach.begin(job), guard, budget, policy, available=reach.available, low_vram=context.is_stock
+        capabilities.begin(job), guard, budget, policy, available=capabilities.available, low_vram=context.is_stock
     )
-    seconds = job.duration_s if reach.to_file else judged.plan.job.duration_s
+    seconds = job.duration_s if capabilities.to_file else judged.plan.job.duration_s
     job = judged.plan.job
     outputs = (job.min_resolution, seconds, job.fps, str(job.dtype), job.interpolate, job.steps)
     return Outcome(outputs, judged)
@@ -119,7 +121,7 @@ def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
 def _where(policy: Policy, context: Context) -> Where:
     if policy is Policy.ARTICLE:
         return Where.POLICY
-    return Where.HERE if context.reach.to_file else Where.SONIC  # then there need be none of Sonic's nodes
+    return Where.HERE if context.capabilities.to_file else Where.SONIC  # then there need be none of Sonic's nodes
 
 
 def _fitted(frames: int, interpolate: bool) -> tuple[Voice, Voice]:

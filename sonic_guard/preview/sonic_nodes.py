@@ -3,12 +3,13 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from ..job import Dtype, Job, Lever
-from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
-from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
-from .context import ASSUMED_SOUND_S, Context, Outcome, pull
 from ..comfy.api_graph import Graph, Link, Node
-from .node_inputs import UNKNOWN, Data, Inputs, Loader, Parked
+from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
+from ..job import Dtype, Job
+from ..optimizations import Optimization
+from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
+from .context import ASSUMED_SOUND_S, Context, Outcome, enable
+from .node_inputs import UNKNOWN, Data, Inputs, Loader, OffloadedDtype
 
 TRIO = frozenset({LOADER, PREDATA, SAMPLER})
 
@@ -32,7 +33,7 @@ def predata(inputs: Inputs, context: Context) -> Outcome:
             min(duration, sound_s),
             inputs.whole("min_resolution", 512),
             inputs.number("expand_ratio", 0.5, matters=False),
-            isinstance(inputs.get("weight_dtype"), Parked),
+            isinstance(inputs.get("weight_dtype"), OffloadedDtype),
         ),
     ))  # fmt: skip
 
@@ -57,12 +58,15 @@ def sampler(inputs: Inputs, context: Context) -> Outcome:
         interpolate=model.interpolate,
         vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
     )
-    if model.lean is None:
+    if model.low_vram is None:
         return Outcome((UNKNOWN, fps), context.judge(job, guard, budget, low_vram=True))
-    switches = model.lean.switches
-    job, left = pull(job, model.lean, context.usable_bytes(model.lean, guard)), switches.auto
-    if not data.parked:  # then to park the UNet comes too late; a wire would help
-        job, left = replace(job, levers=job.levers - {Lever.PARK}), left | switches.on & {Lever.PARK}
+    switches = model.low_vram.switches
+    job, left = enable(job, model.low_vram, context.usable_bytes(model.low_vram, guard)), switches.auto
+    if not data.unet_offloaded:  # then to park the UNet comes too late; a wire would help
+        job, left = (
+            replace(job, optimizations=job.optimizations - {Optimization.UNET_OFFLOAD}),
+            left | switches.on & {Optimization.UNET_OFFLOAD},
+        )
     return Outcome((UNKNOWN, fps), context.judge(job, guard, budget, available=left))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeVar
 
-from ..devices.memory_reader import Reading
+from ..devices.memory_reader import MemorySnapshot
 from .run_watch import RunWatch
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ class Monitor:
 
     def __init__(
         self,
-        read: Callable[[], Reading],
-        push: Callable[[Reading, tuple[str, ...]], object],
+        read: Callable[[], MemorySnapshot],
+        push: Callable[[MemorySnapshot, tuple[str, ...]], object],
         rest: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         is_there: Callable[[str], bool] = lambda _: True,
@@ -86,7 +86,7 @@ class Monitor:
                 self._leases.pop(client, None)
                 return 0.0
             if client not in self._leases:
-                if len(self._leases) >= MAX_WATCHERS and not self._make_room(client):
+                if len(self._leases) >= MAX_WATCHERS and not self._free_memory(client):
                     return 0.0
                 self._hurry = True
             rate_hz = min(max(rate_hz, MIN_RATE_HZ), MAX_RATE_HZ)
@@ -124,7 +124,7 @@ class Monitor:
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join(timeout=5.0)
 
-    def _make_room(self, client: str) -> bool:
+    def _free_memory(self, client: str) -> bool:
         self._leases = self._lasting()
         gone = [name for name in self._leases if not self._is_there(name)] if self._is_there(client) else []
         for name in gone:
@@ -147,13 +147,13 @@ class Monitor:
         while (turn := self._wait()) is not _Turn.END:
             if turn is _Turn.REST:
                 self._guarded("closing the gauge", self._rest)
-            elif reading := self._guarded("reading the memory", self._read):
+            elif snapshot := self._guarded("reading the memory", self._read):
                 with self._changed:
                     runs, clients = tuple(self._runs), tuple(self._leases)
                 for run in runs:
-                    run.device(reading.device_bytes)
+                    run.device(snapshot.device_bytes)
                 if clients:
-                    self._guarded("telling the memory", self._push, reading, clients)
+                    self._guarded("telling the memory", self._push, snapshot, clients)
         self._guarded("closing the gauge", self._rest)
 
     def _wait(self) -> "_Turn":

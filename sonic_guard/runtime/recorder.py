@@ -12,28 +12,29 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..errors import SonicGuardError
-from ..job import PIECE, Job, Lever
-from ..history.run_record import Outcome, StageFigures
-from ..devices.environment import Place
-from ..memory.stage_model import stage_bytes
 from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER, held_bytes, job_of
-from .sampler_hooks import follow
+from ..devices.environment import RunEnvironment
+from ..errors import SonicGuardError
+from ..history.run_record import Outcome, StageFigures
+from ..job import MIN_CHUNK_SIZE, Job
+from ..memory.stage_model import stage_bytes
+from ..optimizations import Optimization
 from .monitor import Monitor
-from .stage_peaks import open_peaks
 from .run_watch import RunWatch
+from .sampler_hooks import follow
+from .stage_peaks import open_peaks
 
 log = logging.getLogger(__name__)
 
 STAGE_OF = {LOADER: "load", PREDATA: "predata", SAMPLER: "denoise"}
-TELL_S = 0.25
+NOTIFY_INTERVAL_S = 0.25
 """Least time between two words to the pages about steps; a change of stage is told at once."""
 
 
 class Log(Protocol):
     """Where runs are written down: a `vram.history.History`."""
 
-    def begin(self, job: Job, place: Place, predicted: Mapping[str, int]) -> int:
+    def begin(self, job: Job, environment: RunEnvironment, predicted: Mapping[str, int]) -> int:
         """Note that a run begins; returns its id."""
         ...
 
@@ -69,11 +70,11 @@ class Host(Protocol):
         """The job that `node`, one of Sonic's in the graph now running, belongs to, as far as the graph tells."""
         ...
 
-    def place(self, held_bytes: int) -> Place:
+    def environment(self, held_bytes: int) -> RunEnvironment:
         """Where this process runs Sonic; `held_bytes` of the card are the run's own already."""
         ...
 
-    def tell(self, run: Mapping[str, Any]) -> None:
+    def notify(self, run: Mapping[str, Any]) -> None:
         """Show the pages a run."""
         ...
 
@@ -102,12 +103,12 @@ class Recorder:
         self._monitor = monitor
         self._prompt = ""
         self._watch: RunWatch | None = None
-        self._place: Place | None = None
+        self._environment: RunEnvironment | None = None
         self._seen: set[str] = set()
         """Sonic's nodes that have had their part in the run."""
         self._silent = False
         self._lock = threading.RLock()
-        self._told_s = 0.0
+        self._notified_s = 0.0
         self._told_stage = ""
 
     @contextmanager
@@ -148,7 +149,7 @@ class Recorder:
             watch = RunWatch(open_peaks(), interrupted=(self._host.interrupted(),), on_change=self._changed)
             self._watch, self._prompt, self._silent = watch, prompt, False
             self._seen.clear()
-            self._place = self._safely(self._host.place, held_bytes(arguments.get("model")))
+            self._environment = self._safely(self._host.environment, held_bytes(arguments.get("model")))
             self._know(watch, self._safely(self._host.expected, prompt, node))
         self._seen.add(name)
         # The node that the page shows: another one where it has Sonic's do their work.
@@ -179,10 +180,10 @@ class Recorder:
         return follow(
             model, data, watch, fps=fps, steps=steps,
             check=self._host.stop_if_interrupted, progress=(lambda done, _: bar(done)) if bar else None,
-            restarted=lambda lever: self._restarted(watch, lever),
+            restarted=lambda optimization: self._restarted(watch, optimization),
         )  # fmt: skip
 
-    def _restarted(self, watch: RunWatch, lever: Lever) -> None:
+    def _restarted(self, watch: RunWatch, optimization: Optimization) -> None:
         """Write down that memory ran out, and that what runs now is another job: each teaches what it took."""
         job, number, watch.id = watch.job, watch.id, None
         if job is None:
@@ -190,7 +191,7 @@ class Recorder:
         if number is not None:
             stage, figures = watch.stage, watch.figures()
             self._note(lambda history: history.finish(number, Outcome.OUT_OF_MEMORY, stage, figures))
-        job = replace(job, levers=job.levers | {lever}, piece=PIECE)
+        job = replace(job, optimizations=job.optimizations | {optimization}, chunk_size=MIN_CHUNK_SIZE)
         watch.again(job, stage_bytes(job))
         self._begin(watch)
 
@@ -200,21 +201,21 @@ class Recorder:
 
     def _begin(self, watch: RunWatch) -> None:
         """Write down that the run has begun, so that one which takes ComfyUI with it is remembered too."""
-        if watch.id is None and watch.job is not None and self._place is not None:
-            job, place = watch.job, self._place
-            watch.id = self._note(lambda history: history.begin(job, place, watch.predicted))
+        if watch.id is None and watch.job is not None and self._environment is not None:
+            job, environment = watch.job, self._environment
+            watch.id = self._note(lambda history: history.begin(job, environment, watch.predicted))
 
     def _changed(self, watch: RunWatch) -> None:
         if watch.outcome is not Outcome.RUNNING:
             return  # `_conclude` says it, once it is written down
         now, new_stage = time.monotonic(), watch.stage != self._told_stage
-        if not new_stage and now - self._told_s < TELL_S and watch.step != watch.steps:
+        if not new_stage and now - self._notified_s < NOTIFY_INTERVAL_S and watch.step != watch.steps:
             return
         if new_stage and watch.id is not None:
             number = watch.id
             self._note(lambda history: history.update(number, watch.figures(), watch.stage))
-        self._told_stage, self._told_s = watch.stage, now
-        self._host.tell(watch.to_event())
+        self._told_stage, self._notified_s = watch.stage, now
+        self._host.notify(watch.to_event())
 
     def _conclude(self, watch: RunWatch) -> None:
         self._watch, self._told_stage = None, ""
@@ -223,7 +224,7 @@ class Recorder:
             number = watch.id
             stage = "" if watch.outcome is Outcome.DONE else watch.stage
             self._note(lambda history: history.finish(number, watch.outcome, stage, watch.figures()))
-        self._safely(lambda: self._host.tell(watch.to_event()))
+        self._safely(lambda: self._host.notify(watch.to_event()))
 
     def _note(self, work: Callable[[Log], Any]) -> Any:
         """What `work` does to the history; a disk that is full must not cost the user the run.

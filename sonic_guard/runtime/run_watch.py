@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..job import Job
 from ..devices.out_of_memory import is_out_of_memory
 from ..history.run_record import Outcome, StageFigures
+from ..job import Job
 from ..memory.stage_model import SAMPLER_STAGES, STAGES
 from .stage_peaks import NoPeaks, Peak, Peaks
 
@@ -103,7 +103,7 @@ class RunWatch:
             self.stage, self._open, self._lull = stage, True, None
             self._since_s, self._device_bytes = self._clock(), None
         if changed:
-            self._tell()
+            self._notify()
 
     def lull(self) -> None:
         """The stage may be over: what comes now belongs to the stage that is entered next, be it this one again."""
@@ -149,7 +149,7 @@ class RunWatch:
             self._pace.calls = steps * self._pace.calls_per_step
             self.step = min(steps, self.steps)
             self._tallies.setdefault("denoise", _Tally()).is_whole = False
-        self._tell()
+        self._notify()
 
     def called(self) -> bool:
         """A call of the network is over. Returns whether a step is over with it."""
@@ -158,7 +158,7 @@ class RunWatch:
             step = min(self._pace.calls // self._pace.calls_per_step, self.steps)
             changed, self.step = step != self.step, step
         if changed:
-            self._tell()
+            self._notify()
         return changed
 
     def device(self, used_bytes: int | None) -> None:
@@ -179,7 +179,7 @@ class RunWatch:
             self.leave()
             self._ended_s = self._clock()
             self.outcome = self._outcome_of(error)
-        self._tell()
+        self._notify()
 
     # Read by those who want to know
 
@@ -277,7 +277,7 @@ class RunWatch:
             return Outcome.INTERRUPTED
         return Outcome.OUT_OF_MEMORY if is_out_of_memory(error) else Outcome.ERROR
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._on_change is None:
             return
         try:

@@ -43,9 +43,9 @@ def follow(
         watch.expect(steps, calls_per_step(data, fps))
         watch.enter("denoise")
 
-    def again(lever: Any) -> None:
+    def again(optimization: Any) -> None:
         if restarted:
-            hooks.safely(restarted, lever)
+            hooks.safely(restarted, optimization)
         begin()
 
     begin()
@@ -87,7 +87,7 @@ def calls_per_step(data: Mapping[str, Any], fps: float) -> int:
         frames, overlap = len(data["audio_tensor_list"]), int(getattr(data.get("config"), "overlap", 0))
         return len(range(0, frames, int(fps) - overlap))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        _say("windows", f"how many windows a step has is unknown: {error!r}")
+        _text("windows", f"how many windows a step has is unknown: {error!r}")
         return 1
 
 
@@ -132,7 +132,7 @@ class _Hooks:
             network = reduce(getattr, path.split("."), owner)
             self._handles += [network.register_forward_pre_hook(enter), network.register_forward_hook(leave)]
         except AttributeError as error:
-            _say(path, f"this Sonic wrapper has no {path} that could be followed: {error}")
+            _text(path, f"this Sonic wrapper has no {path} that could be followed: {error}")
 
     def safely(self, work: Callable[..., object], *args: object) -> None:
         """Do `work`, whose failure is not the run's."""
@@ -141,7 +141,7 @@ class _Hooks:
         except self._through:  # ComfyUI's progress bar raises it too
             raise
         except Exception as error:
-            _say(
+            _text(
                 f"{getattr(work, '__qualname__', work)} {type(error)}",
                 f"following the run failed, the run goes on: {error!r}",
             )
@@ -172,7 +172,7 @@ def _ran(owner: Any, error: BaseException) -> bool:
     return False
 
 
-def _say(what: str, text: str) -> None:
+def _text(what: str, text: str) -> None:
     if what not in _said:
         _said.add(what)
         log.warning("%s", text)

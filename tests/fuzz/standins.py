@@ -70,7 +70,7 @@ class Sampler:
         """Never called: see `make_part`."""
 
 
-def make_part(sonic, levers, predata, sample, look, piece):
+def make_part(sonic, optimizations, predata, sample, look, chunk_size):
     """In the place of `long.film.make_part`."""
 
     def make(task, emit, tick):

@@ -6,12 +6,12 @@ import logging
 import pytest
 from hypothesis import strategies as st
 
+from sonic_guard.comfy.api_graph import parse_graph
 from sonic_guard.errors import SonicGuardError
+from sonic_guard.history.history_cache import CardHistory
 from sonic_guard.job import Job
 from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluation import job_for, preview
-from sonic_guard.history.history_cache import Lesson
-from sonic_guard.comfy.api_graph import parse_graph
 from tests.fuzz import graphs
 from tests.fuzz.size import cases
 from tests.graphs import behind_preflight, machine, write_files
@@ -53,7 +53,7 @@ def judged(work):
 def test_prediction(home, graph, pick, target, language):
     def work():
         seen = preview(parse_graph(graph), graphs.node_asked(graph, pick), home, target)
-        said = json.dumps(answer(seen, Lesson(), language), allow_nan=False)
+        said = json.dumps(answer(seen, CardHistory(), language), allow_nan=False)
         assert len(said) < MAX_ANSWER
         return "answered"
 

@@ -75,7 +75,9 @@ def expected(slot: Any) -> st.SearchStrategy[Any]:
         case "COMBO":
             return st.sampled_from(CARDS if slot.id == "target_card" else slot.options)
         case "STRING":
-            return st.sampled_from(BOXES if slot.id == "face_box" else ["", "branch+ff", "video/x"])
+            return st.sampled_from(
+                BOXES if slot.id == "face_box" else ["", "sequential_cfg+feed_forward_chunking", "video/x"]
+            )
     return MODELS
 
 
@@ -118,33 +120,35 @@ MODELS = st.sampled_from([object(), None, "model", {}, 5]) | st.one_of(
 @pytest.fixture(scope="module")
 def long_video(nodes, pack, tmp_path_factory):
     """Sonic Long Video in a host that is not there, and with a Sonic that takes no time."""
-    modules = {name: importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("host", "long_video")}
+    modules = {
+        name: importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("comfy.host", "long_video_node")
+    }
     home = tmp_path_factory.mktemp("comfyui")
     host = {
         "node_classes": lambda: {"SONIC_PreData": standins.PreData, "SONICSampler": standins.Sampler},
         "models_folder": lambda: home / "models",
         "input_folder": lambda: home,
         "user_folder": lambda: home / "user",
-        "make_room": lambda needed: None,
+        "free_memory": lambda needed: None,
         "progress_bar": lambda steps: lambda done, picture=None: None,
         "say": lambda text: None,
         "stop_if_interrupted": lambda: None,
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, work in host.items():
-            patch.setattr(modules["host"], name, work)
-        patch.setattr(modules["long_video"], "make_part", standins.make_part)
+            patch.setattr(modules["comfy.host"], name, work)
+        patch.setattr(modules["long_video_node"], "make_part", standins.make_part)
         video_of = SimpleNamespace(VideoFromFile=Path)
-        patch.setattr(modules["long_video"], "InputImpl", video_of)
+        patch.setattr(modules["long_video_node"], "InputImpl", video_of)
         import folder_paths
 
         patch.setattr(folder_paths, "get_output_directory", lambda: str(home / "output"))
         yield nodes["SonicGuardLongVideo"]
 
 
-def lean(pack: Any, *sonic: Any) -> Any:
+def optimized(pack: Any, *sonic: Any) -> Any:
     """A model as Sonic Low VRAM hands it on."""
-    return importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_model").lean(
+    return importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_model").optimized(
         standins.Sonic(*sonic), importlib.import_module(f"{pack.__name__}.sonic_guard.planning.selection").DEFAULT
     )
 
@@ -154,7 +158,7 @@ def long_inputs_of(node: Any, pack: Any) -> st.SearchStrategy[dict[str, Any]]:
     slots = node.GET_SCHEMA().inputs
     numbers = [torch.float32, torch.float16, torch.bfloat16]
     of_its_own = {
-        "model": st.builds(lambda *sonic: lean(pack, *sonic), st.sampled_from(numbers), st.booleans()),
+        "model": st.builds(lambda *sonic: optimized(pack, *sonic), st.sampled_from(numbers), st.booleans()),
         "clip_vision": st.builds(standins.Clip),
         "vae": st.builds(standins.Vae, st.sampled_from(numbers)),
         "audio": st.builds(tone, st.floats(0.3, 1.2)),
@@ -163,10 +167,10 @@ def long_inputs_of(node: Any, pack: Any) -> st.SearchStrategy[dict[str, Any]]:
     }
     fine = {slot.id: of_its_own[slot.id] if slot.id in of_its_own else expected(slot) for slot in slots}
     wrong = {slot.id: anything if slot.id == "min_resolution" else hostile(slot) for slot in slots}
-    strange = st.sampled_from([torch.float64, torch.int8])
+    unsupported = st.sampled_from([torch.float64, torch.int8])
     wrong |= dict.fromkeys(("model", "clip_vision", "vae"), MODELS | anything)
-    wrong["model"] |= st.builds(lambda dtype: lean(pack, dtype), strange)
-    wrong["vae"] |= st.builds(standins.Vae, strange)
+    wrong["model"] |= st.builds(lambda dtype: optimized(pack, dtype), unsupported)
+    wrong["vae"] |= st.builds(standins.Vae, unsupported)
     one = st.sampled_from(slots).flatmap(lambda slot: st.fixed_dictionaries(fine | {slot.id: wrong[slot.id]}))
     return one | st.fixed_dictionaries(fine | {name: wrong[name] for name in ("audio", "image")})
 

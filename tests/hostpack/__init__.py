@@ -95,8 +95,8 @@ class SmallSonic:
         from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
         from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
-        from sonic_guard.job import Job
         from sonic_guard.devtools import network_parts
+        from sonic_guard.job import Job
 
         if hears:
             _write_networks()
@@ -104,10 +104,16 @@ class SmallSonic:
         cpu, checkout = torch.device("cpu"), _checkout()
         config = {**checkout.unet_config, **CHANNELS, "num_attention_heads": [2] * 4}
         unet = network_parts.build_unet(checkout, torch.float32, cpu, config)
-        scheduler = EulerDiscreteScheduler.from_config(network_parts.read_config(checkout, "scheduler/scheduler_config.json"))
+        scheduler = EulerDiscreteScheduler.from_config(
+            network_parts.read_config(checkout, "scheduler/scheduler_config.json")
+        )
         pipe = network_parts.build_pipeline(checkout, unet, scheduler)
-        sonic = network_parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=interpolate)
-        network = AutoencoderKLTemporalDecoder.from_config(network_parts.read_config(checkout, "vae/config.json") | CHANNELS)
+        sonic = network_parts.build_sonic(
+            checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=interpolate
+        )
+        network = AutoencoderKLTemporalDecoder.from_config(
+            network_parts.read_config(checkout, "vae/config.json") | CHANNELS
+        )
         places = {
             "denoise": unet, "decode": network.decoder, "interpolate": sonic.rife.flownet, "error": unet,
         }  # fmt: skip
@@ -120,7 +126,7 @@ class SmallSonic:
         return sonic, _data(Job(64, 64, (frames + 0.5) / 12.5, min_resolution=64), vae), Clip(), vae, torch.float32
 
 
-class StrangeSonic:
+class UnknownSonic:
     """A MODEL_SONIC that is none."""
 
     @classmethod
@@ -207,5 +213,5 @@ def _fail(how):
 
 
 _library()
-NODE_CLASS_MAPPINGS = {"SmallSonic": SmallSonic, "StrangeSonic": StrangeSonic}
+NODE_CLASS_MAPPINGS = {"SmallSonic": SmallSonic, "StrangeSonic": UnknownSonic}
 PromptServer.instance.add_on_prompt_handler(_choose_predata)

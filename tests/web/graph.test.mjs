@@ -287,7 +287,7 @@ test("a run concerns what feeds it, in a subgraph too, and nothing else", () => 
   assert.deepEqual([1, 9, 3, 4, 10].map(concerned), [true, true, true, true, false]);
 });
 
-// ---- nodes that pull levers
+// ---- nodes that pull optimizations
 
 const lowVram = (more = {}) => ({ id: 20, type: "SonicGuardLowVRAM", w: { branch: "auto" }, ...more });
 const longVideo = (more = {}) => ({ id: 21, type: "SonicGuardLongVideo", w: { part_s: 0 }, ...more });
@@ -316,7 +316,7 @@ for (const [name, nodes, sent] of [
   });
 }
 
-test("what pulls levers is sent even where not all has room", () => {
+test("what enables optimizations is sent even where not all has room", () => {
   const chain = Array.from({ length: 300 }, (_, index) => ({
     id: 1000 + index,
     type: "Text",

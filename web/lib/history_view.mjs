@@ -101,7 +101,7 @@ function table({ language, history, card, selected, select }) {
  * @param {HistoryState["select"]} select
  */
 function row(language, run, withCard, on, select) {
-  const { id, started, settings, outcome, stage, levers, predicted_peak: predicted, actual_peak: actual } = run;
+  const { id, started, settings, outcome, stage, optimizations, predicted_peak: predicted, actual_peak: actual } = run;
   const when = moment(language, started);
   const box = {
     type: "checkbox",
@@ -114,7 +114,7 @@ function row(language, run, withCard, on, select) {
     `${width}×${height}`,
     `${duration_s.toFixed(1)} s`,
     dtype,
-    ...levers,
+    ...optimizations,
     ...(withCard ? [run.card.replace(/^NVIDIA (GeForce )?/, "")] : []),
   ];
   const error = predicted && actual ? signed(actual / predicted - 1) : null;

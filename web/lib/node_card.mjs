@@ -175,8 +175,8 @@ export class NodeCard {
     const { run, begun } = this.#around.news;
     const last = this.#prediction.answer?.last ?? null;
     if (!run || !this.#vram || !this.#isIn(run)) return last;
-    const { settings: values, levers } = this.#prediction.answer ?? {};
-    const settings = JSON.stringify([values, levers]);
+    const { settings: values, optimizations } = this.#prediction.answer ?? {};
+    const settings = JSON.stringify([values, optimizations]);
     const running = run.outcome === "running";
     if (running && begun !== this.#ranAs) this.#ranWith = settings;
     if (running) this.#ranAs = begun;

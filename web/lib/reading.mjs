@@ -1,5 +1,5 @@
 // @ts-check
-// The piece of a graph that decides about a node: the node, what is upstream of it, and what pulls levers anywhere, in
+// The piece of a graph that decides about a node: the node, what is upstream of it, and what enables optimizations anywhere, in
 // ComfyUI's API format.
 //
 // Not by graphToPrompt, which makes all of it, and writes values into widgets.
@@ -22,7 +22,7 @@ const LONGEST_TEXT = 500;
 /** Judged by the run they lead to, and the nodes that make one. */
 const LEADING = new Set(["SONIC_PreData", "SonicGuardLowVRAM"]);
 const MAKERS = new Set(["SONICSampler", "SonicGuardLongVideo"]);
-/** Those that pull levers: planners count on them wherever they are. */
+/** Those that pull optimizations: planners count on them wherever they are. */
 const LEAN = new Set(["SonicGuardLowVRAM", "SonicGuardLongVideo"]);
 
 /** A graph as it is now: questions about several of its nodes share what was read. */

@@ -33,8 +33,8 @@ export interface Answer {
   advice: { text: string } | null;
   risk: { probability: number | null; runs: number; upper_bytes: number | null; text: string };
   assumed: string[];
-  /** The levers it counts on. */
-  levers: string[];
+  /** The optimizations it counts on. */
+  optimizations: string[];
   /** Runs it takes to cover the whole sound; the figures are of one. */
   parts: number;
   changes: string[];
@@ -100,7 +100,7 @@ export interface PastRun {
   outcome: Outcome;
   stage: string;
   settings: Settings;
-  levers: string[];
+  optimizations: string[];
   predicted_peak: number | null;
   actual_peak: number | null;
   stages: Record<string, StageFigures>;

@@ -182,14 +182,14 @@ function during({ language, run, live, samples, open }) {
 /** Advice, limits, small print and what was changed. @param {State} state @param {Answer} answer */
 function explanation(state, answer) {
   const { language } = state;
-  const { advice, limits, frame_text: frame, levers, parts, time_s: time, risk, assumed, changes } = answer;
+  const { advice, limits, frame_text: frame, optimizations, parts, time_s: time, risk, assumed, changes } = answer;
   const part = parts > 1 ? ` · ${say(language, "one part", { parts })}` : "";
   const takes = time === null ? "" : ` · ${say(language, "takes", { time: duration(language, time) })}`;
   const most = risk.upper_bytes === null ? "" : ` · ${say(language, "upper", { size: gib(risk.upper_bytes) })}`;
   const source = say(language, "prediction", { from: risk.text }) + most;
-  const pulled = levers.length > 0 && say(language, "levers", { levers: levers.join(" + ") });
+  const enabled = optimizations.length > 0 && say(language, "optimizations", { optimizations: optimizations.join(" + ") });
   const guess = assumed.length > 0 && say(language, "assumed", { what: assumed.join(language === "zh" ? "；" : "; ") });
-  const notes = [frame + part + takes, pulled, source, guess];
+  const notes = [frame + part + takes, enabled, source, guess];
   return h(
     "div",
     { class: "explanation" },

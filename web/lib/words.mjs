@@ -55,7 +55,7 @@ export const TEXT = {
   upper: ["upper bound {size}", "上界 {size}"],
   takes: ["takes about {time}", "约需 {time}"],
   "one part": ["one part of {parts}", "共 {parts} 段之一"],
-  levers: ["levers: {levers}", "已启用：{levers}"],
+  optimizations: ["optimizations: {optimizations}", "已启用：{optimizations}"],
   "by stage": ["VRAM by stage", "各阶段显存"],
   fold: ["Show less", "收起"],
   unfold: ["Show more", "展开"],
