@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..sonic_guard.devices.budget import host_memory_bytes
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.messages.plan_messages import LANGUAGES, change_line, headline, limit_lines, refusal
+from ..sonic_guard.planning.capacity import Capacity
 from ..sonic_guard.planning.planner import Policy, make_plan
 from .comfy import host, images, shared_inputs
 from .comfy.link_values import flag
@@ -62,8 +63,7 @@ class AutoDowngrade(shared_inputs.TargetCard):
             picture, budget, min_resolution, duration, fps, dtype, interpolates, inference_steps
         )
         plan = make_plan(
-            within.begin(job), budget, shared_inputs.one_of("policy", policy, Policy), available=within.available,
-            host_ram_bytes=host_memory_bytes(target_card), device=budget.device,
+            within.begin(job), Capacity(budget, host_memory_bytes(target_card)), shared_inputs.one_of("policy", policy, Policy), available=within.available,
         )  # fmt: skip
         if not plan.fits:
             raise SonicGuardError(refusal(plan, language))

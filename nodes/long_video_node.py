@@ -24,10 +24,10 @@ from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media.picture import from_batch
 from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
-from ..sonic_guard.memory.stage_model import predict
 from ..sonic_guard.messages.plan_messages import LANGUAGES
 from ..sonic_guard.messages.run_messages import event_text, long_report
-from ..sonic_guard.optimizations import Optimization
+from ..sonic_guard.optimizations import Optimization, unused
+from ..sonic_guard.planning.capacity import Capacity, Span
 from ..sonic_guard.planning.part_length import longest_fitting
 from ..sonic_guard.planning.selection import DEFAULT, STREAMED
 from .comfy import host, images, shared_inputs
@@ -263,23 +263,20 @@ def _format(name: str, read: Callable[[Any], Any], value: Any) -> Any:
 
 def _longest(job: Job, model: LowVramSonic) -> int | None:
     """Latent frames of the longest part that fits; None if the whole does."""
-    usable, ram = host.budget("auto", RESERVE, held_bytes(model.sonic)).usable_bytes, host_memory_bytes("auto")
+    capacity = Capacity(host.budget("auto", RESERVE, held_bytes(model.sonic)), host_memory_bytes("auto"))
 
     def fits(candidate: Job) -> bool:
-        estimate = predict(replace(candidate, optimizations=model.optimizations_for(candidate)))
-        return estimate.after_load_bytes <= usable and (ram is None or estimate.host_ram_bytes <= ram)
+        enabled = replace(candidate, optimizations=model.optimizations_for(candidate))
+        return capacity.fits(enabled, Span.AFTER_LOAD)
 
     return longest_fitting(job, fits)
 
 
 def _fallbacks(model: LowVramSonic, job: Job) -> list[Optimization]:
     """What is left to pull when memory runs out; block-wise order once more where its pieces can be smaller."""
-    left = [optimization for optimization in model.fallbacks if optimization not in job.optimizations]
-    return (
-        [Optimization.LAYER_CHUNKING, *left]
-        if Optimization.LAYER_CHUNKING in job.optimizations and job.chunk_size > MIN_CHUNK_SIZE
-        else left
-    )
+    left = unused(model.fallbacks, job.optimizations)
+    can_shrink = Optimization.LAYER_CHUNKING in job.optimizations and job.chunk_size > MIN_CHUNK_SIZE
+    return [Optimization.LAYER_CHUNKING, *left] if can_shrink else left
 
 
 def _predata(

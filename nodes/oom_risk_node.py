@@ -7,9 +7,9 @@ from comfy_api.latest import io
 from ..sonic_guard.devices.budget import host_memory_bytes
 from ..sonic_guard.devices.card_catalogue import GIB
 from ..sonic_guard.errors import SonicGuardError
-from ..sonic_guard.memory.stage_model import STAGES, predict
+from ..sonic_guard.memory.stage_model import STAGES
 from ..sonic_guard.messages.plan_messages import LANGUAGES, gib, headline, limit_lines, stage_word
-from ..sonic_guard.planning.capacity import Verdict, assess
+from ..sonic_guard.planning.capacity import Capacity, Verdict
 from .comfy import host, images, shared_inputs
 from .comfy.link_values import flag
 from .comfy.sonic_model import capabilities
@@ -61,10 +61,10 @@ class OOMRisk(shared_inputs.TargetCard):
         job = shared_inputs.job_from(
             images.as_tensor(image), budget, min_resolution, duration, fps, dtype, interpolates
         )
-        ram = host_memory_bytes(target_card)
-        job = within.run(job, budget, ram)
-        estimate = predict(job, device=budget.device)
-        risk = assess(estimate, budget, ram)
+        capacity = Capacity(budget, host_memory_bytes(target_card))
+        job = within.run(job, capacity)
+        estimate = capacity.estimate(job)
+        risk = capacity.assess(estimate)
         lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
         lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
         lines.append(run_history.risk_text(estimate, budget, language))

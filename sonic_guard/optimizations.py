@@ -4,7 +4,7 @@ To add one: an entry here, its implementation in `low_vram`, and its rows in ``m
 (``sonic-guard trace`` derives them).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ class Traits(NamedTuple):
     uses_host_memory: bool
     """Whether a run needs more host memory with it; otherwise it needs less, or as much."""
     contains: frozenset[Optimization]
-    """Optimizations that save nothing beside this one, and cost time: never chosen together with it."""
+    """Optimizations that save nothing together with this one, and cost time: never chosen together with it."""
     tooltip: Text
     """What it does, for the node's input."""
     reason: Text
@@ -178,3 +178,13 @@ EXACT = frozenset(each for each, traits in OPTIMIZATIONS.items() if traits.exact
 """Those that give the wrapper's own frames, within rounding."""
 DEFAULTS: Mapping[Optimization, Setting] = {each: traits.default for each, traits in OPTIMIZATIONS.items()}
 """How they are set unless the user changes them."""
+
+
+def without_redundant(optimizations: frozenset[Optimization]) -> frozenset[Optimization]:
+    """`optimizations` less those that save nothing because another one contains them."""
+    return optimizations.difference(*(OPTIMIZATIONS[each].contains for each in optimizations))
+
+
+def unused(fallbacks: Iterable[Optimization], enabled: frozenset[Optimization]) -> list[Optimization]:
+    """Of the `fallbacks`, in their order, those that save memory in addition to the `enabled` optimizations."""
+    return [each for each in fallbacks if each not in enabled and each in without_redundant(enabled | {each})]

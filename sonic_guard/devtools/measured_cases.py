@@ -10,6 +10,7 @@ from ..devices.budget import budget_for
 from ..job import MIN_CHUNK_SIZE, Dtype, Job, duration_of
 from ..memory.stage_model import STAGES, predict, stage_bytes
 from ..optimizations import EXACT, Optimization
+from ..planning.capacity import Capacity
 from ..planning.planner import make_plan
 from ..planning.selection import largest_chunk_size
 
@@ -194,15 +195,15 @@ def _cards() -> Iterator[Case]:
     planned: dict[Case, None] = {}
     for gib, side, optimizations in itertools.product(CARDS_GIB, CARD_SIDES, (EXACT, frozenset[Optimization]())):
         requested = Job(side, side, duration_of(CARD_FRAMES), min_resolution=side, steps=STEPS)
-        budget = budget_for(gib)
-        plan = make_plan(requested, budget, available=optimizations)
+        capacity = Capacity(budget_for(gib))
+        plan = make_plan(requested, capacity, available=optimizations)
         if plan.fits:
-            planned[_planned(plan.job, gib, budget.usable_bytes)] = None
+            planned[_planned(plan.job, gib, capacity)] = None
     yield from dict.fromkeys(case.stock for case in planned)
     yield from planned
 
 
-def _planned(job: Job, gib: int, usable_bytes: int) -> Case:
+def _planned(job: Job, gib: int, capacity: Capacity) -> Case:
     """`job` on a card of `gib`, with pieces as large as Sonic Low VRAM would make them."""
     size = job.frame_size
     return Case(
@@ -216,5 +217,5 @@ def _planned(job: Job, gib: int, usable_bytes: int) -> Case:
         job.vae_dtype,
         gib,
         job.interpolate,
-        largest_chunk_size(job, lambda candidate: predict(candidate).peak_bytes <= usable_bytes),
+        largest_chunk_size(job, capacity.fits),
     )

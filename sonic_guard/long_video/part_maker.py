@@ -10,7 +10,7 @@ from ..job import MIN_CHUNK_SIZE
 from ..low_vram.completed_steps import Steps
 from ..low_vram.engine import LowVramSonic
 from ..media.audio import Sound
-from ..optimizations import Optimization
+from ..optimizations import Optimization, without_redundant
 from .rendering import Emit, MakePart, Task, Tick
 from .saved_steps import StepsOnDisk
 
@@ -30,7 +30,13 @@ class _ToCallback(LowVramSonic):
     """As a job has it. Whoever follows the run need not show how far it is."""
 
     def __init__(
-        self, sonic: Any, optimizations: Iterable[Optimization], chunk_size: int, on_frames: Emit, tick: Tick, steps: Steps
+        self,
+        sonic: Any,
+        optimizations: Iterable[Optimization],
+        chunk_size: int,
+        on_frames: Emit,
+        tick: Tick,
+        steps: Steps,
     ) -> None:
         super().__init__(sonic, optimizations, chunk_size=chunk_size, on_stage=self._at, steps=steps)
         self._on_frames, self._tick = on_frames, tick
@@ -68,10 +74,12 @@ def make_part(
             look(frames)
 
         data = predata(task.sound)
-        optimizations = enabled.union(map(Optimization, task.optimizations))
+        optimizations = without_redundant(enabled.union(map(Optimization, task.optimizations)))
         with StepsOnDisk(task.folder, task.step_names) as steps:
             sample(
-                _ToCallback(sonic, optimizations, MIN_CHUNK_SIZE if task.optimizations else chunk_size, take, tick, steps),
+                _ToCallback(
+                    sonic, optimizations, MIN_CHUNK_SIZE if task.optimizations else chunk_size, take, tick, steps
+                ),
                 data,
             )
 

@@ -21,7 +21,7 @@ from ..comfy.sonic_objects import job_of
 from ..devices.out_of_memory import give_back_memory, is_out_of_memory
 from ..errors import SonicGuardError
 from ..job import MIN_CHUNK_SIZE, Job
-from ..optimizations import Optimization
+from ..optimizations import Optimization, unused, without_redundant
 from . import fp8_weights, layer_orders
 from .completed_steps import SamplingLoop, Steps, StepsInMemory
 from .expanded_view import repeat_as_view
@@ -108,7 +108,7 @@ class LowVramSonic:
             try:
                 return self._process(optimizations, chunk_size, self._bind(args, kwargs), steps)
             except Exception as error:
-                left = [optimization for optimization in self.fallbacks if optimization not in optimizations]
+                left = unused(self.fallbacks, optimizations)
                 if Optimization.LAYER_CHUNKING in optimizations and chunk_size > self._min_chunk_size:
                     left.insert(0, Optimization.LAYER_CHUNKING)  # once more, in smaller pieces
                 if not left or not is_out_of_memory(error):
@@ -116,7 +116,7 @@ class LowVramSonic:
                 said = str(error) or type(error).__name__  # not the error: it holds the tensors of its frames
             self._free_memory(None)
             give_back_memory()
-            optimizations, chunk_size = optimizations | {left[0]}, self._min_chunk_size
+            optimizations, chunk_size = without_redundant(optimizations | {left[0]}), self._min_chunk_size
             log.warning("Sonic ran out of memory (%s); it begins again with %s.", said, left[0])
             self.on_restart(left[0])
 

@@ -205,7 +205,7 @@ class _Bounded:
     """A file for `zipfile`, which else reads at once whatever a zip says is its directory."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.seek, self.tell, self.seekable = file.seek, file.notify, file.seekable
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
         self._file = file
 
     def read(self, size: int = -1) -> bytes:

@@ -341,7 +341,7 @@ def advice_sentence(advice: Advice, where: Where = Where.HERE, lang: str = "en")
     settings = _text("and", lang).join([*([_text("comma", lang).join(first)] if first else []), last])
     if advice.fits:
         key = "larger"
-    elif where in (Where.ON_RISK, Where.POLICY) and advice.changes[0].optimization != LOW_VRAM:
+    elif where in (Where.ON_RISK, Where.POLICY) and advice.changes[0].name != LOW_VRAM:
         key = str(where)
     else:
         key = "one" if len(advice.changes) == 1 else "all"

@@ -15,6 +15,7 @@ from ..media.picture import Rgb, size_of
 from ..memory.stage_model import Estimate
 from ..optimizations import EXACT, Optimization
 from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
+from ..planning.capacity import Capacity
 from ..planning.pace import Pace, predict_seconds
 from ..planning.part_length import parts_for
 from ..planning.planner import GOOD_RESOLUTION, Plan, Policy, make_plan
@@ -110,11 +111,10 @@ def preflight(
     look: Look,
     sound_s: float,
     preset: Preset,
-    budget: Budget,
+    capacity: Capacity,
     *,
     policy: Policy | None = Policy.LOSSLESS_FIRST,
     capabilities: GraphCapabilities = WRAPPER_ONLY,
-    host_ram_bytes: int | None = None,
     pace: Pace | None = None,
 ) -> Preflight:
     """Plan the run that `preset` wishes for; with `policy` None the wish is kept, and judged as the graph will run it.
@@ -134,19 +134,15 @@ def preflight(
         dynamic_scale=preset.dynamic_scale,
         expand_ratio=look.expand_ratio,
         interpolate=preset.use_interframe,
-        vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+        vae_dtype=Dtype.BF16 if capacity.budget.bf16 else Dtype.FP32,
     )
     requested = capabilities.begin(run)
-    asked = capabilities.run(run, budget, host_ram_bytes) if policy is None else requested
-    plan = make_plan(
-        asked, budget, policy, available=capabilities.available, host_ram_bytes=host_ram_bytes, device=budget.device
-    )
+    asked = capabilities.run(run, capacity) if policy is None else requested
+    plan = make_plan(asked, capacity, policy, available=capabilities.available)
     plan = replace(plan, parts=parts_for(requested, plan.job))
     with_low_vram = None
     if policy is not None and capabilities == WRAPPER_ONLY and (plan.changes or not plan.fits):
-        with_optimizations = make_plan(
-            requested, budget, available=EXACT, host_ram_bytes=host_ram_bytes, device=budget.device
-        )  # fmt: skip
+        with_optimizations = make_plan(requested, capacity, available=EXACT)
         with_low_vram = with_optimizations if with_optimizations.fits else None
     seconds = predict_seconds(plan.job, pace)
     return Preflight(look, requested, plan, sound_s, None if seconds is None else plan.parts * seconds, with_low_vram)
@@ -179,7 +175,5 @@ def run_preflight(
         manual_box=parse_box(face_box),
         name=name,
     )
-    host_ram = host_memory_bytes(target)
-    return preflight(
-        look, sound_s, preset, budget, policy=policy, capabilities=capabilities, host_ram_bytes=host_ram, pace=pace
-    )
+    capacity = Capacity(budget, host_memory_bytes(target))
+    return preflight(look, sound_s, preset, capacity, policy=policy, capabilities=capabilities, pace=pace)

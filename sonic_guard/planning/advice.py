@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
-from ..devices.budget import Budget
 from ..devices.card_catalogue import Card
 from ..job import SIZE_STEP, Dtype, Job
 from ..memory.stage_model import predict
-from ..optimizations import ESCALATION_ORDER, EXACT
-from .capacity import Verdict, assess
+from ..optimizations import ESCALATION_ORDER, EXACT, without_redundant
 from .planner import GOOD_RESOLUTION, Change, Plan, Policy, make_plan
 from .selection import Switches
 
@@ -60,48 +58,35 @@ def advise(
     *,
     available: Collection[str] = (),
     low_vram: bool = False,
-    host_ram_bytes: int | None = None,
 ) -> Advice | None:
     """The advice for the run in `plan`; None if it fits, and fits about as tightly as it should.
 
     Where it does not fit: the mildest single change that is enough by itself (in the order of `plan`: what keeps
     every pixel, half the number size, the largest picture that still shows a mouth, half the frame rate); else what
     the planner does in total; else the smallest card. With a planner in front (`ON_RISK`, `POLICY`) it is what that
-    planner would do. `available` and `host_ram_bytes` are `make_plan`'s. `low_vram` says that Sonic Low
+    planner would do. `available` is `make_plan`'s. `low_vram` says that Sonic Low
     VRAM could be put in, which keeps every pixel; in total it is proposed only if it spares something one can see,
     and with a planner in front only if that planner finds nothing.
     """
-    job, budget = plan.job, plan.budget
-    fits = partial(_fits, budget=budget, host_ram_bytes=host_ram_bytes)
+    job, capacity = plan.job, plan.capacity
+    fits = capacity.fits
     if plan.fits:
-        larger = None if plan.changes else next(filter(fits, _larger(job, budget.device)), None)
+        larger = None if plan.changes else next(filter(fits, _larger(job)), None)
         return Advice(True, (_change("min_resolution", job, larger),)) if larger else None
     alone = where in (Where.HERE, Where.SONIC)
-    optimized = replace(job, optimizations=job.optimizations | EXACT) if low_vram else None
+    optimized = replace(job, optimizations=without_redundant(job.optimizations | EXACT)) if low_vram else None
     if alone:
-        least = replace(job, optimizations=_OPTIMIZATIONS.choose(job, fits)) if low_vram else None
+        least = replace(job, optimizations=_OPTIMIZATIONS.choose(job, fits, capacity.fits_gpu)) if low_vram else None
         for name, single in _milder(job, available, least):
             if fits(single):
                 return Advice(False, (_change(name, job, single),))
-    in_total = partial(
-        make_plan,
-        budget=budget,
-        policy=Policy.LOSSLESS_FIRST,
-        available=available,
-        host_ram_bytes=host_ram_bytes,
-        device=budget.device,
-    )
+    in_total = partial(make_plan, capacity=capacity, policy=Policy.LOSSLESS_FIRST, available=available)
     best = in_total(job)
     if optimized and (alone or not best.fits):
         better = in_total(optimized)
         if better.fits and not (best.fits and replace(better.job, optimizations=best.job.optimizations) == best.job):
             return Advice(False, (_change(LOW_VRAM, job, optimized), *better.changes))
     return Advice(False, best.changes, best.smallest_card, best.longest_s)
-
-
-def _fits(job: Job, budget: Budget, host_ram_bytes: int | None) -> bool:
-    estimate = predict(job, device=budget.device)
-    return assess(estimate, budget, host_ram_bytes).verdict is Verdict.SAFE
 
 
 def _milder(job: Job, available: Collection[str], optimized: Job | None) -> Iterator[tuple[str, Job]]:
@@ -122,15 +107,13 @@ def _milder(job: Job, available: Collection[str], optimized: Job | None) -> Iter
         yield "interpolate", replace(job, interpolate=False)
 
 
-def _larger(job: Job, device: str) -> Iterator[Job]:
-    """`job` with a much larger picture, the largest first: what the source has pixels for and meets no hard limit."""
+def _larger(job: Job) -> Iterator[Job]:
+    """`job` with a much larger picture, the largest first: what the source has pixels for."""
     top = min(MAX_RESOLUTION, job.width, job.height) // SIZE_STEP * SIZE_STEP
     for size in range(top, 0, -SIZE_STEP):
         if size < MUCH_LARGER * job.min_resolution:
             return
-        larger = replace(job, min_resolution=size)
-        if not predict(larger, device=device).limits:
-            yield larger
+        yield replace(job, min_resolution=size)
 
 
 def _change(name: str, before: Job, after: Job) -> Change:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..devices.budget import Budget
 from ..job import Job, duration_of
-from ..memory.stage_model import predict
 from ..optimizations import Optimization
+from .capacity import Capacity, Span
 from .part_length import longest_fitting
 from .planner import SPLIT
 from .selection import DEFAULT, NONE, STREAMED, Switches, fits_with_some, format_optimizations, read_switches
@@ -36,19 +35,13 @@ class GraphCapabilities(NamedTuple):
         streamed = STREAMED if self.to_file else frozenset[Optimization]()
         return replace(job, optimizations=self.switches.on | streamed, to_file=self.to_file)
 
-    def run(self, job: Job, budget: Budget, host_ram_bytes: int | None = None) -> Job:
-        """`job` as its nodes will run it on `budget`: with the levers they pull, and cut to the longest part."""
-
-        def fits(candidate: Job) -> bool:
-            estimate = predict(candidate)
-            enough_ram = host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes
-            return enough_ram and estimate.peak_bytes <= budget.usable_bytes
-
+    def run(self, job: Job, capacity: Capacity) -> Job:
+        """`job` as its nodes will run it: with the optimizations they enable, and cut to the longest part that fits."""
         begun = self.begin(job)
         if self.to_file:
-            longest = longest_fitting(begun, lambda part: fits_with_some(part, self.switches.auto, fits))
+            longest = longest_fitting(begun, lambda part: fits_with_some(part, self.switches.auto, capacity.fits))
             begun = begun if longest is None else replace(begun, duration_s=duration_of(longest))
-        return self.switches.enable(begun, fits)
+        return self.switches.enable(begun, capacity, Span.WHOLE)
 
     @property
     def text(self) -> str:

@@ -1,26 +1,48 @@
-"""Will it fit? A verdict, the stage it hangs on, and by how much."""
+"""The one capacity check: does a run fit, and if not, what is it that stops it?
+
+A run fits where its peak stays within the card's budget, its host memory within what the machine has, and where it
+meets none of the card's hard limits. Planner, nodes, preview, advice, part lengths and chunk sizes all ask here.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ..devices.budget import Budget
-from ..memory.stage_model import Estimate
+from ..job import Job
+from ..memory.hard_limits import Limit
+from ..memory.stage_model import Estimate, predict
 
 
 class Verdict(StrEnum):
-    """How an estimate stands to a budget."""
+    """How an estimate stands to a capacity."""
 
     SAFE = "safe"
     """Within the budget, reserve untouched."""
     TIGHT = "tight"
     """Within what is free, but inside the reserve: more than 90 % of it unless the reserve was changed."""
     FAIL = "fail"
-    """More than there is."""
+    """More than there is, or a hard limit is met."""
+
+
+class Span(StrEnum):
+    """The stages of a run that are still to come."""
+
+    WHOLE = "whole"
+    AFTER_LOAD = "after load"
+    """The model is loaded: Sonic Long Video plans its parts then."""
+    SAMPLER = "sampler"
+    """Denoise, decode and interpolate: Sonic Low VRAM chooses its optimizations when the sampler starts."""
+
+    def needed_bytes(self, estimate: Estimate) -> int:
+        """The most GPU memory these stages need at once, overhead included."""
+        if self is Span.SAMPLER:
+            return estimate.sampler_bytes
+        return estimate.after_load_bytes if self is Span.AFTER_LOAD else estimate.peak_bytes
 
 
 @dataclass(frozen=True)
 class Risk:
-    """An estimate held against a budget."""
+    """An estimate held against a capacity."""
 
     verdict: Verdict
     stage: str
@@ -28,17 +50,47 @@ class Risk:
     headroom_bytes: int
     """Memory left over at that stage, before the reserve; negative: how much is missing."""
     short_of_host_ram: bool = False
-    """Whether the frames do not fit into host memory, whatever the card says."""
+    """Whether the run needs more host memory than the machine has, whatever the card says."""
+    limits: tuple[Limit, ...] = ()
+    """Hard limits that the run meets: it fails at them, however much memory there is."""
 
 
-def assess(estimate: Estimate, budget: Budget, host_ram_bytes: int | None = None) -> Risk:
-    """The risk of running `estimate`'s job on `budget`, with `host_ram_bytes` of host memory if known."""
-    headroom = budget.available_bytes - estimate.peak_bytes
-    short = host_ram_bytes is not None and estimate.host_ram_bytes > host_ram_bytes
-    if headroom < 0 or short:
-        verdict = Verdict.FAIL
-    elif estimate.peak_bytes > budget.usable_bytes:
-        verdict = Verdict.TIGHT
-    else:
-        verdict = Verdict.SAFE
-    return Risk(verdict, estimate.peak_stage, headroom, short)
+@dataclass(frozen=True)
+class Capacity:
+    """What a run may use: the memory of a card, host memory, and the card's hard limits."""
+
+    budget: Budget
+    host_ram_bytes: int | None = None
+    """Host memory a run may use; None where it is not known, as for a card that is not in this machine."""
+
+    def estimate(self, job: Job) -> Estimate:
+        """What `job` needs here."""
+        return predict(job, device=self.budget.device)
+
+    def has_host_ram(self, estimate: Estimate) -> bool:
+        """Whether there is the host memory that a run needs, as far as it is known."""
+        return self.host_ram_bytes is None or estimate.host_ram_bytes <= self.host_ram_bytes
+
+    def fits(self, job: Job, span: Span = Span.WHOLE) -> bool:
+        """Whether `job` runs within the budget and the host memory, and meets no hard limit."""
+        estimate = self.estimate(job)
+        return self._fits_gpu(estimate, span) and self.has_host_ram(estimate)
+
+    def fits_gpu(self, job: Job, span: Span = Span.WHOLE) -> bool:
+        """As `fits`, whatever the host memory: for a choice that has to be made even where that is short."""
+        return self._fits_gpu(self.estimate(job), span)
+
+    def assess(self, estimate: Estimate) -> Risk:
+        """How a run stands to this capacity, and by how much."""
+        headroom = self.budget.available_bytes - estimate.peak_bytes
+        short = not self.has_host_ram(estimate)
+        if headroom < 0 or short or estimate.limits:
+            verdict = Verdict.FAIL
+        elif estimate.peak_bytes > self.budget.usable_bytes:
+            verdict = Verdict.TIGHT
+        else:
+            verdict = Verdict.SAFE
+        return Risk(verdict, estimate.peak_stage, headroom, short, estimate.limits)
+
+    def _fits_gpu(self, estimate: Estimate, span: Span) -> bool:
+        return span.needed_bytes(estimate) <= self.budget.usable_bytes and not estimate.limits

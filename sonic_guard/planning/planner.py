@@ -15,8 +15,8 @@ from ..devices.card_catalogue import GIB, Card, smallest_card_for
 from ..errors import PlanError, brief
 from ..job import SIZE_STEP, Dtype, Job
 from ..memory.stage_model import Estimate, predict
-from ..optimizations import ESCALATION_ORDER, Optimization
-from .capacity import Risk, assess
+from ..optimizations import ESCALATION_ORDER, Optimization, without_redundant
+from .capacity import Capacity, Risk, Verdict
 from .part_length import longest_part, parts_for
 from .selection import fewest_optimizations, fits_with_some
 
@@ -63,7 +63,7 @@ class Plan:
     changes: tuple[Change, ...]
     estimate: Estimate
     risk: Risk
-    budget: Budget
+    capacity: Capacity
     policy: Policy | None = Policy.LOSSLESS_FIRST
     """What was allowed to change; None: nothing."""
     parts: int = 1
@@ -75,23 +75,26 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether the run stays within the budget."""
-        return self.estimate.peak_bytes <= self.budget.usable_bytes and not self.risk.short_of_host_ram
+        """Whether the run stays within its capacity, the reserve included."""
+        return self.risk.verdict is Verdict.SAFE
+
+    @property
+    def budget(self) -> Budget:
+        """The memory of the card that was planned for."""
+        return self.capacity.budget
 
 
 def make_plan(
     job: Job,
-    budget: Budget,
+    capacity: Capacity,
     policy: Policy | str | None = Policy.LOSSLESS_FIRST,
     *,
     available: Collection[str] = (),
-    host_ram_bytes: int | None = None,
-    device: str = "cuda",
 ) -> Plan:
-    """Settings that fit `budget`, as near to `job` as the policy knows; with policy None, `job` as it is.
+    """Settings that fit `capacity`, as near to `job` as the policy knows; with policy None, `job` as it is.
 
-    `available` names the levers the user can really pull (of `ESCALATION_ORDER`, and `SPLIT`); `host_ram_bytes`
-    is the host memory a run may use, if known. Raises `PlanError` for an unknown policy or lever.
+    `available` names what the user can really enable (of `ESCALATION_ORDER`, and `SPLIT`).
+    Raises `PlanError` for an unknown policy or optimization.
     """
     if policy is not None and policy not in tuple(Policy):
         raise PlanError(f"policy: there is no {brief(policy)}; choose one of {', '.join(Policy)}.")
@@ -100,12 +103,7 @@ def make_plan(
             f"optimizations: unknown {', '.join(sorted(unknown))}; known are {', '.join([*ESCALATION_ORDER, SPLIT])}."
         )
 
-    def bearable(estimate: Estimate) -> bool:
-        return host_ram_bytes is None or estimate.host_ram_bytes <= host_ram_bytes
-
-    def fits(candidate: Job) -> bool:
-        estimate = predict(candidate)
-        return estimate.peak_bytes <= budget.usable_bytes and bearable(estimate)
+    budget, fits = capacity.budget, capacity.fits
 
     def could_fit(candidate: Job) -> bool:
         return fits_with_some(
@@ -113,18 +111,18 @@ def make_plan(
         )
 
     def card_for(candidates: Iterable[Job]) -> Card | None:
-        estimates = (predict(candidate) for candidate in candidates)
-        peaks = [estimate.peak_bytes for estimate in estimates if bearable(estimate)]
+        estimates = (predict(candidate) for candidate in candidates)  # the cards proposed are NVIDIA's
+        peaks = [each.peak_bytes for each in estimates if capacity.has_host_ram(each) and not each.limits]
         return smallest_card_for(min(peaks), budget.reserve) if peaks else None
 
     def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None, longest: Job | None = None) -> Plan:
-        estimate = predict(chosen, device=device)
+        estimate = capacity.estimate(chosen)
         parts = parts_for(job, chosen)
         changes = tuple(_changes(job, chosen, order))
-        risk = assess(estimate, budget, host_ram_bytes)
+        risk = capacity.assess(estimate)
         allowed = None if policy is None else Policy(policy)
         return Plan(
-            chosen, changes, estimate, risk, budget, allowed, parts, card, longest.duration_s if longest else None
+            chosen, changes, estimate, risk, capacity, allowed, parts, card, longest.duration_s if longest else None
         )
 
     if policy is None or fits(job):
@@ -133,12 +131,8 @@ def make_plan(
         kept, ways, order = _capped(job, budget), _with_parts, _ARTICLE_ORDER
     else:
         kept, ways, order = job, _visible, _ORDER
-    enabled = replace(
-        kept,
-        optimizations=job.optimizations.union(
-            optimization for optimization in ESCALATION_ORDER if optimization in available
-        ),
-    )
+    offered = job.optimizations.union(each for each in ESCALATION_ORDER if each in available)
+    enabled = replace(kept, optimizations=without_redundant(offered))
     tried = []
     for candidate in ways(enabled, SPLIT in available, could_fit):
         if could_fit(candidate):

@@ -1,6 +1,6 @@
-"""Which levers a run may pull, and which of them it does: what the user's switches say, and the least that fits.
+"""Which optimizations a run may enable, and which it needs: the user's switches, and the fewest that fit.
 
-Pure. The nodes read their switches with it, and the pages foresee with it what the nodes will do.
+Pure. The nodes read their switches with it, and the live preview predicts with it what the nodes will do.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,47 +10,74 @@ from itertools import combinations
 
 from ..errors import OptimizationError, brief
 from ..job import Job
-from ..optimizations import DEFAULTS, ESCALATION_ORDER, EXACT, Optimization, Setting
+from ..optimizations import (
+    DEFAULTS,
+    ESCALATION_ORDER,
+    EXACT,
+    OPTIMIZATIONS,
+    Optimization,
+    Setting,
+    without_redundant,
+)
+from .capacity import Capacity, Span
 
-_TAKE_HOST_MEMORY = frozenset({Optimization.TENSOR_OFFLOAD, Optimization.FP8_WEIGHTS})
-"""Levers with which a run needs more host memory; the others need less, or as much."""
 CHUNK_SIZE_FACTORS = (16, 8, 4, 2)
-"""How much larger than the least a piece may be, where there is room: beyond it nothing is gained."""
+"""How many times the smallest chunk size is tried: larger chunks gain nothing."""
+
+
+Fits = Callable[[Job], bool]
+"""A check of a job, such as `Capacity.fits`."""
 
 
 @dataclass(frozen=True)
 class Switches:
-    """The levers that are pulled anyway, and those that are pulled where they are needed."""
+    """Optimizations that are enabled in any case, and those that are enabled where a run needs them."""
 
     on: frozenset[Optimization] = frozenset()
     auto: frozenset[Optimization] = frozenset()
 
     def within(self, allowed: frozenset[Optimization]) -> "Switches":
-        """The same without the levers that cannot be pulled."""
+        """The same without the optimizations that are not available."""
         return Switches(self.on & allowed, self.auto & allowed)
 
-    def enable(self, job: Job, fits: Callable[[Job], bool]) -> Job:
-        """`job` as a lean model begins it: with the levers for it, in pieces as large as there is room for."""
-        enabled = replace(job, optimizations=self.choose(job, fits))
-        return replace(enabled, chunk_size=largest_chunk_size(enabled, fits))
+    def enable(self, job: Job, capacity: Capacity, span: Span) -> Job:
+        """`job` as its nodes start it: with the optimizations it needs, in chunks as large as there is memory for."""
 
-    def choose(self, job: Job, fits: Callable[[Job], bool]) -> frozenset[Optimization]:
-        """The levers for `job`: those that are on, and the cheapest others with which `fits` says yes; else all."""
+        def fits(candidate: Job) -> bool:
+            return capacity.fits(candidate, span)
+
+        def fits_gpu(candidate: Job) -> bool:
+            return capacity.fits_gpu(candidate, span)
+
+        enabled = replace(job, optimizations=self.choose(job, fits, fits_gpu))
+        return replace(enabled, chunk_size=largest_chunk_size(enabled, fits, fits_gpu))
+
+    def choose(self, job: Job, *checks: Fits) -> frozenset[Optimization]:
+        """The optimizations for `job`: those that are on, and the fewest others with which the first check passes.
+
+        Where none passes, the next check decides, which is less strict; after the last, everything is enabled.
+        """
         enabled = job.optimizations | self.on
-        least = fewest_optimizations(replace(job, optimizations=enabled), self.auto - enabled, fits)
-        return enabled | self.auto if least is None else least
+        for fits in checks:
+            fewest = fewest_optimizations(replace(job, optimizations=enabled), self.auto - enabled, fits)
+            if fewest is not None:
+                return fewest
+        return without_redundant(enabled | self.auto)
 
 
 STREAMED = frozenset({Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD})
-"""What Sonic Long Video pulls whatever the switches say: without the first no file grows, the second is free there."""
+"""What Sonic Long Video always enables: its file needs the first, and the second costs nothing there."""
 NONE = Switches()
-"""The wrapper alone: no lever can be pulled."""
+"""The wrapper alone: no optimization is available."""
 DEFAULT = Switches(frozenset({Optimization.UNET_OFFLOAD}), EXACT - {Optimization.UNET_OFFLOAD})
-"""Those of a node that nobody has moved: every exact lever where it is needed."""
+"""The default of the nodes: every exact optimization where a run needs it."""
 
 
 def read_switches(values: Mapping[str, object]) -> Switches:
-    """The switches by lever name; those missing are as in `DEFAULTS`. Raises `OptimizationError` for a word that is none."""
+    """The switches by the optimizations' names; a missing one is as in `DEFAULTS`.
+
+    Raises `OptimizationError` for a value that is no setting.
+    """
     settings: dict[Optimization, str] = {}
     for optimization, default in DEFAULTS.items():
         setting = values.get(optimization, default)
@@ -65,21 +92,30 @@ def read_switches(values: Mapping[str, object]) -> Switches:
     )
 
 
-def largest_chunk_size(job: Job, fits: Callable[[Job], bool]) -> int:
-    """The largest piece with which `job` fits, and the least where it has none or fits with none."""
+def largest_chunk_size(job: Job, *checks: Fits) -> int:
+    """The largest chunk size with which the first check passes, else the next one; the smallest where none does."""
     if Optimization.LAYER_CHUNKING not in job.optimizations:
         return job.chunk_size
-    pieces = (job.chunk_size * factor for factor in CHUNK_SIZE_FACTORS)
-    return next((chunk_size for chunk_size in pieces if fits(replace(job, chunk_size=chunk_size))), job.chunk_size)
+    sizes = [job.chunk_size * factor for factor in CHUNK_SIZE_FACTORS]
+    for fits in checks:
+        for size in (*sizes, job.chunk_size):
+            if fits(replace(job, chunk_size=size)):
+                return size
+    return job.chunk_size
 
 
 def parse_optimizations(text: str) -> frozenset[Optimization]:
-    """The levers named in `text`, between plus signs: what Preflight hands on. Raises `OptimizationError` for other words."""
+    """The optimizations named in `text`, separated by plus signs, as Preflight's output has them.
+
+    Raises `OptimizationError` for other names.
+    """
     if not isinstance(text, str):
         raise OptimizationError(f"optimizations: expected names between plus signs, got {brief(text)}.")
     names = [name for name in text.replace(" ", "").split("+") if name]
     if unknown := [name for name in names if name not in tuple(Optimization)]:
-        raise OptimizationError(f"optimizations: unknown {', '.join(unknown):.100}; known are {', '.join(ESCALATION_ORDER)}.")
+        raise OptimizationError(
+            f"optimizations: unknown {', '.join(unknown):.100}; known are {', '.join(ESCALATION_ORDER)}."
+        )
     return frozenset(map(Optimization, names))
 
 
@@ -88,35 +124,35 @@ def format_optimizations(optimizations: frozenset[Optimization]) -> str:
     return "+".join(optimization for optimization in ESCALATION_ORDER if optimization in optimizations)
 
 
-def fewest_optimizations(
-    job: Job, optional: frozenset[Optimization], fits: Callable[[Job], bool]
-) -> frozenset[Optimization] | None:
-    """The levers of `job` and the cheapest of `optional` with which it fits; None if it does not even with all."""
+def fewest_optimizations(job: Job, optional: frozenset[Optimization], fits: Fits) -> frozenset[Optimization] | None:
+    """The optimizations of `job` and the cheapest of `optional` with which it fits; None if it fits with none of them.
+
+    One that is contained in another (`Traits.contains`) is never among them together with that one.
+    """
     if not fits_with_some(job, optional, fits):
         return None
-    candidates = map(job.optimizations.union, _subsets(optional))
-    return next(optimizations for optimizations in candidates if fits(replace(job, optimizations=optimizations)))
+    candidates = (without_redundant(job.optimizations | subset) for subset in _subsets(optional))
+    return next(each for each in candidates if fits(replace(job, optimizations=each)))
 
 
-def fits_with_some(job: Job, optional: frozenset[Optimization], fits: Callable[[Job], bool]) -> bool:
-    """Whether `job` fits with any of the `optional` levers beside its own."""
-    return any(fits(replace(job, optimizations=job.optimizations | most)) for most in _most(optional))
+def fits_with_some(job: Job, optional: frozenset[Optimization], fits: Fits) -> bool:
+    """Whether `job` fits with any of the `optional` optimizations added to its own."""
+    candidates = (without_redundant(job.optimizations | most) for most in _largest_subsets(optional))
+    return any(fits(replace(job, optimizations=each)) for each in candidates)
 
 
 @cache
-def _most(optimizations: frozenset[Optimization]) -> tuple[frozenset[Optimization], ...]:
-    """Subsets of which one fits where any does: all levers, and without those that take host memory for the GPU's."""
-    hungry = sorted(optimizations & _TAKE_HOST_MEMORY)
+def _largest_subsets(optimizations: frozenset[Optimization]) -> tuple[frozenset[Optimization], ...]:
+    """Subsets of which one fits where any does: all of them, with and without those that use host memory."""
+    using = sorted(each for each in optimizations if OPTIMIZATIONS[each].uses_host_memory)
     return tuple(
-        optimizations.difference(spared) for count in range(len(hungry) + 1) for spared in combinations(hungry, count)
+        optimizations.difference(left) for count in range(len(using) + 1) for left in combinations(using, count)
     )
 
 
 @cache
 def _subsets(optimizations: frozenset[Optimization]) -> tuple[frozenset[Optimization], ...]:
-    """All of them, cheapest first: a lever further down the ladder costs more than all before it together."""
-    ordered = [optimization for optimization in ESCALATION_ORDER if optimization in optimizations]
+    """All subsets, the cheapest first: an optimization costs more than all that precede it together."""
+    ordered = [each for each in ESCALATION_ORDER if each in optimizations]
     numbers = range(1 << len(ordered))
-    return tuple(
-        frozenset(optimization for bit, optimization in enumerate(ordered) if number >> bit & 1) for number in numbers
-    )
+    return tuple(frozenset(each for bit, each in enumerate(ordered) if number >> bit & 1) for number in numbers)

@@ -16,9 +16,9 @@ from .evaluation import Preview
 
 def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dict[str, Any]:
     """All that a widget shows of a run before it starts."""
-    plan, where, ram, seconds, available, low_vram = preview.judged
+    plan, where, seconds, available, low_vram = preview.judged
     estimate, budget = plan.estimate, plan.budget
-    advice = advise(plan, where, available=available, low_vram=low_vram, host_ram_bytes=ram)
+    advice = advise(plan, where, available=available, low_vram=low_vram)
     last = card_history.last(plan.job)
     return {
         "card": budget.card,

@@ -12,10 +12,10 @@ from ..errors import GraphError, PresetError, UnknownNameError
 from ..history.history_cache import CardHistory
 from ..job import Job
 from ..media import face
-from ..memory.stage_model import predict
 from ..operations.preflight import Portrait
 from ..planning.advice import Where
 from ..planning.capabilities import LONG_VIDEO, LOW_VRAM, GraphCapabilities, capabilities_of
+from ..planning.capacity import Capacity
 from ..planning.pace import predict_seconds
 from ..planning.planner import Plan, Policy, make_plan
 from ..planning.presets import Preset, find_preset, load_preset
@@ -48,7 +48,6 @@ class Judged(NamedTuple):
 
     plan: Plan
     where: Where
-    host_ram_bytes: int | None
     seconds: float | None
     """Predicted seconds of denoising, once the card's pace is known."""
     available: Collection[str] = ()
@@ -122,30 +121,29 @@ class Context:
         """The memory of a guard's card. Raises `BudgetError`."""
         return self.machine.budget(guard.target, guard.reserve)
 
-    def host_ram(self, guard: Guard) -> int | None:
-        """Host memory for a run on a guard's card, where that is known."""
-        return host_memory_bytes(guard.target)
+    def capacity(self, guard: Guard) -> Capacity:
+        """What a run on a guard's card may use. Raises `BudgetError`."""
+        return Capacity(self.budget(guard), host_memory_bytes(guard.target))
 
     def judge(
         self,
         job: Job,
         guard: Guard,
-        budget: Budget,
+        capacity: Capacity,
         policy: Policy | None = None,
         *,
         available: Collection[str] = (),
         low_vram: bool = False,
     ) -> Judged:
         """`job` held against a card, and changed until it fits as far as `policy` and `available` allow."""
-        ram = self.host_ram(guard)
-        plan = make_plan(job, budget, policy, available=available, host_ram_bytes=ram, device=budget.device)
-        seconds = predict_seconds(plan.job, self.machine.card_history(budget.card).pace)
-        return Judged(plan, guard.where, ram, seconds, available, low_vram)
+        plan = make_plan(job, capacity, policy, available=available)
+        seconds = predict_seconds(plan.job, self.machine.card_history(capacity.budget.card).pace)
+        return Judged(plan, guard.where, seconds, available, low_vram)
 
-    def usable_bytes(self, low_vram: LowVram, guard: Guard) -> int:
-        """What a lean model may use on a guard's card."""
+    def own_capacity(self, low_vram: LowVram, guard: Guard) -> Capacity:
+        """What a model of Sonic Low VRAM chooses its optimizations for, on a guard's card unless it names one."""
         own = guard.target if low_vram.target == "auto" else low_vram.target
-        return self.machine.budget(own, low_vram.reserve).usable_bytes
+        return Capacity(self.machine.budget(own, low_vram.reserve), host_memory_bytes(own))
 
     def picture(self, inputs: Inputs, name: str = "image") -> Picture:
         """The picture at an input, or a square."""
@@ -186,9 +184,3 @@ class Context:
             return assumed_face() if faces is None else faces
 
         return Portrait((picture.width, picture.height), found)
-
-
-def enable(job: Job, low_vram: LowVram, usable_bytes: int) -> Job:
-    """`job` with the levers that a lean model begins it with."""
-    fits = lambda candidate: predict(candidate).sampler_bytes <= usable_bytes  # noqa: E731
-    return low_vram.switches.enable(job, fits)

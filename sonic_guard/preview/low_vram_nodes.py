@@ -6,14 +6,14 @@ from dataclasses import replace
 from ..devices.budget import RESERVE
 from ..job import LATENT_FPS, MIN_SOUND_S, Dtype, Job, duration_of
 from ..long_video.part_plan import plan_parts
-from ..memory.stage_model import predict
-from ..optimizations import DEFAULTS, ESCALATION_ORDER, Optimization, Setting
+from ..optimizations import DEFAULTS, ESCALATION_ORDER, Optimization, Setting, without_redundant
 from ..planning.advice import Where
+from ..planning.capacity import Span
 from ..planning.pace import predict_seconds
 from ..planning.part_length import longest_fitting
 from ..planning.planner import SPLIT
 from ..planning.selection import DEFAULT, STREAMED, Switches, parse_optimizations, read_switches
-from .context import ASSUMED_SOUND_S, Context, Outcome, enable
+from .context import ASSUMED_SOUND_S, Context, Outcome
 from .node_inputs import UNKNOWN, Inputs, LowVram, OffloadedDtype
 from .sonic_nodes import model_of
 
@@ -49,7 +49,7 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
     guard = context.guard_in_front()
     if guard.where is Where.SONIC:
         guard = guard._replace(where=Where.HERE)
-    budget = context.budget(guard)
+    capacity, switches = context.capacity(guard), low_vram.switches
     whole = Job(
         picture.width,
         picture.height,
@@ -60,32 +60,26 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
         steps=inputs.whole("inference_steps", 25),
         dynamic_scale=inputs.number("dynamic_scale", 1.0, matters=False),
         interpolate=model.interpolate,
-        vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+        vae_dtype=Dtype.BF16 if capacity.budget.bf16 else Dtype.FP32,
         optimizations=STREAMED,
         to_file=True,
     )
-    own_bytes = context.usable_bytes(low_vram, guard)
-    usable_bytes, ram_bytes = context.machine.budget(guard.target, RESERVE).usable_bytes, context.host_ram(guard)
+    own = context.own_capacity(low_vram, guard)
+    machine = replace(capacity, budget=context.machine.budget(guard.target, RESERVE))
 
     def fits(job: Job) -> bool:
-        if own_bytes <= usable_bytes and fits_as_it_is(with_all(job)):
-            return True  # then it does with fewer levers, too, which take more time to find
-        return fits_as_it_is(enable(job, low_vram, own_bytes))
-
-    def with_all(job: Job) -> Job:
-        return replace(job, optimizations=job.optimizations | low_vram.switches.on | low_vram.switches.auto)
-
-    def fits_as_it_is(job: Job) -> bool:
-        estimate = predict(job)
-        return estimate.after_load_bytes <= usable_bytes and (ram_bytes is None or estimate.host_ram_bytes <= ram_bytes)
+        with_all = replace(job, optimizations=without_redundant(job.optimizations | switches.on | switches.auto))
+        if own.budget.usable_bytes <= machine.budget.usable_bytes and machine.fits(with_all, Span.AFTER_LOAD):
+            return True  # it fits with fewer optimizations, too, which take more time to find
+        return machine.fits(switches.enable(job, own, Span.SAMPLER), Span.AFTER_LOAD)
 
     part_s = inputs.number("part_s", 0.0)
     longest = round(part_s * LATENT_FPS) if part_s else longest_fitting(whole, fits)
     parts = plan_parts(whole, longest, lambda low, high: (low + high) // 2)
     lengths = Counter(part.latent_frames for part in parts)
-    job = enable(whole if len(parts) == 1 else _of(whole, max(lengths)), low_vram, own_bytes)
-    judged = context.judge(job, guard, budget, available=low_vram.switches.auto | {SPLIT})
-    pace = context.machine.card_history(budget.card).pace
+    job = switches.enable(whole if len(parts) == 1 else _of(whole, max(lengths)), own, Span.SAMPLER)
+    judged = context.judge(job, guard, capacity, available=switches.auto | {SPLIT})
+    pace = context.machine.card_history(capacity.budget.card).pace
     times_s = [count * (predict_seconds(_of(whole, frames), pace) or 0.0) for frames, count in lengths.items()]
     plan, seconds = replace(judged.plan, parts=len(parts)), sum(times_s) if pace else None
     return Outcome((UNKNOWN, UNKNOWN, UNKNOWN), judged._replace(plan=plan, seconds=seconds))

@@ -46,10 +46,9 @@ def preflight(inputs: Inputs, context: Context) -> Outcome:
         job.expand_ratio, job.steps, job.dynamic_scale, job.fps, str(job.dtype), job.interpolate, UNKNOWN, for_video,
         job.output_fps, result.part_s, format_optimizations(result.optimizations),
     )  # fmt: skip
-    ram = context.host_ram(guard)
     return Outcome(
         outputs,
-        Judged(plan, guard.where, ram, result.seconds, capabilities.available, context.is_stock),
+        Judged(plan, guard.where, result.seconds, capabilities.available, context.is_stock),
     )
 
 
@@ -96,10 +95,9 @@ def preset(inputs: Inputs, context: Context) -> Outcome:
 def oom_risk(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardOOMRisk."""
     guard = context.guard(inputs, Where.HERE)
-    budget = context.budget(guard)
-    capabilities = context.capabilities
-    job = capabilities.run(_settings(inputs, context, budget), budget, context.host_ram(guard))
-    judged = context.judge(job, guard, budget, available=capabilities.available, low_vram=context.is_stock)
+    capacity, capabilities = context.capacity(guard), context.capabilities
+    job = capabilities.run(_settings(inputs, context, capacity.budget), capacity)
+    judged = context.judge(job, guard, capacity, available=capabilities.available, low_vram=context.is_stock)
     return Outcome((inputs.get("image"),), judged)
 
 
@@ -107,10 +105,10 @@ def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardAutoDowngrade."""
     policy = inputs.word("policy", Policy, Policy.LOSSLESS_FIRST)
     guard = context.guard(inputs, _where(policy, context))
-    budget, capabilities = context.budget(guard), context.capabilities
-    job = _settings(inputs, context, budget, inputs.whole("inference_steps", 25))
+    capacity, capabilities = context.capacity(guard), context.capabilities
+    job = _settings(inputs, context, capacity.budget, inputs.whole("inference_steps", 25))
     judged = context.judge(
-        capabilities.begin(job), guard, budget, policy, available=capabilities.available, low_vram=context.is_stock
+        capabilities.begin(job), guard, capacity, policy, available=capabilities.available, low_vram=context.is_stock
     )
     seconds = job.duration_s if capabilities.to_file else judged.plan.job.duration_s
     job = judged.plan.job

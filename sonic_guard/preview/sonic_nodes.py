@@ -8,7 +8,8 @@ from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 from ..job import Dtype, Job
 from ..optimizations import Optimization
 from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
-from .context import ASSUMED_SOUND_S, Context, Outcome, enable
+from ..planning.capacity import Span
+from .context import ASSUMED_SOUND_S, Context, Outcome
 from .node_inputs import UNKNOWN, Data, Inputs, Loader, OffloadedDtype
 
 TRIO = frozenset({LOADER, PREDATA, SAMPLER})
@@ -43,7 +44,7 @@ def sampler(inputs: Inputs, context: Context) -> Outcome:
     model = model_of(inputs, context)
     data = inputs.of("data_dict", Data) or predata(inputs.nothing(), context).outputs[0]
     guard = context.guard_in_front()
-    budget = context.budget(guard)
+    capacity = context.capacity(guard)
     fps = inputs.number("fps", 25.0)
     job = Job(
         data.picture.width,
@@ -56,18 +57,18 @@ def sampler(inputs: Inputs, context: Context) -> Outcome:
         dynamic_scale=inputs.number("dynamic_scale", 1.0, matters=False),
         expand_ratio=data.expand_ratio,
         interpolate=model.interpolate,
-        vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
+        vae_dtype=Dtype.BF16 if capacity.budget.bf16 else Dtype.FP32,
     )
     if model.low_vram is None:
-        return Outcome((UNKNOWN, fps), context.judge(job, guard, budget, low_vram=True))
+        return Outcome((UNKNOWN, fps), context.judge(job, guard, capacity, low_vram=True))
     switches = model.low_vram.switches
-    job, left = enable(job, model.low_vram, context.usable_bytes(model.low_vram, guard)), switches.auto
+    job, left = switches.enable(job, context.own_capacity(model.low_vram, guard), Span.SAMPLER), switches.auto
     if not data.unet_offloaded:  # then to park the UNet comes too late; a wire would help
         job, left = (
             replace(job, optimizations=job.optimizations - {Optimization.UNET_OFFLOAD}),
             left | switches.on & {Optimization.UNET_OFFLOAD},
         )
-    return Outcome((UNKNOWN, fps), context.judge(job, guard, budget, available=left))
+    return Outcome((UNKNOWN, fps), context.judge(job, guard, capacity, available=left))
 
 
 def model_of(inputs: Inputs, context: Context) -> Loader:
