@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test lint fuzz clean
+.PHONY: demo lint test test-fast test-integration test-sonic test-comfyui test-web test-browser fuzz clean
 
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,10 +28,39 @@ lint: $(STAMP)
 	$(BIN)/basedpyright
 	$(BIN)/comfy --skip-prompt --no-enable-telemetry node validate
 
-test: lint
-	@if command -v node >/dev/null; then node --test tests/web/*.test.mjs; \
+# The tests, from the fastest to those that need the most. Each takes what is there and says what it skips, and why.
+# Each runs in as many processes as there are cores, at most four: WORKERS=1 for one. ARGS="-k name" goes to pytest.
+WORKERS ?= auto
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4
+
+# What needs neither processes nor servers nor encoders, in a minute.
+test-fast: $(STAMP)
+	$(PYTEST) tests/unit $(ARGS)
+
+# Real processes, databases, servers and encoders, and the fixed part of the fuzzing.
+test-integration: $(STAMP)
+	$(PYTEST) tests/integration tests/fuzz $(ARGS)
+
+# The Sonic wrapper's own code; skipped where ComfyUI has no such pack.
+test-sonic: $(STAMP)
+	$(PYTEST) tests/sonic $(ARGS)
+
+# A running ComfyUI and its own code; skipped where there is none.
+test-comfyui: $(STAMP)
+	$(PYTEST) tests/comfyui $(ARGS)
+
+test-web: $(STAMP)
+	@if command -v node >/dev/null; then node --test tests/browser/web/*.test.mjs; \
 	else echo "node is not installed: the unit tests of web/ are skipped"; fi
-	$(BIN)/python -m pytest
+
+# The files of web/ in Node.js and in Chromium.
+test-browser: test-web
+	$(PYTEST) tests/browser $(ARGS)
+
+# All of it, in one run so that no core waits for a folder to end.
+test: lint test-web
+	$(PYTEST) $(ARGS)
 
 # The properties of tests/fuzz/ with other cases each time. CASES=20000 for fewer, LIMIT_S for another limit in seconds;
 # SEED=NUMBER repeats a run, and it is printed at its end.

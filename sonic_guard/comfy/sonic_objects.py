@@ -45,7 +45,7 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
     size = job.frame_size
     if (size.width, size.height, job.latent_frames) != (width, height, frames):
         raise WrapperError(f"sonic: frames of {width}×{height} are not what the known wrapper makes.")
-    optimized_job = getattr(model, "lean_job", None)  # a lean model's
+    optimized_job = getattr(model, "optimized_job", None)  # a lean model's
     return optimized_job(job) if optimized_job else job
 
 

@@ -54,7 +54,7 @@ def follow(
         hooks.safely(_hang, hooks, model, data, watch, progress)
         with (
             _told(model, "on_restart", again),
-            _told(model, "on_passed", lambda done: hooks.safely(watch.passed, done)),
+            _told(model, "on_skipped", lambda done: hooks.safely(watch.passed, done)),
         ):
             yield
     except BaseException as error:

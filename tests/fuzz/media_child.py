@@ -106,7 +106,6 @@ def _work(pipe: Any) -> None:
     import av  # noqa: F401
 
     import sonic_guard.media.audio_file
-    import sonic_guard.media.picture
     import sonic_guard.media.video_file  # noqa: F401
 
     if held := address_space():

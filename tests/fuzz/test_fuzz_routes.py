@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from tests.audit import opened_files
-from tests.fuzz import graphs
+from tests.fuzz import damaged_graphs
 from tests.fuzz.size import cases
-from tests.graphs import behind_preflight, write_files
-from tests.real import PACK
-from tests.site import Site
+from tests.support.graphs import behind_preflight
+from tests.support.installed import PACK
+from tests.support.opened_files import opened_files
+from tests.support.route_server import Site, site_beside_secrets
 
 MAX_ANSWER = 200_000
 """Characters; the history has three runs."""
@@ -26,13 +26,7 @@ MAX_TEXT = 4_100
 
 @pytest.fixture(scope="module")
 def site(pack, tmp_path_factory):
-    base = tmp_path_factory.mktemp("comfyui")
-    (base / "presets").mkdir()
-    (base / "secret.png").write_bytes((PACK / "demo" / "portrait.jpg").read_bytes())
-    folder = write_files(base / "input")
-    (folder / "out.png").symlink_to(base / "secret.png")
-    (folder / "outside").symlink_to(base)
-    site = Site(pack, folder)
+    site = site_beside_secrets(pack, tmp_path_factory.mktemp("comfyui"))
     site.usual = site.predict(behind_preflight(cut_silence=True), "3").data
     logging.getLogger(pack.__name__).setLevel(logging.ERROR)
     yield site
@@ -66,20 +60,23 @@ def cut(body: bytes) -> bytes:
 
 
 questions = st.fixed_dictionaries(
-    {"graph": graphs.anything, "node": st.integers(0, 9) | st.integers(0, 9) | graphs.ids | graphs.values},
+    {
+        "graph": damaged_graphs.anything,
+        "node": st.integers(0, 9) | st.integers(0, 9) | damaged_graphs.ids | damaged_graphs.values,
+    },
     optional={
-        "language": st.sampled_from(["en", "zh"]) | graphs.values,
-        "target_card": st.sampled_from(["auto", "24 GiB"]) | graphs.texts | graphs.values,
-        "more": graphs.values,
+        "language": st.sampled_from(["en", "zh"]) | damaged_graphs.values,
+        "target_card": st.sampled_from(["auto", "24 GiB"]) | damaged_graphs.texts | damaged_graphs.values,
+        "more": damaged_graphs.values,
     },
 )
 watches = st.fixed_dictionaries(
-    {"client": st.just("a") | graphs.values, "rate_hz": graphs.numbers | graphs.values},
-    optional={"record": graphs.values},
+    {"client": st.just("a") | damaged_graphs.values, "rate_hz": damaged_graphs.numbers | damaged_graphs.values},
+    optional={"record": damaged_graphs.values},
 )
 deletes = st.dictionaries(
     st.sampled_from(["ids", "card", "all", "more"]),
-    st.lists(graphs.numbers | st.integers(-2, 10), max_size=3) | graphs.values,
+    st.lists(damaged_graphs.numbers | st.integers(-2, 10), max_size=3) | damaged_graphs.values,
     max_size=3,
 )
 writers = st.sampled_from([text_of] * 6 + [lambda value: cut(text_of(value)), lambda value: utf16(text_of(value))])
@@ -129,7 +126,7 @@ def judged(site, method, path, **request) -> str:
 @cases(80, 60, question=questions)
 def test_question_of_a_page(site, question):
     if isinstance(question["node"], int):
-        question = question | {"node": graphs.node_asked(question["graph"], question["node"])}
+        question = question | {"node": damaged_graphs.node_asked(question["graph"], question["node"])}
     return judged(
         site, "POST", "/sonic_guard/predict", data=text_of(question), headers={"Content-Type": "application/json"}
     )
@@ -138,7 +135,7 @@ def test_question_of_a_page(site, question):
 @cases(
     40, 40,
     path=st.sampled_from(["predict", "watch", "history/delete"]),
-    body=st.one_of(questions, watches, deletes, graphs.values), write=writers, sent=headers, query=queries,
+    body=st.one_of(questions, watches, deletes, damaged_graphs.values), write=writers, sent=headers, query=queries,
     packed=st.booleans(), instead=st.none() | st.none() | st.none() | raw,
 )  # fmt: skip
 def test_body_of_any_kind(site, path, body, write, sent, query, packed, instead):

@@ -1,0 +1,361 @@
+// What is collected around a node, against what ComfyUI would queue for it.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { allPlaces, idOf, placeAt } from "../../../web/lib/graph.mjs";
+import { Reading } from "../../../web/lib/reading.mjs";
+import { BYPASSED, find, graph, MUTED } from "./litegraph.mjs";
+
+const picture = { id: 1, type: "LoadImage", w: { image: "face.png" } };
+const loaded = { class_type: "LoadImage", inputs: { image: "face.png" } };
+const risk = (from, more = {}) => ({ id: 9, type: "SonicGuardOOMRisk", in: { image: from }, ...more });
+const judged = (inputs) => ({ class_type: "SonicGuardOOMRisk", inputs });
+const asked = (nodes, kind = "SonicGuardOOMRisk") => {
+  const root = graph(nodes);
+  return new Reading(root).question(find(root, kind));
+};
+
+const cases = {
+  "a link and widgets": {
+    nodes: [picture, risk([1, 0], { w: { fps: 25, dtype: "fp16", stop: true } })],
+    graph: { 9: judged({ image: ["1", 0], fps: 25, dtype: "fp16", stop: true }), 1: loaded },
+  },
+  "nothing connected": { nodes: [risk(null)], graph: { 9: judged({}) } },
+  "a link to a widget's input wins over the widget": {
+    nodes: [{ id: 2, type: "Number", w: { n: 7 } }, risk(null, { in: { fps: [2, 0] }, w: { fps: 25 } })],
+    graph: { 9: judged({ fps: ["2", 0] }), 2: { class_type: "Number", inputs: { n: 7 } } },
+  },
+  "reroutes are not there": {
+    nodes: [
+      picture,
+      { id: 2, type: "Reroute", in: { "": [1, 0] } },
+      { id: 3, type: "Reroute", in: { "": [2, 0] } },
+      risk([3, 0]),
+    ],
+    graph: { 9: judged({ image: ["1", 0] }), 1: loaded },
+  },
+  "a primitive is its value": {
+    nodes: [
+      { id: 2, type: "PrimitiveNode", w: { value: 768 } },
+      risk(null, { in: { size: [2, 0] }, w: { size: 512 } }),
+    ],
+    graph: { 9: judged({ size: 768 }) },
+  },
+  "a setter and a getter by name": {
+    nodes: [
+      picture,
+      { id: 2, type: "SetNode", in: { IMAGE: [1, 0] }, w: { name: "portrait" } },
+      { id: 3, type: "SetNode", in: { IMAGE: null }, w: { name: "other" } },
+      { id: 4, type: "GetNode", w: { name: "portrait" } },
+      risk([4, 0]),
+    ],
+    graph: { 9: judged({ image: ["1", 0] }), 1: loaded },
+  },
+  "a bypassed node hands on the first input of the type": {
+    nodes: [
+      picture,
+      {
+        id: 2,
+        type: "Blur",
+        mode: BYPASSED,
+        in: { mask: null, image: [1, 0] },
+        types: { mask: "MASK" },
+        out: ["IMAGE"],
+      },
+      risk([2, 0]),
+    ],
+    graph: { 9: judged({ image: ["1", 0] }), 1: loaded },
+  },
+  "a bypassed node without such an input hands on nothing": {
+    nodes: [
+      { id: 2, type: "Make", mode: BYPASSED, in: { n: null }, types: { n: "INT" }, out: ["IMAGE"] },
+      risk([2, 0]),
+    ],
+    graph: { 9: judged({}) },
+  },
+  "a muted node gives nothing, and its widget's value stands": {
+    nodes: [{ id: 2, type: "Number", mode: MUTED }, risk(null, { in: { fps: [2, 0] }, w: { fps: 25 } })],
+    graph: { 9: judged({ fps: 25 }) },
+  },
+  "widgets that are not sent, lists, long texts and nothing are left out": {
+    nodes: [
+      risk(null, {
+        w: {
+          shown: { widget: { value: 1, options: { serialize: false } } },
+          list: [1],
+          text: "x".repeat(501),
+          none: null,
+          ok: "",
+        },
+      }),
+    ],
+    graph: { 9: judged({ ok: "" }) },
+  },
+  "from outside into a subgraph": {
+    nodes: [picture, { id: 5, type: "uuid", in: { image: [1, 0] }, subgraph: { nodes: [risk(["in", 0])] } }],
+    node: "5:9",
+    graph: { "5:9": judged({ image: ["1", 0] }), 1: loaded },
+  },
+  "out of a subgraph": {
+    nodes: [{ id: 5, type: "uuid", out: ["IMAGE"], subgraph: { nodes: [picture], outputs: [[1, 0]] } }, risk([5, 0])],
+    graph: { 9: judged({ image: ["5:1", 0] }), "5:1": loaded },
+  },
+  "through a subgraph and a reroute in it, two levels deep": {
+    nodes: [
+      picture,
+      {
+        id: 5,
+        type: "outer",
+        in: { a: [1, 0] },
+        out: ["IMAGE"],
+        subgraph: {
+          nodes: [
+            {
+              id: 6,
+              type: "inner",
+              in: { b: ["in", 0] },
+              out: ["IMAGE"],
+              subgraph: {
+                nodes: [
+                  { id: 1, type: "Crop", in: { image: [2, 0] } },
+                  { id: 2, type: "Reroute", in: { "": ["in", 0] } },
+                ],
+                outputs: [[1, 0]],
+              },
+            },
+          ],
+          outputs: [[6, 0]],
+        },
+      },
+      risk([5, 0]),
+    ],
+    graph: {
+      9: judged({ image: ["5:6:1", 0] }),
+      "5:6:1": { class_type: "Crop", inputs: { image: ["1", 0] } },
+      1: loaded,
+    },
+  },
+  "a bypassed subgraph": {
+    nodes: [
+      picture,
+      { id: 5, type: "uuid", mode: BYPASSED, in: { a: [1, 0] }, out: ["IMAGE"], subgraph: { nodes: [] } },
+      risk([5, 0]),
+    ],
+    graph: { 9: judged({ image: ["1", 0] }), 1: loaded },
+  },
+  "a value on the subgraph node": {
+    nodes: [
+      {
+        id: 5,
+        type: "uuid",
+        in: { size: null },
+        w: { size: 640 },
+        subgraph: { nodes: [risk(null, { in: { min_resolution: ["in", 0] }, w: { min_resolution: 512 } })] },
+      },
+    ],
+    node: "5:9",
+    graph: { "5:9": judged({ min_resolution: 640 }) },
+  },
+  "an input of the subgraph that nobody feeds": {
+    nodes: [{ id: 5, type: "uuid", in: { size: null }, subgraph: { nodes: [risk(["in", 0], { w: { fps: 25 } })] } }],
+    node: "5:9",
+    graph: { "5:9": judged({ fps: 25 }) },
+  },
+  "reroutes in a ring": {
+    nodes: [
+      { id: 2, type: "Reroute", in: { "": [3, 0] } },
+      { id: 3, type: "Reroute", in: { "": [2, 0] } },
+      risk([2, 0]),
+    ],
+    graph: { 9: judged({}) },
+  },
+  "nodes in a ring": {
+    nodes: [{ id: 2, type: "Blur", in: { image: [9, 0] } }, risk([2, 0])],
+    graph: { 9: judged({ image: ["2", 0] }), 2: { class_type: "Blur", inputs: { image: ["9", 0] } } },
+  },
+};
+
+for (const [name, { nodes, graph: expected, node = "9" }] of Object.entries(cases)) {
+  test(name, () => assert.deepEqual(asked(nodes), { node, graph: expected }));
+}
+
+const trio = [
+  { id: 3, type: "SONICTLoader", w: { dtype: "fp16" } },
+  { id: 4, type: "SONIC_PreData", in: { image: [1, 0] }, w: { min_resolution: 512 } },
+  { id: 5, type: "SONICSampler", in: { model: [3, 0], data_dict: [4, 0] }, w: { fps: 25 } },
+];
+
+test("a sampler brings its loader and predata", () => {
+  const { node, graph: piece } = asked([picture, ...trio], "SONICSampler");
+  assert.equal(node, "5");
+  assert.deepEqual(Object.keys(piece).sort(), ["1", "3", "4", "5"]);
+});
+
+test("predata brings the sampler it feeds, and that one's loader, but no other", () => {
+  const stranger = { id: 7, type: "SONICSampler", w: { fps: 50 } };
+  const { node, graph: piece } = asked([picture, ...trio, stranger], "SONIC_PreData");
+  assert.equal(node, "4");
+  assert.deepEqual(Object.keys(piece).sort(), ["1", "3", "4", "5"]);
+});
+
+test("predata finds its sampler in a subgraph", () => {
+  const [loader, predata, sampler] = trio;
+  const inside = { ...sampler, in: { model: ["in", 0], data_dict: ["in", 1] } };
+  const host = { id: 8, type: "uuid", in: { a: [3, 0], b: [4, 0] }, subgraph: { nodes: [inside] } };
+  const { graph: piece } = asked([picture, loader, predata, host], "SONIC_PreData");
+  assert.deepEqual(piece["8:5"].inputs, { fps: 25, model: ["3", 0], data_dict: ["4", 0] });
+});
+
+test("of a large graph the nearest 200 nodes", () => {
+  const chain = Array.from({ length: 300 }, (_, index) => ({
+    id: 1000 + index,
+    type: "Blur",
+    in: { image: [1001 + index, 0] },
+  }));
+  const ids = Object.keys(asked([risk([1000, 0]), ...chain]).graph);
+  assert.equal(ids.length, 200);
+  assert.ok(ids.includes("9") && ids.includes("1198") && !ids.includes("1199"));
+});
+
+test("never more than the server takes", () => {
+  const wide = Array.from({ length: 190 }, (_, index) => ({
+    id: 1000 + index,
+    type: "Text",
+    in: { text: [1001 + index, 0] },
+    w: { note: "x".repeat(490) },
+  }));
+  const piece = asked([risk([1000, 0]), ...wide]);
+  const size = JSON.stringify(piece).length;
+  assert.ok(size < 65_000 && size > 50_000, `${size} bytes`);
+});
+
+test("a virtual node that knows its source in another graph", () => {
+  const root = graph([
+    { id: 5, type: "uuid", subgraph: { nodes: [picture] } },
+    { id: 2, type: "GetNode", w: { name: "portrait" } },
+    risk([2, 0]),
+  ]);
+  root.getNodeById(2).resolveVirtualOutput = () => ({ node: find(root, "LoadImage"), slot: 1 });
+  const piece = new Reading(root).question(find(root, "SonicGuardOOMRisk"));
+  assert.deepEqual(piece.graph, { 9: judged({ image: ["5:1", 1] }), "5:1": loaded });
+});
+
+test("a node of another graph asks nothing", () => {
+  const [stranger] = graph([risk(null)]).nodes;
+  assert.equal(new Reading(graph([risk(null)])).question(stranger), null);
+});
+
+test("a node in two instances of a subgraph has two places, and an id finds each", () => {
+  const root = graph([
+    { id: 5, type: "one", subgraph: { nodes: [risk(null)] } },
+    { id: 6, type: "other" },
+  ]);
+  const [one, other] = root.nodes;
+  Object.assign(other, { subgraph: one.subgraph, isSubgraphNode: () => true });
+  const node = find(root, "SonicGuardOOMRisk");
+  const places = [...allPlaces(root)].filter((place) => place.node === node);
+  assert.deepEqual(places.map(idOf), ["5:9", "6:9"]);
+  assert.equal(placeAt(root, "6:9").node, node);
+  for (const id of ["7:9", "5:8", "9", "5:9:1", ""]) assert.equal(placeAt(root, id), null, id);
+});
+
+for (const [name, running, itself, expected] of [
+  ["its own id", { SONICSampler: "5" }, true, true],
+  ["another's id", { SONICSampler: "4" }, true, false],
+  ["an id that is another class's in this workflow", { SONIC_PreData: "5" }, true, false],
+  ["an id this workflow does not have", { SONICSampler: "77" }, true, false],
+]) {
+  test(`a sampler's run, told by ${name}`, () => {
+    const root = graph([picture, ...trio]);
+    assert.equal(new Reading(root).isIn(find(root, "SONICSampler"), running, itself), expected);
+  });
+}
+
+test("a run concerns what feeds it, in a subgraph too, and nothing else", () => {
+  const [loader, predata, sampler] = trio;
+  const inside = { ...sampler, in: { model: ["in", 0], data_dict: ["in", 1] } };
+  const host = { id: 8, type: "uuid", in: { a: [3, 0], b: [4, 0] }, subgraph: { nodes: [inside] } };
+  const root = graph([
+    picture,
+    risk([1, 0]),
+    loader,
+    { ...predata, in: { image: [9, 0] } },
+    host,
+    { id: 10, type: "LoadImage" },
+  ]);
+  const concerned = (id) => new Reading(root).isIn(root.getNodeById(id), { SONICSampler: "8:5" }, false);
+  assert.deepEqual([1, 9, 3, 4, 10].map(concerned), [true, true, true, true, false]);
+});
+
+// ---- nodes that pull optimizations
+
+const lowVram = (more = {}) => ({ id: 20, type: "SonicGuardLowVRAM", w: { branch: "auto" }, ...more });
+const longVideo = (more = {}) => ({ id: 21, type: "SonicGuardLongVideo", w: { part_s: 0 }, ...more });
+const lean = { class_type: "SonicGuardLowVRAM", inputs: { branch: "auto" } };
+const long = { class_type: "SonicGuardLongVideo", inputs: { part_s: 0 } };
+
+for (const [name, nodes, sent] of [
+  ["anywhere in the graph", [lowVram(), longVideo()], { 20: lean, 21: long }],
+  ["muted", [lowVram({ mode: MUTED }), longVideo()], { 21: long }],
+  ["bypassed", [lowVram(), longVideo({ mode: BYPASSED })], { 20: lean }],
+  ["in a subgraph", [{ id: 5, type: "uuid", subgraph: { nodes: [lowVram()] } }], { "5:20": lean }],
+  ["in a muted subgraph", [{ id: 5, type: "uuid", mode: MUTED, subgraph: { nodes: [lowVram()] } }], {}],
+  ["in a bypassed subgraph", [{ id: 5, type: "uuid", mode: BYPASSED, subgraph: { nodes: [longVideo()] } }], {}],
+  [
+    "without what feeds them",
+    [{ id: 19, type: "SONICTLoader" }, lowVram({ in: { model: [19, 0] } })],
+    { 20: { ...lean, inputs: { branch: "auto", model: ["19", 0] } } },
+  ],
+]) {
+  test(`a judge is told of Low VRAM and Long Video ${name}`, () => {
+    assert.deepEqual(asked([picture, risk([1, 0]), ...nodes]).graph, {
+      9: judged({ image: ["1", 0] }),
+      1: loaded,
+      ...sent,
+    });
+  });
+}
+
+test("what enables optimizations is sent even where not all has room", () => {
+  const chain = Array.from({ length: 300 }, (_, index) => ({
+    id: 1000 + index,
+    type: "Text",
+    in: { text: [1001 + index, 0] },
+    w: { note: "x".repeat(490) },
+  }));
+  const piece = asked([risk([1000, 0]), ...chain, lowVram(), longVideo()]);
+  assert.ok(JSON.stringify(piece).length < 65_000);
+  assert.ok(["9", "20", "21", "1000"].every((id) => id in piece.graph));
+  const many = Array.from({ length: 300 }, (_, index) => ({
+    id: 1000 + index,
+    type: "Blur",
+    in: { i: [1001 + index, 0] },
+  }));
+  assert.equal(Object.keys(asked([risk([1000, 0]), ...many, lowVram(), longVideo()]).graph).length, 200);
+});
+
+for (const [name, maker] of [
+  ["the sampler", { id: 5, type: "SONICSampler", in: { model: [20, 0], data_dict: [4, 0] }, w: { fps: 25 } }],
+  ["Long Video", longVideo({ id: 5, in: { model: [20, 0], image: [4, 0] } })],
+]) {
+  test(`Low VRAM brings ${name} it leads to, and all of what feeds that`, () => {
+    const nodes = [picture, trio[0], { ...trio[1], id: 4 }, lowVram({ in: { model: [3, 0] } }), maker];
+    const { node, graph: piece } = asked(nodes, "SonicGuardLowVRAM");
+    assert.equal(node, "20");
+    assert.deepEqual(Object.keys(piece).sort(), ["1", "20", "3", "4", "5"]);
+  });
+}
+
+test("a run of Long Video concerns it and what feeds it, Low VRAM and judges too", () => {
+  const [loader] = trio;
+  const root = graph([
+    picture,
+    risk([1, 0]),
+    loader,
+    lowVram({ in: { model: [3, 0] } }),
+    longVideo({ in: { model: [20, 0], image: [9, 0] } }),
+    { id: 30, type: "SonicGuardLowVRAM" },
+  ]);
+  const concerned = (id) => new Reading(root).isIn(root.getNodeById(id), { SonicGuardLongVideo: "21" }, false);
+  assert.deepEqual([21, 20, 9, 1, 30].map(concerned), [true, true, true, true, false]);
+});

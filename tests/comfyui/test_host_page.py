@@ -1,0 +1,243 @@
+"""The widget and the history in ComfyUI's own page: oldest and newest front end, both renderers, both themes.
+
+The host is real, and so are its answers. Each front end's files are given to the browser as the host would give them.
+With SONIC_GUARD_SHOTS set to a folder, what the page shows is kept there as pictures.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import installed
+from tests.support.comfyui_page import SHOTS, load, set_to
+from tests.support.watched_runs import graph
+
+PREFLIGHT, SAMPLER, PREDATA = "SonicGuardPreflight", "SONICSampler", "SONIC_PreData"
+CARD = ".sonic-guard"
+EXAMPLE = json.loads(
+    (installed.PACK / "example_workflows" / "Sonic Guard - Preflight.json").read_text(encoding="utf-8")
+)
+THEMES = ("dark", "light")
+
+
+def show(page, *types, scale=1.0):
+    """Bring nodes of these types into view."""
+    page.evaluate(
+        """([types, scale]) => {
+          const nodes = app.canvas.graph._nodes.filter((node) => types.includes(node.type));
+          const x = Math.min(...nodes.map((node) => node.pos[0])), y = Math.min(...nodes.map((node) => node.pos[1]));
+          app.canvas.ds.scale = scale;
+          app.canvas.ds.offset[0] = 90 / scale - x; app.canvas.ds.offset[1] = 130 / scale - y;
+          app.canvas.setDirty(true, true);
+        }""",
+        [types, scale],
+    )
+    page.wait_for_timeout(300)
+
+
+def keep(page, name, clip=None):
+    """A picture for people."""
+    if SHOTS:
+        page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), clip=clip)
+
+
+def shown(page, text, wait_s=60):
+    """A card that says `text`, waited for."""
+    card = page.locator(f"{CARD}:visible").filter(has_text=text).first
+    card.wait_for(timeout=wait_s * 1000)
+    return card
+
+
+def turn(page, type_, widget, value):
+    """Set a widget as the user does: value and callback."""
+    page.evaluate(
+        """([type, name, value]) => {
+          const node = app.graph._nodes.find((one) => one.type === type);
+          const widget = node.widgets.find((one) => one.name === name);
+          widget.value = value;
+          widget.callback?.(value, app.canvas, node);
+        }""",
+        [type_, widget, value],
+    )
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_prediction_stands_on_the_nodes_and_follows_the_user(page, renderer, theme):
+    set_to(page, "Comfy.ColorPalette", theme)
+    load(page, EXAMPLE)
+    show(page, PREFLIGHT, SAMPLER, PREDATA, scale=0.8)
+    turn(page, PREFLIGHT, "target_card", "RTX 4060 8GB")
+    card = shown(page, "RTX 4060 8GB")
+    card.locator("[data-stage=denoise]").first.wait_for()
+    assert card.locator(".row").count() == 5
+    assert "Fits" in card.inner_text()
+    turn(page, PREFLIGHT, "on_risk", "warn")
+    assert "denoise" in shown(page, "Will run out of memory").inner_text()
+    keep(page, f"page-{page.front_end}-{renderer}-{theme}")
+
+
+def test_sonics_own_nodes_show_the_run_that_preflight_will_hand_them(page):
+    load(page, EXAMPLE)
+    turn(page, PREFLIGHT, "target_card", "RTX 3060 12GB")
+    show(page, PREFLIGHT, SAMPLER, PREDATA, scale=0.8)
+    for type_ in (SAMPLER, PREDATA):
+        element = page.evaluate_handle(
+            "(type) => app.graph._nodes.find((node) => node.type === type).widgets.find((w) => w.element)?.element",
+            type_,
+        ).as_element()
+        assert element, f"{type_} has no card"
+        page.wait_for_function("(card) => /Fits/.test(card.textContent)", arg=element)
+
+
+LOW_VRAM, LONG_VIDEO = "SonicGuardLowVRAM", "SonicGuardLongVideo"
+
+
+def test_preflight_counts_on_low_vram_while_it_runs(page):
+    """It is not upstream of Preflight; muted it is not there."""
+    load(page, EXAMPLE)
+    turn(page, PREFLIGHT, "target_card", "RTX 4060 8GB")
+    turn(page, PREFLIGHT, "preset", "hd")
+    show(page, PREFLIGHT, scale=0.8)
+    card = shown(page, "Changes (1)").element_handle()  # whatever it will say
+    assert "optimizations:" not in card.inner_text()
+    page.evaluate("(type) => { app.graph.add(LiteGraph.createNode(type)); }", LOW_VRAM)
+    page.wait_for_function("(card) => /optimizations: /.test(card.textContent)", arg=card)
+    turned = "([type, mode]) => { app.graph._nodes.find((node) => node.type === type).mode = mode; }"
+    page.evaluate(turned, [LOW_VRAM, 2])
+    page.wait_for_function("(card) => !/optimizations: /.test(card.textContent)", arg=card)
+    page.evaluate(turned, [LOW_VRAM, 0])
+    page.wait_for_function("(card) => /optimizations: /.test(card.textContent)", arg=card)
+
+
+def test_the_nodes_that_enables_optimizations_have_cards(page, renderer):
+    load(page, EXAMPLE)
+    page.evaluate(
+        """(types) => {
+          const loader = app.graph._nodes.find((node) => node.type === "SONICTLoader");
+          let from = loader;
+          types.forEach((type, index) => {
+            const node = LiteGraph.createNode(type);
+            node.pos = [index * 500, 3000];
+            app.graph.add(node);
+            from.connect(0, node, 0);
+            from = node;
+          });
+        }""",
+        [LOW_VRAM, LONG_VIDEO],
+    )
+    turn(page, LOW_VRAM, "sequential_cfg", "on")
+    show(page, LOW_VRAM, LONG_VIDEO, scale=0.8)
+    for _ in (LOW_VRAM, LONG_VIDEO):
+        card = shown(page, "sequential_cfg")
+        assert card.locator(".row").count() == 5
+    cards = page.locator(f"{CARD}:visible").filter(has_text="optimizations: ")
+    page.wait_for_timeout(500)
+    assert cards.count() >= 2, "theirs; a planner that is on screen counts on them, too"
+    keep(page, f"lean-{page.front_end}-{renderer}")
+
+
+def test_nothing_of_it_is_saved_with_the_workflow(page):
+    load(page, EXAMPLE)
+    show(page, PREFLIGHT)
+    shown(page, "GiB")
+    saved = page.evaluate("() => app.graph.serialize()")
+    before = {node["id"]: node.get("widgets_values") for node in EXAMPLE["nodes"]}
+    for node in saved["nodes"]:
+        if node["type"] in (PREFLIGHT, SAMPLER, PREDATA):
+            known = before[node["id"]]
+            assert node["widgets_values"][: len(known)] == known
+            assert len(node["widgets_values"]) == len(known), node["type"]
+
+
+def test_copies_undo_and_subgraphs_have_cards_of_their_own(page):
+    load(page, EXAMPLE)
+    show(page, PREFLIGHT)
+    shown(page, "GiB")
+    count = """() => app.graph._nodes.filter(
+      (node) => node.type === 'SonicGuardPreflight' && node.widgets.some((widget) => widget.element)).length"""
+    page.evaluate(
+        """() => {
+          const node = app.graph._nodes.find((one) => one.type === 'SonicGuardPreflight');
+          app.canvas.selectItems?.([node]) ?? app.canvas.selectNodes([node]);
+          app.canvas.copyToClipboard([node]);
+          app.canvas.pasteFromClipboard();
+        }"""
+    )
+    page.wait_for_function(f"({count})() === 2")
+    page.evaluate("() => app.graph.remove(app.graph._nodes.filter((n) => n.type === 'SonicGuardPreflight').pop())")
+    page.wait_for_function(f"({count})() === 1")
+    page.evaluate(
+        """() => {
+          const node = app.graph._nodes.find((one) => one.type === 'SonicGuardPreflight');
+          const { node: inside } = app.graph.convertToSubgraph(new Set([node]));
+          app.canvas.setGraph ? app.canvas.setGraph(inside.subgraph) : app.canvas.openSubgraph(inside.subgraph, inside);
+        }"""
+    )
+    page.wait_for_timeout(500)
+    show(page, PREFLIGHT)
+    shown(page, "GiB")
+    page.evaluate("() => app.canvas.setGraph(app.graph.rootGraph ?? app.graph)")
+
+
+RUN = {
+    "nodes": [
+        ("SmallSonic", [100, 100], [6, 0.5, "nowhere"]),
+        ("SONICSampler", [500, 100], [0, "fixed", 4, 1.0, 5.0]),
+        ("PreviewImage", [900, 100], []),
+    ],
+    "links": [(0, 0, 1, 0), (0, 1, 1, 1), (1, 0, 2, 0)],
+}
+"""A graph that the host can run to its end: small networks into the wrapper's own sampler."""
+
+
+def build_run(page):
+    page.evaluate(
+        """(run) => {
+          app.graph.clear();
+          const nodes = run.nodes.map(([type, pos, values]) => {
+            const node = LiteGraph.createNode(type);
+            node.pos = pos;
+            app.graph.add(node);
+            const widgets = (node.widgets ?? []).filter((widget) => widget.serialize !== false);
+            values.forEach((value, i) => { if (widgets[i]) widgets[i].value = value; });
+            return node;
+          });
+          for (const [from, out, to, into] of run.links) nodes[from].connect(out, nodes[to], into);
+        }""",
+        RUN,
+    )
+
+
+def test_a_run_is_seen_live_and_compared_afterwards(page, renderer):
+    set_to(page, "Comfy.ColorPalette", "dark")
+    load(page, EXAMPLE)
+    build_run(page)
+    page.wait_for_timeout(500)
+    # A graph that ComfyUI has run before would come out of its cache.
+    page.evaluate("(seed) => { app.graph._nodes[1].widgets[0].value = seed }", time.time_ns() % 2**31)
+    show(page, "SmallSonic", "SONICSampler", scale=1.2)
+    shown(page, "GiB")
+    page.evaluate("() => app.queuePrompt(0, 1)")
+    running = shown(page, "Running")
+    running.locator("[data-now=true], [data-now='']").first.wait_for()
+    keep(page, f"running-{page.front_end}-{renderer}")
+    shown(page, "done", wait_s=300)
+    keep(page, f"after-{page.front_end}-{renderer}")
+
+
+@pytest.fixture(scope="module")
+def a_run(host):
+    """A run that has come to its end."""
+    result = host.run(graph(1))
+    assert result["status"]["status_str"] == "success", result["status"]
+
+
+def test_the_history_lists_the_runs_and_forgets_them_when_reported(page, a_run):
+    page.evaluate("() => app.extensionManager.command.execute('SonicGuard.OpenHistory')")
+    tab = page.locator(".sonic-guard-history")
+    tab.wait_for()
+    tab.locator("tbody tr").first.wait_for()
+    keep(page, f"history-{page.front_end}")
+    assert "done" in tab.inner_text()

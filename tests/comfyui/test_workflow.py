@@ -1,0 +1,132 @@
+"""The workflows this pack writes: sound in themselves, and right for the real nodes they wire."""
+
+import pytest
+
+from tests.support import comfyui_frontends
+from tests.support.comfyui_page import load
+from tests.support.workflows import EXAMPLES, PAGE_ONLY, WORKFLOWS
+
+OWN_FILES = ("image", "audio", "ckpt_name", "sonic_unet")
+"""Widgets that offer the files of a machine; any name will do in a workflow."""
+SIMPLE = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+
+
+@pytest.fixture(params=WORKFLOWS)
+def workflow(request):
+    return WORKFLOWS[request.param]
+
+
+@pytest.fixture(scope="module")
+def infos(host):
+    return host.get("/object_info")
+
+
+def accepts(given, wanted):
+    """The host's rule for a link. A V1 combo's type is its list, which only itself and `*` fit."""
+    return "*" in (given, wanted) or given == wanted
+
+
+def test_every_link_fits_the_real_nodes(workflow, infos):
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    for _, source, slot, target, target_slot, kind in workflow["links"]:
+        given = infos[nodes[source]["type"]]["output"][slot]
+        name = nodes[target]["inputs"][target_slot]["name"]
+        wanted = slots(infos[nodes[target]["type"]]["input"])[name][0]
+        assert kind == given
+        assert accepts(given, wanted), f"{nodes[source]['type']}.{slot} → {nodes[target]['type']}.{name}"
+
+
+def test_the_slots_are_those_of_the_real_nodes(workflow, infos):
+    for node in nodes_of(workflow):
+        info = infos[node["type"]]
+        # Newer hosts add outputs at the end.
+        assert [slot["type"] for slot in node["outputs"]] == info["output"][: len(node["outputs"])]
+        assert [slot["name"] for slot in node["outputs"]] == info["output_name"][: len(node["outputs"])]
+        missing = set(info["input"]["required"]) - set(api_inputs(node, info, {}))
+        assert not missing - {slot["name"] for slot in node["inputs"]}, node["type"]
+
+
+def test_every_widget_holds_a_value_it_can_hold(workflow, infos):
+    for node in nodes_of(workflow):
+        info = infos[node["type"]]
+        for name, value in api_inputs(node, info, {}).items():
+            kind, options = (*slots(info["input"]).get(name, ("", {})), {})[:2]
+            choices = kind if isinstance(kind, list) else options.get("options", [])
+            if name not in OWN_FILES and choices and kind != "COMFY_DYNAMICCOMBO_V3":
+                assert value in choices, (node["type"], name)
+            if kind in ("INT", "FLOAT"):
+                assert options.get("min", value) <= value <= options.get("max", value), (node["type"], name)
+
+
+def test_the_host_takes_the_whole_graph(workflow, infos, host):
+    """Its own check of every link and value; the run then ends at the weights, which are empty files here."""
+    models = host.base / "models"
+    for empty in (models / "checkpoints" / "svd_xt_1_1.safetensors", models / "sonic" / "unet.pth"):
+        empty.parent.mkdir(parents=True, exist_ok=True)
+        empty.touch()
+    entry = host.run(api_graph(workflow, infos))
+    (error,) = (data for event, data in entry["status"]["messages"] if event == "execution_error")
+    assert error["node_type"] == "ImageOnlyCheckpointLoader", error["exception_message"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_page_hands_on_what_the_example_reports(name, page, infos):  # noqa: F811 - the fixture
+    """Oldest and newest front end put every value into its own widget, and every link into its own slot."""
+    load(page, EXAMPLES[name])
+    sent = page.evaluate("async () => (await app.graphToPrompt()).output")
+    wanted = api_graph(EXAMPLES[name], infos)
+    assert sent.keys() == wanted.keys()
+    for number, node in wanted.items():
+        assert sent[number]["class_type"] == node["class_type"]
+        if node["class_type"] == "SaveVideo" and page.front_end == comfyui_frontends.OLDEST:
+            continue  # its menu of menus is younger than that front end, whose own host has another
+        assert {key: sent[number]["inputs"].get(key) for key in node["inputs"]} == node["inputs"], node["class_type"]
+
+
+def nodes_of(workflow):
+    """The nodes that the host knows."""
+    return [node for node in workflow["nodes"] if node["type"] != PAGE_ONLY]
+
+
+def api_graph(workflow, infos):
+    """The workflow in API format."""
+    links = {link: [str(source), slot] for link, source, slot, *_ in workflow["links"]}
+    return {
+        str(node["id"]): {"class_type": node["type"], "inputs": api_inputs(node, infos[node["type"]], links)}
+        for node in nodes_of(workflow)
+    }
+
+
+def slots(group):
+    """The inputs of a node as the host describes them: name → (type, options)."""
+    return {**group.get("required", {}), **group.get("optional", {})}
+
+
+def api_inputs(node, info, links):
+    """The inputs of a node of the UI's format as the front end hands them to the host.
+
+    Fails if a value is left without its widget.
+    """
+    values = iter(node["widgets_values"])
+    inputs = dict(widget_values(slots(info["input"]), values))
+    assert not list(values), f"{node['type']} has fewer widgets than values"
+    return inputs | {slot["name"]: links[slot["link"]] for slot in node["inputs"] if slot["link"] in links}
+
+
+def widget_values(group, values, prefix=""):
+    """Pairs of name and value, in the order in which the front end draws the widgets."""
+    for name, (kind, *more) in group.items():
+        options = more[0] if more else {}
+        if not (isinstance(kind, list) or kind in SIMPLE or kind == "COMFY_DYNAMICCOMBO_V3"):
+            continue
+        value = next(values, None)
+        if value is None:
+            continue  # a widget of a newer host: the front end gives it its default
+        yield prefix + name, value
+        extra = options.get("image_upload", False) + 2 * options.get("audio_upload", False)
+        changes = name == "seed" and options.get("control_after_generate", True)
+        for _ in range(extra + changes):  # the upload button, the player, "control after generate"
+            next(values)
+        if kind == "COMFY_DYNAMICCOMBO_V3":
+            chosen = next(option for option in options["options"] if option["key"] == value)
+            yield from widget_values(slots(chosen["inputs"]), values, f"{prefix}{name}.")

@@ -1,0 +1,371 @@
+"""The command line on real files: tables, JSON, files written, exit codes, errors for people."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK, main
+from sonic_guard.history.history_store import History
+from sonic_guard.history.run_record import Outcome
+from tests.support import processes
+from tests.support.history_runs import begin
+
+DEMO = Path(__file__).resolve().parents[2] / "demo"
+PORTRAIT, SPEECH = str(DEMO / "portrait.jpg"), str(DEMO / "speech.mp3")
+STAGES = ["load", "predata", "denoise", "decode", "interpolate"]
+ESTIMATE_KEYS = {
+    "frames", "output_frames", "width", "height", "stages", "overhead_bytes", "peak_bytes", "peak_stage",
+    "host_ram_bytes", "limits",
+}  # fmt: skip
+
+
+def _plan(*more: str) -> list[str]:
+    return ["plan", "--image", PORTRAIT, "--audio", SPEECH, *more]
+
+
+def _json(capsys, *arguments: str) -> dict:
+    assert main([*arguments, "--json"]) in (EXIT_OK, EXIT_NOTHING_FITS)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_estimate_as_json(capsys):
+    data = _json(capsys, "estimate", "--width", "512", "--height", "512", "--duration", "10")
+    assert data.keys() >= ESTIMATE_KEYS
+    assert (data["frames"], data["output_frames"], data["width"], data["height"]) == (125, 249, 512, 512)
+    assert list(data["stages"]) == STAGES
+    assert data["peak_bytes"] == data["stages"][data["peak_stage"]] + data["overhead_bytes"]
+
+
+def test_estimate_without_interpolation_has_none(capsys):
+    data = _json(capsys, "estimate", "--width", "512", "--height", "512", "--duration", "10", "--no-interframe")
+    assert (data["output_frames"], data["stages"]["interpolate"]) == (125, 0)
+
+
+def test_optimizations_on_the_command_line(capsys):
+    base = ["estimate", "--width", "1024", "--height", "1024", "--duration", "10"]
+    stock = _json(capsys, *base)
+    optimized = _json(
+        capsys,
+        *base,
+        "--optimize",
+        "sequential_cfg",
+        "--optimize",
+        "feed_forward_chunking",
+        "--optimize",
+        "layer_chunking",
+        "--optimize",
+        "streaming_decode",
+    )
+    assert optimized["stages"]["denoise"] < stock["stages"]["denoise"] / 4
+    assert optimized["stages"]["interpolate"] < stock["stages"]["interpolate"] / 4
+    assert stock["limits"] == []
+    wide = _json(capsys, "estimate", "--width", "1280", "--height", "1280", "--duration", "10")
+    assert "65,535" in wide["limits"][0]
+
+
+def test_plan_as_json(capsys):
+    data = _json(capsys, *_plan("--gpu", "RTX 3060 12GB"))
+    assert data.keys() >= {
+        "job", "changes", "verdict", "budget_bytes", "estimate", "duration_s", "expand_ratio", "face"
+    }  # fmt: skip
+    assert data["estimate"].keys() >= ESTIMATE_KEYS
+    assert data["verdict"] == "safe"
+    assert data["estimate"]["peak_bytes"] <= data["budget_bytes"] == int(12 * 2**30 * 0.9)
+    assert data["duration_s"] == pytest.approx(18.6, abs=0.05)
+    assert data["expand_ratio"] == 0.20
+    assert data["face"].keys() >= {"box", "ratio", "score"}
+    assert data["changes"][0].keys() >= {"optimization", "before_bytes", "after_bytes", "why"}
+
+
+def test_the_request_of_a_preset_survives_where_it_fits(capsys):
+    data = _json(capsys, *_plan("--gpu", "RTX 4090", "--preset", "minimal"))
+    assert data["changes"] == []
+    assert (data["job"]["min_resolution"], data["job"]["steps"]) == (384, 15)
+
+
+def test_reasons_in_chinese(capsys):
+    data = _json(capsys, *_plan("--gpu", "8", "--lang", "zh"))
+    assert "显存" in data["changes"][0]["why"]
+
+
+def test_tables_for_people(capsys):
+    assert main(_plan("--gpu", "8")) == EXIT_OK
+    out = capsys.readouterr().out
+    for word in ("Fits", "denoise", "budget", "min_resolution"):
+        assert word in out
+
+
+def test_workflow_and_chart_are_written(capsys, tmp_path):
+    workflow, chart = tmp_path / "w.json", tmp_path / "c.png"
+    data = _json(capsys, *_plan("--gpu", "8", "--workflow", str(workflow), "--chart", str(chart)))
+    graph = json.loads(workflow.read_text(encoding="utf-8"))
+    widgets = {node["type"]: node["widgets_values"] for node in graph["nodes"]}
+    assert widgets["SONIC_PreData"][0] == data["job"]["min_resolution"]
+    assert widgets["LoadImage"][0] == "portrait.jpg"
+    assert widgets["LoadAudio"][0] == "speech.mp3"
+    with Image.open(chart) as picture:
+        assert picture.width > 800
+        assert np.asarray(picture.convert("L")).std() > 10, "the chart is blank"
+
+
+def test_nothing_fits_is_its_own_exit_code(capsys):
+    assert main(_plan("--gpu", "2", "--json")) == EXIT_NOTHING_FITS
+    data = json.loads(capsys.readouterr().out)
+    assert (data["verdict"], data["changes"]) == ("fail", [])
+    assert data["smallest_card"]
+
+
+@pytest.fixture
+def bad(tmp_path):
+    Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
+    (tmp_path / "text.mp3").write_text("not a sound", encoding="utf-8")
+    (tmp_path / "text.png").write_text("not a picture", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--audio", "{bad}/text.mp3"], "text.mp3"),
+        (["--audio", "{bad}/none.mp3"], "none.mp3"),
+        (["--image", "{bad}/text.png"], "text.png"),
+        (["--image", "{bad}/grey.png"], "face"),
+        (["--preset", "../fast"], "preset"),
+        (["--preset", "nope"], "nope"),
+        (["--gpu", "RTX 9999"], "RTX 9999"),
+        (["--gpu", "-1"], "-1"),
+        (["--policy", "bold"], "bold"),
+        (["--aspect", "2:1"], "2:1"),
+        (["--reserve", "2"], "reserve"),
+        (["--face", "7"], "face"),
+        (["--face-box", "1,2,3"], "face box"),
+        (["--workflow", "{bad}/none/w.json"], "w.json"),
+        (["--chart", "{bad}/none/c.png"], "c.png"),
+        (["--chart", "{bad}/chart"], "suffix"),
+        (["--gpu", "1e-9"], "1e-9"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_reported_in_a_line(capsys, bad, arguments, says):
+    assert main(_plan("--gpu", "8", *[part.format(bad=bad) for part in arguments])) == EXIT_BAD_INPUT
+    error = capsys.readouterr().err.strip()
+    assert says in error
+    assert "Traceback" not in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and devices as POSIX has them")
+@pytest.mark.parametrize(
+    ("option", "what"), [("--image", "a picture"), ("--audio", "a sound file"), ("--weights", "a checkpoint")]
+)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("pipe", "pipe: a pipe cannot be read twice: save it to a file. ({bad}/pipe)"),
+        ("link", "link: a pipe cannot be read twice: save it to a file. ({bad}/link)"),
+        ("folder", "folder: this is a folder, not {what}. ({bad}/folder)"),
+        ("/dev/zero", "zero: this is a device, not {what}. (/dev/zero)"),
+        ("none", "none: there is no such file. Check the path. ({bad}/none)"),
+        ("grey.png/none", "none: there is no such file. Check the path. ({bad}/grey.png/none)"),
+        ("broken", "broken: this is a link to a file that is not there. Choose the file itself. ({bad}/broken)"),
+        ("x" * 300, "x" * 100 + "…: no file has so long a name. Check the path. ({bad}/" + "x" * 300 + ")"),
+        (os.fsdecode(b"\xff"), r"\udcff: there is no such file. Check the path. ({bad}/\udcff)"),
+        ("two\nlines", r"two\nlines: there is no such file. Check the path. ({bad}/two\nlines)"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_plain_file_is_reported_at_once(bad, option, what, name, says):
+    os.mkfifo(bad / "pipe")
+    (bad / "link").symlink_to("pipe")
+    (bad / "folder").mkdir()
+    (bad / "broken").symlink_to("nothing")
+    start = ["estimate", "--width", "512", "--height", "512", "--duration", "1"] if option == "--weights" else _plan()
+    result = processes.sonic_guard(*start, option, bad / name)
+    assert result.code == EXIT_BAD_INPUT
+    assert result.err.decode() == f"sonic-guard: {says.format(bad=bad, what=what)}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
+@pytest.mark.parametrize("option", ["--image", "--audio"])
+def test_what_a_shell_makes_of_a_command_in_brackets_is_a_pipe(capsys, option):
+    reading, writing = os.pipe()
+    try:
+        assert main(_plan(option, f"/dev/fd/{reading}")) == EXIT_BAD_INPUT
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert "a pipe cannot be read twice: save it to a file." in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+def test_a_picture_whose_name_is_no_text_is_planned_for_but_not_put_into_a_workflow(capsys, tmp_path):
+    picture = tmp_path / os.fsdecode(b"\xff.jpg")
+    shutil.copy(PORTRAIT, picture)
+    plan = _plan("--gpu", "8", "--image", str(picture))
+    assert main(plan) == EXIT_OK
+    assert main([*plan, "--workflow", str(tmp_path / "w.json")]) == EXIT_BAD_INPUT
+    assert "Rename that file" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [picture]
+
+
+def test_a_faulty_preset_is_named_with_its_folder_here(capsys, tmp_path):
+    (tmp_path / "mine.json").write_text('{"name": "mine", "fps": 1000}')
+    assert main(_plan("--preset", "mine", "--preset-dir", str(tmp_path))) == EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.startswith("sonic-guard: mine.json: fps: 1000 is not allowed.")
+    assert said.endswith(f" ({tmp_path / 'mine.json'})\n")
+
+
+@pytest.mark.parametrize("duration", ["0", "nan", "-3", "1e12"])
+def test_impossible_durations(capsys, duration):
+    assert main(["estimate", "--width", "512", "--height", "512", f"--duration={duration}"]) == EXIT_BAD_INPUT
+    assert "duration" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module():
+    command = [sys.executable, "-m", "sonic_guard", "estimate", "--width", "512", "--height", "512", "--duration", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=DEMO.parent)
+    assert result.returncode == EXIT_OK, result.stderr
+    assert "denoise" in result.stdout
+
+
+def test_weights_of_a_real_file_count(capsys, tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"unet.weight": torch.zeros(1000, 1000, dtype=torch.float16)}, tmp_path / "unet.pth")
+    base = ["estimate", "--width", "512", "--height", "512", "--duration", "1"]
+    stock, small = _json(capsys, *base), _json(capsys, *base, "--weights", str(tmp_path / "unet.pth"))
+    assert stock["stages"]["load"] - small["stages"]["load"] == 2 * (1_575_741_162 - 1_000_000)
+
+
+def test_a_workflow_holds_what_was_asked_for(tmp_path):
+    file = tmp_path / "w.json"
+    box = "150,40,300,200"
+    assert (
+        main(_plan("--gpu", "20", "--face-box", box, "--reserve", "0.3", "--lang", "zh", "--workflow", str(file))) == 0
+    )
+    (check,) = [node for node in json.loads(file.read_text("utf-8"))["nodes"] if node["type"] == "SonicGuardPreflight"]
+    assert check["widgets_values"] == [
+        "fast",
+        "20 GiB",
+        "downgrade",
+        "lossless_first",
+        "original",
+        0,
+        box,
+        False,
+        0.3,
+        "zh",
+    ]
+
+
+@pytest.mark.parametrize(
+    "optimizations",
+    [
+        ["--optimize", "sequential_cfg", "feed_forward_chunking"],
+        ["--optimize", "sequential_cfg", "--optimize", "feed_forward_chunking"],
+    ],
+)
+def test_optimizations_may_be_named_together_or_apart(capsys, optimizations):
+    base = ["estimate", "--width", "512", "--height", "512", "--duration", "10"]
+    assert _json(capsys, *base, *optimizations)["stages"]["denoise"] < 5 * 2**30
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_output_survives_a_narrow_encoding(encoding):
+    command = [sys.executable, "-m", "sonic_guard", *_plan("--gpu", "8", "--lang", "zh")]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    result = subprocess.run(command, capture_output=True, check=False, cwd=DEMO.parent, env=environment)
+    assert result.returncode == EXIT_OK, result.stderr
+    assert "显存" in result.stdout.decode("utf-8")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_reported():
+    command = [sys.executable, "-m", "sonic_guard", "estimate", "--width", "512", "--height", "512", "--duration", "1"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=DEMO.parent)
+    assert result.returncode == EXIT_BAD_INPUT
+    assert "No space left" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def history_file(tmp_path):
+    file = tmp_path / "history.db"
+    history = History(file)
+    begin(history, outcome=Outcome.DONE)
+    begin(history, card="=RTX [bold]3060", outcome=Outcome.INTERRUPTED)
+    return file
+
+
+def test_history_for_people(capsys, history_file):
+    assert main(["history", "--db", str(history_file)]) == EXIT_OK
+    out = capsys.readouterr().out
+    assert out.index("=RTX [bold]3060") < out.index("NVIDIA GeForce RTX 4060")
+    for word in ("predicted", "actual", "done", "interrupted", "448×640 × 126"):
+        assert word in out
+
+
+def test_history_as_json(capsys, history_file):
+    data = _json(capsys, "history", "--db", f"sqlite:///{history_file}")
+    assert data["cards"] == ["=RTX [bold]3060", "NVIDIA GeForce RTX 4060"]
+    assert [(run["id"], run["outcome"]) for run in data["runs"]] == [(2, "interrupted"), (1, "done")]
+    assert data["calibration"]["NVIDIA GeForce RTX 4060"].keys() == {
+        "runs", "median_error_model", "median_error", "upper_factor",
+    }  # fmt: skip
+    one = _json(capsys, "history", "--db", str(history_file), "--card", "NVIDIA GeForce RTX 4060")
+    assert ([run["id"] for run in one["runs"]], list(one["calibration"])) == ([1], ["NVIDIA GeForce RTX 4060"])
+    assert [run["id"] for run in _json(capsys, "history", "--db", str(history_file), "--limit", "1")["runs"]] == [2]
+
+
+def test_history_as_a_table_for_spreadsheets(capsys, history_file, tmp_path):
+    assert main(["history", "--db", str(history_file), "--csv", str(tmp_path / "runs.csv")]) == EXIT_OK
+    with (tmp_path / "runs.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["card"] for row in csv.DictReader(file)] == ["'=RTX [bold]3060", "NVIDIA GeForce RTX 4060"]
+
+
+def test_history_of_a_card_is_deleted(capsys, history_file):
+    assert _json(capsys, "history", "--db", str(history_file), "--delete-card", "=RTX [bold]3060") == {"deleted": 1}
+    assert main(["history", "--db", str(history_file), "--delete-card", "none"]) == EXIT_OK
+    assert "0 runs" in capsys.readouterr().out
+    assert [run.id for run in History(history_file).runs()] == [1]
+
+
+def test_history_is_where_the_environment_reports(capsys, history_file, monkeypatch):
+    monkeypatch.setenv("SONIC_GUARD_DB", str(history_file))
+    assert len(_json(capsys, "history")["runs"]) == 2
+
+
+def test_an_empty_history(capsys, tmp_path):
+    History(tmp_path / "h.db").runs()
+    assert main(["history", "--db", str(tmp_path / "h.db")]) == EXIT_OK
+    assert "No runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "user/sonic_guard/history.db"),
+        (["--db", "{bad}/none.db"], "there is no file"),
+        (["--db", "{bad}/text.mp3"], "not a database"),
+        (["--db", "nonsense://here"], "nonsense"),
+        (["--db", "{bad}/none.db", "--limit", "0"], "--limit"),
+    ],
+    ids=str,
+)
+def test_a_history_that_is_none_is_reported_in_a_line(capsys, bad, monkeypatch, arguments, says):
+    monkeypatch.delenv("SONIC_GUARD_DB", raising=False)
+    before = sorted(bad.iterdir())
+    assert main(["history", *[part.format(bad=bad) for part in arguments]]) == EXIT_BAD_INPUT
+    error = capsys.readouterr().err.strip()
+    assert says in error
+    assert len(error.splitlines()) == 1
+    assert sorted(bad.iterdir()) == before

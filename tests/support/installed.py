@@ -1,0 +1,63 @@
+"""Where the real things are: a ComfyUI, its Python, and the Sonic wrapper in its ``custom_nodes``.
+
+Each function returns a path, or skips the test and says what to set.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACK = Path(__file__).resolve().parents[2]
+
+
+def comfyui() -> Path:
+    """ComfyUI's folder: COMFYUI_PATH, else comfy-cli's default place, else the one this pack lies in."""
+    return _found(_comfyui(), "no ComfyUI found; set COMFYUI_PATH to its folder")
+
+
+def sonic() -> Path:
+    """The Sonic wrapper's folder in `comfyui()`, whatever its name."""
+    return _found(_sonic(comfyui()), f"no Sonic wrapper in {comfyui() / 'custom_nodes'}")
+
+
+def python() -> Path:
+    """The Python `comfyui()` runs on: COMFYUI_PYTHON, else that of a ``.venv`` or ``venv`` in or beside it."""
+    return _found(_python(comfyui()), f"no Python for {comfyui()} found; set COMFYUI_PYTHON")
+
+
+def _found(path: Path | None, reason: str) -> Path:
+    if path is None:
+        pytest.skip(reason)
+    return path
+
+
+@cache
+def _comfyui() -> Path | None:
+    named = os.environ.get("COMFYUI_PATH")
+    # Where the user has named one, no other will do.
+    places = [Path(named).expanduser()] if named else [Path.home() / "comfy" / "ComfyUI", PACK.parents[1]]
+    return next((place for place in places if (place / "comfy" / "model_management.py").is_file()), None)
+
+
+@cache
+def _sonic(host: Path) -> Path | None:
+    marks = sorted(host.glob("custom_nodes/*/src/pipelines/pipeline_sonic.py"))
+    return marks[0].parents[2] if marks else None
+
+
+@cache
+def _python(host: Path) -> Path | None:
+    named = os.environ.get("COMFYUI_PYTHON")
+    places = (
+        [Path(named).expanduser()]
+        if named
+        else [
+            folder / venv / python
+            for folder in (host, host.parent)
+            for venv in (".venv", "venv")
+            for python in ("bin/python", "Scripts/python.exe")
+        ]
+    )
+    return next((place for place in places if place.is_file()), None)

@@ -1,0 +1,26 @@
+"""Small pictures, sounds and models to give to the nodes."""
+
+import importlib
+import importlib.util
+
+import numpy as np
+import skimage.data
+import torch
+
+PORTRAIT = torch.from_numpy(skimage.data.astronaut()).float().div(255)[None]
+NO_FACE = torch.full((1, 512, 512, 3), 0.5)
+
+
+def sound(duration_s, rate=16_000, channels=1):
+    samples = round(duration_s * rate)
+    tone = 0.5 * np.sin(2 * np.pi * 220 * np.arange(samples) / rate, dtype=np.float32)
+    return {"waveform": torch.from_numpy(tone).expand(1, channels, -1), "sample_rate": rate}
+
+
+class NotSonic:
+    """A model of some other pack."""
+
+
+def pack_job(pack):
+    """A job in the words of the pack's own copy of the library."""
+    return importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 5.0)

@@ -1,0 +1,40 @@
+"""Sound files: of one second in any codec, and of hours that take little room on the disk."""
+
+import struct
+
+import av
+import numpy as np
+
+RATE = 16_000
+
+
+def long_sound(file, size=4_000_000_000):
+    """A WAV that takes seconds to count, and no room on the disk: it has a hole."""
+    head = struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16)
+    with file.open("wb") as wav:
+        wav.write(b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0" + head + b"data\xff\xff\xff\xff")
+        wav.truncate(size)
+    return (size - 44) / (2 * RATE)
+
+
+def hours_of_silence(file, hours):
+    """FLAC: some hundred bytes a second, which take as long to decode as any other."""
+    block = av.AudioFrame.from_ndarray(np.zeros((1, 48_000 * 60), np.int16), format="s16", layout="mono")
+    block.sample_rate = 48_000
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("flac", rate=48_000, layout="mono")
+        for minute in range(60 * hours):
+            block.pts = minute * 48_000 * 60
+            container.mux(stream.encode(block))
+        container.mux(stream.encode(None))
+
+
+def encode(file, codec, rate=44_100, sound=None, **options):
+    """One second of `sound`, or of silence, in mono."""
+    sound = np.zeros((1, rate), np.float32) if sound is None else sound
+    with av.open(str(file), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

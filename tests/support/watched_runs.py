@@ -1,0 +1,140 @@
+"""A graph run in a real ComfyUI while a page looks on."""
+
+import asyncio
+import json
+import struct
+import time
+import wave
+
+import numpy as np
+import pytest
+
+from sonic_guard.history.history_store import History
+from tests.support.comfyui_server import RUN_S
+
+aiohttp = pytest.importorskip("aiohttp")
+
+STEPS, FRAMES, WINDOW = 4, 6, 5.0
+"""Two windows a step."""
+PAGE = "a page"
+
+
+def graph(seed, *, fail="nowhere", call_s=0.02, steps=STEPS):
+    """Small networks, the wrapper's sampler, and the frames saved."""
+    return {
+        "small": {"class_type": "SmallSonic", "inputs": {"frames": FRAMES, "call_s": call_s, "fail": fail}},
+        "sampler": {
+            "class_type": "SONICSampler",
+            "inputs": {
+                "model": ["small", 0], "data_dict": ["small", 1], "seed": seed, "inference_steps": steps,
+                "dynamic_scale": 1.0, "fps": WINDOW,
+            },
+        },
+        "save": {"class_type": "PreviewImage", "inputs": {"images": ["sampler", 0]}},
+    }  # fmt: skip
+
+
+class Seen:
+    """What a page was told while a graph ran."""
+
+    def __init__(self, host, events, node):
+        self.runs = [data for name, data in events if name == "sonic_guard.run"]
+        self.live = [data for name, data in events if name == "sonic_guard.live"]
+        self.bar = [data["value"] for name, data in events if name == "progress" and data["node"] == node]
+        self.said = [text for name, text in events if name == SAID and text[0] == node]
+        """Node and text of ComfyUI's lines on the node."""
+        self.pictures = sum(name == PICTURE for name, _ in events)
+        self.ended = next(name for name, _ in reversed(events) if name.startswith("execution_"))
+        self.row = History(host.base / "user" / "sonic_guard" / "history.db", existing=True).runs(limit=1)[0]
+
+
+def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True, node="sampler"):
+    """Run `graph` with a page that looks on, and cancel it at the step `interrupt_at` of a run `stop_when` says."""
+
+    async def look():
+        base = f"http://127.0.0.1:{host.port}"
+        events = []
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{base}/ws?clientId={PAGE}") as socket:
+            await session.post(f"{base}/api/sonic_guard/watch", json={"client": PAGE, "rate_hz": 10})
+            answer = await session.post(f"{base}/prompt", json={"prompt": graph, "client_id": PAGE})
+            assert answer.status == 200, await answer.text()
+            deadline = time.monotonic() + RUN_S
+            while time.monotonic() < deadline:
+                message = await socket.receive(timeout=RUN_S)
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    events.append(binary(message.data))
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                event = json.loads(message.data)
+                events.append((event["type"], event["data"]))
+                run = event["data"] if event["type"] == "sonic_guard.run" else {}
+                if interrupt_at is not None and run.get("step") == interrupt_at and stop_when(run):
+                    await session.post(f"{base}/interrupt")
+                if event["type"] in ("execution_success", "execution_error", "execution_interrupted"):
+                    return events
+        raise AssertionError(f"the graph has not come to an end: {events[-5:]}")
+
+    return Seen(host, asyncio.run(look()), node)
+
+
+SAID, PICTURE = 3, 1
+"""ComfyUI's numbers of what it sends as bytes."""
+
+
+def binary(data):
+    """Number and content: of a text, the node's id and the text itself."""
+    kind, length = struct.unpack(">II", data[:8])
+    if kind != SAID:
+        return kind, data[4:]
+    return kind, (data[8 : 8 + length].decode(), data[8 + length :].decode())
+
+
+RATE = 16_000
+
+
+def node(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs}
+
+
+def small(**changes):
+    return node("SmallSonic", **{"frames": 6, "call_s": 0.0, "fail": "nowhere", "times": 1 << 30, "seed": 0} | changes)
+
+
+def runs(host, count=10):
+    file = host.base / "user" / "sonic_guard" / "history.db"
+    return History(file, existing=True).runs(limit=count) if file.is_file() else []
+
+
+def voice(path, seconds):
+    time_s = np.arange(round(seconds * RATE)) / RATE
+    speaks = (np.abs(time_s - seconds / 2) > 0.6) & (np.sin(6 * time_s) > -0.7)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((16000 * np.sin(2 * np.pi * 220 * time_s) * speaks).astype("<i2").tobytes())
+    return path.name
+
+
+def long_video(voice, *, prefix, steps=1, part_s=0.0, language="en", **changes):
+    settings = {
+        "min_resolution": 128, "inference_steps": steps, "dynamic_scale": 1.0, "fps": 25.0, "seed": 3, "part_s": part_s,
+        "format": "h264", "crf": 18, "encoder_preset": "ultrafast", "filename_prefix": prefix,
+        "language": language,
+    }  # fmt: skip
+    return {
+        "small": small(**changes),
+        "picture": node("LoadImage", image="portrait.png"),
+        "voice": node("LoadAudio", audio=voice),
+        "long": node(
+            "SonicGuardLongVideo", model=["small", 0], clip_vision=["small", 2], vae=["small", 3],
+            audio=["voice", 0], image=["picture", 0], **settings,
+        ),
+        "said": node("PreviewAny", source=["long", 2]),
+        "seen": node("PreviewImage", images=["long", 1]),
+    }  # fmt: skip
+
+
+def file_of(host, result):
+    (shown,) = result["outputs"]["long"]["images"]
+    return host.base / "output" / shown["subfolder"] / shown["filename"]

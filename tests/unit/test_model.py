@@ -1,0 +1,127 @@
+"""The memory model: known figures, what grows with what, and how it stands to the wrapper's own code."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sonic_guard.job import Dtype, Job
+from sonic_guard.memory import constants
+from sonic_guard.memory.article_formula import article_bytes
+from sonic_guard.memory.stage_model import STAGES, predict, stage_bytes
+from sonic_guard.optimizations import Optimization
+
+GIB = 2**30
+ALL = frozenset(Optimization)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "fps", "dtype", "window_bytes"),
+    [
+        (256, 256, 25, Dtype.FP16, 4_742_241_792),
+        (384, 384, 25, Dtype.FP16, 6_723_784_192),
+        (512, 512, 12, Dtype.FP16, 6_629_988_864),
+        (512, 512, 25, Dtype.FP16, 9_497_943_552),
+        (512, 512, 50, Dtype.BF16, 15_013_240_320),
+        (768, 768, 25, Dtype.FP16, 17_424_113_152),
+        (1024, 1024, 25, Dtype.FP16, 28_520_750_592),
+        (512, 512, 25, Dtype.FP32, 18_995_654_144),
+    ],
+)
+def test_one_window_beside_figures_traced_by_other_hands(width, height, fps, dtype, window_bytes):
+    """Weights, window and a clip of one window: what stays of the clip is under 1 %."""
+    job = Job(width, height, fps / 12.5, min_resolution=width, fps=float(fps), dtype=dtype, interpolate=False)
+    assert stage_bytes(job)["denoise"] == pytest.approx(window_bytes, rel=0.01)
+    assert stage_bytes(job)["denoise"] > window_bytes
+
+
+@pytest.mark.parametrize(
+    ("optimizations", "side", "gib"),
+    [
+        (set(), 512, 8.85),
+        (set(), 768, 16.2),
+        (set(), 1024, 26.6),
+        ({Optimization.SEQUENTIAL_CFG}, 512, 4.84),
+        ({Optimization.SEQUENTIAL_CFG}, 1024, 10.6),
+        ({Optimization.FEED_FORWARD_CHUNKING}, 512, 7.31),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}, 512, 4.33),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}, 768, 6.08),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}, 1024, 8.53),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING}, 512, 3.45),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING}, 768, 3.87),
+        ({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING}, 1024, 4.55),
+    ],
+)
+def test_what_the_optimizations_buy(optimizations, side, gib):
+    job = Job(side, side, 2.0, min_resolution=side, optimizations=frozenset(optimizations), interpolate=False)
+    assert stage_bytes(job)["denoise"] / GIB == pytest.approx(gib, rel=0.02)
+
+
+def test_interpolation_holds_the_clip_four_times_over():
+    short, long = (stage_bytes(Job(512, 512, seconds))["interpolate"] for seconds in (10.0, 20.0))
+    per_frame = 4 * 12 * 512 * 512
+    assert long - short == pytest.approx(125 * per_frame, rel=0.03)  # and 256 kB of audio prompts each
+
+
+def test_pairwise_interpolation_does_not_grow_with_the_clip():
+    """Without `host`, its prompts and latents are still there; with it, nothing is."""
+    for optimizations, bytes_a_frame in (
+        ({Optimization.STREAMING_DECODE}, 330_000),
+        ({Optimization.STREAMING_DECODE, Optimization.TENSOR_OFFLOAD}, 0),
+    ):
+        jobs = (Job(512, 512, seconds, optimizations=frozenset(optimizations)) for seconds in (10.0, 20.0))
+        short, long = (stage_bytes(job)["interpolate"] for job in jobs)
+        assert long - short <= 125 * bytes_a_frame
+
+
+def test_decode_can_do_with_one_frame_at_a_time():
+    estimate = predict(Job(1024, 1024, 10.0, min_resolution=1024, optimizations=ALL))
+    assert estimate.floors["decode"] < estimate.stages["decode"] / 10
+    assert estimate.peak_stage == "denoise"
+
+
+@pytest.mark.parametrize("field", ["steps", "expand_ratio", "dynamic_scale"])
+def test_what_costs_no_memory(field):
+    job = Job(512, 512, 10.0)
+    assert stage_bytes(replace(job, **{field: 2 * getattr(job, field)})) == stage_bytes(job)
+
+
+jobs = st.builds(
+    Job,
+    width=st.integers(64, 3000),
+    height=st.integers(64, 3000),
+    duration_s=st.floats(0.5, 10_000),
+    min_resolution=st.integers(2, 24).map(lambda n: 64 * n),
+    fps=st.floats(5, 120),
+    dtype=st.sampled_from(Dtype),
+    interpolate=st.booleans(),
+    optimizations=st.frozensets(st.sampled_from(Optimization)),
+    vae_dtype=st.sampled_from([Dtype.BF16, Dtype.FP32]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(job=jobs)
+def test_what_holds_for_every_prediction(job):
+    estimate = predict(job)
+    assert tuple(estimate.stages) == STAGES
+    assert all(isinstance(size, int) and size >= 0 for size in estimate.stages.values())
+    assert estimate.peak_bytes == max(map(estimate.required, STAGES))
+    longer = stage_bytes(replace(job, duration_s=job.duration_s + 10))
+    larger = stage_bytes(replace(job, min_resolution=job.min_resolution + 64))
+    for stage, size in estimate.stages.items():
+        assert longer[stage] >= size
+        assert larger[stage] >= size
+    leaner = stage_bytes(replace(job, optimizations=job.optimizations | {Optimization.SEQUENTIAL_CFG}))
+    assert leaner["denoise"] <= estimate.stages["denoise"]
+
+
+def test_the_article_s_formula_gives_its_known_value():
+    job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30, expand_ratio=0.15)
+    assert article_bytes(job) / 1e9 == pytest.approx(370, rel=0.01)
+
+
+def test_constants_say_where_they_come_from():
+    source = constants.constants().source
+    assert {"wrapper", "comfyui", "torch", "method", "date"} <= source.keys()

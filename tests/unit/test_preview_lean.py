@@ -1,0 +1,430 @@
+"""Before the run: what Low VRAM and Long Video will do, and what the other nodes count on because of them."""
+
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from sonic_guard.devices.budget import budget_for
+from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.errors import GraphError, JobError, OptimizationError
+from sonic_guard.history.history_cache import CardHistory
+from sonic_guard.job import LATENT_FPS, Dtype
+from sonic_guard.memory.stage_model import predict
+from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization
+from sonic_guard.planning.advice import LOW_VRAM, Where, advise
+from sonic_guard.planning.capabilities import capabilities_of
+from sonic_guard.planning.capacity import Verdict
+from sonic_guard.planning.pace import Pace, network_work
+from sonic_guard.planning.selection import format_optimizations
+from sonic_guard.preview.answer import answer
+from sonic_guard.preview.evaluation import job_for
+from tests.support.graph_runs import SPEECH_S, Run, foresee, plan, switched
+from tests.support.graphs import (
+    behind_preflight,
+    lean_trio,
+    long_video,
+    low_vram,
+    machine,
+    node,
+    preflight,
+    sources,
+    trio,
+    write_files,
+    write_wav,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = write_files(tmp_path_factory.mktemp("input"))
+    write_wav(folder / "speech.wav", SPEECH_S)
+    return folder
+
+
+@pytest.fixture
+def here(folder):
+    return machine(folder)
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """Has ComfyUI run a graph, as far as the nodes can tell."""
+
+    def run(graph):
+        queue = SimpleNamespace(currently_running={0: (0, "id", graph)})
+        server = SimpleNamespace(PromptServer=SimpleNamespace(instance=SimpleNamespace(prompt_queue=queue)))
+        monkeypatch.setitem(sys.modules, "server", server)
+
+    return run
+
+
+def said(graph, asked, here, lang="en"):
+    return answer(foresee(graph, asked, here), CardHistory(), lang)
+
+
+# ---- Low VRAM
+
+
+@pytest.mark.parametrize("asked", ["5", "6", "7", "10"])
+@pytest.mark.parametrize("wired", [True, False])
+def test_each_node_on_the_way_shows_the_same_run(asked, wired, here):
+    graph = sources() | low_vram(target_card="6 GiB") | lean_trio(wired=wired, min_resolution=768)
+    assert foresee(graph, asked, here) == foresee(graph, "7", here)
+    assert plan(graph, asked, here).job.optimizations
+
+
+@pytest.mark.parametrize("asked", ["5", "10"])
+def test_what_leads_to_long_video_shows_that(asked, here):
+    graph = sources() | low_vram() | long_video(model=["10", 0], min_resolution=768)
+    assert foresee(graph, asked, here) == foresee(graph, "11", here)
+
+
+def test_low_vram_alone_is_judged_with_what_is_assumed(here):
+    graph = {"5": trio()["5"]} | low_vram(target_card="6 GiB", sequential_cfg="on")
+    foreseen = foresee(graph, "10", here)
+    assert Optimization.SEQUENTIAL_CFG in foreseen.judged.plan.job.optimizations
+    assert {assumed.key for assumed in foreseen.assumed} == {"picture", "sound", "value"}
+
+
+def test_predata_is_spared_the_unet_only_if_its_weight_dtype_comes_from_low_vram(here):
+    through = {"9": node("Reroute", **{"": ["10", 1]})}
+    rest = sources() | low_vram()
+    wired, rerouted, loose = (
+        plan(rest | more, "7", here)
+        for more in (lean_trio(), through | lean_trio(weight_dtype=["9", 0]), lean_trio(wired=False))
+    )
+    off = plan(sources() | low_vram(unet_offload="off") | lean_trio(), "7", here)
+    assert [Optimization.UNET_OFFLOAD in each.job.optimizations for each in (wired, rerouted, loose, off)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    spared, late, unspared = (each.estimate.stages["predata"] for each in (wired, loose, off))
+    assert spared + 2 * GIB < late == unspared
+
+
+def test_what_wiring_it_would_bring_is_reported(here):
+    """On a card on which only predata is too large."""
+    graph = sources() | low_vram() | lean_trio(wired=False)
+    estimate = plan(graph, "7", here).estimate
+    unet_offloaded = predict(replace(estimate.job, optimizations=estimate.job.optimizations | EXACT))
+    card = f"{(estimate.required('predata') + unet_offloaded.peak_bytes) / 2 / 0.9 / GIB:.3f} GiB"
+    graph |= low_vram(target_card=card)
+    assert said(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM brings it to ")
+    assert said(graph, "7", here, "zh")["advice"]["text"].startswith("weight_dtype 接自 Sonic 低显存，可降到 ")
+    assert plan(graph | lean_trio(), "7", here).fits
+
+
+@pytest.mark.parametrize(
+    ("front", "own", "target", "card"),
+    [
+        ("12 GiB", "auto", "auto", "12 GiB"),
+        ("12 GiB", "6 GiB", "auto", "6 GiB"),
+        ("auto", "6 GiB", "auto", "6 GiB"),
+        ("12 GiB", "6 GiB", "10 GiB", "10 GiB"),
+        ("auto", "auto", "auto", "RTX 4060 8GB"),
+    ],
+)
+def test_it_guards_as_the_others_do(front, own, target, card, here):
+    links = {"dtype": ["3", 8], "use_interframe": ["3", 9], "image": ["3", 0], "min_resolution": ["3", 2]}
+    graph = sources() | preflight(target_card=front) | low_vram(target_card=own) | lean_trio(**links)
+    assert plan(graph, "7", here, target).budget.card == card
+    assert foresee(graph | preflight(on_risk="warn"), "7", here).judged.where is Where.ON_RISK
+
+
+def test_auto_is_the_card_that_is_judged(here):
+    graph = sources() | low_vram() | lean_trio(min_resolution=768)
+    small, large = (plan(graph, "7", here, card) for card in ("8 GiB", "80 GiB"))
+    assert small.job.optimizations > large.job.optimizations == {Optimization.UNET_OFFLOAD}
+    assert small.fits
+
+
+# ---- Long Video
+
+
+def test_a_long_video_that_does_not_fit_in_one_pass_is_cut(here):
+    """Nothing but the clip's own share is left to save where its levers are off."""
+    graph = sources(audio="speech.wav") | low_vram(**switched(sequential_cfg="on")) | long_video(model=["10", 0])
+    whole = plan(graph, "11", here, "80 GiB").estimate
+    first = predict(replace(whole.job, duration_s=40.0))
+    card = (first.peak_bytes + whole.peak_bytes) / 2 / 0.9 / GIB
+    graph |= {"3": preflight()["3"]} | long_video(model=["10", 0], image=["3", 0])
+    graph["3"]["inputs"] |= {"target_card": f"{card:.4f} GiB", "audio": ["2", 0]}
+    cut = plan(graph, "11", here)
+    assert cut.parts > 1
+    assert cut.fits
+    assert SPEECH_S / cut.parts < cut.job.duration_s < SPEECH_S
+
+
+@pytest.mark.parametrize(
+    ("part_s", "parts"), [(0.0, 1), (300.0, 1), (100.0, 3), (60.0, 5)]
+)  # fmt: skip
+def test_the_user_may_want_parts(part_s, parts, here):
+    foreseen = plan(sources(audio="speech.wav") | long_video(part_s=part_s), "11", here)
+    assert foreseen.parts == parts
+    assert foreseen.job.latent_frames <= LATENT_FPS * (part_s or SPEECH_S)
+
+
+def test_a_part_too_short_to_be_made_is_refused(here):
+    with pytest.raises(JobError, match="part length"):
+        plan(sources(audio="speech.wav") | long_video(part_s=5.0), "11", here)
+
+
+def test_frames_that_go_to_a_file_do_not_pile_up(here):
+    """On a card of the machine's own, whose host memory counts."""
+    job = plan(sources(audio="speech.wav") | long_video(min_resolution=1024), "11", here)
+    assert job.job.to_file
+    assert job.estimate.host_ram_bytes < predict(replace(job.job, to_file=False)).host_ram_bytes
+
+
+def test_the_time_is_that_of_all_parts(folder):
+    here = machine(folder, CardHistory(pace=Pace(1e-6, 1)))
+    whole, cut = (
+        foresee(sources(audio="speech.wav") | long_video(part_s=part_s), "11", here).judged for part_s in (0.0, 60.0)
+    )
+    assert whole.seconds == pytest.approx(network_work(whole.plan.job) * 1e-6)
+    assert 1.0 < cut.seconds / whole.seconds < 1.4  # every part is a little longer than what it shows
+
+
+@pytest.mark.parametrize(("front", "where"), [({}, Where.HERE), ({"on_risk": "warn"}, Where.ON_RISK)])
+def test_long_video_is_judged_for_the_planner_in_front(front, where, here):
+    graph = sources() | preflight(target_card="10 GiB", **front) | long_video(image=["3", 0], audio=["3", 1])
+    judged = foresee(graph, "11", here).judged
+    assert (judged.plan.budget.card, judged.where) == ("10 GiB", where)
+
+
+# ---- the judges
+
+
+SETTINGS = {
+    "image": ["1", 0], "min_resolution": 768, "duration": 5.0, "fps": 25.0, "dtype": "fp16", "use_interframe": True,
+    "target_card": "8 GiB", "reserve": 0.1, "language": "en",
+}  # fmt: skip
+LONG = {"duration": 20_000.0, "min_resolution": 512}
+JUDGES = {
+    "Preflight": preflight(preset="hd", target_card="8 GiB"),
+    "Preflight that warns": preflight(preset="hd", target_card="8 GiB", on_risk="warn"),
+    "OOM Risk": {"3": node("SonicGuardOOMRisk", stop=False, **SETTINGS)},
+    "Auto Downgrade": {"3": node("SonicGuardAutoDowngrade", inference_steps=30, policy="lossless_first", **SETTINGS)},
+    "OOM Risk, long": {"3": node("SonicGuardOOMRisk", stop=False, **SETTINGS | LONG)},
+    "Auto Downgrade, long": {
+        "3": node("SonicGuardAutoDowngrade", inference_steps=30, policy="lossless_first", **SETTINGS | LONG)
+    },
+}
+AROUND = {
+    "nothing": {},
+    "Low VRAM": low_vram(),
+    "Low VRAM, some switches": low_vram(sequential_cfg="off", tensor_offload="on"),
+    "Low VRAM, a switch by link": low_vram(layer_chunking=["9", 0]),
+    "Long Video": long_video(),
+    "both": low_vram() | long_video(model=["10", 0]),
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("judge", JUDGES)
+def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, folder, here):
+    """What the node really gives, run inside of such a graph, is what is foreseen of it."""
+    graph = sources() | JUDGES[judge] | AROUND[around]
+    foreseen, can_cut = foresee(graph, "3", here).judged, "11" in graph
+    running(graph)
+    if judge == "Auto Downgrade, long" and not foreseen.plan.fits:
+        assert not can_cut
+        with pytest.raises(Exception, match="Nothing this pack can change makes it fit"):
+            execute(graph, nodes, folder)
+        return
+    real = execute(graph, nodes, folder)
+    job = foreseen.plan.job
+    if judge.startswith("Preflight"):
+        kept = judge == "Preflight that warns"  # the wish; Low VRAM and Long Video then choose for themselves
+        part_s = job.duration_s if foreseen.plan.parts > 1 and not kept else 0.0
+        optimizations = (
+            capabilities_of({each["class_type"]: each["inputs"] for each in graph.values()}).begin(job).optimizations
+        )
+        optimizations = optimizations if kept else job.optimizations
+        wanted = (
+            job.min_resolution,
+            job.steps,
+            str(job.dtype),
+            job.interpolate,
+            part_s,
+            format_optimizations(optimizations),
+        )
+        assert tuple(real[slot] for slot in (2, 5, 8, 9, 13, 14)) == wanted
+    elif judge.startswith("OOM Risk"):
+        assert real[1:3] == (str(foreseen.plan.risk.verdict), foreseen.plan.risk.stage)
+        assert real[3] == pytest.approx(foreseen.plan.risk.headroom_bytes / GIB)
+    else:
+        seconds = graph["3"]["inputs"]["duration"] if can_cut else job.duration_s
+        assert real[:6] == (
+            job.min_resolution, seconds, job.fps, str(job.dtype), job.interpolate, job.steps,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("card", ["6 GiB", "8 GiB", "12 GiB", "24 GiB"])
+@pytest.mark.parametrize("preset", ["fast", "hd"])
+def test_preflight_that_keeps_the_request_judges_it_as_oom_risk_does(preset, card, around, here):
+    graph = sources() | preflight(preset=preset, target_card=card, on_risk="stop") | AROUND[around]
+    links = {name: ["3", slot] for name, slot in (("image", 0), ("min_resolution", 2), ("duration", 3), ("fps", 7))}
+    graph["4"] = node("SonicGuardOOMRisk", stop=False, **SETTINGS | links | {"target_card": card})
+    first, second = (plan(graph, asked, here) for asked in ("3", "4"))
+    assert (first.risk, first.job.optimizations) == (second.risk, second.job.optimizations)
+
+
+def test_a_request_that_fits_with_optimizations_is_not_stopped(nodes, running, folder, here):
+    graph = sources() | preflight(preset="fast", target_card="8 GiB", on_risk="stop") | low_vram()
+    running(graph)
+    assert plan(graph, "3", here).job.optimizations > {Optimization.UNET_OFFLOAD}
+    assert execute(graph, nodes, folder)[14] == "unet_offload", "which of them are pulled is left to Low VRAM"
+    alone = {number: graph[number] for number in graph if number != "10"}
+    running(alone)
+    with pytest.raises(Exception, match="Will run out of memory"):
+        execute(alone, nodes, folder)
+
+
+@pytest.mark.parametrize("asked", ["3", "4", "11"])
+def test_no_part_is_longer_than_the_sound(asked, here):
+    """Nor where nothing fits, and the shortest part worth making is longer."""
+    graph = sources() | preflight(preset="hd", target_card="3 GiB", on_risk="warn") | long_video(min_resolution=1024)
+    graph["4"] = node("SonicGuardOOMRisk", stop=False, **SETTINGS | {"target_card": "3 GiB"})
+    judged = plan(graph, asked, here, "3 GiB")
+    assert not judged.fits
+    assert judged.parts == 1
+    assert judged.job.duration_s <= 10.0
+
+
+@pytest.mark.parametrize("on_risk", ["warn", "downgrade"])
+def test_preflight_counts_the_time_of_all_parts(on_risk, folder):
+    here = machine(folder, CardHistory(pace=Pace(1e-6, 1)))
+    settings = {"preset": "minimal", "target_card": "8.4 GiB", "on_risk": on_risk}
+    graph = sources(audio="speech.wav") | preflight(**settings) | low_vram(**switched()) | long_video(model=["10", 0])
+    judged = foresee(graph, "3", here).judged
+    assert judged.plan.parts > 1
+    whole = replace(judged.plan.job, duration_s=SPEECH_S)
+    assert 1.0 <= judged.seconds / (network_work(whole) * 1e-6) < 1 + 1 / judged.plan.parts + 0.5
+
+
+def execute(graph, nodes, folder):
+    run = Run(graph, nodes, folder)
+    return tuple(run.outputs("3"))
+
+
+def test_optimizations_keep_the_picture_large(here):
+    stock = plan(sources() | JUDGES["Preflight"], "3", here)
+    optimized = plan(sources() | JUDGES["Preflight"] | low_vram(), "3", here)
+    assert stock.job.min_resolution < optimized.job.min_resolution
+    enabled = [
+        optimization
+        for optimization in ESCALATION_ORDER
+        if optimization in optimized.job.optimizations - {Optimization.UNET_OFFLOAD}
+    ]
+    assert enabled
+    assert [change.name for change in optimized.changes][: len(enabled)] == enabled
+
+
+def test_long_video_is_given_the_whole_sound_and_where_to_cut_it(nodes, running, folder, here):
+    """For the sampler Preflight would cut the sound to what fits; Long Video cuts for itself."""
+    links = {"image": ["3", 0], "audio": ["3", 1], "min_resolution": ["3", 2], "part_s": ["3", 13]}
+    graph = sources(audio="speech.wav") | preflight(preset="minimal", target_card="8.4 GiB") | low_vram(**switched())
+    graph |= long_video(model=["10", 0], **links)
+    planned, made = plan(graph, "3", here), plan(graph, "11", here)
+    running(graph)
+    real = execute(graph, nodes, folder)
+    assert planned.parts > 1
+    assert real[13] == planned.job.duration_s < SPEECH_S
+    assert real[1]["waveform"].shape[-1] / real[1]["sample_rate"] == pytest.approx(SPEECH_S, abs=0.1)
+    assert made.parts > 1
+    assert SPEECH_S / made.parts < made.job.duration_s <= planned.job.duration_s
+
+
+def test_the_plan_of_preflight_is_what_low_vram_enables(here):
+    links = {name: ["3", slot] for name, slot in (("min_resolution", 2), ("duration", 3), ("image", 0), ("dtype", 8))}
+    links |= {"fps": ["3", 7], "inference_steps": ["3", 5], "use_interframe": ["3", 9], "audio": ["3", 1]}
+    graph = (
+        sources() | JUDGES["Preflight"] | low_vram(optimizations=["3", 14], target_card="80 GiB") | lean_trio(**links)
+    )
+    planned = plan(graph, "3", here).job
+    assert {Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING} & planned.optimizations
+    assert plan(graph, "7", here).job.optimizations == planned.optimizations
+
+
+@pytest.mark.parametrize("asked", ["3", "10", "7"])
+@pytest.mark.parametrize(
+    ("widgets", "error", "words"),
+    [
+        ({"sequential_cfg": "maybe"}, (GraphError, OptimizationError), "sequential_cfg: there is no 'maybe'"),
+        ({"optimizations": "turbo"}, OptimizationError, "optimizations: unknown turbo"),
+    ],
+)
+def test_a_word_no_switch_knows_is_reported(widgets, error, words, asked, here):
+    graph = sources() | preflight() | low_vram(**widgets) | lean_trio()
+    if asked == "3" and "optimizations" in widgets:
+        assert plan(graph, asked, here)  # it is Low VRAM that is told, not Preflight
+        return
+    with pytest.raises(error, match=words):
+        plan(graph, asked, here)
+
+
+# ---- what is said
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_optimizations_and_parts_are_in_the_answer(lang, here):
+    graph = (
+        sources(audio="speech.wav")
+        | low_vram(**switched(sequential_cfg="on", layer_chunking="on"))
+        | lean_trio(duration=500.0)
+    )
+    assert said(graph, "7", here, lang)["optimizations"] == ["sequential_cfg", "layer_chunking"]
+    assert said(graph, "7", here, lang)["parts"] == 1
+    assert said(sources() | trio(), "7", here, lang)["optimizations"] == []
+    assert said(sources(audio="speech.wav") | long_video(part_s=60.0), "11", here, lang)["parts"] == 5
+
+
+@pytest.mark.parametrize(
+    ("graph", "asked", "offered"),
+    [
+        (sources() | trio(min_resolution=768), "7", True),
+        (sources() | trio(min_resolution=768) | low_vram(), "7", True),
+        (sources() | low_vram(**switched()) | lean_trio(min_resolution=768), "7", False),
+        (sources() | JUDGES["OOM Risk"], "3", True),
+        (sources() | JUDGES["OOM Risk"] | low_vram(), "3", False),
+        (sources() | JUDGES["OOM Risk"] | long_video(), "3", False),
+        (sources() | JUDGES["Preflight that warns"], "3", False),
+    ],
+    ids=["sampler", "not its own", "has it", "judge", "judge that has it", "Long Video", "a planner would do"],
+)
+def test_low_vram_is_proposed_where_there_is_none(graph, asked, offered, here):
+    text = (said(graph, asked, here)["advice"] or {"text": ""})["text"]
+    assert text.startswith("Sonic Low VRAM brings it to ") is offered
+
+
+@pytest.mark.parametrize("wired", [True, False])
+@pytest.mark.parametrize("size", [640, 768])
+def test_low_vram_does_what_was_reported_of_it(size, wired, here):
+    """Put in as it was proposed, on its defaults, it brings the run where the advice said."""
+    judged = foresee(sources() | trio(min_resolution=size), "7", here).judged
+    advice = advise(judged.plan, judged.where, low_vram=True)
+    assert advice
+    assert [change.name for change in advice.changes] == [LOW_VRAM]
+    after = plan(sources() | low_vram() | lean_trio(wired=wired, min_resolution=size), "7", here)
+    assert after.risk.verdict is Verdict.SAFE
+    assert after.estimate.peak_bytes <= advice.changes[0].after_bytes
+
+
+@pytest.mark.parametrize("asked", ["5", "6", "7", "10", "11"])
+def test_the_job_of_a_whole_prompt(asked, here):
+    prompt = behind_preflight() | low_vram(optimizations=["3", 14]) | lean_trio()
+    prompt |= {"12": node("SaveVideo", video=["11", 0])} | {"11": long_video(model=["10", 0])["11"]}
+    assert job_for(prompt, asked, here) == plan(prompt, asked, here).job
+
+
+def test_a_card_without_bf16_is_known(here):
+    """Its VAE runs in fp32, in Long Video too."""
+    graph = sources() | preflight(target_card="RTX 2060 12GB") | long_video(image=["3", 0])
+    assert not budget_for("RTX 2060 12GB").bf16
+    assert plan(graph, "11", here).job.vae_dtype is Dtype.FP32
