@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo lint test test-fast test-integration test-sonic test-comfyui test-web test-browser fuzz clean
+.PHONY: demo lint test test-fast test-integration test-sonic test-comfyui test-web test-browser generate fuzz clean
 
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -61,6 +61,12 @@ test-browser: test-web
 # All of it, in one run so that no core waits for a folder to end.
 test: lint test-web
 	$(PYTEST) $(ARGS)
+
+# Everything that is made from something else; see CONTRIBUTING.md. CHECK=1 only says what is out of date, LANGUAGE=de
+# begins a language, SONIC=FOLDER also traces the memory model's constants from the wrapper in a ComfyUI (minutes).
+generate: $(STAMP)
+	$(if $(SONIC),$(BIN)/sonic-guard trace --sonic $(SONIC) --out sonic_guard/memory/constants.json)
+	$(BIN)/python -m tools.generate $(if $(CHECK),--check) $(if $(LANGUAGE),--language $(LANGUAGE))
 
 # The properties of tests/fuzz/ with other cases each time. CASES=20000 for fewer, LIMIT_S for another limit in seconds;
 # SEED=NUMBER repeats a run, and it is printed at its end.

@@ -25,8 +25,8 @@ from sonic_guard.history.run_record import Outcome, StageFigures
 from sonic_guard.history.schema import RUNS, figures, new_row
 from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import stage_bytes
-from tests.history import engine_for
-from tests.site import Site
+from tests.support.history_runs import engine_for
+from tests.support.route_server import Site
 
 ROUNDS = 5
 MIB = 1 << 20

@@ -22,8 +22,8 @@ import skimage.data
 from PIL import Image
 
 from bench.audio_probe import write_mp3
-from tests.graphs import behind_preflight, sources, write_wav
-from tests.site import Site
+from tests.support.graphs import behind_preflight, sources, write_wav
+from tests.support.route_server import Site
 
 PACK = Path(__file__).resolve().parents[1]
 ROUNDS = 15

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ..errors import BudgetError, brief
 from .card_catalogue import GIB, MAX_NAME, find_card, less_reserve
+from .nvml import read_card
 
 log = logging.getLogger(__name__)
 
@@ -243,26 +244,8 @@ def _mps_budget(torch: Any) -> Budget:
 
 def _nvml_budget(index: int) -> Budget | None:
     """What NVML says; None where it is not there (AMD, Apple, no driver) or the card is hidden from CUDA."""
-    import pynvml
-
     device = visible_device(os.environ.get("CUDA_VISIBLE_DEVICES"), index)
-    if device is None:
+    card = None if device is None else read_card(device)
+    if card is None:
         return None
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        log.debug("NVML is not there: %s", error)
-        return None
-    try:
-        by_uuid = isinstance(device, str)
-        handle = (pynvml.nvmlDeviceGetHandleByUUID if by_uuid else pynvml.nvmlDeviceGetHandleByIndex)(device)
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        major, _ = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
-        total, free = int(memory.total), int(memory.free)
-        return Budget(pynvml.nvmlDeviceGetName(handle), total, free, source="nvml", bf16=major >= 8)
-    except pynvml.NVMLError as error:
-        # Such as a card that shares the CPU's memory, of which NVML knows no size.
-        log.warning("NVML knows no memory of GPU %s: %s", device, error)
-        return None
-    finally:
-        pynvml.nvmlShutdown()
+    return Budget(card.name, card.total_bytes, card.free_bytes, source="nvml", bf16=card.capability >= 8)

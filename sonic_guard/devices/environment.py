@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from .budget import Budget
+from .nvml import driver_version
 
 log = logging.getLogger(__name__)
 
@@ -45,22 +46,6 @@ def environment_of(budget: Budget, *, comfyui: str = "", wrapper: str = "") -> R
         comfyui=comfyui,
         wrapper=wrapper,
     )
-
-
-@cache
-def driver_version() -> str:
-    """Version of NVIDIA's driver; empty where there is none."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        log.debug("no NVIDIA driver: %s", error)
-        return ""
-    try:
-        return str(pynvml.nvmlSystemGetDriverVersion())
-    finally:
-        pynvml.nvmlShutdown()
 
 
 @cache

@@ -1,10 +1,12 @@
-"""Every NVIDIA card's memory as the driver tells it: nothing is made on the card to find out."""
+"""NVIDIA's management library (NVML), read here and nowhere else: no reading makes a context on a card."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
 
@@ -113,3 +115,59 @@ def _ask(handle: Any, card: Card) -> Card:
         return replace(card, trouble=str(error))
     # Not `memory.used`: a newer form of it leaves the driver's own share out, which no program can get either.
     return replace(card, used_bytes=int(memory.total) - int(memory.free), total_bytes=int(memory.total))
+
+
+class CardMemory(NamedTuple):
+    """One card, read once."""
+
+    name: str
+    total_bytes: int
+    free_bytes: int
+    """Not in use by any program."""
+    capability: int
+    """Major number of its compute capability: 8 is Ampere, the first with bf16."""
+
+
+def read_card(device: int | str) -> CardMemory | None:
+    """The card with NVML's index or UUID `device`; None without pynvml, a driver, such a card or a figure for it."""
+    with _opened() as nvml:
+        if nvml is None:
+            return None
+        try:
+            find = nvml.nvmlDeviceGetHandleByUUID if isinstance(device, str) else nvml.nvmlDeviceGetHandleByIndex
+            handle = find(device)
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+            major, _ = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+            return CardMemory(nvml.nvmlDeviceGetName(handle), int(memory.total), int(memory.free), int(major))
+        except nvml.NVMLError as error:
+            # Such as a card that shares the CPU's memory, for which NVML has no size.
+            log.warning("NVML has no memory size for GPU %s: %s", device, error)
+            return None
+
+
+@cache
+def driver_version() -> str:
+    """Version of NVIDIA's driver, such as "580.159.04"; empty where there is none."""
+    with _opened() as nvml:
+        return "" if nvml is None else str(nvml.nvmlSystemGetDriverVersion())
+
+
+@contextmanager
+def _opened() -> Iterator[Any]:
+    """The module pynvml between NVML's start and end; None without the module or a driver."""
+    try:
+        import pynvml
+    except ImportError as error:
+        log.debug("no pynvml: %s", error)
+        yield None
+        return
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        log.debug("no NVML: %s", error)
+        yield None
+        return
+    try:
+        yield pynvml
+    finally:
+        pynvml.nvmlShutdown()

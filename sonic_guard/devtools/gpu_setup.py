@@ -1,21 +1,19 @@
 """Where a table is measured: the card, its driver, the software, and what was in use beforehand."""
 
 import datetime
-import logging
 import os
 import platform
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from ..devices.budget import visible_device
+from ..devices.nvml import driver_version, read_card
 from ..errors import SonicGuardError
 from ..memory.constants import constants
 from .gpu_peaks import used_bytes
 from .measured_table import Header
-
-log = logging.getLogger(__name__)
 
 _ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")
@@ -87,35 +85,15 @@ def read_commit(folder: Path) -> str:
 
 
 def _used_by_nvml(device: torch.device) -> int | None:
-    """Bytes in use on the card as NVML counts them, without making a context; None where it cannot be asked."""
-    nvml = _nvml()
-    if nvml is None:
-        return None
-    try:
-        return torch.cuda.device_memory_used(device)
-    except (RuntimeError, nvml.NVMLError) as error:
-        log.info("NVML does not tell the card's memory: %s", error)
-        return None
+    """Bytes in use on the card as NVML counts them, without making a context; None where NVML has no answer."""
+    visible = visible_device(os.environ.get("CUDA_VISIBLE_DEVICES"), device.index or 0)
+    card = None if visible is None else read_card(visible)
+    return None if card is None else card.total_bytes - card.free_bytes
 
 
 def _driver() -> str:
     """Version of NVIDIA's driver, from NVML or from the file its Linux module keeps."""
-    nvml = _nvml()
-    if nvml is not None:
-        return str(nvml.nvmlSystemGetDriverVersion())
+    if version := driver_version():
+        return version
     found = re.search(r"\b\d{3}\.\d[\d.]*", _DRIVER_FILE.read_text()) if _DRIVER_FILE.is_file() else None
     return found[0] if found else "unknown"
-
-
-def _nvml() -> Any:
-    """NVML's Python package, ready to be asked; None where it, or NVML itself, is missing."""
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        log.info("NVML does not start: %s", error)
-        return None
-    return pynvml

@@ -3,7 +3,8 @@
 from typing import Any
 
 from .audio import Sound
-from .silence import THRESHOLD_DBFS, _pcm, _pydub
+from .pydub_audio import load_pydub, to_segment
+from .silence import THRESHOLD_DBFS
 
 SHORTEST_MS = 100
 """Shorter silences are part of a word: the closed mouth of a p or t."""
@@ -18,18 +19,15 @@ def longest_pause(sound: Sound, start_s: float, stop_s: float) -> float:
     Of equal ones that nearest to the middle of the stretch; where there is none, the quietest tenth of a second.
     The stretch is cut to the sound; of one that is over before a tenth of a second, the middle.
     """
-    audio_segment, _ = _pydub()
-    from pydub.silence import detect_silence  # after _pydub, which keeps its warnings quiet
-
     rate = sound.sample_rate
     begin, end = max(0, round(start_s * rate)), min(sound.samples, round(stop_s * rate))
     if end - begin < SHORTEST_MS * rate // 1000:
         return (start_s + stop_s) / 2
     stretch = sound.waveform[:, begin:end]
-    segment = audio_segment(data=_pcm(stretch), sample_width=4, frame_rate=rate, channels=sound.channels)
+    segment = to_segment(stretch, rate)
     middle = len(segment) / 2
     threshold: Any = max(THRESHOLD_DBFS, segment.dBFS - BELOW_SPEECH_DB)
-    silences = detect_silence(segment, SHORTEST_MS, threshold, _STEP_MS)
+    silences = load_pydub().detect_silence(segment, SHORTEST_MS, threshold, _STEP_MS)
     if not silences:
         starts = range(0, len(segment) - SHORTEST_MS + 1, _STEP_MS)
         quietest = min(starts, key=lambda at: (segment[at : at + SHORTEST_MS].rms, abs(at - middle)))

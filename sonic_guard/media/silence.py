@@ -3,16 +3,14 @@
 Sonic animates every second it hears; silent ones cost the same time and memory as spoken ones.
 """
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from ..errors import AudioError
 from .audio import Sound
 from .cancellation import Check, nothing
+from .pydub_audio import load_pydub, to_segment
 
 THRESHOLD_DBFS = -50.0
 """Loudness (RMS of 10 ms) below which sound counts as silence; 0 dBFS is full scale."""
@@ -21,7 +19,6 @@ KEEP_S = 0.1
 BLOCK_S = 10
 """Seconds looked at together, so that hours of silence need neither memory nor patience."""
 _CHUNK_MS = 10
-_FULL_SCALE = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,6 @@ def cut_silence(
 
 def _leading_silence(waveform: np.ndarray, sample_rate: int, threshold_dbfs: float, check: Check) -> int:
     """Samples before the first sound in `waveform`, ``[channels, samples]``; all of them if there is none."""
-    audio_segment, detect_leading_silence = _pydub()
     samples = waveform.shape[1]
     peak = 10 ** (threshold_dbfs / 20)
     for start in range(0, samples, BLOCK_S * sample_rate):
@@ -76,26 +72,8 @@ def _leading_silence(waveform: np.ndarray, sample_rate: int, threshold_dbfs: flo
         block = waveform[:, start : start + BLOCK_S * sample_rate]
         if np.abs(block).max() < peak:
             continue  # no stretch can be louder than its loudest sample
-        segment = audio_segment(data=_pcm(block), sample_width=4, frame_rate=sample_rate, channels=waveform.shape[0])
-        silent_ms = detect_leading_silence(segment, threshold_dbfs, _CHUNK_MS)
+        segment = to_segment(block, sample_rate)
+        silent_ms = load_pydub().detect_leading_silence(segment, threshold_dbfs, _CHUNK_MS)
         if silent_ms < len(segment):
             return start + silent_ms * sample_rate // 1000
     return samples
-
-
-def _pcm(waveform: np.ndarray) -> bytes:
-    """Interleaved 32-bit samples: pydub rounds loudness to whole steps, and 16 bits make -80 dBFS three steps."""
-    return (np.clip(waveform.T, -1.0, 1.0).astype(np.float64) * _FULL_SCALE).astype(np.int32).tobytes()
-
-
-@cache
-def _pydub() -> tuple[type, Callable[..., int]]:
-    """`AudioSegment` and `detect_leading_silence` of pydub.
-
-    Imported when needed, and without its warnings: it misses an ffmpeg program that nothing here asks for.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pydub import AudioSegment
-        from pydub.silence import detect_leading_silence
-    return AudioSegment, detect_leading_silence

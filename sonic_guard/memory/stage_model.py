@@ -104,7 +104,7 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
     `unet_bytes` are the weights of a real checkpoint (see `weights.read_header`) where they differ from
     the parameter count; `device` is cuda (ROCm too), mps or cpu and matters for the limits only.
     """
-    row = _features(job)
+    row = job_features(job)
     stages = _stage_bytes(job, row, unet_bytes)
     floors = {"decode": min(stages["decode"], _decode_floor(job, row))}
     needed = {**stages, **floors}
@@ -124,27 +124,28 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
 
 def stage_bytes(job: Job, unet_bytes: int | None = None) -> dict[str, int]:
     """Peak bytes of tensors on the GPU by stage, for a job under its levers."""
-    return _stage_bytes(job, _features(job), unet_bytes)
+    return _stage_bytes(job, job_features(job), unet_bytes)
 
 
-def _features(job: Job) -> tuple[int, ...]:
+def job_features(job: Job) -> tuple[int, ...]:
+    """The value of every feature of `job`, in the order of `FEATURES`."""
     size = job.frame_size
     return features(job.latent_frames, size.width, size.height, job.window, job.chunk_size)
 
 
 def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict[str, int]:
     table = constants()
-    keys = _keys(job)
+    keys = row_keys(job)
     unet = resident_bytes(job, unet_bytes)
     rife = table.rife_bytes if job.interpolate else 0
-    window = unet.window + _largest(table, keys.entry, row) + _largest(table, keys.window, row)
+    window = unet.window + largest_row(table, keys.entry, row) + largest_row(table, keys.window, row)
     prompts = prompts_in_host_bytes(job)
     return {
         "load": unet.load + rife,
-        "predata": unet.predata + rife + _largest(table, keys.predata, row),
-        "denoise": rife + max(window, unet.prepare + _largest(table, keys.prepare, row)) - prompts,
-        "decode": rife + _largest(table, keys.decode, row) - prompts,
-        "interpolate": rife + _largest(table, keys.interpolate, row) - prompts if job.interpolate else 0,
+        "predata": unet.predata + rife + largest_row(table, keys.predata, row),
+        "denoise": rife + max(window, unet.prepare + largest_row(table, keys.prepare, row)) - prompts,
+        "decode": rife + largest_row(table, keys.decode, row) - prompts,
+        "interpolate": rife + largest_row(table, keys.interpolate, row) - prompts if job.interpolate else 0,
     }
 
 
@@ -253,15 +254,20 @@ def overhead() -> Overhead:
 _GROUP, _PIXELS = FEATURES.index("decode_group*pixels"), FEATURES.index("pixels")
 
 
+def one_frame_decode(row: tuple[int, ...]) -> tuple[int, ...]:
+    """The features `row` with one frame in a VAE call: the term of the decode group becomes a single picture."""
+    return (*row[:_GROUP], row[_PIXELS], *row[_GROUP + 1 :])
+
+
 def _decode_floor(job: Job, row: tuple[int, ...]) -> int:
-    """Decode with one frame a call: the group's term shrinks to a single picture."""
     table = constants()
-    single = (*row[:_GROUP], row[_PIXELS], *row[_GROUP + 1 :])
     rife = table.rife_bytes if job.interpolate else 0
-    return rife + _largest(table, _keys(job).decode, single) - prompts_in_host_bytes(job)
+    return rife + largest_row(table, row_keys(job).decode, one_frame_decode(row)) - prompts_in_host_bytes(job)
 
 
-class _Keys(NamedTuple):
+class RowKeys(NamedTuple):
+    """The variant key of `constants.json` that counts for each stage of a job; denoise has two and `entry`."""
+
     entry: str
     window: str
     prepare: str
@@ -270,14 +276,15 @@ class _Keys(NamedTuple):
     interpolate: str
 
 
-def _keys(job: Job) -> _Keys:
+def row_keys(job: Job) -> RowKeys:
+    """The keys of the rows that decide the stages of `job`."""
     return _keys_of(job.dtype, job.vae_dtype, job.optimizations, job.to_file)
 
 
 @cache
-def _keys_of(dtype: Dtype, vae_dtype: Dtype, optimizations: frozenset[Optimization], to_file: bool) -> _Keys:
+def _keys_of(dtype: Dtype, vae_dtype: Dtype, optimizations: frozenset[Optimization], to_file: bool) -> RowKeys:
     clip = optimizations.intersection(_CLIP_OPTIMIZATIONS)
-    return _Keys(
+    return RowKeys(
         entry=variant(
             "entry",
             dtype,
@@ -291,7 +298,8 @@ def _keys_of(dtype: Dtype, vae_dtype: Dtype, optimizations: frozenset[Optimizati
     )
 
 
-def _largest(table: Constants, key: str, row: tuple[int, ...]) -> int:
+def largest_row(table: Constants, key: str, row: tuple[int, ...]) -> int:
+    """Bytes of the largest of the rows of `key` in `table`, for the features `row`."""
     # Plain loops: this is most of a prediction's time.
     largest = 0.0
     for form in table.rows[key]:

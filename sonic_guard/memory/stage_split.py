@@ -15,7 +15,14 @@ from typing import NamedTuple
 
 from ..job import Job
 from .constants import FEATURES, constants
-from .stage_model import _GROUP, _PIXELS, _features, _keys, _largest, prompts_in_host_bytes, resident_bytes
+from .stage_model import (
+    job_features,
+    largest_row,
+    one_frame_decode,
+    prompts_in_host_bytes,
+    resident_bytes,
+    row_keys,
+)
 
 _ONE = FEATURES.index("one")
 _CLIP = frozenset(FEATURES.index(name) for name in ("frames", "frames*pixels", "mel_windows"))
@@ -39,9 +46,7 @@ def split_stages(job: Job, *, unet_bytes: int | None = None) -> dict[str, Split]
 
     Each `total` is the stage's size in ``model.predict(job, unet_bytes=unet_bytes)``, decode's its floor.
     """
-    table, row = constants(), _features(job)
-    single = tuple(row[_PIXELS] if index == _GROUP else value for index, value in enumerate(row))
-    keys = _keys(job)
+    table, row, keys = constants(), job_features(job), row_keys(job)
     unet = resident_bytes(job, unet_bytes)
     rife = Split(table.rife_bytes if job.interpolate else 0)
     window = _sum(Split(unet.window), _parts(keys.entry, row), _parts(keys.window, row))
@@ -51,7 +56,7 @@ def split_stages(job: Job, *, unet_bytes: int | None = None) -> dict[str, Split]
         "load": _sum(Split(unet.load), rife),
         "predata": _sum(Split(unet.predata), rife, _parts(keys.predata, row)),
         "denoise": _sum(rife, max(window, prepare, key=lambda parts: parts.total), prompts),
-        "decode": _sum(rife, _parts(keys.decode, single), prompts),
+        "decode": _sum(rife, _parts(keys.decode, one_frame_decode(row)), prompts),
         "interpolate": _sum(rife, _parts(keys.interpolate, row), prompts) if job.interpolate else Split(0),
     }
 
@@ -62,7 +67,7 @@ def _parts(key: str, row: tuple[int, ...]) -> Split:
     form = max(table.rows[key], key=lambda form: sum(coefficient * row[index] for index, coefficient in form))
     weights = int(sum(coefficient for index, coefficient in form if index == _ONE))
     clip = int(sum(coefficient * row[index] for index, coefficient in form if index in _CLIP))
-    window = _largest(table, key, row) - weights - clip
+    window = largest_row(table, key, row) - weights - clip
     # A clip of 2N - 1 frames is a row that takes one frame off again.
     return Split(weights, max(0, window), clip + min(0, window))
 

@@ -73,7 +73,7 @@ def stock(sonic, vae):
 @pytest.mark.parametrize(
     "optimizations",
     [(), {Optimization.TENSOR_OFFLOAD}, {Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE}],
-    ids=lambda optimizations: "+".join(optimizations),
+    ids=lambda optimizations: "+".join(sorted(optimizations)),
 )
 @pytest.mark.parametrize(
     ("place", "at", "again"),

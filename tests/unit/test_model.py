@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from sonic_guard.job import Dtype, Job
 from sonic_guard.memory import constants
-from sonic_guard.memory.article_formula import article_bytes
 from sonic_guard.memory.stage_model import STAGES, predict, stage_bytes
 from sonic_guard.optimizations import Optimization
 
@@ -115,11 +114,6 @@ def test_what_holds_for_every_prediction(job):
         assert larger[stage] >= size
     leaner = stage_bytes(replace(job, optimizations=job.optimizations | {Optimization.SEQUENTIAL_CFG}))
     assert leaner["denoise"] <= estimate.stages["denoise"]
-
-
-def test_the_article_s_formula_gives_its_known_value():
-    job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30, expand_ratio=0.15)
-    assert article_bytes(job) / 1e9 == pytest.approx(370, rel=0.01)
 
 
 def test_constants_say_where_they_come_from():
