@@ -1,1 +1,1 @@
-"""Measurements of speed and memory: figures and ratios from one run, never part of the tests."""
+"""Benchmarks of speed and memory. They print figures, and are not part of the tests."""

@@ -1,7 +1,7 @@
-"""How long `probe` takes for a one-hour MP3, beside ``ffprobe -count_packets`` in the same run.
+"""Time of `probe` for a one-hour MP3, compared with ``ffprobe -count_packets`` in the same run.
 
-Run as ``python -m bench.audio_probe [rounds]``. Both take turns, so that whatever else the machine does hits both;
-the ratio is that of the medians. The promise is at most 1.5.
+Run as ``python -m bench.audio_probe [rounds]``. Both run alternately, so that other load on the machine affects both;
+the ratio is that of the medians. The target is at most 1.5.
 """
 
 import statistics
@@ -24,7 +24,7 @@ COUNT_PACKETS += ("-show_entries", "stream=nb_read_packets")
 
 
 def write_mp3(path: Path, seconds: int, codec_options: dict[str, str], options: dict[str, str]) -> None:
-    """Encode `seconds` of stereo sound: a tone that comes and goes in noise."""
+    """Encode `seconds` of stereo sound: a tone of varying loudness in noise."""
     time_s = np.arange(RATE) / RATE
     noise = np.random.default_rng(0).normal(0, 0.1, RATE)
     second = ((0.3 * np.sin(2 * np.pi * 220 * time_s) + noise) * np.sin(np.pi * time_s) * 32767).astype(np.int16)
@@ -61,13 +61,14 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     with tempfile.TemporaryDirectory() as folder:
         for path in (cbr_hour(Path(folder)), vbr_hour(Path(folder))):
-            ours, theirs = [], []
+            command = [*COUNT_PACKETS, path]
+            probe_times, ffprobe_times = [], []
             for _ in range(rounds):
-                ours.append(clocked(lambda: probe(path)))  # noqa: B023 - called at once
-                theirs.append(clocked(lambda: subprocess.run([*COUNT_PACKETS, path], check=True, capture_output=True)))  # noqa: B023
-            mine, other = statistics.median(ours), statistics.median(theirs)
+                probe_times.append(clocked(lambda: probe(path)))  # noqa: B023 - called at once
+                ffprobe_times.append(clocked(lambda: subprocess.run(command, check=True, capture_output=True)))  # noqa: B023
+            own_s, ffprobe_s = statistics.median(probe_times), statistics.median(ffprobe_times)
             print(f"{path.name}: {probe(path).seconds} s, {path.stat().st_size / 1e6:.1f} MB")
-            print(f"  probe {mine * 1000:.0f} ms, ffprobe {other * 1000:.0f} ms, ratio {mine / other:.2f}")
+            print(f"  probe {own_s * 1000:.0f} ms, ffprobe {ffprobe_s * 1000:.0f} ms, ratio {own_s / ffprobe_s:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What the calibration is worth on simulated residuals: `python -m bench.calibration_quality [rounds]`.
+"""Quality of the calibration on simulated residuals: `python -m bench.calibration_quality [rounds]`.
 
 Prints, for several kinds of cards and numbers of runs, the median error of the model alone and of the corrected
-prediction on runs not seen before, and how many of those stay below the 95 % bound; then draws both to
-``docs/calibration.png``. Takes some minutes.
+prediction on new runs, and the share of them below the 95 % bound; then plots both to ``docs/calibration.png``. Takes
+some minutes.
 """
 
 import sys
@@ -21,14 +21,14 @@ from sonic_guard.memory.stage_model import Estimate, overhead, predict
 PICTURE = Path(__file__).parent.parent / "docs" / "calibration.png"
 COUNTS = (1, 3, 5, 10, 19, 39, 99, 399)
 FRESH = 40
-"""Runs that each calibration is tried on."""
+"""Number of new runs on which each calibration is tested."""
 
 _ANY = predict(Job(512, 512, 10.0))
 _MODEL = 1 + overhead().fraction
 
 Random = np.random.Generator
 Ratios = Callable[[Random, np.ndarray], np.ndarray]
-"""From the tensors of some runs, in bytes, to the ratios a card shows for them."""
+"""Returns the ratios of a kind of card for some runs, given their bytes of tensors."""
 
 WORLDS: dict[str, Ratios] = {
     "Gaussian, the model is right": lambda random, size: _MODEL + 0.02 * random.normal(size=len(size)),
@@ -45,35 +45,35 @@ WORLDS: dict[str, Ratios] = {
         1.02 + 0.35 * GIB / size + 0.01 * random.normal(size=len(size))
     ),
 }  # fmt: skip
-"""Kinds of cards. The last is one the correction cannot express."""
+"""Kinds of cards. The last one cannot be represented by the correction."""
 
 
 class Score(NamedTuple):
-    """How a calibration does on runs it has not seen."""
+    """The quality of a calibration on new runs."""
 
     error_model: float
-    """Median error of the model alone, as a part of what the runs took."""
+    """Median relative error of the model alone."""
     error: float
-    """Median error of the corrected prediction."""
+    """Median relative error of the corrected prediction."""
     covered: float | None
-    """Part of the runs below the upper bound; None where there is none."""
+    """Share of the runs below the upper bound; None if there is no bound."""
 
 
 def simulate(ratios: Ratios, random: Random, count: int) -> list[Point]:
-    """Runs of a kind of card, of 3.5 to 20 GiB of tensors."""
+    """`count` runs of a kind of card, with 3.5 to 20 GiB of tensors."""
     size = np.exp(random.uniform(np.log(3.5 * GIB), np.log(20 * GIB), count))
     taken = size * np.maximum(ratios(random, size), 0.5)
     return [Point(int(tensors), int(reserved)) for tensors, reserved in zip(size, taken, strict=True)]
 
 
 def estimate_of(tensor_bytes: int) -> Estimate:
-    """An estimate whose peak has so many bytes of tensors."""
+    """An estimate with `tensor_bytes` of tensors at its peak."""
     extra = overhead().of(tensor_bytes)
     return replace(_ANY, overhead_bytes=extra, peak_bytes=tensor_bytes + extra)
 
 
 def judge(calibration: Calibration, fresh: Sequence[Point]) -> Score:
-    """How `calibration` does on runs it has not seen."""
+    """The quality of `calibration` on the new runs `fresh`."""
     wrong, corrected, covered = [], [], []
     for point in fresh:
         estimate = estimate_of(point.tensor_bytes)
@@ -86,13 +86,13 @@ def judge(calibration: Calibration, fresh: Sequence[Point]) -> Score:
 
 
 def simulated(ratios: Ratios, count: int, rounds: int, seed: int) -> Iterator[Score]:
-    """Scores of calibrations on `count` runs each, all drawn anew in every round."""
+    """Scores of calibrations from `count` runs each, with new random runs in every round."""
     for random in np.random.default_rng(seed).spawn(rounds):
         yield judge(calibrate_points(simulate(ratios, random, count)), simulate(ratios, random, FRESH))
 
 
 def split(points: Sequence[Point], count: int, rounds: int, seed: int) -> Iterator[Score]:
-    """Scores on recorded runs: each round calibrates on `count` of them and is tried on the others."""
+    """Scores on recorded runs: each round calibrates with `count` of them and tests on the others."""
     for random in np.random.default_rng(seed).spawn(rounds):
         mixed = [points[index] for index in random.permutation(len(points))]
         yield judge(calibrate_points(mixed[:count]), mixed[count:])
@@ -105,7 +105,7 @@ def mean_score(scores: Iterator[Score]) -> Score:
 
 
 def near_the_edge(points: Sequence[Point], random: Random) -> list[Point]:
-    """The same runs on a card with a little less to a third more free than the model says: some run out of memory."""
+    """The same runs on a card with 0.97 to 1.3 times the predicted memory free, so that some run out of memory."""
     found = []
     for point in points:
         free = int(_MODEL * point.tensor_bytes * random.uniform(0.97, 1.3))
@@ -116,7 +116,7 @@ def near_the_edge(points: Sequence[Point], random: Random) -> list[Point]:
 
 
 def covered_near_the_edge(known: int, rounds: int, *, survivors: bool) -> float:
-    """New runs below the bound where some ran out of memory, or where the calibration sees the survivors only."""
+    """Share of new runs below the bound if some known ones ran out of memory; with `survivors`, those are left out."""
     covered = []
     for random in np.random.default_rng(6).spawn(rounds):
         ratios = WORLDS["heavy tails"]
@@ -127,7 +127,7 @@ def covered_near_the_edge(known: int, rounds: int, *, survivors: bool) -> float:
 
 
 def sessions(random: Random, jobs: int, repeats: float) -> list[list[Point]]:
-    """Runs job by job, each run again so often in the mean: a job has a ratio of its own, its runs differ little."""
+    """Runs by job, with `repeats` runs per job on average: the ratio differs between jobs, and little within one."""
     kinds = simulate(WORLDS["Gaussian, the model is right"], random, jobs)
     return [
         [
@@ -139,7 +139,7 @@ def sessions(random: Random, jobs: int, repeats: float) -> list[list[Point]]:
 
 
 def first_run_of_a_job(repeats: float, rounds: int, *, once: bool) -> float:
-    """How often the first run of a job is below the bound of 39 points: one of each job, or of all its runs."""
+    """Share of first runs of a job below the bound from 39 points: with `once`, one of each job; else of all runs."""
     covered = []
     for random in np.random.default_rng(2).spawn(rounds):
         *past, new = sessions(random, 45, repeats)

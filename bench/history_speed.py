@@ -1,8 +1,9 @@
-"""What a long history costs: ``python -m bench.history_speed [runs] [cards]``, 200,000 runs on 300 cards by default.
+"""Time and memory of queries on a long history: ``python -m bench.history_speed [runs] [cards]``.
 
-Asked over HTTP on this machine, as the page asks. The promise is half a second for an answer, also the first, and
-memory that does not grow with the history. Each question is asked of a server of its own, in a process of its own,
-so that nothing is known and the most memory it took is that question's. The file is kept for the next time.
+200,000 runs on 300 cards by default. The requests are made over HTTP on this machine, as a page makes them. The target
+is half a second for an answer, also for the first one, and memory independent of the length of the history. Each
+request is made to a new server in a new process, so that nothing is cached and the peak memory is that of the request.
+The file is kept for the next run.
 """
 
 import multiprocessing
@@ -30,7 +31,7 @@ from tests.support.route_server import Site
 
 ROUNDS = 5
 MIB = 1 << 20
-QUESTIONS = {
+REQUESTS = {
     "nothing": None,
     "all cards": "/sonic_guard/history",
     "all cards, 1000 runs": "/sonic_guard/history?limit=1000",
@@ -51,8 +52,8 @@ def main() -> None:
     processes = multiprocessing.get_context("spawn")
     print(f"{runs} runs on {cards} cards, {(folder / 'history.db').stat().st_size // MIB} MiB")
     print(f"{'':24}{'first':>10}{'again':>10}{'answer':>12}{'most memory':>14}")
-    for name, question in QUESTIONS.items():
-        path = question and question.format(half=runs // 2, card=card_name(cards // 2))
+    for name, request in REQUESTS.items():
+        path = request and request.format(half=runs // 2, card=card_name(cards // 2))
         with processes.Pool(1) as pool:
             first_s, again_s, size, memory = pool.apply(ask, (folder, path))
         print(f"{name:24}{first_s:8.2f} s{again_s:8.2f} s{size / MIB:8.1f} MiB{memory / MIB:10.0f} MiB")
@@ -62,7 +63,7 @@ def main() -> None:
 
 
 def ask(folder: Path, path: str | None) -> tuple[float, float, int, int]:
-    """Seconds of the first answer and of those after it, its bytes, and the most memory the server took."""
+    """Seconds of the first answer, median of the following ones, size of the answer, peak memory of the server."""
     site = Site(import_pack(), folder / "input", glance_s=0.25)
 
     async def read() -> int:
@@ -95,13 +96,13 @@ def export(folder: Path) -> tuple[float, int]:
 
 
 def most_memory() -> int:
-    """The most host memory this process has taken; Linux's own count, for rusage holds the parent's, too."""
+    """Peak host memory of this process in bytes, on Linux; rusage would include the parent's."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
 def fill(file: Path, runs: int, cards: int) -> None:
-    """Make a history of so many runs, with jobs of many lengths, sizes and outcomes."""
+    """Create a history of `runs` runs, with jobs of many lengths, sizes and outcomes."""
     History(file).cards()
     jobs = [Job(512, 512, 3 + n * 0.37, min_resolution=side) for n in range(100) for side in (448, 512, 640, 768)]
     outcomes = [*[Outcome.DONE] * 8, Outcome.OUT_OF_MEMORY, Outcome.INTERRUPTED]

@@ -1,17 +1,17 @@
-"""Does memory grow with the length of a video? Three answers, for 10, 60 and 600 seconds unless others are named.
+"""Memory of long videos as a function of their length: 10, 60 and 600 seconds by default.
 
 ``python -m bench.long_video_memory write [format …]``
     Host memory and time of writing and joining a video.
-``python -m bench.long_video_memory film SONIC [seconds …]``
+``python -m bench.long_video_memory run SONIC [seconds …]``
     Host memory of a whole run: the wrapper's own `Sonic`, pipeline and RIFE, a VAE with few channels, and a UNet that
-    returns at once; 64×64 pixels, 25 frames a window, one step, frames to a file. The clip's own small tensors, which
-    are linear and stated (`clip_host_bytes`), and the sound (as it came, and as Sonic hears it) are taken off.
+    returns at once; 64×64 pixels, 25 frames in a window, one step, frames to a file. Two linear terms are subtracted:
+    the clip's own small tensors (`clip_host_bytes`), and the sound (the original, and Sonic's input).
 ``python -m bench.long_video_memory gpu SONIC COMFYUI [seconds …]``
-    Bytes on the GPU at 1024×1024 in fp16 with every exact lever, counted on the fake one: the wrapper's own code and
-    ComfyUI's VAE in full size, beside the model's. The network is entered at every window, and run once. Needs
-    ComfyUI's own Python; 600 seconds take an hour.
+    Bytes on the GPU at 1024×1024 in fp16 with all exact optimizations, from shape tracing: the wrapper's own code and
+    ComfyUI's VAE in full size, compared with the model. The network is entered for every window, and traced once.
+    Needs ComfyUI's own Python; 600 seconds take an hour.
 
-A length is measured in a process of its own. The promise: peaks within 5 % of those of the shortest.
+Each length is measured in a process of its own. The target: peaks within 5 % of those of the shortest.
 """
 
 import multiprocessing
@@ -45,7 +45,7 @@ from sonic_guard.optimizations import EXACT
 
 LENGTHS_S = (10, 60, 600)
 SIDE, GROUP, FPS, RATE = 128, 14, 25, 16_000
-FILM_SIDE, GPU_SIDE, WINDOW = 64, 1024, 25
+RUN_SIDE, GPU_SIDE, WINDOW = 64, 1024, 25
 MIB = 2**20
 
 
@@ -53,14 +53,14 @@ def main() -> None:
     what, *words = sys.argv[1:] or ["write"]
     names = [word for word in words if not word.isdigit()]
     lengths_s = [int(word) for word in words if word.isdigit()] or LENGTHS_S
-    {"write": _tell_write, "film": _tell_film, "gpu": _tell_gpu}[what](lengths_s, *names)
+    {"write": _print_write, "run": _print_run, "gpu": _print_gpu}[what](lengths_s, *names)
 
 
-def _tell_write(lengths_s: Sequence[int], *kinds: str) -> None:
+def _print_write(lengths_s: Sequence[int], *kinds: str) -> None:
     for kind in kinds or ["h264"]:
         shortest = 0
         for seconds in lengths_s:
-            peak, wrote_s, joined_s = _apart(write, seconds, kind)
+            peak, wrote_s, joined_s = _in_process(write, seconds, kind)
             shortest = shortest or peak
             print(
                 f"{kind} {seconds:4d} s: peak {peak / MIB:.0f} MiB ({peak / shortest:.3f}), {wrote_s:.1f} s "
@@ -69,11 +69,11 @@ def _tell_write(lengths_s: Sequence[int], *kinds: str) -> None:
             )
 
 
-def _tell_film(lengths_s: Sequence[int], sonic: str) -> None:
+def _print_run(lengths_s: Sequence[int], sonic: str) -> None:
     print("    s  stage    resident MiB  of it clip  rest  ratio   tensors MiB  of it clip  rest  ratio")
     shortest: dict[tuple[str, str], float] = {}
     for seconds in lengths_s:
-        for stage, (resident, tensors, clip) in _apart(film, seconds, sonic).items():
+        for stage, (resident, tensors, clip) in _in_process(whole_run, seconds, sonic).items():
             cells = ""
             for kind, size in (("resident", resident), ("tensors", tensors)):
                 rest = size - clip
@@ -82,18 +82,18 @@ def _tell_film(lengths_s: Sequence[int], sonic: str) -> None:
             print(f"{seconds:5d}  {stage:8}{cells}", flush=True)
 
 
-def _tell_gpu(lengths_s: Sequence[int], sonic: str, comfyui: str) -> None:
+def _print_gpu(lengths_s: Sequence[int], sonic: str, comfyui: str) -> None:
     for seconds in lengths_s:
         job = _job(seconds, GPU_SIDE, Dtype.FP16)
         model, floor = _model(job)
-        for stage, size in _apart(gpu, seconds, sonic, comfyui).items():
-            said = {**model, **floor}.get(stage)
-            beside = f"model {said:14,d} ({said / size:.4f})" if said else ""
-            print(f"{seconds:5d} s  {stage:32} {size:14,d}  {beside}", flush=True)
+        for stage, size in _in_process(gpu, seconds, sonic, comfyui).items():
+            predicted = {**model, **floor}.get(stage)
+            comparison = f"model {predicted:14,d} ({predicted / size:.4f})" if predicted else ""
+            print(f"{seconds:5d} s  {stage:32} {size:14,d}  {comparison}", flush=True)
 
 
-def _apart(work: Callable[..., Any], *args: Any) -> Any:
-    """What `work` returns in a new process."""
+def _in_process(work: Callable[..., Any], *args: Any) -> Any:
+    """The result of `work` in a new process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, args)
 
@@ -108,28 +108,28 @@ def _job(seconds: float, side: int, dtype: Dtype) -> Job:
 
 
 def write(seconds: int, kind: str) -> tuple[int, float, float]:
-    """Write and join a video: the peak in bytes without the sound's, and the seconds both took.
+    """Write and join a video: the peak in bytes without the sound, and the seconds of writing and joining.
 
-    The frames come 14 at a time as Sonic's decoder gives them. The sound is the caller's and as long as the video.
+    The frames are written 14 at a time, as from Sonic's decoder. The sound is as long as the video.
     """
     encoding, frames, ground = Encoding(kind), seconds * FPS, _picture()
     sound = _sound(seconds)
     with tempfile.TemporaryDirectory() as folder:
-        piece, target = Path(folder, f"piece{encoding.kind.suffix}"), Path(folder, "video")
+        part, target = Path(folder, f"part{encoding.kind.suffix}"), Path(folder, "video")
         begun = time.perf_counter()
-        with VideoWriter(piece, Fraction(FPS), encoding) as video:
+        with VideoWriter(part, Fraction(FPS), encoding) as video:
             for first in range(0, frames, GROUP):
                 numbers = range(first, min(first + GROUP, frames))
                 video.write(np.stack([ground[..., at % SIDE : at % SIDE + SIDE] for at in numbers]))
         written = time.perf_counter()
-        join([piece], target, encoding, Fraction(FPS), sound)
+        join([part], target, encoding, Fraction(FPS), sound)
         joined = time.perf_counter()
         assert verify(target).frames == frames  # noqa: S101
     return _peak_bytes() - sound.waveform.nbytes, written - begun, joined - written
 
 
 def _picture() -> np.ndarray:
-    """A soft picture with some grain, wider than the frames: float32 [3, SIDE, 2 * SIDE]."""
+    """A smooth picture with some noise, wider than the frames: float32 [3, SIDE, 2 * SIDE]."""
     y, x = np.mgrid[0:SIDE, 0 : 2 * SIDE] / SIDE
     soft = [0.5 + 0.4 * np.sin(2 * np.pi * (n * x + y)) * np.cos(2 * np.pi * n * y) for n in (1, 2, 3)]
     return (np.array(soft) + np.random.default_rng(0).normal(0, 0.02, (3, SIDE, 2 * SIDE))).astype(np.float32)
@@ -142,7 +142,7 @@ def _sound(seconds: int) -> Sound:
 
 
 def _peak_bytes() -> int:
-    """The most memory this process has held; on Linux since it began, not since what it was forked from did."""
+    """Peak memory of this process in bytes; on Linux without that of the process from which it was forked."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -151,17 +151,17 @@ def _peak_bytes() -> int:
 
 
 def _forget_peak() -> None:
-    """Begin anew with the most memory held; on Linux."""
+    """Reset the peak memory; on Linux."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 # A whole run
 
 
-def film(seconds: int, folder: str) -> dict[str, tuple[int, int, int]]:
-    """Most resident bytes, most bytes of tensors, and those of the clip that are stated, by stage.
+def whole_run(seconds: int, folder: str) -> dict[str, tuple[int, int, int]]:
+    """By stage: peak resident bytes, peak bytes of tensors, and the predicted bytes of the clip's own tensors.
 
-    The stages are what comes before the first pass of the network, the passes, and decode with all behind it.
+    The stages are: before the first pass of the network, the passes, and decode with everything after it.
     """
     import torch
 
@@ -170,35 +170,35 @@ def film(seconds: int, folder: str) -> dict[str, tuple[int, int, int]]:
     from sonic_guard.devtools.sonic_checkout import open_checkout
     from sonic_guard.long_video.part_maker import make_part
     from sonic_guard.long_video.rendering import run
-    from sonic_guard.long_video.video_request import Order
+    from sonic_guard.long_video.video_request import VideoRequest
 
     torch.set_num_threads(1)
-    checkout, job, tracker = open_checkout(folder), _job(seconds, FILM_SIDE, Dtype.BF16), AllocationTracker(Path("/"))
+    checkout, job, tracker = open_checkout(folder), _job(seconds, RUN_SIDE, Dtype.BF16), AllocationTracker(Path("/"))
     clip, peaks = clip_host_bytes(job), {}
 
     def stage(name: str, size: int) -> None:
-        peaks[name] = _peak_bytes() - 2 * order.sound.waveform.nbytes, tracker.host_peak_bytes, size
+        peaks[name] = _peak_bytes() - 2 * request.sound.waveform.nbytes, tracker.host_peak_bytes, size
         _forget_peak()
         tracker.begin()
 
-    # Before the loop: the prompts as they came, twice stacked and once for each branch; four embeddings; the noise.
-    numbers = 6 * PROMPT_NUMBERS + 4 * EMBEDDING_NUMBERS + LATENT_CHANNELS * (FILM_SIDE // LATENT_SIDE) ** 2
+    # Before the loop: the original prompts, stacked twice and once for each branch; four embeddings; the noise.
+    numbers = 6 * PROMPT_NUMBERS + 4 * EMBEDDING_NUMBERS + LATENT_CHANNELS * (RUN_SIDE // LATENT_SIDE) ** 2
     prepared = job.latent_frames * numbers * job.dtype.size
     sonic = _small_sonic(checkout, lambda: stage("prepare", prepared))
     vae = _SmallVae(checkout, lambda: stage("denoise", clip.denoise))
     settings: Any = SimpleNamespace(fps=float(WINDOW))
     make = make_part(sonic, EXACT, _predata, lambda model, data: run_sampler(model, settings, data, vae, 1))
-    order = Order(job, np.zeros((FILM_SIDE, FILM_SIDE, 3), np.uint8), _sound(seconds), "bench")
+    request = VideoRequest(job, np.zeros((RUN_SIDE, RUN_SIDE, 3), np.uint8), _sound(seconds), "bench")
     with tempfile.TemporaryDirectory() as place, tracker, torch.no_grad():
         _forget_peak()
-        video = run(order, make, Path(place, "video.mp4"), Path(place, "work"))
+        video = run(request, make, Path(place, "video.mp4"), Path(place, "work"))
         assert video.info.frames == job.output_frames  # noqa: S101
         stage("decode", clip.decode)
     return peaks
 
 
 def _small_sonic(checkout: Any, begin: Callable[[], None]) -> Any:
-    """The wrapper's `Sonic` in bf16 with a UNet that returns at once and tells when it is first called."""
+    """The wrapper's `Sonic` in bf16 with a UNet that returns at once and calls `begin` when it is first called."""
     import torch
     from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
@@ -221,7 +221,7 @@ def _small_sonic(checkout: Any, begin: Callable[[], None]) -> Any:
 
 
 class _SmallVae:
-    """SVD's VAE with few channels; tells when it is first called."""
+    """SVD's VAE with few channels; calls `begin` when it is first called."""
 
     def __init__(self, checkout: Any, begin: Callable[[], None]) -> None:
         import torch
@@ -244,7 +244,7 @@ class _SmallVae:
 
 
 def _predata(sound: Sound) -> dict[str, Any]:
-    """What SONIC_PreData gives when its prompts go to host memory, in fp32; silence once."""
+    """The output of SONIC_PreData with its prompts in host memory, in fp32; silence is stored once."""
     import torch
 
     from sonic_guard.devtools.network_parts import build_test_data
@@ -253,15 +253,15 @@ def _predata(sound: Sound) -> dict[str, Any]:
     frames = latent_frames(sound.duration_s)
     half: Any = {"dtype": torch.bfloat16}
     silence, pool = torch.zeros(32, 1024), HostTensorPool()
-    job = Job(FILM_SIDE, FILM_SIDE, duration_of(frames), min_resolution=FILM_SIDE)
-    pictures = {"ref_img": torch.zeros(1, 3, FILM_SIDE, FILM_SIDE), "audio_feature": torch.zeros(1)}
+    job = Job(RUN_SIDE, RUN_SIDE, duration_of(frames), min_resolution=RUN_SIDE)
+    pictures = {"ref_img": torch.zeros(1, 3, RUN_SIDE, RUN_SIDE), "audio_feature": torch.zeros(1)}
     return {
         "test_data": build_test_data(job, torch.device("cpu")) | pictures,
         "audio_tensor_list": [pool.put(torch.randn(32, 1024).double(), torch.float32) for _ in range(frames)],
         "uncond_audio_tensor_list": [silence] * frames,
         "motion_buckets": [torch.full((2, 1), 16.0)] * frames,
         "image_embeddings": torch.randn(1, 1024, **half),
-        "img_latent": torch.randn(1, 4, FILM_SIDE // 8, FILM_SIDE // 8, **half),
+        "img_latent": torch.randn(1, 4, RUN_SIDE // 8, RUN_SIDE // 8, **half),
     }
 
 
@@ -269,7 +269,7 @@ def _predata(sound: Sound) -> dict[str, Any]:
 
 
 def gpu(seconds: int, folder: str, comfyui: str) -> dict[str, int]:
-    """Peak bytes by stage; of decode also with a single frame, as ComfyUI cuts it where there is no room for more."""
+    """Peak bytes by stage; for decode also with a single frame, as ComfyUI decodes with little memory."""
     import torch
 
     from sonic_guard.devtools.allocation_tracker import DEVICE, fake_gpu
@@ -295,7 +295,7 @@ def gpu(seconds: int, folder: str, comfyui: str) -> dict[str, int]:
 
 
 def _model(job: Job) -> tuple[dict[str, int], dict[str, int]]:
-    """The model's bytes by stage, and those of decode with a single frame."""
+    """The predicted bytes by stage, and those of decode with a single frame."""
     return stage_bytes(job), {"decode, a frame at a time": predict(job).floors["decode"]}
 
 

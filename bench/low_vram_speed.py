@@ -1,16 +1,17 @@
-"""What each lever costs in time: ``python -m bench.low_vram_speed SONIC [rounds]``, SONIC being the wrapper's folder.
+"""Time that each optimization costs: ``python -m bench.low_vram_speed SONIC [rounds]``; SONIC is the wrapper's folder.
 
-The wrapper's own classes with a fifth of the channels and random weights, on one CPU thread. Stock and lever take
-turns, and what is told is the median of their ratios in CPU seconds, so that other programs disturb little. Pieces are
-as small a part of a layer as they are in the real network at 512 and at 1024 pixels, 25 frames; a layer cut into more
-pieces costs more. Moving tensors to another device costs nothing here: that part of `host`, `offload_unet` and `pairwise` only
-a card can tell.
+The wrapper's own classes with a fifth of the channels and random weights, on one CPU thread. Runs with and without the
+optimization alternate, and the result is the median of their ratios in CPU seconds, so that other programs have little
+influence. Chunks are the same share of a layer as in the real network at 512 and at 1024 pixels, 25 frames; more chunks
+cost more. Moving tensors between devices takes no time here, so that part of `tensor_offload`, `unet_offload` and
+`streaming_decode` can only be measured on a card.
 """
 
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,20 +66,19 @@ def main() -> None:
     unet = build_unet(checkout, torch.float32, CPU, config)
     for real_side in (512, 1024):
         chunk_size = _chunk_size(real_side)
-        print(f"a pass of the network, {SIDE}×{SIDE}, {WINDOW} frames, pieces as at {real_side}×{real_side}:")
+        print(f"a pass of the network, {SIDE}×{SIDE}, {WINDOW} frames, chunks as at {real_side}×{real_side}:")
         for optimizations in ORDERS:
-            _notify(
-                optimizations, _ratios(lambda: _window(unet), lambda: _enabled(unet, optimizations, chunk_size), rounds)
-            )  # noqa: B023
+            enabled = partial(_enabled, unet, optimizations, chunk_size)
+            _print(optimizations, _ratios(partial(_window, unet), enabled, rounds))
     sonic, vae = _sonic(checkout, unet), _Vae(checkout)
     print(f"a whole run, {SIDE}×{SIDE}, {FRAMES} frames, one step:")
     for optimizations in ({Optimization.STREAMING_DECODE}, EXACT):
         model = LowVramSonic(sonic, optimizations, chunk_size=_chunk_size(512))
-        _notify(optimizations, _ratios(lambda: _run(sonic, vae), lambda: _run(model, vae), rounds))  # noqa: B023
+        _print(optimizations, _ratios(partial(_run, sonic, vae), partial(_run, model, vae), rounds))
 
 
 def _chunk_size(real_side: int) -> int:
-    """Activations in a piece that are as small a part of a layer here as `MIN_CHUNK_SIZE` is of a real one."""
+    """The chunk size that is the same share of a layer here as `MIN_CHUNK_SIZE` is in the real network."""
     real = 25 * (real_side // 8) ** 2 * 320
     return MIN_CHUNK_SIZE * WINDOW * (SIDE // 8) ** 2 * CHANNELS[0] // real
 
@@ -97,7 +97,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def _notify(optimizations: Any, ratios: list[float]) -> None:
+def _print(optimizations: Any, ratios: list[float]) -> None:
     name = "+".join(sorted(optimizations))
     print(f"  {name:28} {statistics.median(ratios):.3f}  ({min(ratios):.3f} … {max(ratios):.3f})", flush=True)
 

@@ -1,7 +1,7 @@
-"""What watching a run costs: `python -m bench.monitor_cost [seconds]`, 20 by default for each measurement.
+"""CPU time of the monitor: `python -m bench.monitor_cost [seconds]`, 20 by default for each measurement.
 
-CPU time is the monitor thread's own, as the system counts it, so other load on the machine does not blur it. With an
-NVIDIA card NVML is read too, and with torch's CUDA in use its counters; the table says what was there.
+The CPU time is that of the monitor's thread, so other load on the machine has no influence. With an NVIDIA card NVML is
+read too, and torch's counters if CUDA is in use; the table shows which were available.
 """
 
 import json
@@ -25,17 +25,17 @@ READINGS, CALLS = 2000, 20_000
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
-    table = Table("what", "cost", title=f"Watching, {RATE_HZ:g} Hz, {seconds:g} s each")
+    table = Table("what", "cost", title=f"Monitor, {RATE_HZ:g} Hz, {seconds:g} s each")
     source = MemoryReader().read().source
-    table.add_row("figures of the GPU from", source if source != "none" else "nobody: no GPU, no NVML")
-    table.add_row("a reading without torch", f"{_reading_s() * 1e6:.0f} µs")
+    table.add_row("figures of the GPU from", source if source != "none" else "none: no GPU, no NVML")
+    table.add_row("a snapshot without torch", f"{_snapshot_s() * 1e6:.0f} µs")
     busy, idle = _shares(seconds)
     table.add_row("monitor watched, of one core", f"{busy:.3%}")
     table.add_row("monitor idle, of one core", f"{idle:.3%}")
 
     import torch
 
-    table.add_row(f"a reading with torch {torch.__version__}", f"{_reading_s() * 1e6:.0f} µs")
+    table.add_row(f"a snapshot with torch {torch.__version__}", f"{_snapshot_s() * 1e6:.0f} µs")
     run = RunWatch(open_peaks())
     with run.during("denoise"):
         busy, _ = _shares(seconds, run)
@@ -45,7 +45,7 @@ def main() -> None:
     Console().print(table)
 
 
-def _reading_s() -> float:
+def _snapshot_s() -> float:
     memory_reader = MemoryReader()
     memory_reader.read()
     start = time.thread_time()
@@ -55,12 +55,12 @@ def _reading_s() -> float:
 
 
 def _shares(seconds: float, run: RunWatch | None = None) -> tuple[float, float]:
-    """CPU time of the monitor's thread as a part of the time, while it works and while it rests."""
+    """CPU time of the monitor's thread as a share of the time, while a client watches and while it is idle."""
     memory_reader, pushed = MemoryReader(), []
 
-    def push(reading: MemorySnapshot, clients: tuple[str, ...]) -> None:
-        # What the server does in this thread; the rest is its event loop's.
-        pushed.append(json.dumps({**reading.to_event(), "run": run.to_event() if run else None}))
+    def push(snapshot: MemorySnapshot, clients: tuple[str, ...]) -> None:
+        # The server's work in this thread; it sends from its event loop.
+        pushed.append(json.dumps({**snapshot.to_event(), "run": run.to_event() if run else None}))
 
     monitor = Monitor(memory_reader.read, push, memory_reader.close)
     if run:
@@ -75,7 +75,7 @@ def _shares(seconds: float, run: RunWatch | None = None) -> tuple[float, float]:
         time.sleep(min(left, LEASE_S / 3))
     busy = time.clock_gettime(clock) - start
     if len(pushed) < RATE_HZ * seconds * 0.9:
-        raise SystemExit(f"only {len(pushed)} readings in {seconds:g} s: the machine is too busy to measure on")
+        raise SystemExit(f"only {len(pushed)} snapshots in {seconds:g} s: the machine is too busy for a measurement")
     monitor.watch("page", 0)
     if run:
         monitor.run_ends(run)
@@ -88,7 +88,7 @@ def _shares(seconds: float, run: RunWatch | None = None) -> tuple[float, float]:
 
 
 def _hooks_s(torch: object, check: object) -> float:
-    """What following adds to one call of a network that does nothing."""
+    """Seconds that the hooks add to one call of a network that does nothing."""
     unet = torch.nn.Identity()
     model = SimpleNamespace(pipe=SimpleNamespace(unet=unet), use_interframe=False)
     decoder = SimpleNamespace(decoder=torch.nn.Identity())

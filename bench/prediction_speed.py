@@ -1,4 +1,4 @@
-"""How long a prediction takes: `python -m bench.prediction_speed`. It is used in sliders and searches."""
+"""Time of a prediction, which is made for every change of a slider: `python -m bench.prediction_speed`."""
 
 import statistics
 import time
@@ -23,7 +23,7 @@ def main() -> None:
         took = statistics.median(_seconds(lambda job=job: predict(job), CALLS) for _ in range(ROUNDS))
         print(f"predict {job.frame_size}, N {job.latent_frames}: {took * 1e6:.1f} µs")
     budget = budget_for(6)
-    for name, available in (("stock", ()), ("all levers", (*ESCALATION_ORDER, SPLIT))):
+    for name, available in (("stock", ()), ("all optimizations", (*ESCALATION_ORDER, SPLIT))):
         plan = lambda available=available: make_plan(jobs[1], budget, available=available)  # noqa: E731
         print(f"plan, {name}: {statistics.median(_seconds(plan, 20) for _ in range(ROUNDS)) * 1e3:.2f} ms")
 

@@ -1,7 +1,7 @@
-"""How long the widget waits for its prediction: ``python -m bench.preview_speed``.
+"""Time of a live prediction: ``python -m bench.preview_speed``.
 
-Asked over HTTP on this machine, as the page asks. The promise is 150 ms for whatever the user changes; a slider takes
-a few. A new file is a copy of its own each time, so that nothing is known of it; the face detector is loaded before.
+The requests are made over HTTP on this machine, as a page makes them. The target is 150 ms for any change; a slider
+takes a few. Every new file is a fresh copy, so that nothing about it is cached; the face detector is loaded before.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ def import_pack() -> ModuleType:
 
 
 def photo(size: tuple[int, int]) -> Image.Image:
-    """A portrait with a camera's noise, so that it is as long to decode as a photograph."""
+    """A portrait with noise, so that decoding takes as long as for a photograph."""
     noise = np.random.default_rng(0).normal(0, 6, (size[1], size[0], 3))
     portrait = np.asarray(Image.fromarray(skimage.data.astronaut()).resize(size))
     return Image.fromarray(np.clip(portrait + noise, 0, 255).astype(np.uint8))

@@ -1,9 +1,9 @@
-"""Record what rehearsals of random jobs hold, beside the model: residuals of the memory model without a card.
+"""Records shape traces of random jobs with the model's predictions: residuals of the memory model without a card.
 
-Run as ``python -m bench.shape_trace_residuals SONIC COMFYUI FILE [jobs]`` with ComfyUI's own Python. The wrapper's own code runs
-with tensors that have a shape and no data (see `sonic_guard.devtools`), so the figures are bytes of tensors: no context,
-no allocator. `tests/test_calibration_recorded.py` reads the file. A job takes half a minute or so; the file is
-written after each.
+Run as ``python -m bench.shape_trace_residuals SONIC COMFYUI FILE [jobs]`` with ComfyUI's own Python. The wrapper's own
+code runs with tensors that have shapes and no data (see `sonic_guard.devtools`), so the figures are bytes of tensors,
+without context and allocator. `tests/test_calibration_recorded.py` reads the file. A job takes about half a minute; the
+file is written after each.
 """
 
 import json
@@ -28,7 +28,7 @@ SIDES = (256, 320, 384, 448, 512, 576, 640, 768)
 
 
 def random_job(random: np.random.Generator) -> Job:
-    """A small or middling job, of every kind the model knows."""
+    """A random job of small to medium size, with any of the settings that the model covers."""
     side = int(random.choice(SIDES))
     width, height = side, round(side * random.uniform(1, 16 / 9))
     if random.random() < 0.5:
@@ -54,7 +54,7 @@ def main() -> None:
     random = np.random.default_rng(SEED)
     checkout, make_vae = open_checkout(sonic), vae_builder(comfyui)
     source = {
-        "what": "peak bytes of tensors by stage, traced in a rehearsal without a card, beside the model's",
+        "what": "peak bytes of tensors by stage, from shape tracing without a card, and the model's predictions",
         "wrapper": f"ComfyUI_Sonic {read_commit(sonic)[:7]}",
         "torch": torch.__version__,
         "seed": SEED,

@@ -16,9 +16,9 @@ from ..sonic_guard.long_video.manifest import weights_key
 from ..sonic_guard.long_video.part_maker import Predata, as_computed, audio_scales, make_part, tensors_of
 from ..sonic_guard.long_video.part_store import sweep
 from ..sonic_guard.long_video.rendering import EncodingAudio, Event, Joining, Progress, run
-from ..sonic_guard.long_video.video_request import Order
+from ..sonic_guard.long_video.video_request import VideoRequest
 from ..sonic_guard.low_vram.engine import LowVramSonic, offload_unet
-from ..sonic_guard.low_vram.network_check import recognise, wrapped
+from ..sonic_guard.low_vram.network_check import supported_optimizations, wrapped
 from ..sonic_guard.low_vram.prompt_offload import prompts_to_host
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media.picture import from_batch
@@ -202,13 +202,13 @@ def _low_vram(model: Any) -> LowVramSonic:
     sonic = wrapped(model)
     if sonic is not model:
         return model
-    return make_low_vram(sonic, DEFAULT.within(recognise(sonic)))
+    return make_low_vram(sonic, DEFAULT.within(supported_optimizations(sonic)))
 
 
 def _order(
     model: LowVramSonic, clip_vision: Any, vae: Any, sound: media_audio.Sound, picture: Any, part_s: float,
     encoding: Encoding, settings: dict[str, Any], seed: int,
-) -> Order:  # fmt: skip
+) -> VideoRequest:  # fmt: skip
     """The whole video, and where it is cut."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 64:
         raise JobError(f"seed: expected a whole number from 0 on, got {brief(seed)}.")
@@ -235,7 +235,7 @@ def _order(
     longest = round(part_s * LATENT_FPS) if part_s else _longest(job, model)
     hears = int(longest_sound_s(sound) * LATENT_FPS)
     longest = hears if longest is None else min(longest, hears)
-    return Order(job, picture, sound, weights_key((*networks, *decodes)), looks, encoding, longest)
+    return VideoRequest(job, picture, sound, weights_key((*networks, *decodes)), looks, encoding, longest)
 
 
 def _network(name: str, value: Any, attribute: str) -> Any:

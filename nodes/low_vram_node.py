@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from ..sonic_guard.devices.budget import budget_for
 from ..sonic_guard.errors import WrapperError
 from ..sonic_guard.low_vram import engine
-from ..sonic_guard.low_vram.network_check import recognise, wrapped
+from ..sonic_guard.low_vram.network_check import supported_optimizations, wrapped
 from ..sonic_guard.messages.plan_messages import LANGUAGES
 from ..sonic_guard.messages.run_messages import no_dtype_text, optimization_report
 from ..sonic_guard.optimizations import DEFAULTS, ESCALATION_ORDER, OPTIMIZATIONS, Optimization, Setting
@@ -66,7 +66,7 @@ class LowVRAM(shared_inputs.TargetCard):
         switches = _with_plan(read_switches(settings), optimizations)
         sonic = wrapped(model)
         try:
-            allowed = recognise(sonic)
+            allowed = supported_optimizations(sonic)
         except WrapperError as error:
             log.warning("Sonic Low VRAM lets the model pass as it is: %s", error)
             return cls._out(model, optimization_report(Switches(), frozenset(), str(error), language), language)

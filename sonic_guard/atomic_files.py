@@ -1,7 +1,7 @@
-"""A file appears under its name only when it is whole: temp file beside it, fsync, rename.
+"""Writes files atomically: to a temporary file in the same folder, which is synced to disk and renamed.
 
-What is cut off in the middle, by an error, the user or a power cut, leaves at most ``.NAME.part``, which the next
-attempt at the same name clears.
+If writing is interrupted by an error, the user or a power cut, at most ``.NAME.part`` is left, which the next attempt
+with the same name removes.
 """
 
 import errno
@@ -23,18 +23,18 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_FOLDER = {errno.ENOENT, errno.ENOTDIR}
 _JUNCTION = 0xA0000003
-"""Windows' tag of a folder that leads elsewhere and counts as no symbolic link."""
+"""Windows' reparse tag of a directory junction, which is not a symbolic link but points to another folder."""
 
 
 def temp_for(target: Path) -> Path:
-    """Where `target` grows until it is whole."""
+    """The temporary file of `target`."""
     return target.with_name(f".{target.name}.part")
 
 
 def begin(target: Path, *, overwrite: bool = False) -> Path:
-    """Clear what an earlier attempt left, try that the folder takes a file, and return the (empty) temp file.
+    """Create the empty temporary file of `target`, replacing one of an earlier attempt, and return its path.
 
-    Raises `OutputError` if the name is taken and not to be overwritten, or nothing can be written there.
+    Raises `OutputError` if `target` exists and `overwrite` is not set, or if the folder is not writable.
     """
     temp = temp_for(target)
     with errors_about(target):
@@ -46,12 +46,12 @@ def begin(target: Path, *, overwrite: bool = False) -> Path:
 
 
 def try_out(target: Path, *, overwrite: bool = False) -> None:
-    """Raise the `OutputError` that writing `target` would end in, as far as it can be known before."""
+    """Raise the `OutputError` that `begin` would raise for `target`, without leaving a file."""
     begin(target, overwrite=overwrite).unlink()
 
 
 def commit(target: Path, *, overwrite: bool = False) -> None:
-    """Give the finished temp file of `target` its name, so that no crash can undo or halve it."""
+    """Sync the finished temporary file of `target` to disk and rename it. Raises `OutputError`."""
     temp = temp_for(target)
     with errors_about(target):
         with temp.open("rb+") as file:
@@ -59,7 +59,7 @@ def commit(target: Path, *, overwrite: bool = False) -> None:
         if not overwrite and target.exists():
             raise taken(target)
         os.replace(temp, target)
-        if os.name == "posix":  # elsewhere a folder cannot be opened
+        if os.name == "posix":  # a folder cannot be opened on Windows
             folder = os.open(target.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -68,7 +68,7 @@ def commit(target: Path, *, overwrite: bool = False) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Put `text` into the file `target`: the old or the new content is there at any moment, never a part of one."""
+    """Replace the content of the file `target` by `text`, atomically. Raises `OutputError`."""
     temp = begin(target, overwrite=True)
     with errors_about(target):
         temp.write_text(text, encoding="utf-8")
@@ -76,14 +76,14 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_file(path: Path, content: Iterable[bytes]) -> None:
-    """Put the parts of `content` into the file `path`; where that fails, on a full disk for one, it stays as it was.
+    """Write the parts of `content` to the file `path`. If that fails, for example on a full disk, it is unchanged.
 
-    A link stays one, and a file its permissions. A device or a pipe takes what it is given.
-    Raises `OutputError` if nothing can be written there.
+    If `path` is a link, its target is replaced. A file's permissions are kept. Devices and pipes are written directly.
+    Raises `OutputError` if the file cannot be written.
     """
     with errors_about(path):
         if path.exists():
-            with path.open("r+b" if path.is_file() else "wb") as file:  # is it write-protected, or a folder?
+            with path.open("r+b" if path.is_file() else "wb") as file:  # raises if it is write-protected or a folder
                 if not path.is_file():
                     file.writelines(content)
                     return
@@ -102,7 +102,7 @@ def write_file(path: Path, content: Iterable[bytes]) -> None:
 
 
 def kind_of(path: Path) -> Literal["", "file", "folder", "link", "other"]:
-    """What lies under the name `path`, links not followed; "" is nothing, "other" a FIFO, a socket or a device."""
+    """The kind of `path`, without following links; "" if it does not exist, "other" for a FIFO, socket or device."""
     try:
         info = path.lstat()
     except FileNotFoundError:
@@ -115,10 +115,7 @@ def kind_of(path: Path) -> Literal["", "file", "folder", "link", "other"]:
 
 
 def discard(path: Path) -> None:
-    """Remove a file or folder that is no longer needed; where another program holds it open, say so in the log.
-
-    Of a link, the link itself.
-    """
+    """Remove a file or folder; of a link, the link itself. If that fails, it is left, with a warning in the log."""
     try:
         if kind_of(path) == "folder":
             shutil.rmtree(path)
@@ -129,24 +126,24 @@ def discard(path: Path) -> None:
 
 
 def taken(target: Path) -> OutputError:
-    """The error for a name that is in use."""
+    """The error for a name that already exists."""
     return fault(target, "there is a file of that name. Choose another name, or move the file away.")
 
 
 def fault(target: Path, text: str) -> OutputError:
-    """The error that says `text` of `target`. A page may get it: where the file is stands beside the text."""
+    """The error with `text` about `target`. The text has only the file's name; the error's `path` the full path."""
     return OutputError(f"{shown(target)}: {text}", path=target)
 
 
 @contextmanager
 def errors_about(target: Path) -> Iterator[None]:
-    """Turn the system's and libav's errors into `OutputError`s about `target` that say what to do."""
+    """Convert errors of the system and of libav inside the block to `OutputError`s about `target`, with advice."""
     try:
         yield
     except Exception as error:
         if not isinstance(error, OSError) and not type(error).__module__.startswith("av."):
             raise
-        # By name: PyAV's errors have OSError's fields and are not all of its type, and this module works without PyAV.
+        # By module name: not all of PyAV's errors are OSErrors, and this module has to work without PyAV.
         log.warning("%s: %s", target, getattr(error, "strerror", None) or error)
         raise fault(target, _advice(error, target)) from error
 

@@ -1,7 +1,7 @@
-"""Errors for people: what is wrong, with which input, and what to do about it.
+"""Errors for the user: what is wrong, with which input, and what to do about it.
 
-The text may go to a page, which others than the machine's owner may see. So it names a file and not the folder it is
-in: where the whole path helps, and only its owner reads it, as on the command line, `SonicGuardError.path` has it.
+The text may be shown on a page, which other people than the machine's owner can see. So it contains the name of a file
+without its folder. `SonicGuardError.path` has the full path, for the command line.
 """
 
 from collections.abc import Collection
@@ -11,17 +11,17 @@ from pathlib import Path
 MAX_TEXT = 4000
 """Longest text of an error in characters."""
 MAX_VALUE_TEXT = 100
-"""Most characters of a value that an error repeats."""
+"""Most characters of a value in the text of an error."""
 
 
 class SonicGuardError(Exception):
-    """Base of everything this library raises on purpose; the text is meant to be shown to the user.
+    """Base class of the errors of this library; the text is meant to be shown to the user.
 
-    A text of more than `MAX_TEXT` characters is cut: what a file or a page sends decides how long it is.
+    A text of more than `MAX_TEXT` characters is truncated, because it may contain input from a file or a page.
     """
 
     path: Path | None
-    """The file it is about, where that is one of the machine and not only a name in its text."""
+    """The full path of the file concerned, if there is one on this machine."""
 
     def __init__(self, text: str = "", *, path: Path | None = None) -> None:
         super().__init__(text if len(text) <= MAX_TEXT else _cut(text))
@@ -29,10 +29,10 @@ class SonicGuardError(Exception):
 
 
 def brief(value: object) -> str:
-    """`value` in at most `MAX_VALUE_TEXT` characters, whatever it is.
+    """The representation of any `value` in at most `MAX_VALUE_TEXT` characters.
 
-    A text may have megabytes, and some values have no text at all: Python writes no whole number of more than 4,300
-    digits.
+    A text may have megabytes, and the representation of some values fails: Python does not convert integers of more
+    than 4,300 digits.
     """
     try:
         return f"{value!r:.{MAX_VALUE_TEXT}}"
@@ -41,15 +41,15 @@ def brief(value: object) -> str:
 
 
 def reject_json_constant(name: str) -> None:
-    """For `json.loads` as ``parse_constant``: refuses NaN and the infinities, which Python reads and JSON has not."""
+    """The ``parse_constant`` for `json.loads`: raises `ValueError` for NaN and infinities, which are not JSON."""
     raise ValueError(f"{name} is not a number in JSON")
 
 
 def first_of(texts: Collection[str], most: int, between: str = ", ") -> str:
-    """The first `most` of a list that somebody else has made long, and how many more there are."""
+    """The first `most` of `texts`, joined with `between`, and the number of the others."""
     left = len(texts) - most
-    told = between.join(islice(texts, most))
-    return f"{told} … (and {left:,} more)" if left > 0 else told
+    shown = between.join(islice(texts, most))
+    return f"{shown} … (and {left:,} more)" if left > 0 else shown
 
 
 def _cut(text: str) -> str:
@@ -62,7 +62,7 @@ class JobError(SonicGuardError):
 
 
 class AudioError(SonicGuardError):
-    """A sound could not be read, has no samples, or is not what its input promises."""
+    """A sound could not be read, has no samples, or is of the wrong type."""
 
 
 class PictureError(SonicGuardError):
@@ -74,19 +74,19 @@ class FaceError(SonicGuardError):
 
 
 class PresetError(SonicGuardError):
-    """A preset is missing, misnamed, or breaks the schema."""
+    """A preset is missing, misnamed, or does not match the schema."""
 
 
 class BudgetError(SonicGuardError):
-    """The memory budget could not be determined or makes no sense."""
+    """The memory budget could not be determined or is impossible."""
 
 
 class PlanError(SonicGuardError):
-    """The planner was asked for something it does not know (an unknown policy or lever)."""
+    """The planner got an unknown policy or optimization."""
 
 
 class WrapperError(SonicGuardError):
-    """The Sonic wrapper is missing, or its shape is not one this library recognises."""
+    """The Sonic wrapper is missing, or is not a version that this library knows."""
 
 
 class WeightsError(SonicGuardError):
@@ -94,19 +94,19 @@ class WeightsError(SonicGuardError):
 
 
 class OutputError(SonicGuardError):
-    """A result could not be written (read-only place, full disk)."""
+    """A result could not be written (read-only folder, full disk)."""
 
 
 class HistoryError(SonicGuardError):
-    """The history of runs cannot be read or written: its place, its server, or a newer version's file."""
+    """The history of runs cannot be read or written: wrong location, unreachable server, or a newer version's file."""
 
 
 class GraphError(SonicGuardError):
-    """A piece of a graph that is no graph, runs in a circle, or holds a value of the wrong kind."""
+    """A graph that is malformed, has a cycle, or has a value of the wrong type."""
 
 
 class FileNameError(SonicGuardError):
-    """A name that is not one of a file inside ComfyUI's input folder."""
+    """A name that does not belong to a file inside ComfyUI's input folder."""
 
 
 class UnknownNameError(SonicGuardError):
@@ -114,16 +114,16 @@ class UnknownNameError(SonicGuardError):
 
 
 class NoFallbackLeftError(SonicGuardError):
-    """A run went out of memory with every lever pulled; what was finished is kept."""
+    """A run ran out of memory with all fallback optimizations enabled; finished parts are kept."""
 
 
 class RequestError(SonicGuardError):
-    """What a page has sent is not what its route takes."""
+    """A page's request does not match its route."""
 
 
 class OptimizationError(SonicGuardError):
-    """A lever that does not exist, or a word its switch does not know."""
+    """An unknown optimization, or an unknown setting of one."""
 
 
 class SlowFileError(SonicGuardError):
-    """Looking through a file takes longer than whoever asked will wait."""
+    """Reading a file takes longer than the time limit."""

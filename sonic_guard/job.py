@@ -1,18 +1,19 @@
-"""The nouns of a run: a `Job` and the arithmetic that follows from its settings.
+"""The `Job`: the settings of a run, and the frame size, frame counts and durations that follow from them.
 
 Terms
 -----
 latent frame
-    One frame of the video the network denoises. Sonic makes 12.5 of them for a second of sound
+    One frame of the video that the network denoises. Sonic makes 12.5 of them per second of sound
     (two whisper hops of 640 samples at 16 kHz each).
 window
     The number of latent frames that go through the network together: ``int(fps)``.
 output frame
-    A picture of the finished clip: ``2N - 1`` with frame interpolation, ``N`` without.
-lever
-    A change of the order of the arithmetic that needs less memory for the same frames.
+    A picture of the finished clip: ``2N - 1`` with frame interpolation, ``N`` without, for N latent frames.
+optimization
+    A change of the order of the arithmetic, or of where tensors are stored, that needs less memory: see
+    `optimizations`.
 
-Every rule here is the wrapper's own (``ComfyUI_Sonic`` 8556234); the tests hold it against that code.
+Every rule here is that of the wrapper (``ComfyUI_Sonic`` 8556234); the tests compare it with the wrapper's code.
 """
 
 import math
@@ -24,27 +25,27 @@ from .errors import JobError, brief
 from .optimizations import Optimization
 
 SAMPLE_RATE = 16_000
-"""Rate in Hz at which Sonic hears: the sound is resampled to it before anything else."""
+"""Sample rate in Hz of Sonic's input: the sound is resampled to it first."""
 HOP_SAMPLES = 640
 """Samples at 16 kHz in one audio feature frame (40 ms)."""
 HOPS_PER_LATENT = 2
 """Audio feature frames in one latent frame."""
 LATENT_FPS = SAMPLE_RATE / HOP_SAMPLES / HOPS_PER_LATENT
-"""Latent frames a second of sound: 12.5."""
+"""Latent frames per second of sound: 12.5."""
 MIN_LATENT_FRAMES = 6
-"""Fewer make the wrapper stop in `SONIC_PreData`: it cuts 50 audio features a frame from too few."""
+"""With fewer, `SONIC_PreData` fails: it slices 50 audio features per frame, and there are too few."""
 MIN_SOUND_S = MIN_LATENT_FRAMES / LATENT_FPS
-"""Shortest sound the wrapper takes: 0.48 s."""
+"""Shortest sound that the wrapper accepts: 0.48 s."""
 SIZE_STEP = 64
 """Frame sides are multiples of this many pixels."""
 MIN_CHUNK_SIZE = 1 << 22
-"""Activations (frames · positions · channels) that go through a layer together in block-wise order, at the least."""
+"""Smallest chunk size: activations (frames · positions · channels) that a layer takes at a time with layer chunking."""
 MAX_DURATION_S = 100 * 3600.0
-"""Longest sound accepted; beyond it the input is surely broken."""
+"""Longest sound accepted; a longer one indicates a broken input."""
 
 
 class Dtype(StrEnum):
-    """Number format of the network's weights and activations, as the loader's `dtype` input names it."""
+    """Number format of the network's weights and activations, with the names of the loader's `dtype` input."""
 
     FP16 = "fp16"
     BF16 = "bf16"
@@ -58,7 +59,7 @@ class Dtype(StrEnum):
 
 @dataclass(frozen=True)
 class FrameSize:
-    """Width and height in pixels of the frames Sonic makes, both multiples of 64."""
+    """Width and height in pixels of Sonic's frames, both multiples of 64."""
 
     width: int
     height: int
@@ -71,37 +72,37 @@ class FrameSize:
 class Job:
     """The settings of one Sonic run, as the wrapper's three nodes take them.
 
-    Raises `JobError` for values no run can have. What the settings lead to (frame size, frames,
-    seconds) are its properties, computed once.
+    Raises `JobError` for impossible values. The quantities that follow from the settings (frame size, number of frames,
+    durations) are properties.
     """
 
     width: int
-    """Width in pixels of the picture handed to Sonic (after cropping)."""
+    """Width in pixels of Sonic's input picture (after cropping)."""
     height: int
     """Height in pixels of that picture."""
     duration_s: float
-    """Seconds of sound Sonic will hear: min(duration setting, length of the sound)."""
+    """Seconds of sound that are used: min(duration setting, length of the sound)."""
     min_resolution: int = 512
-    """What the shorter side is scaled to before both are rounded to multiples of 64."""
+    """Pixels to which the shorter side is scaled, before both are rounded to multiples of 64."""
     fps: float = 25.0
-    """The sampler's `fps`. It sets the window, not the true frame rate."""
+    """The sampler's `fps`. It sets the window, not the actual frame rate."""
     dtype: Dtype = Dtype.FP16
     steps: int = 25
-    """Denoising steps. They cost time, not memory."""
+    """Denoising steps. They affect the time, not the memory."""
     dynamic_scale: float = 1.0
-    """Strength of motion; no influence on memory."""
+    """Strength of the motion; no influence on memory."""
     expand_ratio: float = 0.2
-    """Margin around the face, as a part of the face box's sides; no influence on memory."""
+    """Margin around the face, as a share of the face box's sides; no influence on memory."""
     interpolate: bool = True
     """The loader's `use_interframe`: doubles the frame rate with RIFE."""
     optimizations: frozenset[Optimization] = frozenset()
-    """Which orders of arithmetic differ from the stock wrapper."""
+    """The enabled memory optimizations."""
     chunk_size: int = MIN_CHUNK_SIZE
-    """Activations that go through a layer together with `Optimization.LAYER_CHUNKING`: more keep a card busier and take more."""
+    """Activations that a layer takes at a time with `LAYER_CHUNKING`: more are faster and need more memory."""
     vae_dtype: Dtype = Dtype.BF16
-    """Number format ComfyUI picks for the VAE on this card: bf16, or fp32 where the card has no bf16."""
+    """Number format that ComfyUI chooses for the VAE on this card: bf16, or fp32 if the card does not support bf16."""
     to_file: bool = False
-    """Whether Sonic Long Video runs it: frames go to a file, and the sound's prompts to host memory, when made."""
+    """Whether Sonic Long Video runs it: frames are written to a file, and audio prompts are kept in host memory."""
 
     def __post_init__(self) -> None:
         _check_whole("width", self.width, 1, 1 << 17)
@@ -134,7 +135,7 @@ class Job:
 
     @property
     def window(self) -> int:
-        """Number F of latent frames in one pass of the network. A shorter clip pays a full window too."""
+        """Number F of latent frames in one pass of the network. A shorter clip also takes a full window."""
         return int(self.fps)
 
     @property
@@ -149,20 +150,20 @@ class Job:
 
     @property
     def output_fps(self) -> float:
-        """The rate at which the clip is in step with the sound, whatever `fps` says."""
+        """Frames per second at which the clip is in sync with the sound, independent of `fps`."""
         return 2 * LATENT_FPS if self.interpolate else LATENT_FPS
 
     @property
     def output_s(self) -> float:
-        """Exact length of the finished clip in seconds at `output_fps`."""
+        """Exact duration of the finished clip in seconds at `output_fps`."""
         return self.output_frames / self.output_fps
 
 
 def frame_size(width: int, height: int, min_resolution: int) -> FrameSize:
     """Size of Sonic's frames for a picture of `width` × `height` pixels.
 
-    The expression keeps the wrapper's order of operations and Python's rounding of halves to even,
-    because either one changes the result for some sizes.
+    The expression keeps the wrapper's order of operations and Python's rounding of halves to even, because both affect
+    the result for some sizes. Source: ``ComfyUI_Sonic`` 8556234.
     """
     scale = min_resolution / min(width, height)
     return FrameSize(
@@ -172,14 +173,14 @@ def frame_size(width: int, height: int, min_resolution: int) -> FrameSize:
 
 
 def latent_frames(duration_s: float) -> int:
-    """Number of latent frames Sonic makes from `duration_s` seconds of sound."""
-    # A duration such as 3.04 s is 48639.999… samples in binary; it stands for 48640.
+    """Number of latent frames that Sonic makes from `duration_s` seconds of sound."""
+    # A duration such as 3.04 s gives 48639.999… samples in floating point; 48640 are meant.
     samples = math.floor(duration_s * SAMPLE_RATE + 1e-6)
     return samples // HOP_SAMPLES // HOPS_PER_LATENT
 
 
 def duration_of(frames: int) -> float:
-    """Seconds of sound that make `frames` latent frames, and a quarter of one more: no rounding can lose one."""
+    """Seconds of sound for `frames` latent frames, plus a quarter of one, so that rounding cannot lose a frame."""
     return (frames + 0.25) / LATENT_FPS
 
 
@@ -193,5 +194,5 @@ def _check_whole(name: str, value: int, low: int, high: int) -> None:
 def _check_number(name: str, value: float, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise JobError(f"{name}: expected a number, got {brief(value)}.")
-    if not low <= value <= high:  # no comparison is true of NaN; a whole number may be too large for any float
+    if not low <= value <= high:  # also rejects NaN; works for integers too large for a float
         raise JobError(f"{name}: {brief(value)} is outside {low:g} … {high:g}.")

@@ -1,7 +1,7 @@
-"""Files that a user names: is it a plain file, and if not, what is it?
+"""Opens files named by the user, and rejects everything that is not a plain file, with a reason.
 
-A pipe, a device or a socket may block for ever, has no end, or gives its bytes only once. They are refused before they
-are opened. What is said names the file, never the folder it is in: the text may go to a page.
+A pipe, a device or a socket may block, be endless, or be readable only once, so they are rejected before they are
+opened. Error texts contain the file's name without its folder, because they may be shown on a page.
 """
 
 import errno
@@ -14,7 +14,7 @@ from unicodedata import category
 from .errors import SonicGuardError
 
 MAX_SHOWN = 100
-"""Longest part of a name in characters that is repeated in a message."""
+"""Most characters of a file's name in a message."""
 
 _NO_FILE = "there is no such file. Check the path."
 _REASONS = {
@@ -27,27 +27,27 @@ _REASONS = {
 }
 
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
-"""Bytes as they are on Windows; elsewhere, a terminal that is opened by its name is not taken over."""
+"""Binary mode on Windows; elsewhere, opening a terminal does not make it the controlling terminal."""
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """The name of a file as a message shows it: without its folder, in one line, at most `MAX_SHOWN` characters."""
+    """The name of a file for messages: without its folder, in one line, at most `MAX_SHOWN` characters."""
     path = Path(path)
     name = printable((path.name or str(path))[: MAX_SHOWN + 1])
     return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"
 
 
 def printable(text: str) -> str:
-    """`text` with escapes for what no screen can show: control characters, and bytes of a name that are no UTF-8."""
-    # Of the other spaces, none of which Python calls printable, macOS and Chinese keyboards put some into names.
+    """`text` with escapes for characters that cannot be displayed: control characters, and bytes that are not UTF-8."""
+    # Unicode spaces are not printable for Python, but are kept: macOS and Chinese keyboards put them into names.
     return "".join(each if each.isprintable() or category(each) == "Zs" else ascii(each)[1:-1] for each in text)
 
 
 def plain_file(path: str | os.PathLike[str], error: type[SonicGuardError], what: str) -> Path:
-    """The absolute path of the file `path`, which may be a link to one. Nothing is opened.
+    """The absolute path of the plain file `path`, which may be a link to one. The file is not opened.
 
-    `what` says what was expected there: "a picture", "a sound file". Raises `error` with a sentence where there is
-    no such file, where it cannot be reached, and for a folder, a pipe, a device or a socket.
+    `what` names the expected kind in messages: "a picture", "a sound file". Raises `error` if the file does not exist
+    or is not accessible, and for a folder, a pipe, a device or a socket.
     """
     file = Path(path).absolute()
     try:
@@ -59,9 +59,9 @@ def plain_file(path: str | os.PathLike[str], error: type[SonicGuardError], what:
 
 
 def open_plain(path: str | os.PathLike[str], error: type[SonicGuardError], what: str) -> BinaryIO:
-    """`path` opened for reading, if it is what `plain_file` takes; it raises as that does.
+    """The plain file `path`, opened for reading. Raises as `plain_file` does.
 
-    What is opened is looked at once more, and opening does not block: the file may have been replaced by a pipe since.
+    The opened file is checked again, and opening does not block: the file may have been replaced by a pipe meanwhile.
     """
     file = plain_file(path, error, what)
     no_wait = getattr(os, "O_NONBLOCK", 0)
@@ -96,8 +96,8 @@ def _check(mode: int, file: Path, error: type[SonicGuardError], what: str) -> No
 
 
 def _reason(file: Path, fault: OSError | ValueError) -> str:
-    """Why a file cannot be reached, in words."""
-    if not isinstance(fault, OSError):  # a zero byte, or characters that the file system's encoding does not have
+    """Why a file is not accessible, for the message."""
+    if not isinstance(fault, OSError):  # a zero byte, or characters outside the file system's encoding
         return "this is not the name of a file. Check the path."
     if fault.errno == errno.ENOENT and os.path.islink(file):
         return "this is a link to a file that is not there. Choose the file itself."

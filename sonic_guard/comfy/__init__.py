@@ -1,1 +1,1 @@
-"""Plain data about ComfyUI: API graphs, workflow files and the objects of Sonic's nodes. Imports nothing of it."""
+"""ComfyUI's data as plain objects: API graphs, workflow files, objects of Sonic's nodes. Does not import ComfyUI."""

@@ -1,4 +1,4 @@
-"""A piece of a ComfyUI graph in API format: nodes with their widgets' values, and links between them."""
+"""Parts of a ComfyUI graph in API format: nodes with their widgets' values, and the links between them."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
@@ -6,9 +6,9 @@ from typing import NamedTuple
 from ..errors import GraphError
 
 MAX_NODES = 200
-"""Most nodes a page may send; ten are usual."""
+"""Most nodes in a request of a page; ten are usual."""
 MAX_TEXT = 200
-"""Longest id, type or name in characters that is worth repeating in an error."""
+"""Most characters of an id, type or name in an error message."""
 
 
 class Link(NamedTuple):
@@ -38,7 +38,7 @@ Graph = dict[str, Node]
 
 
 def parse_graph(data: object, max_nodes: int | None = MAX_NODES) -> Graph:
-    """The graph in `data`, as JSON gave it. Raises `GraphError` for anything that is not one."""
+    """The graph in `data`, which was parsed from JSON. Raises `GraphError` for anything else."""
     if not isinstance(data, Mapping):
         raise GraphError("graph: expected an object of nodes by id.")
     if max_nodes is not None and len(data) > max_nodes:
@@ -47,10 +47,10 @@ def parse_graph(data: object, max_nodes: int | None = MAX_NODES) -> Graph:
 
 
 def upstream(graph: Graph, node_id: str, needed: Callable[[Node], Collection[str]]) -> list[str]:
-    """`node_id` and everything it needs, each after what it needs itself.
+    """The ids of `node_id` and of everything it depends on, in topological order: dependencies first.
 
-    `needed` names the inputs of a node that matter; no other link is followed.
-    Raises `GraphError` where the links run in a circle.
+    `needed` returns the names of the inputs of a node whose links are followed.
+    Raises `GraphError` if the links form a cycle.
     """
     order: dict[str, None] = {}
     open_nodes: dict[str, Iterator[Link]] = {node_id: graph[node_id].links(needed(graph[node_id]))}
@@ -78,7 +78,7 @@ def _node(node_id: str, data: object) -> Node:
 
 
 def _value(value: object) -> object:
-    """A link is a list of an id and a slot, as in ComfyUI; any other list is a widget's value."""
+    """A `Link` for a list of an id and a slot, as in ComfyUI; everything else is a widget's value."""
     match value:
         case [str(node), int(slot)] if not isinstance(slot, bool):
             return Link(node, slot)

@@ -1,4 +1,4 @@
-"""The wrapper's nodes by name, and the job that its own objects stand for."""
+"""The names of the wrapper's nodes, and the job that its objects describe."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,18 +7,18 @@ from ..errors import WrapperError
 from ..job import Dtype, Job, duration_of
 
 LOADER, PREDATA, SAMPLER = "SONICTLoader", "SONIC_PreData", "SONICSampler"
-"""Sonic's nodes in the order of a run, as its wrapper and the forks of it name them."""
+"""Class names of Sonic's nodes in the order of a run, in the wrapper and its forks."""
 _DTYPES = {"torch.float16": Dtype.FP16, "torch.bfloat16": Dtype.BF16, "torch.float32": Dtype.FP32}
 
 
 def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynamic_scale: float = 1.0) -> Job:
-    """The job that the sampler is about to run, read from its own inputs.
+    """The job that the sampler is about to run, derived from its inputs.
 
-    `model` is the loader's MODEL_SONIC, `data` SONIC_PreData's SONIC_PREDATA, the rest are the sampler's widgets. The
-    picture is taken to be of the frames' size, since only that is left of it. `expand_ratio` is not known here.
+    `model` is the loader's MODEL_SONIC, `data` is SONIC_PreData's SONIC_PREDATA, the others are the sampler's widgets.
+    The picture is assumed to have the frames' size, because its own is not known any more. `expand_ratio` has its
+    default.
 
-    Raises `WrapperError` where the objects are not those of a wrapper this library knows, `JobError` for settings
-    no run can have.
+    Raises `WrapperError` if the objects are not those of a known wrapper, `JobError` for impossible settings.
     """
     try:
         height, width = (int(side) for side in data["test_data"]["ref_img"].shape[-2:])
@@ -45,22 +45,22 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
     size = job.frame_size
     if (size.width, size.height, job.latent_frames) != (width, height, frames):
         raise WrapperError(f"sonic: frames of {width}×{height} are not what the known wrapper makes.")
-    optimized_job = getattr(model, "optimized_job", None)  # a lean model's
+    optimized_job = getattr(model, "optimized_job", None)  # of a `LowVramSonic`
     return optimized_job(job) if optimized_job else job
 
 
 def model_dtype(model: Any) -> Dtype:
-    """Number format of a loaded model's network. Raises `AttributeError` or `KeyError` for what is none."""
+    """Number format of a loaded model's network. Raises `AttributeError` or `KeyError` for other objects."""
     return _DTYPES[str(model.pipe.unet.dtype)]
 
 
 def vae_dtype(vae: Any) -> Dtype:
-    """Number format that ComfyUI has chosen for a VAE."""
+    """Number format that ComfyUI has chosen for a VAE; bf16 if it has none. Raises `KeyError` for an unknown one."""
     return _DTYPES[str(getattr(vae, "vae_dtype", "torch.bfloat16"))]
 
 
 def held_bytes(model: Any) -> int:
-    """Bytes of a loaded Sonic's network that are on a GPU already; 0 for what is no such model."""
+    """Bytes of a loaded model's network that are on a GPU; 0 for other objects."""
     parameters = getattr(getattr(getattr(model, "pipe", None), "unet", None), "parameters", None)
     if parameters is None:
         return 0

@@ -1,7 +1,7 @@
-"""ComfyUI workflows around Sonic, ready to load: files, Preflight and the nodes behind it with their values.
+"""Builds ComfyUI workflows with Sonic: file loaders, Preflight, and the nodes after it with their values.
 
-The widgets of Sonic's nodes, or of Sonic Long Video, hold the planned numbers and are also linked to Preflight, so the
-graph works as it is, follows another picture or sound, and still says something with Preflight deleted.
+The widgets of Sonic's nodes, or of Sonic Long Video, hold the planned numbers and are also linked to Preflight. So the
+graph adapts to another picture or sound, and still works if Preflight is deleted.
 """
 
 import json
@@ -18,7 +18,7 @@ from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
 _FORMAT_VERSION = 0.4
 _OWN, _SONIC = "sonic-guard", "comfyui_sonic"
 _SHORTEST_S = 1.0
-"""The least SONIC_PreData's own `duration` widget takes. It matters for a graph without Preflight only."""
+"""Smallest value of SONIC_PreData's `duration` widget, which is used only in a graph without Preflight."""
 PREFLIGHT_OUTPUTS = (
     ("image", "IMAGE"),
     ("audio", "AUDIO"),
@@ -36,15 +36,15 @@ PREFLIGHT_OUTPUTS = (
     ("part_s", "FLOAT"),
     ("optimizations", "STRING"),
 )
-"""Names and types of Preflight's outputs, in order. New ones go to the end: links count slots."""
+"""Names and types of Preflight's outputs, in order. New ones go to the end: links refer to slot numbers."""
 _LOW_VRAM_OUTPUTS = {"model": "MODEL_SONIC", "weight_dtype": "DTYPE", "report": "STRING"}
 _LONG_VIDEO_OUTPUTS = {"video": "VIDEO", "preview": "IMAGE", "report": "STRING"}
 _PREFIX = "video/SonicGuard"
-"""Of the files the graph saves."""
+"""File name prefix of the saved videos."""
 
 
 class Way(StrEnum):
-    """What runs the settings that Preflight has found."""
+    """The nodes that run the settings from Preflight."""
 
     STOCK = "stock"
     """Sonic's three nodes."""
@@ -107,7 +107,7 @@ class _Graph:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            # The same graph has the same id, so that a regenerated file does not differ.
+            # Derived from the content, so that a regenerated file is identical.
             "id": str(uuid.uuid5(uuid.NAMESPACE_OID, repr([(n.type, n.widgets) for n in self.nodes]))),
             "revision": 0,
             "last_node_id": len(self.nodes),
@@ -163,11 +163,12 @@ def build_workflow(
     way: Way = Way.STOCK,
     note: str = "",
 ) -> dict[str, Any]:
-    """The graph as ComfyUI's UI format 0.4.
+    """The graph in ComfyUI's UI format 0.4.
 
-    `image` and `audio` are names of files in ComfyUI's input folder; `preset`, `target`, `on_risk`,
-    `policy` and `aspect` go into Preflight's widgets, the numbers of `job` into those of the nodes behind it.
-    `note` is Markdown to put beside them.
+    `image` and `audio` are names of files in ComfyUI's input folder. `preset`, `target`, `on_risk`, `policy`, `aspect`,
+    `face_index`, `face_box`, `reserve` and `language` are the values of Preflight's widgets; the numbers of `job` are
+    those of the nodes after it. `checkpoint` and `sonic_unet` are the names of the weights. `note` is Markdown for a
+    note node; empty for none.
     """
     graph = _Graph()
     picture = graph.add("LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (image, "image"))
@@ -204,13 +205,13 @@ _PLACES = {
     Way.STOCK: ((860, 260), (1240, 0), (1240, 420), (1620, 0)),
     Way.LOW_VRAM: ((1240, 0), (1240, 400), (1620, 0), (1620, 180)),
 }
-"""Where SONIC_PreData, SONICSampler, Create Video and Save Video lie."""
+"""Positions of SONIC_PreData, SONICSampler, Create Video and Save Video."""
 
 
 def _add_sonic(
     graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, places: tuple[tuple[int, int], ...]
 ) -> None:
-    """Sonic's other nodes behind `model`, and those that make a video of its pictures."""
+    """Add Sonic's other nodes after `model`, and those that make a video of its pictures."""
     data = graph.add(
         "SONIC_PreData", places[0], (300, 330), {"data_dict": "SONIC_PREDATA"},
         (job.min_resolution, max(_SHORTEST_S, round(job.duration_s, 2)), job.expand_ratio), _SONIC,
@@ -239,7 +240,7 @@ def _add_sonic(
 
 
 def _add_low_vram(graph: _Graph, check: _Node, model: _Node, reserve: float, target: str, language: str) -> _Node:
-    """Sonic Low VRAM behind `model`, its switches as they stand unless somebody moves them."""
+    """Add Sonic Low VRAM after `model`, with the default settings of the optimizations."""
     node = graph.add(
         LOW_VRAM, (860, 260), (300, 420), _LOW_VRAM_OUTPUTS,
         (*(str(DEFAULTS[optimization]) for optimization in ESCALATION_ORDER), target, reserve, language), _OWN,
@@ -250,7 +251,7 @@ def _add_low_vram(graph: _Graph, check: _Node, model: _Node, reserve: float, tar
 
 
 def _add_long_video(graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, language: str) -> None:
-    """Sonic Long Video behind `model`; it saves by itself."""
+    """Add Sonic Long Video after `model`; it saves the video itself."""
     node = graph.add(
         LONG_VIDEO, (1240, 0), (420, 900), _LONG_VIDEO_OUTPUTS,
         (job.min_resolution, job.steps, job.dynamic_scale, job.fps, 0, 0.0, "h264", 18, "medium", _PREFIX, language),
@@ -274,8 +275,8 @@ _EXAMPLES = {
         10.0,
         """## A portrait and a voice
 1. Choose both on the left.
-2. Choose a **preset** on Preflight. It is a wish: Preflight makes it fit your card.
-3. Run. What it will need stands on the nodes before.
+2. Choose a **preset** on Preflight. Preflight adapts its settings to your card.
+3. Run. The nodes show before the run what it will need.
 """,
     ),
     "Sonic Guard - Talking head on 6 GB": (
@@ -283,10 +284,10 @@ _EXAMPLES = {
         10.0,
         """## Sonic on a small card
 1. Choose a picture and a sound, then run.
-2. **Preflight** sees what your card has free, and plans size and levers for it. **Sonic Low VRAM** pulls them: the \
-same frames, computed in another order.
-3. Picture still too small? Set **fp8** to **auto** on Sonic Low VRAM. It is the only lever that changes pixels, a \
-little.
+2. **Preflight** plans the size and the memory optimizations for the free memory of your card. **Sonic Low VRAM** \
+enables them: the same frames, computed in another order.
+3. Picture still too small? Set **fp8_weights** to **auto** on Sonic Low VRAM. It is the only optimization that \
+changes pixels, a little.
 """,
     ),
     "Sonic Guard - Ten-minute speech": (
@@ -295,17 +296,17 @@ little.
         """## A voice of any length
 1. Choose a picture and a sound, then run.
 2. **Sonic Long Video** writes the frames to the file as they are made, in **output/video**. There is nothing to save.
-3. It was stopped? Run the same again: it goes on behind the last whole **denoising step**.
+3. It was stopped? Run the same again: it resumes after the last completed **denoising step**.
 4. Choose your card as **target_card** on Preflight. On **auto** the size follows the memory that is free, and another \
 size is another video, made from the beginning.
 """,
     ),
 }
-"""By the example's name: the way it runs, the seconds of sound in its widgets, and its note."""
+"""By the example's name: the nodes that run it, the seconds of sound in its widgets, and its note."""
 
 
 def example_texts() -> dict[str, str]:
-    """What ``example_workflows/NAME.json`` has to contain, by name; write it there to renew the files."""
+    """The content of ``example_workflows/NAME.json`` by name; write it there to regenerate the files."""
     graphs = {
         name: build_workflow(
             Job(512, 512, seconds), image="portrait.jpg", audio="speech.mp3", way=way, note=note + _WEIGHTS

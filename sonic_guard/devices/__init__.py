@@ -1,1 +1,1 @@
-"""Cards and machines: the catalogue, budgets, live memory, and errors that say that a GPU ran out of it."""
+"""Devices: the card catalogue, memory budgets, memory snapshots, and the recognition of out-of-memory errors."""

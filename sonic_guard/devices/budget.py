@@ -1,4 +1,4 @@
-"""How much memory a run may use: on this machine's card, on a named one, or on a number of GiB."""
+"""The memory budget of a run: of this machine's card, of a card from the catalogue, or of a number of GiB."""
 
 import logging
 import math
@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..errors import BudgetError, brief
-from .card_catalogue import GIB, MAX_NAME, find_card, less_reserve
+from .card_catalogue import GIB, MAX_CARD_NAME, find_card, less_reserve
 from .nvml import read_card
 
 log = logging.getLogger(__name__)
 
 RESERVE = 0.10
-"""Part of the memory that stays free unless the user says otherwise: the article's 90 % rule."""
+"""Default share of the memory that is not used: the article's 90 % rule."""
 MIN_GIB = 0.5
-"""Less than a CUDA context."""
+"""Smallest accepted amount; about the size of a CUDA context."""
 MAX_GIB = 1024
-"""More than any machine has; a larger number is a slip, or a model number such as 4090."""
+"""Largest accepted amount; a larger number is a mistake, or a model number such as 4090."""
 
 Source = Literal["torch", "nvml", "catalogue", "number", "ram"]
 
@@ -32,25 +32,25 @@ _AMD_WITHOUT_BF16 = ("gfx8", "gfx900", "gfx902", "gfx906", "gfx909", "gfx90c", "
 class Budget:
     """The memory of a card and how much of it a run may use.
 
-    Raises `BudgetError` for sizes no card has and a reserve outside 0 ≤ reserve < 0.9.
+    Raises `BudgetError` for negative or zero sizes and for a reserve outside 0 ≤ reserve < 0.9.
     """
 
     card: str
-    """Name for people: "RTX 3060 12GB", "NVIDIA GeForce RTX 4090", "8 GiB"."""
+    """Display name: "RTX 3060 12GB", "NVIDIA GeForce RTX 4090", "8 GiB"."""
     total_bytes: int
-    """Memory of the card that a program can get at all."""
+    """Memory of the card that programs can allocate."""
     free_bytes: int
     """Free now. For a card of the catalogue or a number: all of it."""
     reclaimable_bytes: int = 0
-    """In use now, but the host (ComfyUI) gives it back when asked: its own loaded models."""
+    """In use now, but freed by the host (ComfyUI) on demand: its loaded models."""
     reserve: float = RESERVE
-    """Part of the available memory to leave alone: fragmentation, the desktop, what no model predicts."""
+    """Share of the available memory that is not used, for fragmentation, the desktop, and errors of the prediction."""
     source: Source = "number"
-    """Where the figures come from: torch or nvml (the live card), catalogue, number, or ram (no GPU)."""
+    """Origin of the figures: torch or nvml (the live card), catalogue, number, or ram (no GPU)."""
     device: str = "cuda"
-    """What torch calls the kind of device: cuda (ROCm too), mps or cpu."""
+    """torch's device type: cuda (also for ROCm), mps or cpu."""
     bf16: bool = True
-    """Whether ComfyUI runs its VAE in bf16 there. NVIDIA before RTX 30 and CPUs cannot: it takes fp32."""
+    """Whether ComfyUI runs its VAE in bf16. NVIDIA cards before RTX 30 and CPUs do not support it and use fp32."""
 
     def __post_init__(self) -> None:
         if self.total_bytes <= 0:
@@ -61,22 +61,22 @@ class Budget:
 
     @property
     def available_bytes(self) -> int:
-        """What there is for a run once the host has given back what it can."""
+        """Bytes available to a run after the host has freed what it can."""
         return min(self.total_bytes, self.free_bytes + self.reclaimable_bytes)
 
     @property
     def usable_bytes(self) -> int:
-        """What a run may use: the available memory less the reserve."""
+        """Bytes that a run may use: the available memory minus the reserve."""
         return less_reserve(self.available_bytes, self.reserve)
 
 
 def budget_for(target: str | float, *, reserve: float = RESERVE, reclaimable_bytes: int = 0) -> Budget:
     """The budget of "auto" (this machine), of a card's name, or of a number of GiB (8, "8", "8 GiB", "8GB").
 
-    `reclaimable_bytes` counts for "auto" only; another machine starts empty. A bare number above 1024 is
-    looked up as a card ("4090"). A number of GiB is taken for a card with bf16.
+    `reclaimable_bytes` is used for "auto" only: another machine is assumed to be empty. A bare number above 1024 is
+    looked up as a card ("4090"). For a number of GiB a card with bf16 is assumed.
 
-    Raises `BudgetError` for an unknown or ambiguous card and for amounts no card has.
+    Raises `BudgetError` for an unknown or ambiguous card and for amounts outside `MIN_GIB` … `MAX_GIB`.
     """
     if isinstance(target, str) and target.strip().lower() == "auto":
         return live_budget(reserve=reserve, reclaimable_bytes=reclaimable_bytes)
@@ -97,13 +97,13 @@ def budget_for(target: str | float, *, reserve: float = RESERVE, reclaimable_byt
 
 
 def live_budget(device_index: int | None = None, *, reserve: float = RESERVE, reclaimable_bytes: int = 0) -> Budget:
-    """The budget of this machine's GPU `device_index`, as CUDA counts them; without a GPU, of its RAM.
+    """The budget of this machine's GPU `device_index`, in CUDA's numbering; without a GPU, of its RAM.
 
-    None is the first GPU, the one the wrapper takes ("cuda:0", else MPS, else the CPU). torch knows best
-    what is free, but takes seconds to import: until something else has loaded it, NVML is asked first.
-    Without torch, several cards are counted in NVML's order, which can differ from CUDA's.
+    None is the first GPU, which the wrapper uses ("cuda:0", else MPS, else the CPU). torch has the most accurate
+    figures, but takes seconds to import: if it is not loaded yet, NVML is used first. Without torch, several cards are
+    numbered in NVML's order, which can differ from CUDA's.
 
-    Raises `BudgetError` for a GPU that is not there or does not answer.
+    Raises `BudgetError` for a GPU that does not exist or does not answer.
     """
     if device_index is not None and device_index < 0:
         raise BudgetError(f"device: {device_index} is not a GPU. Count from 0.")
@@ -116,7 +116,7 @@ def live_budget(device_index: int | None = None, *, reserve: float = RESERVE, re
         raise BudgetError(
             f"device: there is no GPU {device_index} that this program can use. Use 'auto', or name a card."
         )
-    import psutil  # here, as in the others: `measure` plans on machines that lack it
+    import psutil  # imported late, as below: `measure` plans on machines without it
 
     memory = psutil.virtual_memory()
     budget = Budget("CPU (no GPU found)", memory.total, memory.available, source="ram", device="cpu", bf16=False)
@@ -124,7 +124,7 @@ def live_budget(device_index: int | None = None, *, reserve: float = RESERVE, re
 
 
 def host_memory_bytes(target: str | float) -> int | None:
-    """Host memory a run on `target` can use, swap included: known for "auto" (this machine) only."""
+    """Host memory in bytes that a run on `target` can use, swap included; None except for "auto" (this machine)."""
     if target != "auto":
         return None
     import psutil
@@ -133,30 +133,30 @@ def host_memory_bytes(target: str | float) -> int | None:
 
 
 def cuda_free_bytes(device_free: int, reserved: int, active: int) -> int:
-    """Free for torch on CUDA or ROCm: what the device has, and what torch holds but does not use.
+    """Bytes free for torch on CUDA or ROCm: the device's free memory, and the unused part of torch's cache.
 
-    The rule of ComfyUI's ``get_free_memory``.
+    Source: ComfyUI's ``model_management.get_free_memory``.
     """
     return device_free + max(0, reserved - active)
 
 
 def mps_free_bytes(limit: int, driver: int, allocated: int, ram_available: int) -> int:
-    """Free for torch on MPS, where the GPU's memory is the machine's.
+    """Bytes free for torch on MPS, where the GPU uses the machine's memory.
 
     Args:
         limit: Metal's recommended working set in bytes.
-        driver: Bytes Metal holds for this process, torch's cache included.
-        allocated: Bytes of it that tensors occupy.
-        ram_available: Bytes the system can give to programs without swapping.
+        driver: bytes that Metal holds for this process, torch's cache included.
+        allocated: bytes of it that tensors occupy.
+        ram_available: bytes that the system can give to programs without swapping.
     """
     return max(0, min(limit - allocated, ram_available + driver - allocated))
 
 
 def visible_device(setting: str | None, index: int) -> int | str | None:
-    """NVML's index or UUID of the GPU that CUDA counts as `index`, or None where there is no such GPU.
+    """NVML's index or UUID of the GPU with number `index` in CUDA; None if there is no such GPU.
 
     Args:
-        setting: The environment's CUDA_VISIBLE_DEVICES; None where it is not set.
+        setting: the environment variable CUDA_VISIBLE_DEVICES; None if it is not set.
         index: CUDA's number of the GPU, 0 or more.
     """
     if setting is None:
@@ -173,17 +173,20 @@ def visible_device(setting: str | None, index: int) -> int | str | None:
 
 
 def amd_has_bf16(architecture: str) -> bool:
-    """Whether an AMD architecture ("gfx1100", "gfx90a:sramecc+") has bf16, by ComfyUI's rule: after RDNA 2."""
+    """Whether an AMD architecture ("gfx1100", "gfx90a:sramecc+") has bf16.
+
+    Source: ComfyUI's ``model_management.should_use_bf16``, which excludes RDNA 2 and older.
+    """
     return not architecture.startswith(_AMD_WITHOUT_BF16)
 
 
 def _gib(target: str | float) -> float | None:
-    """The amount of GiB that `target` is, or None where it may be a card's name."""
+    """The number of GiB in `target`; None if it may be a card's name."""
     if isinstance(target, bool) or not isinstance(target, (str, int, float)):
         raise BudgetError(f"memory: expected a card's name or a number of GiB, got {brief(target)}.")
     amount, unit = target, None
     if isinstance(target, str):
-        match = len(target) <= MAX_NAME and re.fullmatch(
+        match = len(target) <= MAX_CARD_NAME and re.fullmatch(
             r"([-+]?[\d.]+(?:e[-+]?\d+)?|[-+]?inf|nan)\s*(gib|gb|g)?", target.strip().lower()
         )
         if not match:
@@ -203,11 +206,11 @@ def _gib(target: str | float) -> float | None:
 
 
 def _torch_budget(index: int) -> Budget | None:
-    """What torch says; None without torch or without a GPU it can use."""
+    """The budget from torch; None without torch or without a GPU that it can use."""
     try:
         import torch
     except ImportError as error:
-        log.debug("torch is not there: %s", error)
+        log.debug("torch is not installed: %s", error)
         return None
     try:
         if torch.cuda.is_available():

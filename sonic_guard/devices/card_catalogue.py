@@ -1,8 +1,8 @@
 """A catalogue of graphics cards, for planning on a machine other than this one.
 
-The data is in ``cards.json``: memory as printed on the box, which programs see a little less of
-(an RTX 4090 shows 23.99 GiB, an H100 79.6). The budget's reserve covers that difference; where the
-difference is larger, because of error correction or unified memory, the family has a `usable_share`.
+The data is in ``cards.json``, with the nominal memory, of which programs can use a little less (an RTX 4090 has
+23.99 GiB, an H100 79.6). The budget's reserve covers that difference; if it is larger, because of error correction or
+unified memory, the family has a `usable_share`.
 """
 
 import difflib
@@ -17,22 +17,24 @@ from ..errors import BudgetError, brief
 GIB = 1 << 30
 """Bytes in a GiB."""
 MAX_RESERVE = 0.9
-"""A reserve has to stay below this part of the memory."""
-MAX_NAME = 200
-"""Characters of the longest name of a card, however it is written."""
+"""Upper limit (exclusive) of the reserve, as a share of the memory."""
+MAX_CARD_NAME = 200
+"""Longest accepted name of a card in characters."""
 
 _CATALOGUE = Path(__file__).with_name("cards.json")
 
-_SILENT = {
+_OPTIONAL_WORDS = {
     "NVIDIA": {"nvidia", "geforce", "rtx", "gtx", "tesla", "turing", "ampere", "lovelace", "hopper", "blackwell"},
     "AMD": {"amd", "radeon", "rx", "pro", "ai", "instinct"},
     "Intel": {"intel", "arc", "pro"},
     "Apple": {"apple"},
 }
-"""Words that may be there or not: "4090" and "NVIDIA GeForce RTX 4090" are the same card."""
+"""Words that may be omitted: "4090" and "NVIDIA GeForce RTX 4090" are the same card."""
 
-_NOISE = {"gpu", "graphics", "card", "series", "generation", "workstation", "server", "edition", "memory", "pcie"}
-"""Words drivers and shops add to any card's name."""
+_IGNORED_WORDS = frozenset(
+    {"gpu", "graphics", "card", "series", "generation", "workstation", "server", "edition", "memory", "pcie"}
+)
+"""Words that drivers and shops add to any card's name."""
 
 _MEMORY = re.compile(r"(?<![a-z0-9.])(\d+) ?(?:gib|gb|g)\b")
 _LAPTOP = re.compile(r"laptop|mobile|notebook|with max-?q(?: design)?|max-?q")
@@ -44,35 +46,35 @@ class Card:
     """A graphics card in one of its memory sizes."""
 
     name: str
-    """Model without maker and memory: "RTX 3060", "RX 7900 XT", "M2 Max"."""
+    """Model without vendor and memory: "RTX 3060", "RX 7900 XT", "M2 Max"."""
     memory_gib: int
-    """Memory as printed on the box; for Apple, the machine's whole memory."""
+    """Nominal memory; for Apple, the machine's whole memory."""
     vendor: str
     """NVIDIA, AMD, Intel or Apple."""
     architecture: str
-    """The maker's generation, such as "Ampere" or "RDNA 3"."""
+    """The vendor's generation, such as "Ampere" or "RDNA 3"."""
     kind: str
     """desktop, laptop, workstation, data centre or unified (memory shared with the CPU)."""
     bf16: bool
-    """Whether ComfyUI runs its VAE in bf16 there; if not, in fp32, which needs twice the memory."""
+    """Whether ComfyUI runs its VAE in bf16; otherwise in fp32, which needs twice the memory."""
     usable_share: float = 1.0
-    """Part of `memory_gib` that a program can get."""
+    """Share of `memory_gib` that programs can allocate."""
     yardstick: bool = False
-    """Whether it is the well-known consumer card of its memory size."""
+    """Whether it is the reference card for its memory size: a well-known consumer card."""
 
     @property
     def title(self) -> str:
-        """Name that no other card of the catalogue has: "RTX 3060 12GB"."""
+        """Unique name in the catalogue: "RTX 3060 12GB"."""
         return f"{self.name} {self.memory_gib}GB"
 
     @property
     def laptop(self) -> bool:
-        """Whether it is a laptop's."""
+        """Whether it is a laptop's card."""
         return self.kind == "laptop"
 
     @property
     def total_bytes(self) -> int:
-        """Bytes a program can get, at most."""
+        """Most bytes that programs can allocate."""
         return int(self.memory_gib * GIB * self.usable_share)
 
 
@@ -99,17 +101,17 @@ def all_cards() -> tuple[Card, ...]:
 
 
 def find_card(text: str) -> Card:
-    """The card that `text` names, as people ("rtx3060 12g"), shops or drivers write it.
+    """The card with the name `text`, as users ("rtx3060 12g"), shops or drivers write it.
 
-    Case, order, spaces and the maker's words do not matter; "laptop", "Ti" and "SUPER" do. A card sold
-    with several memory sizes needs its size: a prediction for the wrong one is worse than a question.
+    Case, order, spaces and the vendor's words are ignored; "laptop", "Ti" and "SUPER" are not. For a card sold with
+    several memory sizes the size is required, because a prediction for the wrong one would mislead.
 
-    Raises `BudgetError` with close names for an unknown card, and with the sizes for an ambiguous one.
+    Raises `BudgetError` with similar names for an unknown card, and with the sizes for an ambiguous one.
     """
-    if len(text) > MAX_NAME:
+    if len(text) > MAX_CARD_NAME:
         raise BudgetError(f"card: {brief(text)} is too long for a card's name. A number of GiB works too, such as 12.")
     words, memory_gib = _read(text)
-    models = [card for card in all_cards() if (words ^ _read(card.name)[0]) <= _SILENT[card.vendor]]
+    models = [card for card in all_cards() if (words ^ _read(card.name)[0]) <= _OPTIONAL_WORDS[card.vendor]]
     if not words or not models:
         raise BudgetError(_unknown(text, words))
     fitting = [card for card in models if memory_gib in (None, card.memory_gib)]
@@ -121,9 +123,9 @@ def find_card(text: str) -> Card:
 
 
 def smallest_card_for(needed_bytes: int, reserve: float = 0.10) -> Card | None:
-    """The smallest well-known consumer card (NVIDIA, desktop, with bf16) that holds `needed_bytes` beside the reserve.
+    """The smallest reference card (NVIDIA, desktop, with bf16) that holds `needed_bytes` in addition to the reserve.
 
-    None when even the largest, 32 GB, is too small. Raises `BudgetError` for an unusable reserve.
+    None if even the largest, 32 GB, is too small. Raises `BudgetError` for an invalid reserve.
     """
     yardsticks = (card for card in all_cards() if card.yardstick)
     fitting = (card for card in yardsticks if less_reserve(card.total_bytes, reserve) >= needed_bytes)
@@ -131,7 +133,7 @@ def smallest_card_for(needed_bytes: int, reserve: float = 0.10) -> Card | None:
 
 
 def less_reserve(available_bytes: int, reserve: float) -> int:
-    """What a run may use of `available_bytes` when the part `reserve` (0 ≤ reserve < 0.9) stays untouched.
+    """Bytes that a run may use of `available_bytes`, minus the share `reserve` (0 ≤ reserve < 0.9).
 
     Raises `BudgetError` for any other reserve.
     """
@@ -142,11 +144,11 @@ def less_reserve(available_bytes: int, reserve: float) -> int:
 
 @lru_cache(maxsize=1024)
 def _read(text: str) -> tuple[frozenset[str], int | None]:
-    """The words that tell cards apart (letters and digits separated), and the memory in GB if it is named."""
+    """The words that distinguish cards (letters and digits separated), and the memory in GB if it is given."""
     text = _LAPTOP.sub(" laptop ", _CLUTTER.sub(" ", text.lower()))
     memory = _MEMORY.search(text)
     words = re.findall(r"\d+|[a-z]+", _MEMORY.sub(" ", text))
-    return frozenset(words) - _NOISE, int(memory[1]) if memory else None
+    return frozenset(words) - _IGNORED_WORDS, int(memory[1]) if memory else None
 
 
 def _unknown(text: str, words: frozenset[str]) -> str:

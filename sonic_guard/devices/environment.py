@@ -1,4 +1,4 @@
-"""Where a run takes place: the versions of everything its memory depends on."""
+"""The environment of a run: the card, and the versions of everything that its memory depends on."""
 
 import hashlib
 import logging
@@ -16,17 +16,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunEnvironment:
-    """Where a run took place: what its figures depend on beside the job."""
+    """What the figures of a run depend on in addition to its job. Versions are empty if unknown."""
 
     card: str
-    """Name of the card as its driver gives it; "CPU" without one."""
+    """Name of the card from its driver; "CPU" without one."""
     device: str = "cuda"
-    """What torch calls the kind of device: cuda (ROCm too), mps or cpu."""
+    """torch's device type: cuda (also for ROCm), mps or cpu."""
     total_bytes: int = 0
     """Memory of the card."""
     available_bytes: int = 0
-    """What was free for the run at its beginning."""
+    """Memory available to the run at its beginning."""
     driver: str = ""
+    """Version of NVIDIA's driver."""
     torch: str = ""
     comfyui: str = ""
     wrapper: str = ""
@@ -34,8 +35,8 @@ class RunEnvironment:
 
 
 def environment_of(budget: Budget, *, comfyui: str = "", wrapper: str = "") -> RunEnvironment:
-    """The place whose memory `budget` is."""
-    torch = sys.modules.get("torch")  # its import takes seconds, and no run is without it
+    """The environment of this process, whose card and memory are those of `budget`."""
+    torch = sys.modules.get("torch")  # not imported, which takes seconds: during a run it is loaded
     return RunEnvironment(
         card=budget.card,
         device=budget.device,
@@ -52,7 +53,7 @@ def environment_of(budget: Budget, *, comfyui: str = "", wrapper: str = "") -> R
 def pack_version(folder: Path) -> str:
     """A pack's version and a digest of its code: "1.0.0+3f2a9c01".
 
-    Few packs raise their version with every change; the digest tells apart what may need different memory.
+    Few packs increase their version with every change; the digest distinguishes code that may need other memory.
     """
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""What the machine's memory does at one moment: every card, torch's share of the one in use, and host memory."""
+"""Memory snapshots of the machine: every card, torch's share of the one in use, and host memory."""
 
 import logging
 import os
@@ -23,25 +23,25 @@ class MemorySnapshot:
     """The machine's memory at one moment."""
 
     in_use: Card | None
-    """The card the Sonic wrapper runs on; None where it runs on the CPU."""
+    """The card that the Sonic wrapper uses; None on the CPU."""
     cards: tuple[Card, ...]
-    """Every card of this machine, the one in use among them."""
+    """Every card of this machine, including the one in use."""
     allocated_bytes: int | None
-    """Bytes of torch's tensors on the card in use; None until torch has something to do with it."""
+    """Bytes of torch's tensors on the card in use; None until torch has initialised it."""
     reserved_bytes: int | None
-    """Bytes torch's allocator holds there, its cache included."""
+    """Bytes held by torch's allocator there, its cache included."""
     host_used_bytes: int
     host_total_bytes: int
     source: str
-    """Who gave the GPU's figures: nvml+torch, nvml, torch or none."""
+    """Origin of the GPU's figures: nvml+torch, nvml, torch or none."""
 
     @property
     def device_bytes(self) -> int | None:
-        """Memory in use on the card in use, by every program; None where nobody knows."""
+        """Memory in use by all programs on the card in use; None if unknown."""
         return self.in_use.used_bytes if self.in_use else None
 
     def to_event(self) -> dict[str, Any]:
-        """The reading in the words of the event ``sonic_guard.live``, without its run."""
+        """The snapshot as the event ``sonic_guard.live``, without its run."""
         card = self.in_use or Card(0, "")
         return {
             "gpu": self.in_use is not None,
@@ -63,27 +63,27 @@ class MemorySnapshot:
 
 
 class MemoryReader:
-    """Reads the machine's memory again and again, and keeps open what is dear to open. Not thread-safe.
+    """Takes memory snapshots. Keeps NVML open between them, because opening it is slow. Not thread-safe.
 
-    A reading never imports torch and never makes a CUDA context, which would take some 300 MB of the card.
+    A snapshot never imports torch and never creates a CUDA context, which would take some 300 MB of the card.
     """
 
     def __init__(self, device_index: int = 0) -> None:
-        """`device_index` is the card in use as CUDA counts; the wrapper takes the first."""
+        """`device_index` is the card in use in CUDA's numbering; the wrapper uses the first."""
         self._index = device_index
         self._visible = visible_device(os.environ.get("CUDA_VISIBLE_DEVICES"), device_index)
         part = self._visible if isinstance(self._visible, str) and self._visible.startswith("MIG-") else ""
         self._nvml = Nvml(part)
-        self._torch_said = ""
+        self._torch_error = ""
 
     def read(self) -> MemorySnapshot:
-        """The memory now."""
+        """A snapshot of the memory now."""
         cards = self._nvml.read()
-        share = self._ask(partial(read_share, self._index))
+        share = self._guarded(partial(read_share, self._index))
         in_use = self._pick(cards, share)
         by_nvml = in_use is not None and in_use.used_bytes is not None
         if share and in_use and not by_nvml:
-            used, total = self._ask(share.device) or (None, None)
+            used, total = self._guarded(share.device) or (None, None)
             filled = replace(in_use, used_bytes=used, total_bytes=total)
             cards = (*(card for card in cards if card is not in_use), filled)
             in_use = filled
@@ -99,27 +99,27 @@ class MemoryReader:
         )
 
     def close(self) -> None:
-        """Let go of the driver until the next reading."""
+        """Close NVML until the next snapshot."""
         self._nvml.close()
 
-    def _ask(self, question: Callable[[], T]) -> T | None:
-        """Torch's answer, or None where it has none: after a failed kernel CUDA fails until the process ends."""
+    def _guarded(self, query: Callable[[], T]) -> T | None:
+        """The result of a query to torch; None if it fails. After a failed kernel CUDA fails until the process ends."""
         try:
-            return question()
+            return query()
         except RuntimeError as error:
-            if str(error) != self._torch_said:
+            if str(error) != self._torch_error:
                 log.warning("torch cannot read GPU %s: %s", self._index, error)
-                self._torch_said = str(error)
+                self._torch_error = str(error)
             return None
 
     def _pick(self, cards: tuple[Card, ...], share: Share | None) -> Card | None:
-        """The card in use, among NVML's where it is one of them."""
+        """The card in use: one of NVML's if possible, otherwise described by torch; None without a GPU."""
         if share and share.uuid:
             found = [card for card in cards if card.uuid.endswith(share.uuid)]
             return found[0] if found else Card(self._index, share.name)
         torch = loaded_torch()
         if torch and (torch.version.hip or not has_gpu_support(torch)):
-            cards = ()  # NVIDIA's cards, if there are any, are not what this torch runs on
+            cards = ()  # this build of torch does not use NVIDIA cards
         device = self._visible
         for card in cards:
             if card.index == device or (isinstance(device, str) and card.uuid.startswith(device)):

@@ -1,4 +1,4 @@
-"""Tell whether an exception says that a GPU ran out of memory, and give back what is left over. Needs no torch."""
+"""Recognises out-of-memory errors of GPUs, and frees memory after them. Works without torch."""
 
 import gc
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 _FORMS = re.compile(
     r"""
-      (?:CUDA|HIP|MPS|XPU|GPU|NCCL)\b .* \bout\ of\ memory   # torch's allocators, and the runtimes' own words
+      (?:CUDA|HIP|MPS|XPU|GPU|NCCL)\b .* \bout\ of\ memory   # torch's allocators, and the runtimes
     | \bout\ of\ memory\b .* (?:CUDA|HIP|MPS|XPU|GPU)\b
     | CU[A-Z]+_STATUS_ALLOC_FAILED                           # cuBLAS, cuDNN 8, cuSOLVER, cuSPARSE
     | CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED   # cuDNN 9
@@ -16,29 +16,29 @@ _FORMS = re.compile(
     | Memory\ not\ available\ to\ allocate\ buffer           # MIOpen
     | CUDA_ERROR_OUT_OF_MEMORY | cudaErrorMemoryAllocation | hipErrorOutOfMemory | ERROR_OUT_OF_DEVICE_MEMORY
     | ^Allocation\ on\ device\b                              # torch on cudaMallocAsync
-    | ^Invalid\ buffer\ size:                                # Metal: more than one buffer may have
+    | ^Invalid\ buffer\ size:                                # Metal: above the limit of one buffer
     | not\ enough\ GPU\ video\ memory                        # DirectML
-    | NVML_SUCCESS\ ==\ r\ .* CUDACachingAllocator           # torch failing to ask NVML for its out-of-memory message
+    | NVML_SUCCESS\ ==\ r\ .* CUDACachingAllocator           # torch failed to query NVML for its out-of-memory message
     """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _CUDA_ERROR_MEMORY_ALLOCATION = 2
-"""CUDA's own number; HIP has the same."""
+"""CUDA's error code; HIP has the same."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a GPU's memory ran out: `error` says so, or what it was raised from, or while handling.
+    """Whether `error`, its cause, or its context is an out-of-memory error of a GPU.
 
-    True for torch's ``OutOfMemoryError`` and for a `RuntimeError` in the words of CUDA, ROCm, Metal, XPU or DirectML
-    or their libraries. Codes that may have other causes (``CUDNN_STATUS_INTERNAL_ERROR``,
+    True for torch's ``OutOfMemoryError`` and for a `RuntimeError` with a text of CUDA, ROCm, Metal, XPU, DirectML or
+    their libraries. Codes that may have other causes (``CUDNN_STATUS_INTERNAL_ERROR``,
     ``CUBLAS_STATUS_NOT_INITIALIZED``) do not count, nor does host memory (`MemoryError`, torch's
-    ``DefaultCPUAllocator``): no lever on the GPU helps there.
+    ``DefaultCPUAllocator``), for which the optimizations for the GPU do not help.
     """
-    return any(map(_says_so, _chain(error)))
+    return any(map(_is_gpu_out_of_memory, _chain(error)))
 
 
 def give_back_memory() -> None:
-    """Free what a failed attempt has left, on the GPU too."""
+    """Collect garbage and empty torch's cache on the GPU, after a failed attempt."""
     gc.collect()
     torch = sys.modules.get("torch")  # without it there is nothing on a GPU
     if torch and torch.cuda.is_available():
@@ -47,7 +47,7 @@ def give_back_memory() -> None:
         torch.mps.empty_cache()
 
 
-def _says_so(error: BaseException) -> bool:
+def _is_gpu_out_of_memory(error: BaseException) -> bool:
     if not isinstance(error, RuntimeError):
         return False
     # By name: the class is `torch.OutOfMemoryError` or, before torch 2.5, `torch.cuda.OutOfMemoryError`.
@@ -59,7 +59,7 @@ def _says_so(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and its causes, as a traceback would print them."""
+    """`error` and its causes and contexts, as a traceback would print them."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,4 +1,4 @@
-"""What torch holds on the card in use, asked only once something else has set torch going there."""
+"""Torch's memory on the card in use. Never imports torch or initialises CUDA itself."""
 
 import logging
 import sys
@@ -9,23 +9,23 @@ log = logging.getLogger(__name__)
 
 
 class Share(NamedTuple):
-    """What torch holds on the card it uses."""
+    """Memory of torch on the card that it uses."""
 
     name: str
     uuid: str
-    """The card's, without NVML's "GPU-"; empty where torch does not tell."""
+    """The card's UUID without NVML's prefix "GPU-"; empty if torch does not provide it."""
     allocated_bytes: int
-    """Tensors."""
+    """Of tensors."""
     reserved_bytes: int
-    """What the allocator holds, its cache included."""
+    """Held by the allocator, its cache included."""
     device: Callable[[], tuple[int, int] | None]
-    """Asks for the bytes in use by every program and the bytes of the whole card; None where that costs a context."""
+    """Returns the bytes in use by all programs and the total bytes of the card; None if that needed a new context."""
 
 
 def loaded_torch() -> Any:
     """The torch module, if this process has imported all of it."""
     torch = sys.modules.get("torch")
-    # While another thread is still importing it, its later parts are missing.
+    # While another thread is importing it, the later attributes are missing.
     return torch if hasattr(torch, "mps") and hasattr(torch, "backends") else None
 
 
@@ -35,9 +35,9 @@ def has_gpu_support(torch: Any) -> bool:
 
 
 def read_share(index: int) -> Share | None:
-    """What torch holds on GPU `index`, as CUDA counts; None while torch has nothing to do with a GPU.
+    """Memory of torch on GPU `index`, in CUDA's numbering; None while torch does not use a GPU.
 
-    Raises `RuntimeError` where the card no longer answers torch.
+    Raises `RuntimeError` if the card no longer answers.
     """
     torch = loaded_torch()
     if torch is None:
@@ -54,7 +54,7 @@ def _cuda_share(torch: Any, index: int) -> Share:
     stats = torch.cuda.memory_stats(index)
 
     def device() -> tuple[int, int] | None:
-        # torch may be at work on another card only; asking would make a context on this one.
+        # torch may use another card only; the query would create a context on this one.
         if not torch._C._cuda_hasPrimaryContext(index):
             return None
         free, total = torch.cuda.mem_get_info(index)
@@ -71,5 +71,5 @@ def _cuda_share(torch: Any, index: int) -> Share:
 
 def _mps_share(torch: Any) -> Share:
     allocated, held = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
-    # The GPU's memory is the machine's, and Metal counts this process only.
+    # The GPU uses the machine's memory, and Metal counts this process only.
     return Share("Apple GPU", "", allocated, held, lambda: (held, torch.mps.recommended_max_memory()))

@@ -1,4 +1,4 @@
-"""Where the model's constants come from: the wrapper's own code, traced without a GPU or measured on one.
+"""Development tools: derive the memory model's constants by shape tracing, and compare the model with a real GPU.
 
-Nothing here is needed to predict, plan or run; everything here needs torch and a Sonic checkout.
+Not needed to predict, plan or run. Everything here needs torch and a checkout of the Sonic wrapper.
 """

@@ -1,8 +1,8 @@
-"""Count the bytes a piece of torch code would hold on a GPU, without a GPU.
+"""Counts the bytes that torch code would allocate on a GPU, without a GPU.
 
-Under `FakeTensorMode` tensors have shapes and devices but no data. `AllocationTracker` sees every operation, counts
-each new storage on the fake GPU rounded up to the allocator's 512 bytes, and forgets it when it dies.
-Kernels' own scratch memory is not seen; it is part of the overhead term.
+Under `FakeTensorMode` tensors have shapes and devices but no data. `AllocationTracker` intercepts every operation,
+counts each new storage on the fake GPU, rounded up to the allocator's 512 bytes, and subtracts it when it is freed.
+The scratch memory of kernels is not counted; it is part of the overhead term.
 """
 
 import sys
@@ -18,17 +18,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 DEVICE = torch.device("meta")
-"""The fake GPU. Not "cuda": a torch built for the CPU refuses to index or write tensors that claim to be there."""
+"""The fake GPU. Not "cuda": a torch built for the CPU cannot index or write tensors with that device."""
 BLOCK_BYTES = 512
-"""PyTorch's CUDA allocator rounds every request up to this."""
+"""PyTorch's CUDA allocator rounds every request up to a multiple of this."""
 
 
 class AllocationTracker(TorchDispatchMode):
-    """Live and peak bytes on `DEVICE`, the peaks also by place; and live and peak bytes in host memory.
+    """Live and peak bytes on `DEVICE`, the peaks also by code location; live and peak bytes in host memory.
 
-    A place is a name pushed with `place`, and the bytes of every operation are charged to the innermost one,
-    by operation: "unet.conv_in|aten.convolution.default". Outside of any, it is the line in a file below
-    `root` that the operation comes from.
+    A location is a name set with `place`. Every operation is recorded under the innermost one, as location and
+    operation: "unet.conv_in|aten.convolution.default". Outside of any, the location is the line in a file below `root`
+    that calls the operation.
     """
 
     def __init__(self, root: Path) -> None:
@@ -48,7 +48,7 @@ class AllocationTracker(TorchDispatchMode):
         return out
 
     def begin(self) -> None:
-        """Forget the peaks so far."""
+        """Reset the peaks to the live bytes, and clear the locations."""
         self.peak_bytes, self.host_peak_bytes = self.live_bytes, self.host_live_bytes
         self.peaks.clear()
 
@@ -77,7 +77,7 @@ class AllocationTracker(TorchDispatchMode):
             self.host_peak_bytes = max(self.host_peak_bytes, self.host_live_bytes)
 
     def note(self, place: str) -> None:
-        """Charge what is live now to `place`."""
+        """Record the live bytes under the location `place`."""
         self.peaks[place] = max(self.peaks.get(place, 0), self.live_bytes)
 
     def _line(self) -> str:
@@ -88,7 +88,7 @@ class AllocationTracker(TorchDispatchMode):
 
     @contextmanager
     def place(self, name: str) -> Iterator[None]:
-        """Charge what happens inside to `name`."""
+        """Record the operations inside the block under the location `name`."""
         outer, self._place = self._place, name
         try:
             yield
@@ -96,7 +96,7 @@ class AllocationTracker(TorchDispatchMode):
             self._place = outer
 
     def name_modules(self, root: torch.nn.Module, prefix: str) -> None:
-        """Make every submodule of `root` a place of its own, named after its path."""
+        """Make every submodule of `root` a location, named after its path with `prefix`."""
         for path, module in root.named_modules():
             stack: list[Any] = []
             name = f"{prefix}.{path}" if path else prefix
@@ -115,23 +115,23 @@ class AllocationTracker(TorchDispatchMode):
 
 @contextmanager
 def fake_gpu(root: Path) -> Iterator[AllocationTracker]:
-    """Run a block on the fake GPU; yields the meter that watches it. `root` is the folder of the traced code."""
+    """Run a block on the fake GPU; yields the tracker. `root` is the folder of the traced code."""
     with (
         FakeTensorMode(allow_non_fake_inputs=True),
         AllocationTracker(root) as tracker,
         _plain_attention(),
         _plain_apply(),
-        _no_likeness(),
+        _never_equal(),
     ):
         yield tracker
 
 
 @contextmanager
 def _plain_apply() -> Iterator[None]:
-    """Let `module.to(…)` work on fake parameters.
+    """Make `module.to(…)` work on fake parameters.
 
-    Torch moves a fake module by swapping tensors in place, which it refuses for tensors that something
-    watches, and everything here is watched.
+    Torch moves the parameters of a fake module by swapping tensors, which fails for tensors with weak references. The
+    tracker has weak references to all of them.
     """
 
     def apply(self: torch.nn.Module, fn: Any, recurse: bool = True) -> torch.nn.Module:
@@ -156,10 +156,10 @@ def _plain_apply() -> Iterator[None]:
 
 @contextmanager
 def _plain_attention() -> Iterator[None]:
-    """Count attention as its output plus an fp32 log-sum-exp a query.
+    """Count attention as its output plus one fp32 log-sum-exp per query.
 
-    That is what flash and memory-efficient kernels hold. Which kernel torch would choose cannot be
-    asked without the card.
+    This is what flash and memory-efficient kernels allocate. The kernel that torch would choose is unknown without the
+    card.
     """
 
     def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
@@ -180,8 +180,8 @@ def _plain_attention() -> Iterator[None]:
 
 
 @contextmanager
-def _no_likeness() -> Iterator[None]:
-    """Tensors without numbers are never told to be alike."""
+def _never_equal() -> Iterator[None]:
+    """Make `torch.equal` return False: fake tensors have no numbers to compare."""
     original = torch.equal
     torch.equal = lambda *_: False
     try:

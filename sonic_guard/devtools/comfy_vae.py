@@ -1,4 +1,4 @@
-"""ComfyUI's own VAE network for Stable Video Diffusion, built without weights."""
+"""Builds ComfyUI's VAE network for Stable Video Diffusion, without weights."""
 
 import sys
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from ..errors import WrapperError
 
 
 def vae_builder(comfyui: Path) -> Callable[[], Any]:
-    """A function that builds the VAE ComfyUI would build for an SVD checkpoint.
+    """A function that builds the VAE that ComfyUI builds for an SVD checkpoint.
 
-    Imports ComfyUI's modules from the folder `comfyui` into this process, told to stay off the GPU.
-    Raises `WrapperError` where ComfyUI does not import (its requirements are not installed here).
+    Imports ComfyUI's modules from the folder `comfyui` into this process, in CPU mode. Raises `WrapperError` if ComfyUI
+    cannot be imported (its requirements are not installed).
     """
     sys.path.append(str(comfyui))
     argv, sys.argv = sys.argv, sys.argv[:1]
@@ -27,7 +27,7 @@ def vae_builder(comfyui: Path) -> Callable[[], Any]:
     finally:
         sys.argv = argv
         sys.path.remove(str(comfyui))
-    # On NVIDIA cards ComfyUI's VAE attends with torch's kernels; without this it would slice by free memory.
+    # As on NVIDIA cards, where the VAE uses torch's attention kernels; otherwise it would slice by free memory.
     comfy.model_management.ENABLE_PYTORCH_ATTENTION = True
     encoder = {
         "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128,

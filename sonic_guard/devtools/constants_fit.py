@@ -1,8 +1,8 @@
-"""From rehearsals to constants: which places set the peak, and how their bytes grow.
+"""Fits the constants of the memory model to shape traces: which code locations set the peak, and how it grows.
 
-The live bytes at one place of the code are a sum of tensors, so they are an exact linear form in a few
-products of the job's numbers. Each form is solved from a handful of rehearsals; forms that never set the
-peak are dropped; what is left is checked against every rehearsal it came from.
+The live bytes at one location of the code are a sum of tensor sizes, so they are an exact linear form in a few
+products of the job's numbers. Each form is solved from a number of traces. Forms that never set the peak are dropped,
+and the rest is checked against all traces.
 """
 
 import datetime
@@ -43,25 +43,25 @@ WINDOW_SHAPES = (
     *((512, 512, 12), (768, 768, 10), (320, 320, 50), (768, 1280, 14), (384, 384, 5)),
     *((128, 128, 10), (192, 192, 25), (192, 256, 12)),
 )
-"""(width, height, window) that tell the terms apart."""
+"""(width, height, window) from which the terms can be determined."""
 BLOCK_SHAPES = (
     *WINDOW_SHAPES,
     *((256, 512, 80), (448, 448, 16), (640, 640, 25), (1024, 576, 25), (896, 640, 30)),
     *((704, 1216, 12), (1280, 1280, 8), (1536, 1024, 20), (1152, 1152, 33)),
 )
-"""Those for block-wise order, on both sides of every group's size."""
+"""The shapes for layer chunking, below and above the size of every group."""
 RUN_SHAPES = (
     *((256, 256, 6, 25), (256, 256, 30, 7), (512, 384, 10, 25), (512, 512, 60, 30), (768, 512, 14, 7)),
     *((256, 192, 400, 25), (128, 128, 400, 50), (1024, 768, 8, 12), (192, 192, 800, 120)),
 )
 """(width, height, latent frames, window) for everything outside the network."""
 HOST_SHAPES = (*RUN_SHAPES[:5], (1024, 768, 8, 12))
-"""Those for clips in host memory, whose length matters next to nowhere."""
+"""The shapes with `TENSOR_OFFLOAD`, where the length of the clip has almost no influence."""
 PREDATA_SHAPES = (
     *((256, 256, 6), (512, 384, 10), (512, 512, 60), (768, 512, 14), (1024, 768, 8)),
     *((256, 192, 400), (128, 128, 750), (192, 192, 800), (128, 192, 1500), (128, 128, 2600)),
 )
-"""(width, height, latent frames) for what the sound goes through, 375 frames at a time."""
+"""(width, height, latent frames) for predata, where whisper takes 375 frames at a time."""
 ENTRY_OPTIMIZATIONS = ((), (Optimization.TENSOR_OFFLOAD,), (Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD))
 CLIP_OPTIMIZATIONS = (
     (),
@@ -72,12 +72,12 @@ CLIP_OPTIMIZATIONS = (
 INTERPOLATE_SHAPES = ((128, 128, 6), (256, 256, 9), (512, 384, 12), (512, 512, 6), (1024, 768, 7), (128, 192, 24))
 
 TOLERANCE = 0.005
-"""Largest relative distance allowed between a rehearsal and the rows fitted to it."""
+"""Largest relative difference allowed between a trace and the rows fitted to it."""
 
 
 @dataclass
 class _Table:
-    """Rehearsed peaks of one variant: a row of features and the bytes by place, for every shape."""
+    """Traced peaks of one variant: for every shape a row of features, and the bytes by location."""
 
     features: list[tuple[int, ...]] = field(default_factory=list)
     places: list[dict[str, int]] = field(default_factory=list)
@@ -98,7 +98,8 @@ Tables = dict[str, _Table]
 def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str]) -> str:
     """The text of a new `constants.json` for the wrapper in `sonic` and the VAE of `comfyui`.
 
-    The rehearsals go through as many processes as there are processors.
+    The traces are distributed to as many processes as there are processors. `progress` receives a line for each.
+    Raises `WrapperError` if the memory is not linear in the features.
     """
     weights = {dtype: _weights(sonic, dtype) for dtype in DTYPES}
     tables: dict[str, _Table] = {}
@@ -110,10 +111,9 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
                 tables.setdefault(key, _Table()).extend(table)
     rows = {key: _fit(key, table) for key, table in tables.items()}
     for dtype, vae_dtype, optimizations in itertools.product(DTYPES, DTYPES, ((), (Optimization.TENSOR_OFFLOAD,))):
-        alone = rows[variant("decode", dtype, vae_dtype, optimizations=optimizations)]
-        rows[variant("decode", dtype, vae_dtype, optimizations=(*optimizations, Optimization.STREAMING_DECODE))] = (
-            _beside_rife(alone)
-        )
+        stock = rows[variant("decode", dtype, vae_dtype, optimizations=optimizations)]
+        streaming = variant("decode", dtype, vae_dtype, optimizations=(*optimizations, Optimization.STREAMING_DECODE))
+        rows[streaming] = _with_rife_grid(stock)
     data = {
         "source": {**source, "date": datetime.datetime.now(datetime.UTC).date().isoformat()},
         "unet_parameters": weights[Dtype.FP16].bytes // Dtype.FP16.size,
@@ -125,13 +125,13 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
 
 
 def _tasks() -> Iterator[tuple[Any, ...]]:
-    """Functions with their arguments after the wrapper's and ComfyUI's folders, those that take longest first."""
+    """Functions with their arguments (without the wrapper's and ComfyUI's folders), the slowest first."""
     for optimizations, shapes in (
         (optimizations, BLOCK_SHAPES if Optimization.LAYER_CHUNKING in optimizations else WINDOW_SHAPES)
         for optimizations in _orders()
     ):
         for dtype in DTYPES:
-            # Large pictures have more groups and take longer, so shapes go to the processes by turns.
+            # Large pictures have more groups and take longer, so the shapes are distributed in turn.
             yield from ((_trace_windows, dtype, optimizations, shapes[turn::3]) for turn in range(3))
     for dtype, vae_dtype in itertools.product(DTYPES, DTYPES):
         yield from ((_trace_interpolation, dtype, vae_dtype, optimizations) for optimizations in CLIP_OPTIMIZATIONS)
@@ -167,7 +167,7 @@ class _Weights:
     bytes: int
     """The UNet's, audio adapters included."""
     large: dict[str, int]
-    """Bytes of those that can be stored in 8 bits, by the layer's place in a rehearsal."""
+    """Bytes of those that can be stored in 8 bits, by the layer's location in a trace."""
     fp8_saves_bytes: int
     rife_bytes: int
 
@@ -198,7 +198,7 @@ def _trace_windows(
     for (width, height, window), (entry, peaks) in zip(shapes, shape_traces, strict=True):
         row = features(0, width, height, window)
         table.add(row, peaks.places, entry)
-        # A layer whose weights are stored in 8 bits holds them in full beside what it works on.
+        # A layer whose weights are stored in 8 bits also holds them in the full format while it runs.
         full = {place: size + weights.large.get(place.partition("|")[0], 0) for place, size in peaks.places.items()}
         small.add(row, full, entry)
     return {
@@ -208,7 +208,7 @@ def _trace_windows(
 
 
 def _trace_entry(sonic: Path, _: Path, dtype: Dtype, optimizations: Iterable[Optimization]) -> Tables:
-    """Denoise without the network: what comes before the loop, and what is live when the network is entered."""
+    """Denoise without the network: the peak before the loop, and the live bytes when the network is entered."""
     unet_bytes, prepare, entry = _weights(sonic, dtype).bytes, _Table(), _Table()
     for width, height, frames, window in _run_shapes(optimizations):
         job = _job(
@@ -219,7 +219,7 @@ def _trace_entry(sonic: Path, _: Path, dtype: Dtype, optimizations: Iterable[Opt
         prepare.add(row, stages[PREPARE].places, 0 if Optimization.TENSOR_OFFLOAD in optimizations else unet_bytes)
         entry.add(row, {ENTRY: stages["denoise"].places[ENTRY]}, unet_bytes)
     tables = {variant("entry", dtype, optimizations=optimizations): entry}
-    if Optimization.SEQUENTIAL_CFG not in optimizations:  # before the loop it makes no difference
+    if Optimization.SEQUENTIAL_CFG not in optimizations:  # it makes no difference before the loop
         tables[variant("prepare", dtype, optimizations=optimizations)] = prepare
     return tables
 
@@ -239,7 +239,7 @@ def _trace_decode(
 def _trace_predata(
     sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, optimizations: Iterable[Optimization]
 ) -> Tables:
-    """Predata alone: it knows no lever but that its prompts may go to host memory."""
+    """Predata. `TENSOR_OFFLOAD` stands for prompts in host memory here; no other optimization affects it."""
     table = _Table()
     for width, height, frames in PREDATA_SHAPES:
         job = _job(
@@ -270,8 +270,8 @@ def _trace_interpolation(
     return {variant("interpolate", dtype, vae_dtype, optimizations=optimizations): table}
 
 
-def _beside_rife(rows: list[dict[str, float]]) -> list[dict[str, float]]:
-    """Rows of a stage in which RIFE has been at work before: it keeps its sampling grid, two fp32 numbers a pixel."""
+def _with_rife_grid(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+    """`rows` for a stage in which RIFE has run before: it keeps its sampling grid, two fp32 numbers per pixel."""
     return [{**row, "pixels": row.get("pixels", 0.0) + 8.0} for row in rows]
 
 
@@ -287,14 +287,14 @@ STAGE_FEATURES = {
     "decode": ("one", "frames", "pixels", "frames*pixels", "decode_group*pixels", "mel_windows"),
     "interpolate": ("one", "frames", "pixels", "frames*pixels"),
 }
-"""What can matter in a stage."""
+"""The features that can have an influence in a stage."""
 _DEPTH_OF_BLOCK = {"down_blocks": (0, 1, 2, 3), "up_blocks": (3, 2, 1, 0), "mid_block": (3,)}
 
 
 def _names(key: str, place: str) -> tuple[str, ...]:
     stage, *options = key.split("/")
     names = STAGE_FEATURES[stage]
-    if Optimization.TENSOR_OFFLOAD in options and stage != "predata":  # what whisper hears is not on the GPU then
+    if Optimization.TENSOR_OFFLOAD in options and stage != "predata":  # whisper's input is not on the GPU then
         names = tuple(name for name in names if name != "mel_windows")
     if Optimization.LAYER_CHUNKING not in options:
         return names
@@ -308,7 +308,7 @@ def _names(key: str, place: str) -> tuple[str, ...]:
 def _fit(key: str, table: _Table) -> list[dict[str, float]]:
     """The rows that set the peak of a variant, as {feature: bytes}."""
     peaks = [max(places.values()) for places in table.places]
-    # A place that is far from the peak everywhere cannot set it in between.
+    # A location far below the peak for all shapes cannot set it for others.
     names = [
         name
         for name in sorted(set.intersection(*map(set, table.places)))
@@ -323,12 +323,12 @@ def _fit(key: str, table: _Table) -> list[dict[str, float]]:
 def _solve(names: Sequence[str], rows: Sequence[Sequence[int]], sizes: Sequence[int]) -> np.ndarray:
     columns = [FEATURES.index(name) for name in names]
     matrix = np.array(rows, float)[:, columns]
-    # Weighted by size, so that small shapes count as much as large ones; scaled, so that it is well posed.
+    # Weighted by size, so that small shapes count as much as large ones; scaled, so that it is well conditioned.
     weights = 1.0 / np.array(sizes, float)
     scale = np.abs(matrix).max(axis=0)
     scale[scale == 0] = 1.0
     solution, *_ = np.linalg.lstsq(matrix / scale * weights[:, None], np.ones(len(sizes)), rcond=None)
-    # What adds less than a hundred-thousandth anywhere is the rounding to 512 bytes, not a tensor.
+    # A term of less than 1e-5 of the total for all shapes is the rounding to 512 bytes, not a tensor.
     share = np.abs(matrix / scale * solution) / np.array(sizes, float)[:, None]
     solution[share.max(axis=0) < 1e-5] = 0.0
     row = np.zeros(len(FEATURES))
@@ -337,21 +337,21 @@ def _solve(names: Sequence[str], rows: Sequence[Sequence[int]], sizes: Sequence[
 
 
 def _dense(key: str) -> np.ndarray:
-    """Features of many jobs, from tiny to huge, on which rows compete for the peak."""
+    """Features of many jobs, from tiny to huge, for which it is determined which rows set the peak."""
     long = (1,) if key.startswith("window") else (1, 3, 14, 100, 1000, 10_000, 150_000)
     sides = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048)
     windows = (5, 12, 25, 50, 120)
-    pieces = (
+    chunk_sizes = (
         (MIN_CHUNK_SIZE, 4 * MIN_CHUNK_SIZE, 16 * MIN_CHUNK_SIZE)
         if Optimization.LAYER_CHUNKING in key.split("/")
         else (MIN_CHUNK_SIZE,)
     )
-    jobs = itertools.product(long, sides, sides, windows, pieces)
+    jobs = itertools.product(long, sides, sides, windows, chunk_sizes)
     return np.array([features(*job) for job in jobs], float)
 
 
 def _outermost(rows: list[np.ndarray], jobs: np.ndarray) -> list[np.ndarray]:
-    """The fewest rows whose maximum stays within 0.02 % of the maximum of all."""
+    """A greedy choice of few rows whose maximum is within 0.02 % of the maximum of all rows, for all `jobs`."""
     values = np.array(rows) @ jobs.T
     target = values.max(axis=0) * (1 - 2e-4)
     chosen: list[int] = []

@@ -1,4 +1,4 @@
-"""What PyTorch and the driver say about a real card's memory while a piece of work runs."""
+"""Measures the memory of a real card while a function runs, with PyTorch's and the driver's counters."""
 
 import gc
 import time
@@ -6,23 +6,23 @@ from collections.abc import Callable
 
 import torch
 
-from .measured_table import Reading
+from .measured_table import PeakReading
 
 
-def gauge(device: torch.device, work: Callable[[], object]) -> Reading:
-    """Run `work` and read what it took at its peak, with what was live before it included."""
+def read_peaks(device: torch.device, work: Callable[[], object]) -> PeakReading:
+    """Run `work` and measure its time and peak memory, including what was live before."""
     free_cache(device)
     if device.type != "cuda":
         start = time.perf_counter()
         work()
-        return Reading(time.perf_counter() - start)
+        return PeakReading(time.perf_counter() - start)
     torch.cuda.reset_peak_memory_stats(device)
     torch.cuda.synchronize(device)
     start = time.perf_counter()
     work()
     torch.cuda.synchronize(device)
     seconds = time.perf_counter() - start
-    return Reading(
+    return PeakReading(
         seconds,
         allocated_bytes=torch.cuda.max_memory_allocated(device),
         reserved_bytes=torch.cuda.max_memory_reserved(device),
@@ -31,15 +31,15 @@ def gauge(device: torch.device, work: Callable[[], object]) -> Reading:
 
 
 def used_bytes(device: torch.device) -> int:
-    """Bytes in use on the card by everybody. The first call in a process makes the CUDA context."""
+    """Bytes in use on the card by all programs. The first call in a process creates the CUDA context."""
     free, total = torch.cuda.mem_get_info(device)
     return total - free
 
 
-def limit(device: torch.device, card_bytes: int | None) -> None:
-    """Let this process do as if the card had `card_bytes` and nobody else were on it; None: all there is.
+def limit_memory(device: torch.device, card_bytes: int | None) -> None:
+    """Limit torch's allocator as on an otherwise empty card with `card_bytes`; None removes the limit.
 
-    What is in use outside of torch's allocator now, the context among it, is taken off.
+    The memory in use outside of torch's allocator, such as the context, is subtracted.
     """
     if device.type != "cuda":
         return
@@ -50,7 +50,7 @@ def limit(device: torch.device, card_bytes: int | None) -> None:
 
 
 def free_cache(device: torch.device) -> None:
-    """Let dead objects go and hand the allocator's empty blocks back to the card."""
+    """Collect garbage and return the allocator's unused blocks to the card."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Where a table is measured: the card, its driver, the software, and what was in use beforehand."""
+"""Describes the machine of a measurement: the card, its driver, the software, and the memory in use before."""
 
 import datetime
 import os
@@ -20,7 +20,7 @@ _DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 
 def open_device(name: str) -> torch.device:
-    """The device called `name`. Raises `SonicGuardError` if it is a CUDA device and there is none."""
+    """The torch device `name`. Raises `SonicGuardError` if it is a CUDA device and there is none."""
     device = torch.device(name)
     if device.type != "cuda":
         return device
@@ -34,13 +34,13 @@ def open_device(name: str) -> torch.device:
 
 
 def describe(device: torch.device, sonic: Path) -> Header:
-    """The header of a table. To be called before anything is allocated on the device."""
+    """The header of a table. Must be called before anything is allocated on the device."""
     import diffusers
 
     card, total, capability, allocator, before, context = platform.machine(), None, "", "", None, None
     if device.type == "cuda":
         before = _used_by_nvml(device)
-        in_use = used_bytes(device)  # this makes the context
+        in_use = used_bytes(device)  # creates the context
         after = _used_by_nvml(device)
         context = in_use if before is None or after is None else after - before
         properties = torch.cuda.get_device_properties(device)
@@ -68,7 +68,7 @@ def describe(device: torch.device, sonic: Path) -> Header:
 
 
 def read_commit(folder: Path) -> str:
-    """The commit a checkout is at, as far as its `.git` tells without git; "unknown" otherwise."""
+    """The commit of a checkout, read from its `.git` without git; "unknown" if it cannot be determined."""
     git = folder.expanduser() / ".git"
     head = git / "HEAD"
     if not head.is_file():

@@ -1,8 +1,7 @@
-"""Run single stages of Sonic on a real card, with the wrapper's own classes and random weights.
+"""Runs single stages of Sonic on a real card, with the wrapper's own classes and random weights.
 
-Stand-ins are ComfyUI's VAE, which a bare machine does not have (diffusers' one for the same checkpoint
-takes its place), and, in the stages that are not about it, a VAE and a pipeline that only pass tensors
-of the right shapes on.
+ComfyUI's VAE, which is not available without ComfyUI, is replaced by diffusers' VAE for the same checkpoint. In stages
+that do not measure them, the VAE and the pipeline are replaced by objects that return tensors of the right shapes.
 """
 
 import time
@@ -21,7 +20,7 @@ from ..low_vram.engine import LowVramSonic
 from ..low_vram.frame_stream import FrameStream
 from ..memory.constants import DECODE_GROUP
 from ..optimizations import Optimization
-from .gpu_peaks import free_cache, gauge, limit
+from .gpu_peaks import free_cache, limit_memory, read_peaks
 from .measured_cases import RUN, Case
 from .measured_table import Row
 from .network_parts import (
@@ -44,24 +43,24 @@ Work = Callable[[], object]
 
 _HOST = torch.device("cpu")
 _OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
-"""How torch, cuBLAS or cuDNN, and torch's host allocator say it."""
+"""Texts of the errors of torch, of cuBLAS and cuDNN, and of torch's host allocator."""
 
 
 class Bench:
-    """The wrapper's objects around one device, kept from case to case.
+    """The wrapper's objects for one device, reused for all cases.
 
-    Between cases the UNet waits in host memory, where the wrapper's sampler leaves it too; RIFE stays on
-    the device, as in a run.
+    Between cases the UNet is in host memory, where the wrapper's sampler leaves it too; RIFE stays on the device, as in
+    a run.
     """
 
     def __init__(self, checkout: Checkout, device: torch.device, unet_config: Mapping[str, Any] | None = None) -> None:
-        """Build the network, in another configuration than the checkout's with `unet_config`."""
+        """Build the networks; `unet_config` replaces the checkout's configuration of the UNet."""
         from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
         self._checkout = checkout
         self._device = device
-        self._beside: object = None
-        """What a case keeps on the device besides the tensors it works with."""
+        self._also_live: object = None
+        """Objects that are on the device during a case without being its inputs."""
         self._unet = build_unet(checkout, torch.float16, _HOST, unet_config)
         self._clock = _PassClock(self._unet, device)
         self._rife = checkout.rife.RIFEModel(device=device)
@@ -77,11 +76,11 @@ class Bench:
         }
 
     def settle(self) -> None:
-        """Give back what the last case held.
+        """Free the memory of the last case.
 
-        Raises `SonicGuardError` if the card no longer answers, which some kernel failures lead to.
+        Raises `SonicGuardError` if the card no longer answers, as after some kernel failures.
         """
-        self._beside = None
+        self._also_live = None
         try:
             self._unet.to(_HOST)
             forget_grids(self._checkout)
@@ -93,17 +92,17 @@ class Bench:
             ) from error
 
     def run(self, case: Case) -> Row:
-        """Measure one case. Running out of memory and failing kernels are results, told in the row."""
+        """Measure one case. Out-of-memory errors and failing kernels are results, recorded in the row."""
         start = time.monotonic()
         self._clock.seconds = None
         reading, failure = None, ""
         try:
-            limit(self._device, case.card_gib and case.card_gib * GIB)
+            limit_memory(self._device, case.card_gib and case.card_gib * GIB)
             with torch.no_grad():
-                reading = gauge(self._device, self._stages[case.stage](case))
+                reading = read_peaks(self._device, self._stages[case.stage](case))
         except RuntimeError as error:
             failure = _first_line(error)
-        limit(self._device, None)
+        limit_memory(self._device, None)
         memory_failed = any(words in failure for words in _OUT_OF_MEMORY)
         return Row(
             case,
@@ -115,7 +114,7 @@ class Bench:
             error=failure or None,
         )
 
-    # Each of the following lays out what is live before the stage and returns the stage itself.
+    # Each of the following creates what is live before the stage, and returns a function that runs the stage.
 
     def _load(self, case: Case) -> Work:
         self._set_dtype(case)
@@ -136,15 +135,15 @@ class Bench:
     def _decode(self, case: Case) -> Work:
         vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
         latents = _random_latents(case.job, TORCH_DTYPES[case.dtype], self._device)
-        self._beside = self._random_data(case.job)
+        self._also_live = self._random_data(case.job)
         decode = self._checkout.sonic.decode_latents_
         return partial(decode, latents, vae, self._device, decode_chunk_size=DECODE_GROUP)
 
     def _interpolate(self, case: Case) -> Work:
         job, data = case.job, self._random_data(case.job)
-        # ComfyUI may leave the VAE's weights on the card.
+        # ComfyUI may keep the VAE's weights on the card.
         vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device).load()
-        self._beside = (data, vae)
+        self._also_live = (data, vae)
         blank = _BlankVae(job)
         if Optimization.STREAMING_DECODE in case.optimizations:
             latents = _random_latents(job, TORCH_DTYPES[case.dtype], self._device)
@@ -155,7 +154,7 @@ class Bench:
 
     def _run(self, case: Case) -> Work:
         self._set_dtype(case)
-        # Where memory is short ComfyUI decodes fewer frames at a time, down to one.
+        # With little memory ComfyUI decodes fewer frames at a time, down to one.
         group = 1 if case.card_gib else DECODE_GROUP
         vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device, group)
         sonic = self._sonic(self._pipe, case, interpolate=case.interpolate)
@@ -180,7 +179,7 @@ class Bench:
         )
 
     def _random_data(self, job: Job) -> dict[str, Any]:
-        """What predata hands to the sampler, with random numbers in it."""
+        """The output of predata, with random numbers."""
         dtype, size, device = TORCH_DTYPES[job.dtype], job.frame_size, self._device
         frames = range(job.latent_frames)
         latent = torch.randn(1, 4, size.height // VAE_SCALE, size.width // VAE_SCALE, device=device, dtype=dtype)
@@ -195,7 +194,7 @@ class Bench:
 
 
 class _PassClock:
-    """Seconds of the UNet's latest pass, the card's queue emptied at both ends."""
+    """Seconds of the UNet's latest pass, with the device synchronised before and after."""
 
     def __init__(self, unet: nn.Module, device: torch.device) -> None:
         self.seconds: float | None = None
@@ -217,7 +216,7 @@ class _PassClock:
 
 
 class _IdlePipe:
-    """A pipeline whose denoising is over: it hands out latents and holds no network."""
+    """A pipeline after denoising: it returns random latents and holds no network."""
 
     def __init__(self, job: Job, device: torch.device) -> None:
         self._latents = partial(_random_latents, job, TORCH_DTYPES[job.dtype], device)
@@ -230,7 +229,7 @@ class _IdlePipe:
 
 
 class _BlankVae:
-    """A VAE that makes frames in host memory of nothing."""
+    """A VAE that returns black frames in host memory."""
 
     device = _HOST
 
@@ -242,12 +241,12 @@ class _BlankVae:
 
 
 class _DiffusersVae:
-    """Diffusers' VAE for SVD behind the two calls of ComfyUI's: it moves to the device when first used."""
+    """Diffusers' VAE for SVD with the interface of ComfyUI's: it is moved to the device when first used."""
 
     def __init__(self, checkout: Checkout, dtype: torch.dtype, device: torch.device, group: int = DECODE_GROUP) -> None:
         from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
 
-        self.device = _HOST  # the wrapper writes to it
+        self.device = _HOST  # set by the wrapper
         self._dtype, self._target, self._group = dtype, device, group
         network: Any = AutoencoderKLTemporalDecoder.from_config(read_config(checkout, "vae/config.json"))
         self._network = network.to(dtype).eval()
@@ -268,7 +267,7 @@ class _DiffusersVae:
 
 
 def _drop(*_: object) -> None:
-    """Take frames, or news of them, and keep nothing."""
+    """Ignore frames and progress."""
 
 
 def _random_latents(job: Job, dtype: torch.dtype, device: torch.device) -> Tensor:

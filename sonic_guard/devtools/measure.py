@@ -1,7 +1,7 @@
-"""`sonic-guard measure`: hold the model against a real card, stage by stage, in calls as short as need be.
+"""`sonic-guard measure`: compare the memory model with a real card, stage by stage, in calls with a time limit.
 
-Each call goes on where the last one stopped. A case is only begun when it should end within the call's
-limit; one that was begun and never ended (a killed process) is begun once more, then given up.
+Each call continues after the last one. A case is only started if it is expected to end within the limit. A case that
+was started and did not end (because the process was killed) is started once more, then given up.
 """
 
 import logging
@@ -18,22 +18,22 @@ from .measured_cases import Case, grid
 from .measured_table import Header, Row
 
 MAX_STARTS = 2
-"""How often a case is begun before it is given up."""
+"""Number of times a case is started before it is given up."""
 FIRST_CASE_S = 60.0
-"""Seconds a case is expected to take while no row of its stage is known."""
+"""Expected seconds of a case while no row of its stage is known."""
 MARGIN = 1.5
-"""A case may take this much longer than its nearest relative suggests."""
+"""Factor on the expected time of a case."""
 
 
 class Outcome(NamedTuple):
-    """What a call leaves behind."""
+    """The result of a call."""
 
     measured: int
-    """Rows it has added."""
+    """Number of rows added."""
     left: int
-    """Cases still to be measured: call again, with a longer limit if it added none."""
+    """Number of cases left to measure: call again, with a longer limit if no row was added."""
     given_up: tuple[str, ...]
-    """Names of cases that were begun `MAX_STARTS` times and never ended."""
+    """Names of cases that were started `MAX_STARTS` times and did not end."""
 
 
 def measure(
@@ -46,14 +46,19 @@ def measure(
     device: str = "cuda",
     unet_config: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Measure those of `cases` (all of `grid()` by default) that the table `out` does not hold yet.
+    """Measure those of `cases` (default: `grid()`) that are not in the table `out` yet.
 
-    `sonic` is the wrapper's folder, `limit_s` the seconds this call may take, start-up included. On
-    device "cpu" the same code runs and the columns of bytes stay empty; `unet_config` puts a UNet of
-    another configuration in the network's place, so that this can be tried in seconds.
+    Args:
+        sonic: the wrapper's folder.
+        out: the table, created if missing.
+        limit_s: seconds that this call may take, start-up included.
+        progress: receives a line for each case.
+        cases: the cases to measure.
+        device: torch's device; on "cpu" the same code runs, and the columns of bytes stay empty.
+        unet_config: replaces the configuration of the UNet, so that tests take seconds.
 
     Raises `SonicGuardError` without a CUDA card, or if `out` was measured with another setup;
-    `WrapperError` if `sonic` is not the wrapper or torch or diffusers is missing; `OutputError` if `out`
+    `WrapperError` if `sonic` is not the wrapper, or torch or diffusers is missing; `OutputError` if `out`
     cannot be written.
     """
     deadline = time.monotonic() + limit_s
@@ -83,22 +88,22 @@ def measure(
         measured_table.append_start(out, case)
         rows.append(bench.run(case))
         measured_table.append_row(out, rows[-1])
-        progress(f"{case.name}: {_in_words(rows[-1])}")
+        progress(f"{case.name}: {_describe(rows[-1])}")
     measured = len(rows) - len(known.rows)
     return Outcome(measured, len(todo) - measured, given_up)
 
 
 def expect_s(case: Case, rows: Iterable[Row]) -> float:
-    """Seconds `case` may take, judged by the finished row of its stage whose work is nearest."""
-    relatives = [row for row in rows if row.case.stage == case.stage and row.reading is not None]
-    if not relatives:
+    """Expected seconds of `case`, from the finished row of its stage with the most similar amount of work."""
+    same_stage = [row for row in rows if row.case.stage == case.stage and row.reading is not None]
+    if not same_stage:
         return FIRST_CASE_S
-    nearest = min(relatives, key=lambda row: abs(math.log(row.case.work / case.work)))
+    nearest = min(same_stage, key=lambda row: abs(math.log(row.case.work / case.work)))
     return MARGIN * nearest.wall_s * max(1.0, case.work / nearest.case.work)
 
 
 def _begin(out: Path, header: Header) -> measured_table.Contents:
-    """What the table holds so far; a new one gets its header."""
+    """The content of the table; a new one gets its header."""
     measured_table.mend(out)
     known = measured_table.read(out)
     if known.header is None:
@@ -112,7 +117,7 @@ def _begin(out: Path, header: Header) -> measured_table.Contents:
 
 
 def _need_packages() -> None:
-    """Raise `WrapperError` where a package is missing that the wrapper's network needs."""
+    """Raise `WrapperError` if a package that the wrapper's network needs is missing."""
     try:
         import diffusers  # noqa: F401
         import einops  # noqa: F401
@@ -120,12 +125,12 @@ def _need_packages() -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise WrapperError(f"measure: {error}. It needs torch, numpy, transformers, diffusers and einops.") from error
-    # The wrapper parks an fp16 pipeline on the CPU and imports without torchvision; both warn every time.
+    # The wrapper moves an fp16 pipeline to the CPU, and torchvision is missing; both cause a warning every time.
     for name in ("diffusers", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _in_words(row: Row) -> str:
+def _describe(row: Row) -> str:
     if row.oom:
         return "out of memory"
     if row.reading is None:

@@ -1,4 +1,4 @@
-"""What `measure` measures: one case a line, the most telling first."""
+"""The cases that `measure` measures, the most informative first."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from ..planning.planner import make_plan
 from ..planning.selection import largest_chunk_size
 
 STEPS = 2
-"""Denoising steps of a case: the first warms the kernels up, the second is timed."""
+"""Denoising steps of a case: the first warms up the kernels, the second is timed."""
 RUN = "run"
-"""Pseudo-stage: predata and the sampler's whole call, one after the other in one allocator."""
+"""Pseudo-stage: predata and the sampler's whole call, one after the other with one allocator."""
 STAND_IN_STAGES = ("predata", "decode", RUN)
-"""Stages that call a VAE. Without ComfyUI that is diffusers' own for SVD, whose layers hold other bytes."""
+"""Stages that call a VAE. Without ComfyUI it is diffusers' VAE for SVD, whose layers take other amounts of memory."""
 
 CARDS_GIB = (6, 8, 12, 16, 24)
 """Memory of the cards that runs are planned for."""
 CARD_SIDES, CARD_FRAMES = (512, 768, 1024), 50
-"""What is wished for on each of them: pixels a side, latent frames."""
+"""The requested settings on each of them: pixels per side, latent frames."""
 
 _LATENT_PIXELS = 512 * 512
 _FP32_SLOWNESS = 8
@@ -32,7 +32,7 @@ _FP32_SLOWNESS = 8
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement: a stage of a run of these settings, alone on the card."""
+    """One measurement: a stage of a run with these settings, without other programs on the card."""
 
     stage: str
     """A stage of the model, or `RUN`."""
@@ -42,30 +42,30 @@ class Case:
     frames: int
     """Latent frames N."""
     window: int = 25
-    """Latent frames F in one pass of the network."""
+    """Latent frames F in one window."""
     dtype: Dtype = Dtype.FP16
     optimizations: frozenset[Optimization] = frozenset()
     vae_dtype: Dtype = Dtype.BF16
     card_gib: int | None = None
-    """Memory of the card it is to do with; None is all there is."""
+    """Limit of the memory; None is the whole card."""
     interpolate: bool = True
     chunk_size: int = MIN_CHUNK_SIZE
-    """Activations that go through a layer together in block-wise order."""
+    """Activations that a layer takes at a time with layer chunking."""
 
     @property
     def name(self) -> str:
-        """Names the case among all others; the same in every version of the grid."""
+        """Unique name of the case, stable across versions of the grid."""
         optimizations = "+".join(sorted(self.optimizations)) or "stock"
         size = f"{self.width}x{self.height}"
-        pieces = f" x{self.chunk_size // MIN_CHUNK_SIZE}" if self.chunk_size > MIN_CHUNK_SIZE else ""
+        chunks = f" x{self.chunk_size // MIN_CHUNK_SIZE}" if self.chunk_size > MIN_CHUNK_SIZE else ""
         rate = "" if self.interpolate else ", no interpolation"
         card = f", {self.card_gib} GiB card" if self.card_gib else ""
         formats = f"{self.dtype}/{self.vae_dtype}"
-        return f"{self.stage} {size} N{self.frames} F{self.window} {formats} {optimizations}{pieces}{rate}{card}"
+        return f"{self.stage} {size} N{self.frames} F{self.window} {formats} {optimizations}{chunks}{rate}{card}"
 
     @cached_property
     def job(self) -> Job:
-        """The job this stage belongs to."""
+        """The job to which the stage belongs."""
         return Job(
             self.width,
             self.height,
@@ -82,17 +82,17 @@ class Case:
 
     @property
     def stock(self) -> "Case":
-        """The same case in the wrapper's own order, with all the memory there is."""
+        """The same case without optimizations and memory limit."""
         return replace(self, optimizations=frozenset(), chunk_size=MIN_CHUNK_SIZE, card_gib=None)
 
     @property
     def stand_in(self) -> bool:
-        """Whether diffusers' VAE runs in ComfyUI's place."""
+        """Whether diffusers' VAE replaces ComfyUI's."""
         return self.stage in STAND_IN_STAGES
 
     def predict_bytes(self) -> int:
-        """The model's peak of tensors for this stage, overhead not included."""
-        if self.card_gib:  # where decode takes as few frames at a time as it has room for
+        """The predicted peak bytes of tensors for this stage, overhead not included."""
+        if self.card_gib:  # decode takes fewer frames at a time then
             estimate = predict(self.job)
             return estimate.peak_bytes - estimate.overhead_bytes
         stages = stage_bytes(self.job)
@@ -100,21 +100,21 @@ class Case:
 
     @property
     def work(self) -> float:
-        """How long the case takes, in no particular unit; comparable within a stage only."""
+        """Estimated time of the case in arbitrary units; comparable within a stage only."""
         pixels = self.width * self.height
         if self.stage not in ("denoise", RUN):
             return float(self.frames * pixels)
         slowness = _FP32_SLOWNESS if self.dtype is Dtype.FP32 else 1
-        # The second term stands for spatial attention, which grows with the square.
+        # The second factor is for spatial attention, which grows with the square of the pixels.
         return float(self.job.windows * self.window * pixels * slowness) * (1 + pixels / _LATENT_PIXELS)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as plain values."""
+        """The settings as JSON values."""
         return {**asdict(self), "optimizations": sorted(self.optimizations)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Case":
-        """The inverse of `to_json`; keys that are none of its own are passed over."""
+        """The inverse of `to_json`; other keys are ignored."""
         whole = {name: data[name] for name in ("stage", "width", "height", "frames", "window")}
         return cls(
             **whole,
@@ -165,10 +165,10 @@ def _optimizations() -> Iterator[Case]:
 
 
 def _interpolate() -> Iterator[Case]:
-    pairwise = frozenset({Optimization.STREAMING_DECODE})
+    streaming = frozenset({Optimization.STREAMING_DECODE})
     for side, frames in ((512, 125), (512, 25), (1024, 60), (512, 500)):
         yield Case("interpolate", side, side, frames)
-        yield Case("interpolate", side, side, frames, optimizations=pairwise)
+        yield Case("interpolate", side, side, frames, optimizations=streaming)
     yield Case("interpolate", 512, 512, 60, vae_dtype=Dtype.FP32)
 
 
@@ -182,15 +182,15 @@ def _others() -> Iterator[Case]:
         yield Case("decode", side, side, frames)
     yield Case("decode", 512, 512, 28, vae_dtype=Dtype.FP32)
     yield Case("load", 512, 512, 25, dtype=Dtype.FP32)
-    # 3 · 23,040 positions: attention batches over 65,535, which some kernels refuse.
+    # 3 · 23,040 positions: attention batches above 65,535, which some kernels do not support.
     yield Case("denoise", 1280, 1152, 25)
     yield Case("denoise", 1280, 1152, 25, optimizations=frozenset({Optimization.SEQUENTIAL_CFG}))
 
 
 def _cards() -> Iterator[Case]:
-    """Whole runs as the planner makes them fit cards of several sizes, with levers and without.
+    """Whole runs as planned for cards of several sizes, with optimizations and without.
 
-    The stock runs of the same sizes come first, to compare the times with.
+    The stock runs of the same sizes come first, for comparison of the times.
     """
     planned: dict[Case, None] = {}
     for gib, side, optimizations in itertools.product(CARDS_GIB, CARD_SIDES, (EXACT, frozenset[Optimization]())):
@@ -204,7 +204,7 @@ def _cards() -> Iterator[Case]:
 
 
 def _planned(job: Job, gib: int, capacity: Capacity) -> Case:
-    """`job` on a card of `gib`, with pieces as large as Sonic Low VRAM would make them."""
+    """`job` on a card with `gib`, with the chunk size that Sonic Low VRAM would choose."""
     size = job.frame_size
     return Case(
         RUN,

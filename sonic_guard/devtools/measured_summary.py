@@ -1,4 +1,4 @@
-"""What a table of measurements says: a page for people, and the model's overhead term."""
+"""Evaluates a table of measurements: a page of Markdown, and the model's overhead term."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from ..errors import SonicGuardError
 from .measured_table import Contents, Header, Row, read
 
 QUANTILE = 0.99
-"""Part of the rows the overhead has to cover."""
+"""Share of the rows that the overhead has to cover."""
 _MIB = 1 << 20
 _COLUMNS = (
     "case", "predicted", "allocated", "allocated / predicted", "reserved", "on the card", "stage, s", "pass, s",
@@ -22,7 +22,7 @@ _COLUMNS = (
 def summarise(out: Path) -> str:
     """The table at `out` as a page of Markdown, for `docs/`.
 
-    The predictions in it are those of today's constants, not of the day of the measurement.
+    Its predictions are made with the current constants, not those of the day of the measurement.
     Raises `SonicGuardError` if there is no such table.
     """
     contents = _load(out)
@@ -32,7 +32,7 @@ def summarise(out: Path) -> str:
     lines += [_line(_cells(row, known.get(row.case.stock))) for row in contents.rows]
     if contents.unfinished:
         lines += ["", "Begun and never ended: " + ", ".join(contents.unfinished) + "."]
-    lines += _cards_in_words(contents.rows)
+    lines += _planned_runs(contents.rows)
     usable = overhead_rows(contents.rows)
     if usable:
         context, fraction = least_overhead(usable)
@@ -45,10 +45,10 @@ def summarise(out: Path) -> str:
 
 
 def fit_overhead(out: Path) -> dict[str, Any]:
-    """The content of `vram/overhead.json` that the table at `out` supports.
+    """The content of `memory/overhead.json` fitted to the table at `out`.
 
-    See `least_overhead` for the rule and `overhead_rows` for the rows. Raises `SonicGuardError` if the
-    table has no row from a card.
+    See `least_overhead` for the rule and `overhead_rows` for the rows used. Raises `SonicGuardError` if the table has
+    no row from a card.
     """
     contents = _load(out)
     header, usable = contents.header, overhead_rows(contents.rows)
@@ -68,9 +68,9 @@ def fit_overhead(out: Path) -> dict[str, Any]:
 
 
 def overhead_rows(rows: Iterable[Row]) -> list[tuple[int, int]]:
-    """(predicted bytes, bytes in use on the card) of the cases an overhead can be fitted to.
+    """(predicted bytes, bytes in use on the card) of the cases to which the overhead is fitted.
 
-    Those are the finished ones from a card in which no stand-in for ComfyUI's VAE runs.
+    These are the finished cases from a card in which ComfyUI's VAE is not replaced.
     """
     return [
         (row.predicted_bytes, row.reading.device_bytes)
@@ -82,10 +82,9 @@ def overhead_rows(rows: Iterable[Row]) -> list[tuple[int, int]]:
 def least_overhead(rows: Sequence[tuple[int, int]]) -> tuple[int, float]:
     """The least context (bytes) and fraction with used ≤ predicted · (1 + fraction) + context.
 
-    It holds for `QUANTILE` of the rows (predicted, used), and of all such pairs the one with the least
-    overhead summed over the rows is taken. At that optimum the line touches two rows, or a fraction of 0,
-    so that the slopes between rows are the only fractions worth trying. Both are rounded up, the context
-    to a MiB, the fraction to a hundredth of a per cent.
+    The inequality holds for `QUANTILE` of the rows (predicted, used). Of all such pairs the one with the least total
+    overhead of the rows is returned. At this optimum the line touches two rows, or the fraction is 0, so only the
+    slopes between rows have to be tried. Both are rounded up, the context to a MiB, the fraction to 0.01 %.
     """
     excess = [(predicted, used - predicted) for predicted, used in rows]
     slopes = {
@@ -134,12 +133,12 @@ def _columns_explained() -> list[str]:
         "and all that was in use outside the allocator (context, kernels' code, other processes). "
         "*stage*: the whole stage, weights moved in and out included. *pass*: the network's last pass, once warm; "
         "*time / stock* compares passes, or stages where there is no network. "
-        "A case names stage, size, latent frames N, window F, number formats of network/VAE and levers.",
+        "A case names stage, size, latent frames N, window F, number formats of network/VAE and optimizations.",
     ]
 
 
-def _cards_in_words(rows: Iterable[Row]) -> list[str]:
-    """How the planned runs ended, a line for each size of card, with levers and without."""
+def _planned_runs(rows: Iterable[Row]) -> list[str]:
+    """How the planned runs ended: a line for each size of card, with optimizations and without."""
     planned: dict[tuple[int, bool], list[Row]] = {}
     for row in rows:
         if row.case.card_gib:
@@ -152,7 +151,7 @@ def _cards_in_words(rows: Iterable[Row]) -> list[str]:
         failed = sum(row.reading is None for row in here) - out_of_memory
         used = [row.reading.device_bytes / (gib * GIB) for row in here if row.reading and row.reading.device_bytes]
         share = f", {min(used):.0%} to {max(used):.0%} of the card in use" if used else ""
-        kind = "with levers" if optimized else "in the wrapper's own order"
+        kind = "with optimizations" if optimized else "in the wrapper's own order"
         lines.append(f"- {gib} GiB, {kind}: of {len(here)} {out_of_memory} ran out of memory, {failed} failed{share}.")
     return lines
 

@@ -1,8 +1,8 @@
-"""The file `measure` writes: JSON lines that survive a process killed at any moment.
+"""The file that `measure` writes: JSON lines that stay readable if the process is killed at any moment.
 
-The first line tells the card and the software (`Header`). Then every case has a line when it starts and
-one with its row when it ends, each written in one call and synced to disk. A half-written last line is
-cut off when the file is opened again.
+The first line describes the card and the software (`Header`). Then every case has a line when it starts and one with
+its row when it ends, each written in one call and synced to disk. An incomplete last line is removed when the file is
+opened again.
 """
 
 import json
@@ -18,7 +18,7 @@ from .measured_cases import Case
 
 @dataclass(frozen=True)
 class Header:
-    """Where and with what a table was measured."""
+    """The card and the software with which a table was measured."""
 
     card: str
     total_bytes: int | None
@@ -35,47 +35,46 @@ class Header:
     python: str
     system: str
     date: str
-    """UTC, ISO 8601: when the first case was begun."""
+    """UTC, ISO 8601: when the first case was started."""
     sonic_commit: str
     model: dict[str, str]
     """The source of the constants that made the predictions."""
     used_before_bytes: int | None
-    """In use on the card before this process touched it, as NVML counts; None where NVML cannot be asked."""
+    """In use on the card before this process used it, according to NVML; None without NVML."""
     context_bytes: int | None
-    """What the bare CUDA context took: in use on the card once it was made, less before, both by NVML.
+    """Size of the CUDA context: the increase of the memory in use when it was created, according to NVML.
 
-    Without NVML nothing can be read before the context exists, so that this is all that was in use after,
-    other processes included. Kernels' code comes on top with the first launches: see
-    `MemorySnapshot.outside_bytes` of the rows.
+    Without NVML nothing can be read before the context exists; then this is all memory in use after, including other
+    processes. The code of kernels is loaded later, with their first launch: see `PeakReading.outside_bytes`.
     """
 
     @property
     def setup(self) -> tuple[str, ...]:
-        """What must be the same for rows to stand in one table."""
+        """The fields that must be equal for all rows of a table."""
         return (self.card, self.torch, self.cuda, self.driver, self.allocator, self.sonic_commit)
 
 
-class Reading(NamedTuple):
-    """Memory and time of one piece of work. The bytes are None where there is no card."""
+class PeakReading(NamedTuple):
+    """Time and peak memory of a measured function. The bytes are None without a card."""
 
     seconds: float
-    """Wall time, the card's queue emptied at both ends."""
+    """Wall time, with the card synchronised before and after."""
     allocated_bytes: int | None = None
-    """Most bytes of live tensors (`max_memory_allocated`): what the model predicts."""
+    """Peak bytes of live tensors (`max_memory_allocated`): what the model predicts."""
     reserved_bytes: int | None = None
-    """Most bytes the caching allocator held from the driver (`max_memory_reserved`)."""
+    """Peak bytes held by the caching allocator (`max_memory_reserved`)."""
     outside_bytes: int | None = None
-    """Bytes in use on the card at the end that are not the allocator's.
+    """Bytes in use on the card at the end outside of the allocator.
 
-    They are the context, the code of the kernels loaded so far, and other processes on the card.
+    These are the context, the code of the kernels loaded so far, and other processes on the card.
     """
 
     @property
     def device_bytes(self) -> int | None:
-        """What the whole card had in use at the peak.
+        """Bytes in use on the whole card at the peak: `reserved_bytes` plus `outside_bytes`.
 
-        This is `reserved_bytes` at its peak plus `outside_bytes`. The latter is read once, after the
-        work: within a process it only grows, as kernels are loaded, so no sampling is needed.
+        The latter is read once, after the work: within a process it only grows, when kernels are loaded, so that no
+        sampling is needed.
         """
         if self.reserved_bytes is None or self.outside_bytes is None:
             return None
@@ -88,20 +87,20 @@ class Row:
 
     case: Case
     predicted_bytes: int
-    """The model's peak of tensors in this stage on the day of the measurement, overhead not included."""
-    reading: Reading | None
-    """None where the case did not reach its end."""
+    """The predicted peak bytes of tensors on the day of the measurement, overhead not included."""
+    reading: PeakReading | None
+    """None if the case did not complete."""
     pass_s: float | None
     """Seconds of the network's last pass; None in stages without the network."""
     wall_s: float
-    """Seconds the case took with everything around it."""
+    """Seconds of the case, including setup."""
     oom: str | None = None
     """The stage that ran out of memory."""
     error: str | None = None
-    """What failed, in the words of torch."""
+    """The first line of torch's error."""
 
     def to_json(self) -> dict[str, Any]:
-        """A flat object: the case's settings, what was predicted and what was read."""
+        """A flat object: the case's settings, the prediction and the measured figures."""
         reading = self.reading
         return {
             **self.case.to_json(),
@@ -122,31 +121,31 @@ class Row:
     def from_json(cls, data: dict[str, Any]) -> "Row":
         """The inverse of `to_json`."""
         seconds = data["seconds"]
-        reading = None if seconds is None else Reading(seconds, *(data[key] for key in Reading._fields[1:]))
+        reading = None if seconds is None else PeakReading(seconds, *(data[key] for key in PeakReading._fields[1:]))
         others = {name: data[name] for name in ("predicted_bytes", "pass_s", "wall_s", "oom", "error")}
         return cls(Case.from_json(data), reading=reading, **others)
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a table holds so far."""
+    """The content of a table."""
 
     header: Header | None = None
     rows: tuple[Row, ...] = ()
     starts: Counter[str] = field(default_factory=Counter)
-    """How often each case was begun, by its name."""
+    """Number of times each case was started, by its name."""
 
     @property
     def unfinished(self) -> tuple[str, ...]:
-        """Names of cases that were begun and have no row."""
+        """Names of cases that were started and have no row."""
         done = {row.case.name for row in self.rows}
         return tuple(name for name in self.starts if name not in done)
 
 
 def read(path: Path) -> Contents:
-    """The table at `path`; empty if there is no such file.
+    """The table at `path`; empty if the file does not exist.
 
-    Raises `SonicGuardError` if the file is something else.
+    Raises `SonicGuardError` if the file is not a table of measurements.
     """
     if not path.exists():
         return Contents()
@@ -169,7 +168,7 @@ def read(path: Path) -> Contents:
 
 
 def mend(path: Path) -> None:
-    """Cut off a last line that a killed process left half written."""
+    """Remove an incomplete last line, which a killed process has left."""
     if path.exists():
         size = len(_whole_lines(path.read_bytes()))
         if size < path.stat().st_size:
@@ -177,17 +176,17 @@ def mend(path: Path) -> None:
 
 
 def append_header(path: Path, header: Header) -> None:
-    """Begin the table."""
+    """Write the first line of the table. Raises `OutputError`."""
     _append(path, {"kind": "header", **asdict(header)})
 
 
 def append_start(path: Path, case: Case) -> None:
-    """Note that `case` is begun."""
+    """Record that `case` is started. Raises `OutputError`."""
     _append(path, {"kind": "start", "case": case.name})
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Note the result of a case."""
+    """Record the result of a case. Raises `OutputError`."""
     _append(path, {"kind": "row", **row.to_json()})
 
 

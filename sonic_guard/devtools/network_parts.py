@@ -1,6 +1,6 @@
-"""The parts of a Sonic run, put together from the wrapper's own classes without weights, on any device.
+"""Builds the parts of a Sonic run from the wrapper's own classes, without pretrained weights, on any device.
 
-The rehearsal builds them on the fake GPU, `measure` on a real one.
+Shape tracing builds them on the fake GPU, `measure` on a real one.
 """
 
 import gc
@@ -24,15 +24,16 @@ MEL_WINDOW_HOPS = 750
 PROMPT_TOKENS, PROMPT_WIDTH = 32, 1024
 """Shape of the audio prompt of one latent frame."""
 VAE_SCALE = 8
-"""Pixels a side that one latent position covers."""
+"""Pixels per side that one latent position covers."""
 
-Watch = Callable[[nn.Module, str], None]
+OnNetwork = Callable[[nn.Module, str], None]
+"""Receives a network and its name before the network runs."""
 
 
 def build_unet(
     checkout: Checkout, dtype: torch.dtype, device: torch.device, config: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """Sonic's UNet with audio adapters, as the wrapper's loader leaves it, with no weights read."""
+    """Sonic's UNet with audio adapters, as built by the wrapper's loader, with random weights."""
     config = {key: value for key, value in (config or checkout.unet_config).items() if not key.startswith("_")}
     unet = checkout.unet.UNetSpatioTemporalConditionModel.from_config(config).to(device, dtype)
     checkout.unet.add_ip_adapters(unet, [PROMPT_TOKENS], [1.0])
@@ -48,7 +49,7 @@ def build_pipeline(checkout: Checkout, unet: nn.Module, scheduler: Any) -> Any:
 
 
 def build_sonic(checkout: Checkout, pipe: Any, rife: Any, device: torch.device, *, interpolate: bool) -> Any:
-    """A `Sonic` object as its own constructor leaves it."""
+    """A `Sonic` object with the attributes that its constructor sets."""
     sonic = object.__new__(checkout.sonic.Sonic)
     sonic.pipe, sonic.device, sonic.rife, sonic.use_interframe = pipe, device, rife, interpolate
     return sonic
@@ -64,12 +65,11 @@ def run_predata(
     job: Job,
     device: torch.device,
     encode: Callable[[Tensor], Tensor],
-    watch: Watch = lambda module, name: None,
+    on_network: OnNetwork = lambda module, name: None,
 ) -> dict[str, Any]:
-    """What `SONIC_PreData` does on the GPU; returns the tensors it hands to the sampler.
+    """Do what `SONIC_PreData` does on the GPU; returns the tensors for the sampler.
 
-    `encode` turns a picture [1, 3, H, W] in host memory into latents [1, 4, H/8, W/8], as ComfyUI's VAE
-    does; `watch` is shown every network with its name before it runs.
+    `encode` converts a picture [1, 3, H, W] in host memory to latents [1, 4, H/8, W/8], as ComfyUI's VAE does.
     """
     from transformers import WhisperConfig, WhisperModel
 
@@ -80,7 +80,7 @@ def run_predata(
     test_data = build_test_data(job, device)
     clip = _image_encoder(device)
     for name, module in (("whisper", whisper.encoder), ("token", token), ("bucket", bucket), ("clip", clip)):
-        watch(module, name)
+        on_network(module, name)
     encoder = SimpleNamespace(encode_image=lambda image: {"image_embeds": clip(image).image_embeds.cpu()})
     picture = torch.zeros(1, 3, 224, 224, device=device, dtype=torch.float16)
     parts = checkout.sonic.sonic_predata(
@@ -109,7 +109,7 @@ def _audio_nets(checkout: Checkout, device: torch.device) -> tuple[nn.Module, nn
 
 
 def _image_encoder(device: torch.device) -> nn.Module:
-    """ViT-H/14, the image encoder inside the SVD checkpoint; ComfyUI keeps it loaded until it needs the room."""
+    """ViT-H/14, the image encoder of the SVD checkpoint; ComfyUI keeps it loaded until it needs the memory."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     vit_h = CLIPVisionConfig(
@@ -133,7 +133,7 @@ def build_test_data(job: Job, device: torch.device) -> dict[str, Any]:
 
 
 def run_sampler(sonic: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: int = 2) -> Tensor:
-    """What `SONICSampler` calls, `Sonic.process`: the frames [1, 3, frames, H, W] in host memory."""
+    """Call `Sonic.process` as `SONICSampler` does; returns the frames [1, 3, frames, H, W] in host memory."""
     return sonic.process(
         data["audio_tensor_list"],
         data["uncond_audio_tensor_list"],
@@ -150,7 +150,7 @@ def run_sampler(sonic: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: 
 
 
 def run_config() -> SimpleNamespace:
-    """The keys of the wrapper's `sonic.yaml` that `Sonic.process` reads, with its values."""
+    """The values of the wrapper's `sonic.yaml` that `Sonic.process` reads."""
     return SimpleNamespace(
         seed=72589, num_inference_steps=25, motion_bucket_scale=1.0, decode_chunk_size=8, noise_aug_strength=0.0,
         min_appearance_guidance_scale=2.0, max_appearance_guidance_scale=2.0, audio_guidance_scale=7.5,
@@ -159,6 +159,6 @@ def run_config() -> SimpleNamespace:
 
 
 def forget_grids(checkout: Checkout) -> None:
-    """Empty RIFE's global of sampling grids, which would outlive the run and its device."""
+    """Clear RIFE's global cache of sampling grids, which would otherwise stay in memory after the run."""
     package = checkout.rife.__name__.rpartition(".")[0]
     sys.modules[f"{package}.warplayer"].backwarp_tenGrid.clear()

@@ -1,8 +1,8 @@
-"""Rehearse a whole Sonic run on the fake GPU, with the wrapper's own code, and note every stage's peak.
+"""Shape tracing: runs Sonic on the fake GPU, with the wrapper's own code, and records the peak of every stage.
 
-The network, the pipeline's loop, `sonic_predata`, `Sonic.process`, RIFE and ComfyUI's VAE are the real
-ones. Stand-ins are used only where real numbers would be needed to go on: the scheduler (same tensors,
-no sigmas), the time ids, and the two calls that ComfyUI makes around the VAE.
+The network, the pipeline's loop, `sonic_predata`, `Sonic.process`, RIFE and ComfyUI's VAE are the real ones. Only
+what needs real numbers is replaced: the scheduler (same tensors, no sigmas), the time ids, and ComfyUI's two calls
+around the VAE.
 """
 
 import gc
@@ -42,18 +42,18 @@ class StagePeaks:
     peak_bytes: int = 0
     """On the GPU."""
     host_bytes: int = 0
-    """In host memory: tensors of the run alone, without what ComfyUI keeps there."""
+    """In host memory: tensors of the run, without ComfyUI's own."""
     places: dict[str, int] = field(default_factory=dict)
-    """On the GPU, by place: a module's path, or a line of the wrapper, and the operation."""
+    """On the GPU, by code location: a module's path, or a line of the wrapper, and the operation."""
 
 
 PREPARE = "prepare"
-"""Name of the part of denoise before its loop, a stage of its own here.
+"""Name of the part of denoise before its loop, which is a stage of its own here.
 
-With `Optimization.TENSOR_OFFLOAD` it ends when the network comes to the GPU, so that its bytes are without the network's.
+With `Optimization.TENSOR_OFFLOAD` it ends when the network is moved to the GPU, so its bytes are without the network.
 """
 ENTRY = "entry"
-"""The place of the bytes that are live when the network is entered: weights, inputs, all but the window."""
+"""The location of the bytes that are live when the network is entered: weights, inputs, all but the window's."""
 
 
 def trace_run(
@@ -61,9 +61,8 @@ def trace_run(
 ) -> dict[str, StagePeaks]:
     """Peaks of the stages of `job`, by stage name.
 
-    `make_vae` builds ComfyUI's VAE network (see `comfy_vae.py`); without it, the stages that need one
-    (predata and decode) are left out of the result. With `network=False` the UNet returns at once, which
-    leaves everything but its windows.
+    `make_vae` builds ComfyUI's VAE network (see `comfy_vae`); without it, the stages that need one (predata and decode)
+    are left out of the result. With `network=False` the UNet returns at once, so that its windows are not counted.
     """
     forget_grids(checkout)
     with fake_gpu(checkout.path) as tracker, torch.no_grad(), _sample_groups():
@@ -95,16 +94,16 @@ def trace_predata(checkout: Checkout, job: Job, make_vae: Callable[[], Any]) -> 
         stages = _Stages(tracker)
         data = _predata(checkout, job, _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages), stages)
         stages.leave()
-        del data  # alive until here, as it is in a run
+        del data  # kept until here, as in a run
     return stages.peaks["predata"]
 
 
 def trace_windows(
     checkout: Checkout, dtype: str, optimizations: frozenset[Optimization], shapes: Iterable[tuple[int, int, int]]
 ) -> Iterator[tuple[int, StagePeaks]]:
-    """What one pass of the network adds to the bytes live at its entry, for shapes (width, height, window).
+    """Trace one pass of the network for each of `shapes` (width, height, window).
 
-    Yields the bytes at entry and the peaks by place, both in the order of `shapes`.
+    Yields the live bytes when the network is entered, and the peaks, in the order of `shapes`.
     """
     number = TORCH_DTYPES[dtype]
     with fake_gpu(checkout.path) as tracker, torch.no_grad(), _sample_groups():
@@ -131,7 +130,7 @@ def trace_windows(
 
 
 class _Stages:
-    """Splits a meter's peaks at the borders between stages; a stage may be entered more than once."""
+    """Attributes a tracker's peaks to stages; a stage may be entered more than once."""
 
     def __init__(self, tracker: AllocationTracker) -> None:
         self.tracker = tracker
@@ -152,27 +151,27 @@ class _Stages:
         self.open = None
 
     def prepared(self) -> None:
-        """Keep the peaks up to the beginning of the denoising loop."""
+        """Record the peaks before the denoising loop."""
         self._keep(PREPARE)
 
     def _keep(self, name: str) -> None:
-        so_far, peaks = self.tracker, self.peaks.setdefault(name, StagePeaks())
-        peaks.peak_bytes = max(peaks.peak_bytes, so_far.peak_bytes)
-        peaks.host_bytes = max(peaks.host_bytes, so_far.host_peak_bytes)
-        for place, size in so_far.peaks.items():
+        tracker, peaks = self.tracker, self.peaks.setdefault(name, StagePeaks())
+        peaks.peak_bytes = max(peaks.peak_bytes, tracker.peak_bytes)
+        peaks.host_bytes = max(peaks.host_bytes, tracker.host_peak_bytes)
+        for place, size in tracker.peaks.items():
             peaks.places[place] = max(peaks.places.get(place, 0), size)
 
 
 def _no_network(tracker: AllocationTracker, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
-    """A UNet that returns at once, having noted what is live when it is entered."""
+    """A UNet that records the live bytes and returns at once."""
     tracker.note(ENTRY)
     return (sample.new_empty(*sample.shape[:2], 4, *sample.shape[3:]),)
 
 
 def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _Stages) -> Any:
-    """A `Sonic` object that tells when it is prepared for its loop, and when its network is put away after it.
+    """A `Sonic` object that reports the beginning of the denoising loop and the network's offload after it to `stages`.
 
-    It is prepared when the loop begins or, if the network waits in host memory until then, when that is fetched.
+    The preparation ends when the loop begins or, with `TENSOR_OFFLOAD`, when the network is moved to the GPU.
     """
     pipe = build_pipeline(checkout, unet, _Schedule())
     pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
@@ -205,7 +204,7 @@ def _predata(checkout: Checkout, job: Job, vae: "_Vae", stages: _Stages) -> dict
 
 
 def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae", stages: _Stages) -> None:
-    """Run the sampler on the wrapper's object, or on a lean one where the job has levers."""
+    """Run the sampler on the wrapper's object, or on a `LowVramSonic` if the job has optimizations."""
     size = job.frame_size
     vae.pixels = (size.height, size.width)
     if Optimization.STREAMING_DECODE not in job.optimizations and job.interpolate:
@@ -221,12 +220,12 @@ def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae", stages: _S
 
 
 def _no_latents(pixels: Tensor) -> Tensor:
-    """Latents of a picture [1, 3, H, W] without a VAE."""
+    """Empty latents for a picture [1, 3, H, W]."""
     return pixels.new_empty(1, 4, pixels.shape[2] // VAE_SCALE, pixels.shape[3] // VAE_SCALE)
 
 
 class _Schedule:
-    """An Euler scheduler's tensors without its numbers, which a fake tensor cannot give."""
+    """An Euler scheduler with the same tensors and without sigmas, which need real numbers."""
 
     order = 1
     init_noise_sigma = 1.0
@@ -248,7 +247,7 @@ class _Schedule:
 
 
 class _Vae:
-    """ComfyUI's VAE object around its own network: weights come and go, frames end in host memory."""
+    """ComfyUI's VAE object with its real network: weights are loaded on use, frames go to host memory."""
 
     def __init__(self, make: Callable[[], Any] | None, dtype: torch.dtype, stages: _Stages) -> None:
         self._make, self._dtype, self._stages = make, dtype, stages
@@ -259,11 +258,11 @@ class _Vae:
 
     @property
     def is_real(self) -> bool:
-        """Whether it can be built."""
+        """Whether the network can be built."""
         return self._make is not None
 
     def encode(self, pixels: Tensor) -> Tensor:
-        assert self._make is not None, "an encode was asked of a VAE that cannot be built"  # noqa: S101
+        assert self._make is not None, "this VAE has no network"  # noqa: S101
         network = self._make().to(DEVICE, self._dtype).eval()
         self._stages.tracker.name_modules(network, "vae")
         with self._stages.tracker.place("vae"):
@@ -282,14 +281,14 @@ class _Vae:
         self.frames_to_come -= frames
         if self.frames_to_come == 0:
             del latents
-            # ComfyUI may leave the VAE's weights on the card, but gives them up for nobody but itself.
+            # ComfyUI may keep the VAE's weights on the card, and unloads them only for its own models.
             self._stages.enter("interpolate")
         return pixels
 
 
 @contextmanager
 def _sample_groups() -> Iterator[None]:
-    """Of many groups run the first two: the others hold the same bytes, or fewer."""
+    """Run only the first two of all groups: the others take the same memory, or less."""
     all_groups = chunking.groups
     chunking.groups = lambda total, size: all_groups(total, size)[:2]
     try:

@@ -1,8 +1,8 @@
-"""Open a checkout of the Sonic wrapper and hand out its own classes.
+"""Imports the modules of a checkout of the Sonic wrapper.
 
-The wrapper is a ComfyUI pack, and its files import packages (torchvision, librosa …) that only the
-parts we never call need. On a bare machine those are stood in by empty modules while the import runs,
-so that the network, the pipeline, RIFE and `Sonic.process` can be used as they are.
+The wrapper is a ComfyUI pack. Its files import packages (torchvision, librosa …) that are needed only by code that is
+not called here. If they are missing, empty modules replace them during the import, so that the network, the pipeline,
+RIFE and `Sonic.process` can be used unchanged.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import WrapperError
 
 _UNUSED_PACKAGES = ("torchvision", "torchvision.transforms", "librosa", "imageio")
-"""Imported by the wrapper at the top of its files, called by none of the code used here."""
+"""Imported by the wrapper's files, but not used by the code called here."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def open_checkout(path: str | Path) -> Checkout:
             f"sonic: the wrapper at {path} does not import ({error}). "
             "It needs torch, diffusers, transformers and einops."
         ) from error
-    setattr(modules["sonic"], "tqdm", lambda steps, **_: steps)  # noqa: B010  (its bars would fill the screen)
+    setattr(modules["sonic"], "tqdm", lambda steps, **_: steps)  # noqa: B010  (no progress bars)
     return Checkout(path, **modules)
 
 

@@ -1,4 +1,4 @@
-"""What `sonic-guard trace` does: derive the constants anew, or hold the shipped ones against rehearsals."""
+"""`sonic-guard trace`: derive the constants from shape traces, or compare the shipped ones with traces."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,7 +50,7 @@ CHECKS = (
 def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
     """The text of a new `constants.json` from the wrapper at `sonic` and the VAE of `comfyui`.
 
-    Raises `WrapperError` where either does not import or is not what the model knows.
+    Raises `WrapperError` if one of them cannot be imported or does not fit the model.
     """
     _need_torch()
     import torch
@@ -69,10 +69,10 @@ def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
 
 
 def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]]:
-    """Rehearse `CHECKS` with the wrapper's code and set the model's prediction beside each stage.
+    """Trace `CHECKS` with the wrapper's code and compare each stage with the model's prediction.
 
-    Without an importable ComfyUI the stages that need its VAE are left out. Rows have the keys job,
-    stage, traced and model (bytes) and apart (relative).
+    Without an importable ComfyUI the stages that need its VAE are left out. Rows have the keys job, stage, traced and
+    model (bytes) and apart (relative difference).
     """
     _need_torch()
     from .sonic_checkout import open_checkout
@@ -86,7 +86,8 @@ def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]
 def _check(checkout: Any, job: Job, make_vae: Any, progress: Progress) -> Iterator[dict[str, Any]]:
     from .shape_trace import PREPARE, trace_run
 
-    name = f"{job.frame_size}, N {job.latent_frames}, F {job.window}, {job.dtype} {'+'.join(sorted(job.optimizations))}".strip()
+    optimizations = "+".join(sorted(job.optimizations))
+    name = f"{job.frame_size}, N {job.latent_frames}, F {job.window}, {job.dtype} {optimizations}".strip()
     progress(name)
     model = stage_bytes(job)
     for stage, peaks in trace_run(checkout, job, make_vae).items():

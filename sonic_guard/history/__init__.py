@@ -1,1 +1,1 @@
-"""What earlier runs really took: kept in a database, and turned into better predictions."""
+"""The measured figures of earlier runs: stored in a database, and used to calibrate predictions."""

@@ -1,16 +1,16 @@
-"""From what earlier runs took to a better prediction, with an upper bound and a probability.
+"""Calibrates predictions with the figures of earlier runs: a corrected value, an upper bound, and a probability.
 
-The model counts the bytes of tensors; what torch's allocator takes for them is its own affair, and differs from card
-to card. So a run teaches one number, the *ratio* of the bytes the allocator reserved to the bytes of tensors the model
-counted, at the stage that decides the prediction.
+The model counts the bytes of tensors. What torch's allocator reserves for them differs between cards. So each run
+yields one number, the *ratio* of the bytes that the allocator reserved to the bytes of tensors that the model
+predicts, at the stage with the largest prediction.
 
-- The corrected prediction puts the median ratio of a card's runs in the place of the model's, drawn towards the
-  model's while runs are few.
-- The upper bound multiplies with a high quantile of the ratios: split conformal prediction (Vovk; Lei et al. 2018) with
-  the ratio as score. Nothing is fitted before the scores, so no run is held back for fitting.
+- The corrected prediction uses the median ratio of a card's runs instead of the model's, shrunk towards the model's
+  while there are few runs.
+- The upper bound uses a high quantile of the ratios: split conformal prediction (Vovk; Lei et al. 2018) with the ratio
+  as score. Nothing is fitted before the scores are computed, so no runs are set aside for fitting.
 
-A run that ran out of memory says only that its ratio is above a bound. It counts as one of the higher ratios, with
-equal chances (Efron's redistribution to the right: the Kaplan-Meier estimate). See `docs/history.md`.
+For a run that ran out of memory only a lower bound of its ratio is known. It is treated as right-censored
+(Efron's redistribution to the right, the Kaplan-Meier estimate). See `docs/history.md`.
 """
 
 import math
@@ -24,56 +24,56 @@ from ..memory.stage_model import STAGES, Estimate, Overhead, overhead, predict, 
 from .run_record import Outcome, Run
 
 GRAIN = 20
-"""One run in this many may go over the bound. With 20 m - 1 scores that is a whole rank: exactly 95 % stay below."""
+"""One run in this many may exceed the bound. With 20 m - 1 scores the rank is whole: exactly 95 % stay below."""
 MAX_RUNS = 400 - 1
-"""Only the newest this many count: what changed since, a driver or a version of torch, is forgotten."""
+"""Number of newest runs that are used, so that the effect of an old driver or torch version disappears."""
 PRIOR_RUNS = 2
-"""The model's own ratio counts as much as this many runs."""
+"""Weight of the model's own ratio, in runs."""
 
 
 class Point(NamedTuple):
-    """What one run teaches."""
+    """The figures of one run that the calibration uses."""
 
     tensor_bytes: int
-    """Bytes of tensors the model counts at the stage compared."""
+    """Bytes of tensors that the model predicts for the compared stage."""
     reserved_bytes: int
-    """Bytes the allocator reserved there; of a run that ran out of memory, a bound it went over."""
+    """Bytes that the allocator reserved there; of a run that ran out of memory, a lower bound of what it needed."""
     out_of_memory: bool = False
 
     @property
     def ratio(self) -> float:
-        """What the allocator took for a byte of tensors."""
+        """Reserved bytes per byte of tensors."""
         return self.reserved_bytes / self.tensor_bytes
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the runs of one card and one version of the wrapper say about the next one there."""
+    """The calibration for one card and one version of the wrapper."""
 
     runs: int = 0
-    """How many runs it was learnt from; a job run again counts once. 0: everything is from the model alone."""
+    """Number of runs used; repeated runs of a job count once. 0: the prediction is the model's."""
     overhead: Overhead = field(default_factory=overhead)
     """The model's overhead with the card's own fraction."""
     median_error_model: float | None = None
-    """Median error of the model alone on these runs, as a part of what they took; None without any."""
+    """Median relative error of the model alone on these runs; None without runs."""
     median_error: float | None = None
-    """Median error of the corrected prediction, each run left out of what corrected it."""
+    """Median relative error of the corrected prediction, by leave-one-out cross-validation."""
     scores: tuple[Point, ...] = ()
-    """The runs behind the bound, by ratio; none before there are enough."""
+    """The runs that give the bound, sorted by ratio; empty while there are too few."""
 
     def corrected(self, estimate: Estimate) -> int:
-        """Bytes at the peak of `estimate`, overhead included; its own figure while the model stands alone."""
+        """Corrected bytes at the peak of `estimate`, overhead included; the model's own figure without runs."""
         tensors, upper = _tensors(estimate), self.upper(estimate)
         corrected = tensors + self.overhead.of(tensors)
         return corrected if upper is None else min(corrected, upper)
 
     def upper(self, estimate: Estimate) -> int | None:
-        """Bytes that 95 of 100 such runs stay below; None while there are too few, or too many ran out of memory."""
+        """Bytes that 95 % of such runs stay below; None if there are too few, or too many ran out of memory."""
         ratio = self._upper_ratio
         return None if ratio is None else self.overhead.context_bytes + round(ratio * _tensors(estimate))
 
     def probability(self, estimate: Estimate, available_bytes: int) -> float | None:
-        """The chance that the run needs more than `available_bytes`; None while there are too few runs."""
+        """The probability, 0 … 1, that the run needs more than `available_bytes`; None if there are too few runs."""
         if not self.scores:
             return None
         limit = (available_bytes - self.overhead.context_bytes) / _tensors(estimate)
@@ -82,7 +82,7 @@ class Calibration:
 
     @property
     def upper_factor(self) -> float | None:
-        """The upper bound as a multiple of the corrected prediction, the context left out of both."""
+        """The upper bound divided by the corrected prediction, both without the context."""
         ratio = self._upper_ratio
         return None if ratio is None else ratio / (1 + self.overhead.fraction)
 
@@ -93,10 +93,10 @@ class Calibration:
 
 
 def calibrate(runs: Iterable[Run]) -> Calibration:
-    """The calibration of `runs`, which must be of one card and one version of the wrapper.
+    """The calibration from `runs`, which must be of one card and one version of the wrapper.
 
-    A job that was run again and again counts once, with its newest run: otherwise it would stand for all the jobs to
-    come, and the first run of another one would be covered far less often than said.
+    Of repeated runs of a job only the newest counts. Otherwise the scores would represent that job instead of the jobs
+    to come, and the bound would cover the first run of another job far less often than stated.
     """
     newest: dict[object, Point] = {}
     for run in sorted(runs, key=lambda run: run.id, reverse=True):
@@ -109,30 +109,31 @@ def calibrate(runs: Iterable[Run]) -> Calibration:
 
 
 def calibrate_points(points: Sequence[Point]) -> Calibration:
-    """The calibration of `points`, newest first."""
+    """The calibration from `points`, newest first."""
     points = points[:MAX_RUNS]
     whole = (len(points) + 1) // GRAIN * GRAIN - 1
     scores = tuple(sorted(points[: max(0, whole)], key=_order))
     points = sorted(points, key=_order)
-    # Nobody knows by how much a prediction missed that ran out of memory where the model said it would.
-    telling = [index for index, point in enumerate(points) if not point.out_of_memory or _missed(point, overhead())]
-    if not telling:
+    # The error is unknown for a run that ran out of memory as predicted.
+    known = [index for index, point in enumerate(points) if not point.out_of_memory or _missed(point, overhead())]
+    if not known:
         return Calibration(len(points), scores=scores)
-    alone = median(_error(points[index], overhead()) for index in telling)
-    left_out = median(_error(points[index], _fit([*points[:index], *points[index + 1 :]])) for index in telling)
-    # By chance alone the errors of a few runs fall too; a card's own fraction has to gain more than that.
-    if left_out >= alone * (1 - 1 / math.sqrt(len(telling))):
-        return Calibration(len(points), overhead(), alone, alone, scores)
-    return Calibration(len(points), _fit(points), alone, left_out, scores)
+    model_error = median(_error(points[index], overhead()) for index in known)
+    corrected_error = median(_error(points[index], _fit([*points[:index], *points[index + 1 :]])) for index in known)
+    # The errors of a few runs also decrease by chance; the card's own fraction has to improve them by more than that.
+    if corrected_error >= model_error * (1 - 1 / math.sqrt(len(known))):
+        return Calibration(len(points), overhead(), model_error, model_error, scores)
+    return Calibration(len(points), _fit(points), model_error, corrected_error, scores)
 
 
 def point_of(run: Run) -> Point | None:
-    """What `run` teaches, or None: it must have got past the stage that decides its prediction, or died of it.
+    """The figures of `run` for the calibration.
 
-    The prediction is made anew with today's model, so that an update of the model does not inherit the old errors.
+    None if it neither completed the stage with the largest prediction nor ran out of memory. The prediction is computed
+    with the current model, so that the errors of older versions do not count.
     """
     estimate = predict(run.job, unet_bytes=_unet_bytes(run))
-    # A stage that takes what is free says nothing of what it needs.
+    # A stage that adapts to the free memory does not show what it needs.
     sizes = {stage: size for stage, size in estimate.stages.items() if size and stage not in estimate.floors}
     if run.outcome is Outcome.OUT_OF_MEMORY:
         return _bound(run, sizes)
@@ -141,14 +142,14 @@ def point_of(run: Run) -> Point | None:
         return None
     reserved = _reserved(run, stage)
     before = max((_reserved(run, earlier) for earlier in STAGES[: STAGES.index(stage)]), default=0)
-    # Reserved bytes that did not grow in this stage are the cache of an earlier stage or an earlier run.
+    # If the reserved bytes did not grow in this stage, they are the cache of an earlier stage or run.
     return Point(sizes[stage], reserved) if reserved > before else None
 
 
 def peaks(run: Run) -> tuple[int | None, int | None]:
-    """What was predicted for `run` before it began, and what it took, so far as it got: both with the context.
+    """Predicted and measured peak bytes of `run`, both with the context; the measured one up to where it ended.
 
-    The stages that take what is free are left out of both. None where nothing was predicted or measured.
+    Stages that adapt to the free memory are left out of both. None if nothing was predicted or measured.
     """
     adaptive = predict(run.job).floors
     predicted = max((size for stage, size in run.predicted.items() if stage not in adaptive), default=0)
@@ -160,13 +161,13 @@ def peaks(run: Run) -> tuple[int | None, int | None]:
 
 
 def denoise_times(runs: Iterable[Run]) -> list[tuple[Job, float]]:
-    """Job and seconds of denoising of the finished runs: what `timing.learn_pace` learns from."""
+    """Job and seconds of denoising of the finished runs: the input of `planning.pace.learn_pace`."""
     done = [run for run in runs if run.outcome is Outcome.DONE and "denoise" in run.stages]
     return [(run.job, seconds) for run in done if (seconds := run.stages["denoise"].seconds)]
 
 
 def _unet_bytes(run: Run) -> int | None:
-    """The weights of the checkpoint that the prediction before the run was made with."""
+    """Bytes of the UNet's weights with which the prediction before the run was made; None for the default."""
     weights = run.predicted.get("load", 0) - stage_bytes(run.job, unet_bytes=0)["load"]
     return weights if weights > 0 else None
 
@@ -174,7 +175,7 @@ def _unet_bytes(run: Run) -> int | None:
 def _bound(run: Run, sizes: dict[str, int]) -> Point | None:
     tensors = sizes.get(run.stage)
     bound = max(_reserved(run, run.stage), run.environment.available_bytes - overhead().context_bytes)
-    # Where not even the tensors had room, nothing is learnt of what comes on top of them.
+    # If not even the tensors fitted, the run shows nothing about the allocator's share.
     return Point(tensors, bound, out_of_memory=True) if tensors and bound > tensors else None
 
 
@@ -195,7 +196,7 @@ def _order(point: Point) -> tuple[float, bool]:
 
 
 def _fit(points: Sequence[Point]) -> Overhead:
-    """The overhead with the median ratio of `points`, which are sorted, drawn towards the model's."""
+    """The overhead with the median ratio of `points`, which are sorted, shrunk towards the model's."""
     shipped, count = overhead(), len(points)
     if not count:
         return shipped
@@ -205,9 +206,10 @@ def _fit(points: Sequence[Point]) -> Overhead:
 
 
 def _masses(points: Sequence[Point]) -> Iterator[tuple[float, float]]:
-    """The ratios that were measured, in order, and how many runs each stands for, of all and the one to come.
+    """The measured ratios in order, each with the number of runs it represents.
 
-    The run to come stands at infinity. A run that ran out of memory hands its part to all above it, that one too.
+    The next run counts as a score at infinity. The mass of a run that ran out of memory is distributed equally to all
+    scores above it, including that one.
     """
     mass = 1.0
     for above, point in zip(range(len(points), 0, -1), points, strict=True):
@@ -218,7 +220,7 @@ def _masses(points: Sequence[Point]) -> Iterator[tuple[float, float]]:
 
 
 def _at_rank(points: Sequence[Point], rank: int) -> float | None:
-    """The ratio that `rank` of the runs do not exceed; None where that is beyond all that was measured."""
+    """The ratio that `rank` of the runs do not exceed; None if it is above all measured ones."""
     reached = 0.0
     for ratio, mass in _masses(points):
         reached += mass
@@ -232,7 +234,7 @@ def _missed(point: Point, card: Overhead) -> bool:
 
 
 def _error(point: Point, card: Overhead) -> float:
-    """How far the prediction is from what the run took, as a part of that; at least, if it ran out of memory."""
+    """Relative error of the prediction for a run; a lower bound of it for a run that ran out of memory."""
     taken = card.context_bytes + point.reserved_bytes
     off = taken - card.context_bytes - (1 + card.fraction) * point.tensor_bytes
     return (max(0.0, off) if point.out_of_memory else abs(off)) / taken

@@ -1,8 +1,7 @@
-"""Transactions on the history's database, with the tables brought up to date and every error in words.
+"""Transactions on the history's database. Migrates its tables, and turns all errors into `HistoryError`.
 
-SQLite is the usual case, and most of the work: a file that several processes write to, that may be damaged, deleted
-or from another version. Nothing is held open between two transactions, so a file that is moved or replaced meanwhile
-is simply begun anew.
+The usual database is a SQLite file. Several processes may write to it, and it may be damaged, deleted, or from another
+version. It is not kept open between two transactions, so a file that was moved or deleted meanwhile is created again.
 """
 
 import errno
@@ -26,10 +25,10 @@ from .schema import MIGRATIONS, REVISION, VERSION_TABLE
 log = logging.getLogger(__name__)
 
 VARIABLE = "SONIC_GUARD_DB"
-"""Environment variable that names another place for the history: a file, or a URL as SQLAlchemy reads it."""
+"""Environment variable with another location of the history: a file, or a URL in SQLAlchemy's format."""
 
 _SERVER_LOCK = 0x50C5_A6D0
-"""Number of the lock that keeps two processes from bringing a PostgreSQL database up to date at once."""
+"""Number of the advisory lock under which a PostgreSQL database is migrated."""
 _WRITES = "sonic_guard_writes"
 _HINTS = {
     sqlite3.SQLITE_BUSY: "Another program holds it. Close that, or try again.",
@@ -42,22 +41,22 @@ _Result = TypeVar("_Result")
 
 
 class Database:
-    """The database at `place`, a file or a URL, for any number of threads and processes at once.
+    """The database at `location`, a file or a URL, for any number of threads and processes at once.
 
-    With `existing` it must hold a history already: none is made, and a damaged file stays where it is. `busy_s` is how
-    long to wait for another process that writes, or for a server that does not answer.
+    With `existing` it must hold a history already: none is created, and a damaged file is not moved. `busy_s` is the
+    time in seconds to wait for another process that writes, or for a server that does not answer.
     """
 
-    def __init__(self, environment: str | Path, *, existing: bool, busy_s: float) -> None:
-        self._location = environment
+    def __init__(self, location: str | Path, *, existing: bool, busy_s: float) -> None:
+        self._location = location
         self._existing = existing
         self._busy_s = busy_s
 
     def do(self, work: Callable[[Connection], _Result], *, write: bool = False) -> _Result:
-        """The result of `work`, done in one transaction; `write` says whether it changes anything.
+        """The result of `work`, done in one transaction; `write` must be set if it changes anything.
 
-        A SQLite file that turns out to be damaged is moved aside, and the work done on a new one. Raises
-        `HistoryError` where the database cannot be used.
+        A damaged SQLite file is renamed, and the work is done on a new one. Raises `HistoryError` if the database
+        cannot be used.
         """
         try:
             try:
@@ -71,15 +70,15 @@ class Database:
             raise HistoryError(f"history: {self._name}: {_reason(error)}") from error
 
     def update(self, revisions: Path = MIGRATIONS) -> None:
-        """Make the tables, or bring them up to date, with every other process kept out."""
+        """Create the tables, or migrate them with `revisions`, under an exclusive lock."""
         from .migrate import upgrade  # its import is slow and seldom needed
 
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock(alone=True):
+        with self._lock(exclusive=True):
             if self._file is not None:
                 with closing(sqlite3.connect(self._file, timeout=self._busy_s)) as file:
-                    file.execute("PRAGMA journal_mode=WAL")  # who reads does not hinder who writes; it stays so
+                    file.execute("PRAGMA journal_mode=WAL")  # readers do not block writers; stored in the file
             with self._transaction(write=True) as connection:
                 if connection.dialect.name == "postgresql":
                     connection.execute(select(func.pg_advisory_xact_lock(_SERVER_LOCK)))
@@ -104,28 +103,28 @@ class Database:
         return self._engine.execution_options(**{_WRITES: write}).begin()
 
     def _set_aside(self, why: str) -> None:
-        """Move a damaged file out of the way, with what SQLite keeps beside it."""
+        """Rename a damaged file and SQLite's files that belong to it."""
         file = self._file
-        assert file is not None, "damage is what SQLite says of a file"  # noqa: S101
-        with self._lock(alone=True):
+        assert file is not None, "only SQLite reports damage"  # noqa: S101
+        with self._lock(exclusive=True):
             if _is_sound(file):
                 return  # another process was faster
             aside = _free_name(file)
-            for suffix in ("-wal", "-shm", ""):  # the file last: a log left without it would be taken for the new one's
+            for suffix in ("-wal", "-shm", ""):  # the file last: SQLite would apply a leftover log to the new file
                 part = file.with_name(file.name + suffix)
                 if part.exists():
                     part.rename(aside.with_name(aside.name + suffix))
         log.warning("The history %s is damaged (%s). It was moved to %s, and a new one is begun.", file, why, aside)
 
     @contextmanager
-    def _lock(self, *, alone: bool = False) -> Iterator[None]:
-        """Use the file beside others, or prepare or move it alone. The lock ends with its process, however that ends.
+    def _lock(self, *, exclusive: bool = False) -> Iterator[None]:
+        """Lock the file, shared to use it, or `exclusive` to migrate or rename it. The lock ends with the process.
 
-        SQLite's own locks are of no use for that: they are tied to the file that is moved. So another file of SQLite's
-        is locked, which stays empty.
+        SQLite's own lock does not work for this, because it belongs to the file that is renamed. So a second, empty
+        SQLite file is locked.
         """
         file = Path(f"{self._file}.lock")
-        leaves_no_trace = self._existing and not alone and not file.exists()
+        leaves_no_trace = self._existing and not exclusive and not file.exists()
         if self._file is None or leaves_no_trace:
             yield
             return
@@ -133,11 +132,11 @@ class Database:
             try:
                 _empty(file)
                 lock = held.enter_context(closing(sqlite3.connect(file, timeout=self._busy_s, isolation_level=None)))
-                lock.execute("BEGIN EXCLUSIVE" if alone else "BEGIN")
+                lock.execute("BEGIN EXCLUSIVE" if exclusive else "BEGIN")
                 lock.execute("SELECT 1 FROM sqlite_master")
             except (sqlite3.Error, OSError) as error:
-                said = f"history: {self._name}: its lock, {file.name}, cannot be taken: {_reason(error)}"
-                raise HistoryError(said) from error
+                text = f"history: {self._name}: its lock, {file.name}, cannot be taken: {_reason(error)}"
+                raise HistoryError(text) from error
             yield
 
     @cached_property
@@ -146,12 +145,12 @@ class Database:
             return URL.create("sqlite", database=str(self._location))
         try:
             return make_url(self._location)
-        except (ArgumentError, ValueError):  # whose text may show a password
+        except (ArgumentError, ValueError):  # the exception's text may contain a password
             raise HistoryError("history: what names the database is not a URL as SQLAlchemy reads it.") from None
 
     @property
     def _name(self) -> str:
-        """The place as it may be shown: a URL without its password."""
+        """The location for messages: a URL without its password."""
         return str(self._file or self._url.render_as_string())
 
     @cached_property
@@ -177,39 +176,39 @@ class Database:
                 url = url.update_query_dict({"connect_timeout": str(round(self._busy_s))})
             engine = create_engine(url, pool_pre_ping=True)
             if engine.dialect.name == "postgresql":
-                event.listen(engine, "begin", _say_dates_as_iso)
+                event.listen(engine, "begin", _use_iso_dates)
             return engine
         except ImportError as error:
             raise HistoryError(f"history: {self._name} needs a driver that is not installed: {error}.") from error
 
 
 def _read_any_text(connection: Any, _: object) -> None:
-    # sqlite3 itself gives up the whole query over one text that is not UTF-8.
+    # By default sqlite3 aborts a query at the first text that is not UTF-8.
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
 
 
-def _say_dates_as_iso(connection: Connection) -> None:
-    connection.exec_driver_sql("SET LOCAL datestyle TO ISO")  # dates are read as text, see `rows`
+def _use_iso_dates(connection: Connection) -> None:
+    connection.exec_driver_sql("SET LOCAL datestyle TO ISO")  # dates are read as text, see `run_rows`
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # sqlite3 itself begins at the first change only. Then what was read before may have changed meanwhile, and a
-    # transaction that began by reading could not write any more: so the right to write is taken at once.
+    # By default sqlite3 begins a transaction at the first change. Data read before that could be outdated, and a
+    # transaction that began with a read could fail to get the write lock. So the lock is taken at the beginning.
     writes = connection.get_execution_options().get(_WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _revision(connection: Connection) -> str | None:
-    """The revision the database is at; None where it holds no history."""
+    """The revision of the database's tables; None if it has no history."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - our own name
 
 
 def _empty(lock: Path) -> None:
-    """Throw away what got into a lock's file: SQLite cannot lock what it cannot read.
+    """Truncate a lock file that is not empty: SQLite cannot lock a file that is not a database.
 
-    It is emptied in its place, for other processes may hold it: their locks are on this very file.
+    It is truncated and not replaced, because other processes may hold locks on it.
     """
     try:
         there = lock.lstat()
@@ -252,7 +251,7 @@ def _free_name(file: Path) -> Path:
 
 
 def _reason(error: Exception) -> str:
-    """What SQLite, the server or the system says, in a line, and what to do about it."""
+    """The error's text in one line, and what to do about it."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    said = cause.strerror if isinstance(cause, OSError) and cause.strerror else " ".join(str(cause).split())
-    return f"{said.rstrip('.?')}. {_HINTS.get(_code(cause) or 0, '')}".strip()
+    text = cause.strerror if isinstance(cause, OSError) and cause.strerror else " ".join(str(cause).split())
+    return f"{text.rstrip('.?')}. {_HINTS.get(_code(cause) or 0, '')}".strip()

@@ -1,4 +1,4 @@
-"""The history for other programs: a table for spreadsheets, and what its runs say about the next one."""
+"""Exports the history: as CSV for spreadsheets, and its calibrations as JSON."""
 
 import csv
 import io
@@ -15,9 +15,9 @@ from .history_store import History, Page
 from .run_record import Run, StageFigures
 
 _FORMULA = "=+-@\N{MINUS SIGN}"
-"""What a spreadsheet takes for the beginning of a formula, also full-width, small or raised."""
+"""Characters that begin a formula in a spreadsheet; their full-width, small and raised forms count too."""
 _ENDS = ",;|\t\r\n"
-"""What a spreadsheet may take for the end of a cell: which it is depends on the country."""
+"""Characters that may end a cell in a spreadsheet, depending on the locale."""
 _NAMES = tuple(field.name for field in fields(RunEnvironment) if field.name != "card")
 _FIGURES = tuple(field.name for field in fields(StageFigures))
 _NOTHING = StageFigures()
@@ -39,7 +39,7 @@ _HEAD = (
 
 
 def calibrations(history: History, cards: Iterable[str]) -> dict[str, Calibration]:
-    """What the runs of each of the `cards` say, with the version of the wrapper that ran last."""
+    """The calibration of each of the `cards`, from its runs with the wrapper's version that ran last."""
     found = {}
     for name in cards:
         runs = history.runs(card=name, limit=2 * MAX_RUNS)
@@ -59,12 +59,13 @@ def calibration_dict(calibration: Calibration) -> dict[str, Any]:
 
 
 def csv_parts(pages: Iterable[Page]) -> Iterator[str]:
-    """The runs of `pages` as a table, a page at a time: a line each, empty where nothing was measured.
+    """The runs of `pages` as CSV, one text per page and one line per run; cells without a figure are empty.
 
-    It begins with the mark by which spreadsheets know UTF-8. No text in it is taken for a formula.
+    It begins with a byte order mark, by which spreadsheets recognise UTF-8. Texts that a spreadsheet would take for a
+    formula are escaped.
     """
     head = "\ufeff" + _lines([_HEAD])
-    for page in pages:  # the head comes with the first, so that a history that cannot be read gives nothing
+    for page in pages:  # the head is sent with the first page, so that an unreadable history gives no output
         yield head + _lines(map(_cell, _row(run)) for run in page.runs)
         head = ""
     if head:
@@ -96,13 +97,13 @@ def _cell(value: Any) -> Any:
 
 @lru_cache(4096)
 def _harmless(text: str) -> str:
-    """`text` with an apostrophe before whatever would begin a formula in it."""
+    """`text` with an apostrophe before every character that would begin a formula."""
     safe, begins = [], True
     for letter in text:
         if letter in _ENDS:
             begins = True
         elif begins and letter != '"' and unicodedata.category(letter)[0] not in "ZC":
             safe += "'" * (unicodedata.normalize("NFKC", letter)[0] in _FORMULA)
-            begins = False  # blanks, what is invisible and quotes are passed over by one program or another
+            begins = False  # some programs skip blanks, invisible characters and quotes at the beginning of a cell
         safe.append(letter)
     return "".join(safe)

@@ -1,4 +1,4 @@
-"""What earlier runs on a card teach, kept at hand: it is asked for at every move of a slider."""
+"""A cache of the calibration and pace of each card, which are needed for every prediction."""
 
 import logging
 import threading
@@ -19,17 +19,17 @@ from .run_record import Outcome, Run
 log = logging.getLogger(__name__)
 
 MAX_AGE_S = 60.0
-"""Seconds after which the history is read again, in case another process has written to it or it could not be read."""
+"""Seconds after which the history is read again, because another process may have written to it, or reading failed."""
 GLANCE_S = 0.25
-"""How long a prediction waits for the history at the most. Until that is read it is made by the model alone."""
+"""Longest time that a live prediction waits for the history. Until it has been read, the model alone is used."""
 WAIT_S = 10.0
-"""How long a node waits for it that is executed, and a page that shows the history."""
+"""Longest time that a node being executed, or a page that shows the history, waits for it."""
 MAX_CARDS = 64
-"""Cards remembered; a page may ask for any name."""
+"""Most cards in the cache; clients may ask for any name."""
 
 
 class History(Protocol):
-    """Where runs are remembered: `vram.history.store.History`."""
+    """A store of runs: `history_store.History`."""
 
     def runs(self, card: str | None = None, wrapper: str | None = None, limit: int | None = None) -> list[Run]:
         """The runs of a card and a wrapper, newest first."""
@@ -38,7 +38,7 @@ class History(Protocol):
 
 @dataclass(frozen=True)
 class CardHistory:
-    """What the runs of one card say; nothing while there are none."""
+    """The calibration, pace and latest runs of one card; empty without runs."""
 
     calibration: Calibration = field(default_factory=Calibration)
     pace: Pace | None = None
@@ -51,18 +51,18 @@ class CardHistory:
 
 @dataclass
 class _Known:
-    """What is known of a card, and the reading that finds it out."""
+    """The cached entry of a card, and the task that renews it."""
 
-    asked_s: float
+    requested_s: float
     card_history: CardHistory | None
     awaited: bool
-    """Whether an answer without this reading would be wrong: there is none yet, or a run has ended since."""
+    """Whether callers wait for the task: there is no entry yet, or a run has ended since."""
     reading: Future[None] = field(init=False)
     outdated: bool = False
 
 
 class HistoryCache:
-    """The lessons of a history, by card, read in a thread of its own. Any thread may ask."""
+    """The `CardHistory` of each card, read in a background thread. All methods may be called from any thread."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class HistoryCache:
         clock: Callable[[], float] = time.monotonic,
         glance_s: float = GLANCE_S,
     ) -> None:
-        """`history` gives None where there is none; `wrapper`, the version whose runs count, None for all."""
+        """`history` returns the store, None if there is none; `wrapper` the version whose runs count, None for all."""
         self._history, self._wrapper, self._clock, self._glance_s = history, wrapper, clock, glance_s
         self._known: dict[str, _Known] = {}
         self._failed_s: float | None = None
@@ -79,62 +79,61 @@ class HistoryCache:
         self._reader = ThreadPoolExecutor(1, "sonic-guard-history")
 
     def of(self, card: str, wait_s: float | None = None) -> CardHistory:
-        """The lesson of a card. A history that cannot be read teaches nothing, and the log says why.
+        """The `CardHistory` of a card; an empty one, with a warning in the log, if the history cannot be read.
 
-        Waits until it has been read for the first time, or again after a run, but for `wait_s` (`glance_s`) at the
-        most, counted from the first call that does; then the result is the lesson before, or an empty one. A lesson
-        that is merely old is returned while it is read again.
+        Waits until it has been read for the first time, or again after a run, for at most `wait_s` seconds (default:
+        `glance_s`) from the first such call. After that the previous or an empty one is returned. An entry older than
+        `MAX_AGE_S` is returned at once, and renewed in the background.
         """
         with self._lock:
             now_s = self._clock()
             known = self._known.get(card)
-            if known is None or (known.reading.done() and (known.outdated or now_s >= known.asked_s + MAX_AGE_S)):
+            if known is None or (known.reading.done() and (known.outdated or now_s >= known.requested_s + MAX_AGE_S)):
                 if known is None and len(self._known) >= MAX_CARDS:
                     self._known.clear()
                 known = _Known(now_s, known and known.card_history, awaited=known is None or known.outdated)
                 self._known[card] = known
-                known.reading = self._reader.submit(self._learn, card, known)
-            left_s = known.asked_s + (self._glance_s if wait_s is None else wait_s) - now_s
+                known.reading = self._reader.submit(self._load, card, known)
+            left_s = known.requested_s + (self._glance_s if wait_s is None else wait_s) - now_s
         if known.awaited:
             wait([known.reading], max(0.0, left_s))
         return known.card_history or CardHistory()
 
     def renew(self) -> None:
-        """Have the history read again: a run has ended."""
+        """Mark all entries as outdated: a run has ended."""
         with self._lock:
             self._failed_s = None
             for known in self._known.values():
                 known.outdated = True
 
     def forget(self) -> None:
-        """Have the history read anew: runs were deleted."""
+        """Remove all entries: runs were deleted."""
         with self._lock:
             self._known.clear()
             self._failed_s = None
 
-    def _learn(self, card: str, known: _Known) -> None:
+    def _load(self, card: str, known: _Known) -> None:
         if self._failed_s is not None and self._clock() < self._failed_s + MAX_AGE_S:
-            return  # it was the history that failed, not the card: once is enough
+            return  # reading has just failed for another card, and would fail again
         try:
             known.card_history = self._read(card)
             self._failed_s = None
         except Exception as error:
-            unforeseen = not isinstance(error, HistoryError)
-            log.warning("Predictions come from the model alone: %s", error, exc_info=unforeseen)
-            self._failed_s = known.asked_s
+            unexpected = not isinstance(error, HistoryError)
+            log.warning("Predictions come from the model alone: %s", error, exc_info=unexpected)
+            self._failed_s = known.requested_s
 
     def _read(self, card: str) -> CardHistory:
         history = self._history()
         if history is None:
             return CardHistory()
-        runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # a job that was run again counts once
+        runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # twice, because repeated runs of a job count once
         last = {_settings(run.job): run for run in reversed(runs) if run.outcome is not Outcome.RUNNING}
         return CardHistory(calibrate(runs), learn_pace(denoise_times(runs)), last)
 
 
 def _settings(job: Job) -> tuple[object, ...]:
-    """What two runs have in common that take the same memory and time, however their settings came about."""
-    optimizations = job.optimizations - {
-        Optimization.UNET_OFFLOAD
-    }  # only the graph tells whether that one came in time
+    """The settings that determine the memory and time of a run."""
+    # Without UNET_OFFLOAD: whether it took effect before predata depends on the graph.
+    optimizations = job.optimizations - {Optimization.UNET_OFFLOAD}
     return job.frame_size, job.latent_frames, job.window, job.dtype, job.steps, job.interpolate, optimizations

@@ -1,4 +1,4 @@
-"""Bring a database's tables up to this version, by the revisions in `migrations`."""
+"""Migrates a database's tables to this version, with the revisions in `migrations`."""
 
 import threading
 from pathlib import Path
@@ -12,20 +12,20 @@ from sqlalchemy import Connection
 from ..errors import HistoryError
 from .schema import VERSION_TABLE
 
-_alone = threading.Lock()
-"""Alembic's `op`, which the revisions speak to, is one for the whole process."""
+_operations_lock = threading.Lock()
+"""Alembic's `op`, which the revisions use, is global to the process."""
 
 
 def upgrade(connection: Connection, revisions: Path) -> None:
-    """Take the steps of `revisions` that are missing, in the transaction of `connection`: all of them or none.
+    """Apply the missing `revisions` in the transaction of `connection`: all of them or none.
 
-    The caller keeps other processes out. Raises `HistoryError` for a database of a newer version.
+    The caller has to lock out other processes. Raises `HistoryError` for a database of a newer version.
     """
     scripts = ScriptDirectory(str(revisions))
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     try:
         current = context.get_current_revision()
-    except CommandError as error:  # it holds more than one
+    except CommandError as error:  # the table holds more than one revision
         raise HistoryError(f"history: the database's table {VERSION_TABLE} is damaged: {error}.") from error
     if current not in {None, *(script.revision for script in scripts.walk_revisions())}:
         raise HistoryError(
@@ -33,7 +33,7 @@ def upgrade(connection: Connection, revisions: Path) -> None:
             "or keep this version's history elsewhere (SONIC_GUARD_DB)."
         )
     steps = list(scripts.iterate_revisions("head", current or "base"))
-    with _alone, Operations.context(context):
+    with _operations_lock, Operations.context(context):
         for step in reversed(steps):
             step.module.upgrade()
             context.stamp(scripts, step.revision)

@@ -1,7 +1,7 @@
-"""From rows of the table to runs, each row for itself: a file may be torn, edited by hand or of another version.
+"""Converts rows of the table to runs, each independently: a file may be damaged, edited, or from another version.
 
-Every column is read as text, for what a database driver or SQLAlchemy cannot make of one value spoils all rows that
-are fetched with it.
+Every column is read as text: if a database driver or SQLAlchemy failed to convert one value, all rows fetched with it
+would be lost.
 """
 
 import json
@@ -21,28 +21,29 @@ from .run_record import Outcome, Run, StageFigures
 from .schema import RUNS
 
 MAX_TEXT = 1 << 16
-"""Longest text read of a column, in characters; what is longer is cut off, and so not JSON any more."""
-MAX_NAME = 1000
+"""Longest text read from a column, in characters; a longer one is truncated, and then is not valid JSON."""
+MAX_NAME_LENGTH = 1000
 """Longest name of a card, a driver or a version, in characters; a page may show a thousand of them."""
 MAX_BYTES = 1 << 53
-"""Largest figure taken for bytes: beyond it a page cannot show whole numbers."""
+"""Largest accepted number of bytes: larger integers are not exact in JavaScript."""
 MAX_S = 1e9
-_WHOSE = {"machine", "pid", "process_started"}
-"""Columns that say whose run it is, and nothing of what it took."""
+"""Largest accepted number of seconds."""
+_OWNER = {"machine", "pid", "process_started"}
+"""Columns that identify the run's process; they are not part of `Run`."""
 
 COLUMNS = (
     RUNS.c.id,
     *(
         func.substr(cast(column, Text), 1, MAX_TEXT).label(column.name)
         for column in RUNS.c
-        if column.name not in _WHOSE | {"id"}
+        if column.name not in _OWNER | {"id"}
     ),
 )
-"""What `read` needs of each row."""
+"""The columns that `read` needs."""
 
 
 def read(rows: Iterable[Row[Any]]) -> tuple[list[Run], dict[int, str]]:
-    """The runs of `rows`, and by id why each of the others cannot be read by this version."""
+    """The runs in `rows`, and for each row that this version cannot read its id and the reason."""
     runs, unreadable = [], {}
     for row in rows:
         try:
@@ -53,8 +54,8 @@ def read(rows: Iterable[Row[Any]]) -> tuple[list[Run], dict[int, str]]:
 
 
 def is_name(value: object) -> bool:
-    """Whether a value of a text column is a name that can be shown: SQLite keeps anything."""
-    return isinstance(value, str) and len(value) <= MAX_NAME and value.encode(errors="ignore").decode() == value
+    """Whether a value of a text column is a name that can be displayed: SQLite does not check types."""
+    return isinstance(value, str) and len(value) <= MAX_NAME_LENGTH and value.encode(errors="ignore").decode() == value
 
 
 def _run(row: Row[Any]) -> Run:
@@ -84,30 +85,30 @@ def _run(row: Row[Any]) -> Run:
 
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)  # SQLite keeps no zone
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)  # SQLite stores no time zone
 
 
 def _text(value: str) -> str:
     if not is_name(value):
-        raise ValueError("a name that is none")
+        raise ValueError("a name that cannot be displayed")
     return value
 
 
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{text[:40]!r} is no number of bytes")
+        raise ValueError(f"{text[:40]!r} is not a number of bytes")
     return _bytes(int(text))
 
 
 def _bytes(size: Any) -> int:
     if type(size) is not int or not 0 <= size <= MAX_BYTES:
-        raise ValueError(f"{str(size)[:40]!r} is no number of bytes")
+        raise ValueError(f"{str(size)[:40]!r} is not a number of bytes")
     return size
 
 
 def _seconds(seconds: Any) -> float:
     if type(seconds) not in (int, float) or not (math.isfinite(seconds) and 0 <= seconds <= MAX_S):
-        raise ValueError(f"{str(seconds)[:40]!r} is no number of seconds")
+        raise ValueError(f"{str(seconds)[:40]!r} is not a number of seconds")
     return seconds
 
 

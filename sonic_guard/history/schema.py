@@ -1,4 +1,4 @@
-"""The table of runs, and what is written into its rows; `rows` reads them."""
+"""The table of runs, and the values written to its rows; `run_rows` reads them."""
 
 import platform
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from ..job import Job
 from .run_record import Outcome, StageFigures
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-"""Where the revisions are."""
+"""Folder of the revisions."""
 REVISION = "0002"
-"""The newest of them, which is the table below."""
+"""The newest revision, which corresponds to the table below."""
 VERSION_TABLE = "sonic_guard_version"
-"""Where a database's own revision stands. The names let the tables live beside others in a server's database."""
+"""The table with a database's revision. The prefix keeps our tables apart from others in a server's database."""
 
 METADATA = MetaData()
 RUNS = Table(
@@ -27,9 +27,9 @@ RUNS = Table(
     METADATA,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("started", DateTime(timezone=True), nullable=False),  # UTC
-    Column("machine", Text, nullable=False),  # with pid and process_started: whose run it is
+    Column("machine", Text, nullable=False),  # with pid and process_started: identifies the run's process
     Column("pid", BigInteger, nullable=False),
-    Column("process_started", Double, nullable=False),  # seconds since 1970: a pid comes again, this does not
+    Column("process_started", Double, nullable=False),  # seconds since 1970, because a pid may be reused
     Column("card", Text, nullable=False),
     Column("device", Text, nullable=False),
     Column("total_bytes", BigInteger, nullable=False),
@@ -43,9 +43,9 @@ RUNS = Table(
     Column("stages", JSON, nullable=False),  # figures by stage
     Column("outcome", Text, nullable=False),
     Column("stage", Text, nullable=False),
-    sqlite_autoincrement=True,  # the id of a deleted run never comes again: somebody may still be writing to it
+    sqlite_autoincrement=True,  # ids are not reused: the process of a deleted run may still write to it
 )
-Index("sonic_guard_runs_card", RUNS.c.card, RUNS.c.id)  # a card's newest runs, and the cards there are
+Index("sonic_guard_runs_card", RUNS.c.card, RUNS.c.id)  # for a card's newest runs, and for the list of cards
 
 
 def new_row(job: Job, environment: RunEnvironment, predicted: Mapping[str, int]) -> dict[str, Any]:
@@ -67,5 +67,5 @@ def new_row(job: Job, environment: RunEnvironment, predicted: Mapping[str, int])
 
 
 def figures(stages: Mapping[str, StageFigures]) -> dict[str, Any]:
-    """What was measured by stage, as its column holds it."""
+    """The measured figures by stage, as the column's JSON."""
     return {stage: asdict(measured) for stage, measured in stages.items()}

@@ -1,1 +1,1 @@
-"""Sound of any length: in one pass, or in parts that are kept, resumed and joined without a visible seam."""
+"""Videos of any length: made in one pass, or in parts that are saved, resumed and joined without a visible seam."""

@@ -1,11 +1,11 @@
-"""One run at a time: locks of the operating system, which end with the process that holds them, however it ends.
+"""Locks between processes, by the operating system, which releases them when the process ends for whatever reason.
 
-NAME is locked by the file ``NAME.lock`` beside it: NAME can be removed while it is locked, on Windows too. A file that
-a process holds counts, not one that exists: what a killed run has left means nothing. On a disk without `flock`
-filelock puts the process's number into the file, and the file counts while that process lives.
+The path NAME is locked by the file ``NAME.lock`` next to it, so that NAME itself can be removed while it is locked, on
+Windows too. The lock is held by the open file: a lock file left by a killed process has no effect. On a file system
+without `flock`, filelock writes the process id into the file, and the lock lasts as long as that process.
 
-The file is removed at the end. A process that had opened it just before would then lock a file without a name, so it
-is made and removed under a second lock, ``.lock``, which stays.
+The lock file is removed on release. Another process that opened it just before would then lock a file without a name,
+so lock files are created and removed only under a second lock, ``.lock``, which is never removed.
 """
 
 import errno
@@ -22,15 +22,16 @@ from ..errors import OutputError
 log = logging.getLogger(__name__)
 
 _MOMENT_S = 30
-"""What the second lock is waited for; it is held while a file is opened or removed."""
+"""Timeout of the second lock; it is held only while a file is opened or removed."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 @contextmanager
-def alone(path: Path, busy: str) -> Iterator[None]:
-    """Have `path` to oneself. Raises `OutputError`, saying `busy`, at once if another run has it.
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of `path` inside the block.
 
-    The folder of `path` is made if it is missing. A disk that knows no locks gets a line in the log and no lock.
+    Raises `OutputError` with the text `busy`, without waiting, if another run holds it. Creates the folder of `path`
+    if it is missing. If the file system has no locks, continues without one, with a warning in the log.
     """
     with errors_about(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,22 +45,22 @@ def alone(path: Path, busy: str) -> Iterator[None]:
             with _moment(path.parent):
                 lock.release()
                 discard(Path(lock.lock_file))
-        except OutputError as error:  # the video is there, or another error is on its way
-            log.warning("%s stays, and means nothing: %s", lock.lock_file, error)
+        except OutputError as error:  # not raised: the block's result or its own exception is more important
+            log.warning("%s could not be removed, which is harmless: %s", lock.lock_file, error)
         finally:
             lock.release()
 
 
-def tidy(folder: Path) -> None:
-    """Remove the files of locks in `folder` that killed runs have left."""
+def remove_stale_locks(folder: Path) -> None:
+    """Remove the lock files in `folder` that killed runs have left."""
     for file in folder.glob("?*.lock"):
-        with suppress(OutputError), alone(file.with_suffix(""), "in use"):
+        with suppress(OutputError), locked(file.with_suffix(""), "in use"):
             pass
 
 
 @contextmanager
 def _moment(folder: Path) -> Iterator[None]:
-    """In which no other run makes or removes a lock's file in `folder`."""
+    """Inside the block, no other run creates or removes a lock file in `folder`."""
     lock = FileLock(folder / ".lock")
     _acquire(lock, _MOMENT_S, f"{folder.name}/.lock: a ComfyUI that makes a long video hangs. Close that one.")
     try:
@@ -71,7 +72,7 @@ def _moment(folder: Path) -> Iterator[None]:
 def _acquire(lock: FileLock, timeout_s: float, busy: str) -> None:
     file = Path(lock.lock_file)
     with errors_about(file):
-        if kind_of(file) not in ("", "file"):  # filelock opens what a link leads to, and older ones empty it
+        if kind_of(file) not in ("", "file"):  # filelock follows links, and older versions truncate the target
             log.warning("%s is no plain file, and is removed.", file)
             discard(file)
         try:

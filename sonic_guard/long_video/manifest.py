@@ -1,7 +1,7 @@
-"""What is finished of a long video, told by content: no path and no date decides what may be used again.
+"""The list of the finished parts of a long video, identified by content, not by paths or dates.
 
-A key is a digest of everything that decides the pixels. Whoever has the same picture, sound, settings and weights
-has the same key, wherever the files lie; a change of any of them is another key.
+A key is a digest of everything that determines the pixels. The same picture, sound, settings and weights give the same
+key, wherever the files are; a change of any of them gives another one.
 """
 
 import hashlib
@@ -20,23 +20,23 @@ from ..media.audio import Sound
 log = logging.getLogger(__name__)
 
 VERSION: Literal[1] = 1
-"""Raised when the same key would no longer mean the same frames."""
+"""Increased when the same key would no longer stand for the same frames."""
 _BLOCK_BYTES = 1 << 24
 _SAMPLES = 64
 """Numbers of each tensor that `weights_key` reads."""
-_MOST_BYTES = 1 << 24
-"""Of a list that is read: tens of thousands of parts."""
+_MAX_BYTES = 1 << 24
+"""Largest list that is read; it would have tens of thousands of parts."""
 
 
 class FileNote(NamedTuple):
-    """By what a finished file is known again."""
+    """Size and digest by which a finished file is verified."""
 
     size_bytes: int
     sha256: str
 
 
 class _List(BaseModel):
-    """What ``manifest.json`` holds."""
+    """The content of ``manifest.json``."""
 
     model_config = ConfigDict(strict=True)
     version: Literal[1]  # VERSION
@@ -44,7 +44,7 @@ class _List(BaseModel):
 
 
 def content_key(*content: Any) -> str:
-    """Digest (hex) of `content`: sounds, arrays and tensors by their numbers, all else as JSON has it."""
+    """SHA-256 (hex) of `content`: sounds, arrays and tensors by their numbers, everything else as JSON."""
     digest = hashlib.sha256(str(VERSION).encode())
     for item in content:
         if isinstance(item, Sound):
@@ -58,10 +58,10 @@ def content_key(*content: Any) -> str:
 
 
 def weights_key(tensors: Iterable[tuple[str, Any]]) -> str:
-    """Identity of a network, given its ``state_dict().items()``: names, shapes, types and some numbers of all tensors.
+    """Digest (hex) of a network's ``state_dict().items()``: names, shapes, types and some numbers of all tensors.
 
     Reads 64 numbers spread over each tensor, so 3 GB on a GPU take well under a second. Training or merging changes
-    nearly all numbers; a change to a few single ones may go unseen.
+    nearly all numbers; a change of a few single numbers may not be detected.
     """
     rows: list[Any] = []
     for name, tensor in tensors:
@@ -72,7 +72,7 @@ def weights_key(tensors: Iterable[tuple[str, Any]]) -> str:
 
 
 def file_digest(path: Path, check: Callable[[], None] = lambda: None) -> str:
-    """SHA-256 (hex) of a file's bytes. `check` is called every 16 MiB, and what it raises comes out."""
+    """SHA-256 (hex) of a file. `check` is called every 16 MiB; its exceptions propagate. Raises `OSError`."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -82,38 +82,38 @@ def file_digest(path: Path, check: Callable[[], None] = lambda: None) -> str:
 
 
 def plain_size(path: Path) -> int:
-    """Bytes of a file that is one: no link is followed and no FIFO opened. Raises `OSError`."""
+    """Size of a file in bytes. Raises `OSError` if it is missing, or is not a plain file; links are not followed."""
     if (kind := kind_of(path)) not in ("", "file"):
         raise OSError(f"it is no plain file, but a {kind}")
     return path.lstat().st_size
 
 
 def why(error: Exception) -> str:
-    """What is wrong with a file, in a line."""
+    """The text of an exception from reading a file, in one line."""
     return error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
 
 
 class Manifest:
-    """The finished parts in a folder, in its ``manifest.json``: the old or the new list is there at any moment."""
+    """The list of finished parts in a folder's ``manifest.json``, which is replaced atomically."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what is there. A list that cannot be read counts as none: its parts are made again."""
+        """Read the list. One that cannot be read is treated as empty, with a warning: its parts are made again."""
         self.path = folder / "manifest.json"
         self._parts: dict[str, dict[str, FileNote]] = {}
         if kind_of(self.path):
             try:
-                if plain_size(self.path) > _MOST_BYTES:
+                if plain_size(self.path) > _MAX_BYTES:
                     raise ValueError("it is too long for a list of parts")
                 self._parts = _List.model_validate_json(self.path.read_bytes()).parts
             except (OSError, ValueError) as error:
                 log.warning("%s cannot be read (%.200s); its parts are made again.", self.path, why(error))
 
     def files(self, key: str) -> Mapping[str, FileNote] | None:
-        """Names and notes of the files of part `key`, or None if it is not finished."""
+        """The files of part `key` by name, or None if it is not finished."""
         return self._parts.get(key)
 
     def add(self, key: str, files: Mapping[str, FileNote]) -> None:
-        """Note that part `key` is finished, and its files by name. Raises `OutputError`."""
+        """Record that part `key` is finished, with its files by name. Raises `OutputError`."""
         self._parts[key] = dict(files)
         write_text(self.path, _List(version=VERSION, parts=self._parts).model_dump_json(indent=1))
 

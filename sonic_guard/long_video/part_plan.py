@@ -3,30 +3,29 @@
 Terms
 -----
 seam
-    The latent frame at which the video goes over from one part to the next.
+    The latent frame at which the video changes from one part to the next.
 fade
-    `FADE_FRAMES` latent frames around a seam that both parts show; there one is turned into the other.
+    `FADE_FRAMES` latent frames around a seam that both parts contain; there one is blended into the other.
 settle
-    Output frames after a fade over which the later part goes back to its own brightness.
+    Output frames after a fade over which the brightness correction of the later part fades out.
 margin
-    Latent frames at a part's ends that are made and never shown.
+    Latent frames at a part's ends that are made and not shown.
 
 Why there is a margin
 ---------------------
-Sonic goes through its N latent frames in windows of F, and every denoising step moves the windows on by some frames.
-It takes their numbers modulo N, so a window that reaches over the end holds the clip's last frames with its first ones
-behind them, as if speech and movement went on there. Temporal layers then pull both towards each other: the mouth
-listens to sound that is a minute away, and the last second drifts into the pose of the first. Such a window holds 1 to
-F - 1 frames of either side, so the F - 1 frames at each end of a clip are wrong, those next to the end in nearly every
-step. (The last window of a step runs over, too, wherever N is no multiple of F.)
+Sonic goes through its N latent frames in windows of F, and shifts the windows by some frames in every denoising step.
+It takes frame numbers modulo N, so a window that reaches beyond the end contains the clip's last frames followed by
+its first ones. The temporal layers then mix both: the mouth is affected by sound a minute away, and the last second
+drifts into the pose of the first. Such a window contains 1 to F - 1 frames of either side, so the F - 1 frames at each
+end of a clip are wrong, those next to the end in nearly every step. (The last window of a step also wraps around if N
+is not a multiple of F.)
 
-In a clip made in one pass that is how Sonic closes its loop, and it stays. Inside a longer video it would show, so
-every part is made with F frames more at either end than are shown: F - 1, and the one that the last interpolated
-picture leans on. Before the beginning and behind the end of the sound these frames are silence. Only the beginning of
-the first part, which has nothing before it, stays as Sonic makes it.
+A clip made in one pass keeps this, as in the wrapper. Inside a longer video it would be visible, so every part is
+made with F more frames at either end than are shown: F - 1, and one on which the last interpolated picture depends.
+Before the beginning and after the end of the sound these frames get silence. Only the beginning of the first part has
+no margin.
 
-All borders are whole frames counted from the beginning of the whole; no length is ever added to another, so nothing
-drifts, however long the sound.
+All borders are whole frames counted from the beginning of the sound; no lengths are summed, so no error accumulates.
 """
 
 from collections.abc import Callable
@@ -41,44 +40,43 @@ from ..media.frame_grid import fit_to_frames
 from ..planning.part_length import FADE_FRAMES, SETTLE_FRAMES, overlap, shortest_part
 
 SEARCH_FRAMES = 75
-"""Latent frames, six seconds, around the even cut in which silence is looked for."""
+"""Latent frames (six seconds) around an even cut that are searched for silence."""
 Pause = Callable[[int, int], int]
-"""From the latent frames `low` and `high` to the best seam between them, both included."""
+"""Returns the best seam between the latent frames `low` and `high`, both included."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One run of Sonic, and what becomes of its output frames: skip, then head, then body, then tail, then drop."""
+    """One run of Sonic. Its output frames are, in order: skipped, head, body, tail, dropped."""
 
     index: int
     start: int
-    """First latent frame that Sonic makes, counted from the beginning of the sound; may lie before it, where there is
-    silence."""
+    """First latent frame, counted from the beginning of the sound; negative for silence before it."""
     stop: int
-    """One past the last; may lie behind the end of the sound, where there is silence."""
+    """One past the last latent frame; may be beyond the end of the sound, with silence there."""
     made: int
-    """Output frames that come of it."""
+    """Output frames that the run makes."""
     skip: int
-    """Of them: before the first that is shown."""
+    """Output frames of the margin before the first that is shown."""
     head: int
-    """The fade with the part before, and the frames to settle in; 0 in the first part."""
+    """Output frames of the fade with the part before, and those of settling; 0 in the first part."""
     body: int
-    """Frames that go into the video as they are."""
+    """Output frames that are copied into the video."""
     tail: int
-    """The fade with the part behind; 0 in the last. The same pictures as that part's first ones."""
+    """Output frames of the fade with the next part; 0 in the last. They show the same moments as the next head."""
 
     @property
     def latent_frames(self) -> int:
-        """Latent frames Sonic makes."""
+        """Latent frames that Sonic makes."""
         return self.stop - self.start
 
 
 def plan_parts(job: Job, longest: int | None, pause: Pause) -> tuple[Part, ...]:
-    """Cut `job` into parts of at most `longest` latent frames each; None, or long enough, is one part.
+    """Cut `job` into parts of at most `longest` latent frames each; with None, or if the job fits, into one part.
 
-    The parts show about the same length each, so that none is short; each seam lies where `pause` wants it, within
-    `SEARCH_FRAMES` around the even cut. Together head and body of all parts are the job's output frames.
-    Raises `JobError` if `longest` is too short to be worth its overlap.
+    The parts show about the same length each, so that none is short. `pause` chooses each seam, within `SEARCH_FRAMES`
+    around the even cut. Head and body of all parts together are the job's output frames.
+    Raises `JobError` if `longest` is below `shortest_part`.
     """
     total = job.latent_frames
     if longest is None or total <= longest:
@@ -100,22 +98,22 @@ def plan_parts(job: Job, longest: int | None, pause: Pause) -> tuple[Part, ...]:
 
 
 def part_sound(sound: Sound, part: Part) -> Sound:
-    """What Sonic has to hear to make `part` and nothing else; silence where `sound` has not begun, or has ended."""
+    """The input sound with which Sonic makes exactly `part`; padded with silence before and after `sound`."""
     begin = sample_at(part.start, sound.sample_rate)
     if begin < 0:
-        heard = sound.part(0, max(0, sample_at(part.stop + 1, sound.sample_rate)))
-        sound, begin = Sound(np.pad(heard.waveform, ((0, 0), (-begin, 0))), sound.sample_rate), 0
+        kept = sound.part(0, max(0, sample_at(part.stop + 1, sound.sample_rate)))
+        sound, begin = Sound(np.pad(kept.waveform, ((0, 0), (-begin, 0))), sound.sample_rate), 0
     return fit_to_frames(sound.part(begin, sound.samples), part.latent_frames, interpolate=False).for_sonic
 
 
 def sample_at(latent_frame: int, sample_rate: int) -> int:
-    """The sample at which a latent frame begins, to the nearest."""
+    """The sample at which a latent frame begins, rounded to the nearest."""
     at_16k = latent_frame * HOP_SAMPLES * HOPS_PER_LATENT
     return (2 * at_16k * sample_rate + SAMPLE_RATE) // (2 * SAMPLE_RATE)
 
 
 def _part(job: Job, index: int, seam: int | None, next_seam: int | None) -> Part:
-    """The part between two seams; None is an end of the whole."""
+    """The part between two seams; None stands for the beginning or end of the video."""
     rate = 2 if job.interpolate else 1
     half = FADE_FRAMES // 2
     first = 0 if seam is None else seam - half

@@ -1,7 +1,7 @@
-"""The finished parts of one long video on disk, and the sorting of a part's frames into its files.
+"""Stores the finished parts of one long video on disk, and sorts a part's frames into its files.
 
-A part has up to three files: its body, already encoded as the video will be; its head and tail, without loss, because
-at a seam the head of one part and the tail of the one before become new pictures. Joining then copies the bodies.
+A part has up to three files: its body, encoded like the final video; and its head and tail, lossless, because at a seam
+the tail of one part and the head of the next are blended into new pictures. Joining copies the bodies.
 """
 
 import logging
@@ -18,33 +18,33 @@ from ..errors import OutputError, WrapperError
 from ..media.seams import hide_seam
 from ..media.video_file import frames, verify
 from ..media.video_writer import FFV1, Encoding, VideoWriter
-from .exclusive_lock import alone, tidy
+from .exclusive_lock import locked, remove_stale_locks
 from .manifest import FileNote, Manifest, content_key, file_digest, plain_size
 from .part_plan import Part
-from .video_request import Order
+from .video_request import VideoRequest
 
 log = logging.getLogger(__name__)
 
 _KEY_LENGTH = 16
 """Digits of a key in the names of folders and files."""
 STEP_SUFFIX = ".latents"
-"""Of a file with a denoising step: see `steps`."""
+"""Suffix of a file with a denoising step: see `saved_steps`."""
 _UNUSED = "unused"
-"""The file that marks a folder in which nothing had happened for long: see `sweep`."""
+"""Name of the file that marks a folder unused for long: see `sweep`."""
 
 
 def sweep(work: Path, days: float) -> None:
-    """Remove the parts below `work` of videos that no run has gone on with for `days`, and for `days` once more.
+    """Remove folders of parts below `work` that have not been used for twice `days` days.
 
-    The first time a folder is found so old it is marked only, which makes it new again: the clock may be wrong, and a
-    clock that is wrong once costs nothing. A folder that a run is using stays, and so does one from the future.
-    What cannot be removed, such as a file that another program holds open, stays, with a line in the log.
+    A folder unused for `days` is only marked at first, which renews its time stamp; it is removed `days` later. So a
+    clock that is wrong once deletes nothing. Folders in use, and those dated in the future, are kept. A folder that
+    cannot be removed, for example because another program holds a file open, is kept with a warning in the log.
     """
     for folder in work.glob("[0-9a-f]" * _KEY_LENGTH):
         if kind_of(folder) != "folder":
             continue
         try:
-            with alone(folder, "a run is using it"), errors_about(folder):
+            with locked(folder, "a run is using it"), errors_about(folder):
                 newest = max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
                 if _now(work) - newest > days * 86_400:
                     if kind_of(mark := folder / _UNUSED):
@@ -53,22 +53,24 @@ def sweep(work: Path, days: float) -> None:
                         mark.touch()
         except OutputError as error:
             log.warning("%s stays: %s", folder, error)
-    tidy(work)
+    remove_stale_locks(work)
 
 
 def _now(folder: Path) -> float:
-    """The time by the clock that the stamps of files in `folder` come from; a server's may be another than ours."""
+    """The time in seconds by the clock of the file system of `folder`, which may be another machine's."""
     with TemporaryFile(dir=folder) as file:
         return os.fstat(file.fileno()).st_mtime
 
 
 @contextmanager
-def opened(order: Order, work: Path, target: Path, check: Callable[[], None] = lambda: None) -> Iterator["Store"]:
-    """The store of `order` below `work`, and the name `target`, for one run at a time.
+def opened(
+    request: VideoRequest, work: Path, target: Path, check: Callable[[], None] = lambda: None
+) -> Iterator["PartStore"]:
+    """The store of `request` below `work`, locked together with the name `target` for the duration of the block.
 
-    Raises `OutputError`, at once, if another run has one of them, or where the disk fails.
+    Raises `OutputError`, without waiting, if another run has locked one of them, or if the disk fails.
     """
-    folder = work.absolute() / order.key[:_KEY_LENGTH]
+    folder = work.absolute() / request.key[:_KEY_LENGTH]
     same_video = (
         f"{target.name}: another run is making the same video right now, in this ComfyUI or another one. "
         "Wait until it is finished, or cancel it there and run again: finished parts are kept. "
@@ -78,21 +80,21 @@ def opened(order: Order, work: Path, target: Path, check: Callable[[], None] = l
         f"{target.name}: another run is making a video of this name right now. Choose another name, or wait for it."
     )
     name = content_key(os.path.normcase(os.path.realpath(target)))[:_KEY_LENGTH]
-    with alone(folder, same_video), alone(folder.with_name(f"name-{name}"), same_name):
-        yield Store(order, folder, check)
+    with locked(folder, same_video), locked(folder.with_name(f"name-{name}"), same_name):
+        yield PartStore(request, folder, check)
 
 
-class Store:
-    """The folder of an order's finished parts. Raises `OutputError` where the disk fails."""
+class PartStore:
+    """The folder with the finished parts of a `VideoRequest`. Raises `OutputError` if the disk fails."""
 
-    def __init__(self, order: Order, folder: Path, check: Callable[[], None] = lambda: None) -> None:
-        """Open `folder`, and clear what is no whole file of a run: half-written ones, links, and all else.
+    def __init__(self, request: VideoRequest, folder: Path, check: Callable[[], None] = lambda: None) -> None:
+        """Open `folder`, and remove everything but complete files from it: unfinished ones, links, folders.
 
-        `check` is called now and then while files are read and written; what it raises ends the work.
+        `check` is called repeatedly while files are read and written; an exception from it ends the work.
         """
         self._check = check
         self.folder = folder
-        self._order = order
+        self._request = request
         with errors_about(folder):
             if kind_of(folder) == "link":
                 log.warning("%s is a link, and is removed; what it leads to stays as it is.", folder)
@@ -107,15 +109,15 @@ class Store:
                 elif path.match(".*.part") or path.name == _UNUSED:
                     path.unlink()
         self._manifest = Manifest(folder)
-        self._keys = list(order.part_keys)
-        """Of every part, the key it is kept by."""
+        self._keys = list(request.part_keys)
+        """The key of every part, as it was last read or written."""
 
     def has(self, part: Part, optimizations: Collection[str] = ()) -> bool:
-        """Whether `part` is finished and all its files are whole: their bytes, and the frames in them.
+        """Whether `part` is finished and the bytes and frame counts of all its files are right.
 
-        One made as exactly as may be counts before one with `optimizations` pulled.
+        A part made without inexact optimizations is preferred to one made with `optimizations`.
         """
-        for key in dict.fromkeys((self._order.part_key(part), self._order.part_key(part, optimizations))):
+        for key in dict.fromkeys((self._request.part_key(part), self._request.part_key(part, optimizations))):
             self._keys[part.index] = key
             if self._is_whole(part):
                 return True
@@ -135,7 +137,7 @@ class Store:
         return True
 
     def _is_as_noted(self, path: Path, note: FileNote | None, frames: int) -> bool:
-        # In this order: the digest reads the whole file, and libav whatever is in it.
+        # In this order: libav reads the file only after its digest has been verified.
         return (
             note is not None
             and plain_size(path) == note.size_bytes
@@ -144,91 +146,95 @@ class Store:
         )
 
     @contextmanager
-    def writing(self, part: Part, optimizations: Collection[str] = ()) -> Iterator["Sorter"]:
-        """The sorter that takes the frames of `part`, made with `optimizations` pulled on the way.
+    def writing(self, part: Part, optimizations: Collection[str] = ()) -> Iterator["FrameSorter"]:
+        """The sorter that takes the frames of `part`, made with the additional `optimizations`.
 
-        Behind it, all its files are whole or none is.
+        After the block all its files are complete, or, after an exception, none is kept.
         """
-        self._keys[part.index] = self._order.part_key(part, optimizations)
+        self._keys[part.index] = self._request.part_key(part, optimizations)
         with ExitStack() as stack:
             writers: dict[str, VideoWriter] = {}
             for path in self._files(part):
                 role = path.stem.rpartition("-")[2]
-                encoding = self._order.encoding if role == "body" else Encoding(FFV1.name)
-                writer = VideoWriter(path, self._order.fps, encoding, overwrite=True, faststart=False)
+                encoding = self._request.encoding if role == "body" else Encoding(FFV1.name)
+                writer = VideoWriter(path, self._request.fps, encoding, overwrite=True, faststart=False)
                 writers[role] = stack.enter_context(writer)
-            sorter = Sorter(part, writers)
+            sorter = FrameSorter(part, writers)
             yield sorter
             sorter.finish()
 
     def add(self, part: Part) -> None:
-        """Note that `part` is finished, and forget its steps. Nothing stops this: the part would be lost."""
+        """Record that `part` is finished, and remove its steps. Not interrupted by `check`: the part would be lost."""
         notes = {path.name: FileNote(plain_size(path), file_digest(path)) for path in self._files(part)}
         self._manifest.add(self._keys[part.index], notes)
         for path in steps_of(self.folder, ""):  # parts are made one after the other
             discard(path)
 
     def step_names(self, part: Part, optimizations: Collection[str] = ()) -> list[str]:
-        """What the steps of `part`, made with `optimizations` pulled on the way, go by in the folder.
+        """The names under which steps of `part` may be stored in the folder.
 
-        The first is their own; behind it the one they go by where they are made as exactly as may be.
+        The first is for steps made with the additional `optimizations`; if these are inexact, the second is for steps
+        made without them.
         """
-        keys = dict.fromkeys((self._order.part_key(part, optimizations), self._order.part_key(part)))
+        keys = dict.fromkeys((self._request.part_key(part, optimizations), self._request.part_key(part)))
         return [key[:_KEY_LENGTH] for key in keys]
 
-    def pieces(self) -> list[Path]:
-        """The files that make up the video, one after the other; the seams between the parts are made for it."""
-        pieces = []
+    def files_to_join(self) -> list[Path]:
+        """The video files that make up the result, in order. Writes the files of the seams between the parts."""
+        files = []
         before: Part | None = None
-        for part in self._order.parts:
+        for part in self._request.parts:
             if before is not None:
-                pieces.append(self._seam(before, part))
-            pieces.append(self._path(part, "body"))
+                files.append(self._seam(before, part))
+            files.append(self._path(part, "body"))
             before = part
-        return pieces
+        return files
 
     def clear(self) -> None:
-        """Remove the folder, as far as that can be done: the video is there."""
+        """Remove the folder; what cannot be removed is left, with a warning in the log."""
         discard(self.folder)
 
     def _seam(self, before: Part, after: Part) -> Path:
-        path = self.folder / f"seam-{after.index}{self._order.encoding.kind.suffix}"
+        path = self.folder / f"seam-{after.index}{self._request.encoding.kind.suffix}"
         old = list(islice(frames(self._path(before, "tail")), before.tail))
-        with VideoWriter(path, self._order.fps, self._order.encoding, overwrite=True, faststart=False) as video:
+        with VideoWriter(path, self._request.fps, self._request.encoding, overwrite=True, faststart=False) as video:
             for picture in hide_seam(old, frames(self._path(after, "head")), after.head - before.tail):
                 self._check()
                 video.write(picture[None])
         return path
 
     def _files(self, part: Part) -> dict[Path, int]:
-        """The files of `part`, and the frames each has."""
+        """The files of `part` with their numbers of frames."""
         counts = {"head": part.head, "body": part.body, "tail": part.tail}
         return {self._path(part, role): count for role, count in counts.items() if count}
 
     def _path(self, part: Part, role: str) -> Path:
-        suffix = self._order.encoding.kind.suffix if role == "body" else FFV1.suffix
+        suffix = self._request.encoding.kind.suffix if role == "body" else FFV1.suffix
         return self.folder / f"{self._keys[part.index][:_KEY_LENGTH]}-{role}{suffix}"
 
 
 def steps_of(folder: Path, name: str) -> Iterator[Path]:
-    """The denoising steps in `folder` of the part that goes by `name`, or of any where that is empty."""
+    """The files with denoising steps in `folder` of the part called `name`; of all parts if that is empty."""
     return folder.glob(f"{name or '*'}-*{STEP_SUFFIX}")
 
 
-class Sorter:
-    """Takes the output frames of a part in order and gives each to the file it belongs in."""
+class FrameSorter:
+    """Receives the output frames of a part in order and writes each to the file it belongs to."""
 
     def __init__(self, part: Part, writers: dict[str, VideoWriter]) -> None:
-        """Sort into `writers` by role; a role without one takes no frames."""
+        """Sort into `writers` by role: head, body, tail. Frames of other roles are dropped."""
         self._part = part
         rest = part.made - part.skip - part.head - part.body - part.tail
         spans = [("", part.skip), ("head", part.head), ("body", part.body), ("tail", part.tail), ("", rest)]
         self._spans = [(count, writers.get(role)) for role, count in spans]
         self.taken = 0
-        """Frames that came so far."""
+        """Frames received so far."""
 
     def take(self, group: Any) -> None:
-        """Take `group`, the next frames: see `media.video.pictures`. Raises `WrapperError` beyond the last."""
+        """Write `group`, the next frames, as `video_writer.pictures` takes them.
+
+        Raises `WrapperError` if there are too many.
+        """
         first, count = self.taken, len(group)
         self.taken += count
         if self.taken > self._part.made:
@@ -241,12 +247,12 @@ class Sorter:
             start += span
 
     def finish(self) -> None:
-        """Raise `WrapperError` unless all frames came."""
+        """Raise `WrapperError` unless all frames were received."""
         if self.taken != self._part.made:
             raise self._miscounted()
 
     def _miscounted(self) -> WrapperError:
         return WrapperError(
-            f"Sonic made {self.taken} frames of {self._part.latent_frames} latent ones; {self._part.made} were "
+            f"Sonic made {self.taken} frames from {self._part.latent_frames} latent ones; {self._part.made} were "
             "expected. Its node pack may have changed: update this pack, or report it with the pack's version."
         )

@@ -1,8 +1,8 @@
-"""Make a long video part by part: resume what was begun, and stay alive when memory runs out.
+"""Makes a long video part by part, resumes unfinished ones, and enables fallbacks when memory runs out.
 
-What Sonic itself does is the caller's `MakePart`; here is all around it. A finished part is kept in a folder named
-after the content it was made from, and so are the denoising steps of the part under way. Whatever ends a run, the
-user, an error or a power cut, the next one with the same content goes on behind them.
+The caller's `MakePart` runs Sonic; this module does everything around it. Finished parts, and the denoising steps of
+the current part, are saved in a folder named after a digest of their content. After a cancellation, an error or a power
+cut, the next run with the same content resumes there.
 """
 
 import logging
@@ -21,57 +21,58 @@ from ..media.video_file import VideoInfo, join
 from ..memory.stage_model import predict
 from ..optimizations import Optimization
 from ..planning.part_length import shortest_part
-from .finished_file import hold_against
+from .finished_file import check_finished
 from .part_plan import Part, part_sound
-from .part_store import Store, opened
-from .video_request import Order
+from .part_store import PartStore, opened
+from .video_request import VideoRequest
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What `MakePart` is to make."""
+    """One part to make."""
 
     part: Part
     parts: int
+    """Number of parts in the video."""
     sound: Sound
-    """What Sonic hears: it makes ``part.latent_frames`` latent frames of it."""
+    """Sonic's input: it makes ``part.latent_frames`` latent frames from it."""
     optimizations: tuple[str, ...]
-    """Those of the ladder that are pulled by now."""
+    """The fallback optimizations enabled so far."""
     folder: Path
-    """Where denoising steps may be kept: see `steps.StepsOnDisk`."""
+    """Folder for saved denoising steps: see `saved_steps.StepsOnDisk`."""
     step_names: Sequence[str]
-    """What they go by there."""
+    """Names under which steps of this part may be stored there."""
 
 
 Emit = Callable[[Any], None]
-"""Takes the next output frames, a group at a time: see `media.video.pictures`."""
+"""Takes the next output frames, a group at a time, as in `media.video_writer.pictures`."""
 
 
-class Tick(Protocol):
-    """Wants to hear after every step; an interrupt comes out here."""
+class OnProgress(Protocol):
+    """Receives the progress of a part after every step. Raises if the user has cancelled."""
 
     def __call__(self, share: float, *, kept: bool = False) -> None:
-        """`share` of the part's work is done, 0 … 1; `kept` says that it is what an earlier attempt has left."""
+        """`share` of the part's work is done, 0 … 1; `kept` is set if an earlier attempt did that."""
         ...
 
 
-MakePart = Callable[[Task, Emit, Tick], None]
-"""Runs Sonic once."""
+MakePart = Callable[[Task, Emit, OnProgress], None]
+"""Runs Sonic for one part."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the whole is."""
+    """How much of the video is done."""
 
     part: int
-    """Index of the part under way."""
+    """Index of the current part."""
     parts: int
     share: float
-    """Of the whole, 0 … 1. It steps back where a part is begun again."""
+    """Share of the whole video, 0 … 1. It decreases if a part is restarted."""
     seconds_left: float | None
-    """At the pace of this run; None before its first step."""
+    """Estimated from the speed of this run; None before its first step."""
 
 
 @dataclass(frozen=True)
@@ -83,28 +84,28 @@ class PartKept:
 
 @dataclass(frozen=True)
 class FallbackEnabled:
-    """Memory ran out; the same part is made again with one lever more."""
+    """Memory ran out; the same part is made again with one more optimization."""
 
     part: int
     optimization: str
     error: str
-    """What the GPU's runtime said."""
+    """The text of the GPU runtime's error."""
 
 
 @dataclass(frozen=True)
 class EncodingAudio:
-    """Sonic hears the sound of a part; whoever makes the part may tell."""
+    """SONIC_PreData encodes the sound of a part. Sent by the `MakePart`, if it does."""
 
     share: float
-    """Of that sound, 0 … 1."""
+    """Share of that sound, 0 … 1."""
 
 
 @dataclass(frozen=True)
 class Joining:
-    """All parts are finished and become one file."""
+    """All parts are finished and are being joined."""
 
     share: float
-    """Of the frames, 0 … 1."""
+    """Share of the frames, 0 … 1."""
 
 
 Event = EncodingAudio | Progress | PartKept | FallbackEnabled | Joining
@@ -118,13 +119,26 @@ class LongVideo:
     info: VideoInfo
     parts: int
     kept: int
-    """Parts that an earlier run had finished."""
+    """Number of parts that an earlier run had finished."""
     optimizations: tuple[str, ...]
-    """Levers that had to be pulled on the way."""
+    """The fallback optimizations that were enabled during the run."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all steps of one run share."""
+
+    request: VideoRequest
+    store: PartStore
+    make_part: MakePart
+    fallbacks: Sequence[str]
+    notify: Callable[[Event], None]
+    check: Callable[[], None]
+    tracker: "_ProgressTracker"
 
 
 def run(
-    order: Order,
+    request: VideoRequest,
     make_part: MakePart,
     target: Path,
     work: Path,
@@ -135,156 +149,159 @@ def run(
     overwrite: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> LongVideo:
-    """Make the video `order` in the file `target`, keeping finished parts below the folder `work` meanwhile.
+    """Make the video `request` in the file `target`; finished parts are kept below the folder `work` until then.
 
-    `fallbacks` names the levers to pull beside the job's, one after the other, when memory runs out; none may change a
-    frame's size.
-    `tell` hears what happens; `check` is called between steps and frames, and what it raises ends the run.
+    Args:
+        request: the video.
+        make_part: runs Sonic for one part.
+        target: the video file, in an existing folder.
+        work: a folder, created if missing.
+        fallbacks: optimizations to enable in addition to the job's, one after the other, when memory runs out. None
+            may change the frame size.
+        notify: receives the events of the run.
+        check: called between steps and frames; an exception from it ends the run.
+        overwrite: whether an existing `target` is replaced.
+        clock: seconds, for the estimate of the time left.
 
-    Raises `NoFallbackLeftError` when memory runs out with all levers pulled, `OutputError` where files cannot be written
-    (name and folder of `target` and its encoder are tried first), `WrapperError` if `make_part` makes another number
-    of frames than Sonic should, and whatever `make_part` and `check` raise. Finished parts are kept in every case;
-    after a success they are removed. A success is a file that has all frames of the order and its sound.
+    Raises `NoFallbackLeftError` if memory runs out with all fallbacks enabled; `OutputError` if files cannot be written
+    (name and folder of `target` and its encoder are tried first); `WrapperError` if `make_part` makes another number of
+    frames than Sonic should. Exceptions of `make_part` and `check` propagate. Finished parts are kept in all these
+    cases, and removed after a success. A success is a file that has all frames of the request and its sound.
 
-    Of two runs of one order, or into one file, at a time the second ends at once with an `OutputError`.
+    If two runs have the same request or target at a time, the second ends at once with an `OutputError`.
     """
-    size = order.job.frame_size
-    order.encoding.try_out(size.width, size.height, order.fps)
-    with opened(order, work, target, check) as store:  # first: to try the name out clears what another run writes
-        try_out(target, overwrite=overwrite)
-        made = _made(order, store, make_part, fallbacks, notify, check, clock)
+    size = request.job.frame_size
+    request.encoding.try_out(size.width, size.height, request.fps)
+    with opened(request, work, target, check) as store:
+        try_out(target, overwrite=overwrite)  # under the lock, because it removes unfinished files of that name
+        tracker = _ProgressTracker(request.parts, notify, clock)
+        kept, optimizations = _make_parts(_Run(request, store, make_part, fallbacks, notify, check, tracker))
 
         def joined(frames: int) -> None:
             check()
-            notify(Joining(frames / order.job.output_frames))
+            notify(Joining(frames / request.job.output_frames))
 
         joined(0)
         info = join(
-            store.pieces(), target, order.encoding, order.fps, order.sound, notify=joined, overwrite=overwrite,
-            accept=lambda file: hold_against(order, file, target, check),
+            store.files_to_join(), target, request.encoding, request.fps, request.sound,
+            notify=joined, overwrite=overwrite, accept=lambda file: check_finished(request, file, target, check),
         )  # fmt: skip
         store.clear()
-    return LongVideo(target, info, len(order.parts), *made)
+    return LongVideo(target, info, len(request.parts), kept, optimizations)
 
 
-def _made(
-    order: Order,
-    store: Store,
-    make_part: MakePart,
-    fallbacks: Sequence[str],
-    notify: Callable[[Event], None],
-    check: Callable[[], None],
-    clock: Callable[[], float],
-) -> tuple[int, tuple[str, ...]]:
-    """Make the parts that `store` does not have: how many it had, and the levers that had to be pulled."""
-    tracker = _Tracker(order.parts, notify, clock)
+def _make_parts(run: _Run) -> tuple[int, tuple[str, ...]]:
+    """Make the parts that the store does not have: how many it had, and the fallback optimizations enabled."""
     optimizations: list[str] = []
     kept = 0
-    for part in order.parts:
-        check()
-        if store.has(part, optimizations):
+    for part in run.request.parts:
+        run.check()
+        if _is_kept(run, part, optimizations):
             kept += 1
-            notify(PartKept(part.index))
-            tracker.skip(part)
             continue
-        while said := _attempt(order, store, part, make_part, tuple(optimizations), check, tracker):
+        while failure := _attempt(run, part, tuple(optimizations)):
             give_back_memory()
-            if len(optimizations) == len(fallbacks):
-                raise NoFallbackLeftError(_out_of_optimizations(order, part, fallbacks, said))
-            optimizations.append(fallbacks[len(optimizations)])
-            log.warning("Part %d ran out of memory (%s); once more with %s.", part.index + 1, said, optimizations[-1])
-            notify(FallbackEnabled(part.index, optimizations[-1], said))
-            if store.has(part, optimizations):  # an earlier run had come as far
+            if len(optimizations) == len(run.fallbacks):
+                raise NoFallbackLeftError(_no_fallback_left(run, part, failure))
+            enabled = run.fallbacks[len(optimizations)]
+            optimizations.append(enabled)
+            log.warning("Part %d ran out of memory (%s); once more with %s.", part.index + 1, failure, enabled)
+            run.notify(FallbackEnabled(part.index, enabled, failure))
+            if _is_kept(run, part, optimizations):  # an earlier run had finished it with these optimizations
                 kept += 1
-                notify(PartKept(part.index))
-                tracker.skip(part)
                 break
         else:
-            tracker.finish(part)
+            run.tracker.finish(part)
     return kept, tuple(optimizations)
 
 
-def _attempt(
-    order: Order,
-    store: Store,
-    part: Part,
-    make_part: MakePart,
-    optimizations: tuple[str, ...],
-    check: Callable[[], None],
-    tracker: "_Tracker",
-) -> str:
-    """Make `part` and keep it. Returns what was said if memory ran out, else nothing."""
-    sound, names = part_sound(order.sound, part), store.step_names(part, optimizations)
-    task = Task(part, len(order.parts), sound, optimizations, store.folder, names)
+def _is_kept(run: _Run, part: Part, optimizations: Sequence[str]) -> bool:
+    """Whether an earlier run has finished `part`; if so, this is reported."""
+    if not run.store.has(part, optimizations):
+        return False
+    run.notify(PartKept(part.index))
+    run.tracker.skip(part)
+    return True
+
+
+def _attempt(run: _Run, part: Part, optimizations: tuple[str, ...]) -> str:
+    """Make `part` and store it. Returns the error's text if memory ran out, otherwise an empty text."""
+    names = run.store.step_names(part, optimizations)
+    sound = part_sound(run.request.sound, part)
+    task = Task(part, len(run.request.parts), sound, optimizations, run.store.folder, names)
 
     def tick(share: float, *, kept: bool = False) -> None:
-        check()
-        tracker.at(part, share, kept=kept)
+        run.check()
+        run.tracker.report(part, share, kept=kept)
 
     try:
-        with store.writing(part, optimizations) as sorter:
+        with run.store.writing(part, optimizations) as sorter:
 
             def emit(group: Any) -> None:
-                check()
+                run.check()
                 sorter.take(group)
 
-            make_part(task, emit, tick)
+            run.make_part(task, emit, tick)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        return str(error) or type(error).__name__  # not the error: it holds the frames of the calls, and their tensors
-    store.add(part)
+        return str(error) or type(error).__name__  # not the error: its traceback keeps tensors of the calls alive
+    run.store.add(part)
     return ""
 
 
-def _out_of_optimizations(order: Order, part: Part, fallbacks: Sequence[str], said: str) -> str:
-    enabled = order.job.optimizations.union(map(Optimization, fallbacks))
-    longest, least = max(part.latent_frames for part in order.parts), shortest_part(order.job.window)
+def _no_fallback_left(run: _Run, part: Part, failure: str) -> str:
+    """The text of the error: where memory ran out, and what the user can do."""
+    request = run.request
+    enabled = request.job.optimizations.union(map(Optimization, run.fallbacks))
+    longest, least = max(part.latent_frames for part in request.parts), shortest_part(request.job.window)
     needs = [
-        predict(replace(order.job, optimizations=enabled, duration_s=duration_of(frames))).after_load_bytes
+        predict(replace(request.job, optimizations=enabled, duration_s=duration_of(frames))).after_load_bytes
         for frames in (least, longest)
     ]
     ways = ["lower min_resolution"]
     if Optimization.FP8_WEIGHTS not in enabled:
-        ways.append("set fp8 to auto on Sonic Low VRAM in front, which changes pixels a little")
+        ways.append("set fp8_weights to auto on Sonic Low VRAM in front, which changes pixels a little")
     if needs[0] < needs[1]:
         ways.append(f"choose parts shorter than {longest / LATENT_FPS:.0f} s")
     kept = f" The {part.index} before it are kept and not made again." if part.index else ""
     return (
-        f"The GPU ran out of memory in part {part.index + 1} of {len(order.parts)}, with every lever pulled.{kept} "
-        f"Close other programs that use the GPU and run again. If that does not help, {', or '.join(ways)}. "
-        f"({said})"
+        f"The GPU ran out of memory in part {part.index + 1} of {len(request.parts)}, with every memory optimization "
+        f"enabled.{kept} Close other programs that use the GPU and run again. If that does not help, "
+        f"{', or '.join(ways)}. ({failure})"
     )
 
 
-class _Tracker:
-    """Turns steps of parts into the progress of the whole."""
+class _ProgressTracker:
+    """Computes the progress of the whole video from that of its parts, and reports it to `notify`."""
 
     def __init__(self, parts: Sequence[Part], notify: Callable[[Event], None], clock: Callable[[], float]) -> None:
         self._parts, self._notify, self._clock = len(parts), notify, clock
         self._total = sum(part.latent_frames for part in parts)
         self._begun = clock()
-        self._behind = 0
+        self._finished = 0
+        """Latent frames of the finished parts."""
         self._skipped = 0.0
+        """Latent frames that this run did not have to make."""
         self._part = -1
 
     def skip(self, part: Part) -> None:
-        """Nothing has to be done for `part`."""
-        self._behind += part.latent_frames
+        """`part` was finished by an earlier run."""
+        self._finished += part.latent_frames
         self._skipped += part.latent_frames
 
-    def at(self, part: Part, share: float, *, kept: bool = False) -> None:
-        """`share` of the work on `part` is done; `kept` says that it is what an earlier attempt has left."""
+    def report(self, part: Part, share: float, *, kept: bool = False) -> None:
+        """`share` of the work on `part` is done, 0 … 1; `kept` is set if an earlier attempt did that."""
         done = min(1.0, max(0.0, share)) * part.latent_frames
         if part.index != self._part:
             self._part = part.index
-            self._skipped += done if kept else 0  # by an earlier run: this one has not tried the part yet
-        now = self._behind + done
+            self._skipped += done if kept else 0  # from an earlier run: this one has not tried the part before
+        now = self._finished + done
         made = now - self._skipped
         left = (self._clock() - self._begun) * (self._total - now) / made if made > 0 else None
         self._notify(Progress(part.index, self._parts, now / self._total, left))
 
     def finish(self, part: Part) -> None:
         """All of `part` is done."""
-        self.at(part, 1.0)
-        self._behind += part.latent_frames
+        self.report(part, 1.0)
+        self._finished += part.latent_frames

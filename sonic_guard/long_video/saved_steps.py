@@ -1,8 +1,8 @@
-"""The denoising steps of a part on disk, so that a run that was stopped goes on behind the last whole one.
+"""Saves the denoising steps of a part on disk, so that a stopped run resumes after the last completed one.
 
-A step is a file: a line of JSON that tells what it holds and under which name, what the scheduler gave for its windows
-(see `lean.steps`), one after the other as it is in memory, and the SHA-256 of all that. Its name tells of which part it
-is and how many steps are done with it. It appears when it is whole, and then the one before goes.
+A step is a file: a line of JSON that describes it, the scheduler's outputs for its windows (see
+`low_vram.completed_steps`) in order as raw numbers, and the SHA-256 of all of that. The file's name holds the part's
+name and the number of completed steps. It is renamed into place when it is complete; then the one before is removed.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 1 << 24
 _HEAD_BYTES = 1 << 12
-"""More than the line of JSON at the beginning has."""
+"""Upper bound of the length of the line of JSON."""
 
 
 class _Head(BaseModel):
@@ -34,7 +34,7 @@ class _Head(BaseModel):
 
     model_config = ConfigDict(strict=True)
     file: str
-    """The step's name: copied or renamed, it would be another step's, or another part's."""
+    """The file's own name, so that a copied or renamed file is not taken for another step or part."""
     windows: PositiveInt
     shape: Annotated[tuple[PositiveInt, ...], Field(max_length=8)]
     dtype: Literal["float16", "bfloat16", "float32", "float64"]
@@ -45,10 +45,10 @@ class _Step(NamedTuple):
     done: int
     windows: int
     shape: tuple[int, ...] = ()
-    """Of a window's latents."""
+    """Shape of a window's latents."""
     dtype: torch.dtype = torch.float16
     start: int = 0
-    """Of the latents in the file."""
+    """Offset of the latents in the file."""
 
     @property
     def window_bytes(self) -> int:
@@ -56,25 +56,25 @@ class _Step(NamedTuple):
 
     @property
     def numbers_end(self) -> int:
-        """Where in the file the digest of all before it begins."""
+        """Offset of the digest, which follows the latents."""
         return self.start + self.windows * self.window_bytes
 
 
 class StepsOnDisk:
-    """Keeps the last whole step of a part: see `lean.steps.Steps`.
+    """`low_vram.completed_steps.Steps` in a file; use as a context manager.
 
-    A disk that fails costs what would have been kept, and a line in the log; the run goes on.
+    If the disk fails while a step is written, that step is not saved, with a warning in the log; the run continues.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        """Go on from what `folder` has under any of `names`, those of the part; keep what comes under the first."""
+        """Load the latest step in `folder` under any of the part's `names`; save new ones under the first."""
         self._folder, self._name = folder, names[0]
         found = [step for name in names for path in steps_of(folder, name) if (step := _read(path))]
         self._last = max(found, key=lambda step: step.done, default=None)
         self._next: _Step | None = None
         self._digest = hashlib.sha256()
         if self._last:
-            log.info("The part goes on behind step %d, which an earlier attempt has made.", self._last.done)
+            log.info("The part is resumed after step %d, which an earlier attempt completed.", self._last.done)
 
     def __enter__(self) -> "StepsOnDisk":
         return self
@@ -84,16 +84,19 @@ class StepsOnDisk:
 
     @property
     def done(self) -> int:
-        """Steps that need not be made again."""
+        """Number of completed steps."""
         return self._last.done if self._last else 0
 
     @property
     def windows(self) -> int:
-        """How many windows the last whole step has."""
+        """Number of windows in the last completed step."""
         return self._last.windows if self._last else 0
 
     def get(self, window: int, like: Tensor) -> Tensor:
-        """What the scheduler gave for a window of the last whole step. Raises `OutputError` if it cannot be read."""
+        """The scheduler's output for `window` of the last completed step, on the device of `like`.
+
+        Raises `OutputError` if it cannot be read.
+        """
         assert self._last, "there is no step"  # noqa: S101
         step = self._last
         with errors_about(step.path), step.path.open("rb") as file:
@@ -105,14 +108,14 @@ class StepsOnDisk:
         return torch.frombuffer(numbers, dtype=step.dtype).view(step.shape).to(like.device)
 
     def begin(self, number: int, windows: int) -> None:
-        """Step `number` begins."""
+        """Begin step `number`."""
         path = self._folder / f"{self._name}-{number}{STEP_SUFFIX}"
         self._next, self._digest = _Step(path, number, windows), hashlib.sha256()
         with self._or_without():
             begin(path, overwrite=True)
 
     def put(self, latents: Tensor) -> None:
-        """Take the next window of the step under way. Raises `OutputError` for NaN: no later step makes up for it."""
+        """Save the next window of the current step. Raises `OutputError` for NaN, which no later step can remove."""
         if not torch.isfinite(latents).all():
             advice = "Load Sonic with dtype bf16 or fp32." if latents.dtype is torch.float16 else "Check its weights."
             raise OutputError(f"Sonic's network made NaN while denoising, in {latents.dtype}. {advice}")
@@ -129,7 +132,7 @@ class StepsOnDisk:
                 self._digest.update(data)
 
     def end(self) -> None:
-        """The step under way is whole."""
+        """Mark the current step as completed."""
         if self._next is None:
             return
         with self._or_without():
@@ -142,37 +145,37 @@ class StepsOnDisk:
 
     @contextmanager
     def _or_without(self) -> Iterator[None]:
-        """Where the disk fails, give up the step under way."""
+        """If the disk fails, give up the current step."""
         try:
             yield
         except OutputError as error:
-            log.warning("This step is not kept, and a run that is stopped now makes it again: %s", error)
+            log.warning("This step is not saved; a run that is stopped now has to repeat it: %s", error)
             self._give_up()
 
     def _give_up(self) -> None:
         if self._next:
-            with suppress(OSError):  # the next run clears it, and a disk that fails has said so
+            with suppress(OSError):  # the next run removes it, and a failing disk was reported already
                 temp_for(self._next.path).unlink(missing_ok=True)
         self._next = None
 
 
 def _head(step: _Step, latents: Tensor) -> bytes:
     dtype = str(latents.dtype).removeprefix("torch.")
-    told = {"file": step.path.name, "windows": step.windows, "shape": tuple(latents.shape), "dtype": dtype}
-    return _Head.model_validate(told).model_dump_json().encode() + b"\n"
+    fields = {"file": step.path.name, "windows": step.windows, "shape": tuple(latents.shape), "dtype": dtype}
+    return _Head.model_validate(fields).model_dump_json().encode() + b"\n"
 
 
 def _read(path: Path) -> _Step | None:
-    """The step in a file; None where it is not whole."""
+    """The step in a file; None, with a warning, if it is incomplete or damaged."""
     try:
         size = plain_size(path)
         with path.open("rb") as file:
-            head = file.readline(_HEAD_BYTES)
-            told = _Head.model_validate_json(head)
+            line = file.readline(_HEAD_BYTES)
+            head = _Head.model_validate_json(line)
             done = int(path.stem.rpartition("-")[2])
-            step = _Step(path, done, told.windows, told.shape, getattr(torch, told.dtype), len(head))
-            digest = hashlib.sha256(head)
-            if told.file == path.name and size == step.numbers_end + digest.digest_size:
+            step = _Step(path, done, head.windows, head.shape, getattr(torch, head.dtype), len(line))
+            digest = hashlib.sha256(line)
+            if head.file == path.name and size == step.numbers_end + digest.digest_size:
                 while block := file.read(min(_BLOCK_BYTES, step.numbers_end - file.tell())):
                     digest.update(block)
                 if file.read(digest.digest_size) == digest.digest():

@@ -1,4 +1,4 @@
-"""Work cut into pieces, and another `forward` put on a module for a while."""
+"""Helpers for work in chunks, and for replacing a module's `forward` temporarily."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,19 +9,19 @@ Undo = Callable[[], None]
 
 
 def groups(total: int, size: int) -> list[slice]:
-    """Cut `total` rows into slices of `size`, the last one shorter where it must be."""
+    """Slices of `size` rows that cover `total` rows; the last one may be shorter."""
     return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
 def fitting(chunk_size: int, activations: int, total: int) -> int:
-    """How many of `total` rows of `activations` each make up a piece: at least one."""
+    """How many of `total` rows, of `activations` numbers each, fit into a chunk of `chunk_size`: at least one."""
     return max(1, min(total, chunk_size // activations))
 
 
 def fill(out: Tensor, size: int, make: Callable[[slice], Tensor]) -> Tensor:
-    """Write what `make` gives for each group of `size` rows into `out` [total, …], and return it.
+    """Compute `out` [total, …] in groups of `size` rows with `make`, and return it.
 
-    `out` is there from the first group on, so that every group of a size needs the same.
+    `out` is allocated before the first group, so that all groups of one size need the same memory.
     """
     for rows in groups(out.shape[0], size):
         out[rows] = make(rows)
@@ -29,7 +29,7 @@ def fill(out: Tensor, size: int, make: Callable[[slice], Tensor]) -> Tensor:
 
 
 def replace(module: nn.Module, forward: Callable[..., Any]) -> Undo:
-    """Let `module` run `forward`; the function returned puts back what it ran before."""
+    """Replace the `forward` of the instance `module`; the returned function restores the previous one."""
     before = module.__dict__.get("forward")
     module.__dict__["forward"] = forward
 
@@ -42,23 +42,23 @@ def replace(module: nn.Module, forward: Callable[..., Any]) -> Undo:
     return undo
 
 
-class Handed:
-    """A tensor on its way from one block to a later one, which takes it for good.
+class OwnedTensor:
+    """A tensor that is passed from one block to a later one together with its ownership.
 
-    The blocks' caller keeps what passes through its hands until the next block has returned; of this it
-    keeps an empty shell.
+    The UNet, which calls the blocks, keeps a reference to whatever it passes on until the next block returns. After
+    `take` this object holds no tensor, so that the block can free it earlier.
     """
 
     def __init__(self, tensor: Tensor) -> None:
         self._tensor: Tensor | None = tensor
 
     def take(self) -> Tensor:
-        """The tensor; only once."""
+        """The tensor, which this object gives up. May be called once."""
         tensor, self._tensor = self._tensor, None
         assert tensor is not None, "a tensor was taken twice"  # noqa: S101
         return tensor
 
 
-def taken(handed: Handed | Tensor) -> Tensor:
-    """What was handed over, or a tensor as it is."""
-    return handed.take() if isinstance(handed, Handed) else handed
+def take(passed: OwnedTensor | Tensor) -> Tensor:
+    """The tensor in an `OwnedTensor`, which gives it up; a plain tensor unchanged."""
+    return passed.take() if isinstance(passed, OwnedTensor) else passed

@@ -1,9 +1,9 @@
-"""The denoising steps a run has behind it, for a run that is begun again.
+"""Resuming a run after its last completed denoising step.
 
-The wrapper's pipeline goes over the whole clip once a step, a window of latents at a time: each goes through the
-network, then through the scheduler. What the scheduler gave for the windows of a step is all that the next step is
-made of. A run that has it passes the steps up to there by: the network is not asked, and the scheduler answers for
-the last of them with what it gave then. So the latents are the same to the bit.
+In every denoising step the wrapper's pipeline goes over the whole clip, one window of latents at a time: each window
+goes through the network, then through the scheduler. The next step depends only on the scheduler's outputs. A run
+that has them saved skips the steps up to there: the network is not called, and for the last skipped step the scheduler
+returns its saved outputs. So the latents are equal bit by bit.
 """
 
 import copy
@@ -14,37 +14,37 @@ from torch import Tensor
 
 
 class Steps(Protocol):
-    """Keeps what the scheduler gave in the last whole step."""
+    """Stores the scheduler's outputs of the last completed denoising step."""
 
     @property
     def done(self) -> int:
-        """Steps that need not be made again."""
+        """Number of completed steps."""
         ...
 
     @property
     def windows(self) -> int:
-        """How many windows the last of them has."""
+        """Number of windows in the last completed step."""
         ...
 
     def get(self, window: int, like: Tensor) -> Tensor:
-        """What the scheduler gave for a window of the last step, to the bit; where `like` is."""
+        """The scheduler's output for `window` of the last completed step, unchanged, on the device of `like`."""
         ...
 
     def begin(self, number: int, windows: int) -> None:
-        """Step `number`, from 1, begins and will have `windows`; what came of one that was not ended does not count."""
+        """Begin step `number`, counted from 1, with so many `windows`. An unfinished step before it is discarded."""
         ...
 
     def put(self, latents: Tensor) -> None:
-        """Take what the scheduler gave for the next window of the step under way."""
+        """Store the scheduler's output for the next window of the current step."""
         ...
 
     def end(self) -> None:
-        """The step under way is whole."""
+        """Mark the current step as completed."""
         ...
 
 
 class StepsInMemory:
-    """For another attempt of the same call; latents of two steps in host memory."""
+    """`Steps` in host memory, for another attempt within the same call: the latents of two steps."""
 
     def __init__(self) -> None:
         self.done = self._number = 0
@@ -53,56 +53,59 @@ class StepsInMemory:
 
     @property
     def windows(self) -> int:
-        """How many windows the last whole step has."""
+        """Number of windows in the last completed step."""
         return len(self._last)
 
     def get(self, window: int, like: Tensor) -> Tensor:
-        """What the scheduler gave for a window of the last whole step."""
+        """The scheduler's output for `window` of the last completed step, on the device of `like`."""
         return self._last[window].to(like.device)
 
     def begin(self, number: int, windows: int) -> None:
-        """Step `number` begins."""
+        """Begin step `number`."""
         del windows  # they are counted
         self._number, self._next = number, []
 
     def put(self, latents: Tensor) -> None:
-        """Take the next window of the step under way."""
+        """Store the next window of the current step."""
         self._next.append(latents.cpu())
 
     def end(self) -> None:
-        """The step under way is whole."""
+        """Mark the current step as completed."""
         self.done, self._last, self._next = self._number, self._next, []
 
 
 class SamplingLoop:
-    """One call of the pipeline on its way over the clip, step by step."""
+    """Follows the sampling loop of one pipeline call, skips completed steps and saves new ones.
+
+    It replaces two methods on a copy of the scheduler; the pipeline's code does not change.
+    """
 
     def __init__(self, scheduler: Any, steps: Steps, windows: int) -> None:
-        """Pass by what `steps` has, if its windows are as many as the clip has now, and give it what comes next."""
+        """Skip the steps that `steps` holds if they have as many `windows` as the clip, and save those that follow."""
         self.skipped = steps.done if steps.windows == windows else 0
-        """Steps that are not made again."""
+        """Number of steps that are skipped."""
         self.scheduler = copy.copy(scheduler)
-        """What the pipeline takes for `scheduler`."""
+        """The scheduler to give to the pipeline."""
         self._steps, self._windows = steps, windows
         self._own_scale, self._own_step = self.scheduler.scale_model_input, self.scheduler.step
         self.scheduler.__dict__.update(scale_model_input=self._scale, step=self._step)
         self._number = 0
-        """Of the step under way, from 1."""
+        """Number of the current step, from 1; 0 before the loop."""
         self._window = 0
         self._time: float | None = None
 
     @property
     def is_skipping(self) -> bool:
-        """Whether the network need not be asked for the window under way."""
+        """Whether the network need not be called for the current window."""
         return 0 < self._number <= self.skipped
 
     def end(self) -> None:
-        """The step under way, if any, is whole. One of another number of windows than was told is not kept."""
+        """End the current step, if any. It is saved only if it had the expected number of windows."""
         if self._number > self.skipped and self._window == self._windows:
             self._steps.end()
 
     def _scale(self, sample: Tensor, timestep: Any, *args: Any, **kwargs: Any) -> Tensor:
-        # Every window comes by here, with the time of its step as it is in the schedule.
+        # The pipeline calls this for every window, with the timestep of the schedule: a new timestep is a new step.
         if (time := float(timestep)) != self._time:
             self.end()
             self._number, self._window, self._time = self._number + 1, 0, time
@@ -115,7 +118,7 @@ class SamplingLoop:
         if self.is_skipping:
             last = self._number == self.skipped
             return SimpleNamespace(prev_sample=self._steps.get(window, sample) if last else sample)
-        given = self._own_step(noise, timestep, sample, *args, **kwargs)
+        output = self._own_step(noise, timestep, sample, *args, **kwargs)
         if self._number:
-            self._steps.put(given.prev_sample)
-        return given
+            self._steps.put(output.prev_sample)
+        return output

@@ -1,9 +1,9 @@
 """Sonic in less memory: an object with Sonic's `process`, around Sonic's own objects.
 
-`LowVramSonic.process` runs the wrapper's own `process` on a shallow copy of the wrapper's object, in which
-the pipeline and the VAE are stand-ins that pass everything on to the real ones and decide what is where
-when. The UNet runs in another order (see `orders`) while it lasts. Whatever happens, the wrapper's object
-is then as it was, its UNet in host memory, where a run of the wrapper leaves it too.
+`LowVramSonic.process` runs the wrapper's own `process` on a shallow copy of the wrapper's object. In this copy the
+pipeline and the VAE are proxies that delegate to the real ones and control when tensors are moved between the GPU and
+host memory. During the call the layers of the UNet run in chunks (see `layer_orders`). Afterwards, also after an
+exception, the wrapper's object is unchanged and its UNet is in host memory, as after a run of the wrapper.
 """
 
 import copy
@@ -25,24 +25,24 @@ from ..optimizations import Optimization, unused, without_redundant
 from . import fp8_weights, layer_orders
 from .completed_steps import SamplingLoop, Steps, StepsInMemory
 from .expanded_view import repeat_as_view
-from .frame_stream import FrameCallback, FrameStream, OnStage, Whole
+from .frame_stream import ClipBuffer, FrameCallback, FrameStream, OnStage
 from .host_tensors import HostTensorPool
 
 log = logging.getLogger(__name__)
 
 HOST = torch.device("cpu")
 
-Choice = Callable[[Job], Collection[Optimization]]
-"""The levers for a job, chosen when it is about to run."""
+ChooseOptimizations = Callable[[Job], Collection[Optimization]]
+"""Chooses the optimizations for a job immediately before it runs."""
 
 
 class LowVramSonic:
-    """A Sonic model that needs less memory; whatever is not defined here is the wrapper's."""
+    """A Sonic model that needs less memory. Attributes that are not defined here are those of the wrapper's object."""
 
     def __init__(
         self,
         sonic: Any,
-        optimizations: Iterable[Optimization] | Choice,
+        optimizations: Iterable[Optimization] | ChooseOptimizations,
         *,
         fallbacks: Sequence[Optimization] = (),
         chunk_size: int | Callable[[Job], int] = MIN_CHUNK_SIZE,
@@ -50,17 +50,21 @@ class LowVramSonic:
         free_memory: Callable[[Job | None], object] | None = None,
         steps: Steps | None = None,
     ) -> None:
-        """Run `sonic`, the wrapper's object, under `optimizations`.
+        """Wrap `sonic`, the wrapper's object. Use `low_vram_model` to check first that it supports the optimizations.
 
-        `fallbacks` are levers in the order in which `process` pulls those not pulled yet when memory runs out. `chunk_size`
-        is the number of activations a layer takes at a time in block-wise order, which may be chosen by the job
-        with its levers; `on_stage` is told how far a run has come. `free_memory` is called with the job before it runs,
-        so that what else is on the GPU can go, and with None where it is not known or memory has run out. `steps`
-        are what an earlier attempt of the one run that is to come has behind it, and keep what that run adds. The
-        function `low_vram_model` checks first that the wrapper can bear the levers.
+        Args:
+            sonic: the wrapper's object.
+            optimizations: those to enable, or a function that chooses them for the job.
+            fallbacks: optimizations that `process` enables in this order, one at a time, when memory runs out.
+            chunk_size: activations that a layer takes at a time with layer chunking, or a function that chooses it
+                for the job with its optimizations.
+            on_stage: receives the progress of a run.
+            free_memory: called with the job before it runs, to free other memory of the GPU; called with None if
+                the job is not known or memory has run out.
+            steps: completed steps of an earlier attempt of the next run; stores the steps of that run.
         """
         self.sonic = sonic
-        self._optimizations: frozenset[Optimization] | Choice = (
+        self._optimizations: frozenset[Optimization] | ChooseOptimizations = (
             optimizations if callable(optimizations) else frozenset(optimizations)
         )
         self.fallbacks = tuple(fallbacks)
@@ -68,18 +72,18 @@ class LowVramSonic:
         self.on_stage: OnStage = on_stage or _ignore
         self._free_memory: Callable[[Job | None], object] = free_memory or _ignore
         self.on_restart: Callable[[Optimization], object] = _ignore
-        """Told the lever with which a run is begun again."""
+        """Receives the optimization with which a run is restarted after an out-of-memory error."""
         self.on_skipped: Callable[[int], object] = _ignore
-        """Told how many denoising steps are not made again, where there are any."""
+        """Receives the number of denoising steps that are skipped, if any."""
         self._steps = steps
 
     def __getattr__(self, name: str) -> Any:
-        if name == "sonic":  # an instance that is only being made, by copy
+        if name == "sonic":  # not set yet in an instance that `copy` is creating
             raise AttributeError(name)
         return getattr(self.sonic, name)
 
     def optimizations_for(self, job: Job) -> frozenset[Optimization]:
-        """The levers that a run of `job` would be begun with now."""
+        """The optimizations with which a run of `job` would start now."""
         return (
             frozenset(self._optimizations(job))
             if callable(self._optimizations)
@@ -87,7 +91,7 @@ class LowVramSonic:
         )
 
     def optimized_job(self, job: Job) -> Job:
-        """`job` as it would be run now: with its levers, and its piece."""
+        """`job` as it would be run now: with its optimizations and chunk size."""
         enabled = replace(job, optimizations=self.optimizations_for(job))
         return replace(
             enabled, chunk_size=self._chunk_size(enabled) if callable(self._chunk_size) else self._chunk_size
@@ -95,12 +99,11 @@ class LowVramSonic:
 
     @torch.no_grad()
     def process(self, *args: Any, **kwargs: Any) -> Tensor:
-        """What the wrapper's `process` returns for the same arguments: [1, 3, frames, H, W], fp32 in host memory.
+        """The result of the wrapper's `process` for the same arguments: [1, 3, frames, H, W], fp32 in host memory.
 
-        With `Optimization.TENSOR_OFFLOAD` the tensors in the lists and in `test_data` are replaced by copies in host memory, the
-        audio prompts in the number format that the network hears them in. Where memory runs out, the run is begun
-        again with the next of the `fallbacks` levers, behind the last whole denoising step; the error comes out when none
-        is left.
+        With `Optimization.TENSOR_OFFLOAD` the tensors in the argument's lists and in `test_data` are replaced by copies
+        in host memory, the audio prompts in the network's number format. If memory runs out, the run is resumed after
+        the last completed denoising step with the next of `fallbacks`; if none is left, the error propagates.
         """
         optimizations, chunk_size = self._begin(self._bind(args, kwargs))
         steps = self._steps or (StepsInMemory() if self.fallbacks else None)
@@ -110,14 +113,15 @@ class LowVramSonic:
             except Exception as error:
                 left = unused(self.fallbacks, optimizations)
                 if Optimization.LAYER_CHUNKING in optimizations and chunk_size > self._min_chunk_size:
-                    left.insert(0, Optimization.LAYER_CHUNKING)  # once more, in smaller pieces
+                    left.insert(0, Optimization.LAYER_CHUNKING)  # the same again, with the smallest chunks
                 if not left or not is_out_of_memory(error):
                     raise
-                said = str(error) or type(error).__name__  # not the error: it holds the tensors of its frames
+                # Not the error itself: its traceback keeps the tensors of the failed calls alive.
+                reason = str(error) or type(error).__name__
             self._free_memory(None)
             give_back_memory()
             optimizations, chunk_size = without_redundant(optimizations | {left[0]}), self._min_chunk_size
-            log.warning("Sonic ran out of memory (%s); it begins again with %s.", said, left[0])
+            log.warning("Sonic ran out of memory (%s); it begins again with %s.", reason, left[0])
             self.on_restart(left[0])
 
     @property
@@ -130,18 +134,21 @@ class LowVramSonic:
         if Optimization.STREAMING_DECODE not in optimizations:
             return self._run(optimizations, chunk_size, call, steps)
         frames = len(call.arguments["audio_tensor_list"])
-        whole = Whole(2 * frames - 1 if self.use_interframe else frames)
-        self._stream(optimizations, chunk_size, whole, call, steps)
-        return whole.video()
+        clip = ClipBuffer(2 * frames - 1 if self.use_interframe else frames)
+        self._stream(optimizations, chunk_size, clip, call, steps)
+        return clip.video()
 
     @torch.no_grad()
     def stream(self, on_frames: FrameCallback, *args: Any, **kwargs: Any) -> None:
-        """Run `process` and give its frames to `on_frames`, a few at a time and in order, instead of returning them."""
+        """Run `process` and pass its frames to `on_frames`, a few at a time and in order, instead of returning them.
+
+        A run that goes out of memory is not restarted: its error propagates.
+        """
         call = self._bind(args, kwargs)
         self._stream(*self._begin(call), on_frames, call, self._steps)
 
     def _begin(self, call: inspect.BoundArguments) -> tuple[frozenset[Optimization], int]:
-        """Levers and piece to begin a run with; all levers where the wrapper's arguments are not understood."""
+        """Optimizations and chunk size to start a run with; all fallbacks if the job cannot be determined."""
         if not callable(self._optimizations) and not callable(self._chunk_size):
             return self._optimizations, self._chunk_size
         given = call.arguments
@@ -149,12 +156,12 @@ class LowVramSonic:
             steps, scale = given["inference_steps"], given["dynamic_scale"]
             job = job_of(self.sonic, given, fps=given["fps"], steps=steps, dynamic_scale=scale)
         except (SonicGuardError, KeyError) as error:
-            log.warning("Sonic Guard pulls every lever: it cannot tell what is about to run (%s).", error)
+            log.warning("Sonic Guard enables every optimization: the settings of the run are unknown (%s).", error)
             self._free_memory(None)
             return frozenset(self.fallbacks), self._min_chunk_size
         job = self.optimized_job(job)
         self._free_memory(job)
-        log.info("Sonic runs with %s.", ", ".join(sorted(job.optimizations)) or "no lever")
+        log.info("Sonic runs with %s.", ", ".join(sorted(job.optimizations)) or "no optimization")
         return job.optimizations, job.chunk_size
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
@@ -203,30 +210,27 @@ class LowVramSonic:
 
 
 def offload_unet(model: Any) -> None:
-    """Move the network of `model`, lean or the wrapper's own, to host memory if it is not there.
-
-    Whoever runs the model brings it back.
-    """
+    """Move the UNet of `model`, a `LowVramSonic` or the wrapper's object, to host memory. `process` moves it back."""
     if any(tensor.device.type != HOST.type for tensor in model.pipe.unet.parameters()):
         model.pipe.to(HOST)
 
 
 def to_host(tensors: list[Any] | dict[str, Any], dtype: torch.dtype | None = None) -> None:
-    """Put copies in host memory in the place of the tensors in a list or dict, converted to `dtype` if given.
+    """Replace the tensors in a list or dict by copies in host memory, converted to `dtype` if given.
 
-    Neighbours that are alike, as the prompts of silence are, become one.
+    Equal neighbours, such as the prompts of silence, share one copy.
     """
-    held: Any = tensors
-    places: Any = list(tensors) if isinstance(tensors, dict) else range(len(tensors))
+    container: Any = tensors
+    keys: Any = list(tensors) if isinstance(tensors, dict) else range(len(tensors))
     pool = HostTensorPool()
-    latest: tuple[Tensor, Tensor] | None = None  # as it was, and its copy
-    for number, place in enumerate(places, start=1):
-        value = held[place]
+    latest: tuple[Tensor, Tensor] | None = None  # the original and its copy
+    for number, key in enumerate(keys, start=1):
+        value = container[key]
         if not isinstance(value, Tensor):
             continue
         if latest is None or not _alike(value, latest[0]):
-            latest = value, pool.put(value, dtype, more=len(places) - number)
-        held[place] = latest[1]
+            latest = value, pool.put(value, dtype, more=len(keys) - number)
+        container[key] = latest[1]
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:
@@ -238,7 +242,7 @@ def _ignore(*_: object) -> None:
 
 
 class _Pipe:
-    """The wrapper's pipeline, with its network on the GPU only while it is at work."""
+    """A proxy of the wrapper's pipeline that keeps the network on the GPU only during a call."""
 
     def __init__(self, model: LowVramSonic, steps: Steps | None, *, host: bool) -> None:
         self._pipe, self._model, self._steps, self._host = model.pipe, model, steps, host
@@ -247,21 +251,21 @@ class _Pipe:
         return getattr(self.__dict__["_pipe"], name)
 
     def to(self, *args: Any, **kwargs: Any) -> "_Pipe":
-        """Move to host memory if told so, but to the GPU only when called."""
+        """Move to host memory at once; a move to the GPU is postponed until the pipeline is called."""
         if str(HOST) in map(str, (*args, *kwargs.values())):
             self._pipe.to(*args, **kwargs)
         return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the pipeline: with `host` in host memory, except for its network; behind what `steps` have."""
+        """Run the pipeline, resumed after the steps in `steps`; with `host` all but the network is in host memory."""
         pipe = copy.copy(self._pipe)
         call = inspect.signature(type(pipe).__call__).bind(pipe, *args, **kwargs)
         call.apply_defaults()
         given = call.arguments
         windows = len(range(0, given["num_frames"], given["frames_per_batch"] - given["overlap"]))
         sampling_loop = None if self._steps is None else SamplingLoop(pipe.scheduler, self._steps, windows)
-        self._steps = None  # another call would be of another clip
-        # Not by the pipeline's own callback, for which it keeps every tensor it has at hand until the next one.
+        self._steps = None  # another call would be another clip
+        # A hook, because for its own callback the pipeline keeps all its current tensors until the next one.
         counter = self._pipe.unet.register_forward_hook(
             self._count(given, windows, sampling_loop.skipped if sampling_loop else 0)
         )
@@ -270,26 +274,26 @@ class _Pipe:
                 given["latents"] = self._noise(given)
                 given.update({name: value.to(HOST) for name, value in given.items() if isinstance(value, Tensor)})
                 given["img_latent"] = repeat_as_view(given["img_latent"])
-            pipe.__dict__["unet"] = _Face(pipe.unet, HOST if self._host else self._model.device, sampling_loop)
+            pipe.__dict__["unet"] = _UnetProxy(pipe.unet, HOST if self._host else self._model.device, sampling_loop)
             if sampling_loop:
                 pipe.__dict__["scheduler"] = sampling_loop.scheduler
             self._pipe.to(self._model.device)
-            made = type(pipe).__call__(*call.args, **call.kwargs)
+            output = type(pipe).__call__(*call.args, **call.kwargs)
             if sampling_loop:
                 sampling_loop.end()
-            return made
+            return output
         finally:
             counter.remove()
 
     def _noise(self, given: dict[str, Any]) -> Tensor:
-        """The noise the pipeline would draw on the GPU, where another generator draws other numbers."""
+        """The noise that the pipeline would draw, drawn on the GPU: the CPU's generator gives other numbers."""
         scale = self._pipe.vae_scale_factor
         channels = self._pipe.unet.config.in_channels // 2
         shape = (1, given["num_frames"], channels, given["height"] // scale, given["width"] // scale)
         return torch.randn(shape, device=self._model.device, dtype=given["image_embeddings"].dtype)
 
     def _count(self, given: dict[str, Any], windows: int, skipped: int) -> Any:
-        """Tell that denoising begins; returns a hook for passes of the network that tells how many are done."""
+        """Report the beginning of denoising; returns a forward hook that reports each pass of the network."""
         done, total = windows * skipped, windows * given["num_inference_steps"]
         if skipped:
             self._model.on_skipped(skipped)
@@ -303,20 +307,23 @@ class _Pipe:
         return one_more
 
 
-class _Face(nn.Module):
-    """The UNet as the pipeline sees it, which may live elsewhere; whatever is not defined here is the UNet's."""
+class _UnetProxy(nn.Module):
+    """The UNet for the pipeline: it reports `device`, where the pipeline's tensors are, whatever device the UNet is on.
+
+    Attributes that are not defined here are those of the UNet.
+    """
 
     def __init__(self, unet: nn.Module, device: torch.device, sampling_loop: SamplingLoop | None) -> None:
         super().__init__()
         self.device = device
-        self.__dict__["unet"] = unet  # not as a submodule: it must not be moved with this one
+        self.__dict__["unet"] = unet  # not as a submodule: it must not be moved with this module
         self._sampling_loop = sampling_loop
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["unet"], name)
 
     def forward(self, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """The UNet's own call, hooks and all; for a step that is passed by, nothing."""
+        """The UNet's call, including its hooks; zeros without a call for a skipped step."""
         if self._sampling_loop and self._sampling_loop.is_skipping:
             return (torch.zeros_like(sample[:, :, : self.config.out_channels]),)
         return self.__dict__["unet"](sample, *args, **kwargs)

@@ -1,6 +1,6 @@
-"""The UNet's large weights in 8 bits, brought back to the network's number format layer by layer at use.
+"""Stores the UNet's large weights in 8 bits; each layer converts them to the network's number format when it runs.
 
-Not exact: a weight keeps four binary digits.
+Not exact: the format has 4 significant bits.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from .chunking import Undo, replace
 
 FORMAT = torch.float8_e4m3fn
 LARGE = 1 << 14
-"""Fewest numbers in a weight worth storing so."""
+"""Fewest numbers in a weight that is stored in 8 bits."""
 
 
 def store(unet: Any) -> Undo:
-    """Store the weights of the layers in `unet`'s blocks in 8 bits, each output channel with a scale of its own.
+    """Store the large weights in `unet`'s blocks in 8 bits, with one scale per output channel.
 
-    The weights replaced stay where they are, so `unet` should be in host memory. The function returned
-    puts them back.
+    The original weights are kept on their device, so `unet` should be in host memory. The returned function restores
+    them.
     """
     with ExitStack() as undo:
         for _, layer in large_layers(unet):
@@ -32,7 +32,7 @@ def store(unet: Any) -> Undo:
 
 
 def large_layers(unet: Any) -> Iterator[tuple[str, Any]]:
-    """The layers that `store` concerns, and their names in `unet`."""
+    """Name and module of the layers whose weights `store` replaces."""
     for name, layer in unet.named_modules():
         in_block = name.startswith(("down_blocks.", "mid_block.", "up_blocks."))
         if in_block and type(layer) in (nn.Linear, nn.Conv2d, nn.Conv3d) and layer.weight.numel() >= LARGE:
@@ -41,7 +41,7 @@ def large_layers(unet: Any) -> Iterator[tuple[str, Any]]:
 
 def _store(layer: Any) -> Undo:
     weight = layer.weight
-    # In fp32: rounding in half a precision could push a channel's largest weight out of the format.
+    # In fp32: rounding in half precision could move a channel's largest weight out of the format's range.
     largest = weight.abs().amax(dim=tuple(range(1, weight.dim())), keepdim=True).float()
     scale = largest.clamp(min=1e-12) / torch.finfo(FORMAT).max
     layer.weight = nn.Parameter((weight / scale).to(FORMAT), requires_grad=False)

@@ -1,8 +1,8 @@
-"""Decode and interpolation in one stream: frames are finished a few at a time, in order.
+"""Decodes and interpolates in one stream: frames are finished a few at a time, in order.
 
-The wrapper decodes by handing groups of latents to a VAE. A `FrameStream` stands in for that VAE: it has
-the group decoded, interpolates across the border to the group before, gives the finished frames away,
-and returns no frames, so that the wrapper has nothing to pile up.
+The wrapper decodes by giving groups of latents to a VAE. A `FrameStream` replaces that VAE: it decodes each group,
+interpolates also between the last frame of the group before and the first of this one, passes the finished frames to a
+callback, and returns no frames, so that the wrapper does not accumulate them.
 """
 
 from collections.abc import Callable
@@ -14,22 +14,22 @@ from torch import Tensor
 from ..errors import WrapperError
 
 FrameCallback = Callable[[Tensor], None]
-"""Takes finished frames [n, H, W, 3], fp32 in 0 … 1 in host memory, in the order of the clip."""
+"""Receives finished frames [n, H, W, 3], fp32 in 0 … 1 in host memory, in the order of the clip."""
 OnStage = Callable[[str, int, int], None]
-"""Told a stage, and how much of it is done of how much: passes of the network in denoise, else latent frames.
+"""Receives a stage, and how much of it is done of how much: passes of the network in denoise, else latent frames.
 
-It may raise, which ends the run.
+An exception ends the run.
 """
 
 
 class FrameStream:
-    """The VAE of a run, as the wrapper sees it."""
+    """A proxy of the VAE that finishes frames while the wrapper decodes. Other attributes are those of the VAE."""
 
     def __init__(
         self, vae: Any, rife: Any | None, device: torch.device, frames: int, on_frames: FrameCallback, on_stage: OnStage
     ) -> None:
-        """Stream `frames` latent frames from `vae` to `on_frames`, with `rife`'s middle frames between them if given."""
-        # Past __setattr__, which belongs to the VAE.
+        """Decode `frames` latent frames with `vae`, interpolate with `rife` if given, and pass them to `on_frames`."""
+        # Bypasses __setattr__, which sets attributes of the VAE.
         self.__dict__.update(
             _vae=vae, _rife=rife, _device=device, _frames=frames, _on_frames=on_frames, _on_stage=on_stage
         )
@@ -39,20 +39,20 @@ class FrameStream:
         return getattr(self.__dict__["_vae"], name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        # The wrapper tells the VAE its device so.
+        # The wrapper sets the VAE's device.
         setattr(self._vae, name, value)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Finish the frames of `latents` [n, 4, h, w]; returns none: [0, H, W, 3]."""
+        """Finish the frames of `latents` [n, 4, h, w]; returns an empty tensor [0, H, W, 3]."""
         self._on_stage("decode", self._finished, self._frames)
         frames = self._vae.decode(latents).float().cpu()
         self._finish(frames)
-        return frames.new_empty((0, *frames.shape[1:]))  # no view, which would keep them
+        return frames.new_empty((0, *frames.shape[1:]))  # not a view, which would keep the frames in memory
 
     def end(self, video: Tensor) -> None:
-        """Finish what the wrapper decoded by itself: [1, 3, n, H, W], where n should be 0.
+        """Finish the frames that the wrapper returned, [1, 3, n, H, W]; usually n is 0.
 
-        Raises `WrapperError` unless all frames have come by then.
+        Raises `WrapperError` unless all frames have been decoded by then.
         """
         if video.shape[2]:
             self._finish(video[0].movedim(0, -1))
@@ -62,9 +62,9 @@ class FrameStream:
 
     def _miscounted(self) -> WrapperError:
         return WrapperError(
-            f"lean: {self._finished} latent frames were decoded, not {self._frames}; this Sonic wrapper decodes in a "
-            "way that is not known here. Update this pack, or report it with the wrapper's version; Sonic Low VRAM "
-            "does without if pairwise is off."
+            f"low VRAM: {self._finished} latent frames were decoded, not {self._frames}; this Sonic wrapper decodes "
+            "in a way that is not known here. Update this pack, or report it with the wrapper's version; Sonic Low "
+            "VRAM does not need this if streaming_decode is off."
         )
 
     def _finish(self, frames: Tensor) -> None:
@@ -85,12 +85,12 @@ class FrameStream:
         self.__dict__["_last"] = frames[-1].clone(memory_format=torch.contiguous_format)
 
     def _picture(self, frame: Tensor) -> Tensor:
-        """[H, W, 3] as RIFE gets it from the wrapper: [1, 3, H, W] on its device, in memory still channels last."""
+        """[H, W, 3] as RIFE receives it from the wrapper: [1, 3, H, W] on the device, channels last in memory."""
         return frame[None].permute(0, 3, 1, 2).to(self._device)
 
 
-class Whole:
-    """A sink that keeps the clip in one piece of memory, made once its size is known."""
+class ClipBuffer:
+    """A `FrameCallback` that collects the clip in one tensor, allocated with the first frames."""
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
@@ -98,7 +98,7 @@ class Whole:
         self._out: Tensor | None = None
 
     def __call__(self, frames: Tensor) -> None:
-        """Take the next frames."""
+        """Append the next frames."""
         if self._out is None:
             self._out = frames.new_empty((self._frames, *frames.shape[1:]))
         self._out[self._held : self._held + len(frames)] = frames

@@ -1,8 +1,8 @@
-"""Host memory for thousands of small tensors.
+"""A pool of host memory for thousands of small tensors.
 
-Each by itself, made while larger ones go, they would leave holes that C's allocator can neither use nor give back:
-three times the memory for the prompts of a long sound. On a shelf they lie in pieces so large that the system gives
-each for itself, and takes it back when the last of its tensors goes.
+Allocated one by one, while larger tensors are freed, they fragment the heap of the C allocator: the prompts of a long
+sound take three times their size. The pool places them in slabs so large that the allocator maps each directly from
+the system, and unmaps it when the last of its tensors is freed.
 """
 
 import math
@@ -11,22 +11,22 @@ import torch
 from torch import Tensor
 
 SLAB_BYTES = 1 << 26
-"""Of one piece. The allocators of C and Windows serve requests beyond 32 MiB and 1 MiB past their heaps."""
+"""Size of a slab. glibc's and Windows' allocators map requests above 32 MiB and 1 MiB directly."""
 SMALL_BYTES = 1 << 12
-"""Below it a tensor is not worth a place of its own."""
+"""Tensors below this size are not pooled."""
 
 
 class HostTensorPool:
-    """Where copies of tensors are put in host memory."""
+    """Copies tensors to host memory, tensors of one shape and type into shared slabs."""
 
     def __init__(self) -> None:
         self._free: dict[tuple[torch.Size, torch.dtype], list[Tensor]] = {}
         self._taken = 0
 
     def put(self, tensor: Tensor, dtype: torch.dtype | None = None, *, more: int | None = None) -> Tensor:
-        """A copy of `tensor` in host memory, converted to `dtype` if given; itself where it is just that already.
+        """A copy of `tensor` in host memory, converted to `dtype` if given; `tensor` itself if it already is that.
 
-        `more` says how many may follow at the most, where that is known.
+        `more` is the largest number of tensors that may follow, if known.
         """
         kind = dtype or tensor.dtype
         if (tensor.device.type, tensor.dtype) == ("cpu", kind):
@@ -36,7 +36,7 @@ class HostTensorPool:
             return tensor.to("cpu", kind)
         free = self._free.setdefault((tensor.shape, kind), [])
         if not free:
-            # As many again as there are: of a few tensors little is left over.
+            # Doubling: with few tensors, little of a slab stays unused.
             rows = min(-(-SLAB_BYTES // size), self._taken + 1)
             rows = rows if more is None else min(rows, more + 1)
             free.extend(torch.empty((rows, *tensor.shape), dtype=kind, device="cpu").unbind())

@@ -1,10 +1,9 @@
-"""Other orders of the UNet's arithmetic: the same numbers, fewer bytes at a time.
+"""Runs the UNet's layers in chunks: the same numbers with less memory at a time.
 
-`pull` puts another `forward` on instances of the wrapper's own modules and returns a function that takes
-it off again. No class is patched and no code of the wrapper is repeated except the glue between its
-layers.
+`enable` replaces `forward` on instances of the wrapper's own modules and returns a function that restores it. No class
+is patched, and no code of the wrapper is repeated except the calls between its layers.
 
-Shapes: B guidance branches, F latent frames, T = h·w positions, C channels.
+Shapes: B guidance (CFG) branches, F latent frames, T = h·w positions, C channels.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from .chunking import Undo, fill, fitting, replace
 from .residual_blocks import down_block, resample, residual, up_block
 
 FF_CHUNKS = 8
-"""Pieces a feed-forward layer's rows are cut into."""
+"""Number of chunks of a feed-forward layer's rows."""
 
 
 def enable(
@@ -32,11 +31,11 @@ def enable(
     chunk_size: int = MIN_CHUNK_SIZE,
     device: torch.device | None = None,
 ) -> Undo:
-    """Run `unet` in the order that `optimizations` ask for; levers that do not concern its order are ignored.
+    """Make `unet` run with those of `optimizations` that concern its layers; others are ignored.
 
-    `chunk_size` is the number of activations block-wise order takes at a time. With `Optimization.TENSOR_OFFLOAD` the UNet takes
-    its input from any device and runs on `device`. Returns a function that restores the stock order.
-    Blocks go inside chunks inside branches, in whatever order the levers are named.
+    `chunk_size` is the number of activations that a layer takes at a time with layer chunking. With
+    `Optimization.TENSOR_OFFLOAD` the UNet accepts its inputs on any device, runs on `device`, and returns its result
+    on the device of the input. Returns a function that restores the stock order.
     """
     optimizations = frozenset(optimizations)
     with ExitStack() as undo:
@@ -69,7 +68,7 @@ def _by_blocks(unet: Any, chunk_size: int) -> Iterator[Undo]:
 
 
 def _named(root: nn.Module, class_name: str) -> Iterator[Any]:
-    # By name: the classes live in the user's diffusers and in the wrapper, wherever that is installed.
+    # By name: the classes are those of the installed diffusers and of the wrapper, wherever that is installed.
     return (module for module in root.modules() if type(module).__name__ == class_name)
 
 
@@ -83,9 +82,9 @@ def _at_border(
     added_time_ids: Tensor,
     **kwargs: Any,
 ) -> tuple[Tensor]:
-    """The UNet on [B, F, 8, h, w] as calls on `size` branches each, or on all: they never see each other.
+    """The UNet on [B, F, 8, h, w], called with `size` branches at a time, or with all: they are independent.
 
-    With a `device`, what a call needs is brought there and its result taken back to where `sample` is.
+    With a `device`, each call's inputs are moved there, and its result is moved back to the device of `sample`.
     """
     clip, prompts = encoder_hidden_states
     branches, frames = sample.shape[:2]
@@ -116,7 +115,7 @@ def _on(device: torch.device | None, value: Any) -> Any:
 
 
 def _chunked(forward: Callable[..., Tensor], hidden: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """A feed-forward layer on [..., C] in `FF_CHUNKS` pieces; every row is its own."""
+    """A feed-forward layer on [..., C] in `FF_CHUNKS` chunks of rows, which are independent."""
     rows = hidden.reshape(-1, hidden.shape[-1])
     size = -(-rows.shape[0] // FF_CHUNKS)
     out = fill(torch.empty_like(rows), size, lambda chunk: forward(rows[chunk], *args, **kwargs))
@@ -132,11 +131,11 @@ def _transformer(
     image_only_indicator: Tensor | None = None,
     return_dict: bool = True,
 ) -> tuple[Tensor]:
-    """Sonic's spatio-temporal transformer on [B·F, C, h, w], without ever holding all of a layer's work.
+    """Sonic's spatio-temporal transformer on [B·F, C, h, w], with the intermediates of one group at a time.
 
-    The spatial half never mixes frames and the temporal half never mixes positions, so each runs by
-    groups, and the blend is written over the spatial half's rows. The result is written over the input,
-    which nobody needs any more where Sonic calls this.
+    The spatial half does not mix frames and the temporal half does not mix positions, so each runs in groups. The
+    temporal half's blend overwrites the spatial half's output. The result overwrites the input, which Sonic does not
+    use afterwards.
     """
     assert image_only_indicator is not None, "Sonic always passes image_only_indicator"  # noqa: S101
     rows, _, height, width = hidden_states.shape
@@ -161,15 +160,15 @@ def _transformer(
                 tokens[group], encoder_hidden_states=context, cross_attention_kwargs=cross_attention_kwargs
             )
         for group in by_position:
-            still = tokens[:, group]
-            context = [_for_positions(tensor, still.shape[1]) for tensor in time_context]
-            moving = temporal(
-                still + frame_embedding, num_frames=frames, encoder_hidden_states=(context[0], context[1:])
+            spatial_out = tokens[:, group]
+            context = [_for_positions(tensor, spatial_out.shape[1]) for tensor in time_context]
+            temporal_out = temporal(
+                spatial_out + frame_embedding, num_frames=frames, encoder_hidden_states=(context[0], context[1:])
             )
             tokens[:, group] = model.time_mixer(
-                x_spatial=still, x_temporal=moving, image_only_indicator=image_only_indicator
+                x_spatial=spatial_out, x_temporal=temporal_out, image_only_indicator=image_only_indicator
             )
-            del moving, context
+            del temporal_out, context
 
     for group in by_frame:
         hidden_states[group] += model.proj_out(tokens[group]).unflatten(1, (height, width)).permute(0, 3, 1, 2)
@@ -177,11 +176,11 @@ def _transformer(
 
 
 def _frame_embedding(model: Any, branches: int, frames: int, like: Tensor) -> Tensor:
-    """The temporal position of every row: [B·F, 1, C]."""
+    """The embedding of every row's frame number: [B·F, 1, C]."""
     numbers = torch.arange(frames, device=like.device).repeat(branches)
     return model.time_pos_embed(model.time_proj(numbers).to(like.dtype))[:, None]
 
 
 def _for_positions(context: Tensor, positions: int) -> Tensor:
-    """[B, L, C] seen by every position: [B·positions, L, C], without a copy for a single branch."""
+    """[B, L, C] repeated for every position: [B·positions, L, C], without a copy for a single branch."""
     return context[:, None].expand(-1, positions, -1, -1).flatten(0, 1)

@@ -1,8 +1,8 @@
-"""Which levers a Sonic wrapper can bear: its objects are looked over, and its network is tried out.
+"""Finds out which optimizations a Sonic wrapper supports, by checking its objects and testing its network.
 
-The wrapper has forks, and changes. What the engine relies on is checked by name; whether another order of
-the arithmetic gives the wrapper's own numbers is checked by running a tiny network of the same class in
-both orders, once a class.
+The wrapper has forks and changes over time. The attributes and parameters that the engine relies on are checked by
+name. Whether an optimization gives the wrapper's own numbers is tested on a tiny network of the same class, once per
+class and configuration.
 """
 
 import inspect
@@ -39,16 +39,16 @@ _PIPE = (
     *("image_embeddings", "img_latent", "latents", "num_frames", "height", "width", "num_inference_steps"),
     *("frames_per_batch", "overlap"),
 )
-_TRIALS = (
+_TESTED_TOGETHER = (
     (Optimization.FEED_FORWARD_CHUNKING,),
     (Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD),
     (Optimization.LAYER_CHUNKING,),
 )
-"""Levers that stand or fall together."""
-_FRAMES, _SIDE, _CHANNELS, _MIN_CHUNK_SIZE = 3, 64, 32, 2048
-"""Of the tiny network; small enough for several pieces in every layer."""
-_SAME = 1e-9
-"""Largest distance, relative to the largest number, at which fp64 numbers are the same."""
+"""Optimizations that are tested in one run of the network; all of them are supported, or none."""
+_FRAMES, _SIDE, _CHANNELS, _CHUNK_SIZE = 3, 64, 32, 2048
+"""Of the tiny network; the chunk size gives several chunks in every layer."""
+_TOLERANCE = 1e-9
+"""Largest difference between equal fp64 results, relative to the largest number."""
 
 
 def low_vram_model(
@@ -58,17 +58,17 @@ def low_vram_model(
     chunk_size: int = MIN_CHUNK_SIZE,
     on_stage: OnStage | None = None,
 ) -> LowVramSonic:
-    """`model`, the wrapper's own or a lean one, under `optimizations`; see `LowVramSonic`.
+    """`model`, the wrapper's object or a `LowVramSonic`, with `optimizations` enabled; see `LowVramSonic`.
 
-    With `Optimization.UNET_OFFLOAD` its network is moved to host memory now. Raises `WrapperError` if the wrapper is not
-    one that is known here, or cannot bear one of the levers.
+    With `Optimization.UNET_OFFLOAD` its UNet is moved to host memory now. Raises `WrapperError` if the model is not
+    that of a known wrapper, or does not support one of the optimizations.
     """
     sonic = wrapped(model)
     optimizations = frozenset(optimizations)
-    if unsupported := optimizations - recognise(sonic):
+    if unsupported := optimizations - supported_optimizations(sonic):
         raise WrapperError(
-            f"lean: this Sonic wrapper cannot bear {', '.join(sorted(unsupported))}: its network, or its device, is not as "
-            "that needs it. Switch it off, and tell us the wrapper's version."
+            f"low VRAM: this Sonic wrapper does not support {', '.join(sorted(unsupported))} with its network or on "
+            "this device. Switch it off, and report the wrapper's version."
         )
     if Optimization.UNET_OFFLOAD in optimizations:
         offload_unet(sonic)
@@ -76,25 +76,25 @@ def low_vram_model(
 
 
 def wrapped(model: Any) -> Any:
-    """The wrapper's own object in `model`, which may be lean."""
+    """The wrapper's own object: `model`, or the one inside a `LowVramSonic`."""
     return model.sonic if isinstance(model, LowVramSonic) else model
 
 
-def recognise(sonic: Any) -> frozenset[Optimization]:
-    """The levers that can be pulled on `sonic`, a loaded model of the wrapper.
+def supported_optimizations(sonic: Any) -> frozenset[Optimization]:
+    """The optimizations that `sonic`, a loaded model of the wrapper, supports.
 
-    Raises `WrapperError` if it is no model of a Sonic wrapper known here. The first call for a wrapper runs
-    a tiny network for a second or two.
+    The first call for a wrapper runs a tiny network for a second or two. Raises `WrapperError` if `sonic` is not the
+    model of a known Sonic wrapper.
     """
     try:
-        return _borne_by(sonic)
+        return _supported(sonic)
     except WrapperError:
         raise
-    except Exception as error:  # of something strange anything may be strange
+    except Exception as error:  # an unknown object may raise anything from its attributes
         raise _unknown(repr(error)) from error
 
 
-def _borne_by(sonic: Any) -> frozenset[Optimization]:
+def _supported(sonic: Any) -> frozenset[Optimization]:
     for name in _ATTRIBUTES:
         _need(hasattr(sonic, name), f"it has no {name}")
     _need_parameters(type(sonic).process, _PROCESS, "its process()")
@@ -103,7 +103,7 @@ def _borne_by(sonic: Any) -> frozenset[Optimization]:
     _need_parameters(type(sonic.pipe).__call__, _PIPE, "its pipeline")
     rife = getattr(sonic, "rife", None)
     _need(not sonic.use_interframe or hasattr(rife, "inference"), "its RIFE has no inference()")
-    optimizations = _borne(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet))
+    optimizations = _equivalent(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet))
     if torch.device(sonic.device).type != "mps":
         optimizations |= {Optimization.FP8_WEIGHTS}
     return optimizations | {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD}
@@ -116,8 +116,8 @@ def _need(fulfilled: bool, reason: str) -> None:
 
 def _unknown(reason: str) -> WrapperError:
     return WrapperError(
-        f"lean: the model on `model` is not that of a Sonic wrapper known here ({reason}). Connect the model of "
-        "SONICTLoader; if it is, tell us the wrapper's version."
+        f"low VRAM: the model on `model` is not that of a Sonic wrapper known here ({reason}). Connect the model of "
+        "SONICTLoader; if it is connected, report the wrapper's version."
     )
 
 
@@ -131,7 +131,7 @@ _Config = tuple[tuple[str, Any], ...]
 
 
 def _tiny_config(unet: Any) -> _Config:
-    """The configuration of `unet` with as few channels as its norms allow."""
+    """The configuration of `unet`, with as few channels as its group norms allow."""
     config = {key: value for key, value in unet.config.items() if not key.startswith("_")}
     depth = len(config["block_out_channels"])
     config |= {
@@ -143,49 +143,46 @@ def _tiny_config(unet: Any) -> _Config:
 
 
 @cache
-def _borne(kind: type[Any], config: _Config) -> frozenset[Optimization]:
-    """The levers under which a tiny network of class `kind` gives the numbers of its own order."""
+def _equivalent(kind: type[Any], config: _Config) -> frozenset[Optimization]:
+    """The optimizations with which a tiny network of class `kind` gives the same numbers as without."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
             unet, inputs = _tiny(kind, dict(config))
             stock = _run(unet, inputs)
-    except Exception as error:  # whatever a strange constructor may raise
+    except Exception as error:  # an unknown constructor may raise anything
         raise WrapperError(
-            f"lean: a small network of this Sonic wrapper could not be tried out ({error!r}). Take Sonic Low VRAM out "
-            "of the graph, and tell us the wrapper's version."
+            f"low VRAM: a small network of this Sonic wrapper could not be tested ({error!r}). Take Sonic Low VRAM "
+            "out of the graph, and report the wrapper's version."
         ) from error
     return frozenset(
         optimization
-        for optimizations in _TRIALS
-        if _bears(unet, inputs, stock, optimizations)
+        for optimizations in _TESTED_TOGETHER
+        if _is_equivalent(unet, inputs, stock, optimizations)
         for optimization in optimizations
     )
 
 
-def _bears(unet: Any, inputs: dict[str, Any], stock: Tensor, optimizations: tuple[Optimization, ...]) -> bool:
+def _is_equivalent(unet: Any, inputs: dict[str, Any], stock: Tensor, optimizations: tuple[Optimization, ...]) -> bool:
+    names = "+".join(optimizations)
     try:
         with ExitStack() as undo, torch.no_grad():
-            undo.callback(
-                layer_orders.enable(unet, optimizations, chunk_size=_MIN_CHUNK_SIZE, device=torch.device("cpu"))
-            )
-            apart = float((_run(unet, inputs) - stock).abs().max() / stock.abs().max())
-    except Exception as error:  # the layers are not what the order takes them for, in whatever way
-        log.warning("lean: %s fails on this wrapper's network: %r", "+".join(optimizations), error)
+            undo.callback(layer_orders.enable(unet, optimizations, chunk_size=_CHUNK_SIZE, device=torch.device("cpu")))
+            difference = float((_run(unet, inputs) - stock).abs().max() / stock.abs().max())
+    except Exception as error:  # layers of another structure may fail in any way
+        log.warning("low VRAM: %s fails on this wrapper's network: %r", names, error)
         return False
-    if not apart < _SAME:
-        log.warning(
-            "lean: %s gives other numbers on this wrapper's network (%.1e apart)", "+".join(optimizations), apart
-        )
-    return apart < _SAME
+    if not difference < _TOLERANCE:  # also for NaN
+        log.warning("low VRAM: %s gives other numbers on this wrapper's network (%.1e apart)", names, difference)
+    return difference < _TOLERANCE
 
 
 def _tiny(kind: type[Any], config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    torch.default_generator.manual_seed(0)  # the CPU's alone: the GPU's are the user's
+    torch.default_generator.manual_seed(0)  # the CPU's generator only: the caller has forked that one
     unet = kind.from_config(config)
     sys.modules[kind.__module__].add_ip_adapters(unet, [32], [1.0])
     unet = unet.double().eval()
     for parameter in unet.parameters():
-        if parameter.dim() == 1:  # norms and blends begin all alike, which would hide a mistake
+        if parameter.dim() == 1:  # norms and blend factors start with equal numbers, which would hide mistakes
             nn.init.normal_(parameter, std=0.5)
     random = partial(torch.randn, dtype=torch.float64)
     inputs = {
@@ -200,5 +197,5 @@ def _tiny(kind: type[Any], config: dict[str, Any]) -> tuple[Any, dict[str, Any]]
 
 
 def _run(unet: Any, inputs: dict[str, Any]) -> Tensor:
-    clip, prompts = inputs["encoder_hidden_states"]  # a list the network writes to
+    clip, prompts = inputs["encoder_hidden_states"]  # copied below: the network modifies the list
     return unet(**{**inputs, "encoder_hidden_states": (clip, list(prompts))})[0]

@@ -1,4 +1,4 @@
-"""The prompts of a long sound, kept out of the way of the networks that make them."""
+"""Moves the audio prompts of a long sound to host memory while SONIC_PreData makes them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,17 +10,17 @@ from torch.nn.modules.module import register_module_forward_hook
 from .host_tensors import HostTensorPool
 
 PROJECTION = "AudioProjModel"
-"""Name of the wrapper's network that turns what whisper heard into the prompts of a frame."""
+"""Class name of the wrapper's network that turns whisper's features into the prompts of a frame."""
 
 
 @contextmanager
 def prompts_to_host(notify: Callable[[int], object] = lambda made: None) -> Iterator[list[int]]:
-    """Meanwhile every audio prompt goes to host memory as soon as it is made.
+    """Inside the block, move every audio prompt to host memory as soon as it is made.
 
-    SONIC_PreData makes two for each latent frame, 256 KiB in fp32, and leaves all of them on the GPU: 2 GB in ten
-    minutes. The wrapper's pipeline takes them from either place. Yields a list of the bytes of each prompt moved,
-    which stays empty where the wrapper's network has another name. `tell` hears after each how many there are; what it
-    raises comes out of the wrapper's node.
+    SONIC_PreData makes two for each latent frame, together 256 KiB in fp32, and leaves all of them on the GPU: 2 GB in
+    ten minutes. The wrapper's pipeline accepts them on either device. Yields a list of the sizes in bytes of the moved
+    prompts; it stays empty if the wrapper's network has another class name. `notify` receives the number of prompts
+    after each; its exceptions propagate out of the wrapper's node.
     """
     moved: list[int] = []
     pool = HostTensorPool()
@@ -32,7 +32,7 @@ def prompts_to_host(notify: Callable[[int], object] = lambda made: None) -> Iter
         notify(len(moved))
         return pool.put(prompt)
 
-    # Torch's own, and for all networks: the wrapper makes its own inside SONIC_PreData, out of anybody's reach.
+    # A global hook of torch: SONIC_PreData creates its network inside its call, so no instance can be hooked.
     hook = register_module_forward_hook(move)
     try:
         yield moved

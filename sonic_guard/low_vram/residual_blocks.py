@@ -1,8 +1,10 @@
-"""Sonic's residual layers and the two halves of its UNet, piece by piece.
+"""Sonic's residual layers and the blocks of its UNet in chunks.
 
-The spatial part of a residual layer treats every frame alone. The temporal part treats every position
-alone but for its two group norms, whose sums span all frames and positions: they are taken first, and the
-layer is then applied to one band of the picture after the other.
+The spatial part of a residual layer treats frames independently. The temporal part treats positions independently,
+except for its two group norms, whose statistics span all frames and positions: these are computed first, and then the
+layer is applied to one horizontal band of the picture after the other.
+
+Shapes: B guidance (CFG) branches, F latent frames, C channels, h × w positions.
 """
 
 from collections.abc import Callable
@@ -13,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from . import chunking
-from .chunking import Handed, fill, fitting, taken
+from .chunking import OwnedTensor, fill, fitting, take
 
 
 def resample(chunk_size: int, layer: Any, forward: Callable[[Tensor], Tensor], scale: float, hidden: Tensor) -> Tensor:
-    """A layer that makes pictures [B·F, C, h, w] larger or smaller by `scale`, by groups of frames."""
+    """A layer that scales pictures [B·F, C, h, w] by `scale`, in groups of frames."""
     rows, _, height, width = hidden.shape
     out = hidden.new_empty((rows, layer.out_channels, int(height * scale), int(width * scale)))
     return fill(out, fitting(chunk_size, hidden[0].numel(), rows), lambda group: forward(hidden[group]))
@@ -30,42 +32,42 @@ def residual(
     return _layer(chunk_size, layer, [hidden_states], temb, image_only_indicator)
 
 
-def down_block(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Tensor, tuple[Handed, ...]]:
-    """A block of the UNet's first half that hands its skip connections over for good."""
+def down_block(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Tensor, tuple[OwnedTensor, ...]]:
+    """A block of the UNet's first half that passes on the ownership of its skip connections."""
     sample, skips = forward(*args, **kwargs)
-    return sample, tuple(map(Handed, skips))
+    return sample, tuple(map(OwnedTensor, skips))
 
 
 def up_block(
     chunk_size: int,
     block: Any,
     last: bool,
-    hidden_states: Handed | Tensor,
-    res_hidden_states_tuple: tuple[Handed | Tensor, ...],
+    hidden_states: OwnedTensor | Tensor,
+    res_hidden_states_tuple: tuple[OwnedTensor | Tensor, ...],
     temb: Tensor | None = None,
     image_only_indicator: Any = None,
     **context: Any,
-) -> Handed | Tensor:
-    """A block of the UNet's second half: every residual layer takes a skip connection beside its input.
+) -> OwnedTensor | Tensor:
+    """A block of the UNet's second half: every residual layer takes its input and a skip connection.
 
-    The two are put together a few frames at a time and let go before the layer's temporal part. `context`
-    is what the attention layers hear.
+    The two are concatenated a few frames at a time and freed before the layer's temporal part. `context` goes to the
+    attention layers. The result is an `OwnedTensor` except in the `last` block.
     """
-    hidden = taken(hidden_states)
+    hidden = take(hidden_states)
     attentions = getattr(block, "attentions", None) or [None] * len(block.resnets)
     for layer, attention, skip in zip(block.resnets, attentions, reversed(res_hidden_states_tuple), strict=True):
-        inputs = [hidden, taken(skip)]
+        inputs = [hidden, take(skip)]
         del hidden
         hidden = _layer(chunk_size, layer, inputs, temb, image_only_indicator)
         if attention is not None:
             hidden = attention(hidden, image_only_indicator=image_only_indicator, return_dict=False, **context)[0]
     for upsampler in block.upsamplers or ():
         hidden = upsampler(hidden)
-    return hidden if last else Handed(hidden)
+    return hidden if last else OwnedTensor(hidden)
 
 
 def _layer(chunk_size: int, layer: Any, inputs: list[Tensor], temb: Tensor | None, indicator: Tensor) -> Tensor:
-    """A residual layer on `inputs` side by side; empties the list on the way."""
+    """A residual layer on `inputs`, concatenated by channels; empties the list to free them early."""
     hidden = _spatial(chunk_size, layer.spatial_res_block, inputs, temb, indicator.shape[1])
     branches, frames = indicator.shape
     videos = hidden.unflatten(0, (branches, frames)).transpose(1, 2)  # [B, C, F, h, w]
@@ -90,7 +92,7 @@ def _spatial(chunk_size: int, spatial: Any, inputs: list[Tensor], temb: Tensor |
 
 
 def _over_time(chunk_size: int, layer: Any, video: Tensor, temb: Tensor | None, indicator: Tensor) -> None:
-    """The temporal part and the blend, written over `video` [1, C, F, h, w]."""
+    """The temporal part and the blend; overwrites `video` [1, C, F, h, w]."""
     block = layer.temporal_res_block
     _, channels, frames, height, width = video.shape
     bands = chunking.groups(height, fitting(chunk_size, frames * channels * width, height))
@@ -105,14 +107,14 @@ def _over_time(chunk_size: int, layer: Any, video: Tensor, temb: Tensor | None, 
         del part
     norm = _norm(chunk_size, block.norm2, inner)
     for band in bands:
-        still = video[..., band, :]
-        part = still + block.conv2(block.dropout(block.nonlinearity(norm(inner[..., band, :]))))
-        still.copy_(layer.time_mixer(x_spatial=still, x_temporal=part, image_only_indicator=indicator))
+        spatial = video[..., band, :]
+        part = spatial + block.conv2(block.dropout(block.nonlinearity(norm(inner[..., band, :]))))
+        spatial.copy_(layer.time_mixer(x_spatial=spatial, x_temporal=part, image_only_indicator=indicator))
         del part
 
 
 def _norm(chunk_size: int, norm: Any, video: Tensor) -> Callable[[Tensor], Tensor]:
-    """`norm`, a group norm over all of `video` [1, C, F, h, w], as a function of any part of it."""
+    """`norm`, a group norm over all of `video` [1, C, F, h, w], as a function that applies it to a part of it."""
     wide = torch.promote_types(video.dtype, torch.float32)
     _, channels, frames, height, width = video.shape
     together = channels // norm.num_groups
@@ -123,12 +125,12 @@ def _norm(chunk_size: int, norm: Any, video: Tensor) -> Callable[[Tensor], Tenso
         del rows
     variances, means = (torch.cat(column) for column in zip(*sums, strict=True))  # a row a frame
     variance = variances.mean(0) + means.var(0, correction=0)
-    # With its numbers given, a norm by channel is the same arithmetic, and one kernel.
+    # With given statistics per channel, a batch norm is the same arithmetic in one kernel.
     mean, variance = means.mean(0).repeat_interleave(together), variance.repeat_interleave(together)
     weight, bias = norm.weight.to(wide), norm.bias.to(wide)
 
     def apply(part: Tensor) -> Tensor:
-        if part.device.type == "mps":  # takes no statistics in another number format
+        if part.device.type == "mps":  # it does not support statistics in another number format
             part = part.to(wide)
         out = functional.batch_norm(part, mean, variance, weight, bias, training=False, eps=norm.eps)
         return out.to(video.dtype)

@@ -1,1 +1,1 @@
-"""Sound and pictures: what they are, how long, and where the face is."""
+"""Sounds, pictures and video files: reading, checking, cropping and writing. Needs no ComfyUI and no torch."""

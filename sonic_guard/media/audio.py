@@ -1,7 +1,7 @@
-"""Sound in memory: the nouns `SoundInfo` and `Sound`, and the border to ComfyUI's AUDIO.
+"""Sound in memory: `SoundInfo` and `Sound`, and their conversion from and to ComfyUI's AUDIO.
 
 Inside this library a sound is always a `Sound`: float32, ``[channels, samples]``, every sample finite.
-ComfyUI's dictionaries become one in `from_dict` and leave as one through `to_dict`; files are read in `audiofile`.
+`from_dict` converts ComfyUI's dictionaries, `to_dict` converts back; `audio_file` reads files.
 """
 
 import logging
@@ -17,27 +17,27 @@ from ..errors import AudioError, brief
 log = logging.getLogger(__name__)
 
 MIN_RATE, MAX_RATE = 1000, 1_000_000
-"""Sample rates in Hz of sounds that are any: telephones have 8,000, the finest recorders 768,000.
+"""Accepted sample rates in Hz: telephones use 8,000, the best recorders 768,000.
 
-At any other a short sound stands for hours, or half a second of silence for gigabytes.
+Outside of this range a few samples would count as hours of sound, or half a second of it would take gigabytes.
 """
 MAX_CHANNELS = 64
-"""As many as libav has names for; more are samples in the place of channels."""
+"""As many as libav has names for; with more, the axes of channels and samples are swapped."""
 
 
 @dataclass(frozen=True)
 class SoundInfo:
-    """What a sound file holds."""
+    """Length and format of a sound file."""
 
     samples: int
-    """Samples a channel that decoding the file yields, encoder delay and padding already taken off."""
+    """Samples per channel that decoding the file yields, without encoder delay and padding."""
     sample_rate: int
-    """Hz."""
+    """In Hz."""
     channels: int
     codec: str
     """ffmpeg's name of the format: mp3, aac, flac, pcm_s16le …"""
     counted: bool = True
-    """Whether the samples were counted; else they are what the file's header claims."""
+    """Whether the samples were counted; otherwise they are taken from the file's header."""
 
     @property
     def duration_s(self) -> float:
@@ -46,7 +46,7 @@ class SoundInfo:
 
     @property
     def seconds(self) -> float:
-        """Length in seconds for people, to two decimals. Count with `duration_s`."""
+        """Length in seconds for display, to two decimals. Use `duration_s` for arithmetic."""
         return round(self.duration_s, 2)
 
 
@@ -57,7 +57,7 @@ class Sound:
     waveform: np.ndarray
     """float32 ``[channels, samples]``, full scale ±1. May share memory with the tensor or sound it came from."""
     sample_rate: int
-    """Hz."""
+    """In Hz."""
 
     @property
     def channels(self) -> int:
@@ -66,7 +66,7 @@ class Sound:
 
     @property
     def samples(self) -> int:
-        """Samples a channel."""
+        """Samples per channel."""
         return self.waveform.shape[1]
 
     @property
@@ -75,7 +75,7 @@ class Sound:
         return self.samples / self.sample_rate
 
     def part(self, start: int, stop: int) -> "Sound":
-        """The samples ``start … stop - 1`` as a sound of their own, sharing this one's memory."""
+        """The samples ``start … stop - 1`` as a `Sound` that shares this one's memory."""
         return Sound(self.waveform[:, start:stop], self.sample_rate)
 
 
@@ -83,7 +83,7 @@ def from_dict(audio: object, name: str = "audio") -> Sound:
     """The sound in a ComfyUI AUDIO: ``{"waveform": [batch, channels, samples], "sample_rate": Hz}``.
 
     The waveform may be a torch tensor on any device or a numpy array. A float32 tensor on the CPU is not copied.
-    Of a batch the first sound is taken, and the log says so: Sonic animates one.
+    The first sound of a batch is taken, with a warning in the log: Sonic animates one.
     Raises `AudioError`, naming the input `name`, for anything that is not a usable sound.
     """
     if not isinstance(audio, Mapping):
@@ -123,7 +123,7 @@ def duration_of(audio: object, name: str = "audio") -> float:
 
 def check_finite(sound: Sound, name: str) -> None:
     """Raise `AudioError` if `sound` holds a NaN or an infinity."""
-    # min and max carry NaN along and need no memory of their own, unlike isfinite() of the whole.
+    # min and max propagate NaN and need no memory of their own, unlike isfinite() of the whole.
     if not (np.isfinite(sound.waveform.min()) and np.isfinite(sound.waveform.max())):
         bad = int(np.argmin(np.isfinite(sound.waveform).all(axis=0)))
         raise AudioError(
@@ -133,7 +133,7 @@ def check_finite(sound: Sound, name: str) -> None:
 
 
 def _array(waveform: Any, name: str) -> np.ndarray:
-    """`waveform` as a real-valued numpy array; tensors are recognised by what they can do."""
+    """`waveform` as a real-valued numpy array; tensors are recognised by their methods, without importing torch."""
     if hasattr(waveform, "detach"):
         if waveform.is_meta or str(waveform.layout) != "torch.strided":
             raise AudioError(f"{name}: the waveform is a tensor without its samples in memory. Use an ordinary one.")
@@ -145,7 +145,7 @@ def _array(waveform: Any, name: str) -> np.ndarray:
         raise AudioError(f"{name}: the waveform must be a tensor, got {_kind(waveform)}. Connect a Load Audio node.")
     if waveform.dtype.kind != "f":
         raise AudioError(f"{name}: the waveform must hold floating-point samples in ±1, but holds {waveform.dtype}.")
-    return waveform if min(waveform.strides, default=0) >= 0 else waveform.copy()  # torch reads no array backwards
+    return waveform if min(waveform.strides, default=0) >= 0 else waveform.copy()  # torch takes no negative strides
 
 
 def _rate(sample_rate: Any, name: str) -> int:

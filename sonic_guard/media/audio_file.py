@@ -1,7 +1,7 @@
-"""Sound files through PyAV: `probe` counts, `load` decodes. No ffmpeg program.
+"""Sound files through PyAV: `probe` counts samples, `load` decodes them. No ffmpeg program is needed.
 
-Both give what ComfyUI's Load Audio gives: the first audio stream, every frame the decoder yields, no resampling.
-The length in the header is used by `claimed` alone. Damaged packets are left out, as ffmpeg does, and the log says so.
+Both agree with ComfyUI's Load Audio: the first audio stream, every frame the decoder yields, no resampling.
+Only `claimed` uses the length in the header. Damaged packets are left out, as in ffmpeg, with a warning in the log.
 """
 
 import logging
@@ -27,19 +27,20 @@ from .containers import Source, demuxed, opened, sound_decoders
 log = logging.getLogger(__name__)
 
 BUFFER_GROWTH = 1.25
-"""Factor by which the buffer of a sound of unknown length grows: at most a quarter more memory than the sound."""
-LIMIT_S = 600.0
-"""Time limit of an exact count where none is given: an hour of sound takes some seconds."""
+"""Growth factor of the buffer for a sound of unknown length: at most a quarter more memory than the sound."""
+COUNT_LIMIT_S = 600.0
+"""Default time limit of an exact count; an hour of sound takes some seconds."""
 
 
 def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
     """Count the samples in the sound file `path`; equal to what `load` decodes.
 
-    Long MP3s are counted without decoding their middle (see `mp3.shorten`), everything else is decoded, at some
-    thousandths of its duration and in constant memory. `check` is called all the time, and what it raises comes out;
-    without one, `SlowFileError` after `LIMIT_S`.
-    Raises `AudioError` if there is no such file, no sound in it, or nothing that can be decoded, and if it is longer
-    than any job.
+    The middle of a long MP3 is counted without decoding it (see `mp3_frames.shorten`). Everything else is decoded,
+    in a few thousandths of its duration and in constant memory.
+
+    `check` is called before every packet; its exceptions propagate. Without it, `SlowFileError` is raised after
+    `COUNT_LIMIT_S`. Raises `AudioError` if the file does not exist, has no sound, cannot be decoded, or is longer
+    than `job.MAX_DURATION_S`.
     """
     with _source(path, check) as source:
         with _opened(source, source) as (container, stream):
@@ -52,9 +53,9 @@ def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundI
 
 
 def claimed(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
-    """What the header of the sound file `path` says, right or wrong: where `probe` takes too long.
+    """The length stated in the header of the sound file `path`, which may be wrong; for files too long for `probe`.
 
-    Raises `AudioError` as `probe` does, and where the header says nothing.
+    Raises `AudioError` as `probe` does, and if the header states no length.
     """
     with _source(path, check) as source, _opened(source, source) as (container, stream):
         length = stream.duration * stream.time_base if stream.duration and stream.time_base else None
@@ -73,7 +74,7 @@ def claimed(path: str | os.PathLike[str], *, check: Check | None = None) -> Soun
 def load(path: str | os.PathLike[str], limit_s: float = math.inf, *, check: Check | None = None) -> Sound:
     """Decode the sound file `path`, at most its first `limit_s` seconds (rounded to the nearest sample).
 
-    `limit_s` is above zero. Memory: 4 bytes a sample and channel, at times a quarter more.
+    `limit_s` is above zero. Memory: 4 bytes per sample and channel, and up to a quarter more while decoding.
     Raises `AudioError` and `SlowFileError` as `probe` does, and `AudioError` for NaN or infinite samples.
     """
     with _source(path, check) as source, _opened(source, source) as (container, stream):
@@ -92,7 +93,7 @@ def load(path: str | os.PathLike[str], limit_s: float = math.inf, *, check: Chec
 
 
 def _source(path: str | os.PathLike[str], check: Check | None) -> AbstractContextManager[Source]:
-    return opened(path, AudioError, "a sound file", check or deadline(path, LIMIT_S))
+    return opened(path, AudioError, "a sound file", check or deadline(path, COUNT_LIMIT_S))
 
 
 @contextmanager
@@ -115,7 +116,7 @@ def _opened(content: Content, source: Source, kind: str | None = None) -> Iterat
 
 
 def _count(container: InputContainer, stream: AudioStream, source: Source, known: int = 0) -> SoundInfo:
-    """Decode and count; `known` samples are counted already."""
+    """Decode and count, starting from `known` samples."""
     frames = _frames(container, stream, source)
     first = next(frames)
     samples, most = known + first.samples, MAX_DURATION_S * first.sample_rate
@@ -149,7 +150,7 @@ def _frames(container: InputContainer, stream: AudioStream, source: Source) -> I
 
 
 def _check_kind(rate: int, channels: int, name: str) -> None:
-    """Raise `AudioError` for a sample rate or a number of channels that no voice has."""
+    """Raise `AudioError` for a sample rate or a number of channels outside the accepted range."""
     if not MIN_RATE <= rate <= MAX_RATE:  # libav decodes 1/25 s at a time: at 1 Hz 50 MB take a minute
         raise AudioError(
             f"{name}: its sample rate of {rate} Hz is outside {MIN_RATE:,} … {MAX_RATE:,} Hz. Convert it to 44,100 Hz."
@@ -163,7 +164,7 @@ def _too_long(name: str) -> AudioError:
 
 
 def _decoded(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[AudioFrame]:
-    """Everything the decoder yields; packets it cannot make sense of are left out."""
+    """Everything the decoder yields; packets that it rejects are left out."""
     damaged = 0
     for packet in container.demux(stream):
         source.check()
@@ -184,13 +185,13 @@ def _samples(frame: AudioFrame) -> np.ndarray:
     if data.dtype.kind == "f":
         return data
     half = 2.0 ** (8 * data.dtype.itemsize - 1)
-    if data.dtype.kind == "u":  # 8-bit sound is the unsigned one: silence is 128
+    if data.dtype.kind == "u":  # 8-bit sound is unsigned: silence is 128
         return (data - half) / half
     return data / half
 
 
 class _Buffer:
-    """Samples of a sound whose length shows at its end, without ever holding two copies of it."""
+    """A growing buffer for a sound of unknown length that never holds two copies of it."""
 
     def __init__(self, channels: int) -> None:
         self.samples = 0
@@ -210,5 +211,5 @@ class _Buffer:
         return self._data.T
 
     def _resize(self, samples: int) -> None:
-        # In place; no view of the data exists before waveform() makes one.
+        # In place: no view of the data exists before waveform() makes one.
         self._data.resize((samples, self._data.shape[1]), refcheck=False)

@@ -1,4 +1,4 @@
-"""Bytes that can be read from any place: of a file, or of one with its middle left out."""
+"""Random access to bytes: of a whole file, or of a file with its middle left out."""
 
 from typing import NamedTuple, Protocol
 
@@ -8,29 +8,29 @@ class Content(Protocol):
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Number of bytes."""
         ...
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """The bytes from `offset`: `count`, or those that are left."""
+        """Up to `count` bytes from `offset`; fewer at the end."""
         ...
 
 
 class Spliced(NamedTuple):
-    """Other bytes in front of the rest of a file."""
+    """Other bytes, followed by the rest of a file from `start` on."""
 
     head: bytes
     rest: Content
     start: int
-    """First byte of `rest` that follows `head`."""
+    """Offset in `rest` of the byte that follows `head`."""
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Number of bytes, head and rest together."""
         return len(self.head) + self.rest.size - self.start
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """The bytes from `offset`, maybe fewer at the border of the two."""
+        """Up to `count` bytes from `offset`; fewer at the end of `head` and of `rest`."""
         if offset < len(self.head):
             return self.head[offset : offset + count]
         return self.rest.read_at(self.start + offset - len(self.head), count)
@@ -40,13 +40,13 @@ class Stream:
     """A content as a file object, for libav and Pillow."""
 
     def __init__(self, content: Content, name: str = "") -> None:
-        self.name = name  # by its ending libav knows formats that have no mark of their own; nothing is opened by it
+        self.name = name  # libav recognises formats without a signature by its suffix; nothing is opened by this name
         self.error: BaseException | None = None
-        """What has ended the reading. It is raised once: both libraries go on for a while, or swallow it."""
+        """The exception that ended the reading. It is raised once; libav and Pillow may swallow it or read on."""
         self._content, self._at = content, 0
 
     def read(self, count: int = -1) -> bytes:
-        """The next bytes: `count`, all, or those that are left; none behind an error."""
+        """Up to `count` of the next bytes, all of them if negative; none after an error."""
         if self.error is not None:
             return b""
         try:
@@ -58,10 +58,10 @@ class Stream:
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to another place."""
+        """Set the position and return it; `whence` as in `io.IOBase.seek`."""
         self._at = max(0, offset + (0, self._at, self._content.size)[whence])
         return self._at
 
     def tell(self) -> int:
-        """The place of the next byte."""
+        """The position of the next byte."""
         return self._at

@@ -1,4 +1,4 @@
-"""How long work may go on: a `Check` is called between two pieces of it."""
+"""Cancellation and time limits: long work calls a `Check` between its steps."""
 
 import time
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from ..errors import SlowFileError
 from ..plain_files import shown
 
 Check = Callable[[], None]
-"""Called between two pieces of work; what it raises ends the work."""
+"""Called between two steps of work; an exception it raises ends the work."""
 
 
 def nothing() -> None:
-    """Does not end the work."""
+    """A `Check` that never ends the work."""
 
 
 def deadline(path: str | PathLike[str], seconds: float) -> Check:
-    """Ends the work on `path` with a `SlowFileError` when `seconds` are over, counted from now."""
+    """A `Check` that raises `SlowFileError`, about `path`, once `seconds` have passed from now."""
     until_s = time.monotonic() + seconds
 
     def check() -> None:

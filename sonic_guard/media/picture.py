@@ -1,6 +1,6 @@
-"""Pictures in: a file or a ComfyUI IMAGE becomes plain 8-bit RGB arrays, or an error that says what is wrong.
+"""Reads pictures: a file or a ComfyUI IMAGE becomes 8-bit RGB arrays, or a `PictureError`.
 
-Everything after this module sees one kind of picture: uint8 [H, W, 3], RGB, upright, without alpha.
+All other modules use one format: uint8 [H, W, 3], RGB, upright, without alpha.
 """
 
 import threading
@@ -27,9 +27,9 @@ Rgb: TypeAlias = NDArray[np.uint8]
 MAX_PIXELS = 16_384 * 16_384
 """Largest picture accepted: 268 million pixels, 0.75 GiB as RGB. Pillow's own limit is a third of that."""
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
-"""Pillow's names of the formats that are read. For EPS, whatever the file's name, it would start Ghostscript."""
+"""Pillow's names of the formats that are read. EPS is excluded: Pillow runs Ghostscript for it."""
 STRIPE_ROWS = 256
-"""Rows converted at a time, so that a huge picture is never held in a second format as a whole."""
+"""Rows converted at a time, so that a huge picture is not held in two formats at once."""
 
 _QUARTER_TURNS = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
@@ -40,14 +40,13 @@ _open_lock = threading.Lock()
 def load(path: str | PathLike[str], *, enough: int | None = None, check: Check = nothing) -> Rgb:
     """The picture in a file, as uint8 RGB [H, W, 3].
 
-    Turned upright by its EXIF orientation; alpha is dropped without blending, as ComfyUI's LoadImage does;
-    of an animation the first frame is taken; 16-bit grey is scaled, not clipped.
-    Where a long side of `enough` pixels will do, a JPEG is decoded at a half, a quarter or an eighth of its size
-    (never below that many), which is several times as fast.
+    It is turned upright by its EXIF orientation. Alpha is dropped without blending, as in ComfyUI's LoadImage. The
+    first frame of an animation is taken. 16-bit grey is scaled, not clipped.
+    With `enough`, a JPEG is decoded at a half, a quarter or an eighth of its size if its long side still has at least
+    that many pixels; this is several times as fast.
 
-    Raises `PictureError` if the file is missing, is no picture, is damaged, is larger than `MAX_PIXELS`,
-    or holds 32-bit floats (which have no fixed white). `check` is called whenever bytes are read, and what it raises
-    comes out.
+    Raises `PictureError` if the file is missing, not a picture, damaged, larger than `MAX_PIXELS`, or holds 32-bit
+    floats (which have no fixed white). `check` is called whenever bytes are read; its exceptions propagate.
     """
     with _readable(path, check) as image:
         if enough:
@@ -58,20 +57,21 @@ def load(path: str | PathLike[str], *, enough: int | None = None, check: Check =
 
 
 def read_size(path: str | PathLike[str], *, check: Check = nothing) -> tuple[int, int]:
-    """Width and height of the picture that `load` would give, from the file's header alone.
+    """Width and height in pixels of the picture that `load` would return, from the file's header alone.
 
-    EXIF that follows the pixels of a PNG is not seen. Raises as `load` does, but for what only decoding shows.
+    EXIF data that follows the pixels of a PNG is not read. Raises as `load` does, except for damage that only
+    decoding shows.
     """
     with _readable(path, check) as image:
         width, height = image.size
-        exif = Image.Image.getexif(image)  # a PNG's own would decode it all in search of EXIF
+        exif = Image.Image.getexif(image)  # the PNG class's method would decode the whole picture to find EXIF
         turned = exif.get(ExifTags.Base.Orientation, 1) in _QUARTER_TURNS
         return (height, width) if turned else (width, height)
 
 
 @contextmanager
 def _readable(path: str | PathLike[str], check: Check) -> Iterator[Image.Image]:
-    """`path` opened, and whatever goes wrong with it as a `PictureError`."""
+    """`path` opened by Pillow; errors inside the block become `PictureError`."""
     with opened(path, PictureError, "a picture", check) as source:
         if slow := jpeg_parts.fault(source):
             raise PictureError(f"{source.name}: it is damaged: {slow}. Save it again as PNG or JPEG.")
@@ -84,13 +84,13 @@ def _readable(path: str | PathLike[str], check: Check) -> Iterator[Image.Image]:
             raise
         except Exception as error:
             if stream.error is None:
-                raise _in_words(source.name, error) from error
-        if stream.error is not None:  # Pillow takes it for a damaged file, or goes on without what it could not read
+                raise _picture_error(source.name, error) from error
+        if stream.error is not None:  # Pillow reports it as damage, or ignores it
             raise stream.error
 
 
-def _in_words(name: str, error: Exception) -> Exception:
-    """What went wrong with a picture."""
+def _picture_error(name: str, error: Exception) -> Exception:
+    """The error to raise for the exception `error` of Pillow; a `SonicGuardError` stays itself."""
     match error:
         case SonicGuardError():
             return error
@@ -100,7 +100,7 @@ def _in_words(name: str, error: Exception) -> Exception:
             return PictureError(_too_large(name))
         case OSError():
             text = f"cannot be read: {error}. Save it again as PNG or JPEG."
-        case _:  # on damaged files Pillow's decoders raise whatever their parser trips over
+        case _:  # Pillow's decoders raise many kinds of exceptions on damaged files
             text = f"the file is damaged ({error!r:.200}). Save it again as PNG or JPEG."
     return PictureError(f"{name}: {text}")
 
@@ -111,10 +111,10 @@ def from_batch(images: Any, name: str = "image") -> list[Rgb]:
     Args:
         images: floats 0…1, [B, H, W, C] or [H, W, C] with C = 1 (grey), 3 or 4 (alpha is dropped); a torch tensor
             of any device and precision, or a numpy array. Values outside 0…1 are clipped, as ComfyUI does on saving.
-        name: what error messages call this input.
+        name: this input's name in error messages.
 
-    Raises `PictureError` for anything else: another type or shape, no picture, no pixels, NaN or infinity,
-    or a picture larger than `MAX_PIXELS`.
+    Raises `PictureError` for another type or shape, an empty batch or picture, NaN or infinity, and a picture larger
+    than `MAX_PIXELS`.
     """
     shape = _batch_shape(images, name)
     batch = images if len(shape) == 4 else images[None]
@@ -130,9 +130,9 @@ def size_of(image: Any) -> tuple[int, int]:
 
 @contextmanager
 def _opened(file: Any) -> Iterator[Image.Image]:
-    """`Image.open` for `FORMATS`, under our limit of pixels instead of Pillow's."""
+    """`Image.open` for `FORMATS`, with `MAX_PIXELS` as the limit instead of Pillow's."""
     formats = _formats()
-    with _open_lock:  # the limit is a global of Pillow's; two threads must not restore each other's value
+    with _open_lock:  # the limit is a global of Pillow: two threads must not restore each other's value
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
             image = Image.open(file, formats=formats)
@@ -156,7 +156,7 @@ def _file_to_rgb(image: Image.Image, name: str) -> Rgb:
     for top in range(0, image.height, STRIPE_ROWS):
         bottom = min(top + STRIPE_ROWS, image.height)
         stripe = image.crop((0, top, image.width, bottom))
-        if image.mode in _DEEP_GREY:  # Pillow's convert would turn every value above 255 to white
+        if image.mode in _DEEP_GREY:  # Pillow's convert would turn every value above 255 into white
             rgb[top:bottom] = np.clip(np.asarray(stripe) >> 8, 0, 255)[..., None]
         else:
             rgb[top:bottom] = np.asarray(stripe.convert("RGB"))
@@ -164,7 +164,7 @@ def _file_to_rgb(image: Image.Image, name: str) -> Rgb:
 
 
 def _batch_shape(images: Any, name: str) -> tuple[int, ...]:
-    """Shape of an IMAGE; `PictureError` if it is none."""
+    """Shape of an IMAGE. Raises `PictureError` for anything else."""
     shape = tuple(getattr(images, "shape", ()))
     if not shape or not hasattr(images, "dtype"):
         raise PictureError(f"{name}: expected an IMAGE, got {type(images).__name__}. Connect an IMAGE output.")
@@ -194,7 +194,7 @@ def _floats_to_rgb(picture: Any, name: str) -> Rgb:
 
 
 def _as_numpy(floats: Any) -> NDArray[np.float32]:
-    if hasattr(floats, "detach"):  # a torch tensor; numpy knows no bfloat16, so it is widened there
+    if hasattr(floats, "detach"):  # a torch tensor, converted there because numpy has no bfloat16
         return floats.detach().cpu().float().numpy()
     return floats.astype(np.float32)
 

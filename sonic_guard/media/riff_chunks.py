@@ -1,7 +1,7 @@
-"""Sizes in WAV, AVI and AIFF files that no file can have.
+"""Detects impossible chunk sizes in WAV, AVI and AIFF files.
 
-libav takes as much memory as a chunk of text says it is long before it reads the first letter: nine kilobytes that
-claim to be two gigabytes cost two gigabytes.
+libav allocates the claimed length of a text chunk before it reads the chunk: a file of nine kilobytes can cost two
+gigabytes.
 
 Sources: the RIFF and AIFF specifications; RF64 and its 64-bit sizes in EBU Tech 3306.
 """
@@ -10,20 +10,20 @@ import struct
 
 from .byte_source import Content
 
-MOST_EXCESS_BYTES = 1 << 24
-"""By how much a chunk may be longer than what is left of the file: recordings that were cut off are common."""
-MOST_CHUNKS = 1000
-"""Chunks looked at, those in lists included."""
+MAX_EXCESS_BYTES = 1 << 24
+"""Bytes by which a chunk may exceed the rest of the file: truncated recordings are common."""
+MAX_CHUNKS = 1000
+"""Most chunks checked, those in lists included."""
 
 _CONTENT = {b"data", b"SSND", b"movi", b"idx1"}
-"""Chunks that libav reads piece by piece. In a recording that was cut off, or never finished, they claim too much."""
+"""Chunks that libav reads in blocks. In a truncated or unfinished recording their size is too large."""
 
 _UNKNOWN = {0, 0xFFFF_FFFF}
-"""Sizes of what was never finished, and of what an RF64 gives in 64 bits elsewhere."""
+"""Sizes in unfinished recordings, and in RF64 files, which have the 64-bit size elsewhere."""
 
 
 def fault(content: Content) -> str:
-    """What is wrong with the sizes in a file; nothing where they are possible, or it is of another kind."""
+    """What is wrong with the chunk sizes, for an error message; empty if they are possible, or for other files."""
     match content.read_at(0, 4):
         case b"RIFF" | b"RF64" | b"BW64":
             order = "<"
@@ -32,7 +32,7 @@ def fault(content: Content) -> str:
         case _:
             return ""
     offset = 12
-    for _ in range(MOST_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         head = content.read_at(offset, 12)
         if len(head) < 8:
             return ""
@@ -40,8 +40,8 @@ def fault(content: Content) -> str:
         inside = head[8:12] if name == b"LIST" else b""
         if name in _CONTENT or inside in _CONTENT:
             if size in _UNKNOWN or offset + 8 + size > content.size:
-                return ""  # whatever follows is not found by libav either
-        elif offset + 8 + size > content.size + MOST_EXCESS_BYTES:
+                return ""  # libav does not find the chunks that follow either
+        elif offset + 8 + size > content.size + MAX_EXCESS_BYTES:
             return f"its chunk {name.decode('latin-1')!a} claims {size} bytes, and the file has {content.size}"
         offset += 12 if inside == b"INFO" else 8 + size + size % 2
     return ""

@@ -1,8 +1,8 @@
-"""Hide the seam between two parts of a video: one picture is turned into the other while brightness is evened out.
+"""Hides the seam between two parts of a video, by a motion-compensated cross-fade with matched brightness.
 
-Both parts have pictures of the same few moments, alike but not the same: the head is elsewhere by some pixels, the
-light a little other. A hard cut jumps; a plain cross-fade shows both at once. Here both pictures are first moved to
-where their contents meet on the way from one to the other, along the optical flow between them.
+Both parts have pictures of the same few moments that differ a little: the head is displaced by some pixels, the
+brightness differs. A hard cut jumps, and a plain cross-fade shows both pictures at once. Here both are warped along
+the optical flow between them, so that their contents coincide, before they are blended.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 
 MAX_GAIN = 1.25
-"""Contrast is evened out by at most this factor: more is no drift of brightness but another picture."""
+"""Largest factor by which contrast is corrected: a larger difference is not drift but another picture."""
 
 _BRIGHTNESS = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""How bright the eye finds red, green and blue."""
+"""Luma weights of red, green and blue: ITU-R BT.709."""
 
 Picture = np.ndarray
 """uint8 [H, W, 3], RGB."""
 
 
 def hide_seam(old: Sequence[Picture], new: Iterable[Picture], settle: int) -> Iterator[np.ndarray]:
-    """The pictures that lead from one part into the next: float32 [H, W, 3], 0 … 1, as many as `new` has.
+    """The transition from one part to the next: float32 [H, W, 3] in 0 … 1, as many pictures as `new` has.
 
-    `old` are the last pictures of the earlier part; `new` begins at the same moment as `old`, and its first
-    ``len(old)`` pictures show the same moments. Over them `old` turns into `new`, whose brightness and contrast, colour
-    by colour, are matched to `old`; over the next `settle` pictures they go back to its own.
-    Where both agree the result is `new`, to the last of 8 bits. Memory: a few pictures more than `old` has, however
-    long `new` is.
+    `old` are the last pictures of the earlier part. The first ``len(old)`` pictures of `new` show the same moments.
+    Over them the result changes from `old` to `new`, whose brightness and contrast are matched to `old` per colour;
+    over the next `settle` pictures this correction fades out.
+    Where both parts agree the result is `new`, exactly in 8 bits. Memory: a few pictures more than `old` has,
+    however long `new` is.
     """
     coming = iter(new)
     overlap = [picture for _, picture in zip(old, coming, strict=False)]
@@ -41,11 +41,11 @@ def hide_seam(old: Sequence[Picture], new: Iterable[Picture], settle: int) -> It
 
 
 def _levels(old: Sequence[Picture], new: Sequence[Picture]) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and offset, a number a colour, that give `new` the mean and spread of `old`; float32 [3]."""
+    """Gain and offset per colour that give `new` the mean and standard deviation of `old`: float32 [3] each."""
     moments = []
     for before, after in zip(old, new, strict=True):
         one, other = _unit(before), _unit(after)
-        # Measured where contents meet: what comes in at a border or moves over the ground is no change of brightness.
+        # Measured on aligned pictures, so that motion does not count as a change of brightness.
         moments.append((_moments(one), _moments(_moved(other, _flow(one, other)))))
     (old_mean, old_square), (new_mean, new_square) = np.mean(moments, axis=0)
     old_spread, new_spread = np.sqrt(np.maximum(0, [old_square - old_mean**2, new_square - new_mean**2]))
@@ -60,25 +60,26 @@ def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _between(old: np.ndarray, new: np.ndarray, way: float) -> np.ndarray:
-    """The picture at `way` (0 … 1) on the way from `old` to `new`, both float32 [H, W, 3]."""
-    there, back = _flow(old, new), _flow(new, old)
-    # Where a pixel of the result comes from, seen from either end: the flow of both, as if it were even on the way.
-    from_old = way * ((way - 1) * there + way * back)
-    from_new = (1 - way) * ((1 - way) * there - way * back)
+    """The picture interpolated between `old` (`way` 0) and `new` (1), both float32 [H, W, 3]."""
+    forward, backward = _flow(old, new), _flow(new, old)
+    # Flow from the interpolated picture to either end, approximated from both flows for linear motion (Jiang et al.,
+    # Super SloMo, 2018, eq. 4).
+    from_old = way * ((way - 1) * forward + way * backward)
+    from_new = (1 - way) * ((1 - way) * forward - way * backward)
     return np.clip((1 - way) * _moved(old, from_old) + way * _moved(new, from_new), 0, 1)
 
 
 def _flow(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """How far each pixel of `one` has moved in `other`: float32 [H, W, 2] in pixels, by dense inverse search."""
+    """Optical flow from `one` to `other` by dense inverse search: float32 [H, W, 2] in pixels."""
     import cv2
 
-    still: Any = np.zeros((*one.shape[:2], 2), np.float32)
+    no_motion: Any = np.zeros((*one.shape[:2], 2), np.float32)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return search.calc(_grey(one), _grey(other), still)
+    return search.calc(_grey(one), _grey(other), no_motion)
 
 
 def _moved(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """`image` with every pixel taken from where `flow` points."""
+    """`image` warped by `flow`: every pixel is taken from where the flow points."""
     import cv2
 
     height, width = flow.shape[:2]
@@ -87,7 +88,7 @@ def _moved(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
-    """The image's brightness, uint8 [H, W]: what the search for the flow takes."""
+    """The image's luma, uint8 [H, W], as the optical flow takes it."""
     return np.rint(image @ _BRIGHTNESS * 255).astype(np.uint8)
 
 
@@ -96,5 +97,5 @@ def _unit(picture: Picture) -> np.ndarray:
 
 
 def _smooth(way: float) -> float:
-    """0 … 1 with a gentle start and end."""
+    """Smoothstep: 0 … 1 with slope 0 at both ends."""
     return way * way * (3 - 2 * way)

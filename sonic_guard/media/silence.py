@@ -1,6 +1,6 @@
-"""Silence before and after the voice: found with pydub, cut if wanted.
+"""Finds and cuts the silence before and after the voice, with pydub.
 
-Sonic animates every second it hears; silent ones cost the same time and memory as spoken ones.
+Sonic animates every second of its input; silent ones cost the same time and memory as speech.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from .pydub_audio import load_pydub, to_segment
 THRESHOLD_DBFS = -50.0
 """Loudness (RMS of 10 ms) below which sound counts as silence; 0 dBFS is full scale."""
 KEEP_S = 0.1
-"""Silence left at both ends of a cut: room for a breath before the first word."""
+"""Seconds of silence kept at both ends, so that the first word is not clipped."""
 BLOCK_S = 10
-"""Seconds looked at together, so that hours of silence need neither memory nor patience."""
+"""Seconds analysed at a time, so that hours of silence need little memory and time."""
 _CHUNK_MS = 10
 
 
 @dataclass(frozen=True)
 class Silence:
-    """How long a sound is silent at its ends. The whole of a sound that is nothing but silence is `lead_s`."""
+    """The silence at both ends of a sound. If all of it is silent, `lead_s` is its whole length and `tail_s` is 0."""
 
     lead_s: float
     """Seconds before the first sound, in steps of 10 ms."""
@@ -32,15 +32,15 @@ class Silence:
 
 
 def find_silence(sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS, *, check: Check = nothing) -> Silence:
-    """Measure the silence at both ends of `sound`: stretches whose loudness stays below `threshold_dbfs`.
+    """Measure the silence at both ends of `sound`, where its loudness stays below `threshold_dbfs`.
 
-    `check` is called for every `BLOCK_S` seconds, and what it raises comes out.
+    `check` is called once for every `BLOCK_S` seconds; its exceptions propagate.
     """
     lead = _leading_silence(sound.waveform, sound.sample_rate, threshold_dbfs, check)
     rest = sound.waveform[:, lead:]
     tail = _leading_silence(rest[:, ::-1], sound.sample_rate, threshold_dbfs, check)
     if tail == rest.shape[1]:
-        # Silence throughout, or a click so short that read backwards it falls between two chunks.
+        # Silence throughout, or a click so short that, backwards, it is split between two chunks.
         tail = 0
     return Silence(lead / sound.sample_rate, tail / sound.sample_rate)
 
@@ -48,9 +48,10 @@ def find_silence(sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS, *, check:
 def cut_silence(
     sound: Sound, threshold_dbfs: float = THRESHOLD_DBFS, keep_s: float = KEEP_S, *, check: Check = nothing
 ) -> Sound:
-    """`sound` without the silence at its ends, but for `keep_s` seconds of it on either side.
+    """`sound` without the silence at its ends, except for `keep_s` seconds of it on either side.
 
-    Shares memory with `sound`. Raises `AudioError` if nothing in it reaches `threshold_dbfs`.
+    Shares memory with `sound`. Raises `AudioError` if all of it is below `threshold_dbfs`; exceptions of `check`
+    propagate.
     """
     silence = find_silence(sound, threshold_dbfs, check=check)
     if silence.lead_s >= sound.duration_s:
@@ -71,7 +72,7 @@ def _leading_silence(waveform: np.ndarray, sample_rate: int, threshold_dbfs: flo
         check()
         block = waveform[:, start : start + BLOCK_S * sample_rate]
         if np.abs(block).max() < peak:
-            continue  # no stretch can be louder than its loudest sample
+            continue  # the RMS of a chunk cannot exceed its largest sample
         segment = to_segment(block, sample_rate)
         silent_ms = load_pydub().detect_leading_silence(segment, threshold_dbfs, _CHUNK_MS)
         if silent_ms < len(segment):

@@ -1,4 +1,4 @@
-"""Open video files, and count what they hold."""
+"""Opens video files and counts their frames."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,17 +17,18 @@ DECODERS = ("h264", "ffv1", "prores", "aac", "flac", "pcm_s24le")
 
 
 class Contents(NamedTuple):
-    """What the packets of a video file add up to."""
+    """Totals of the packets of a video file."""
 
     frames: int
     sound_s: float
-    """When the sound ends; 0 without any."""
+    """Time in seconds at which the sound ends; 0 without sound."""
 
 
 def contents(path: Path, about: Path | None = None, check: Check = nothing) -> Contents:
     """Count the packets of the video `path`, without decoding them.
 
-    Raises `OutputError`, about `about` if given, and what `check` raises.
+    Raises `OutputError`, which names `about` if given instead of `path`. `check` is called whenever bytes are read;
+    its exceptions propagate.
     """
     frames, sound_s = 0, 0.0
     with pictures_of(path, about, check) as (container, pictures):
@@ -44,7 +45,7 @@ def contents(path: Path, about: Path | None = None, check: Check = nothing) -> C
 
 @contextmanager
 def pictures_of(path: Path, about: Path | None = None, check: Check = nothing) -> Iterator[tuple[Any, Any]]:
-    """The video `path`, opened, and the stream of its pictures. Raises as `contents` does."""
+    """The opened container of the video `path`, and its first video stream. Raises as `contents` does."""
     about = about or path
     with errors_about(about), _demuxed(path, check) as container:
         if not container.streams.video:

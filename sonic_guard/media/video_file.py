@@ -1,4 +1,4 @@
-"""Read finished videos: check them, take their frames, join them without encoding anew where that is possible."""
+"""Reads finished videos: checks them, decodes their frames, joins them without re-encoding where that is possible."""
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -17,22 +17,23 @@ from .video_writer import Encoding, Output, VideoWriter
 
 
 class VideoInfo(NamedTuple):
-    """What a video file holds, counted and not believed."""
+    """Length of a video file."""
 
     frames: int
+    """Counted, not taken from the header."""
     rate: Fraction
-    """Frames a second."""
+    """Frames per second."""
 
     @property
     def seconds(self) -> float:
-        """Length of the pictures."""
+        """Duration of the pictures."""
         return float(self.frames / self.rate)
 
 
 def verify(path: Path) -> VideoInfo:
-    """Open the video `path`, decode its first frame and count all.
+    """Open the video `path`, decode its first frame and count all frames.
 
-    Raises `OutputError` if it is missing, cut off so that it cannot be opened, or without a decodable picture.
+    Raises `OutputError` if it is missing, cannot be opened, or has no frame that can be decoded.
     """
     first = next(frames(path), None)
     if first is None:
@@ -43,51 +44,51 @@ def verify(path: Path) -> VideoInfo:
 
 
 def pick(path: Path, count: int) -> list[np.ndarray]:
-    """Up to `count` pictures of the video `path`, about evenly spread: uint8 [H, W, 3]. Raises `OutputError`.
+    """Up to `count` pictures of the video `path`, about evenly spaced: uint8 [H, W, 3]. Raises `OutputError`.
 
-    A long video is entered near each of them and not decoded in between.
+    Seeks to a key frame before each picture, so that a long video is not decoded as a whole.
     """
     found: dict[int, np.ndarray] = {}
     with pictures_of(path) as (container, stream):
-        recolour, step = _Recolour(), contents(path).frames / count
-        unit = 1 / (_rate(stream) * stream.time_base)  # a frame, in the stream's own time
+        to_rgb, step = _RgbConverter(), contents(path).frames / count
+        frame_duration = 1 / (_rate(stream) * stream.time_base)  # in the stream's time base
         for index in range(count):
-            container.seek(int(round(index * step) * unit), stream=stream)
-            soon = (round(index * step) - step / 2) * unit
-            frame = next((frame for frame in container.decode(stream) if (frame.pts or 0) >= soon), None)
+            container.seek(int(round(index * step) * frame_duration), stream=stream)
+            earliest = (round(index * step) - step / 2) * frame_duration
+            frame = next((frame for frame in container.decode(stream) if (frame.pts or 0) >= earliest), None)
             if frame is not None and frame.pts is not None:
-                found[frame.pts] = recolour(frame)
+                found[frame.pts] = to_rgb(frame)
     if not found:
         raise fault(path, "there is not a single frame in this file.")
     return [found[moment] for moment in sorted(found)]
 
 
 def frames(path: Path) -> Iterator[np.ndarray]:
-    """The pictures of the video `path`, one after the other: uint8 [H, W, 3]. Raises `OutputError`."""
+    """The pictures of the video `path` in order: uint8 [H, W, 3]. Raises `OutputError`."""
     with pictures_of(path) as (container, stream):
         stream.thread_type = "AUTO"
-        recolour = _Recolour()
+        to_rgb = _RgbConverter()
         for frame in container.decode(stream):
-            yield recolour(frame)
+            yield to_rgb(frame)
 
 
-class _Recolour:
-    """Turns the frames of a video into RGB."""
+class _RgbConverter:
+    """Converts the frames of a video to RGB."""
 
     def __init__(self) -> None:
-        self._widen, self._recolour = VideoReformatter(), VideoReformatter()  # to set them up takes longer than to use
+        self._upsample, self._convert = VideoReformatter(), VideoReformatter()  # reused: their setup is slow
 
     def __call__(self, frame: Any) -> np.ndarray:
         matrix = {}
         if not frame.format.is_rgb:  # in two steps: in one, libav rounds every colour down
-            frame = self._widen.reformat(frame, format="yuv444p", interpolation=Interpolation.BICUBIC)
-            # RGB has no matrix; but where the same is named twice, older PyAV takes the frame for converted.
+            frame = self._upsample.reformat(frame, format="yuv444p", interpolation=Interpolation.BICUBIC)
+            # RGB has no matrix, so the second name is ignored; but if both are the same, older PyAV converts nothing.
             matrix = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU601}
-        return self._recolour.reformat(frame, format="rgb24", **matrix).to_ndarray()
+        return self._convert.reformat(frame, format="rgb24", **matrix).to_ndarray()
 
 
 def join(
-    pieces: Sequence[Path],
+    files: Sequence[Path],
     target: Path,
     encoding: Encoding,
     fps: Fraction,
@@ -97,41 +98,42 @@ def join(
     overwrite: bool = False,
     accept: Callable[[Path], object] | None = None,
 ) -> VideoInfo:
-    """Write the pictures of `pieces`, one after the other, and `sound` into the file `target`.
+    """Write the pictures of the video `files`, in order, and `sound` into the file `target`.
 
-    Pieces of the same kind are copied packet by packet, without loss and at the speed of the disk; else all are
-    encoded anew with `encoding`. Every piece has to begin with a key frame, as all files do that a `VideoWriter` made.
-    `tell` hears after each how many there are by now; what it raises ends the joining and leaves no file.
-    `accept` is as for `Output`.
+    If all files have the same encoding, their packets are copied, without loss and at the speed of the disk;
+    otherwise all pictures are encoded again with `encoding`. Every file has to begin with a key frame, as those of
+    `VideoWriter` do.
+    `notify` receives the number of frames written so far, after each; an exception from it ends the work and leaves
+    no file. `accept` is as for `Output`.
     Raises `OutputError`.
     """
-    alike = len({_signature(piece) for piece in pieces}) == 1
-    if alike and pieces[0].suffix == encoding.kind.suffix and verify(pieces[0]).rate == fps:
+    alike = len({_signature(file) for file in files}) == 1
+    if alike and files[0].suffix == encoding.kind.suffix and verify(files[0]).rate == fps:
         output = Output(target, encoding.kind, fps, sound, overwrite=overwrite, accept=accept)
         with output:
-            _copy(pieces, output, notify)
+            _copy(files, output, notify)
     else:
         output = VideoWriter(target, fps, encoding, sound, overwrite=overwrite, accept=accept)
         with output:
-            for picture in (picture for piece in pieces for picture in frames(piece)):
+            for picture in (picture for file in files for picture in frames(file)):
                 output.write(picture[None])
                 notify(output.frames)
     return VideoInfo(output.frames, fps)
 
 
-def _copy(pieces: Sequence[Path], output: Output, notify: Callable[[int], None]) -> None:
-    # Frames out of order are decoded before they are shown; a piece too short for that begins later than the others.
-    first = [_first_decoded(piece) for piece in pieces]
+def _copy(files: Sequence[Path], output: Output, notify: Callable[[int], None]) -> None:
+    # With B-frames the first decoding time is negative; it is 0 in a file too short for them. All are aligned.
+    first = [_first_dts(file) for file in files]
     stream: Any = None
-    for piece, early in zip(pieces, first, strict=True):
-        with pictures_of(piece) as (container, source):
+    for file, early in zip(files, first, strict=True):
+        with pictures_of(file) as (container, source):
             if stream is None:
                 stream = output.container.add_stream_from_template(source, opaque=True)
                 output.add_sound()
             offset = round(output.frames / output.fps / source.time_base)
             packet: Any
             for packet in container.demux(source):
-                if not packet.size:  # the end of the piece
+                if not packet.size:  # the end of the file
                     continue
                 packet.pts += offset
                 packet.dts += offset + min(first) - early
@@ -141,15 +143,15 @@ def _copy(pieces: Sequence[Path], output: Output, notify: Callable[[int], None])
                 notify(output.frames)
 
 
-def _first_decoded(piece: Path) -> int:
-    """When the first packet is decoded, in the stream's own time: 0, or before it."""
-    with pictures_of(piece) as (container, stream):
+def _first_dts(file: Path) -> int:
+    """Decoding time of the first packet in the stream's time base: 0 or negative."""
+    with pictures_of(file) as (container, stream):
         return next(packet.dts for packet in container.demux(stream)) or 0
 
 
-def _signature(piece: Path) -> tuple[Any, ...]:
-    """What has to be the same in two files for the packets of one to follow those of the other."""
-    with pictures_of(piece) as (_, stream):
+def _signature(file: Path) -> tuple[Any, ...]:
+    """The properties that must be equal in two files so that their packets can be concatenated."""
+    with pictures_of(file) as (_, stream):
         context = stream.codec_context
         size = (stream.width, stream.height, context.pix_fmt)
         return (context.name, *size, context.extradata, _rate(stream), stream.time_base)

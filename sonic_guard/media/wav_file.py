@@ -1,4 +1,4 @@
-"""Write a sound as a WAV file that loses nothing: 32-bit floating point, any rate, any number of channels, any size."""
+"""Writes a sound as a lossless WAV file: 32-bit floating point, any rate, any number of channels, any size."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -14,14 +14,14 @@ from ..atomic_files import discard, errors_about
 from .audio import Sound
 
 BLOCK = 1 << 16
-"""Samples a channel that are interleaved at a time: the sound is not held in memory twice."""
+"""Samples per channel that are interleaved at a time, so that the sound is not held in memory twice."""
 
 
 def write_wav(target: Path, sound: Sound) -> None:
-    """Put `sound` into the file `target`, which is replaced if it is there.
+    """Write `sound` to the file `target`, which is replaced if it exists.
 
-    Above 4 GiB, where a WAV's 32-bit sizes end, it is an RF64, which libsndfile and libav read as they read a WAV.
-    Raises `OutputError` where the disk is full or the folder takes no file; no part of a file is left then.
+    Above 4 GiB, the limit of a WAV's 32-bit sizes, it is an RF64, which libsndfile and libav read like a WAV.
+    Raises `OutputError` if the file cannot be written, for example on a full disk; no partial file is left.
     """
     container: Any = None
     try:
@@ -30,7 +30,7 @@ def write_wav(target: Path, sound: Sound) -> None:
             _fill(container, sound)
             container.close()
     except BaseException:
-        with suppress(OSError, FFmpegError):  # the error that is on its way is the one to tell
+        with suppress(OSError, FFmpegError):  # the first error is the one to report
             if container is not None:
                 container.close()
         discard(target)
@@ -38,9 +38,9 @@ def write_wav(target: Path, sound: Sound) -> None:
 
 
 def _fill(container: Any, sound: Sound) -> None:
-    layout = f"{sound.channels} channels"  # which loudspeaker each is for, a WAVEFORM does not say
+    layout = f"{sound.channels} channels"  # an AUDIO does not assign its channels to loudspeakers
     stream = container.add_stream("pcm_f32le", rate=sound.sample_rate, layout=layout)
-    container.start_encoding()  # a sound without samples has a header too
+    container.start_encoding()  # writes the header even for a sound without samples
     for start in range(0, sound.samples, BLOCK):
         block = np.ascontiguousarray(sound.waveform[:, start : start + BLOCK].T, np.float32)
         frame = AudioFrame.from_ndarray(block.reshape(1, -1), format="flt", layout=layout)

@@ -1,16 +1,16 @@
-"""What a checkpoint holds, told from its header: nothing is loaded, and nothing in the file is executed.
+"""Reads the sizes of a checkpoint's tensors from its header. Nothing is loaded, and no code in the file is executed.
 
-A checkpoint comes from the internet, so that nothing in it is believed: what is read is bounded in bytes, what is
-described has to be there, and every number of a tensor has its own place in the file.
+A checkpoint from the internet is not trusted: the number of bytes read is limited, everything described has to be
+present, and the data of two tensors may not overlap.
 
 Formats
 -------
 safetensors
-    Eight bytes with the length of a JSON header, the header (dtype, shape and place of every tensor), the data.
+    Eight bytes with the length of a JSON header, the header (dtype, shape and offsets of every tensor), the data.
     https://github.com/huggingface/safetensors#format
 torch
-    A zip: ``<name>/data.pkl`` describes the tensors, ``<name>/data/<key>`` holds one storage each. The
-    description is a program for a stack machine; here its instructions are read, never run. torch compresses nothing.
+    A zip: ``<name>/data.pkl`` describes the tensors, each ``<name>/data/<key>`` holds one storage. The description is a
+    pickle program; here its instructions are parsed, never executed. torch does not compress the members.
 """
 
 import json
@@ -29,13 +29,13 @@ from ..errors import WeightsError
 from ..plain_files import open_plain, shown
 
 MAX_HEADER_BYTES = 8 * 2**20
-"""Longest description or directory read, some seconds' work at worst. That of Sonic's UNet has some 300 kB."""
+"""Longest header, description or directory that is read; parsing takes seconds at worst. Sonic's UNet has 300 kB."""
 MAX_DIMENSIONS = 64
 """Most dimensions of a tensor, as in torch."""
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _ZIP_ENTRY_BYTES = 30
-"""Least that a zip puts in front of a member's bytes."""
+"""Smallest size of the local header before a member's data."""
 _DESCRIPTION = re.compile(r"[^/]*/data\.pkl")
 
 _SAFETENSORS_BITS = {
@@ -65,12 +65,12 @@ _TORCH_STORAGES = {
 
 @dataclass(frozen=True)
 class Weights:
-    """The sizes a checkpoint's header tells."""
+    """The sizes in a checkpoint's header."""
 
     parameters: int
-    """Numbers stored, buffers included; what several tensors share counts once."""
+    """Numbers stored, including buffers; storages shared by several tensors count once."""
     bytes: int
-    """Bytes these numbers have in the file."""
+    """Size of these numbers in the file."""
     dtypes: Mapping[str, int]
     """`parameters` by number format, the most frequent first: {"fp16": 1575741162}."""
 
@@ -82,13 +82,13 @@ class _Storage(NamedTuple):
 
 
 class _Class(NamedTuple):
-    """A class that a description names; no constant can be taken for one."""
+    """A class named in a description; a type of its own, so that no constant can be confused with it."""
 
     name: str
 
 
 class _UnusableError(Exception):
-    """What is wrong with a checkpoint, and what to do about it."""
+    """A defect of a checkpoint, and what the user can do about it."""
 
     def __init__(self, fault: str, advice: str = "Download it again.") -> None:
         super().__init__(f"{fault}. {advice}")
@@ -97,9 +97,8 @@ class _UnusableError(Exception):
 def read_header(path: str | os.PathLike[str]) -> Weights:
     """The sizes of the checkpoint at `path`: safetensors, or torch's zip (.pth, .pt, .ckpt, since torch 1.6).
 
-    What the file is decides, not its name. Raises `WeightsError` when it is no plain file, when it is cut off,
-    damaged or contradicts itself, when there are no tensors in it, or when it is in a format without a header, such
-    as torch's before 1.6.
+    The format is recognised by content, not by name. Raises `WeightsError` if it is not a plain file, is truncated,
+    damaged or inconsistent, has no tensors, or is in a format without a header, such as torch's before 1.6.
     """
     with open_plain(path, WeightsError, "a checkpoint") as file:
         path = Path(path).absolute()
@@ -155,7 +154,7 @@ class _Tensor(NamedTuple):
     shape: tuple[int, ...]
 
     def storage(self) -> _Storage:
-        """Its size. Raises `_UnusableError` where its shape is not that of its bytes."""
+        """Its storage. Raises `_UnusableError` if its shape does not match its bytes."""
         if self.dtype not in _SAFETENSORS_BITS:
             raise _UnusableError(f"{self.dtype:.20} is an unknown number format")
         numbers, size = math.prod(self.shape), self.end - self.start
@@ -165,7 +164,7 @@ class _Tensor(NamedTuple):
 
 
 def _tensor(entry: Mapping[str, Any]) -> _Tensor:
-    """One tensor of a safetensors header; for what is none, the exception that the attempt raises."""
+    """One tensor of a safetensors header. Raises `ValueError`, `TypeError` or `KeyError` for anything else."""
     (start, end), shape, dtype = entry["data_offsets"], entry["shape"], entry["dtype"]
     if not isinstance(dtype, str) or len(shape) > MAX_DIMENSIONS:
         raise ValueError("impossible tensor")
@@ -176,7 +175,7 @@ def _tensor(entry: Mapping[str, Any]) -> _Tensor:
 
 def _torch(file: BinaryIO) -> list[_Storage]:
     try:
-        with zipfile.ZipFile(_Bounded(file)) as archive:  # pyright: ignore[reportArgumentType]  # all that it calls
+        with zipfile.ZipFile(_Bounded(file)) as archive:  # pyright: ignore[reportArgumentType]  # has the used methods
             members = archive.infolist()
             sizes = _sizes(members, file.seek(0, os.SEEK_END))
             description = next((name for name in sizes if _DESCRIPTION.fullmatch(name)), None)
@@ -202,21 +201,21 @@ def _torch(file: BinaryIO) -> list[_Storage]:
 
 
 class _Bounded:
-    """A file for `zipfile`, which else reads at once whatever a zip says is its directory."""
+    """A file for `zipfile` with limited reads: otherwise it reads a directory of any claimed size at once."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
-        """At most `MAX_HEADER_BYTES`; all that is left is never more than a zip's last 64 KiB."""
+        """Read at most `MAX_HEADER_BYTES`. `zipfile` reads without a size only within the last 64 KiB."""
         if size > MAX_HEADER_BYTES:
             raise zipfile.BadZipFile(f"{size} bytes of description")
         return self._file.read(MAX_HEADER_BYTES if size < 0 else size)
 
 
 def _sizes(members: list[zipfile.ZipInfo], file_bytes: int) -> dict[str, int]:
-    """The members' sizes by name, each with its own place in a zip of `file_bytes`. Raises `_UnusableError`."""
+    """The members' sizes by name. Raises `_UnusableError` if they overlap or do not fit into `file_bytes`."""
     sizes = {member.filename: member.file_size for member in members}
     if len(sizes) < len(members):
         raise _UnusableError("it is a zip with two members of one name")
@@ -233,10 +232,10 @@ def _sizes(members: list[zipfile.ZipInfo], file_bytes: int) -> dict[str, int]:
 
 
 def _storages(program: bytes) -> Iterator[tuple[str, _Storage]]:
-    """The key and size of each storage a description names; a shared one comes once for each of its tensors.
+    """The key and storage of each tensor in a description; a shared storage is repeated for each of its tensors.
 
-    torch writes a storage as the constants ("storage", class, key, device, numbers) and the instruction
-    BINPERSID. Constants it has used before come from a memo, so that is all of the machine to follow.
+    torch writes a storage as the constants ("storage", class, key, device, numbers) and the instruction BINPERSID.
+    Constants used before come from the pickle's memo. Other instructions do not have to be interpreted.
     """
     constants: deque[Any] = deque([None], maxlen=8)
     memo: dict[Any, Any] = {}

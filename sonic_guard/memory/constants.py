@@ -1,8 +1,8 @@
-"""The traced constants of the memory model: one data file, read once.
+"""The traced constants of the memory model, from the data file `constants.json`.
 
-`constants.json` holds, for every stage and every variant of it (number formats, levers), a few *rows*. A
-row is the live bytes at one place of the code, a linear form in a few *features* of the job; the stage's
-peak is the largest of its rows. `sonic-guard trace` derives the file from the wrapper's own code.
+For every stage and every variant of it (number formats, optimizations) the file has a few *rows*. A row is the live
+bytes at one location of the code, as a linear form in a few *features* of the job; the stage's peak is the largest of
+its rows. `sonic-guard trace` derives the file from the wrapper's own code.
 """
 
 import json
@@ -22,27 +22,27 @@ FEATURES = (
     "window",  # latent frames in a window, F
     "window*pixels",
     "decode_group*pixels",  # frames of the largest VAE call, min(14, N)
-    "mel_windows",  # 30 s pieces of sound that whisper hears
-    # Block-wise order at the UNet's four depths, whose pictures are 1, 1/4, 1/16 and 1/64 of the latents:
+    "mel_windows",  # whisper's input windows of 30 s
+    # Layer chunking at the UNet's four depths, whose pictures have 1, 1/4, 1/16 and 1/64 of the latents' positions:
     *(f"spatial{depth}" for depth in range(4)),  # positions of a group of frames, all frames together
     *(f"temporal{depth}" for depth in range(4)),  # positions of a group that goes through temporal attention
     *(f"window*temporal{depth}" for depth in range(4)),
     *(f"window*band{depth}" for depth in range(4)),  # positions of a band of a temporal residual layer
 )
-"""What a row can grow with. `features` computes them in this order."""
+"""Names of the features, in the order in which `features` computes them."""
 
 MEL_WINDOW_FRAMES = 375
-"""Latent frames in the 30 s that whisper hears at a time."""
+"""Latent frames in whisper's input window of 30 s."""
 CHANNELS = (320, 640, 1280, 1280)
 """The UNet's channels at its four depths."""
 DECODE_GROUP = 14
-"""Latent frames the wrapper hands to the VAE at a time."""
+"""Latent frames that the wrapper decodes at a time."""
 LATENT_SIDE = 8
-"""Pixels a side that one latent position covers."""
+"""Pixels per side that one latent position covers."""
 
 
 def features(frames: int, width: int, height: int, window: int, chunk_size: int = MIN_CHUNK_SIZE) -> tuple[int, ...]:
-    """The value of every feature, in the order of `FEATURES`."""
+    """The values of all features, in the order of `FEATURES`, for N `frames` of `width` × `height` pixels."""
     pixels = width * height
     spatial, temporal, bands = [], [], []
     for depth, channels in enumerate(CHANNELS):
@@ -69,7 +69,10 @@ def features(frames: int, width: int, height: int, window: int, chunk_size: int 
 
 
 def fitting(chunk_size: int, activations: int, total: int) -> int:
-    """How many of `total` rows of `activations` each block-wise order takes at a time; as in `lean.pieces`."""
+    """How many of `total` rows, of `activations` numbers each, layer chunking takes at a time.
+
+    The same rule as `low_vram.chunking.fitting`, which needs torch.
+    """
     return max(1, min(total, chunk_size // activations))
 
 
@@ -78,20 +81,20 @@ Row = tuple[tuple[int, float], ...]
 
 
 class Constants(NamedTuple):
-    """The file, ready for arithmetic."""
+    """The parsed constants."""
 
     source: dict[str, str]
-    """Which wrapper, ComfyUI and torch it was traced from, how and when."""
+    """The versions of the wrapper, ComfyUI and torch from which they were traced, the method and the date."""
     unet_parameters: int
     rife_bytes: int
     rows: dict[str, tuple[Row, ...]]
     """Rows by variant key, without the weights of the UNet and of RIFE."""
     fp8_saves_bytes: dict[int, int]
-    """What storing the UNet's large weights in 8 bits saves, by the size of its numbers."""
+    """Bytes saved by storing the UNet's large weights in 8 bits, by the size of the network's numbers in bytes."""
 
 
 def variant(stage: str, *formats: Dtype, optimizations: Iterable[Optimization] = ()) -> str:
-    """The key of a stage's rows: its name, the sizes of its number formats and the levers pulled."""
+    """The key of a stage's rows: its name, the sizes of its number formats, and the enabled optimizations."""
     parts = [stage, *(str(dtype.size) for dtype in formats), *sorted(optimizations)]
     return "/".join(parts)
 

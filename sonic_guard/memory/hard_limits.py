@@ -1,4 +1,4 @@
-"""Hard limits that are not memory: a job within its budget can still die of them."""
+"""Hard limits other than memory, at which a job fails even within its memory budget."""
 
 from typing import NamedTuple
 
@@ -8,26 +8,26 @@ from .constants import CHANNELS, LATENT_SIDE, fitting
 
 GUIDANCE_BRANCHES = 3
 MAX_ATTENTION_BATCH = 65_535
-"""Largest batch of some attention kernels: a CUDA grid's y and z dimension."""
+"""Largest batch of some attention kernels: the limit of the y and z dimensions of a CUDA grid."""
 MAX_MPS_ELEMENTS = 2**31 - 1
-"""MPS indexes with 32 bits."""
+"""Largest number of elements in a tensor on MPS, which uses 32-bit indices."""
 HEADS_AT_FULL_SIZE = 5
 """Attention heads of the UNet's outermost blocks."""
 
 
 class Limit(NamedTuple):
-    """A hard limit that a job meets; `words.limit_text` says it."""
+    """A hard limit that a job exceeds."""
 
     kind: str
-    """short sound, attention batch or mps."""
+    """"short sound", "attention batch" or "mps"."""
     figure: float
-    """What is too little or too much: seconds of sound, batch, attention scores."""
+    """The job's value: seconds of sound, batch size, number of attention scores."""
     one_branch: bool = False
-    """Whether the guidance branches go one by one already."""
+    """Whether the guidance branches already run one at a time."""
 
 
 def find_limits(job: Job, device: str = "cuda") -> tuple[Limit, ...]:
-    """The limits `job` meets on `device` (cuda, mps, cpu)."""
+    """The limits that `job` exceeds on `device` (cuda, mps, cpu)."""
     size = job.frame_size
     positions = size.width * size.height // LATENT_SIDE**2
     branches = 1 if Optimization.SEQUENTIAL_CFG in job.optimizations else GUIDANCE_BRANCHES
@@ -35,9 +35,8 @@ def find_limits(job: Job, device: str = "cuda") -> tuple[Limit, ...]:
     if job.latent_frames < MIN_LATENT_FRAMES:
         found.append(Limit("short sound", job.duration_s))
     frames, rows = job.window * branches, positions * branches
-    if (
-        Optimization.LAYER_CHUNKING in job.optimizations
-    ):  # groups of frames in spatial attention, of positions in temporal attention
+    if Optimization.LAYER_CHUNKING in job.optimizations:
+        # Spatial attention runs on groups of frames, temporal attention on groups of positions.
         frames = fitting(job.chunk_size, positions * CHANNELS[0], job.window)
         rows = branches * fitting(job.chunk_size, job.window * CHANNELS[0], positions)
     if device == "cuda" and rows > MAX_ATTENTION_BATCH:

@@ -1,11 +1,11 @@
-"""Bytes a Sonic run needs, stage by stage, as closed forms of its settings.
+"""The memory model: bytes that a Sonic run needs, stage by stage, as closed forms of its settings.
 
-The forms are the rows of `constants.json`: the largest of a few linear forms in N, H·W, F and their
-products. They are pure arithmetic, without torch, clock or disk (after the first call), and cheap enough
-to be redone on every move of a slider.
+The forms are the rows of `constants.json`: the largest of a few linear forms in N, H·W, F and their products. The model
+is pure arithmetic, without torch or clock, and reads its files only once. It is fast enough for every change of a
+slider.
 
-Stages, in the order of a run: load, predata, denoise, decode, interpolate. The peak of a run is the
-largest of them, not their sum.
+Stages, in the order of a run: load, predata, denoise, decode, interpolate. The peak of a run is the largest of them,
+not their sum.
 """
 
 import json
@@ -23,7 +23,7 @@ from .hard_limits import GUIDANCE_BRANCHES, Limit, find_limits
 
 STAGES = ("load", "predata", "denoise", "decode", "interpolate")
 SAMPLER_STAGES = STAGES[2:]
-"""Those of the sampler; the others are over when it begins."""
+"""The stages of the sampler; the others end before it begins."""
 _UNET_OPTIMIZATIONS = (
     Optimization.SEQUENTIAL_CFG,
     Optimization.FEED_FORWARD_CHUNKING,
@@ -34,75 +34,78 @@ _ENTRY_OPTIMIZATIONS = frozenset((Optimization.SEQUENTIAL_CFG, Optimization.TENS
 _CLIP_OPTIMIZATIONS = (Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE)
 
 CLIP_BYTES = 1_264_153_600
-"""ViT-H/14 at fp16 (632,076,800 parameters), the image encoder in the SVD checkpoint."""
+"""ViT-H/14 in fp16 (632,076,800 parameters), the image encoder in the SVD checkpoint."""
 VAE_PARAMETERS = 97_740_000
 """ComfyUI's VAE for SVD."""
 SVD_UNET_PARAMETERS = 1_524_623_082
 """SVD's UNet without Sonic's audio adapters."""
 FRAME_BYTES = 12
-"""A finished picture in host memory: three fp32 numbers a pixel."""
+"""Bytes per pixel of a finished picture in host memory: three fp32 numbers."""
 PROMPT_NUMBERS, EMBEDDING_NUMBERS, LATENT_CHANNELS = 32 * 1024, 1024, 4
-"""Of the audio prompt and of the picture's embedding in one latent frame; channels of its latents."""
+"""Numbers in the audio prompt and in the picture's embedding of one latent frame; channels of its latents."""
 
 
 class Overhead(NamedTuple):
-    """What a stage takes beyond its tensors: the context, and memory the allocator cannot reuse."""
+    """The memory of a stage in addition to its tensors: the context, and memory that the allocator cannot reuse."""
 
     context_bytes: int
     fraction: float
+    """Share of the bytes of tensors."""
     confirmed: bool
-    """Whether it was measured on a card. Until then it is an assumption, and is said to be one."""
+    """Whether it was measured on a card; otherwise it is an assumption, and is shown as one."""
     source: str
+    """How it was determined, for display."""
 
     def of(self, stage_bytes: int) -> int:
-        """Overhead in bytes of a stage whose tensors take `stage_bytes`."""
+        """Overhead in bytes of a stage with `stage_bytes` of tensors."""
         return self.context_bytes + int(self.fraction * stage_bytes)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run needs."""
+    """The memory that a run needs."""
 
     job: Job
     stages: Mapping[str, int]
     """Peak bytes of tensors on the GPU by stage, overhead not included, in the order of a run."""
     floors: Mapping[str, int]
-    """For stages that adapt to what is free: the least they get by with.
+    """For stages that adapt to the free memory: the least bytes they need.
 
-    ComfyUI decodes in smaller groups when memory is short, and in tiles below that, so decode holds as
-    much as it can get and needs only this much.
+    ComfyUI decodes in smaller groups if memory is short, and in tiles below that. So decode uses as much as it can get,
+    and needs only this much.
     """
     overhead_bytes: int
-    """Context and allocator at the peak."""
+    """Overhead (context and allocator) at the peak."""
     peak_bytes: int
-    """The most memory the run needs at once, overhead included; adaptive stages count with their floor."""
+    """Peak of the required memory, overhead included; adaptive stages count with their floor."""
     peak_stage: str
+    """The stage of that peak."""
     host_ram_bytes: int
-    """The most host memory the run holds at once: models, and the frames as fp32 more than once."""
+    """Peak of the host memory: the models, and the frames in fp32."""
     limits: tuple[Limit, ...]
-    """Hard limits that are not memory and that this job meets."""
+    """Hard limits other than memory that the job exceeds."""
 
     @property
     def after_load_bytes(self) -> int:
-        """The most memory that the stages behind load need at once, overhead included."""
+        """Peak of the required memory of the stages after load, overhead included."""
         return max(self.required(stage) for stage in STAGES[1:])
 
     @property
     def sampler_bytes(self) -> int:
-        """The most memory the sampler's own stages need at once, overhead included."""
+        """Peak of the required memory of the sampler's stages, overhead included."""
         return max(self.required(stage) for stage in SAMPLER_STAGES)
 
     def required(self, stage: str) -> int:
-        """Bytes `stage` cannot do without, overhead included."""
+        """Bytes that `stage` requires, overhead included."""
         size = self.floors.get(stage, self.stages[stage])
         return size + overhead().of(size)
 
 
 def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") -> Estimate:
-    """The memory `job` needs.
+    """The memory that `job` needs.
 
-    `unet_bytes` are the weights of a real checkpoint (see `weights.read_header`) where they differ from
-    the parameter count; `device` is cuda (ROCm too), mps or cpu and matters for the limits only.
+    `unet_bytes` are the weights of the actual checkpoint (see `checkpoints.read_header`) if they differ from the
+    default; `device` is cuda (also for ROCm), mps or cpu, and affects only the hard limits.
     """
     row = job_features(job)
     stages = _stage_bytes(job, row, unet_bytes)
@@ -123,7 +126,7 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
 
 
 def stage_bytes(job: Job, unet_bytes: int | None = None) -> dict[str, int]:
-    """Peak bytes of tensors on the GPU by stage, for a job under its levers."""
+    """Peak bytes of tensors on the GPU by stage, for a job with its optimizations; overhead not included."""
     return _stage_bytes(job, job_features(job), unet_bytes)
 
 
@@ -150,9 +153,9 @@ def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict
 
 
 def prompts_in_host_bytes(job: Job) -> int:
-    """Bytes of the prompts, in fp32 as predata makes them, that Sonic Long Video keeps off the GPU.
+    """Bytes of the audio prompts, in fp32 as made by predata, that Sonic Long Video keeps in host memory.
 
-    With `Optimization.TENSOR_OFFLOAD` there are none: the rows of that lever count no prompts.
+    0 with `Optimization.TENSOR_OFFLOAD`, whose rows in the constants do not include the prompts.
     """
     return (
         job.latent_frames * 2 * PROMPT_NUMBERS * 4
@@ -162,18 +165,18 @@ def prompts_in_host_bytes(job: Job) -> int:
 
 
 class Resident(NamedTuple):
-    """Bytes of the UNet's weights on the GPU; in decode and interpolate there are none."""
+    """Bytes of the UNet's weights on the GPU by stage; in decode and interpolate there are none."""
 
     load: int
     predata: int
     prepare: int
-    """In what denoise does before its loop."""
+    """In denoise before the loop."""
     window: int
-    """In the loop."""
+    """In the denoising loop."""
 
 
 def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
-    """What the UNet holds when, under the levers of `job`."""
+    """Bytes of the UNet's weights on the GPU by stage, with the optimizations of `job`."""
     table = constants()
     unet = table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes
     saved = unet * table.fp8_saves_bytes[job.dtype.size] // (table.unet_parameters * job.dtype.size)
@@ -187,12 +190,12 @@ def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
 
 
 def host_ram_bytes(job: Job) -> int:
-    """The most host memory a run holds at once, from reading the code; not measured.
+    """Peak bytes of host memory of a run, derived from the wrapper's code; not measured.
 
-    Loading builds the UNet in fp32 beside ComfyUI's copy of the SVD checkpoint. Later the UNet is moved
-    back to host memory and the frames pile up: decode's list and its concatenation (2N), then the
-    decoded frames beside the interpolated ones (N + 2N - 1). In a stream there are the finished frames,
-    the VAE's latest group and its copy, and only those where the frames go to a file.
+    Loading builds the UNet in fp32 in addition to ComfyUI's copy of the SVD checkpoint. Later the UNet is moved back to
+    host memory, and the frames accumulate: decode's list and its concatenation (2N), then the decoded and the
+    interpolated frames (N + 2N - 1). With streaming decode there are the finished frames, the VAE's latest group and
+    its copy; and only the latter two if the frames go to a file.
     """
     svd = 2 * (SVD_UNET_PARAMETERS + VAE_PARAMETERS) + CLIP_BYTES
     sonic = constants().unet_parameters * job.dtype.size
@@ -206,30 +209,31 @@ def host_ram_bytes(job: Job) -> int:
     size, clip = job.frame_size, clip_host_bytes(job)
     frames = copies * FRAME_BYTES * size.width * size.height
     prepare = clip.prepare + (sonic if Optimization.TENSOR_OFFLOAD in job.optimizations else 0)
-    denoise = clip.denoise + (
-        sonic if Optimization.FP8_WEIGHTS in job.optimizations else 0
-    )  # the weights that come back afterwards
+    # With FP8_WEIGHTS the original weights stay in host memory.
+    denoise = clip.denoise + (sonic if Optimization.FP8_WEIGHTS in job.optimizations else 0)
     return svd + max(loading, prepare, denoise, sonic + frames + clip.decode)
 
 
 class ClipBytes(NamedTuple):
-    """What belongs to a whole clip, in host memory."""
+    """Bytes of the tensors of the whole clip in host memory, by stage."""
 
     denoise: int
     decode: int
     prepare: int
-    """Before denoise's loop."""
+    """In denoise before the loop."""
 
 
 def clip_host_bytes(job: Job) -> ClipBytes:
-    """What is kept in host memory instead of on the GPU; all of it grows with the clip.
+    """Bytes of the clip's tensors that are kept in host memory instead of on the GPU; proportional to its length.
 
-    With `Optimization.TENSOR_OFFLOAD` these are the audio prompts (once as they came, silence counted once, and once for each guidance
-    branch), the picture's embedding for each branch, and the latents: noise, this step's, the next one's
-    sums and their means; in decode the latents twice. So that a run can be begun again they are kept of the last whole
-    step, too, and of the one under way; Sonic Long Video has them in a file. Before the loop the prompts are put
-    together, and are held twice meanwhile. Without the lever they are at most the prompts as predata made them, which
-    are put together before the loop, too, and converted on their way.
+    With `Optimization.TENSOR_OFFLOAD` these are: the audio prompts (once as made by predata, with silence stored once,
+    and once for each guidance branch); the picture's embedding for each branch; and the latents (noise, the current
+    step's, the sums and means of the next; in decode, twice). To resume a run, the latents of the last completed step
+    and of the current one are kept too; Sonic Long Video keeps these in a file. Before the loop the prompts are
+    concatenated, which takes them twice.
+
+    Without it they are at most the prompts as made by predata (see `prompts_in_host_bytes`), which are concatenated
+    before the loop and converted to the network's number format.
     """
     if Optimization.TENSOR_OFFLOAD not in job.optimizations:
         kept = prompts_in_host_bytes(job)
@@ -300,7 +304,7 @@ def _keys_of(dtype: Dtype, vae_dtype: Dtype, optimizations: frozenset[Optimizati
 
 def largest_row(table: Constants, key: str, row: tuple[int, ...]) -> int:
     """Bytes of the largest of the rows of `key` in `table`, for the features `row`."""
-    # Plain loops: this is most of a prediction's time.
+    # Plain loops, because this takes most of a prediction's time.
     largest = 0.0
     for form in table.rows[key]:
         size = 0.0

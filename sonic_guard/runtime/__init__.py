@@ -1,1 +1,1 @@
-"""While a run is under way: what the machine's memory does, and which stage the run is in."""
+"""Observes a run in progress: the machine's memory, the current stage, and what each stage takes."""

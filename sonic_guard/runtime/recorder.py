@@ -1,7 +1,7 @@
-"""Follows Sonic's nodes through a graph: tells the pages, keeps ComfyUI's own bar moving, and writes the run down.
+"""Follows the execution of Sonic's nodes in a graph: reports to the pages, drives the progress bar, records the run.
 
-A run may span three nodes, some of them cached and so never executed. It begins with the first of them that is
-executed in a graph, and ends with the sampler, or with the node that fails.
+A run may span three nodes, of which some may be cached and not executed. It begins with the first of them that is
+executed, and ends with the sampler, or with the node that fails.
 """
 
 import logging
@@ -28,62 +28,62 @@ log = logging.getLogger(__name__)
 
 STAGE_OF = {LOADER: "load", PREDATA: "predata", SAMPLER: "denoise"}
 NOTIFY_INTERVAL_S = 0.25
-"""Least time between two words to the pages about steps; a change of stage is told at once."""
+"""Shortest time between two reports of steps to the pages; a change of stage is reported at once."""
 
 
 class Log(Protocol):
-    """Where runs are written down: a `vram.history.History`."""
+    """Stores runs: `history.history_store.History`."""
 
     def begin(self, job: Job, environment: RunEnvironment, predicted: Mapping[str, int]) -> int:
-        """Note that a run begins; returns its id."""
+        """Record the beginning of a run; `predicted` is in bytes by stage. Returns its id."""
         ...
 
     def update(self, run_id: int, stages: Mapping[str, StageFigures], stage: str) -> None:
-        """Note how far it is."""
+        """Record the figures of a run in progress and its current stage."""
         ...
 
     def finish(self, run_id: int, outcome: Outcome, stage: str, stages: Mapping[str, StageFigures]) -> None:
-        """Note how it ended."""
+        """Record the end of a run, and the stage in which it ended."""
         ...
 
 
 class Host(Protocol):
-    """What is asked of ComfyUI."""
+    """What the recorder needs of ComfyUI."""
 
     def executing(self) -> tuple[str, str]:
-        """Prompt and node id of what this thread executes."""
+        """Ids of the prompt and the node that this thread executes."""
         ...
 
     def is_running(self, prompt_id: str) -> bool:
-        """Whether a prompt is still under way."""
+        """Whether a prompt is still being executed."""
         ...
 
     def kind_of(self, prompt: str, node: str) -> str:
-        """The class of a node in the running graph; empty if that is not known."""
+        """The class of a node in the running graph; empty if unknown."""
         ...
 
     def fed_by(self, prompt: str, node: str) -> str:
-        """The node that a sampler's data comes from in the running graph; empty if that is not known."""
+        """The id of the node that a sampler's data comes from in the running graph; empty if unknown."""
         ...
 
     def expected(self, prompt: str, node: str) -> Job | None:
-        """The job that `node`, one of Sonic's in the graph now running, belongs to, as far as the graph tells."""
+        """The job to which `node`, one of Sonic's in the running graph, belongs; None if the graph does not show it."""
         ...
 
     def environment(self, held_bytes: int) -> RunEnvironment:
-        """Where this process runs Sonic; `held_bytes` of the card are the run's own already."""
+        """The environment of this process; `held_bytes` of the card's memory already belong to the run."""
         ...
 
     def notify(self, run: Mapping[str, Any]) -> None:
-        """Show the pages a run."""
+        """Send a run, as `RunWatch.to_event` describes it, to the pages."""
         ...
 
     def log(self) -> Log | None:
-        """Where to write runs down; None where the user wants none of it."""
+        """The store of runs; None if the user has disabled it."""
         ...
 
     def interrupted(self) -> type[BaseException]:
-        """What is raised where the user has cancelled."""
+        """The type of the exception that a cancellation raises."""
         ...
 
     def stop_if_interrupted(self) -> None:
@@ -91,12 +91,15 @@ class Host(Protocol):
         ...
 
     def progress_bar(self, steps: int) -> Callable[[int], None]:
-        """A bar on the node now executing."""
+        """A progress bar on the node being executed: a function that takes the number of steps done."""
         ...
 
 
 class Recorder:
-    """The runs of this process, one after the other: ComfyUI executes one graph at a time."""
+    """Records the runs of this process, one after the other: ComfyUI executes one graph at a time.
+
+    Its own failures do not disturb a run; they are logged.
+    """
 
     def __init__(self, host: Host, monitor: Monitor) -> None:
         self._host = host
@@ -105,15 +108,15 @@ class Recorder:
         self._watch: RunWatch | None = None
         self._environment: RunEnvironment | None = None
         self._seen: set[str] = set()
-        """Sonic's nodes that have had their part in the run."""
-        self._silent = False
+        """Sonic's nodes that were executed in the current run."""
+        self._log_failed = False
         self._lock = threading.RLock()
         self._notified_s = 0.0
-        self._told_stage = ""
+        self._notified_stage = ""
 
     @contextmanager
     def around(self, name: str, arguments: Mapping[str, Any]) -> Iterator[None]:
-        """Sonic's node `name` works inside the block, called with `arguments`."""
+        """Follow Sonic's node `name`, executed inside the block with `arguments`."""
         watch = self._safely(self._run, name, arguments)
         if watch is None:
             yield
@@ -126,13 +129,13 @@ class Recorder:
                 self._conclude(watch)
 
     def event(self) -> dict[str, Any] | None:
-        """The run under way, in the words of the event ``sonic_guard.run``."""
+        """The current run as the event ``sonic_guard.run``; None if there is none."""
         self._give_up_if_over()
         watch = self._watch
         return watch.to_event() if watch else None
 
     def _give_up_if_over(self) -> None:
-        """End a run whose graph has ended between two of Sonic's nodes: cancelled there, as a rule."""
+        """End a run whose graph has ended between two of Sonic's nodes, usually because it was cancelled."""
         with self._lock:
             watch, prompt = self._watch, self._prompt
             if watch is None or self._safely(self._host.is_running, prompt) is not False:
@@ -141,23 +144,23 @@ class Recorder:
             self._conclude(watch)
 
     def _run(self, name: str, arguments: Mapping[str, Any]) -> RunWatch:
-        """The run that the node belongs to: the one begun in the same graph, or a new one."""
+        """The run to which the node belongs: one begun in the same graph, or a new one."""
         prompt, node = self._host.executing()
         self._give_up_if_over()
         watch = self._watch
         if watch is None or prompt != self._prompt or name in self._seen or self._is_anothers(watch, name, node):
             watch = RunWatch(open_peaks(), interrupted=(self._host.interrupted(),), on_change=self._changed)
-            self._watch, self._prompt, self._silent = watch, prompt, False
+            self._watch, self._prompt, self._log_failed = watch, prompt, False
             self._seen.clear()
             self._environment = self._safely(self._host.environment, held_bytes(arguments.get("model")))
-            self._know(watch, self._safely(self._host.expected, prompt, node))
+            self._set_job(watch, self._safely(self._host.expected, prompt, node))
         self._seen.add(name)
-        # The node that the page shows: another one where it has Sonic's do their work.
+        # The node that the page shows; it may be another one that calls Sonic's node.
         watch.nodes[self._safely(self._host.kind_of, prompt, node) or name] = node
         return watch
 
     def _is_anothers(self, watch: RunWatch, name: str, node: str) -> bool:
-        """Whether a sampler takes its data from another node than the one that was watched."""
+        """Whether a sampler takes its data from another node than the one that was followed."""
         predata = watch.nodes.get(PREDATA)
         if name != SAMPLER or predata is None:
             return False
@@ -165,7 +168,7 @@ class Recorder:
         return bool(source) and source != predata
 
     def _stages(self, watch: RunWatch, name: str, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """What notes the stages of the node's work."""
+        """A context manager that follows the stages of the node."""
         if name == SAMPLER:
             return self._safely(self._sampling, watch, arguments) or _unfollowed(watch)
         return watch.during(STAGE_OF[name])
@@ -174,7 +177,7 @@ class Recorder:
         model, data = arguments["model"], arguments["data_dict"]
         fps, steps = float(arguments["fps"]), int(arguments["inference_steps"])
         scale = float(arguments["dynamic_scale"])
-        self._know(watch, self._safely(lambda: job_of(model, data, fps=fps, steps=steps, dynamic_scale=scale)))
+        self._set_job(watch, self._safely(lambda: job_of(model, data, fps=fps, steps=steps, dynamic_scale=scale)))
         self._begin(watch)
         bar = None if getattr(model, "to_file", False) else self._host.progress_bar(steps)
         return follow(
@@ -184,7 +187,7 @@ class Recorder:
         )  # fmt: skip
 
     def _restarted(self, watch: RunWatch, optimization: Optimization) -> None:
-        """Write down that memory ran out, and that what runs now is another job: each teaches what it took."""
+        """Record that memory ran out, and the restart as a run of its own: the calibration learns from both."""
         job, number, watch.id = watch.job, watch.id, None
         if job is None:
             return
@@ -192,34 +195,34 @@ class Recorder:
             stage, figures = watch.stage, watch.figures()
             self._note(lambda history: history.finish(number, Outcome.OUT_OF_MEMORY, stage, figures))
         job = replace(job, optimizations=job.optimizations | {optimization}, chunk_size=MIN_CHUNK_SIZE)
-        watch.again(job, stage_bytes(job))
+        watch.restart(job, stage_bytes(job))
         self._begin(watch)
 
-    def _know(self, watch: RunWatch, job: Job | None) -> None:
+    def _set_job(self, watch: RunWatch, job: Job | None) -> None:
         if job is not None:
             watch.job, watch.predicted = job, stage_bytes(job)
 
     def _begin(self, watch: RunWatch) -> None:
-        """Write down that the run has begun, so that one which takes ComfyUI with it is remembered too."""
+        """Record the beginning of the run, so that one in which ComfyUI crashes is in the history too."""
         if watch.id is None and watch.job is not None and self._environment is not None:
             job, environment = watch.job, self._environment
             watch.id = self._note(lambda history: history.begin(job, environment, watch.predicted))
 
     def _changed(self, watch: RunWatch) -> None:
         if watch.outcome is not Outcome.RUNNING:
-            return  # `_conclude` says it, once it is written down
-        now, new_stage = time.monotonic(), watch.stage != self._told_stage
+            return  # `_conclude` reports it after recording it
+        now, new_stage = time.monotonic(), watch.stage != self._notified_stage
         if not new_stage and now - self._notified_s < NOTIFY_INTERVAL_S and watch.step != watch.steps:
             return
         if new_stage and watch.id is not None:
             number = watch.id
             self._note(lambda history: history.update(number, watch.figures(), watch.stage))
-        self._told_stage, self._notified_s = watch.stage, now
+        self._notified_stage, self._notified_s = watch.stage, now
         self._host.notify(watch.to_event())
 
     def _conclude(self, watch: RunWatch) -> None:
-        self._watch, self._told_stage = None, ""
-        self._begin(watch)  # where it failed before the sampler
+        self._watch, self._notified_stage = None, ""
+        self._begin(watch)  # if it failed before the sampler
         if watch.id is not None:
             number = watch.id
             stage = "" if watch.outcome is Outcome.DONE else watch.stage
@@ -227,21 +230,21 @@ class Recorder:
         self._safely(lambda: self._host.notify(watch.to_event()))
 
     def _note(self, work: Callable[[Log], Any]) -> Any:
-        """What `work` does to the history; a disk that is full must not cost the user the run.
+        """The result of `work` on the store of runs. A failure, such as a full disk, does not end the user's run.
 
-        Where it fails once it is not tried again in this run: a server that is away would take seconds every time.
+        After one failure the store is not used again in this run: an unreachable server would take seconds each time.
         """
 
         def note() -> Any:
             history = self._host.log()
             return (None if history is None else work(history)), True
 
-        done = (None, True) if self._silent else self._safely(note)
-        self._silent = self._silent or done is None
+        done = (None, True) if self._log_failed else self._safely(note)
+        self._log_failed = self._log_failed or done is None
         return done[0] if done else None
 
     def _safely(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """What `work` returns, or None, with a line in the log, where it fails: a run is worth more than its record."""
+        """The result of `work`; None, with an entry in the log, if it fails: recording must not end a run."""
         try:
             return work(*arguments)
         except SonicGuardError as error:
@@ -253,7 +256,7 @@ class Recorder:
 
 @contextmanager
 def _unfollowed(watch: RunWatch) -> Iterator[None]:
-    """A sampler nothing is known of but when it begins and ends."""
+    """Follow only the beginning and the end of a sampler."""
     with watch.during(STAGE_OF[SAMPLER]):
         yield
     watch.finish()

@@ -1,4 +1,4 @@
-"""One run of Sonic while it is under way: which stage it is in, what each stage took, and how the run ended."""
+"""The state of one run of Sonic in progress: its stage, what each stage takes, and how the run ended."""
 
 import logging
 import threading
@@ -17,31 +17,31 @@ from .stage_peaks import NoPeaks, Peak, Peaks
 log = logging.getLogger(__name__)
 
 PACE_WEIGHT = 0.2
-"""Weight of the latest call of the network in the pace: a card that slows down is noticed within a few calls."""
+"""Weight of the latest call of the network in the moving average: a slower card shows within a few calls."""
 
 
 @dataclass
 class _Tally:
-    """What is charged to one stage so far."""
+    """The measured figures of one stage so far."""
 
     peak: Peak = Peak()
     device_bytes: int | None = None
     seconds: float = 0.0
     is_whole: bool = True
-    """Whether all of the stage's work was done here, so that its seconds say something."""
+    """Whether the whole stage was run here; otherwise its seconds are not reported."""
 
     def figures(self) -> StageFigures:
         return StageFigures(*self.peak, self.device_bytes, self.seconds if self.is_whole else None)
 
 
 class RunWatch:
-    """The state of one run, told by those who see it happen and readable at any time, from any thread.
+    """The state of one run. It is updated by the hooks and the monitor, and can be read from any thread.
 
-    A run goes through the stages of `vram.model.STAGES`. Those of them whose node was cached are never entered.
-    Between `leave` and the next `enter` other nodes may run; what they take is nobody's. The counters in `peaks` are
-    set back when a stage begins, and at no other time.
+    A run goes through the stages of `memory.stage_model.STAGES`; those whose node was cached are not entered. Between
+    `leave` and the next `enter` other nodes may run, whose memory is not counted. The counters in `peaks` are reset
+    only when a stage begins.
 
-    Nothing here raises: a counter that fails is said once in the log, and its figures are missing from then on.
+    No method raises: if a counter fails, this is logged once, and its figures are missing from then on.
     """
 
     def __init__(
@@ -52,29 +52,29 @@ class RunWatch:
         on_change: Callable[["RunWatch"], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`interrupted` are the exceptions that mean the user has cancelled.
+        """`interrupted` are the types of the exceptions that a cancellation raises. `clock` is in seconds.
 
-        `on_change` is called in the thread that runs Sonic, at the beginning of the run and at every change of its
-        stage, of its step and of its outcome.
+        `on_change` is called in the thread that runs Sonic when the run begins, and whenever its stage, step or outcome
+        changes.
         """
         self.id: int | None = None
         """Number of the run in the history, once it has one."""
         self.job: Job | None = None
-        """What runs, once it is known."""
+        """The job, once it is known."""
         self.predicted: Mapping[str, int] = {}
-        """The model's bytes by stage, made before the run."""
+        """Predicted bytes by stage, from before the run."""
         self.nodes: dict[str, str] = {}
-        """Execution ids of Sonic's nodes by their type, those known."""
+        """Execution ids of Sonic's nodes by type, as far as they are known."""
         self.outcome = Outcome.RUNNING
         self.stage = ""
-        """The stage under way; between two nodes and after the end the last one."""
+        """The current stage; between two nodes and after the end, the last one."""
         self.step = 0
         """Denoising steps done."""
         self.steps = 0
         """Denoising steps to do."""
         self._peaks: Peaks = peaks or NoPeaks()
         self.interrupted = (*interrupted, KeyboardInterrupt)
-        """What means that the user has cancelled."""
+        """Types of exceptions after which the outcome is `INTERRUPTED`."""
         self._on_change = on_change
         self._clock = clock
         self._lock = threading.RLock()
@@ -82,45 +82,45 @@ class RunWatch:
         self._began_s = self._since_s = clock()
         self._ended_s: float | None = None
         self._open = False
-        self._lull: Peak | None = None
+        self._pause_peak: Peak | None = None
         self._device_bytes: int | None = None
         self._pace = _Pace()
-        self._said = False
+        self._warned = False
 
-    # Told by those who see the run happen
+    # Called by the hooks and the monitor
 
     def enter(self, stage: str) -> None:
-        """`stage` begins, or goes on."""
+        """`stage` begins or continues."""
         with self._lock:
-            if self.outcome is not Outcome.RUNNING or (self._open and self._lull is None and stage == self.stage):
+            if self.outcome is not Outcome.RUNNING or (self._open and self._pause_peak is None and stage == self.stage):
                 return
             changed = stage != self.stage
             if self._open:
-                self._charge(stage if self._lull is not None else self.stage)
+                self._charge(stage if self._pause_peak is not None else self.stage)
             self._tallies.setdefault(stage, _Tally())
             if changed or not self._open:
-                self._ask(self._peaks.reset)
-            self.stage, self._open, self._lull = stage, True, None
+                self._guarded(self._peaks.reset)
+            self.stage, self._open, self._pause_peak = stage, True, None
             self._since_s, self._device_bytes = self._clock(), None
         if changed:
             self._notify()
 
-    def lull(self) -> None:
-        """The stage may be over: what comes now belongs to the stage that is entered next, be it this one again."""
+    def pause(self) -> None:
+        """The stage may be over: what follows is counted for the stage that is entered next, which may be the same."""
         with self._lock:
             if self._open:
-                self._lull = self._charge(self.stage)
+                self._pause_peak = self._charge(self.stage)
 
     def leave(self) -> None:
-        """The stage is over, and what comes now belongs to no stage."""
+        """The stage is over; what follows is not counted for any stage."""
         with self._lock:
             if self._open:
                 self._charge(self.stage)
-            self._open, self._lull = False, None
+            self._open, self._pause_peak = False, None
 
     @contextmanager
     def during(self, stage: str) -> Iterator[None]:
-        """`stage` lasts as long as the block, and an exception in it ends the run."""
+        """`stage` lasts as long as the block; an exception in it ends the run."""
         self.enter(stage)
         try:
             yield
@@ -129,13 +129,13 @@ class RunWatch:
             raise
         self.leave()
 
-    def again(self, job: Job | None, predicted: Mapping[str, int]) -> None:
-        """The sampler begins anew, as `job`: what it took so far belongs to a run that has ended."""
+    def restart(self, job: Job | None, predicted: Mapping[str, int]) -> None:
+        """The sampler is restarted as `job`: the figures of its stages so far are discarded."""
         with self._lock:
             self.job, self.predicted = job, predicted
             for stage in SAMPLER_STAGES:
                 self._tallies.pop(stage, None)
-            self.stage, self._open, self._lull = "", False, None
+            self.stage, self._open, self._pause_peak = "", False, None
 
     def expect(self, steps: int, calls_per_step: int) -> None:
         """Denoising will take `steps` steps of `calls_per_step` calls of the network."""
@@ -143,35 +143,35 @@ class RunWatch:
             self.step, self.steps = 0, steps
             self._pace = _Pace(steps * calls_per_step, calls_per_step)
 
-    def passed(self, steps: int) -> None:
-        """So many denoising steps are not made again: an earlier attempt has."""
+    def skip_steps(self, steps: int) -> None:
+        """`steps` denoising steps are skipped because an earlier attempt completed them."""
         with self._lock:
             self._pace.calls = steps * self._pace.calls_per_step
             self.step = min(steps, self.steps)
             self._tallies.setdefault("denoise", _Tally()).is_whole = False
         self._notify()
 
-    def called(self) -> bool:
-        """A call of the network is over. Returns whether a step is over with it."""
+    def call_done(self) -> bool:
+        """A call of the network has ended. Returns whether a step has ended with it."""
         with self._lock:
-            self._pace.called(self._clock())
+            self._pace.call_done(self._clock())
             step = min(self._pace.calls // self._pace.calls_per_step, self.steps)
             changed, self.step = step != self.step, step
         if changed:
             self._notify()
         return changed
 
-    def device(self, used_bytes: int | None) -> None:
-        """A sample: `used_bytes` are in use on the card just now, by every program; None if that is not known."""
+    def sample_device(self, used_bytes: int | None) -> None:
+        """A sample of the card's memory in use by all programs, in bytes; None if unknown."""
         with self._lock:
-            self._read()  # where torch keeps no peaks, this is what finds them
+            self._read()  # for devices without peak counters: updates the highest sample
             if used_bytes is not None:
                 self._device_bytes = max(self._device_bytes or 0, used_bytes)
 
     def finish(self, error: BaseException | None = None) -> None:
-        """The run is over: done, or ended by `error`. Only the first call counts.
+        """The run has ended, successfully or by `error`. Only the first call has an effect.
 
-        Of a stage that ran out of memory the figures are what it held before the request that failed.
+        The figures of a stage that ran out of memory are those before the failed allocation.
         """
         with self._lock:
             if self.outcome is not Outcome.RUNNING:
@@ -181,23 +181,23 @@ class RunWatch:
             self.outcome = self._outcome_of(error)
         self._notify()
 
-    # Read by those who want to know
+    # Queries
 
     @property
-    def is_in_lull(self) -> bool:
-        """Whether it is open to which stage the present belongs."""
-        return self._lull is not None
+    def is_paused(self) -> bool:
+        """Whether `pause` was called and no stage has been entered since."""
+        return self._pause_peak is not None
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the run began, or that it took."""
+        """Seconds since the run began; of a finished run, its duration."""
         return (self._clock() if self._ended_s is None else self._ended_s) - self._began_s
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until denoising is over, at the pace of the last calls.
+        """Estimated seconds until the end of denoising, from the duration of the latest calls.
 
-        None outside of it, and until the second call is over: the first one also warms the card up.
+        None outside of denoising and before the end of the second call: the first includes warm-up.
         """
         with self._lock:
             denoising = self._open and self.stage == "denoise"
@@ -205,7 +205,7 @@ class RunWatch:
 
     @property
     def peak_bytes(self) -> int | None:
-        """The most bytes of tensors so far; None where torch does not count them."""
+        """The most bytes of tensors so far; None if torch does not count them."""
         with self._lock:
             peak = self._read() if self._open else Peak()
             for tally in self._tallies.values():
@@ -213,14 +213,14 @@ class RunWatch:
             return peak.allocated_bytes
 
     def figures(self) -> dict[str, StageFigures]:
-        """What each stage took so far, in the order of a run; stages that were not entered are missing."""
+        """The figures of each stage so far, in the order of a run; stages that were not entered are missing."""
         with self._lock:
-            if self._open and self._lull is None:
+            if self._open and self._pause_peak is None:
                 self._charge(self.stage)
             return {stage: self._tallies[stage].figures() for stage in STAGES if stage in self._tallies}
 
     def to_event(self) -> dict[str, Any]:
-        """The run in the words of the event ``sonic_guard.run``."""
+        """The run as the event ``sonic_guard.run``: bytes and seconds."""
         with self._lock:
             figures = self.figures()
             shown = [stage for stage in STAGES if stage in figures or self.predicted.get(stage)]
@@ -247,25 +247,25 @@ class RunWatch:
         }
 
     def _charge(self, stage: str) -> Peak:
-        """Put to `stage` what has happened since something was last put to any; returns what the counters show."""
-        shown, now = self._read(), self._clock()
+        """Add what has happened since the last call to the figures of `stage`; returns the counters' current peak."""
+        peak, now = self._read(), self._clock()
         tally = self._tallies.setdefault(stage, _Tally())
-        # In a lull the counters still show what came before it.
-        tally.peak = tally.peak.over(shown if self._lull is None else shown.beyond(self._lull))
+        # During a pause the counters still include what came before it.
+        tally.peak = tally.peak.over(peak if self._pause_peak is None else peak.beyond(self._pause_peak))
         tally.seconds += now - self._since_s
         if self._device_bytes is not None:
             tally.device_bytes = max(tally.device_bytes or 0, self._device_bytes)
         self._since_s, self._device_bytes = now, None
-        return shown
+        return peak
 
     def _read(self) -> Peak:
-        return self._ask(self._peaks.read) or Peak()
+        return self._guarded(self._peaks.read) or Peak()
 
-    def _ask(self, question: Callable[[], Peak | None]) -> Peak | None:
+    def _guarded(self, work: Callable[[], Peak | None]) -> Peak | None:
         try:
-            return question()
+            return work()
         except Exception as error:
-            # A card that has failed, most likely; the run's own code will say so in its own words.
+            # Probably the card has failed; the run's own code will raise its own error then.
             log.warning("torch's peak counters cannot be read, the run goes on without them: %s", error)
             self._peaks = NoPeaks()
             return None
@@ -283,13 +283,13 @@ class RunWatch:
         try:
             self._on_change(self)
         except Exception:
-            if not self._said:
-                log.exception("telling of a run's change failed; not said again in this run")
-            self._said = True
+            if not self._warned:
+                log.exception("reporting a change of the run failed; not logged again in this run")
+            self._warned = True
 
 
 class _Pace:
-    """How fast the network is called."""
+    """Moving average of the duration of the network's calls."""
 
     def __init__(self, calls_to_do: int = 0, calls_per_step: int = 1) -> None:
         self.calls = 0
@@ -298,7 +298,7 @@ class _Pace:
         self._latest_s: float | None = None
         self._call_s: float | None = None
 
-    def called(self, now_s: float) -> None:
+    def call_done(self, now_s: float) -> None:
         self.calls += 1
         if self._latest_s is not None:
             took = now_s - self._latest_s

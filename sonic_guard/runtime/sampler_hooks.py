@@ -1,7 +1,7 @@
-"""Follow the Sonic wrapper's sampler from outside, by hooks on the networks it calls.
+"""Follows the Sonic wrapper's sampler by forward hooks on the networks that it calls.
 
-The hooks are torch's own and sit on the instances that run; no class and no function of the wrapper is changed, and
-what the networks take and give is passed on untouched. Nothing here waits for the card.
+The hooks are torch's own, on the instances that run. No class or function of the wrapper is changed, nor the inputs
+and outputs of the networks. Nothing here synchronises with the GPU.
 """
 
 import logging
@@ -15,7 +15,7 @@ from .run_watch import RunWatch
 
 log = logging.getLogger(__name__)
 
-_said: set[str] = set()
+_warned: set[str] = set()
 
 
 @contextmanager
@@ -30,13 +30,20 @@ def follow(
     progress: Callable[[int, int], object] | None = None,
     restarted: Callable[[Any], object] | None = None,
 ) -> Iterator[None]:
-    """Follow the wrapper's ``SONICSampler.sampler_main``, which has to run inside the block: denoise to the end.
+    """Follow the wrapper's ``SONICSampler.sampler_main``, which runs inside the block: the stages from denoise on.
 
-    The run ends with the block, as done or by what was raised in it. `check` is called before every call of a
-    network and stops the run by raising; `progress` is called with (steps done, steps to do) after each step, and
-    `restarted` with the lever that a lean model begins the run again with, because memory ran out. Steps that a lean
-    model does not make again count as done. Neither a failure of this library nor a wrapper of an unknown shape
-    disturbs the run: what cannot be followed is said once in the log, and its stage is missing in `watch`.
+    Args:
+        model: the MODEL_SONIC, the wrapper's or a `LowVramSonic`.
+        data: SONIC_PreData's output.
+        watch: receives the stages and calls; the run ends with the block, as done or with the exception raised in it.
+        fps: the sampler's `fps`, which sets the window.
+        steps: denoising steps.
+        check: called before every call of a network; an exception from it ends the run.
+        progress: called with (steps done, steps to do) after each step; skipped steps count as done.
+        restarted: called with the optimization with which a `LowVramSonic` restarts the run when memory runs out.
+
+    Neither a failure of this library nor an unknown wrapper disturbs the run: what cannot be followed is logged once,
+    and its stage is missing in `watch`.
     """
 
     def begin(*_: object) -> None:
@@ -51,10 +58,10 @@ def follow(
     begin()
     hooks = _Hooks(check, watch.interrupted)
     try:
-        hooks.safely(_hang, hooks, model, data, watch, progress)
+        hooks.safely(_add_hooks, hooks, model, data, watch, progress)
         with (
-            _told(model, "on_restart", again),
-            _told(model, "on_skipped", lambda done: hooks.safely(watch.passed, done)),
+            _callback(model, "on_restart", again),
+            _callback(model, "on_skipped", lambda skipped: hooks.safely(watch.skip_steps, skipped)),
         ):
             yield
     except BaseException as error:
@@ -68,13 +75,13 @@ def follow(
 
 
 @contextmanager
-def _told(model: Any, attribute: str, listener: Callable[[Any], None]) -> Iterator[None]:
-    """Have a lean model say to `listener` what it says at `attribute`; the wrapper's own says nothing."""
+def _callback(model: Any, attribute: str, callback: Callable[[Any], None]) -> Iterator[None]:
+    """Inside the block, set the callback `attribute` of a `LowVramSonic`; the wrapper's model has none."""
     before = getattr(model, attribute, None)
     if before is None:
         yield
         return
-    setattr(model, attribute, listener)
+    setattr(model, attribute, callback)
     try:
         yield
     finally:
@@ -82,42 +89,42 @@ def _told(model: Any, attribute: str, listener: Callable[[Any], None]) -> Iterat
 
 
 def calls_per_step(data: Mapping[str, Any], fps: float) -> int:
-    """Windows the wrapper's loop cuts the clip into: calls of the network in one step; 1 where that is not known."""
+    """Number of windows of the clip, which is the number of calls of the network in one step; 1 if unknown."""
     try:
         frames, overlap = len(data["audio_tensor_list"]), int(getattr(data.get("config"), "overlap", 0))
         return len(range(0, frames, int(fps) - overlap))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        _text("windows", f"how many windows a step has is unknown: {error!r}")
+        _warn_once("windows", f"the number of windows in a step is unknown: {error!r}")
         return 1
 
 
-def _hang(hooks: "_Hooks", model: Any, data: Mapping[str, Any], watch: RunWatch, progress: Any) -> None:
+def _add_hooks(hooks: "_Hooks", model: Any, data: Mapping[str, Any], watch: RunWatch, progress: Any) -> None:
     def window_done() -> None:
-        watch.lull()
-        if watch.called() and progress:
+        watch.pause()
+        if watch.call_done() and progress:
             progress(watch.step, watch.steps)
 
-    # Which call of a network is its last is known from the next network's first: other wrappers go over the clip in
-    # other ways, and ComfyUI cuts the decoder's groups to what is free.
-    hooks.hang(model, "pipe.unet", lambda: watch.enter("denoise"), window_done)
-    hooks.hang(data.get("vae"), "first_stage_model.decoder", lambda: watch.enter("decode"), watch.lull)
+    # The last call of a network is known only when the next network is called: forks of the wrapper order the calls
+    # differently, and ComfyUI chooses the decoder's group size by the free memory.
+    hooks.add(model, "pipe.unet", lambda: watch.enter("denoise"), window_done)
+    hooks.add(data.get("vae"), "first_stage_model.decoder", lambda: watch.enter("decode"), watch.pause)
     if getattr(model, "use_interframe", True):
-        hooks.hang(model, "rife.flownet", lambda: watch.enter("interpolate"))
+        hooks.add(model, "rife.flownet", lambda: watch.enter("interpolate"))
 
 
 class _Hooks:
-    """Hooks on networks, all taken off together."""
+    """Hooks on networks, removed together."""
 
     def __init__(self, check: Callable[[], object] | None, through: tuple[type[BaseException], ...]) -> None:
-        """`through` are exceptions that stop the run wherever they are raised."""
+        """`through` are the types of exceptions that `safely` lets propagate."""
         self._check = check
         self._through = through
         self._handles: list[Any] = []
 
-    def hang(
+    def add(
         self, owner: Any, path: str, before: Callable[[], object], after: Callable[[], object] | None = None
     ) -> None:
-        """Call `check` and `before` at every call of the network at `path` of `owner`, and `after` at its end."""
+        """Call `check` and `before` before every call of the network at `path` in `owner`, and `after` after it."""
 
         def enter(*_: object) -> None:
             if self._check:
@@ -132,33 +139,33 @@ class _Hooks:
             network = reduce(getattr, path.split("."), owner)
             self._handles += [network.register_forward_pre_hook(enter), network.register_forward_hook(leave)]
         except AttributeError as error:
-            _text(path, f"this Sonic wrapper has no {path} that could be followed: {error}")
+            _warn_once(path, f"this Sonic wrapper has no {path} that could be followed: {error}")
 
     def safely(self, work: Callable[..., object], *args: object) -> None:
-        """Do `work`, whose failure is not the run's."""
+        """Do `work`; its failure is logged and does not end the run."""
         try:
             work(*args)
         except self._through:  # ComfyUI's progress bar raises it too
             raise
         except Exception as error:
-            _text(
+            _warn_once(
                 f"{getattr(work, '__qualname__', work)} {type(error)}",
                 f"following the run failed, the run goes on: {error!r}",
             )
 
     def remove(self) -> None:
-        """Take every hook off."""
+        """Remove all hooks."""
         for handle in self._handles:
             handle.remove()
 
 
 def _enter_failed_stage(error: BaseException, model: Any, data: Mapping[str, Any], watch: RunWatch) -> None:
-    """Where the run failed at a border of stages, before the next network's first call, say the stage it was in."""
+    """Enter the stage in which the run failed, if that was before the first call of this stage's network."""
     if _ran(data.get("vae"), error):
-        watch.enter("decode")  # such as: its weights did not fit
+        watch.enter("decode")  # for example, its weights did not fit
     elif _ran(getattr(model, "rife", None), error):
         watch.enter("interpolate")
-    elif watch.stage == "decode" and watch.is_in_lull and model.use_interframe and is_out_of_memory(error):
+    elif watch.stage == "decode" and watch.is_paused and model.use_interframe and is_out_of_memory(error):
         watch.enter("interpolate")  # the whole clip did not fit on the card
 
 
@@ -172,7 +179,7 @@ def _ran(owner: Any, error: BaseException) -> bool:
     return False
 
 
-def _text(what: str, text: str) -> None:
-    if what not in _said:
-        _said.add(what)
+def _warn_once(key: str, text: str) -> None:
+    if key not in _warned:
+        _warned.add(key)
         log.warning("%s", text)

@@ -1,4 +1,4 @@
-"""Counters of the most memory torch has held, which a run's watch reads and sets back at the borders of stages."""
+"""Counters of torch's peak memory, which a `RunWatch` reads and resets when a stage begins."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -6,19 +6,19 @@ from ..devices.torch_memory import loaded_torch
 
 
 class Peak(NamedTuple):
-    """The most memory at any one time. None: there is no counter for it."""
+    """Peak memory in bytes. None: there is no counter for it."""
 
     allocated_bytes: int | None = None
-    """Tensors."""
+    """Of tensors."""
     reserved_bytes: int | None = None
-    """What the allocator holds, its cache included."""
+    """Held by the allocator, its cache included."""
 
     def over(self, other: "Peak") -> "Peak":
-        """The larger of each two figures; None where both are."""
+        """The larger of each pair of figures; None if both are None."""
         return Peak(*map(_larger, self, other))
 
     def beyond(self, other: "Peak") -> "Peak":
-        """The figures that are larger than in `other`; None in the place of those that are not."""
+        """The figures that are larger than those of `other`; None for the others."""
         return Peak(*(None if most == theirs else most for most, theirs in zip(self.over(other), other, strict=True)))
 
 
@@ -30,31 +30,31 @@ class Peaks(Protocol):
     """A counter of peaks."""
 
     def read(self) -> Peak:
-        """The highest since the last `reset`."""
+        """The peak since the last `reset`."""
         ...
 
     def reset(self) -> None:
-        """Count anew from what is held now."""
+        """Set the peak to the current memory."""
         ...
 
 
 class NoPeaks:
-    """Stands where torch counts nothing: on the CPU."""
+    """For devices without counters: the CPU."""
 
     def read(self) -> Peak:
-        """Nothing known."""
+        """Always empty."""
         return Peak()
 
     def reset(self) -> None:
-        """Nothing to set back."""
+        """Does nothing."""
 
 
 class CudaPeaks:
     """Torch's counters of one CUDA or ROCm card.
 
-    Torch has one set of them for the whole process: after `reset`, whoever else reads ``max_memory_allocated``
-    sees the peak since then only. So they are set back as seldom as will do, at the borders of stages, and `highest`
-    keeps what they would show had nobody touched them since this object was made.
+    Torch has one set of them for the whole process: after `reset`, other readers of ``max_memory_allocated`` see only
+    the peak since then. So they are reset only when a stage begins, and `highest` keeps the peak since this object was
+    created.
     """
 
     def __init__(self, torch: Any, index: int) -> None:
@@ -62,31 +62,31 @@ class CudaPeaks:
         self.highest = self.read()
 
     def read(self) -> Peak:
-        """The highest since the last `reset`; zeros before torch has used the card."""
+        """The peak since the last `reset`; zeros before torch has used the card."""
         stats = self._cuda.memory_stats(self._index)
         return Peak(stats.get("allocated_bytes.all.peak", 0), stats.get("reserved_bytes.all.peak", 0))
 
     def reset(self) -> None:
-        """Count anew."""
+        """Set the peak to the current memory."""
         if self._cuda.is_initialized():
             self.highest = self.highest.over(self.read())
             self._cuda.reset_peak_memory_stats(self._index)
 
 
 class SampledPeaks:
-    """The highest of the moments at which it was read: Apple's GPUs, for which torch keeps no peaks."""
+    """The highest sample, for Apple's GPUs, for which torch has no peak counters."""
 
     def __init__(self, torch: Any) -> None:
         self._mps = torch.mps
         self._highest = Peak()
 
     def read(self) -> Peak:
-        """The highest reading since the last `reset`, this one included."""
+        """The highest sample since the last `reset`, including one taken now."""
         self._highest = self._now().over(self._highest)
         return self._highest
 
     def reset(self) -> None:
-        """Start from what is held now."""
+        """Set the peak to the current memory."""
         self._highest = self._now()
 
     def _now(self) -> Peak:

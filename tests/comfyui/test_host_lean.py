@@ -175,5 +175,5 @@ def test_a_long_video_that_cannot_be_made_reports_what_would_help(host, voices):
     result = host.run(long_video(voices[SHORT_S], prefix="video/no", fail="denoise", seed=6, interpolate=False))
     assert result["status"]["status_str"] == "error"
     said = next(data["exception_message"] for name, data in result["status"]["messages"] if name == "execution_error")
-    assert "with every lever pulled" in said
+    assert "with every memory optimization enabled" in said
     assert "lower min_resolution" in said

@@ -378,7 +378,7 @@ def test_work_ends_when_someone_reports_so(tmp_path):
 
 def test_who_cannot_wait_gets_what_the_header_claims(tmp_path, monkeypatch):
     hours_of_silence(tmp_path / "long.flac", 1)
-    monkeypatch.setattr(audio_file, "LIMIT_S", 0.0)
+    monkeypatch.setattr(audio_file, "COUNT_LIMIT_S", 0.0)
     with pytest.raises(SlowFileError, match=r"long\.flac: to look through it takes more than"):
         audio_file.probe(tmp_path / "long.flac")
     monkeypatch.undo()
@@ -402,7 +402,7 @@ def test_a_header_that_reports_nothing_is_no_claim(tmp_path):
 def test_a_file_read_for_ever_is_given_up(tmp_path, monkeypatch):
     encode(tmp_path / "voice.wav", "pcm_s16le", 16_000)
     monkeypatch.setattr(containers, "ALWAYS_READ_BYTES", 0)
-    monkeypatch.setattr(containers, "MOST_READ", 0.5)
+    monkeypatch.setattr(containers, "MAX_READ_FACTOR", 0.5)
     with pytest.raises(AudioError, match="without an end"):
         audio_file.probe(tmp_path / "voice.wav")
 

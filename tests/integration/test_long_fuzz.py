@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sonic_guard.long_video.part_store import Store
+from sonic_guard.long_video.part_store import PartStore
 from sonic_guard.long_video.rendering import run
 from tests.support.numbered_frames import digest, make_part, order
 from tests.support.numbered_runs import interrupt_in_part, made_parts
@@ -75,13 +75,13 @@ def test_a_damaged_list_has_a_part_only_if_the_part_is_whole(waiting, done):
     body.write_bytes(whole[:-1])
     path.write_bytes(damaged(listed, done))
     try:
-        store = Store(asked, waiting)
+        store = PartStore(asked, waiting)
         assert not store.has(asked.parts[1])
         assert not store.has(asked.parts[2])
         assert store.has(asked.parts[0]) in (True, False)
         if store.has(asked.parts[0]):
             store.add(asked.parts[0])
-            assert Store(asked, waiting).has(asked.parts[0])
+            assert PartStore(asked, waiting).has(asked.parts[0])
     finally:
         body.write_bytes(whole)
         path.write_bytes(listed)

@@ -16,7 +16,7 @@ import pytest
 
 from sonic_guard.errors import JobError, NoFallbackLeftError, OutputError, WrapperError
 from sonic_guard.job import Job
-from sonic_guard.long_video.finished_file import hold_against
+from sonic_guard.long_video.finished_file import check_finished
 from sonic_guard.long_video.part_store import sweep
 from sonic_guard.long_video.rendering import FallbackEnabled, Joining, PartKept, Progress, run
 from sonic_guard.media.audio_file import load
@@ -342,7 +342,7 @@ def test_success_is_reported_of_the_frames_that_were_ordered_only(tmp_path, calm
         if event == Joining(0):
             shorten(tmp_path)
 
-    with pytest.raises(OutputError, match=r"had 596 frames and 23\.84 s of sound\. 599 frames, 23\.96 s"):
+    with pytest.raises(OutputError, match=r"had 596 frames and 23\.84 s of sound, but 599 frames, 23\.96 s"):
         run(order(300), make_part, tmp_path / "video.mkv", tmp_path / "work", notify=notify)
     assert [path.name for path in tmp_path.iterdir()] == ["work"], "a wrong video has the video's name"
     assert made_parts(tmp_path) == [2]
@@ -368,14 +368,14 @@ def test_the_sound_of_a_finished_file_is_as_long_as_its_pictures(tmp_path, kind,
     asked = order(30, kind=kind)
     suffix = asked.encoding.kind.suffix
     right = video_of(tmp_path / f"right{suffix}", asked.encoding, 59, rate)
-    hold_against(asked, right, right)
+    check_finished(asked, right, right)
     for count in (12, 50, 68, 100):
         other = video_of(tmp_path / f"other{suffix}", asked.encoding, count, rate)
         wrong = with_sound_of(right, other, tmp_path / f"wrong{suffix}")
         with pytest.raises(OutputError, match=rf"59 frames and {count / 25:.2f} s of sound"):
-            hold_against(asked, wrong, wrong)
+            check_finished(asked, wrong, wrong)
     with pytest.raises(OutputError, match=r"59 frames and 0\.00 s of sound"):
-        hold_against(asked, video_of(tmp_path / f"mute{suffix}", asked.encoding, 59, None), right)
+        check_finished(asked, video_of(tmp_path / f"mute{suffix}", asked.encoding, 59, None), right)
 
 
 def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(SAID)):
@@ -488,7 +488,7 @@ def test_with_no_optimization_left_it_ends_and_keeps_what_is_finished(tmp_path, 
     assert digest(tmp_path / "video.mkv") == calm
 
 
-FP8 = "set fp8 to auto on Sonic Low VRAM in front, which changes pixels a little"
+FP8 = "set fp8_weights to auto on Sonic Low VRAM in front, which changes pixels a little"
 
 
 @pytest.mark.parametrize(
@@ -526,7 +526,7 @@ def test_what_is_advised_would_help(tmp_path, optimizations, fallbacks, seconds,
 
 def test_in_one_pass_there_is_nothing_to_keep(tmp_path):
     make, _ = failing("decode", 0, times=9)
-    with pytest.raises(NoFallbackLeftError, match=r"part 1 of 1, with every lever pulled\. Close"):
+    with pytest.raises(NoFallbackLeftError, match=r"part 1 of 1, with every memory optimization enabled\. Close"):
         run(order(60), make, tmp_path / "video.mkv", tmp_path / "work")
 
 
@@ -569,7 +569,7 @@ def test_a_wrong_number_of_frames_is_reported(tmp_path, off):
     def make(task, emit, tick):
         emit(np.zeros((task.part.made + off, 64, 64, 3), np.uint8))
 
-    with pytest.raises(WrapperError, match=f"made {119 + off} frames of 60 latent ones; 119 were expected"):
+    with pytest.raises(WrapperError, match=f"made {119 + off} frames from 60 latent ones; 119 were expected"):
         run(order(60), make, tmp_path / "video.mkv", tmp_path / "work")
     assert not (tmp_path / "video.mkv").exists()
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from sonic_guard.errors import OutputError
-from sonic_guard.long_video.exclusive_lock import alone
+from sonic_guard.long_video.exclusive_lock import locked
 from sonic_guard.long_video.rendering import Joining, PartKept, run
 from tests.support import installed
 from tests.support.numbered_frames import digest, make_part, order
@@ -124,7 +124,7 @@ def test_never_do_two_hold_one_lock(tmp_path):
         until = time.monotonic() + 3
         while time.monotonic() < until:
             try:
-                with alone(tmp_path / "work" / "it", "another run"), (tmp_path / "had").open("a") as had:
+                with locked(tmp_path / "work" / "it", "another run"), (tmp_path / "had").open("a") as had:
                     os.close(os.open(tmp_path / "mine", os.O_CREAT | os.O_EXCL))  # fails where another is in here
                     had.write(".")
                     (tmp_path / "mine").unlink()

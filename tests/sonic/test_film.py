@@ -76,7 +76,7 @@ def test_in_one_pass_the_file_holds_the_wrapper_s_own_frames(tmp_path, exact, in
     hear, sample = quick_sonic.predata(torch.float64), quick_sonic.sample(vae, small_sonic.WINDOW)
     stock = in_bytes(sample(sonic, hear(asked.sound)))
     before, seen = traces(sonic), []
-    make = make_part(sonic, EXACT, hear, sample, look=seen.append, chunk_size=SMALL)
+    make = make_part(sonic, EXACT, hear, sample, on_frames=seen.append, chunk_size=SMALL)
     done = run(asked, make, tmp_path / "video.mkv", tmp_path / "work")
     sonic.use_interframe = True
     assert done.info == verify(done.path) == (2 * N - 1 if interpolate else N, asked.fps)
@@ -324,7 +324,7 @@ def test_every_runtime_s_words_are_understood(tmp_path, quick, stage, error):
 @pytest.mark.parametrize("stage", STAGES)
 def test_with_no_optimization_left_it_ends_and_keeps_what_is_finished(tmp_path, quick, calm, stage):
     before = traces(quick[0])
-    with pytest.raises(NoFallbackLeftError, match=r"part 2 of 2, with every lever pulled\. The 1 before it are kept"):
+    with pytest.raises(NoFallbackLeftError, match=r"part 2 of 2, with every memory optimization enabled\. The 1 before it are kept"):
         breaking_film(quick, tmp_path, Breaking(*STAGES[stage], ERRORS["torch"], 99), 1, fallbacks=ESCALATION_ORDER[:2])
     assert not (tmp_path / "video.mkv").exists()
     assert not list(tmp_path.rglob("*.part"))

@@ -16,7 +16,7 @@ for package in ("diffusers", "transformers", "einops"):
 
 from sonic_guard.low_vram import network_check as recognition  # noqa: E402
 from sonic_guard.low_vram.engine import offload_unet  # noqa: E402
-from sonic_guard.low_vram.network_check import low_vram_model, recognise  # noqa: E402
+from sonic_guard.low_vram.network_check import low_vram_model, supported_optimizations  # noqa: E402
 from tests.support import small_sonic  # noqa: E402
 
 JOB = Job(64, 64, 2.0, min_resolution=64)
@@ -28,7 +28,7 @@ def sonic():
 
 
 def test_the_wrapper_is_known_and_bears_every_optimization(sonic):
-    assert recognise(sonic) == frozenset(Optimization)
+    assert supported_optimizations(sonic) == frozenset(Optimization)
     model = low_vram_model(sonic, {Optimization.FEED_FORWARD_CHUNKING})
     again = low_vram_model(model, {Optimization.LAYER_CHUNKING}, chunk_size=7)
     assert again.sonic is model.sonic is sonic
@@ -38,10 +38,10 @@ def test_the_wrapper_is_known_and_bears_every_optimization(sonic):
 
 
 def test_looking_it_over_draws_no_random_numbers(sonic, monkeypatch):
-    recognition._borne.cache_clear()
+    recognition._equivalent.cache_clear()
     before = torch.random.get_rng_state()
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("the GPU's numbers begin anew"))
-    recognise(sonic)
+    supported_optimizations(sonic)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -91,7 +91,7 @@ def bare(sonic):
     ],
 )
 def test_strangers_are_refused_with_a_reason(sonic, make, reason):
-    with pytest.raises(WrapperError, match=f"lean: the model on `model` is not .*{reason}"):
+    with pytest.raises(WrapperError, match=f"low VRAM: the model on `model` is not .*{reason}"):
         low_vram_model(make(sonic), EXACT)
 
 
@@ -102,11 +102,11 @@ def changed_class(sonic, monkeypatch):
     def change(kind, how):
         own = kind.forward
         monkeypatch.setattr(kind, "forward", lambda *args, **kwargs: how(own(*args, **kwargs)))
-        recognition._borne.cache_clear()
+        recognition._equivalent.cache_clear()
 
     yield change
     monkeypatch.undo()
-    recognition._borne.cache_clear()
+    recognition._equivalent.cache_clear()
 
 
 def module_class(sonic, name):
@@ -128,8 +128,8 @@ def module_class(sonic, name):
 def test_a_network_that_has_changed_is_reported_from_the_known_one(sonic, changed_class, name, how, unsupported):
     """A pack that is brought up to date may compute something else under the same names."""
     changed_class(module_class(sonic, name), how)
-    assert recognise(sonic) == frozenset(Optimization) - unsupported
-    with pytest.raises(WrapperError, match=f"cannot bear {', '.join(sorted(unsupported))}"):
+    assert supported_optimizations(sonic) == frozenset(Optimization) - unsupported
+    with pytest.raises(WrapperError, match=f"does not support {', '.join(sorted(unsupported))}"):
         low_vram_model(sonic, EXACT)
     assert low_vram_model(sonic, EXACT - unsupported)
 

@@ -190,7 +190,7 @@ def test_where_the_job_cannot_be_reported_every_spare_optimization_is_enabled(ca
     )
     with caplog.at_level(logging.WARNING):
         frames = small_sonic.run(model, vae, 1)
-    assert "pulls every lever: it cannot tell what is about to run" in caplog.text
+    assert "enables every optimization: the settings of the run are unknown" in caplog.text
     assert "interpolate" in stages
     assert not unet_offloaded, "a lever that is not to be had was pulled"
     assert float((frames - stock).abs().max()) < 1e-9

@@ -52,7 +52,7 @@ def small(checkout):
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch):
-    monkeypatch.setattr(follow_module, "_said", set())
+    monkeypatch.setattr(follow_module, "_warned", set())
 
 
 def sample(small):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sonic_guard.devtools import measured_table
 from sonic_guard.devtools.measured_cases import Case
-from sonic_guard.devtools.measured_table import Header, Reading, Row
+from sonic_guard.devtools.measured_table import Header, PeakReading, Row
 from sonic_guard.job import Dtype
 from sonic_guard.optimizations import Optimization
 
@@ -44,7 +44,7 @@ HEADER = Header(
 
 
 def row(case: Case, predicted: int, allocated: int = 0, outside: int = 0, **others) -> Row:
-    reading = Reading(2.0, allocated, allocated + 100 * MIB, outside) if allocated else None
+    reading = PeakReading(2.0, allocated, allocated + 100 * MIB, outside) if allocated else None
     return Row(case, predicted, reading, **{"pass_s": 0.5, "wall_s": 3.0, **others})
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from sonic_guard.job import LATENT_FPS, Job
-from sonic_guard.long_video.rendering import Emit, Task, Tick
-from sonic_guard.long_video.video_request import Order
+from sonic_guard.long_video.rendering import Emit, OnProgress, Task
+from sonic_guard.long_video.video_request import VideoRequest
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.audio_file import load
 from sonic_guard.media.video_file import frames
@@ -30,7 +30,7 @@ LONGEST = 150
 """Latent frames a part of `order` may have."""
 
 
-def order(latent_frames: int, interpolate: bool = True, kind: str = "ffv1", **more: object) -> Order:
+def order(latent_frames: int, interpolate: bool = True, kind: str = "ffv1", **more: object) -> VideoRequest:
     """A job of the stand-in with windows of 5 frames; `more` are fields of the order.
 
     H.264 is written with the preset ultrafast, to be the same to the bit every time: slower ones look ahead ("mbtree"),
@@ -40,7 +40,7 @@ def order(latent_frames: int, interpolate: bool = True, kind: str = "ffv1", **mo
     ramp = (np.arange(latent_frames * LATENT_SAMPLES) / (RAMP_FRAMES * LATENT_SAMPLES)).astype(np.float32)
     fields = {"picture": np.zeros((SIDE, SIDE, 3), np.uint8), "weights": "stand-in", "longest": LONGEST}
     encoding = Encoding(kind, preset="ultrafast")
-    return Order(job, sound=Sound(ramp[None], RATE), encoding=encoding, **{**fields, **more})  # pyright: ignore[reportArgumentType]
+    return VideoRequest(job, sound=Sound(ramp[None], RATE), encoding=encoding, **{**fields, **more})  # pyright: ignore[reportArgumentType]
 
 
 @lru_cache(4096)
@@ -68,7 +68,7 @@ def heard(sound: Sound, latent_frames: int) -> list[int | None]:
     return [None if not piece[64:].any() else round(place) for piece, place in zip(pieces, places, strict=True)]
 
 
-def make_part(task: Task, emit: Emit, tick: Tick, interpolate: bool = True, steps: int = 4) -> None:
+def make_part(task: Task, emit: Emit, tick: OnProgress, interpolate: bool = True, steps: int = 4) -> None:
     """What Sonic would do: steps first, then the frames, 14 at a time."""
     for step in range(steps):
         tick((step + 1) / (steps + 1))

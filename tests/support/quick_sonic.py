@@ -16,7 +16,7 @@ from sonic_guard.devtools.network_parts import run_sampler
 from sonic_guard.job import HOP_SAMPLES, HOPS_PER_LATENT, LATENT_FPS, Job, latent_frames
 from sonic_guard.long_video.part_maker import Predata, Sample, make_part
 from sonic_guard.long_video.rendering import LongVideo, run
-from sonic_guard.long_video.video_request import Order
+from sonic_guard.long_video.video_request import VideoRequest
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video_writer import Encoding
 from tests.support import small_sonic
@@ -37,7 +37,7 @@ def voice(frames: int) -> Sound:
     return Sound((loud * numbers.uniform(-1, 1, len(loud))).astype(np.float32)[None], RATE)
 
 
-def order(frames: int, *, window: int = QUICK_WINDOW, kind: str = "ffv1", **more: Any) -> Order:
+def order(frames: int, *, window: int = QUICK_WINDOW, kind: str = "ffv1", **more: Any) -> VideoRequest:
     """A video of `frames` latent frames, made in one step; `more` are fields of the job, `settings` and `longest`.
 
     H.264 is written with the preset that gives the same bits every time (see `numbered_frames`).
@@ -52,7 +52,7 @@ def order(frames: int, *, window: int = QUICK_WINDOW, kind: str = "ffv1", **more
         **more,
     )
     picture = np.zeros((small_sonic.SIDE, small_sonic.SIDE, 3), np.uint8)
-    return Order(job, picture, voice(frames), "films", settings, Encoding(kind, preset="ultrafast"), longest)
+    return VideoRequest(job, picture, voice(frames), "films", settings, Encoding(kind, preset="ultrafast"), longest)
 
 
 def predata(dtype: torch.dtype = torch.float32) -> Predata:
@@ -100,9 +100,9 @@ def _named_by_one(kind: Any) -> Any:
     return Network
 
 
-def make(sonic: Any, vae: Any, asked: Order, target: Path, work: Path, optimizations: Any, **more: Any) -> LongVideo:
+def make(sonic: Any, vae: Any, asked: VideoRequest, target: Path, work: Path, optimizations: Any, **more: Any) -> LongVideo:
     """The video `asked` for, by quick networks; `more` is what `run` takes, and `look` what `make_part` does."""
-    seen = {"look": more.pop("look")} if "look" in more else {}
+    seen = {"on_frames": more.pop("look")} if "look" in more else {}
     parts = make_part(sonic, optimizations, predata(), sample(vae, steps=asked.job.steps), **seen)
     return run(asked, parts, target, work, **more)
 

@@ -69,7 +69,7 @@ def test_after_a_lull_what_has_come_meanwhile_is_the_next_stage_s(card, before, 
     watch = RunWatch(card)
     watch.enter("decode")
     card.pass_through(before)
-    watch.lull()
+    watch.pause()
     card.take(10)
     card.pass_through(during)
     watch.enter("interpolate")
@@ -85,9 +85,9 @@ def test_after_a_lull_the_same_stage_may_go_on(card, clock):
         watch.enter("decode")
         card.pass_through(size)
         clock.now += 2
-        watch.lull()
+        watch.pause()
         card.pass_through(90)
-        watch.device(size)
+        watch.sample_device(size)
         clock.now += 1
     watch.finish()
     assert watch.figures() == {"decode": StageFigures(90, 180, 70, 9.0)}
@@ -96,20 +96,20 @@ def test_after_a_lull_the_same_stage_may_go_on(card, clock):
 
 def test_seconds_and_samples_of_the_device_go_to_the_stage_they_fall_in(clock):
     watch = RunWatch(clock=clock)
-    watch.device(999)  # before anything
+    watch.sample_device(999)  # before anything
     with watch.during("load"):
         clock.now += 5
         for used in (10, 30, None, 20):
-            watch.device(used)
-    watch.device(888)  # between two nodes
+            watch.sample_device(used)
+    watch.sample_device(888)  # between two nodes
     clock.now += 100
     watch.enter("denoise")
     clock.now += 7
     watch.enter("decode")
-    watch.device(40)
-    watch.lull()
+    watch.sample_device(40)
+    watch.pause()
     clock.now += 3
-    watch.device(50)
+    watch.sample_device(50)
     watch.enter("interpolate")
     clock.now += 1
     watch.finish()
@@ -155,7 +155,7 @@ def test_the_time_left_follows_the_pace_of_the_calls(clock, calls_s, since_s, le
     watch.enter("denoise")
     for seconds in calls_s:
         clock.now += seconds
-        watch.called()
+        watch.call_done()
     clock.now += since_s
     assert watch.left_s == (None if left_s is None else pytest.approx(left_s))
     assert watch.step == len(calls_s) // 2
@@ -168,11 +168,11 @@ def test_steps_that_are_passed_by_count_as_done_and_take_no_time(clock):
     watch = RunWatch(clock=clock, on_change=lambda watch: told.append(watch.step))
     watch.enter("denoise")
     watch.expect(steps=5, calls_per_step=2)
-    watch.passed(3)
+    watch.skip_steps(3)
     assert (watch.step, watch.left_s) == (3, None)
     for _ in range(2):
         clock.now += 4.0
-        watch.called()
+        watch.call_done()
     assert (watch.step, watch.left_s) == (4, 8.0)
     clock.now += 8.0
     watch.enter("decode")
@@ -187,7 +187,7 @@ def test_a_step_is_over_with_its_last_call_and_there_are_no_more_than_expected(c
     told = []
     watch = RunWatch(clock=clock, on_change=lambda watch: told.append(watch.step))
     watch.expect(steps=2, calls_per_step=3)
-    assert [watch.called() for _ in range(8)] == [False, False, True, False, False, True, False, False]
+    assert [watch.call_done() for _ in range(8)] == [False, False, True, False, False, True, False, False]
     assert (watch.step, watch.steps) == (2, 2)
     assert told == [1, 2]
 
@@ -249,8 +249,8 @@ def test_the_event_of_a_run_under_way(card, clock):
     card.pass_through(900)
     for _ in range(2):
         clock.now += 10
-        watch.called()
-    watch.device(1500)
+        watch.call_done()
+    watch.sample_device(1500)
     stage = {"predicted": 1000, "allocated": None, "reserved": None, "device": None, "seconds": None}
     assert json.loads(json.dumps(watch.to_event())) == {
         "id": 17,
@@ -294,7 +294,7 @@ def test_counters_that_fail_are_reported_once_and_not_asked_again(caplog):
     broken = Broken()
     watch = RunWatch(broken)
     with watch.during("load"):
-        watch.device(10)
+        watch.sample_device(10)
     watch.enter("denoise")
     watch.finish()
     assert list(watch.figures()) == ["load", "denoise"]
@@ -323,7 +323,7 @@ def test_it_can_be_read_while_it_changes():
     def read():
         try:
             while not over.is_set():
-                watch.device(5)
+                watch.sample_device(5)
                 json.dumps(watch.to_event())
         except Exception as error:
             failed.append(error)
@@ -333,8 +333,8 @@ def test_it_can_be_read_while_it_changes():
         reader.start()
     for turn in range(2000):
         watch.enter(STAGES[turn % 5])
-        watch.lull()
-        watch.called()
+        watch.pause()
+        watch.call_done()
     over.set()
     for reader in readers:
         reader.join()
@@ -343,8 +343,8 @@ def test_it_can_be_read_while_it_changes():
 
 deeds = st.one_of(
     st.tuples(st.just("enter"), st.sampled_from(STAGES)),
-    st.sampled_from([("lull",), ("leave",), ("called",), ("finish",), ("finish", ValueError())]),
-    st.tuples(st.just("device"), st.none() | st.integers(0, 2**40)),
+    st.sampled_from([("pause",), ("leave",), ("call_done",), ("finish",), ("finish", ValueError())]),
+    st.tuples(st.just("sample_device"), st.none() | st.integers(0, 2**40)),
     st.tuples(st.just("expect"), st.integers(0, 5), st.integers(0, 3)),
 )
 

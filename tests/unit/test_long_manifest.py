@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sonic_guard.long_video.manifest import FileNote, Manifest, content_key, weights_key
-from sonic_guard.long_video.video_request import Order
+from sonic_guard.long_video.video_request import VideoRequest
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video_writer import Encoding
 from tests.support.numbered_frames import order
@@ -14,7 +14,7 @@ from tests.support.numbered_frames import order
 PLAIN = order(300)
 
 
-def changed(**fields) -> Order:
+def changed(**fields) -> VideoRequest:
     return replace(PLAIN, **fields)
 
 

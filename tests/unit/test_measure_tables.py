@@ -15,7 +15,7 @@ from sonic_guard.devtools import measured_table
 from sonic_guard.devtools.measure import FIRST_CASE_S, MARGIN, expect_s, measure
 from sonic_guard.devtools.measured_cases import RUN, Case, grid
 from sonic_guard.devtools.measured_summary import fit_overhead, least_overhead, overhead_rows, summarise
-from sonic_guard.devtools.measured_table import Contents, Reading, Row
+from sonic_guard.devtools.measured_table import Contents, Row
 from sonic_guard.errors import OutputError, SonicGuardError, WrapperError
 from sonic_guard.job import MIN_CHUNK_SIZE, Dtype
 from sonic_guard.memory.stage_model import STAGES, predict
@@ -104,7 +104,7 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     rows = (
         row(STOCK, 5 * GIB, 4 * GIB, 600 * MIB),
         row(CASES[1], 5 * GIB, oom="denoise", error="CUDA out of memory.", pass_s=None),
-        Row(CASES[2], 1, Reading(0.5), None, 1.0),
+        Row(CASES[2], 1, PeakReading(0.5), None, 1.0),
     )
     out = write_table(tmp_path / "table.jsonl", *rows, starts=(CASES[3],))
     contents = measured_table.read(out)
@@ -193,7 +193,7 @@ def test_the_page_counts_the_planned_runs_that_ran_out_of_memory(tmp_path):
             row(replace(whole, optimizations=frozenset()), 0, 6 * GIB, 924 * MIB),
         )
     )
-    assert "- 8 GiB, with levers: of 2 1 ran out of memory, 0 failed, 75% to 75% of the card in use." in page
+    assert "- 8 GiB, with optimizations: of 2 1 ran out of memory, 0 failed, 75% to 75% of the card in use." in page
     assert "- 8 GiB, in the wrapper's own order: of 1 0 ran out of memory, 0 failed, 88% to 88% of" in page
     assert "8 GiB card" in page
 
@@ -252,6 +252,6 @@ def test_rows_without_bytes_or_with_a_stand_in_give_no_overhead():
     others = [
         row(STOCK, GIB, oom="denoise"),
         row(Case(RUN, 64, 64, 6), GIB, GIB),
-        Row(STOCK, GIB, Reading(1.0), None, 1.0),
+        Row(STOCK, GIB, PeakReading(1.0), None, 1.0),
     ]
     assert overhead_rows([whole, *others]) == [(GIB, GIB + 700 * MIB)]
