@@ -21,20 +21,24 @@ class AudioDuration(io.ComfyNode):
             node_id="SonicGuardAudioDuration",
             display_name="Audio Duration (Sonic Guard)",
             category=shared_inputs.CATEGORY,
-            description="Counts the samples of a sound, and trims it so that sound and picture end together.",
+            description="Measures the exact length of an audio clip and trims it so that audio and video end together.",
             inputs=[
-                io.Audio.Input("audio", tooltip="Any sound."),
+                io.Audio.Input("audio", tooltip="Audio of any length."),
                 shared_inputs.cut_silence(),
                 io.Boolean.Input(
-                    "use_interframe", default=True, tooltip="As on Sonic's loader: it decides where the video ends."
+                    "use_interframe",
+                    default=True,
+                    tooltip="Same value as on SONICTLoader: it decides where the video ends.",
                 ),
             ],
             outputs=[
-                io.Float.Output(display_name="duration", tooltip="For SONIC_PreData's duration."),
-                io.Float.Output(display_name="seconds", tooltip="Length of the sound to two decimals."),
-                io.Int.Output(display_name="latent_frames", tooltip="Frames the network will make."),
+                io.Float.Output(display_name="duration", tooltip="For duration of SONIC_PreData."),
+                io.Float.Output(display_name="seconds", tooltip="Length of the audio in seconds, to two decimals."),
+                io.Int.Output(display_name="latent_frames", tooltip="Number of latent frames the network makes."),
                 io.Audio.Output(display_name="audio", tooltip="For SONIC_PreData."),
-                io.Audio.Output(display_name="video_audio", tooltip="For the video: ends with the last picture."),
+                io.Audio.Output(
+                    display_name="video_audio", tooltip="Audio track for the video: ends with the last frame."
+                ),
                 io.Float.Output(display_name="leading_silence", tooltip="Seconds of silence at the beginning."),
                 io.Float.Output(display_name="trailing_silence", tooltip="Seconds of silence at the end."),
             ],

@@ -6,7 +6,8 @@ from comfy_api.latest import io
 
 from ..sonic_guard.devices.budget import host_memory_bytes
 from ..sonic_guard.errors import SonicGuardError
-from ..sonic_guard.messages.plan_messages import LANGUAGES, change_line, headline, limit_lines, refusal
+from ..sonic_guard.messages.catalogue import LANGUAGES
+from ..sonic_guard.messages.plan_messages import change_line, headline, limit_lines, refusal
 from ..sonic_guard.planning.capacity import Capacity
 from ..sonic_guard.planning.planner import Policy, make_plan
 from .comfy import host, images, shared_inputs
@@ -24,9 +25,9 @@ class AutoDowngrade(shared_inputs.TargetCard):
             node_id="SonicGuardAutoDowngrade",
             display_name="Auto Downgrade (Sonic Guard)",
             category=shared_inputs.CATEGORY,
-            description="Settings in, settings that fit the card out, each change with what it bought.",
+            description="Changes settings until they fit the graphics card, and reports what each change saves.",
             inputs=[
-                io.Image.Input("image", tooltip="The picture Sonic gets: its shape counts."),
+                io.Image.Input("image", tooltip="The image for SONIC_PreData: its size affects the memory."),
                 *shared_inputs.run_settings(),
                 io.Int.Input("inference_steps", default=25, min=1, max=1024, tooltip="Steps cost time, not memory."),
                 shared_inputs.target_card(),
@@ -37,11 +38,11 @@ class AutoDowngrade(shared_inputs.TargetCard):
             outputs=[
                 io.Int.Output(display_name="min_resolution", tooltip="For SONIC_PreData."),
                 io.Float.Output(display_name="duration", tooltip="For SONIC_PreData."),
-                io.Float.Output(display_name="fps", tooltip="For SONICSampler: sets the window."),
+                io.Float.Output(display_name="fps", tooltip="For SONICSampler: sets the window length."),
                 io.AnyType.Output(display_name="dtype", tooltip="For SONICTLoader."),
                 io.Boolean.Output(display_name="use_interframe", tooltip="For SONICTLoader."),
                 io.Int.Output(display_name="inference_steps", tooltip="For SONICSampler."),
-                io.String.Output(display_name="report", tooltip="What was changed, what it bought, and why."),
+                io.String.Output(display_name="report", tooltip="What was changed, what it saves, and why."),
             ],
         )
 

@@ -22,26 +22,28 @@ class FaceBox(io.ComfyNode):
             node_id="SonicGuardFaceBox",
             display_name="Face Box (Sonic Guard)",
             category=shared_inputs.CATEGORY,
-            description="Finds the face, chooses expand_ratio by its size, and crops around it.",
+            description="Detects the face, chooses expand_ratio by its size and crops the image around it.",
             inputs=[
-                io.Image.Input("image", tooltip="A portrait, or a batch of them."),
+                io.Image.Input("image", tooltip="A portrait, or a batch of portraits."),
                 shared_inputs.aspect(),
                 shared_inputs.face_index(),
                 shared_inputs.face_box(),
             ],
             outputs=[
-                io.Image.Output(display_name="image", is_output_list=True, tooltip="The crop of each picture."),
+                io.Image.Output(display_name="image", is_output_list=True, tooltip="The crop of each image."),
                 io.Float.Output(
-                    display_name="expand_ratio", is_output_list=True, tooltip="0.15 for a large face, else 0.20."
+                    display_name="expand_ratio", is_output_list=True, tooltip="0.15 for a large face, otherwise 0.20."
                 ),
                 io.Float.Output(
-                    display_name="face_ratio", is_output_list=True, tooltip="Side of the face by that of the picture."
+                    display_name="face_ratio",
+                    is_output_list=True,
+                    tooltip="Side of the face divided by the side of the image.",
                 ),
                 io.String.Output(
-                    display_name="box", is_output_list=True, tooltip="The face: x1, y1, x2, y2 in pixels."
+                    display_name="box", is_output_list=True, tooltip="The face box: x1, y1, x2, y2 in pixels."
                 ),
                 io.Image.Output(
-                    display_name="preview", is_output_list=True, tooltip="The picture with its boxes drawn."
+                    display_name="preview", is_output_list=True, tooltip="The image with face box and crop drawn on it."
                 ),
             ],
         )

@@ -24,7 +24,7 @@ from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media.picture import from_batch
 from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
-from ..sonic_guard.messages.plan_messages import LANGUAGES
+from ..sonic_guard.messages.catalogue import LANGUAGES
 from ..sonic_guard.messages.run_messages import event_text, long_report
 from ..sonic_guard.optimizations import Optimization, unused
 from ..sonic_guard.planning.capacity import Capacity, Span
@@ -61,58 +61,58 @@ class LongVideo(io.ComfyNode):
             node_id="SonicGuardLongVideo",
             display_name="Sonic Long Video (Sonic Guard)",
             category=shared_inputs.CATEGORY,
-            description="A talking head of any length: frames go to the file as they are made, a run that was stopped "
-            "goes on where it was, and out of memory is not the end.",
+            description="Makes a talking-head video of any length: writes frames to the file as they are made, resumes "
+            "a run that was stopped, and retries with more memory optimizations when memory runs out.",
             is_output_node=True,
             inputs=[
                 io.Custom("MODEL_SONIC").Input(
-                    "model", tooltip="From SONICTLoader, or from Sonic Low VRAM if you want to choose the levers."
+                    "model", tooltip="From SONICTLoader, or from Sonic Low VRAM to choose the memory optimizations."
                 ),
-                io.ClipVision.Input("clip_vision", tooltip="As for SONIC_PreData."),
-                io.Vae.Input("vae", tooltip="As for SONIC_PreData."),
-                io.Audio.Input("audio", tooltip="The voice, of any length."),
-                io.Image.Input("image", tooltip="The portrait, cropped. Of a batch the first picture is used."),
+                io.ClipVision.Input("clip_vision", tooltip="Same as for SONIC_PreData."),
+                io.Vae.Input("vae", tooltip="Same as for SONIC_PreData."),
+                io.Audio.Input("audio", tooltip="The speech, of any length."),
+                io.Image.Input("image", tooltip="The cropped portrait. Of a batch, the first image is used."),
                 io.Int.Input(
                     "min_resolution", default=512, min=128, max=2048, step=64,
-                    tooltip="The shorter side of the video in pixels.",
+                    tooltip="Shorter side of the video in pixels.",
                 ),
                 io.Int.Input("inference_steps", default=25, min=1, max=1024, tooltip="Steps cost time, not memory."),
                 io.Float.Input("dynamic_scale", default=1.0, min=0.5, max=2.0, step=0.1, tooltip="Strength of motion."),
                 io.Float.Input(
                     "fps", default=25.0, min=5.0, max=120.0, step=0.5,
-                    tooltip="Sets the window of frames, not the speed: the video is always in step with the sound.",
+                    tooltip="Sets the window length in frames, not the playback speed. Audio and video stay in sync.",
                 ),
                 io.Int.Input(
                     "seed", default=0, min=0, max=2**31 - 1, control_after_generate=False,
-                    tooltip="Stays as it is from run to run, so that a run that was stopped can go on.",
+                    tooltip="Stays the same from run to run, so that a run that was stopped can be resumed.",
                 ),
                 io.Float.Input(
                     "part_s", default=0.0, min=0.0, max=36000.0, step=1.0,
-                    tooltip="Longest part in seconds; parts are cut where the voice pauses. 0: one pass if it fits, "
-                    "else the longest parts that do.",
+                    tooltip="Longest part in seconds; parts begin and end at pauses of the speech. 0: one pass if "
+                    "it fits, otherwise the longest parts that fit.",
                 ),
                 io.Combo.Input(
                     "format", options=list(formats()), default=next(iter(formats())),
-                    tooltip="h264 plays everywhere. ffv1 loses nothing. prores is for editing.",
+                    tooltip="h264: plays everywhere. ffv1: lossless. prores: for editing.",
                 ),
                 io.Int.Input(
                     "crf", default=18, min=1, max=51,
-                    tooltip="Quality of h264: lower is better and larger. 18 cannot be told from the frames "
-                    "themselves, 23 is half the size.",
+                    tooltip="Quality of h264: lower values are better and make larger files. 18 is visually lossless, "
+                    "23 gives half the file size.",
                 ),
                 io.Combo.Input(
                     "encoder_preset", options=list(PRESETS), default="medium",
-                    tooltip="How much pains h264's encoder takes: slower is smaller.",
+                    tooltip="Speed preset of the h264 encoder: slower presets make smaller files.",
                 ),
                 io.String.Input(
-                    "filename_prefix", default=PREFIX, tooltip="In ComfyUI's output folder, as for Save Video."
+                    "filename_prefix", default=PREFIX, tooltip="Name in ComfyUI's output folder, as in Save Video."
                 ),
                 shared_inputs.language(),
             ],
             outputs=[
-                io.Video.Output(display_name="video", tooltip="The finished file, with its sound."),
-                io.Image.Output(display_name="preview", tooltip=f"Up to {PICTURES} of its frames, evenly spread."),
-                io.String.Output(display_name="report", tooltip="What was made, how, and what happened on the way."),
+                io.Video.Output(display_name="video", tooltip="The finished video file, with audio."),
+                io.Image.Output(display_name="preview", tooltip=f"Up to {PICTURES} frames, evenly spaced."),
+                io.String.Output(display_name="report", tooltip="How the video was made, and events of the run."),
             ],
         )  # fmt: skip
 

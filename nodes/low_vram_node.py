@@ -9,7 +9,7 @@ from ..sonic_guard.devices.budget import budget_for
 from ..sonic_guard.errors import WrapperError
 from ..sonic_guard.low_vram import engine
 from ..sonic_guard.low_vram.network_check import supported_optimizations, wrapped
-from ..sonic_guard.messages.plan_messages import LANGUAGES
+from ..sonic_guard.messages.catalogue import LANGUAGES
 from ..sonic_guard.messages.run_messages import no_dtype_text, optimization_report
 from ..sonic_guard.optimizations import DEFAULTS, ESCALATION_ORDER, OPTIMIZATIONS, Optimization, Setting
 from ..sonic_guard.planning.selection import Switches, parse_optimizations, read_switches
@@ -29,7 +29,7 @@ class LowVRAM(shared_inputs.TargetCard):
             node_id="SonicGuardLowVRAM",
             display_name="Sonic Low VRAM (Sonic Guard)",
             category=shared_inputs.CATEGORY,
-            description="Sonic in a fraction of the memory: the same frames, computed in another order.",
+            description="Runs Sonic in a fraction of the VRAM: the same frames, computed with memory optimizations.",
             inputs=[
                 io.Custom("MODEL_SONIC").Input("model", tooltip="From SONICTLoader."),
                 *(_switch(optimization) for optimization in ESCALATION_ORDER),
@@ -40,17 +40,18 @@ class LowVRAM(shared_inputs.TargetCard):
                     "optimizations",
                     optional=True,
                     force_input=True,
-                    tooltip="From Preflight: the levers its plan counts on. Those that are not off are pulled.",
+                    tooltip="From Preflight: the optimizations its plan needs. They are enabled unless set to off "
+                    "here.",
                 ),
             ],
             outputs=[
                 io.Custom("MODEL_SONIC").Output(display_name="model", tooltip="For SONICSampler."),
                 io.Custom("DTYPE").Output(
                     display_name="weight_dtype",
-                    tooltip="For SONIC_PreData, instead of SONICTLoader's: then the UNet has left the GPU before.",
+                    tooltip="For SONIC_PreData, instead of SONICTLoader's output: the UNet is then offloaded first.",
                 ),
                 io.String.Output(
-                    display_name="report", tooltip="What is pulled, and what is left for when it is needed."
+                    display_name="report", tooltip="What is enabled, and what can be enabled when it is needed."
                 ),
             ],
         )

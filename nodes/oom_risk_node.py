@@ -8,7 +8,8 @@ from ..sonic_guard.devices.budget import host_memory_bytes
 from ..sonic_guard.devices.card_catalogue import GIB
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.memory.stage_model import STAGES
-from ..sonic_guard.messages.plan_messages import LANGUAGES, gib, headline, limit_lines, stage_word
+from ..sonic_guard.messages.catalogue import LANGUAGES, gib
+from ..sonic_guard.messages.plan_messages import headline, limit_lines, stage_word
 from ..sonic_guard.planning.capacity import Capacity, Verdict
 from .comfy import host, images, shared_inputs
 from .comfy.link_values import flag
@@ -26,21 +27,26 @@ class OOMRisk(shared_inputs.TargetCard):
             node_id="SonicGuardOOMRisk",
             display_name="OOM Risk (Sonic Guard)",
             category=shared_inputs.CATEGORY,
-            description="Says whether a run fits, which stage decides and by how much; can stop it.",
+            description="Predicts whether a run fits into memory and which stage decides; can stop the run.",
             inputs=[
-                io.Image.Input("image", tooltip="The picture Sonic gets: its shape counts. Wire it through this node."),
+                io.Image.Input(
+                    "image",
+                    tooltip="The image for SONIC_PreData: its size affects the memory. Link it through this node.",
+                ),
                 *shared_inputs.run_settings(),
                 shared_inputs.target_card(),
-                io.Boolean.Input("stop", default=True, tooltip="Stop here if it will run out of memory."),
+                io.Boolean.Input("stop", default=True, tooltip="Stop the run here if it will run out of memory."),
                 shared_inputs.reserve(),
                 shared_inputs.language(),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The same picture, for SONIC_PreData."),
+                io.Image.Output(display_name="image", tooltip="The same image, for SONIC_PreData."),
                 io.String.Output(display_name="verdict", tooltip="safe, tight or fail."),
-                io.String.Output(display_name="stage", tooltip="The stage that needs most."),
-                io.Float.Output(display_name="headroom_gib", tooltip="Memory left over; negative: missing."),
-                io.String.Output(display_name="report", tooltip="The verdict and what each stage needs."),
+                io.String.Output(display_name="stage", tooltip="The stage with the highest peak."),
+                io.Float.Output(
+                    display_name="headroom_gib", tooltip="Memory left in GiB; negative if memory is missing."
+                ),
+                io.String.Output(display_name="report", tooltip="The verdict and the memory of each stage."),
             ],
         )
 

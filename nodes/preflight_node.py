@@ -9,7 +9,8 @@ from ..sonic_guard.history.history_cache import WAIT_S
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import crop, frame_grid, picture, silence
 from ..sonic_guard.media.crop import Aspect
-from ..sonic_guard.messages.plan_messages import LANGUAGES, low_vram_line, refusal
+from ..sonic_guard.messages.catalogue import LANGUAGES
+from ..sonic_guard.messages.plan_messages import low_vram_line, refusal
 from ..sonic_guard.messages.plan_messages import report as in_words
 from ..sonic_guard.operations.preflight import ON_RISK, run_preflight
 from ..sonic_guard.planning.capacity import Verdict
@@ -31,19 +32,19 @@ class Preflight(shared_inputs.TargetCard):
             node_id="SonicGuardPreflight",
             display_name="Preflight (Sonic Guard)",
             category=shared_inputs.CATEGORY,
-            description="Picture and sound in; crop, trimmed sound and settings that fit the card out. It counts on "
-            "Sonic Low VRAM and Sonic Long Video if they are in the graph.",
+            description="Crops the image, trims the audio and chooses settings that fit the graphics card. It uses the "
+            "memory optimizations of Sonic Low VRAM and Sonic Long Video if they are in the graph.",
             inputs=[
-                io.Image.Input("image", tooltip="The portrait. Of a batch the first picture is used."),
-                io.Audio.Input("audio", tooltip="The voice, of any length."),
+                io.Image.Input("image", tooltip="The portrait. Of a batch, the first image is used."),
+                io.Audio.Input("audio", tooltip="The speech, of any length."),
                 shared_inputs.preset(),
                 shared_inputs.target_card(),
                 io.Combo.Input(
                     "on_risk",
                     options=list(ON_RISK),
                     default="downgrade",
-                    tooltip="What to do if the wish does not fit. downgrade: change it until it does. warn: run it "
-                    "anyway. stop: end the run here.",
+                    tooltip="What to do if the requested settings do not fit. downgrade: change them until they fit. "
+                    "warn: run anyway. stop: end the run here.",
                 ),
                 shared_inputs.policy(),
                 shared_inputs.aspect(),
@@ -55,20 +56,22 @@ class Preflight(shared_inputs.TargetCard):
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The crop, for SONIC_PreData."),
-                io.Audio.Output(display_name="audio", tooltip="The sound Sonic hears, for SONIC_PreData."),
+                io.Audio.Output(display_name="audio", tooltip="The trimmed audio, for SONIC_PreData."),
                 io.Int.Output(display_name="min_resolution", tooltip="For SONIC_PreData."),
                 io.Float.Output(display_name="duration", tooltip="For SONIC_PreData."),
                 io.Float.Output(display_name="expand_ratio", tooltip="For SONIC_PreData, which does not use it."),
                 io.Int.Output(display_name="inference_steps", tooltip="For SONICSampler."),
                 io.Float.Output(display_name="dynamic_scale", tooltip="For SONICSampler."),
-                io.Float.Output(display_name="fps", tooltip="For SONICSampler: sets the window."),
+                io.Float.Output(display_name="fps", tooltip="For SONICSampler: sets the window length."),
                 io.AnyType.Output(display_name="dtype", tooltip="For SONICTLoader."),
                 io.Boolean.Output(display_name="use_interframe", tooltip="For SONICTLoader."),
-                io.String.Output(display_name="report", tooltip="What was found and changed, and why."),
-                io.Audio.Output(display_name="video_audio", tooltip="For Create Video: ends with the last picture."),
-                io.Float.Output(display_name="video_fps", tooltip="For Create Video: keeps sound and lips together."),
-                io.Float.Output(display_name="part_s", tooltip="For Sonic Long Video: 0 is one pass."),
-                io.String.Output(display_name="optimizations", tooltip="For Sonic Low VRAM: those the plan counts on."),
+                io.String.Output(display_name="report", tooltip="What was detected and changed, and why."),
+                io.Audio.Output(display_name="video_audio", tooltip="For Create Video: ends with the last frame."),
+                io.Float.Output(display_name="video_fps", tooltip="For Create Video: keeps audio and lips in sync."),
+                io.Float.Output(
+                    display_name="part_s", tooltip="For Sonic Long Video: part length in seconds; 0 is one pass."
+                ),
+                io.String.Output(display_name="optimizations", tooltip="For Sonic Low VRAM: those the plan needs."),
             ],
         )
 

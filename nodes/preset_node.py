@@ -1,4 +1,4 @@
-"""Preset: the settings of a named wish."""
+"""Preset: requested settings by name."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class PresetNode(io.ComfyNode):
             node_id="SonicGuardPreset",
             display_name="Preset (Sonic Guard)",
             category=shared_inputs.CATEGORY,
-            description="The settings of a preset, as they are. Preflight also makes them fit.",
+            description="The settings of a preset, unchanged. Preflight also changes them until they fit.",
             inputs=[
                 shared_inputs.preset(),
                 io.Audio.Input("audio", optional=True, tooltip="For a preset whose duration is auto."),
@@ -27,11 +27,11 @@ class PresetNode(io.ComfyNode):
                 io.Int.Output(display_name="min_resolution", tooltip="For SONIC_PreData."),
                 io.Float.Output(
                     display_name="duration",
-                    tooltip="The sound's length; 10 s for auto without a sound.",
+                    tooltip="Length of the audio; 10 s for auto without audio.",
                 ),
                 io.Int.Output(display_name="inference_steps", tooltip="For SONICSampler."),
                 io.Float.Output(display_name="dynamic_scale", tooltip="For SONICSampler: strength of motion."),
-                io.Float.Output(display_name="fps", tooltip="For SONICSampler: sets the window."),
+                io.Float.Output(display_name="fps", tooltip="For SONICSampler: sets the window length."),
                 io.AnyType.Output(display_name="dtype", tooltip="For SONICTLoader."),
                 io.Boolean.Output(display_name="use_interframe", tooltip="For SONICTLoader."),
             ],

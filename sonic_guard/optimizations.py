@@ -73,13 +73,13 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         uses_host_memory=False,
         contains=_NONE,
         tooltip=Text(
-            "Decode and interpolate in one stream: two frames on the GPU instead of the whole clip, and no second "
-            "copy of it in host memory.",
-            "解码与插帧以流的方式进行：显存里只有两帧而不是整段视频，内存里也不再有第二份副本。",
+            "Streaming decode and interpolation: two frames on the GPU instead of the whole clip, and no second copy "
+            "of it in host memory.",
+            "流式解码与插帧：显存里只有两帧而不是整段视频，内存里也不再有第二份副本。",
         ),
         reason=Text(
-            "Interpolates pair by pair instead of holding the whole clip on the GPU. Same frames.",
-            "逐对插帧，不再把整段视频放在显存里。画面完全相同。",
+            "Decodes and interpolates in one stream instead of holding the whole clip on the GPU. Same frames.",
+            "解码与插帧以流的方式进行，不再把整段视频放在显存里。画面相同。",
         ),
     ),
     Optimization.UNET_OFFLOAD: Traits(
@@ -89,12 +89,13 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         uses_host_memory=False,
         contains=_NONE,
         tooltip=Text(
-            "Keep the UNet in host memory while SONIC_PreData runs. Connect weight_dtype from here for it.",
-            "SONIC_PreData 运行时把 UNet 放在内存里。为此请从这里连接 weight_dtype。",
+            "CPU offload of the UNet: it stays in host memory while SONIC_PreData runs. Connect weight_dtype of this "
+            "node for it.",
+            "UNet 卸载：SONIC_PreData 运行期间 UNet 放在内存里。为此请连接本节点的 weight_dtype。",
         ),
         reason=Text(
-            "Keeps the UNet in host memory until it is needed. Same frames.",
-            "需要之前不把 UNet 放进显存。画面完全相同。",
+            "Keeps the UNet in host memory until sampling begins. Same frames.",
+            "采样开始之前把 UNet 放在内存里。画面相同。",
         ),
     ),
     Optimization.TENSOR_OFFLOAD: Traits(
@@ -104,12 +105,12 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         uses_host_memory=True,
         contains=_NONE,
         tooltip=Text(
-            "Keep the audio prompts and the latents of the whole clip in host memory, not on the GPU.",
-            "把整段视频的音频提示和潜变量放在内存里，而不是显存里。",
+            "CPU offload of tensors: audio prompts and latents of the whole clip stay in host memory, not on the GPU.",
+            "张量卸载：整段视频的音频特征和潜变量放在内存里，不占显存。",
         ),
         reason=Text(
             "Keeps the tensors of the whole clip in host memory. Same frames.",
-            "整段视频的数据放在内存里。画面完全相同。",
+            "整段视频的张量放在内存里。画面相同。",
         ),
     ),
     Optimization.SEQUENTIAL_CFG: Traits(
@@ -119,11 +120,12 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         uses_host_memory=False,
         contains=_NONE,
         tooltip=Text(
-            "One guidance (CFG) branch at a time instead of three.", "引导（CFG）分支逐个计算，而不是三个一起。"
+            "Sequential CFG: one guidance (CFG) branch at a time instead of three.",
+            "逐分支 CFG：三个引导（CFG）分支依次计算，而不是同时计算。",
         ),
         reason=Text(
-            "Runs the three guidance branches one after the other. Same frames, a little slower.",
-            "三个引导分支依次计算。画面相同，略慢。",
+            "Runs the three guidance (CFG) branches one after the other. Same frames, slightly slower.",
+            "三个引导（CFG）分支依次计算。画面相同，略慢。",
         ),
     ),
     Optimization.FEED_FORWARD_CHUNKING: Traits(
@@ -132,9 +134,12 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         time=1.07,
         uses_host_memory=False,
         contains=_NONE,
-        tooltip=Text("Feed-forward layers in chunks.", "前馈层分块计算。"),
+        tooltip=Text(
+            "Feed-forward chunking: runs the feed-forward layers on chunks of their input.",
+            "前馈层分块：把前馈层的输入分块依次计算。",
+        ),
         reason=Text(
-            "Runs the feed-forward layers in chunks. Same frames, a little slower.",
+            "Runs the feed-forward layers in chunks. Same frames, slightly slower.",
             "前馈层分块计算。画面相同，略慢。",
         ),
     ),
@@ -145,12 +150,12 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         uses_host_memory=False,
         contains=frozenset({Optimization.FEED_FORWARD_CHUNKING}),
         tooltip=Text(
-            "Spatial layers by groups of frames, temporal ones by groups of positions.",
-            "空间层按帧分组，时间层按位置分组计算。",
+            "Layer chunking: runs spatial layers by groups of frames and temporal layers by groups of positions.",
+            "逐层分块：空间层按帧分组计算，时间层按位置分组计算。",
         ),
         reason=Text(
             "Runs the network's layers by groups of frames and positions. Same frames, slower.",
-            "按帧组与位置组计算网络各层。画面相同，较慢。",
+            "各层按帧组与位置组计算。画面相同，较慢。",
         ),
     ),
     Optimization.FP8_WEIGHTS: Traits(
@@ -160,13 +165,13 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         uses_host_memory=True,
         contains=_NONE,
         tooltip=Text(
-            "Store the UNet's large weights in 8 bits. The only optimization that changes pixels, a little: for cards "
-            "under 6 GiB.",
-            "把 UNet 的大权重以 8 位存储。唯一会轻微改变画面的优化：用于 6 GiB 以下的显卡。",
+            "fp8 weights: stores the UNet's large weights in 8 bits. The only optimization that changes pixels "
+            "(slightly): for cards under 6 GiB.",
+            "fp8 权重：UNet 的大权重以 8 位存储。唯一会轻微改变画面的优化，用于 6 GiB 以下的显卡。",
         ),
         reason=Text(
-            "Stores the UNet's large weights in 8 bits. It changes pixels, a little.",
-            "UNet 的大权重以 8 位存储。画面会有轻微变化。",
+            "Stores the UNet's large weights in 8 bits. Changes the pixels slightly, and is slower.",
+            "UNet 的大权重以 8 位存储。画面有轻微变化，速度较慢。",
         ),
     ),
 }

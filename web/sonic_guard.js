@@ -7,16 +7,16 @@ import { app } from "../../scripts/app.js";
 // @ts-ignore  served by ComfyUI
 import { api } from "../../scripts/api.js";
 import { commands } from "./lib/commands.mjs";
-import { Follower } from "./lib/follow.mjs";
-import { allPlaces } from "./lib/graph.mjs";
+import { GraphPoller } from "./lib/graph_poller.mjs";
+import { allInstances } from "./lib/graph.mjs";
 import { HistoryTab } from "./lib/history.mjs";
-import { Lease, News } from "./lib/live.mjs";
+import { Lease, LiveUpdates } from "./lib/live.mjs";
 import { runAsText } from "./lib/model.mjs";
-import { JUDGES, NodeCard, onScreen, SONICS } from "./lib/node_card.mjs";
-import { Reading } from "./lib/reading.mjs";
+import { PREDICTING_NODES, NodeCard, onScreen, SONIC_NODES } from "./lib/node_card.mjs";
+import { GraphSnapshot } from "./lib/graph_snapshot.mjs";
 import { Server } from "./lib/server.mjs";
 import { DEFAULTS, settings } from "./lib/settings.mjs";
-import { languageOf, say } from "./lib/words.mjs";
+import { languageOf, t } from "./lib/words.mjs";
 
 const TAB = "sonic-guard-history";
 
@@ -24,45 +24,45 @@ const setting = (/** @type {string} */ id) => app.extensionManager?.setting.get(
 const language = () => languageOf(setting("Comfy.Locale"));
 
 const server = new Server(api);
-const news = new News(api);
+const updates = new LiveUpdates(api);
 const lease = new Lease(server, () => ({ rate_hz: Number(setting("SonicGuard.Rate")) }));
 const history = new HistoryTab({
   server,
   language,
   recording: () => Boolean(setting("SonicGuard.Record")),
   confirm: ask,
-  onVisibility: attend,
+  onVisibility: updateActivity,
 });
-const follower = new Follower(() => refresh(false));
+const poller = new GraphPoller(() => refresh(false));
 
-const around = {
+const context = {
   server,
-  news,
+  updates,
   language,
   targetCard: () => String(setting("SonicGuard.TargetCard") || "auto"),
   wanted: (/** @type {string} */ kind) =>
     Boolean(setting("SonicGuard.Widget")) &&
-    (JUDGES.has(kind) || (SONICS.has(kind) && Boolean(setting("SonicGuard.SonicNodes")))),
+    (PREDICTING_NODES.has(kind) || (SONIC_NODES.has(kind) && Boolean(setting("SonicGuard.SonicNodes")))),
   onCanvas: () => !setting("Comfy.VueNodes.Enabled"),
-  onWheel: (/** @type {WheelEvent} */ event) => around.onCanvas() && app.canvas.processMouseWheel(event),
-  onVisibility: attend,
+  onWheel: (/** @type {WheelEvent} */ event) => context.onCanvas() && app.canvas.processMouseWheel(event),
+  onVisibility: updateActivity,
 };
 
 /** @type {WeakMap<object, NodeCard>} */
 const cardOf = new WeakMap();
 
-/** Look at the graph and at the machine only while somebody looks at us. */
-function attend() {
+/** Poll the graph and measure memory only while a card or the history is visible. */
+function updateActivity() {
   const visible = document.visibilityState === "visible";
-  const some = onScreen.size > 0;
-  follower.follow(visible && some);
-  lease.want(visible && (some || history.isOpen));
+  const cards = onScreen.size > 0;
+  poller.setActive(visible && cards);
+  lease.setWanted(visible && (cards || history.isOpen));
 }
 
-/** @param {boolean} [anyhow]  Ask the server even where nothing has changed. */
-function refresh(anyhow = true) {
-  const reading = new Reading(app.graph);
-  for (const card of onScreen) card.check(reading, anyhow);
+/** @param {boolean} [force]  Ask the server even where nothing has changed. */
+function refresh(force = true) {
+  const snapshot = new GraphSnapshot(app.graph);
+  for (const card of onScreen) card.check(snapshot, force);
 }
 
 function redraw() {
@@ -70,7 +70,7 @@ function redraw() {
 }
 
 server.onPresence = () => {
-  news.forget();
+  updates.forget();
   redraw();
   if (server.away) return;
   refresh();
@@ -78,17 +78,17 @@ server.onPresence = () => {
   history.refresh();
 };
 
-news.onNews = (ended) => {
+updates.onUpdate = (ended) => {
   redraw();
   if (!ended) return;
-  refresh(); // for what the run has taught
+  refresh(); // the run may have changed the calibration
   history.refresh();
 };
 
-document.addEventListener("visibilitychange", attend);
+document.addEventListener("visibilitychange", updateActivity);
 
 function onSettings() {
-  for (const { node } of allPlaces(app.graph)) cardOf.get(node)?.settle();
+  for (const { node } of allInstances(app.graph)) cardOf.get(node)?.updateWidget();
   lease.renew();
   history.draw();
   refresh(false);
@@ -98,16 +98,16 @@ function onSettings() {
 async function ask(message) {
   const { dialog } = app.extensionManager;
   if (!dialog?.confirm) return window.confirm(message);
-  return Boolean(await dialog.confirm({ title: say(language(), "history"), message, type: "delete" }));
+  return Boolean(await dialog.confirm({ title: t(language(), "history"), message, type: "delete" }));
 }
 
 /** @param {string} key @param {"success" | "info"} severity */
 const toast = (key, severity) =>
-  app.extensionManager.toast.add({ severity, summary: "Sonic Guard", detail: say(language(), key), life: 4000 });
+  app.extensionManager.toast.add({ severity, summary: "Sonic Guard", detail: t(language(), key), life: 4000 });
 
 async function copyLastRun() {
-  if (!news.run) return toast("nothing to copy", "info");
-  await navigator.clipboard.writeText(runAsText(language(), news.run));
+  if (!updates.run) return toast("nothing to copy", "info");
+  await navigator.clipboard.writeText(runAsText(language(), updates.run));
   toast("copied", "success");
 }
 
@@ -121,9 +121,9 @@ const openHistory = () => app.extensionManager.command.execute(`Workspace.Toggle
  * @param {(...given: any[]) => void} then
  */
 function after(node, name, then) {
-  const before = node[name];
+  const original = node[name];
   node[name] = function (/** @type {any[]} */ ...given) {
-    const result = before?.apply(this, given);
+    const result = original?.apply(this, given);
     then(...given);
     return result;
   };
@@ -133,7 +133,7 @@ const all = commands({ openHistory, refresh, toggle: toggleWidget, copy: copyLas
 
 app.registerExtension({
   name: "SonicGuard",
-  settings: settings(() => setTimeout(() => app.graph && onSettings())), // ComfyUI calls before it has the new value
+  settings: settings(() => setTimeout(() => app.graph && onSettings())), // called before the value is stored
   commands: all,
   menuCommands: [{ path: ["Extensions", "Sonic Guard"], commands: all.map(({ id }) => id) }],
   setup() {
@@ -146,8 +146,8 @@ app.registerExtension({
     app.extensionManager.registerSidebarTab({
       id: TAB,
       icon: "pi pi-chart-bar",
-      title: say(language(), "history"),
-      tooltip: say(language(), "history.tooltip"),
+      title: t(language(), "history"),
+      tooltip: t(language(), "history.tooltip"),
       type: "custom",
       render: (/** @type {HTMLElement} */ element) => history.open(element),
       destroy: () => history.close(),
@@ -155,8 +155,8 @@ app.registerExtension({
   },
   nodeCreated(/** @type {any} */ node) {
     const kind = node.comfyClass ?? "";
-    if (!kind.startsWith("SonicGuard") && !SONICS.has(kind)) return;
-    const card = new NodeCard(node, around);
+    if (!kind.startsWith("SonicGuard") && !SONIC_NODES.has(kind)) return;
+    const card = new NodeCard(node, context);
     cardOf.set(node, card);
     after(node, "onAdded", () => card.start());
     after(node, "onRemoved", () => card.stop());

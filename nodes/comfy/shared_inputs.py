@@ -11,7 +11,7 @@ from ...sonic_guard.errors import SonicGuardError, brief
 from ...sonic_guard.job import Dtype, Job
 from ...sonic_guard.media.crop import Aspect
 from ...sonic_guard.media.picture import size_of
-from ...sonic_guard.messages.plan_messages import LANGUAGES
+from ...sonic_guard.messages.catalogue import LANGUAGES
 from ...sonic_guard.planning.planner import Policy
 from ...sonic_guard.planning.presets import Preset, list_presets, load_preset
 from . import host
@@ -27,7 +27,7 @@ def target_card() -> io.Combo.Input:
         "target_card",
         options=["auto", *SIZES, *(card.title for card in all_cards())],
         default="auto",
-        tooltip="The card to plan for. auto: this machine's, with what is free right now.",
+        tooltip="The graphics card to plan for. auto: the card of this machine, with the memory that is free now.",
     )
 
 
@@ -37,7 +37,7 @@ def preset() -> io.Combo.Input:
         "preset",
         options=list(list_presets(host.user_presets())),
         default="fast",
-        tooltip="What you would like. Your own presets: user/sonic_guard/presets/NAME.json in ComfyUI's folder.",
+        tooltip="The requested settings. Your own presets: user/sonic_guard/presets/NAME.json in ComfyUI's folder.",
     )
 
 
@@ -52,29 +52,29 @@ def preset_text(name: str) -> str:
 
 
 def policy() -> io.Combo.Input:
-    """How to make a wish fit."""
+    """How to change settings that do not fit."""
     return io.Combo.Input(
         "policy",
         options=[str(policy) for policy in Policy],
         default=str(Policy.LOSSLESS_FIRST),
-        tooltip="lossless_first: keep every pixel while anything else helps. article: at most 768 px and 20 steps "
-        "when less than 8 GiB are free; then levers and parts.",
+        tooltip="lossless_first: reduce the image quality only if nothing else is enough. article: at most 768 px and "
+        "20 steps if less than 8 GiB are free; then memory optimizations and parts.",
     )
 
 
 def aspect() -> io.Combo.Input:
-    """Shape of the crop."""
+    """Aspect ratio of the crop."""
     return io.Combo.Input(
         "aspect",
         options=[str(aspect) for aspect in Aspect],
         default=str(Aspect.ORIGINAL),
-        tooltip="Shape of the crop around the face. none: use the whole picture.",
+        tooltip="Aspect ratio of the crop around the face. none: use the whole image.",
     )
 
 
 def face_index() -> io.Int.Input:
     """Which face."""
-    return io.Int.Input("face_index", default=0, min=0, max=99, tooltip="Which face: 0 is the largest, 1 the next …")
+    return io.Int.Input("face_index", default=0, min=0, max=99, tooltip="Which face to use: 0 is the largest.")
 
 
 def face_box() -> io.String.Input:
@@ -82,19 +82,19 @@ def face_box() -> io.String.Input:
     return io.String.Input(
         "face_box",
         default="",
-        tooltip="x1, y1, x2, y2 in pixels, instead of looking for a face. Leave empty to look.",
+        tooltip="Face box as x1, y1, x2, y2 in pixels. Leave empty to detect the face.",
     )
 
 
 def reserve() -> io.Float.Input:
-    """Memory to leave alone."""
+    """Share of the memory that is not planned for."""
     return io.Float.Input(
         "reserve",
         default=0.10,
         min=0.0,
         max=0.5,
         step=0.01,
-        tooltip="Part of the free memory to leave alone, for the desktop and what no model predicts.",
+        tooltip="Share of the free memory that is not planned for: for the desktop and for errors of the prediction.",
     )
 
 
@@ -106,7 +106,7 @@ def language() -> io.Combo.Input:
 def cut_silence() -> io.Boolean.Input:
     """Whether to cut silence."""
     return io.Boolean.Input(
-        "cut_silence", default=False, tooltip="Cut silence at the beginning and the end (0.1 s of it stays)."
+        "cut_silence", default=False, tooltip="Trim silence at the beginning and the end; 0.1 s of it is kept."
     )
 
 
@@ -119,21 +119,26 @@ def run_settings() -> list[io.Input]:
             min=128,
             max=2048,
             step=64,
-            tooltip="The shorter side of the video in pixels.",
+            tooltip="Shorter side of the video in pixels.",
         ),
         io.Float.Input(
-            "duration", default=10.0, min=0.08, max=360000.0, step=0.01, tooltip="Seconds of sound Sonic will hear."
+            "duration", default=10.0, min=0.08, max=360000.0, step=0.01, tooltip="Seconds of audio that Sonic receives."
         ),
         io.Float.Input(
-            "fps", default=25.0, min=5.0, max=120.0, step=0.5, tooltip="Sets the window of frames, not the speed."
+            "fps",
+            default=25.0,
+            min=5.0,
+            max=120.0,
+            step=0.5,
+            tooltip="Sets the window length in frames, not the playback speed.",
         ),
         io.Combo.Input(
             "dtype",
             options=[str(dtype) for dtype in Dtype],
             default="fp16",
-            tooltip="Number format of the network.",
+            tooltip="Data type (precision) of the network.",
         ),
-        io.Boolean.Input("use_interframe", default=True, tooltip="Frame interpolation: 25 frames a second, not 12.5."),
+        io.Boolean.Input("use_interframe", default=True, tooltip="Frame interpolation: 25 fps, without it 12.5 fps."),
     ]
 
 

@@ -20,7 +20,7 @@ from aiohttp import web
 from ...sonic_guard.comfy.api_graph import parse_graph
 from ...sonic_guard.errors import HistoryError, RequestError, reject_json_constant
 from ...sonic_guard.history.history_cache import WAIT_S
-from ...sonic_guard.messages.plan_messages import LANGUAGES
+from ...sonic_guard.messages.catalogue import LANGUAGES
 from ...sonic_guard.preview.answer import answer, run_dict
 from ...sonic_guard.preview.context import Machine
 from ...sonic_guard.preview.evaluation import preview

@@ -7,7 +7,8 @@ from ..atomic_files import write_file
 from ..devices.card_catalogue import GIB
 from ..errors import OutputError, SonicGuardError
 from ..memory.stage_model import STAGES, Estimate, overhead, predict
-from ..messages.plan_messages import gib, headline
+from ..messages.catalogue import gib
+from ..messages.plan_messages import headline
 from ..operations.preflight import Preflight
 from ..plain_files import shown
 from ..planning.capacity import Verdict

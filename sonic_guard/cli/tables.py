@@ -11,7 +11,8 @@ from ..history.calibration import Calibration, peaks
 from ..history.run_record import Outcome, Run
 from ..memory.article_formula import article_bytes
 from ..memory.stage_model import STAGES, Estimate, overhead
-from ..messages.plan_messages import change_line, gib, headline, limit_lines, notes, refusal, stage_word, summary_lines
+from ..messages.catalogue import gib
+from ..messages.plan_messages import change_line, headline, limit_lines, notes, refusal, stage_word, summary_lines
 from ..operations.preflight import Preflight
 from ..planning.capacity import Verdict
 

@@ -273,31 +273,31 @@ _EXAMPLES = {
     "Sonic Guard - Preflight": (
         Way.STOCK,
         10.0,
-        """## A portrait and a voice
+        """## A portrait and speech
 1. Choose both on the left.
-2. Choose a **preset** on Preflight. Preflight adapts its settings to your card.
-3. Run. The nodes show before the run what it will need.
+2. Choose a **preset** on Preflight. Preflight changes the settings until they fit your graphics card.
+3. Run. The nodes show the predicted memory before the run.
 """,
     ),
     "Sonic Guard - Talking head on 6 GB": (
         Way.LOW_VRAM,
         10.0,
         """## Sonic on a small card
-1. Choose a picture and a sound, then run.
-2. **Preflight** plans the size and the memory optimizations for the free memory of your card. **Sonic Low VRAM** \
-enables them: the same frames, computed in another order.
-3. Picture still too small? Set **fp8_weights** to **auto** on Sonic Low VRAM. It is the only optimization that \
-changes pixels, a little.
+1. Choose an image and an audio file, then run.
+2. **Preflight** reads the free memory of your graphics card and plans the size and the memory optimizations. \
+**Sonic Low VRAM** enables them: the same frames in less memory.
+3. Video still too small? Set **fp8_weights** to **auto** on Sonic Low VRAM. It is the only optimization that changes \
+pixels (slightly).
 """,
     ),
     "Sonic Guard - Ten-minute speech": (
         Way.LONG_VIDEO,
         600.0,
-        """## A voice of any length
-1. Choose a picture and a sound, then run.
-2. **Sonic Long Video** writes the frames to the file as they are made, in **output/video**. There is nothing to save.
-3. It was stopped? Run the same again: it resumes after the last completed **denoising step**.
-4. Choose your card as **target_card** on Preflight. On **auto** the size follows the memory that is free, and another \
+        """## Speech of any length
+1. Choose an image and an audio file, then run.
+2. **Sonic Long Video** writes the frames to a file in **output/video** as they are made. No Save Video node is needed.
+3. If the run was stopped, run the same graph again: it resumes after the last completed **denoising step**.
+4. Choose your card as **target_card** on Preflight. With **auto** the size depends on the free memory, and another \
 size is another video, made from the beginning.
 """,
     ),

@@ -8,7 +8,7 @@ from ..history.run_record import Run
 from ..job import Job
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..memory.stage_split import split_stages
-from ..messages import plan_messages
+from ..messages import advice_messages, plan_messages
 from ..optimizations import ESCALATION_ORDER
 from ..planning.advice import advise
 from .evaluation import Preview
@@ -24,14 +24,14 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
         "card": budget.card,
         "verdict": str(plan.risk.verdict),
         "verdict_text": plan_messages.verdict_word(plan.risk.verdict, lang),
-        "room_text": plan_messages.room(plan.risk, lang),
+        "room_text": plan_messages.headroom_line(plan.risk, lang),
         "budget_bytes": budget.usable_bytes,
         "available_bytes": budget.available_bytes,
         "peak_bytes": estimate.peak_bytes,
         "peak_stage": estimate.peak_stage,
         "stages": _stages(estimate, lang),
         "frame_text": plan_messages.frame_line(plan.job, lang),
-        "advice": {"text": plan_messages.advice_sentence(advice, where, lang)} if advice else None,
+        "advice": {"text": advice_messages.advice_sentence(advice, where, lang)} if advice else None,
         "risk": _risk(estimate, budget.available_bytes, card_history, lang),
         "assumed": [plan_messages.assumption(*assumed, lang=lang) for assumed in preview.assumed],
         "optimizations": [

@@ -70,7 +70,7 @@ def test_a_prediction_is_drawn(page, server):
     add(page, min_resolution=512)
     shows(card(page), "Will run out of memory")
     text = card(page).inner_text()
-    for part in ("Sonic VRAM · RTX 4060 8GB", "denoise, 2.5 GiB over", "budget 7.2 of 8.0 GiB", "448 brings it to"):
+    for part in ("Sonic VRAM · RTX 4060 8GB", "denoise, 2.5 GiB over", "budget 7.2 of 8.0 GiB", "448 reduces the peak to"):
         assert part in text
     assert [row.get_attribute("data-stage") for row in card(page).locator(".row").all()] == list(page_server.STAGES)
     assert server.questions[0] == {
@@ -258,13 +258,13 @@ def test_a_run_is_shown_on_what_judges_it(page):
 
 
 @pytest.mark.parametrize("kind", ["SonicGuardLowVRAM", "SonicGuardLongVideo"])
-def test_the_nodes_that_enables_optimizations_have_a_card(page, server, kind):
+def test_the_nodes_that_enable_optimizations_have_a_card(page, server, kind):
     add(page, kind, sequential_cfg="auto")
     shows(card(page), "Sonic VRAM · RTX 4060 8GB")
     server.optimizations, server.parts = ["sequential_cfg", "layer_chunking"], 4
     page.locator("input").fill("on")
     shows(card(page), "optimizations: sequential_cfg + layer_chunking")
-    assert "one part of 4" in card(page).inner_text()
+    assert "longest of 4 parts" in card(page).inner_text()
     assert server.questions[-1]["graph"] == {"1": {"class_type": kind, "inputs": {"sequential_cfg": "on"}}}
 
 
@@ -325,7 +325,7 @@ def test_during_a_run(page):
     text = card(page).inner_text()
     for part in ("▸ denoise", "live 3.7 · peak 8.5 · predicted 8.8 GiB", "step 14 / 25 · 52 s left", "8.5 / 8.8 GiB"):
         assert part in text
-    for part in ("card 5.1 of 8.0 GiB", "torch holds 4.2 GiB", "RAM 12.3 of 32.0 GiB"):
+    for part in ("card 5.1 of 8.0 GiB", "torch reserved 4.2 GiB", "RAM 12.3 of 32.0 GiB"):
         assert part in text
     assert row(page, "denoise").locator(".needle").count() == 1
     assert card(page).locator(".needle").count() == 1
@@ -345,7 +345,7 @@ def test_several_cards_and_no_gpu(page):
     shows(card(page), "1 · Card 1: 1.0 of 8.0 GiB")
     nothing = {"gpu": False, "source": "none", "device_used": None, "device_total": None, "allocated": None}
     say(page, "live", page_server.live(**nothing, reserved=None, cards=[]))
-    shows(card(page), "No GPU here")
+    shows(card(page), "No GPU found")
 
 
 def test_after_a_run_its_figures_stay_until_the_settings_change(page, server):
@@ -443,9 +443,9 @@ def test_folding_is_saved_and_values_do_not_shift(page):
     assert saved["widgets_values"] == [25, 512]
     add(page, saved=saved, fps=25, min_resolution=512)
     shows(card(page, 2), "Will run out")
-    assert "budget" not in card(page, 2).inner_text()
+    assert "budget 7" not in card(page, 2).inner_text()
     card(page, 2).get_by_role("button", name="Show more").click()
-    shows(card(page, 2), "budget")
+    shows(card(page, 2), "budget 7")
 
 
 def test_keyboard(page):

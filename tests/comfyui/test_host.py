@@ -229,7 +229,7 @@ PREFLIGHT_ERRORS = [
     pytest.param({"face_box": "0, 0, 9000, 9"}, "leaves the picture, which has 512×512", id="box outside"),
     pytest.param({"audio": "silence.wav", "cut_silence": True}, "There is no sound above -50 dBFS", id="silent"),
     pytest.param({"preset": "hd", "on_risk": "stop"}, "Will run out of memory", id="stop"),
-    pytest.param({"target_card": "GTX 1050 2GB"}, "Nothing this pack can change makes it fit GTX 1050 2GB", id="2 GB"),
+    pytest.param({"target_card": "GTX 1050 2GB"}, "No change of settings makes it fit on GTX 1050 2GB", id="2 GB"),
 ]
 
 

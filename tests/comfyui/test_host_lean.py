@@ -10,7 +10,7 @@ from PIL import Image
 from sonic_guard.history.run_record import Outcome
 from sonic_guard.long_video.rendering import FallbackEnabled
 from sonic_guard.media.video_file import frames
-from sonic_guard.messages.plan_messages import LANGUAGES
+from sonic_guard.messages.catalogue import LANGUAGES
 from sonic_guard.messages.run_messages import event_text
 from sonic_guard.optimizations import Optimization
 from tests.support.watched_runs import RATE, file_of, long_video, node, runs, small, voice, watched
@@ -72,7 +72,7 @@ def test_low_vram_lets_what_it_does_not_know_pass(host):
         }
     )
     assert result["status"]["status_str"] == "success", result["status"]
-    assert "The model passes as it is." in result["outputs"]["said"]["text"][0]
+    assert "The model is passed on unchanged." in result["outputs"]["said"]["text"][0]
 
 
 def test_out_of_memory_is_survived_in_the_wrapper_s_own_sampler(host):
@@ -131,7 +131,7 @@ def test_a_long_video_in_parts_goes_on_where_it_was_stopped(host, voices):
     assert result["status"]["status_str"] == "success", result["status"]
     report = result["outputs"]["said"]["text"][0]
     assert "Made in 3 parts" in report
-    assert "1 of them were there from an earlier run." in report
+    assert "1 of them were finished by an earlier run." in report
     assert sum(1 for _ in frames(file_of(host, result))) == latents
     assert not list((host.base / "user" / "sonic_guard" / "long").glob("*/*.mp4")), "what is finished is cleared away"
 
@@ -165,7 +165,7 @@ def test_a_long_video_survives_out_of_memory(host, voices):
     )
     assert result["status"]["status_str"] == "success", result["status"]
     assert (
-        "Memory ran out on the way, and these optimizations were enabled: tensor_offload."
+        "Memory ran out during the run; these fallback optimizations were enabled: tensor_offload."
         in result["outputs"]["said"]["text"][0]
     )
     assert [run.outcome for run in runs(host, 2)] == [Outcome.DONE, Outcome.OUT_OF_MEMORY]

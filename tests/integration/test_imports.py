@@ -18,6 +18,7 @@ MODULES = (
     "sonic_guard.planning.planner",
     "sonic_guard.operations.preflight",
     "sonic_guard.messages.plan_messages",
+    "sonic_guard.messages.advice_messages",
     "sonic_guard.devices.out_of_memory",
     "sonic_guard.history.run_record",
     "sonic_guard.runtime.recorder",

@@ -127,7 +127,7 @@ def test_a_prediction_knows_what_such_runs_took(site, runs):
     assert said["risk"]["runs"] == 30
     assert said["risk"]["probability"] > 0.5  # 10 GiB on a card of 8
     assert said["risk"]["upper_bytes"] >= said["risk"]["expected_bytes"]
-    assert said["risk"]["text"].endswith("from 30 runs here")
+    assert said["risk"]["text"].endswith("from 30 runs on this card")
     assert said["time_s"] == pytest.approx(work(job(512, 512, 7.3)) / 1e6)
     assert said["last"]["stages"]["denoise"]["seconds"] == said["time_s"]
 

@@ -12,7 +12,8 @@ from sonic_guard.devices.budget import budget_for
 from sonic_guard.devices.card_catalogue import GIB
 from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import predict
-from sonic_guard.messages.plan_messages import LANGUAGES, advice_sentence
+from sonic_guard.messages.advice_messages import advice_sentence
+from sonic_guard.messages.catalogue import LANGUAGES
 from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization
 from sonic_guard.planning.advice import LOW_VRAM, MUCH_LARGER, Where, advise
 from sonic_guard.planning.planner import make_plan
@@ -29,16 +30,16 @@ def said(job: Job, gib: float, where: Where = Where.HERE, lang: str = "en", **kn
 @pytest.mark.parametrize(
     ("job", "gib", "sentence"),
     [
-        (JOB, 12, "min_resolution 512 brings it to 9.9 GiB."),
-        (replace(JOB, dtype=Dtype.FP32), 24, "dtype fp16 brings it to 17.7 GiB."),
-        (replace(JOB, min_resolution=384, duration_s=90.0), 9, "use_interframe off brings it to 7.7 GiB."),
+        (JOB, 12, "min_resolution 512 reduces the peak to 9.9 GiB."),
+        (replace(JOB, dtype=Dtype.FP32), 24, "dtype fp16 reduces the peak to 17.7 GiB."),
+        (replace(JOB, min_resolution=384, duration_s=90.0), 9, "use_interframe off reduces the peak to 7.7 GiB."),
         (
             replace(JOB, dtype=Dtype.FP32, duration_s=120.0), 12,
-            "dtype fp16, use_interframe off and min_resolution 512 together bring it to 10.7 GiB.",
+            "dtype fp16, use_interframe off and min_resolution 512 together reduce the peak to 10.7 GiB.",
         ),
-        (JOB, 2, "The smallest common card that would do is the RTX 3050 6GB."),
+        (JOB, 2, "The smallest common card on which it fits is the RTX 3050 6GB."),
         (replace(JOB, min_resolution=512), 12, None),
-        (replace(JOB, min_resolution=384), 24, "min_resolution 832 would fit too, with 20.1 GiB."),
+        (replace(JOB, min_resolution=384), 24, "min_resolution 832 also fits, with a peak of 20.1 GiB."),
         (replace(JOB, min_resolution=384, width=500, height=2000), 24, None),
     ],
     ids=["resolution", "dtype", "rate", "together", "card", "just right", "larger", "no pixels for more"],
@@ -50,12 +51,12 @@ def test_the_sentence(job, gib, sentence):
 @pytest.mark.parametrize(
     ("where", "lang", "sentence"),
     [
-        (Where.SONIC, "en", "min_resolution 512 on SONIC_PreData brings it to 9.9 GiB."),
-        (Where.ON_RISK, "en", "on_risk “downgrade” makes it fit: min_resolution 512, 9.9 GiB."),
-        (Where.POLICY, "en", "policy “lossless_first” makes it fit: min_resolution 512, 9.9 GiB."),
-        (Where.HERE, "zh", "min_resolution 设为 512，可降到 9.9 GiB。"),
-        (Where.SONIC, "zh", "SONIC_PreData 的 min_resolution 设为 512，可降到 9.9 GiB。"),
-        (Where.ON_RISK, "zh", "将 on_risk 设为 downgrade 即可放下：min_resolution 设为 512，9.9 GiB。"),
+        (Where.SONIC, "en", "min_resolution 512 on SONIC_PreData reduces the peak to 9.9 GiB."),
+        (Where.ON_RISK, "en", "on_risk “downgrade” makes it fit: min_resolution 512, peak 9.9 GiB."),
+        (Where.POLICY, "en", "policy “lossless_first” makes it fit: min_resolution 512, peak 9.9 GiB."),
+        (Where.HERE, "zh", "min_resolution 设为 512，峰值可降到 9.9 GiB。"),
+        (Where.SONIC, "zh", "SONIC_PreData 的 min_resolution 设为 512，峰值可降到 9.9 GiB。"),
+        (Where.ON_RISK, "zh", "将 on_risk 设为 downgrade 即可放下：min_resolution 设为 512，峰值 9.9 GiB。"),
     ],
 )
 def test_it_reports_where(where, lang, sentence):
@@ -76,7 +77,7 @@ def test_what_a_planner_could_not_do_names_a_card():
 
 @pytest.mark.parametrize(
     ("ram_gib", "sentence"),
-    [(128, None), (64, "min_resolution 576 brings it to 16.4 GiB."), (8, "No common card would do.")],
+    [(128, None), (64, "min_resolution 576 reduces the peak to 16.4 GiB."), (8, "It fits on no common card.")],
 )
 def test_too_little_host_memory_is_helped_too(ram_gib, sentence):
     """Ten minutes at 768 px are 100 GiB of frames."""
@@ -99,10 +100,10 @@ def test_a_optimization_that_keeps_the_pixels_comes_first(optimization, duration
 @pytest.mark.parametrize("dtype", [Dtype.FP16, Dtype.FP32])
 @pytest.mark.parametrize(
     ("lang", "sentence"),
-    [("en", r"Sonic Low VRAM brings it to \d+\.\d GiB\."), ("zh", r"加入 Sonic 低显存，可降到 .* GiB。")],
+    [("en", r"Sonic Low VRAM reduces the peak to \d+\.\d GiB\."), ("zh", r"加入“Sonic 低显存”，峰值可降到 .* GiB。")],
 )
 def test_low_vram_comes_before_what_can_be_seen(where, dtype, lang, sentence):
-    """Where it is enough: between what everything costs without levers and with all of them."""
+    """Where it is enough: between the peak without optimizations and with all of them."""
     job = replace(JOB, dtype=dtype)
     peaks = [predict(each).peak_bytes / GIB for each in (job, replace(job, optimizations=EXACT))]
     gib = sum(peaks) / 2 / 0.9
@@ -121,7 +122,7 @@ def test_low_vram_enables_no_more_than_it_must():
 
 @pytest.mark.parametrize("where", [Where.ON_RISK, Where.POLICY])
 def test_a_planner_in_front_proposes_low_vram_only_if_it_has_nothing(where):
-    """On a card that takes the largest picture without levers it downgrades; on one that takes none it cannot."""
+    """On a card that fits the largest image without optimizations it downgrades; on one that fits none it cannot."""
     plan = make_plan(JOB, budget_for(12), None)
     assert advise(plan, where, low_vram=True) == advise(plan, where)
     smallest = predict(replace(JOB, min_resolution=128, interpolate=False))
@@ -141,7 +142,7 @@ def test_low_vram_and_a_loss_together_where_neither_is_enough():
     advice = advise(make_plan(job, budget_for(optimized / 0.9 - 0.1), None), low_vram=True)
     assert advice
     assert [change.name for change in advice.changes] == [LOW_VRAM, "dtype"]
-    assert advice_sentence(advice).startswith("Sonic Low VRAM and dtype fp16 together bring it to ")
+    assert advice_sentence(advice).startswith("Sonic Low VRAM and dtype fp16 together reduce the peak to ")
 
 
 @pytest.mark.parametrize("to_file", [False, True])
@@ -198,7 +199,7 @@ def test_room_for_a_larger_picture_is_worth_a_word_only_if_it_is_much(job, gib):
 
 
 def _changed(job: Job, changes) -> list[Job]:
-    """What may come of `changes`: Low VRAM pulls whatever is needed."""
+    """What may come of `changes`: Low VRAM enables whatever is needed."""
     optimizations = [frozenset[Optimization]()]
     for change in changes:
         if change.name == LOW_VRAM:

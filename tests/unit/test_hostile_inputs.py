@@ -201,7 +201,7 @@ def test_low_vram_lets_a_broken_model_pass(run):
     model = Broken()
     out = run("SonicGuardLowVRAM", model=model)
     assert (out["model"], out["weight_dtype"]) == (model, None)
-    assert out["report"].startswith("The model passes as it is.")
+    assert out["report"].startswith("The model is passed on unchanged.")
 
 
 @pytest.fixture

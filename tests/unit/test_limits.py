@@ -7,7 +7,8 @@ import pytest
 from sonic_guard.job import Job
 from sonic_guard.memory.hard_limits import find_limits
 from sonic_guard.memory.stage_model import predict
-from sonic_guard.messages.plan_messages import LANGUAGES, limit_lines
+from sonic_guard.messages.catalogue import LANGUAGES
+from sonic_guard.messages.plan_messages import limit_lines
 from sonic_guard.optimizations import Optimization
 
 BRANCH = frozenset({Optimization.SEQUENTIAL_CFG})

@@ -15,7 +15,7 @@ from sonic_guard.devtools import measured_table
 from sonic_guard.devtools.measure import FIRST_CASE_S, MARGIN, expect_s, measure
 from sonic_guard.devtools.measured_cases import RUN, Case, grid
 from sonic_guard.devtools.measured_summary import fit_overhead, least_overhead, overhead_rows, summarise
-from sonic_guard.devtools.measured_table import Contents, Row
+from sonic_guard.devtools.measured_table import Contents, PeakReading, Row
 from sonic_guard.errors import OutputError, SonicGuardError, WrapperError
 from sonic_guard.job import MIN_CHUNK_SIZE, Dtype
 from sonic_guard.memory.stage_model import STAGES, predict

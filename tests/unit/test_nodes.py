@@ -278,11 +278,11 @@ def test_low_vram_lets_a_stranger_pass_and_reports_so(run_node):
     out = run_node("SonicGuardLowVRAM", model=model)
     assert out["model"] is model
     assert out["report"].startswith(
-        "The model passes as it is. low VRAM: the model on `model` is not that of a Sonic wrapper"
+        "The model is passed on unchanged. low VRAM: the model on `model` is not that of a Sonic wrapper"
     )
     assert out["weight_dtype"] is None
     assert out["report"].endswith(
-        "Link weight_dtype of SONICTLoader to SONIC_PreData: this model does not tell its own."
+        "Link weight_dtype of SONICTLoader to SONIC_PreData: the data type of this model cannot be determined."
     )
 
 

@@ -17,7 +17,8 @@ from sonic_guard.errors import (
     UnknownNameError,
 )
 from sonic_guard.job import Dtype
-from sonic_guard.messages.plan_messages import LANGUAGES, assumption
+from sonic_guard.messages.catalogue import LANGUAGES
+from sonic_guard.messages.plan_messages import assumption
 from sonic_guard.planning.advice import Where
 from sonic_guard.planning.capacity import Verdict
 from sonic_guard.preview.evaluation import KINDS, job_for

@@ -113,7 +113,7 @@ def test_what_wiring_it_would_bring_is_reported(here):
     unet_offloaded = predict(replace(estimate.job, optimizations=estimate.job.optimizations | EXACT))
     card = f"{(estimate.required('predata') + unet_offloaded.peak_bytes) / 2 / 0.9 / GIB:.3f} GiB"
     graph |= low_vram(target_card=card)
-    assert said(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM brings it to ")
+    assert said(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM reduces the peak to ")
     assert said(graph, "7", here, "zh")["advice"]["text"].startswith("weight_dtype 接自 Sonic 低显存，可降到 ")
     assert plan(graph | lean_trio(), "7", here).fits
 
@@ -233,7 +233,7 @@ def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, 
     running(graph)
     if judge == "Auto Downgrade, long" and not foreseen.plan.fits:
         assert not can_cut
-        with pytest.raises(Exception, match="Nothing this pack can change makes it fit"):
+        with pytest.raises(Exception, match="No change of settings makes it fit"):
             execute(graph, nodes, folder)
         return
     real = execute(graph, nodes, folder)
@@ -400,7 +400,7 @@ def test_optimizations_and_parts_are_in_the_answer(lang, here):
 )
 def test_low_vram_is_proposed_where_there_is_none(graph, asked, offered, here):
     text = (said(graph, asked, here)["advice"] or {"text": ""})["text"]
-    assert text.startswith("Sonic Low VRAM brings it to ") is offered
+    assert text.startswith("Sonic Low VRAM reduces the peak to ") is offered
 
 
 @pytest.mark.parametrize("wired", [True, False])

@@ -1,4 +1,4 @@
-"""What the user reads while a long video is made, and behind it."""
+"""What the user reads while a long video is made, and afterwards."""
 
 from fractions import Fraction
 
@@ -7,20 +7,20 @@ import pytest
 from sonic_guard.job import Job
 from sonic_guard.long_video.rendering import EncodingAudio, FallbackEnabled, Joining, LongVideo, PartKept, Progress
 from sonic_guard.media.video_file import VideoInfo
-from sonic_guard.messages.run_messages import clock, event_text, long_report
+from sonic_guard.messages.run_messages import event_text, long_report
 from sonic_guard.optimizations import Optimization
 
 EVENTS = [
     (Progress(0, 1, 0.255, None), "26%", "26%"),
     (Progress(0, 1, 0.255, 3725.0), "26% · about 1:02:05 left", "26% · 约剩 1:02:05"),
     (Progress(1, 3, 0.5, 65.0), "part 2 of 3 · 50% · about 1:05 left", "第 2 段，共 3 段 · 50% · 约剩 1:05"),
-    (PartKept(1), "Part 2 is there from an earlier run.", "第 2 段已由先前的运行完成。"),
+    (PartKept(1), "Part 2 was finished by an earlier run.", "第 2 段已由先前的运行完成。"),
     (
         FallbackEnabled(0, "layer_chunking", "CUDA out of memory"),
-        "Part 1 ran out of memory; once more with layer_chunking.",
+        "Part 1 ran out of memory; retrying with layer_chunking.",
         "第 1 段显存不足；启用 layer_chunking 后重试。",
     ),
-    (Joining(0.4), "Writing the video: 40%", "正在写出视频：40%"),
+    (Joining(0.4), "Writing the video: 40%", "正在写入视频：40%"),
 ]
 
 
@@ -30,14 +30,9 @@ def test_every_event_is_reported_in_both_languages(event, english, chinese):
     assert event_text(event, "zh") == chinese
 
 
-def test_it_is_reported_how_much_has_been_received():
-    assert event_text(EncodingAudio(0.123)) == "Sonic hears the voice: 12%"
-    assert event_text(EncodingAudio(1), "zh") == "Sonic 正在聆听语音：100%"
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599.6, "1:00:00"), (36e3, "10:00:00")])
-def test_seconds_are_read_as_on_a_clock(seconds, text):
-    assert clock(seconds) == text
+def test_the_share_of_encoded_audio_is_reported():
+    assert event_text(EncodingAudio(0.123)) == "Encoding the audio: 12%"
+    assert event_text(EncodingAudio(1), "zh") == "正在编码音频：100%"
 
 
 def report(tmp_path, begun_with=frozenset(), **more):
@@ -47,16 +42,16 @@ def report(tmp_path, begun_with=frozenset(), **more):
     return long_report(LongVideo(path, **fields | more), Job(640, 512, 20.0), begun_with, "en").splitlines()
 
 
-def test_the_report_reports_what_was_made(tmp_path):
+def test_the_report_says_what_was_made(tmp_path):
     lines = report(tmp_path)
     assert lines == [
         "video.mp4",
-        "640×512, 1500 frames at 25 a second, 1:00; 3.0 MiB",
+        "640×512, 1500 frames at 25 fps, 1:00; 3.0 MiB",
         "Made in one pass.",
     ]
 
 
-def test_the_report_reports_what_happened_on_the_way(tmp_path):
+def test_the_report_says_what_happened_during_the_run(tmp_path):
     lines = report(
         tmp_path,
         frozenset({Optimization.UNET_OFFLOAD, Optimization.LAYER_CHUNKING}),
@@ -66,7 +61,8 @@ def test_the_report_reports_what_happened_on_the_way(tmp_path):
     )
     assert lines[2:] == [
         "Made in 4 parts of at most 20 s.",
-        "2 of them were there from an earlier run.",
+        "2 of them were finished by an earlier run.",
         "Enabled: unet_offload + layer_chunking.",
-        "Memory ran out on the way, and these optimizations were enabled: sequential_cfg + feed_forward_chunking.",
+        "Memory ran out during the run; these fallback optimizations were enabled: "
+        "sequential_cfg + feed_forward_chunking.",
     ]

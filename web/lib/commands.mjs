@@ -1,5 +1,5 @@
 // @ts-check
-// The commands of this pack; locales/*/commands.json has the same words in each language.
+// The commands of this pack; locales/*/commands.json has the same texts in each language.
 
 /** @param {{openHistory: Function, refresh: Function, toggle: Function, copy: Function}} actions */
 export function commands(actions) {

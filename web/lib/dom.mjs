@@ -1,6 +1,6 @@
 // @ts-check
-// Views are plain data: h(tag, attributes, ...children). patch() makes a page element show one, changing only what
-// differs, so that focus, selection and hover outlive a redraw. Data becomes text nodes and attributes, never markup.
+// Views are plain data: h(tag, attributes, ...children). patch() updates a page element to show views and changes only
+// what differs, so that focus, selection and hover survive a redraw. Data becomes text nodes and attributes, no markup.
 
 /**
  * @typedef {{tag: string, attributes: Record<string, any>, children: Child[]}} View
@@ -23,10 +23,10 @@ export function h(tag, attributes, ...children) {
   return { tag, attributes, children: kept.map((child) => (typeof child === "object" ? child : String(child))) };
 }
 
-/** Everything a view says, in order. @param {Child} child @returns {string} */
+/** All text of a view, in order. @param {Child} child @returns {string} */
 export const textOf = (child) => (typeof child === "string" ? child : child.children.map(textOf).join(" "));
 
-/** Make `parent` hold what `children` say. @param {Element} parent @param {Child[]} children */
+/** Make `parent` show `children`. @param {Element} parent @param {Child[]} children */
 export function patch(parent, children) {
   const olds = [...parent.childNodes];
   for (const [index, child] of children.entries()) {
@@ -45,7 +45,7 @@ function make(child) {
   return made;
 }
 
-/** Whether `old` could be made to show `child`. @param {globalThis.Node} old @param {Child} child */
+/** Make `old` show `child`; false if it is of another kind. @param {globalThis.Node} old @param {Child} child */
 function update(old, child) {
   if (typeof child === "string") {
     if (old.nodeType !== 3) return false;
@@ -58,9 +58,9 @@ function update(old, child) {
   return true;
 }
 
-/** Set as properties: their attributes are only where they begin. */
-const LIVE = new Set(["checked", "selected", "indeterminate", "disabled"]);
-const isProperty = (/** @type {string} */ name) => LIVE.has(name) || name.startsWith("on");
+/** Set as properties: their attributes are only initial values. */
+const PROPERTIES = new Set(["checked", "selected", "indeterminate", "disabled"]);
+const isProperty = (/** @type {string} */ name) => PROPERTIES.has(name) || name.startsWith("on");
 
 /** @param {any} element @param {Record<string, any>} attributes */
 function setAttributes(element, attributes) {

@@ -3,19 +3,19 @@
 
 import { patch } from "./dom.mjs";
 import { historyView } from "./history_view.mjs";
-import { say } from "./words.mjs";
+import { t } from "./words.mjs";
 
 /** @typedef {import("./types.d.ts").History} History */
 
 const ROUTE = "/sonic_guard/history";
 const PAGE = 200;
-/** Most runs the server gives at once. */
+/** Most runs per request. */
 const MOST = 1000;
 
 export class HistoryTab {
   /** Where the tab is shown; null while it is closed. @type {HTMLElement | null} */
   #root = null;
-  #around;
+  #context;
   /** @type {History | null} */
   #history = null;
   /** @type {string | null} */
@@ -25,15 +25,15 @@ export class HistoryTab {
   #selected = new Set();
 
   /**
-   * @param {object} around
-   * @param {import("./server.mjs").Server} around.server
-   * @param {() => import("./types.d.ts").Language} around.language
-   * @param {() => boolean} around.recording
-   * @param {(message: string) => Promise<boolean>} around.confirm
-   * @param {() => void} around.onVisibility  Called when the tab has been opened or closed.
+   * @param {object} context
+   * @param {import("./server.mjs").Server} context.server
+   * @param {() => import("./types.d.ts").Language} context.language
+   * @param {() => boolean} context.recording
+   * @param {(message: string) => Promise<boolean>} context.confirm
+   * @param {() => void} context.onVisibility  Called when the tab has been opened or closed.
    */
-  constructor(around) {
-    this.#around = around;
+  constructor(context) {
+    this.#context = context;
   }
 
   get isOpen() {
@@ -42,22 +42,22 @@ export class HistoryTab {
 
   /** @param {HTMLElement} element */
   open(element) {
-    if (this.#root?.parentElement === element) return; // the host calls again at each of its own redraws
+    if (this.#root?.parentElement === element) return; // ComfyUI calls again at each of its own redraws
     this.#root = document.createElement("section");
     this.#root.className = "sonic-guard-history";
     element.replaceChildren(this.#root);
     this.draw();
     this.refresh();
-    this.#around.onVisibility();
+    this.#context.onVisibility();
   }
 
   close() {
     this.#root?.remove();
     this.#root = null;
-    this.#around.onVisibility();
+    this.#context.onVisibility();
   }
 
-  /** Read the history again, as far as it is shown, if anybody looks. */
+  /** Read the shown part of the history again, if the tab is open. */
   async refresh() {
     const shown = this.#history?.runs.length ?? 0;
     await this.#read({ limit: String(Math.min(Math.max(shown, PAGE), MOST)) }, (history) => history);
@@ -81,22 +81,22 @@ export class HistoryTab {
 
   /**
    * @param {Record<string, string>} which
-   * @param {(answer: History) => History | null} joined  What is shown once the answer is there.
+   * @param {(answer: History) => History | null} merge  What is shown once the answer is there.
    */
-  async #read(which, joined) {
+  async #read(which, merge) {
     if (!this.#root) return;
     const card = this.#card;
-    const reply = await this.#around.server.ask(`${ROUTE}?${this.#query(which)}`);
-    if (!reply || card !== this.#card) return; // another one is looked at
-    if (reply.data) this.#take(joined(reply.data));
+    const reply = await this.#context.server.ask(`${ROUTE}?${this.#query(which)}`);
+    if (!reply || card !== this.#card) return; // the user has chosen another card meanwhile
+    if (reply.data) this.#take(merge(reply.data));
     else if (reply.problem !== undefined) this.#problem = reply.problem;
-    else this.#problem = say(this.#around.language(), reply.away ? "away" : "missing");
+    else this.#problem = t(this.#context.language(), reply.away ? "away" : "missing");
     this.draw();
   }
 
   draw() {
     if (!this.#root) return;
-    const { server, language, recording } = this.#around;
+    const { server, language, recording } = this.#context;
     const views = historyView({
       language: language(),
       history: this.#history,
@@ -130,7 +130,7 @@ export class HistoryTab {
   /** @param {string} card */
   #choose(card) {
     this.#card = card;
-    if (this.#history) this.#history = { ...this.#history, before: null }; // it is the other's
+    if (this.#history) this.#history = { ...this.#history, before: null }; // it belongs to the previous card
     this.refresh();
   }
 
@@ -145,10 +145,10 @@ export class HistoryTab {
 
   /** @param {{ids: number[]} | {card: string} | {all: true}} what */
   async #remove(what) {
-    const { server, language, confirm } = this.#around;
+    const { server, language, confirm } = this.#context;
     const key = "ids" in what ? "confirm" : "card" in what ? "confirm card" : "confirm all";
-    const holes = { card: this.#card, count: this.#selected.size };
-    if (!(await confirm(say(language(), key, holes)))) return;
+    const values = { card: this.#card, count: this.#selected.size };
+    if (!(await confirm(t(language(), key, values)))) return;
     const reply = await server.ask(`${ROUTE}/delete`, JSON.stringify(what));
     if (reply?.data && "card" in what) this.#card = "";
     if (reply?.problem !== undefined) this.#problem = reply.problem;

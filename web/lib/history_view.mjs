@@ -1,9 +1,9 @@
 // @ts-check
-// The history of runs, as views: filter, calibration, plot and table. Pure.
+// The history of runs, as views: filter, calibration, plot and table. Pure functions.
 
 import { h } from "./dom.mjs";
 import { mark, plot } from "./plot.mjs";
-import { bare, moment, percent, say, stageWord } from "./words.mjs";
+import { bare, moment, percent, stageWord, t } from "./words.mjs";
 
 /**
  * @typedef {import("./types.d.ts").PastRun} PastRun
@@ -26,14 +26,14 @@ import { bare, moment, percent, say, stageWord } from "./words.mjs";
 /** @param {HistoryState} state @returns {import("./dom.mjs").View[]} */
 export function historyView(state) {
   const { language, history, problem, card, recording, more } = state;
-  const off = !recording && h("p", { class: "off" }, say(language, "history.off"));
+  const off = !recording && h("p", { class: "off" }, t(language, "history.off"));
   if (problem !== null) return [h("p", { class: "problem", role: "status" }, problem)];
-  if (!history) return [h("p", { role: "status" }, say(language, "looking"))];
+  if (!history) return [h("p", { role: "status" }, t(language, "looking"))];
   const { runs, unreadable, before } = history;
-  const lost = unreadable > 0 && h("p", { class: "off" }, say(language, "history.unreadable", { count: unreadable }));
-  const older = before !== null && h("button", { type: "button", class: "more", onclick: more }, say(language, "more"));
+  const lost = unreadable > 0 && h("p", { class: "off" }, t(language, "history.unreadable", { count: unreadable }));
+  const older = before !== null && h("button", { type: "button", class: "more", onclick: more }, t(language, "more"));
   if (!runs.length && !card && !unreadable)
-    return [h("p", { class: "empty" }, say(language, "history.empty")), off].filter(isView);
+    return [h("p", { class: "empty" }, t(language, "history.empty")), off].filter(isView);
   return [off, tools(state), lost, calibration(state), plot(language, runs), table(state), older].filter(isView);
 }
 
@@ -47,16 +47,16 @@ function tools({ language, history, card, selected, csv, choose, remove }) {
   const option = (/** @type {string} */ value, /** @type {string} */ words) =>
     h("option", { value, selected: value === card }, words);
   const cards = (history?.cards ?? []).map((name) => option(name, name));
-  const filter = { "aria-label": say(language, "filter"), onchange: pick(choose) };
+  const filter = { "aria-label": t(language, "filter"), onchange: pick(choose) };
   const chosen = { type: "button", disabled: !selected.size, onclick: () => remove({ ids: [...selected] }) };
   const every = { type: "button", onclick: () => remove(card ? { card } : { all: true }) };
   return h(
     "div",
     { class: "tools" },
-    h("select", filter, option("", say(language, "all cards")), ...cards),
-    h("a", { href: csv, download: "sonic-guard-history.csv", class: "button" }, say(language, "csv")),
-    h("button", chosen, say(language, "delete"), selected.size ? ` (${selected.size})` : null),
-    h("button", every, say(language, "delete card")),
+    h("select", filter, option("", t(language, "all cards")), ...cards),
+    h("a", { href: csv, download: "sonic-guard-history.csv", class: "button" }, t(language, "csv")),
+    h("button", chosen, t(language, "delete"), selected.size ? ` (${selected.size})` : null),
+    h("button", every, t(language, "delete card")),
   );
 }
 
@@ -64,13 +64,13 @@ function tools({ language, history, card, selected, csv, choose, remove }) {
 const pick = (choose) => (/** @type {Event} */ event) =>
   choose(/** @type {HTMLSelectElement} */ (event.currentTarget).value);
 
-/** What the runs have taught, a line a card. @param {HistoryState} state */
+/** Accuracy of the prediction, a line for each card. @param {HistoryState} state */
 function calibration({ language, history, card }) {
   const known = Object.entries(history?.calibration ?? {}).filter(([name]) => !card || name === card);
   const lines = known.map(([name, { runs, median_error: error, median_error_model: model, upper_factor: upper }]) => {
-    const words = [say(language, "calibration", { runs, error: error === null ? "–" : percent(error) })];
-    if (model !== null) words.push(say(language, "calibration.model", { error: percent(model) }));
-    if (upper !== null) words.push(say(language, "calibration.upper", { factor: upper.toFixed(2) }));
+    const words = [t(language, "calibration", { runs, error: error === null ? "–" : percent(error) })];
+    if (model !== null) words.push(t(language, "calibration.model", { error: percent(model) }));
+    if (upper !== null) words.push(t(language, "calibration.upper", { factor: upper.toFixed(2) }));
     return h("div", {}, card ? null : h("b", {}, `${name}: `), words.join(" · "));
   });
   return lines.length > 0 && h("div", { class: "calibration" }, ...lines);
@@ -82,13 +82,13 @@ function table({ language, history, card, selected, select }) {
   const ids = runs.map(({ id }) => id);
   const all = {
     type: "checkbox",
-    "aria-label": say(language, "select all"),
+    "aria-label": t(language, "select all"),
     checked: ids.length > 0 && ids.every((id) => selected.has(id)),
     indeterminate: ids.some((id) => selected.has(id)) && !ids.every((id) => selected.has(id)),
     onchange: (/** @type {Event} */ event) => select(ids, isChecked(event)),
   };
   const heads = ["when", "peaks", "outcome"];
-  const head = [h("th", {}, h("input", all)), ...heads.map((key) => h("th", { scope: "col" }, say(language, key)))];
+  const head = [h("th", {}, h("input", all)), ...heads.map((key) => h("th", { scope: "col" }, t(language, key)))];
   const body = runs.map((run) => row(language, run, !card, selected.has(run.id), select));
   return h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...body));
 }
@@ -106,7 +106,7 @@ function row(language, run, withCard, on, select) {
   const box = {
     type: "checkbox",
     checked: on,
-    "aria-label": say(language, "select", { when }),
+    "aria-label": t(language, "select", { when }),
     onchange: (/** @type {Event} */ event) => select([id], isChecked(event)),
   };
   const { width, height, duration_s, dtype } = settings;
@@ -118,9 +118,9 @@ function row(language, run, withCard, on, select) {
     ...(withCard ? [run.card.replace(/^NVIDIA (GeForce )?/, "")] : []),
   ];
   const error = predicted && actual ? signed(actual / predicted - 1) : null;
-  const word = say(language, outcome);
+  const word = t(language, outcome);
   const how =
-    outcome === "done" ? word : say(language, "ended in", { outcome: word, stage: stageWord(language, stage) });
+    outcome === "done" ? word : t(language, "ended in", { outcome: word, stage: stageWord(language, stage) });
   const figure = (/** @type {number | null} */ bytes) => (bytes === null ? "–" : bare(bytes));
   return h(
     "tr",

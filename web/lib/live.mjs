@@ -1,5 +1,5 @@
 // @ts-check
-// What the server says of the machine and of the run under way, and the lease that makes it say so.
+// Live updates from the server about the machine and the current run, and the lease that requests them.
 
 import { withSample } from "./model.mjs";
 
@@ -9,22 +9,22 @@ const RENEW_MS = 5000;
 
 export class Lease {
   #server;
-  #terms;
+  #options;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #wanted = false;
 
   /**
    * @param {import("./server.mjs").Server} server
-   * @param {() => {rate_hz: number}} terms
+   * @param {() => {rate_hz: number}} options
    */
-  constructor(server, terms) {
+  constructor(server, options) {
     this.#server = server;
-    this.#terms = terms;
+    this.#options = options;
   }
 
-  /** Have the server push while `wanted`. @param {boolean} wanted */
-  want(wanted) {
+  /** Have the server send updates while `wanted`. @param {boolean} wanted */
+  setWanted(wanted) {
     if (wanted === this.#wanted) return;
     this.#wanted = wanted;
     if (wanted) this.renew();
@@ -34,68 +34,68 @@ export class Lease {
     }
   }
 
-  /** Ask again at once: the rate has changed, or the server is a new one. */
+  /** Renew the lease now, because the rate has changed or the server has restarted. */
   renew() {
     clearTimeout(this.#timer);
     if (!this.#wanted) return;
     this.#timer = setTimeout(() => this.renew(), RENEW_MS);
-    this.#post(this.#terms());
+    this.#post(this.#options());
   }
 
-  /** @param {object} terms */
-  #post(terms) {
+  /** @param {object} options */
+  #post(options) {
     const client = this.#server.api.clientId;
-    if (client) this.#server.ask("/sonic_guard/watch", JSON.stringify({ client, ...terms }));
+    if (client) this.#server.ask("/sonic_guard/watch", JSON.stringify({ client, ...options }));
   }
 }
 
 /** Longest pause between two parts of a long video. */
 const PART_GAP_MS = 10_000;
 
-/** The newest news, kept for all cards of the page. */
-export class News {
+/** The newest live data, shared by all cards of the page. */
+export class LiveUpdates {
   /** @type {import("./types.d.ts").Live | null} */
   live = null;
-  /** The run under way, or the last that ended while the page was there. @type {Run | null} */
+  /** The current run, or the last one that ended since the page was loaded. @type {Run | null} */
   run = null;
-  /** Counts what the user has begun: a run each, or all parts of a long video. */
+  /** Number of runs so far; all parts of a long video count as one. */
   begun = 0;
   /** Its memory over time. @type {import("./types.d.ts").Sample[]} */
   samples = [];
-  /** Called after every piece of news; `ended` when a run has just come to its end. @type {(ended: boolean) => void} */
-  onNews = () => {};
-  /** The run last heard of, and when. @type {Run | null} */
-  #heard = null;
-  #heardAt = 0;
+  /** Called after every update; `ended` if a run has just ended. @type {(ended: boolean) => void} */
+  onUpdate = () => {};
+  /** The run of the last update, and the time of it. @type {Run | null} */
+  #lastRun = null;
+  #lastRunAt = 0;
 
   /** @param {any} api  ComfyUI's api. */
   constructor(api) {
-    api.addEventListener("sonic_guard.live", (/** @type {CustomEvent} */ { detail }) => this.#hearLive(detail));
-    api.addEventListener("sonic_guard.run", (/** @type {CustomEvent} */ { detail }) => this.#hearRun(detail));
+    api.addEventListener("sonic_guard.live", (/** @type {CustomEvent} */ { detail }) => this.#onLive(detail));
+    api.addEventListener("sonic_guard.run", (/** @type {CustomEvent} */ { detail }) => this.#onRun(detail));
   }
 
-  /** No news any more: what was live is not. */
+  /** The connection is lost: live figures are no longer valid. */
   forget() {
     this.live = null;
     if (this.run?.outcome === "running") this.run = null;
   }
 
   /** @param {import("./types.d.ts").Live} live */
-  #hearLive(live) {
+  #onLive(live) {
     this.live = live;
     const bytes = live.allocated ?? live.device_used;
     if (live.run) this.#takeRun(live.run);
-    else if (this.run?.outcome === "running") this.run = null; // its end was missed
+    else if (this.run?.outcome === "running") this.run = null; // its end was not received
     if (live.run?.outcome === "running" && bytes !== null) {
       this.samples = withSample(this.samples, { elapsed_s: live.run.elapsed_s, bytes, stage: live.run.stage });
     }
-    this.onNews(false);
+    this.onUpdate(false);
   }
 
   /** @param {Run} run */
-  #hearRun(run) {
+  #onRun(run) {
     this.#takeRun(run);
-    this.onNews(run.outcome !== "running");
+    this.onUpdate(run.outcome !== "running");
   }
 
   /** @param {Run} run */
@@ -104,20 +104,20 @@ export class News {
     const other =
       this.run === null || (this.run.id !== null && this.run.id !== run.id) || (last && run.elapsed_s < last.elapsed_s);
     if (other) this.samples = [];
-    if (run.outcome === "running" && !this.#goesOn(run)) this.begun++;
-    this.run = this.#heard = run;
-    this.#heardAt = performance.now();
+    if (run.outcome === "running" && !this.#continuesLast(run)) this.begun++;
+    this.run = this.#lastRun = run;
+    this.#lastRunAt = performance.now();
   }
 
-  /** Whether `run` is what was heard of last, or the next part of the same long video. @param {Run} run */
-  #goesOn(run) {
-    const before = this.#heard;
+  /** Whether `run` is the run of the last update, or the next part of the same long video. @param {Run} run */
+  #continuesLast(run) {
+    const before = this.#lastRun;
     if (!before) return false;
     if (before.outcome === "running") {
       return before.elapsed_s <= run.elapsed_s && (before.id === null || before.id === run.id);
     }
     const video = run.nodes.SonicGuardLongVideo;
-    const soon = performance.now() - this.#heardAt < PART_GAP_MS;
+    const soon = performance.now() - this.#lastRunAt < PART_GAP_MS;
     return before.outcome === "done" && video !== undefined && video === before.nodes.SonicGuardLongVideo && soon;
   }
 }

@@ -1,7 +1,7 @@
 // @ts-check
-// Figures into what is drawn: percentages, scales, paths and sentences. Pure.
+// Computes what is drawn from figures: percentages, scales, paths and sentences. Pure functions.
 
-import { bare, duration, gib, of, say, stageWord } from "./words.mjs";
+import { bare, duration, gib, of, stageWord, t } from "./words.mjs";
 
 /**
  * @typedef {import("./types.d.ts").Answer} Answer
@@ -15,33 +15,33 @@ import { bare, duration, gib, of, say, stageWord } from "./words.mjs";
 export const KINDS = /** @type {const} */ (["weights", "window", "clip", "overhead"]);
 
 /**
- * @typedef {object} Row  One stage, its places as percentages of the bar.
+ * @typedef {object} Row  One stage; positions and sizes are percentages of the bar.
  * @property {string} stage
  * @property {string} text
- * @property {{kind: string, from: number, size: number}[]} parts  What it needs, from the left.
- * @property {{from: number, size: number} | null} more  What it takes beyond that if there is room.
+ * @property {{kind: string, from: number, size: number}[]} parts  What it requires, from the left.
+ * @property {{from: number, size: number} | null} more  What it uses beyond that if memory is free.
  * @property {number} required
- * @property {number | null} measured  Most it really took.
- * @property {number | null} predicted  What the measured figure is to be held against: tensors, without overhead.
+ * @property {number | null} measured  Measured peak.
+ * @property {number | null} predicted  Prediction to compare with `measured`: tensors, without overhead.
  * @property {number | null} measuredSize
- * @property {number | null} needle  What is allocated right now.
+ * @property {number | null} needle  Current allocation.
  * @property {boolean} now
  * @property {boolean} over
- * @property {string} label  The row in words.
+ * @property {string} label  The row as text.
  */
 
 /**
- * The rows, and where the budget lies on them.
+ * The rows, and the position of the budget on them.
  * @param {Language} language
  * @param {Answer} answer
- * @param {Run | null} run  The run these figures are of, under way or ended.
+ * @param {Run | null} run  The run of these figures, current or ended.
  * @param {Live | null} live
  * @returns {{rows: Row[], budget: number}}
  */
 export function chart(language, answer, run, live) {
   const measures = answer.stages.map(({ stage }) => run?.stages[stage]?.allocated ?? 0);
-  const most = Math.max(answer.budget_bytes, ...answer.stages.map(({ required }) => required), ...measures);
-  const scale = most * 1.04 || 1;
+  const max = Math.max(answer.budget_bytes, ...answer.stages.map(({ required }) => required), ...measures);
+  const scale = max * 1.04 || 1;
   const at = (/** @type {number} */ bytes) => Math.min(100, (bytes / scale) * 100);
   const rows = answer.stages.map((stage) => {
     const figures = run?.stages[stage.stage];
@@ -62,7 +62,7 @@ export function chart(language, answer, run, live) {
       now,
       over: stage.required > answer.budget_bytes,
     };
-    return { ...row, label: rowInWords(language, stage, row, answer.budget_bytes) };
+    return { ...row, label: rowText(language, stage, row, answer.budget_bytes) };
   });
   return { rows, budget: at(answer.budget_bytes) };
 }
@@ -79,20 +79,20 @@ function partsOf(stage, at) {
 }
 
 /** @param {Language} language @param {Stage} stage @param {Omit<Row, "label">} row @param {number} budget */
-function rowInWords(language, stage, row, budget) {
-  const parts = KINDS.filter((kind) => stage[kind] > 0).map((kind) => `${say(language, kind)} ${bare(stage[kind])}`);
-  const words = [say(language, "row", { stage: row.text, size: gib(row.required), parts: parts.join(", ") })];
-  if (row.over) words.push(say(language, "row.over", { size: gib(row.required - budget) }));
-  if (row.measured !== null) words.push(say(language, "row.measured", { size: gib(row.measured) }));
-  if (row.now) words.push(say(language, "row.now"));
+function rowText(language, stage, row, budget) {
+  const parts = KINDS.filter((kind) => stage[kind] > 0).map((kind) => `${t(language, kind)} ${bare(stage[kind])}`);
+  const words = [t(language, "row", { stage: row.text, size: gib(row.required), parts: parts.join(", ") })];
+  if (row.over) words.push(t(language, "row.over", { size: gib(row.required - budget) }));
+  if (row.measured !== null) words.push(t(language, "row.measured", { size: gib(row.measured) }));
+  if (row.now) words.push(t(language, "row.now"));
   return words.join(language === "zh" ? "，" : ", ");
 }
 
-/** Longest pause between two samples that are still joined by a line. */
+/** Longest pause between two samples that a line still connects. */
 const GAP_S = 12;
 
 /**
- * Memory over time beside what was predicted, as two SVG paths in a box of 100 × 100.
+ * Measured and predicted memory over time, as two SVG paths in a box of 100 × 100.
  * @param {Sample[]} samples  In order of time.
  * @param {Run} run
  * @returns {{measured: string, predicted: string} | null}  Null for less than two samples.
@@ -118,11 +118,11 @@ export function sparkline(samples, run) {
 
 const round = (/** @type {number} */ number) => Math.round(number * 100) / 100;
 
-/** Samples kept of a run: more are told apart by no screen. */
+/** Most samples of a run: more cannot be distinguished on a screen. */
 const MOST_SAMPLES = 400;
 
 /**
- * `samples` with one more; when they get too many, each two become the higher one.
+ * `samples` with one more. When there are too many, only the higher one of every two is kept.
  * @param {Sample[]} samples
  * @param {Sample} sample
  */
@@ -146,7 +146,7 @@ export function figures(language, run, live) {
     predicted: predicted || null,
   };
   const words = Object.entries(known).flatMap(([key, bytes]) =>
-    bytes == null ? [] : [say(language, key, { size: bare(bytes) })],
+    bytes == null ? [] : [t(language, key, { size: bare(bytes) })],
   );
   return words.length ? `${words.join(" · ")} GiB` : "";
 }
@@ -154,33 +154,33 @@ export function figures(language, run, live) {
 /** "step 14 / 25 · 2 min left". @param {Language} language @param {Run} run */
 export function progress(language, run) {
   const words = [];
-  if (run.stage === "denoise" && run.steps) words.push(say(language, "step", { step: run.step, steps: run.steps }));
-  if (run.left_s !== null) words.push(say(language, "left", { time: duration(language, run.left_s) }));
+  if (run.stage === "denoise" && run.steps) words.push(t(language, "step", { step: run.step, steps: run.steps }));
+  if (run.left_s !== null) words.push(t(language, "left", { time: duration(language, run.left_s) }));
   return words.join(" · ");
 }
 
 /**
- * Card, torch and host memory in a line; plain words where there is nothing to measure.
+ * Memory of card, torch and host in a line, and a sentence if the card cannot be measured.
  * @param {Language} language
  * @param {Live} live
  */
-export function meters(language, live) {
+export function memoryLine(language, live) {
   const words = [];
   if (live.device_used !== null && live.device_total) {
-    words.push(say(language, "card", { size: of(language, live.device_used, live.device_total) }));
+    words.push(t(language, "card", { size: of(language, live.device_used, live.device_total) }));
   }
-  if (live.reserved !== null) words.push(say(language, "reserved", { size: gib(live.reserved) }));
-  words.push(say(language, "ram", { size: of(language, live.host_used, live.host_total) }));
-  if (!live.gpu) words.unshift(say(language, "no gpu"));
-  else if (live.source === "none") words.unshift(say(language, "no nvml"));
+  if (live.reserved !== null) words.push(t(language, "reserved", { size: gib(live.reserved) }));
+  words.push(t(language, "ram", { size: of(language, live.host_used, live.host_total) }));
+  if (!live.gpu) words.unshift(t(language, "no gpu"));
+  else if (live.source === "none") words.unshift(t(language, "no nvml"));
   return words.join(" · ");
 }
 
 /** How an ended run went, in a line. @param {Language} language @param {Run} run */
 export function outcome(language, run) {
-  const how = say(language, run.outcome === "running" ? "running" : run.outcome);
-  const where = run.outcome !== "done" && run.stage;
-  const words = [where ? say(language, "ended in", { outcome: how, stage: stageWord(language, run.stage) }) : how];
+  const how = t(language, run.outcome === "running" ? "running" : run.outcome);
+  const stage = run.outcome !== "done" && run.stage;
+  const words = [stage ? t(language, "ended in", { outcome: how, stage: stageWord(language, run.stage) }) : how];
   const line = figures(language, run, null);
   if (line) words.push(line);
   if (run.elapsed_s) words.push(duration(language, run.elapsed_s));
@@ -190,10 +190,10 @@ export function outcome(language, run) {
 /** A run as text for the clipboard: a line for the outcome, one a stage. @param {Language} language @param {Run} run */
 export function runAsText(language, run) {
   const lines = Object.entries(run.stages).map(([stage, { predicted, allocated, seconds }]) => {
-    const words = predicted ? [say(language, "predicted", { size: gib(predicted) })] : [];
-    if (allocated !== null) words.push(say(language, "row.measured", { size: gib(allocated) }));
+    const words = predicted ? [t(language, "predicted", { size: gib(predicted) })] : [];
+    if (allocated !== null) words.push(t(language, "row.measured", { size: gib(allocated) }));
     if (seconds !== null) words.push(duration(language, seconds));
     return `  ${stageWord(language, stage)}: ${words.join(", ")}`;
   });
-  return [`${say(language, "last run")}: ${outcome(language, run)}`, ...lines].join("\n");
+  return [`${t(language, "last run")}: ${outcome(language, run)}`, ...lines].join("\n");
 }

@@ -1,30 +1,30 @@
 // @ts-check
-// The card on one node: a DOM widget that lives while its node is in a graph, and follows it while it is on screen.
+// The card on one node: a DOM widget that exists while its node is in a graph, and is updated while it is on screen.
 
 import { patch } from "./dom.mjs";
 import { Prediction } from "./prediction.mjs";
-import { Reading } from "./reading.mjs";
+import { GraphSnapshot } from "./graph_snapshot.mjs";
 import { card } from "./view.mjs";
 
-/** Our nodes that judge a run or make one, and Sonic's own. */
-export const JUDGES = new Set([
+/** Nodes of this pack that show a prediction, and nodes of Sonic that do. */
+export const PREDICTING_NODES = new Set([
   ...["SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade"],
   ...["SonicGuardLowVRAM", "SonicGuardLongVideo"],
 ]);
-export const SONICS = new Set(["SONICSampler", "SONIC_PreData"]);
+export const SONIC_NODES = new Set(["SONICSampler", "SONIC_PreData"]);
 
 const NAME = "sonic_guard";
 /** The property in which a node keeps, with its workflow, whether its card is folded. */
 const FOLDED = "sonic_guard_folded";
-/** LiteGraph's, around a DOM widget. */
+/** LiteGraph's margin around a DOM widget. */
 const MARGIN = 10;
 const LEAST_WIDTH = 320;
 /** Height until the card has been laid out for the first time. */
 const FIRST_HEIGHT = 60;
 
 /**
- * The cards on screen: all that anything is done for. A front end may drop a graph without telling its nodes; then they
- * leave the screen, and nothing here holds them.
+ * The cards on screen; only these are updated. A front end may drop a graph without calling its nodes' onRemoved; their
+ * cards then leave the screen, and nothing here keeps a reference to them.
  * @type {Set<NodeCard>}
  */
 export const onScreen = new Set();
@@ -32,71 +32,71 @@ export const onScreen = new Set();
 /**
  * @typedef {import("./types.d.ts").Run} Run
  *
- * @typedef {object} Surroundings  What all cards of a page share.
+ * @typedef {object} PageContext  Shared by all cards of a page.
  * @property {import("./server.mjs").Server} server
- * @property {import("./live.mjs").News} news
+ * @property {import("./live.mjs").LiveUpdates} updates
  * @property {() => import("./types.d.ts").Language} language
- * @property {() => string} targetCard  The card Sonic's own nodes are judged for.
- * @property {(kind: string) => boolean} wanted  Whether the settings want predictions on nodes of a class.
- * @property {() => boolean} onCanvas  Whether LiteGraph lays nodes out, not Nodes 2.0.
+ * @property {() => string} targetCard  The graphics card that predictions on Sonic's own nodes are for.
+ * @property {(kind: string) => boolean} wanted  Whether the settings enable predictions on nodes of a class.
+ * @property {() => boolean} onCanvas  Whether LiteGraph draws the nodes, not Nodes 2.0.
  * @property {(event: WheelEvent) => void} onWheel
  * @property {() => void} onVisibility  Called when a card has come on the screen or left it.
  */
 
 export class NodeCard {
   #node;
-  #around;
+  #context;
   #prediction;
   #root = document.createElement("section");
   #body = document.createElement("div");
   #height = FIRST_HEIGHT;
   #resized = new ResizeObserver(() => this.#fit());
   #seen = new IntersectionObserver((entries) => this.#setOnScreen(entries[entries.length - 1].isIntersecting));
-  /** The node's, while it is in a graph. */
+  /** Id of the node while it is in a graph. */
   #id = "";
   /** @type {any} */
   #widget = null;
-  /** What the node itself said after its last run. @type {string | null} */
+  /** The node's own report of its last run. @type {string | null} */
   #report = null;
-  /** What this card saw begin last, and the settings it showed then. */
+  /** The last run that this card saw begin (see LiveUpdates.begun), and the settings it showed then. */
   #ranAs = 0;
   #ranWith = "";
-  /** Whether the newest run concerns this node, and what that was found out about. */
+  /** Whether this node takes part in the newest run, and a key of the question that this answers. */
   #isInRun = false;
-  #isInAbout = "";
+  #isInKey = "";
   /** @type {Record<string, boolean>} */
   #open = {};
 
-  /** @param {import("./types.d.ts").Node} node @param {Surroundings} around */
-  constructor(node, around) {
+  /** @param {import("./types.d.ts").Node} node @param {PageContext} context */
+  constructor(node, context) {
     this.#node = node;
-    this.#around = around;
-    const more = () => ({
-      language: around.language(),
-      ...(this.#isSonics && { target_card: around.targetCard() }),
+    this.#context = context;
+    const extra = () => ({
+      language: context.language(),
+      ...(this.#isSonicNode && { target_card: context.targetCard() }),
     });
-    this.#prediction = new Prediction(node, around.server, more, () => this.draw());
+    this.#prediction = new Prediction(node, context.server, extra, () => this.draw());
     this.#root.className = "sonic-guard";
     this.#root.append(this.#body);
-    // Keys that press a button are no commands for the canvas, and the wheel zooms it as everywhere.
+    // Keys that press a button must not reach the canvas; the wheel zooms the canvas as elsewhere.
     this.#root.addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && event.stopPropagation());
-    this.#root.addEventListener("wheel", around.onWheel, { passive: false });
-    if (this.#isSonics) this.#fold(false);
-    this.settle();
+    this.#root.addEventListener("wheel", context.onWheel, { passive: false });
+    if (this.#isSonicNode) this.#fold(false);
+    this.updateWidget();
   }
 
-  /** The node has come into a graph. */
+  /** The node was added to a graph. */
   start() {
     this.#id = String(this.#node.id);
     delete this.#root.dataset.left;
-    // Nodes 2.0 may keep what it shows of a node for the next one of that id, as after an undo: then take that place.
+    // Nodes 2.0 may keep the elements of a node for the next one with its id, as after an undo: then replace them.
     document.querySelector(`.sonic-guard[data-left="${CSS.escape(this.#id)}"]`)?.replaceWith(this.#root);
     this.#seen.observe(this.#root);
     this.#resized.observe(this.#body);
     this.draw();
   }
 
-  /** The node has left its graph: nothing of the card goes on. */
+  /** The node was removed from its graph: stop all activity of the card. */
   stop() {
     this.#root.dataset.left = this.#id;
     this.#seen.disconnect();
@@ -105,8 +105,8 @@ export class NodeCard {
     this.#setOnScreen(false);
   }
 
-  /** Put the widget on the node or take it off, as the settings and the report want it. */
-  settle() {
+  /** Add the widget to the node or remove it, by the settings and whether there is a report. */
+  updateWidget() {
     const wanted = this.#vram || this.#report !== null;
     if (wanted && !this.#widget) this.#attach();
     else if (!wanted && this.#widget) {
@@ -117,30 +117,30 @@ export class NodeCard {
     this.draw();
   }
 
-  /** @param {string} text  What the node said after a run of it. */
+  /** @param {string} text  The node's report of a run. */
   setReport(text) {
     this.#report = text;
-    this.settle();
+    this.updateWidget();
   }
 
-  /** A node out of a workflow of before this pack: it keeps small, for what lies below it. @param {any} saved */
+  /** On a node saved without this pack the card is folded: other nodes may lie right below. @param {any} saved */
   configured(saved) {
-    if (this.#isSonics && saved?.properties?.[FOLDED] === undefined) this.#fold(true);
+    if (this.#isSonicNode && saved?.properties?.[FOLDED] === undefined) this.#fold(true);
     this.draw();
   }
 
   /**
-   * Follow the graph.
-   * @param {Reading} reading
-   * @param {boolean} anyhow  Ask the server even if nothing has changed.
+   * Ask for a new prediction if the graph has changed.
+   * @param {GraphSnapshot} snapshot
+   * @param {boolean} force  Ask the server even if nothing has changed.
    */
-  check(reading, anyhow) {
-    if (this.#vram) this.#prediction.check(reading, anyhow);
+  check(snapshot, force) {
+    if (this.#vram) this.#prediction.check(snapshot, force);
   }
 
-  /** Show what is known. */
+  /** Draw the card. */
   draw() {
-    const { server, news, language } = this.#around;
+    const { server, updates, language } = this.#context;
     const { answer, problem, missing, busy } = this.#prediction;
     const run = this.#run();
     const state = {
@@ -152,8 +152,8 @@ export class NodeCard {
       busy,
       away: server.away,
       run,
-      live: news.live,
-      samples: run !== null && run === news.run ? news.samples : [],
+      live: updates.live,
+      samples: run !== null && run === updates.run ? updates.samples : [],
       report: this.#report,
       open: { ...this.#open, card: !this.#folded },
       toggle: (/** @type {string} */ what) => this.#toggle(what),
@@ -161,18 +161,18 @@ export class NodeCard {
     patch(this.#body, card(state));
   }
 
-  get #isSonics() {
-    return SONICS.has(String(this.#node.comfyClass));
+  get #isSonicNode() {
+    return SONIC_NODES.has(String(this.#node.comfyClass));
   }
 
-  /** Whether predictions are shown, and not only the node's own report. */
+  /** Whether predictions are shown, in addition to the node's own report. */
   get #vram() {
-    return this.#around.wanted(String(this.#node.comfyClass));
+    return this.#context.wanted(String(this.#node.comfyClass));
   }
 
-  /** The run to show: one under way, or the last one of these very settings. */
+  /** The run to show: the current one, or the last one with these settings. */
   #run() {
-    const { run, begun } = this.#around.news;
+    const { run, begun } = this.#context.updates;
     const last = this.#prediction.answer?.last ?? null;
     if (!run || !this.#vram || !this.#isIn(run)) return last;
     const { settings: values, optimizations } = this.#prediction.answer ?? {};
@@ -183,13 +183,13 @@ export class NodeCard {
     return running || this.#ranWith === settings ? run : last;
   }
 
-  /** Whether `run` runs this node, or what it judges; found out again when either has changed. @param {Run} run */
+  /** Whether this node takes part in `run`; computed again when run or graph has changed. @param {Run} run */
   #isIn(run) {
     const root = this.#node.graph?.rootGraph ?? this.#node.graph;
-    const about = JSON.stringify(run.nodes) + this.#prediction.asked;
-    if (root && about !== this.#isInAbout) {
-      this.#isInAbout = about;
-      this.#isInRun = about.startsWith("{}") || new Reading(root).isIn(this.#node, run.nodes, this.#isSonics);
+    const key = JSON.stringify(run.nodes) + this.#prediction.asked;
+    if (root && key !== this.#isInKey) {
+      this.#isInKey = key;
+      this.#isInRun = key.startsWith("{}") || new GraphSnapshot(root).isIn(this.#node, run.nodes, this.#isSonicNode);
     }
     return this.#isInRun;
   }
@@ -208,26 +208,26 @@ export class NodeCard {
     this.#node.setSize([Math.max(this.#node.size[0], width, least), Math.max(this.#node.size[1], height)]);
   }
 
-  /** Give the card the height it needs now, and the node what it gained by it. */
+  /** Give the card the height of its content, and shrink the node with it. */
   #fit() {
     const height = this.#body.offsetHeight;
     if (height === 0 || height === this.#height || !this.#widget) return;
-    const snug = this.#node.size[1] <= this.#node.computeSize()[1] + 1;
+    const tight = this.#node.size[1] <= this.#node.computeSize()[1] + 1;
     this.#height = height;
-    if (snug) this.#shrink();
+    if (tight) this.#shrink();
     this.#node.setDirtyCanvas?.(true, true);
   }
 
-  /** LiteGraph grows nodes by itself but never makes them smaller; Nodes 2.0 does neither by these sizes. */
+  /** LiteGraph enlarges nodes by itself but never shrinks them; Nodes 2.0 ignores these sizes. */
   #shrink() {
-    if (this.#around.onCanvas()) this.#node.setSize([this.#node.size[0], this.#node.computeSize()[1]]);
+    if (this.#context.onCanvas()) this.#node.setSize([this.#node.size[0], this.#node.computeSize()[1]]);
   }
 
   /** @param {boolean} isOnScreen */
   #setOnScreen(isOnScreen) {
     if (isOnScreen) onScreen.add(this);
     else onScreen.delete(this);
-    this.#around.onVisibility();
+    this.#context.onVisibility();
     if (isOnScreen) this.draw();
   }
 

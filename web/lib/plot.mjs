@@ -1,8 +1,8 @@
 // @ts-check
-// Predicted against measured peak of past runs, as an SVG view. Pure.
+// Predicted against measured peak of past runs, as an SVG view. Pure functions.
 
 import { h } from "./dom.mjs";
-import { gib, moment, say } from "./words.mjs";
+import { gib, moment, t } from "./words.mjs";
 
 /** @typedef {import("./types.d.ts").PastRun} PastRun */
 
@@ -30,10 +30,10 @@ export const mark = (outcome) =>
 const shape = (outcome, transform, ...children) =>
   h("path", { class: "point", "data-outcome": outcome, d: SHAPES[outcome], transform: transform || null }, ...children);
 
-/** Steps that make at most six lines. @param {number} most */
-export function ticks(most) {
-  const step = [0.5, 1, 2, 5, 10, 20, 50].find((width) => most / width <= 6) ?? 100;
-  return Array.from({ length: Math.floor(most / step) + 1 }, (_, index) => index * step);
+/** Values of at most six grid lines or so, evenly spaced from 0. @param {number} max */
+export function ticks(max) {
+  const step = [0.5, 1, 2, 5, 10, 20, 50].find((width) => max / width <= 6) ?? 100;
+  return Array.from({ length: Math.floor(max / step) + 1 }, (_, index) => index * step);
 }
 
 /**
@@ -46,19 +46,19 @@ export function plot(language, runs) {
     x === null || y === null ? [] : [{ x: x / GIB, y: y / GIB, run, words: `${gib(x)} → ${gib(y)}` }],
   );
   if (!points.length) return null;
-  const most = Math.max(...points.map(({ x, y }) => Math.max(x, y))) * 1.08;
-  const place = (/** @type {number} */ value) => (value / most) * SIDE;
-  const px = (/** @type {number} */ value) => (LEFT + place(value)).toFixed(1);
-  const py = (/** @type {number} */ value) => (TOP + SIDE - place(value)).toFixed(1);
-  const label = say(language, "plot", { count: points.length });
+  const max = Math.max(...points.map(({ x, y }) => Math.max(x, y))) * 1.08;
+  const scale = (/** @type {number} */ value) => (value / max) * SIDE;
+  const px = (/** @type {number} */ value) => (LEFT + scale(value)).toFixed(1);
+  const py = (/** @type {number} */ value) => (TOP + SIDE - scale(value)).toFixed(1);
+  const label = t(language, "plot", { count: points.length });
   const box = { viewBox: `0 0 ${LEFT + SIDE + 10} ${TOP + SIDE + BOTTOM}`, role: "img", "aria-label": label };
-  const grid = ticks(most).flatMap((value) => [
-    h("line", { class: "grid", x1: px(0), x2: px(most), y1: py(value), y2: py(value) }),
+  const grid = ticks(max).flatMap((value) => [
+    h("line", { class: "grid", x1: px(0), x2: px(max), y1: py(value), y2: py(value) }),
     h("text", { class: "tick", x: LEFT - 5, y: py(value), dy: "0.32em", "text-anchor": "end" }, value),
     h("text", { class: "tick", x: px(value), y: TOP + SIDE + 13, "text-anchor": "middle" }, value),
   ]);
   const dots = points.map(({ x, y, run, words }) => {
-    const title = [moment(language, run.started), words, say(language, run.outcome), run.card].join(" · ");
+    const title = [moment(language, run.started), words, t(language, run.outcome), run.card].join(" · ");
     return shape(run.outcome, `translate(${px(x)} ${py(y)})`, h("title", {}, title));
   });
   const middle = TOP + SIDE / 2;
@@ -66,17 +66,17 @@ export function plot(language, runs) {
     "svg",
     { class: "plot", ...box },
     ...grid,
-    h("line", { class: "equal", x1: px(0), y1: py(0), x2: px(most), y2: py(most) }),
+    h("line", { class: "equal", x1: px(0), y1: py(0), x2: px(max), y2: py(max) }),
     ...dots,
     h(
       "text",
       { class: "axis", x: LEFT + SIDE / 2, y: TOP + SIDE + 27, "text-anchor": "middle" },
-      say(language, "plot.x"),
+      t(language, "plot.x"),
     ),
     h(
       "text",
       { class: "axis", transform: `translate(9 ${middle}) rotate(-90)`, "text-anchor": "middle" },
-      say(language, "plot.y"),
+      t(language, "plot.y"),
     ),
   );
 }

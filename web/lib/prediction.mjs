@@ -1,27 +1,27 @@
 // @ts-check
-// The server's prediction for one node: asked for when what decides has changed, the newest question winning.
+// The server's prediction for one node: requested when its inputs have changed; the newest request wins.
 
-/** Asked again after this long, for the memory that is free changes too; sooner while the server is away. */
+/** Request again after this time, because free memory changes too; sooner while the server is away. */
 const STALE_MS = 15_000;
 const AWAY_MS = 2_000;
-/** Waiting is shown only if it lasts. */
+/** Waiting is shown only after this time. */
 const BUSY_MS = 300;
 
 export class Prediction {
   /** @type {import("./types.d.ts").Answer | null} */
   answer = null;
-  /** What is wrong with the newest question, if anything. @type {string | null} */
+  /** Error message for the newest question, if any. @type {string | null} */
   problem = null;
-  /** There is a server, but not this pack's part of it. */
+  /** The server answers, but without the routes of this pack. */
   missing = false;
-  /** An answer has been waited for for longer than a moment. */
+  /** An answer is overdue by more than BUSY_MS. */
   busy = false;
-  /** The newest question as text; the answer is to it unless `busy`. */
+  /** The newest question as text; `answer` belongs to it once it has arrived. */
   asked = "";
 
   #node;
   #server;
-  #more;
+  #extra;
   #onChange;
   #askedAt = -Infinity;
   /** @type {AbortController | null} */
@@ -30,31 +30,31 @@ export class Prediction {
   /**
    * @param {import("./types.d.ts").Node} node
    * @param {import("./server.mjs").Server} server
-   * @param {() => object} more  What the question says beside the graph.
+   * @param {() => object} extra  Fields of the question in addition to the graph.
    * @param {() => void} onChange
    */
-  constructor(node, server, more, onChange) {
+  constructor(node, server, extra, onChange) {
     this.#node = node;
     this.#server = server;
-    this.#more = more;
+    this.#extra = extra;
     this.#onChange = onChange;
   }
 
   /**
-   * Ask if what decides has changed, or the answer is old.
-   * @param {import("./reading.mjs").Reading} reading
-   * @param {boolean} [anyhow]  Ask in any case.
+   * Request a prediction if the question has changed or the answer is old.
+   * @param {import("./graph_snapshot.mjs").GraphSnapshot} snapshot
+   * @param {boolean} [force]  Request in any case.
    */
-  check(reading, anyhow = false) {
-    const piece = reading.question(this.#node);
-    if (!piece) return;
-    const text = JSON.stringify({ ...piece, ...this.#more() });
+  check(snapshot, force = false) {
+    const question = snapshot.question(this.#node);
+    if (!question) return;
+    const text = JSON.stringify({ ...question, ...this.#extra() });
     const age = performance.now() - this.#askedAt;
     const fresh = this.#asking || age < (this.#server.away ? AWAY_MS : STALE_MS);
-    if (anyhow || text !== this.asked || !fresh) this.#ask(text);
+    if (force || text !== this.asked || !fresh) this.#ask(text);
   }
 
-  /** Give up what is being asked. */
+  /** Cancel the current request. */
   stop() {
     this.#asking?.abort();
     this.#asking = null;
@@ -73,7 +73,7 @@ export class Prediction {
     }, BUSY_MS);
     const reply = await this.#server.ask("/sonic_guard/predict", text, asking.signal);
     clearTimeout(slow);
-    if (asking !== this.#asking || reply === null) return; // a newer one is under way
+    if (asking !== this.#asking || reply === null) return; // a newer request has replaced it
     this.#asking = null;
     this.busy = false;
     if (!reply.away) {

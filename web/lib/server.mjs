@@ -1,17 +1,17 @@
 // @ts-check
-// Talking to the server part of this pack, and knowing whether it is there.
+// Requests to the server part of this pack, and whether it can be reached.
 
 /**
  * @typedef {object} Reply  Exactly one of these is set.
  * @property {any} [data]
- * @property {string} [problem]  What the server says is wrong with the request, for people.
- * @property {boolean} [missing]  There is a server, but not this pack's part of it.
- * @property {boolean} [away]  No server.
+ * @property {string} [problem]  The server's error message for the user.
+ * @property {boolean} [missing]  The server answers, but without the routes of this pack.
+ * @property {boolean} [away]  The server cannot be reached.
  */
 
 export class Server {
   away = false;
-  /** Called when the server has gone away or come back. */
+  /** Called when `away` has changed. */
   onPresence = () => {};
 
   /** @param {any} api  ComfyUI's api. */
@@ -26,7 +26,7 @@ export class Server {
    * @param {string} route
    * @param {string} [json]  The body of a POST; without one it is a GET.
    * @param {AbortSignal} [signal]
-   * @returns {Promise<Reply | null>}  Null where `signal` gave it up.
+   * @returns {Promise<Reply | null>}  Null if `signal` has cancelled it.
    */
   async ask(route, json, signal) {
     const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: json };
@@ -34,7 +34,7 @@ export class Server {
       const response = await this.api.fetchApi(route, { ...(json !== undefined && post), signal });
       const data = await response.json().catch(() => null);
       if (signal?.aborted) return null;
-      if ([502, 503, 504].includes(response.status)) return this.#gone(); // said by a proxy in front of it
+      if ([502, 503, 504].includes(response.status)) return this.#gone(); // the answer of a proxy in front of it
       this.#setAway(false);
       if (data === null || (!response.ok && typeof data.error !== "string")) return { missing: true };
       return response.ok ? { data } : { problem: data.error };

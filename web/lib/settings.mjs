@@ -1,5 +1,5 @@
 // @ts-check
-// The settings of this pack and their defaults; locales/*/settings.json has the same words in each language.
+// The settings of this pack and their defaults; locales/*/settings.json has the same texts in each language.
 
 /** @type {Record<string, boolean | number | string>} */
 export const DEFAULTS = {
@@ -10,7 +10,7 @@ export const DEFAULTS = {
   "SonicGuard.TargetCard": "auto",
 };
 
-/** The slowest and fastest rate the server takes, in Hz. */
+/** Range of the rate that the server accepts, in Hz. */
 const RATES = { min: 0.2, max: 10, step: 0.2 };
 
 /** @param {() => void} onChange  Called after any of them has changed. */
@@ -22,21 +22,21 @@ export function settings(onChange) {
     onChange,
     ...more,
   });
-  // The page shows the last one first.
+  // ComfyUI shows the last one first.
   return [
     one("SonicGuard.TargetCard", {
-      name: "Card to judge Sonic's own nodes for",
-      tooltip: "auto: this machine's, with what is free right now. Or a card or size, such as RTX 3060 12GB or 20 GiB.",
+      name: "Graphics card for predictions on Sonic's own nodes",
+      tooltip: "auto: the card of this machine and its free memory. Or a card or size, such as RTX 3060 12GB or 20 GiB.",
       type: "text",
     }),
     one("SonicGuard.Record", {
       name: "Keep a history of runs",
-      tooltip: "What each run took, so that the prediction learns. No picture, sound or text is kept.",
+      tooltip: "Records the memory of each run to improve the prediction. No image, audio or text is stored.",
       type: "boolean",
     }),
     one("SonicGuard.Rate", {
-      name: "Measurements a second",
-      tooltip: "How often memory is read while you look or a run is under way.",
+      name: "Measurements per second",
+      tooltip: "How often memory is measured during a run, or while a card or the history is visible.",
       type: "slider",
       attrs: RATES,
     }),
@@ -47,7 +47,7 @@ export function settings(onChange) {
     }),
     one("SonicGuard.Widget", {
       name: "Show VRAM on nodes",
-      tooltip: "What a run will need and what it takes, stage by stage, on the nodes that decide it.",
+      tooltip: "Predicted and measured VRAM of each stage, on the nodes that affect it.",
       type: "boolean",
     }),
   ];

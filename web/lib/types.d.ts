@@ -1,11 +1,11 @@
 // What the server sends (POST sonic_guard/predict, GET sonic_guard/history, events sonic_guard.live and sonic_guard.run),
-// and what of a LiteGraph graph this pack looks at. Sizes are bytes.
+// and the members of a LiteGraph graph that this pack reads. Sizes are in bytes.
 
 export type Language = "en" | "zh";
 export type Verdict = "safe" | "tight" | "fail";
 export type Outcome = "running" | "done" | "oom" | "interrupted" | "error" | "killed";
 
-/** What one stage will take. `weights + window + clip + overhead == required`. */
+/** Predicted memory of one stage. `weights + window + clip + overhead == required`. */
 export interface Stage {
   stage: string;
   /** Its name in the user's language. */
@@ -15,7 +15,7 @@ export interface Stage {
   clip: number;
   overhead: number;
   required: number;
-  /** What it takes if there is room; at least `required`. */
+  /** What it uses if memory is free; at least `required`. */
   upto: number;
 }
 
@@ -33,9 +33,9 @@ export interface Answer {
   advice: { text: string } | null;
   risk: { probability: number | null; runs: number; upper_bytes: number | null; text: string };
   assumed: string[];
-  /** The optimizations it counts on. */
+  /** The optimizations the prediction includes. */
   optimizations: string[];
-  /** Runs it takes to cover the whole sound; the figures are of one. */
+  /** Number of parts of the audio; the figures are of the longest one. */
   parts: number;
   changes: string[];
   limits: string[];
@@ -115,7 +115,7 @@ export interface Calibration {
 
 export interface History {
   runs: PastRun[];
-  /** How many more there are that the server cannot read. */
+  /** Number of further runs that the server cannot read. */
   unreadable: number;
   /** The id before which the next page begins; null after the last. */
   before: number | null;

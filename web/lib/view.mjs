@@ -1,9 +1,9 @@
 // @ts-check
-// What a node's card shows, as views. Pure: state in, views out.
+// The views of a node's card. Pure functions of its state.
 
 import { h } from "./dom.mjs";
-import { chart, figures, KINDS, meters, outcome, progress, sparkline } from "./model.mjs";
-import { bare, duration, gib, of, say } from "./words.mjs";
+import { chart, figures, KINDS, memoryLine, outcome, progress, sparkline } from "./model.mjs";
+import { bare, duration, gib, of, t } from "./words.mjs";
 
 /**
  * @typedef {import("./dom.mjs").View} View
@@ -15,14 +15,14 @@ import { bare, duration, gib, of, say } from "./words.mjs";
  * @property {Language} language
  * @property {boolean} vram  Whether predictions are shown; else only the report.
  * @property {Answer | null} answer  The newest prediction.
- * @property {string | null} problem  Why there is none for what the graph says now.
- * @property {boolean} missing  There is a server, but not this pack's part of it.
+ * @property {string | null} problem  Error message if there is none for the current graph.
+ * @property {boolean} missing  The server answers, but without the routes of this pack.
  * @property {boolean} away  The server does not answer.
- * @property {boolean} busy  An answer is being waited for, and for longer than a moment.
- * @property {import("./types.d.ts").Run | null} run  The node's run, under way or the last one of the same settings.
+ * @property {boolean} busy  An answer is overdue by a moment.
+ * @property {import("./types.d.ts").Run | null} run  The current run, or the last one with the same settings.
  * @property {import("./types.d.ts").Live | null} live
  * @property {import("./types.d.ts").Sample[]} samples
- * @property {string | null} report  What the node itself said after its last run.
+ * @property {string | null} report  The node's own report of its last run.
  * @property {Record<string, boolean>} open  Which fold-outs are open; `card` is the card itself.
  * @property {(what: string) => void} toggle
  */
@@ -37,7 +37,7 @@ export function card(state) {
     "div",
     {},
     foldButton(state),
-    open.card && h("div", { class: "title" }, say(language, "title"), answer ? ` · ${answer.card}` : null),
+    open.card && h("div", { class: "title" }, t(language, "title"), answer ? ` · ${answer.card}` : null),
     headline(state),
     drawn && bars(state, drawn),
     open.card && drawn && answer && legend(language, answer, drawn.rows),
@@ -49,16 +49,16 @@ export function card(state) {
 
 const TONES = { safe: "ok", tight: "warn", fail: "bad" };
 
-/** Verdict and headroom, or what keeps them away. @param {State} state */
+/** Verdict and headroom, or why there are none. @param {State} state */
 function headline({ language, answer, problem, missing, away, run }) {
   const sentence = (/** @type {string} */ tone, /** @type {string} */ words) =>
     h("div", { class: "top sentence", role: "status" }, icon(tone), h("span", {}, words));
-  if (away) return sentence("away", say(language, "away"));
-  if (missing) return sentence("away", say(language, "missing"));
+  if (away) return sentence("away", t(language, "away"));
+  if (missing) return sentence("away", t(language, "missing"));
   if (problem !== null) return sentence("bad", problem);
-  if (!answer) return sentence("away", say(language, "looking"));
+  if (!answer) return sentence("away", t(language, "looking"));
   const tone = TONES[answer.verdict];
-  const words = (run?.outcome === "running" ? `${say(language, "running")} · ` : "") + answer.verdict_text;
+  const words = (run?.outcome === "running" ? `${t(language, "running")} · ` : "") + answer.verdict_text;
   const verdict = h("span", { class: "verdict", "data-tone": tone }, icon(tone), h("span", {}, words));
   return h("div", { class: "top", role: "status" }, verdict, h("span", { class: "room" }, answer.room_text));
 }
@@ -73,7 +73,7 @@ const SHAPES = {
   away: [h("circle", { cx: 8, cy: 8, r: 6.5, class: "ring" })],
 };
 
-/** A shape for each verdict, so that it is told without colour. @param {string} tone */
+/** A shape for each verdict, so that it can be recognised without colour. @param {string} tone */
 const icon = (tone) =>
   h(
     "svg",
@@ -83,7 +83,7 @@ const icon = (tone) =>
 
 /** @param {State} state */
 function foldButton({ language, open, toggle }) {
-  const label = say(language, open.card ? "fold" : "unfold");
+  const label = t(language, open.card ? "fold" : "unfold");
   const attributes = {
     class: "fold",
     type: "button",
@@ -99,7 +99,7 @@ function bars({ language, away, missing, busy, open }, { rows, budget }) {
   const attributes = {
     class: open.card ? "rows" : "rows small",
     role: "group",
-    "aria-label": say(language, "by stage"),
+    "aria-label": t(language, "by stage"),
     "data-dim": away || missing || busy,
   };
   return h("div", attributes, ...rows.map((row) => bar(row, budget, open.card)));
@@ -109,7 +109,7 @@ function bars({ language, away, missing, busy, open }, { rows, budget }) {
 function bar(row, budget, full) {
   const at = (/** @type {number} */ from, /** @type {number} */ size) =>
     `left:${from.toFixed(2)}%;width:${size.toFixed(2)}%`;
-  const trough = h(
+  const track = h(
     "span",
     { class: "bar" },
     row.more && h("i", { class: "more", style: at(row.more.from, row.more.size) }),
@@ -134,7 +134,7 @@ function bar(row, budget, full) {
       "data-over": row.over,
     },
     full && h("span", { class: "name" }, row.now ? `▸ ${row.text}` : row.text),
-    trough,
+    track,
     full && h("span", { class: "number" }, ...number),
   );
 }
@@ -147,14 +147,14 @@ function legend(language, answer, all) {
   return h(
     "div",
     { class: "legend", "aria-hidden": "true" },
-    ...used.map((kind) => key(kind, say(language, kind))),
-    all.some(({ more }) => more) && key("more", say(language, "upto")),
-    all.some(({ measured }) => measured !== null) && key("measured", say(language, "measured")),
-    key("budget", say(language, "budget", { size: of(language, answer.budget_bytes, answer.available_bytes) })),
+    ...used.map((kind) => key(kind, t(language, kind))),
+    all.some(({ more }) => more) && key("more", t(language, "upto")),
+    all.some(({ measured }) => measured !== null) && key("measured", t(language, "measured")),
+    key("budget", t(language, "budget", { size: of(language, answer.budget_bytes, answer.available_bytes) })),
   );
 }
 
-/** The line over time and the figures of a run. @param {State} state */
+/** Memory over time and the figures of a run. @param {State} state */
 function during({ language, run, live, samples, open }) {
   if (!run) return [];
   const line = open.card ? sparkline(samples, run) : null;
@@ -163,7 +163,7 @@ function during({ language, run, live, samples, open }) {
     line &&
     h(
       "svg",
-      { ...box, role: "img", "aria-label": say(language, "spark") },
+      { ...box, role: "img", "aria-label": t(language, "spark") },
       h("path", { class: "predicted", d: line.predicted }),
       h("path", { class: "measured", d: line.measured }),
     );
@@ -174,21 +174,21 @@ function during({ language, run, live, samples, open }) {
   const last = h(
     "div",
     { class: "figures" },
-    h("span", {}, h("b", {}, say(language, "last run")), " · ", outcome(language, run)),
+    h("span", {}, h("b", {}, t(language, "last run")), " · ", outcome(language, run)),
   );
   return open.card ? [spark, last] : [];
 }
 
-/** Advice, limits, small print and what was changed. @param {State} state @param {Answer} answer */
+/** Advice, limits, notes and changes. @param {State} state @param {Answer} answer */
 function explanation(state, answer) {
   const { language } = state;
   const { advice, limits, frame_text: frame, optimizations, parts, time_s: time, risk, assumed, changes } = answer;
-  const part = parts > 1 ? ` · ${say(language, "one part", { parts })}` : "";
-  const takes = time === null ? "" : ` · ${say(language, "takes", { time: duration(language, time) })}`;
-  const most = risk.upper_bytes === null ? "" : ` · ${say(language, "upper", { size: gib(risk.upper_bytes) })}`;
-  const source = say(language, "prediction", { from: risk.text }) + most;
-  const enabled = optimizations.length > 0 && say(language, "optimizations", { optimizations: optimizations.join(" + ") });
-  const guess = assumed.length > 0 && say(language, "assumed", { what: assumed.join(language === "zh" ? "；" : "; ") });
+  const part = parts > 1 ? ` · ${t(language, "one part", { parts })}` : "";
+  const takes = time === null ? "" : ` · ${t(language, "takes", { time: duration(language, time) })}`;
+  const upper = risk.upper_bytes === null ? "" : ` · ${t(language, "upper", { size: gib(risk.upper_bytes) })}`;
+  const source = t(language, "prediction", { from: risk.text }) + upper;
+  const enabled = optimizations.length > 0 && t(language, "optimizations", { optimizations: optimizations.join(" + ") });
+  const guess = assumed.length > 0 && t(language, "assumed", { what: assumed.join(language === "zh" ? "；" : "; ") });
   const notes = [frame + part + takes, enabled, source, guess];
   return h(
     "div",
@@ -197,14 +197,14 @@ function explanation(state, answer) {
     ...limits.map((limit) => h("div", { class: "limit" }, icon("warn"), h("span", {}, limit))),
     h("div", { class: "notes" }, ...notes.map((line) => line && h("div", {}, line))),
     changes.length > 0 &&
-      foldOut(state, "changes", say(language, "changes", { count: changes.length }), () =>
+      foldOut(state, "changes", t(language, "changes", { count: changes.length }), () =>
         list(changes.map((text) => [text])),
       ),
   );
 }
 
 /**
- * What the machine holds, its cards, and what the node said.
+ * Memory of the machine, its cards, and the node's own report.
  * @param {State} state
  * @returns {import("./dom.mjs").Maybe[]}
  */
@@ -212,12 +212,12 @@ function machine(state) {
   const { language, live, report } = state;
   const cards = live && live.cards.length > 1 ? live.cards : [];
   return [
-    live && h("div", { class: "notes" }, meters(language, live)),
+    live && h("div", { class: "notes" }, memoryLine(language, live)),
     cards.length > 0 &&
-      foldOut(state, "cards", say(language, "cards", { count: cards.length }), () =>
+      foldOut(state, "cards", t(language, "cards", { count: cards.length }), () =>
         list(cards.map((one) => oneCard(language, one))),
       ),
-    report && foldOut(state, "report", say(language, "report"), () => h("div", { class: "report" }, report)),
+    report && foldOut(state, "report", t(language, "report"), () => h("div", { class: "report" }, report)),
   ];
 }
 

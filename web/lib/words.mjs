@@ -1,5 +1,5 @@
 // @ts-check
-// What the user reads of this page's own words, in English and Chinese, and how figures are written.
+// The texts of this page, in English and Chinese, and the format of figures.
 // Verdicts, advice and reasons come from the server as sentences.
 
 /** @typedef {import("./types.d.ts").Language} Language */
@@ -7,8 +7,8 @@
 /** @type {Record<string, [en: string, zh: string]>} */
 export const TEXT = {
   title: ["Sonic VRAM", "Sonic 显存"],
-  looking: ["Looking …", "正在计算……"],
-  away: ["ComfyUI does not answer. Waiting for it to come back.", "ComfyUI 没有响应，正在等待它恢复。"],
+  looking: ["Calculating …", "正在计算……"],
+  away: ["ComfyUI does not answer. Waiting for the connection.", "ComfyUI 没有响应，正在等待连接恢复。"],
   missing: [
     "The server part of Sonic Guard does not answer. Restart ComfyUI.",
     "Sonic Guard 的服务端没有响应，请重启 ComfyUI。",
@@ -18,10 +18,10 @@ export const TEXT = {
   window: ["window", "窗口"],
   clip: ["clip", "整段"],
   overhead: ["overhead", "开销"],
-  upto: ["if there is room", "有余量时"],
+  upto: ["if memory is free", "显存有余时"],
   measured: ["measured", "实测"],
   row: ["{stage}: {size} predicted ({parts})", "{stage}：预测 {size}（{parts}）"],
-  "row.over": ["{size} over the budget", "超出预算 {size}"],
+  "row.over": ["{size} over budget", "超出预算 {size}"],
   "row.measured": ["{size} measured", "实测 {size}"],
   "row.now": ["running now", "正在运行"],
   of: ["{a} of {b}", "{a} / {b}"],
@@ -33,12 +33,12 @@ export const TEXT = {
   left: ["{time} left", "剩余 {time}"],
   spark: ["Memory over time", "显存随时间变化"],
   "no gpu": [
-    "No GPU here: the figures are a prediction, there is nothing to measure.",
-    "此处没有 GPU：数字为预测值，无法实测。",
+    "No GPU found: the figures are predictions without measurements.",
+    "未检测到 GPU：数字为预测值，无法实测。",
   ],
-  "no nvml": ["The card is not watched: neither NVML nor torch sees it.", "无法监视显卡：NVML 与 torch 均不可用。"],
+  "no nvml": ["The card cannot be measured: neither NVML nor torch finds it.", "无法测量显卡：NVML 与 torch 均未检测到它。"],
   card: ["card {size}", "显卡 {size}"],
-  reserved: ["torch holds {size}", "torch 占用 {size}"],
+  reserved: ["torch reserved {size}", "torch 预留 {size}"],
   ram: ["RAM {size}", "内存 {size}"],
   cards: ["{count} cards", "{count} 张显卡"],
   "last run": ["Last run", "上次运行"],
@@ -46,7 +46,7 @@ export const TEXT = {
   oom: ["out of memory", "显存不足"],
   interrupted: ["interrupted", "已中断"],
   error: ["failed", "出错"],
-  killed: ["killed", "被终止"],
+  killed: ["killed", "被强制终止"],
   "ended in": ["{outcome} in {stage}", "在{stage}阶段{outcome}"],
   changes: ["Changes ({count})", "改动（{count}）"],
   report: ["Report of the last run", "上次运行的报告"],
@@ -54,8 +54,8 @@ export const TEXT = {
   prediction: ["Prediction: {from}", "预测：{from}"],
   upper: ["upper bound {size}", "上界 {size}"],
   takes: ["takes about {time}", "约需 {time}"],
-  "one part": ["one part of {parts}", "共 {parts} 段之一"],
-  optimizations: ["optimizations: {optimizations}", "已启用：{optimizations}"],
+  "one part": ["longest of {parts} parts", "共 {parts} 段，最长一段"],
+  optimizations: ["memory optimizations: {optimizations}", "显存优化：{optimizations}"],
   "by stage": ["VRAM by stage", "各阶段显存"],
   fold: ["Show less", "收起"],
   unfold: ["Show more", "展开"],
@@ -70,12 +70,12 @@ export const TEXT = {
     "Sonic 历史：每次运行的预测与实测显存",
   ],
   "history.empty": [
-    "No runs yet. Run a workflow with SONICSampler, and what it took will be listed here beside what was predicted.",
-    "还没有运行记录。运行一次含 SONICSampler 的工作流，实际占用与预测值就会列在这里。",
+    "No runs yet. Run a workflow with SONICSampler: its predicted and measured memory will be listed here.",
+    "还没有运行记录。运行一次含 SONICSampler 的工作流，预测与实测显存就会列在这里。",
   ],
   "history.unreadable": [
-    "{count} more runs cannot be read, and teach nothing. ComfyUI's log says why.",
-    "另有 {count} 条记录无法读取，不参与预测。原因见 ComfyUI 日志。",
+    "{count} more runs cannot be read and are not used for the prediction. See ComfyUI's log.",
+    "另有 {count} 条记录无法读取，不参与预测。详见 ComfyUI 日志。",
   ],
   more: ["Show older runs", "显示更早的记录"],
   "history.off": ["Recording is off in the settings.", "设置中已关闭记录。"],
@@ -85,15 +85,15 @@ export const TEXT = {
   delete: ["Delete selected", "删除所选"],
   "delete card": ["Delete all shown", "删除当前全部"],
   confirm: [
-    "Delete what is selected ({count})? The prediction forgets what it learned from it.",
+    "Delete the selected runs ({count})? The prediction will no longer use them.",
     "删除 {count} 条运行记录？预测将不再使用它们。",
   ],
   "confirm card": [
-    "Delete every run on {card}? The prediction forgets what it learned from them.",
+    "Delete all runs on {card}? The prediction will no longer use them.",
     "删除 {card} 的全部记录？预测将不再使用它们。",
   ],
   "confirm all": [
-    "Delete the whole history? The prediction forgets what it learned.",
+    "Delete the whole history? The prediction will no longer use it.",
     "删除全部历史？预测将不再使用这些记录。",
   ],
   "select all": ["Select all", "全选"],
@@ -103,15 +103,15 @@ export const TEXT = {
   peaks: ["Predicted → measured", "预测 → 实测"],
   outcome: ["Outcome", "结果"],
   plot: [
-    "Predicted and measured peak of past runs ({count}); on the line they agree",
-    "{count} 次运行的预测与实测峰值；在斜线上表示一致",
+    "Predicted and measured peaks of past runs ({count}); on the line both are equal",
+    "{count} 次运行的预测与实测峰值；斜线上二者相等",
   ],
   "plot.x": ["predicted, GiB", "预测，GiB"],
   "plot.y": ["measured, GiB", "实测，GiB"],
   calibration: ["runs: {runs} · median error {error}", "{runs} 次运行 · 误差中位数 {error}"],
   "calibration.model": ["{error} from the model alone", "仅模型 {error}"],
   "calibration.upper": ["upper bound ×{factor}", "上界 ×{factor}"],
-  copied: ["The last run is on the clipboard.", "上次运行已复制到剪贴板。"],
+  copied: ["The last run was copied to the clipboard.", "上次运行已复制到剪贴板。"],
   "nothing to copy": ["There is no run yet.", "还没有运行记录。"],
   s: ["{n} s", "{n} 秒"],
   min: ["{n} min", "{n} 分"],
@@ -125,13 +125,13 @@ const GIB = 2 ** 30;
 export const languageOf = (locale) => (String(locale).startsWith("zh") ? "zh" : "en");
 
 /**
- * A text in `language`, its {holes} filled.
+ * A text in `language`, with `values` for its {placeholders}.
  * @param {Language} language
  * @param {string} key
- * @param {Record<string, string | number>} [holes]
+ * @param {Record<string, string | number>} [values]
  */
-export function say(language, key, holes = {}) {
-  return TEXT[key][language === "zh" ? 1 : 0].replace(/\{(\w+)\}/g, (_, name) => String(holes[name]));
+export function t(language, key, values = {}) {
+  return TEXT[key][language === "zh" ? 1 : 0].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
 /** GiB with one decimal, without the unit. @param {number} bytes */
@@ -141,22 +141,22 @@ export const bare = (bytes) => (bytes / GIB).toFixed(1);
 export const gib = (bytes) => `${bare(bytes)} GiB`;
 
 /** "5.1 of 8.0 GiB". @param {Language} language @param {number} part @param {number} whole */
-export const of = (language, part, whole) => say(language, "of", { a: bare(part), b: gib(whole) });
+export const of = (language, part, whole) => t(language, "of", { a: bare(part), b: gib(whole) });
 
-/** A part of 1 as a percentage that says something: 0.2 %, 4.1 %, 37 %. @param {number} part */
+/** A share of 1 as a percentage, with a decimal below 10 %: 0.2 %, 4.1 %, 37 %. @param {number} part */
 export const percent = (part) => `${(part * 100).toFixed(part < 0.1 ? 1 : 0)} %`;
 
-/** Seconds as people say them. @param {Language} language @param {number} seconds */
+/** Seconds in minutes and hours. @param {Language} language @param {number} seconds */
 export function duration(language, seconds) {
   const s = Math.max(0, Math.round(seconds));
-  if (s < 60) return say(language, "s", { n: s });
-  if (s < 600) return say(language, s % 60 ? "min s" : "min", { n: Math.floor(s / 60), s: s % 60 });
+  if (s < 60) return t(language, "s", { n: s });
+  if (s < 600) return t(language, s % 60 ? "min s" : "min", { n: Math.floor(s / 60), s: s % 60 });
   const n = Math.round(s / 60);
-  return n < 60 ? say(language, "min", { n }) : say(language, "h min", { h: Math.floor(n / 60), n: n % 60 });
+  return n < 60 ? t(language, "min", { n }) : t(language, "h min", { h: Math.floor(n / 60), n: n % 60 });
 }
 
 /**
- * A moment in the user's own form, short; the year only where it is another.
+ * A date and time in the format of `language`; with the year only if it is not the current one.
  * @param {Language} language
  * @param {string} iso
  */
@@ -167,5 +167,5 @@ export function moment(language, iso) {
   return date.toLocaleString(language === "zh" ? "zh-CN" : "en", { year, month: "short", day: "numeric", ...time });
 }
 
-/** A stage's name; one this page does not know keeps its own. @param {Language} language @param {string} stage */
-export const stageWord = (language, stage) => (TEXT[`stage.${stage}`] ? say(language, `stage.${stage}`) : stage);
+/** The text for a stage; an unknown stage keeps its name. @param {Language} language @param {string} stage */
+export const stageWord = (language, stage) => (TEXT[`stage.${stage}`] ? t(language, `stage.${stage}`) : stage);

@@ -1,4 +1,4 @@
-// Answers, runs and news as the server sends them, from a few figures in GiB.
+// Answers, runs and live updates as the server sends them, from a few figures in GiB.
 
 export const GIB = 2 ** 30;
 
@@ -14,7 +14,7 @@ export const answer = ({ budget = 7, stages = [stage("denoise", 3, 3, 0, 0.5)], 
   card: "RTX 4060 8GB",
   verdict: "safe",
   verdict_text: "Fits",
-  room_text: "denoise, 0.5 GiB spare",
+  room_text: "denoise, 0.5 GiB headroom",
   budget_bytes: budget * GIB,
   available_bytes: 8 * GIB,
   peak_bytes: Math.max(...stages.map(({ required }) => required)),

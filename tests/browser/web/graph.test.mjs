@@ -1,45 +1,45 @@
-// What is collected around a node, against what ComfyUI would queue for it.
+// The part of a graph that is sent for a node, compared with what ComfyUI would queue for it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { allPlaces, idOf, placeAt } from "../../../web/lib/graph.mjs";
-import { Reading } from "../../../web/lib/reading.mjs";
+import { allInstances, executionId, instanceAt } from "../../../web/lib/graph.mjs";
+import { GraphSnapshot } from "../../../web/lib/graph_snapshot.mjs";
 import { BYPASSED, find, graph, MUTED } from "./litegraph.mjs";
 
 const picture = { id: 1, type: "LoadImage", w: { image: "face.png" } };
 const loaded = { class_type: "LoadImage", inputs: { image: "face.png" } };
 const risk = (from, more = {}) => ({ id: 9, type: "SonicGuardOOMRisk", in: { image: from }, ...more });
-const judged = (inputs) => ({ class_type: "SonicGuardOOMRisk", inputs });
+const riskNode = (inputs) => ({ class_type: "SonicGuardOOMRisk", inputs });
 const asked = (nodes, kind = "SonicGuardOOMRisk") => {
   const root = graph(nodes);
-  return new Reading(root).question(find(root, kind));
+  return new GraphSnapshot(root).question(find(root, kind));
 };
 
 const cases = {
   "a link and widgets": {
     nodes: [picture, risk([1, 0], { w: { fps: 25, dtype: "fp16", stop: true } })],
-    graph: { 9: judged({ image: ["1", 0], fps: 25, dtype: "fp16", stop: true }), 1: loaded },
+    graph: { 9: riskNode({ image: ["1", 0], fps: 25, dtype: "fp16", stop: true }), 1: loaded },
   },
-  "nothing connected": { nodes: [risk(null)], graph: { 9: judged({}) } },
+  "nothing connected": { nodes: [risk(null)], graph: { 9: riskNode({}) } },
   "a link to a widget's input wins over the widget": {
     nodes: [{ id: 2, type: "Number", w: { n: 7 } }, risk(null, { in: { fps: [2, 0] }, w: { fps: 25 } })],
-    graph: { 9: judged({ fps: ["2", 0] }), 2: { class_type: "Number", inputs: { n: 7 } } },
+    graph: { 9: riskNode({ fps: ["2", 0] }), 2: { class_type: "Number", inputs: { n: 7 } } },
   },
-  "reroutes are not there": {
+  "reroutes are skipped": {
     nodes: [
       picture,
       { id: 2, type: "Reroute", in: { "": [1, 0] } },
       { id: 3, type: "Reroute", in: { "": [2, 0] } },
       risk([3, 0]),
     ],
-    graph: { 9: judged({ image: ["1", 0] }), 1: loaded },
+    graph: { 9: riskNode({ image: ["1", 0] }), 1: loaded },
   },
   "a primitive is its value": {
     nodes: [
       { id: 2, type: "PrimitiveNode", w: { value: 768 } },
       risk(null, { in: { size: [2, 0] }, w: { size: 512 } }),
     ],
-    graph: { 9: judged({ size: 768 }) },
+    graph: { 9: riskNode({ size: 768 }) },
   },
   "a setter and a getter by name": {
     nodes: [
@@ -49,9 +49,9 @@ const cases = {
       { id: 4, type: "GetNode", w: { name: "portrait" } },
       risk([4, 0]),
     ],
-    graph: { 9: judged({ image: ["1", 0] }), 1: loaded },
+    graph: { 9: riskNode({ image: ["1", 0] }), 1: loaded },
   },
-  "a bypassed node hands on the first input of the type": {
+  "a bypassed node passes on the first input of the type": {
     nodes: [
       picture,
       {
@@ -64,18 +64,18 @@ const cases = {
       },
       risk([2, 0]),
     ],
-    graph: { 9: judged({ image: ["1", 0] }), 1: loaded },
+    graph: { 9: riskNode({ image: ["1", 0] }), 1: loaded },
   },
-  "a bypassed node without such an input hands on nothing": {
+  "a bypassed node without such an input passes on nothing": {
     nodes: [
       { id: 2, type: "Make", mode: BYPASSED, in: { n: null }, types: { n: "INT" }, out: ["IMAGE"] },
       risk([2, 0]),
     ],
-    graph: { 9: judged({}) },
+    graph: { 9: riskNode({}) },
   },
-  "a muted node gives nothing, and its widget's value stands": {
+  "a muted node is skipped, and the value of the widget is used": {
     nodes: [{ id: 2, type: "Number", mode: MUTED }, risk(null, { in: { fps: [2, 0] }, w: { fps: 25 } })],
-    graph: { 9: judged({ fps: 25 }) },
+    graph: { 9: riskNode({ fps: 25 }) },
   },
   "widgets that are not sent, lists, long texts and nothing are left out": {
     nodes: [
@@ -89,16 +89,16 @@ const cases = {
         },
       }),
     ],
-    graph: { 9: judged({ ok: "" }) },
+    graph: { 9: riskNode({ ok: "" }) },
   },
   "from outside into a subgraph": {
     nodes: [picture, { id: 5, type: "uuid", in: { image: [1, 0] }, subgraph: { nodes: [risk(["in", 0])] } }],
     node: "5:9",
-    graph: { "5:9": judged({ image: ["1", 0] }), 1: loaded },
+    graph: { "5:9": riskNode({ image: ["1", 0] }), 1: loaded },
   },
   "out of a subgraph": {
     nodes: [{ id: 5, type: "uuid", out: ["IMAGE"], subgraph: { nodes: [picture], outputs: [[1, 0]] } }, risk([5, 0])],
-    graph: { 9: judged({ image: ["5:1", 0] }), "5:1": loaded },
+    graph: { 9: riskNode({ image: ["5:1", 0] }), "5:1": loaded },
   },
   "through a subgraph and a reroute in it, two levels deep": {
     nodes: [
@@ -130,7 +130,7 @@ const cases = {
       risk([5, 0]),
     ],
     graph: {
-      9: judged({ image: ["5:6:1", 0] }),
+      9: riskNode({ image: ["5:6:1", 0] }),
       "5:6:1": { class_type: "Crop", inputs: { image: ["1", 0] } },
       1: loaded,
     },
@@ -141,7 +141,7 @@ const cases = {
       { id: 5, type: "uuid", mode: BYPASSED, in: { a: [1, 0] }, out: ["IMAGE"], subgraph: { nodes: [] } },
       risk([5, 0]),
     ],
-    graph: { 9: judged({ image: ["1", 0] }), 1: loaded },
+    graph: { 9: riskNode({ image: ["1", 0] }), 1: loaded },
   },
   "a value on the subgraph node": {
     nodes: [
@@ -154,12 +154,12 @@ const cases = {
       },
     ],
     node: "5:9",
-    graph: { "5:9": judged({ min_resolution: 640 }) },
+    graph: { "5:9": riskNode({ min_resolution: 640 }) },
   },
-  "an input of the subgraph that nobody feeds": {
+  "an input of the subgraph that is not connected": {
     nodes: [{ id: 5, type: "uuid", in: { size: null }, subgraph: { nodes: [risk(["in", 0], { w: { fps: 25 } })] } }],
     node: "5:9",
-    graph: { "5:9": judged({ fps: 25 }) },
+    graph: { "5:9": riskNode({ fps: 25 }) },
   },
   "reroutes in a ring": {
     nodes: [
@@ -167,11 +167,11 @@ const cases = {
       { id: 3, type: "Reroute", in: { "": [2, 0] } },
       risk([2, 0]),
     ],
-    graph: { 9: judged({}) },
+    graph: { 9: riskNode({}) },
   },
   "nodes in a ring": {
     nodes: [{ id: 2, type: "Blur", in: { image: [9, 0] } }, risk([2, 0])],
-    graph: { 9: judged({ image: ["2", 0] }), 2: { class_type: "Blur", inputs: { image: ["9", 0] } } },
+    graph: { 9: riskNode({ image: ["2", 0] }), 2: { class_type: "Blur", inputs: { image: ["9", 0] } } },
   },
 };
 
@@ -186,24 +186,24 @@ const trio = [
 ];
 
 test("a sampler brings its loader and predata", () => {
-  const { node, graph: piece } = asked([picture, ...trio], "SONICSampler");
+  const { node, graph: part } = asked([picture, ...trio], "SONICSampler");
   assert.equal(node, "5");
-  assert.deepEqual(Object.keys(piece).sort(), ["1", "3", "4", "5"]);
+  assert.deepEqual(Object.keys(part).sort(), ["1", "3", "4", "5"]);
 });
 
-test("predata brings the sampler it feeds, and that one's loader, but no other", () => {
-  const stranger = { id: 7, type: "SONICSampler", w: { fps: 50 } };
-  const { node, graph: piece } = asked([picture, ...trio, stranger], "SONIC_PreData");
+test("predata brings the sampler it feeds, and its loader, but no other", () => {
+  const unrelated = { id: 7, type: "SONICSampler", w: { fps: 50 } };
+  const { node, graph: part } = asked([picture, ...trio, unrelated], "SONIC_PreData");
   assert.equal(node, "4");
-  assert.deepEqual(Object.keys(piece).sort(), ["1", "3", "4", "5"]);
+  assert.deepEqual(Object.keys(part).sort(), ["1", "3", "4", "5"]);
 });
 
 test("predata finds its sampler in a subgraph", () => {
   const [loader, predata, sampler] = trio;
   const inside = { ...sampler, in: { model: ["in", 0], data_dict: ["in", 1] } };
-  const host = { id: 8, type: "uuid", in: { a: [3, 0], b: [4, 0] }, subgraph: { nodes: [inside] } };
-  const { graph: piece } = asked([picture, loader, predata, host], "SONIC_PreData");
-  assert.deepEqual(piece["8:5"].inputs, { fps: 25, model: ["3", 0], data_dict: ["4", 0] });
+  const subgraphNode = { id: 8, type: "uuid", in: { a: [3, 0], b: [4, 0] }, subgraph: { nodes: [inside] } };
+  const { graph: part } = asked([picture, loader, predata, subgraphNode], "SONIC_PreData");
+  assert.deepEqual(part["8:5"].inputs, { fps: 25, model: ["3", 0], data_dict: ["4", 0] });
 });
 
 test("of a large graph the nearest 200 nodes", () => {
@@ -224,8 +224,8 @@ test("never more than the server takes", () => {
     in: { text: [1001 + index, 0] },
     w: { note: "x".repeat(490) },
   }));
-  const piece = asked([risk([1000, 0]), ...wide]);
-  const size = JSON.stringify(piece).length;
+  const part = asked([risk([1000, 0]), ...wide]);
+  const size = JSON.stringify(part).length;
   assert.ok(size < 65_000 && size > 50_000, `${size} bytes`);
 });
 
@@ -236,16 +236,16 @@ test("a virtual node that knows its source in another graph", () => {
     risk([2, 0]),
   ]);
   root.getNodeById(2).resolveVirtualOutput = () => ({ node: find(root, "LoadImage"), slot: 1 });
-  const piece = new Reading(root).question(find(root, "SonicGuardOOMRisk"));
-  assert.deepEqual(piece.graph, { 9: judged({ image: ["5:1", 1] }), "5:1": loaded });
+  const part = new GraphSnapshot(root).question(find(root, "SonicGuardOOMRisk"));
+  assert.deepEqual(part.graph, { 9: riskNode({ image: ["5:1", 1] }), "5:1": loaded });
 });
 
-test("a node of another graph asks nothing", () => {
-  const [stranger] = graph([risk(null)]).nodes;
-  assert.equal(new Reading(graph([risk(null)])).question(stranger), null);
+test("there is no question about a node of another graph", () => {
+  const [unrelated] = graph([risk(null)]).nodes;
+  assert.equal(new GraphSnapshot(graph([risk(null)])).question(unrelated), null);
 });
 
-test("a node in two instances of a subgraph has two places, and an id finds each", () => {
+test("a node in two instances of a subgraph has two instances, each found by its id", () => {
   const root = graph([
     { id: 5, type: "one", subgraph: { nodes: [risk(null)] } },
     { id: 6, type: "other" },
@@ -253,10 +253,10 @@ test("a node in two instances of a subgraph has two places, and an id finds each
   const [one, other] = root.nodes;
   Object.assign(other, { subgraph: one.subgraph, isSubgraphNode: () => true });
   const node = find(root, "SonicGuardOOMRisk");
-  const places = [...allPlaces(root)].filter((place) => place.node === node);
-  assert.deepEqual(places.map(idOf), ["5:9", "6:9"]);
-  assert.equal(placeAt(root, "6:9").node, node);
-  for (const id of ["7:9", "5:8", "9", "5:9:1", ""]) assert.equal(placeAt(root, id), null, id);
+  const instances = [...allInstances(root)].filter((instance) => instance.node === node);
+  assert.deepEqual(instances.map(executionId), ["5:9", "6:9"]);
+  assert.equal(instanceAt(root, "6:9").node, node);
+  for (const id of ["7:9", "5:8", "9", "5:9:1", ""]) assert.equal(instanceAt(root, id), null, id);
 });
 
 for (const [name, running, itself, expected] of [
@@ -265,67 +265,67 @@ for (const [name, running, itself, expected] of [
   ["an id that is another class's in this workflow", { SONIC_PreData: "5" }, true, false],
   ["an id this workflow does not have", { SONICSampler: "77" }, true, false],
 ]) {
-  test(`a sampler's run, told by ${name}`, () => {
+  test(`a sampler's run, recognised by ${name}`, () => {
     const root = graph([picture, ...trio]);
-    assert.equal(new Reading(root).isIn(find(root, "SONICSampler"), running, itself), expected);
+    assert.equal(new GraphSnapshot(root).isIn(find(root, "SONICSampler"), running, itself), expected);
   });
 }
 
-test("a run concerns what feeds it, in a subgraph too, and nothing else", () => {
+test("a run concerns its upstream nodes, in a subgraph too, and no others", () => {
   const [loader, predata, sampler] = trio;
   const inside = { ...sampler, in: { model: ["in", 0], data_dict: ["in", 1] } };
-  const host = { id: 8, type: "uuid", in: { a: [3, 0], b: [4, 0] }, subgraph: { nodes: [inside] } };
+  const subgraphNode = { id: 8, type: "uuid", in: { a: [3, 0], b: [4, 0] }, subgraph: { nodes: [inside] } };
   const root = graph([
     picture,
     risk([1, 0]),
     loader,
     { ...predata, in: { image: [9, 0] } },
-    host,
+    subgraphNode,
     { id: 10, type: "LoadImage" },
   ]);
-  const concerned = (id) => new Reading(root).isIn(root.getNodeById(id), { SONICSampler: "8:5" }, false);
+  const concerned = (id) => new GraphSnapshot(root).isIn(root.getNodeById(id), { SONICSampler: "8:5" }, false);
   assert.deepEqual([1, 9, 3, 4, 10].map(concerned), [true, true, true, true, false]);
 });
 
-// ---- nodes that pull optimizations
+// ---- nodes that enable optimizations
 
-const lowVram = (more = {}) => ({ id: 20, type: "SonicGuardLowVRAM", w: { branch: "auto" }, ...more });
+const lowVram = (more = {}) => ({ id: 20, type: "SonicGuardLowVRAM", w: { sequential_cfg: "auto" }, ...more });
 const longVideo = (more = {}) => ({ id: 21, type: "SonicGuardLongVideo", w: { part_s: 0 }, ...more });
-const lean = { class_type: "SonicGuardLowVRAM", inputs: { branch: "auto" } };
+const lowVramSent = { class_type: "SonicGuardLowVRAM", inputs: { sequential_cfg: "auto" } };
 const long = { class_type: "SonicGuardLongVideo", inputs: { part_s: 0 } };
 
 for (const [name, nodes, sent] of [
-  ["anywhere in the graph", [lowVram(), longVideo()], { 20: lean, 21: long }],
+  ["anywhere in the graph", [lowVram(), longVideo()], { 20: lowVramSent, 21: long }],
   ["muted", [lowVram({ mode: MUTED }), longVideo()], { 21: long }],
-  ["bypassed", [lowVram(), longVideo({ mode: BYPASSED })], { 20: lean }],
-  ["in a subgraph", [{ id: 5, type: "uuid", subgraph: { nodes: [lowVram()] } }], { "5:20": lean }],
+  ["bypassed", [lowVram(), longVideo({ mode: BYPASSED })], { 20: lowVramSent }],
+  ["in a subgraph", [{ id: 5, type: "uuid", subgraph: { nodes: [lowVram()] } }], { "5:20": lowVramSent }],
   ["in a muted subgraph", [{ id: 5, type: "uuid", mode: MUTED, subgraph: { nodes: [lowVram()] } }], {}],
   ["in a bypassed subgraph", [{ id: 5, type: "uuid", mode: BYPASSED, subgraph: { nodes: [longVideo()] } }], {}],
   [
     "without what feeds them",
     [{ id: 19, type: "SONICTLoader" }, lowVram({ in: { model: [19, 0] } })],
-    { 20: { ...lean, inputs: { branch: "auto", model: ["19", 0] } } },
+    { 20: { ...lowVramSent, inputs: { sequential_cfg: "auto", model: ["19", 0] } } },
   ],
 ]) {
-  test(`a judge is told of Low VRAM and Long Video ${name}`, () => {
+  test(`a question contains Low VRAM and Long Video ${name}`, () => {
     assert.deepEqual(asked([picture, risk([1, 0]), ...nodes]).graph, {
-      9: judged({ image: ["1", 0] }),
+      9: riskNode({ image: ["1", 0] }),
       1: loaded,
       ...sent,
     });
   });
 }
 
-test("what enables optimizations is sent even where not all has room", () => {
+test("nodes that enable optimizations are sent even if not all nodes fit", () => {
   const chain = Array.from({ length: 300 }, (_, index) => ({
     id: 1000 + index,
     type: "Text",
     in: { text: [1001 + index, 0] },
     w: { note: "x".repeat(490) },
   }));
-  const piece = asked([risk([1000, 0]), ...chain, lowVram(), longVideo()]);
-  assert.ok(JSON.stringify(piece).length < 65_000);
-  assert.ok(["9", "20", "21", "1000"].every((id) => id in piece.graph));
+  const part = asked([risk([1000, 0]), ...chain, lowVram(), longVideo()]);
+  assert.ok(JSON.stringify(part).length < 65_000);
+  assert.ok(["9", "20", "21", "1000"].every((id) => id in part.graph));
   const many = Array.from({ length: 300 }, (_, index) => ({
     id: 1000 + index,
     type: "Blur",
@@ -334,19 +334,19 @@ test("what enables optimizations is sent even where not all has room", () => {
   assert.equal(Object.keys(asked([risk([1000, 0]), ...many, lowVram(), longVideo()]).graph).length, 200);
 });
 
-for (const [name, maker] of [
+for (const [name, sampling] of [
   ["the sampler", { id: 5, type: "SONICSampler", in: { model: [20, 0], data_dict: [4, 0] }, w: { fps: 25 } }],
   ["Long Video", longVideo({ id: 5, in: { model: [20, 0], image: [4, 0] } })],
 ]) {
-  test(`Low VRAM brings ${name} it leads to, and all of what feeds that`, () => {
-    const nodes = [picture, trio[0], { ...trio[1], id: 4 }, lowVram({ in: { model: [3, 0] } }), maker];
-    const { node, graph: piece } = asked(nodes, "SonicGuardLowVRAM");
+  test(`Low VRAM brings ${name} downstream of it, and all nodes upstream of that`, () => {
+    const nodes = [picture, trio[0], { ...trio[1], id: 4 }, lowVram({ in: { model: [3, 0] } }), sampling];
+    const { node, graph: part } = asked(nodes, "SonicGuardLowVRAM");
     assert.equal(node, "20");
-    assert.deepEqual(Object.keys(piece).sort(), ["1", "20", "3", "4", "5"]);
+    assert.deepEqual(Object.keys(part).sort(), ["1", "20", "3", "4", "5"]);
   });
 }
 
-test("a run of Long Video concerns it and what feeds it, Low VRAM and judges too", () => {
+test("a run of Long Video concerns it and its upstream nodes, Low VRAM and OOM Risk too", () => {
   const [loader] = trio;
   const root = graph([
     picture,
@@ -356,6 +356,6 @@ test("a run of Long Video concerns it and what feeds it, Low VRAM and judges too
     longVideo({ in: { model: [20, 0], image: [9, 0] } }),
     { id: 30, type: "SonicGuardLowVRAM" },
   ]);
-  const concerned = (id) => new Reading(root).isIn(root.getNodeById(id), { SonicGuardLongVideo: "21" }, false);
+  const concerned = (id) => new GraphSnapshot(root).isIn(root.getNodeById(id), { SonicGuardLongVideo: "21" }, false);
   assert.deepEqual([21, 20, 9, 1, 30].map(concerned), [true, true, true, true, false]);
 });

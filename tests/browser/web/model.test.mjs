@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { chart, figures, meters, outcome, progress, runAsText, sparkline, withSample } from "../../../web/lib/model.mjs";
+import { chart, figures, memoryLine, outcome, progress, runAsText, sparkline, withSample } from "../../../web/lib/model.mjs";
 import { answer, GIB, live, run, stage } from "./figures.mjs";
 
 const close = (actual, expected) => assert.ok(Math.abs(actual - expected) < 0.01, `${actual} is not ${expected}`);
@@ -81,11 +81,11 @@ test("a measured peak above every prediction stays in the picture", () => {
 for (const [language, words] of [
   [
     "en",
-    "denoise: 9.5 GiB predicted (weights 3.0, window 5.5, overhead 1.0), 2.5 GiB over the budget, 8.0 GiB measured, running now",
+    "denoise: 9.5 GiB predicted (weights 3.0, window 5.5, overhead 1.0), 2.5 GiB over budget, 8.0 GiB measured, running now",
   ],
   ["zh", "denoise：预测 9.5 GiB（权重 3.0, 窗口 5.5, 开销 1.0），超出预算 2.5 GiB，实测 8.0 GiB，正在运行"],
 ]) {
-  test(`a row is told in words: ${language}`, () => {
+  test(`a row as text: ${language}`, () => {
     const one = answer({ budget: 7, stages: [stage("denoise", 3, 5.5, 0, 1)] });
     const [row] = chart(language, one, run({ stage: "denoise", measured: { denoise: 8 } }), null).rows;
     assert.equal(row.label, words);
@@ -151,15 +151,15 @@ for (const [state, words] of [
 }
 
 for (const [state, words] of [
-  [{}, "card 5.0 of 8.0 GiB · torch holds 4.0 GiB · RAM 12.0 of 32.0 GiB"],
+  [{}, "card 5.0 of 8.0 GiB · torch reserved 4.0 GiB · RAM 12.0 of 32.0 GiB"],
   [{ reserved: null }, "card 5.0 of 8.0 GiB · RAM 12.0 of 32.0 GiB"],
   [
     { gpu: false, source: "none", device_used: null, device_total: null, reserved: null },
-    /^No GPU here: .* · RAM 12.0 of 32.0 GiB$/,
+    /^No GPU found: .* · RAM 12.0 of 32.0 GiB$/,
   ],
-  [{ source: "none", device_used: null, device_total: null, reserved: null }, /^The card is not watched: .* · RAM/],
+  [{ source: "none", device_used: null, device_total: null, reserved: null }, /^The card cannot be measured: .* · RAM/],
 ]) {
-  test(`machine: ${words}`, () => assert.match(meters("en", live(state)), new RegExp(words)));
+  test(`machine: ${words}`, () => assert.match(memoryLine("en", live(state)), new RegExp(words)));
 }
 
 for (const [ended, words] of [

@@ -1,10 +1,10 @@
-// Talking to the server: presence, predictions, the lease and the news.
+// Requests to the server: presence, predictions, the lease and live updates.
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
-import { Lease, News } from "../../../web/lib/live.mjs";
+import { Lease, LiveUpdates } from "../../../web/lib/live.mjs";
 import { Prediction } from "../../../web/lib/prediction.mjs";
-import { Reading } from "../../../web/lib/reading.mjs";
+import { GraphSnapshot } from "../../../web/lib/graph_snapshot.mjs";
 import { Server } from "../../../web/lib/server.mjs";
 import { live, run } from "./figures.mjs";
 import { graph } from "./litegraph.mjs";
@@ -28,7 +28,7 @@ class Api extends EventTarget {
     return answer.clone();
   }
 
-  say(type, detail) {
+  emit(type, detail) {
     this.dispatchEvent(Object.assign(new Event(type), { detail }));
   }
 }
@@ -39,9 +39,9 @@ const settled = () => new Promise((done) => setImmediate(done));
 
 for (const [name, answer, reply, away] of [
   ["an answer", json({ a: 1 }), { data: { a: 1 } }, false],
-  ["a complaint", json({ error: "no face" }, 422), { problem: "no face" }, false],
+  ["an error message", json({ error: "no face" }, 422), { problem: "no face" }, false],
   ["a page instead of an answer", new Response("<html>", { status: 404 }), { missing: true }, false],
-  ["a failure without words", json({}, 500), { missing: true }, false],
+  ["an error without a message", json({}, 500), { missing: true }, false],
   ["a proxy without a server", new Response("bad gateway", { status: 502 }), { away: true }, true],
   ["a proxy that has waited too long", new Response("", { status: 504 }), { away: true }, true],
   ["no connection", refused(), { away: true }, true],
@@ -57,24 +57,24 @@ test("server: other errors are not swallowed", async () => {
   await assert.rejects(new Server(new Api(new RangeError("bug"))).ask("/x"), RangeError);
 });
 
-test("server: away and back, told once each", async () => {
+test("server: away and back, reported once each", async () => {
   const api = new Api(refused(), refused(), json({}));
   const server = new Server(api);
-  const told = [];
-  server.onPresence = () => told.push(server.away);
+  const reported = [];
+  server.onPresence = () => reported.push(server.away);
   for (let time = 0; time < 3; time++) await server.ask("/x");
-  api.say("reconnecting");
-  api.say("status", null);
-  api.say("reconnected");
-  api.say("status", { exec_info: {} });
-  assert.deepEqual(told, [true, false, true, false]);
+  api.emit("reconnecting");
+  api.emit("status", null);
+  api.emit("reconnected");
+  api.emit("status", { exec_info: {} });
+  assert.deepEqual(reported, [true, false, true, false]);
 });
 
 const oneNode = (value = 512) => graph([{ id: 1, type: "SonicGuardOOMRisk", w: { min_resolution: value } }]).nodes[0];
 const predicting = (api, node = oneNode()) => {
   const drawn = mock.fn();
   const prediction = new Prediction(node, new Server(api), () => ({ language: "en" }), drawn);
-  const check = (anyhow) => prediction.check(new Reading(node.graph), anyhow);
+  const check = (force) => prediction.check(new GraphSnapshot(node.graph), force);
   return { prediction, check, node, drawn };
 };
 
@@ -114,7 +114,7 @@ test("prediction: the newest question wins, whichever answer comes first", async
   assert.equal(drawn.mock.callCount(), 1);
 });
 
-test("prediction: a complaint stands until an answer comes, and being away changes neither", async () => {
+test("prediction: an error stays until an answer comes, and a server that is away changes neither", async () => {
   const api = new Api(json({ ok: 1 }), json({ error: "no face" }, 422), refused(), json({ ok: 2 }));
   const { prediction, check } = predicting(api);
   const seen = [];
@@ -144,7 +144,7 @@ test("prediction: asks again when the answer is old, and soon while the server i
   assert.deepEqual([await at(0), await at(14), await at(16), await at(17), await at(19)], [1, 1, 2, 2, 3]);
 });
 
-test("prediction: waiting is said only when it lasts", async (context) => {
+test("prediction: waiting is shown only when it lasts", async (context) => {
   const timers = fakeTimers(context);
   let answer;
   const { prediction, check, drawn } = predicting(new Api(() => new Promise((given) => (answer = given))));
@@ -165,11 +165,11 @@ test("lease: taken, renewed every 5 s, and given back", (context) => {
   const lease = new Lease(new Server(api), () => ({ rate_hz: 2 }));
   lease.renew();
   assert.equal(api.asked.length, 0, "not before it is wanted");
-  lease.want(true);
-  lease.want(true);
+  lease.setWanted(true);
+  lease.setWanted(true);
   timers.tick(5000);
   lease.renew();
-  lease.want(false);
+  lease.setWanted(false);
   timers.tick(60_000);
   const terms = { client: "me", rate_hz: 2 };
   assert.deepEqual(
@@ -178,50 +178,50 @@ test("lease: taken, renewed every 5 s, and given back", (context) => {
   );
 });
 
-const heard = () => {
+const listening = () => {
   const api = new Api();
-  const news = new News(api);
+  const updates = new LiveUpdates(api);
   const ends = [];
-  news.onNews = (ended) => ends.push(ended);
-  return { api, news, ends };
+  updates.onUpdate = (ended) => ends.push(ended);
+  return { api, updates, ends };
 };
 
-test("news: samples of a run add up, and a new run begins anew", () => {
-  const { api, news } = heard();
-  for (const elapsed_s of [0, 1, 2]) api.say("sonic_guard.live", live({ run: run({ id: 1, elapsed_s }) }));
-  assert.equal(news.samples.length, 3);
-  api.say("sonic_guard.live", live({ run: run({ id: 2, elapsed_s: 0 }) }));
-  assert.equal(news.samples.length, 1);
-  assert.equal(news.run.id, 2);
+test("updates: samples of a run add up, and a new run begins with none", () => {
+  const { api, updates } = listening();
+  for (const elapsed_s of [0, 1, 2]) api.emit("sonic_guard.live", live({ run: run({ id: 1, elapsed_s }) }));
+  assert.equal(updates.samples.length, 3);
+  api.emit("sonic_guard.live", live({ run: run({ id: 2, elapsed_s: 0 }) }));
+  assert.equal(updates.samples.length, 1);
+  assert.equal(updates.run.id, 2);
 });
 
-test("news: a run without a number begins anew when its clock goes back", () => {
-  const { api, news } = heard();
-  for (const elapsed_s of [5, 6, 1]) api.say("sonic_guard.live", live({ run: run({ id: null, elapsed_s }) }));
+test("updates: a run without a number begins again when its time goes back", () => {
+  const { api, updates } = listening();
+  for (const elapsed_s of [5, 6, 1]) api.emit("sonic_guard.live", live({ run: run({ id: null, elapsed_s }) }));
   assert.deepEqual(
-    news.samples.map(({ elapsed_s }) => elapsed_s),
+    updates.samples.map(({ elapsed_s }) => elapsed_s),
     [1],
   );
 });
 
-test("news: an ended run stays, one whose end was missed does not", () => {
-  const { api, news, ends } = heard();
-  api.say("sonic_guard.run", run());
-  api.say("sonic_guard.run", run({ outcome: "oom" }));
-  api.say("sonic_guard.live", live());
-  assert.equal(news.run.outcome, "oom");
+test("updates: an ended run stays, one whose end was missed does not", () => {
+  const { api, updates, ends } = listening();
+  api.emit("sonic_guard.run", run());
+  api.emit("sonic_guard.run", run({ outcome: "oom" }));
+  api.emit("sonic_guard.live", live());
+  assert.equal(updates.run.outcome, "oom");
   assert.deepEqual(ends, [false, true, false]);
-  api.say("sonic_guard.run", run({ id: 2 }));
-  api.say("sonic_guard.live", live());
-  assert.equal(news.run, null);
+  api.emit("sonic_guard.run", run({ id: 2 }));
+  api.emit("sonic_guard.live", live());
+  assert.equal(updates.run, null);
 });
 
-test("news: without torch the whole card is drawn, without a GPU nothing", () => {
-  const { api, news } = heard();
-  api.say("sonic_guard.live", live({ allocated: null, run: run({ elapsed_s: 1 }) }));
-  api.say("sonic_guard.live", live({ allocated: null, device_used: null, run: run({ elapsed_s: 2 }) }));
+test("updates: without torch the whole card is drawn, without a GPU nothing", () => {
+  const { api, updates } = listening();
+  api.emit("sonic_guard.live", live({ allocated: null, run: run({ elapsed_s: 1 }) }));
+  api.emit("sonic_guard.live", live({ allocated: null, device_used: null, run: run({ elapsed_s: 2 }) }));
   assert.deepEqual(
-    news.samples.map(({ bytes }) => bytes),
+    updates.samples.map(({ bytes }) => bytes),
     [live().device_used],
   );
 });
@@ -234,14 +234,14 @@ for (const [name, first, second, seconds, begun] of [
   ["another sampler's run", { nodes: { SONICSampler: "5" } }, { nodes: { SONICSampler: "5" } }, 2, 2],
   ["the same run", { outcome: "running" }, { id: 1 }, 2, 1],
 ]) {
-  test(`news: ${name}`, (context) => {
+  test(`updates: ${name}`, (context) => {
     const clock = context.mock.method(performance, "now", () => 0);
-    const { api, news } = heard();
+    const { api, updates } = listening();
     const nodes = { SonicGuardLongVideo: "7" };
-    api.say("sonic_guard.run", run({ id: 1, nodes: { SONICTLoader: "3", ...nodes } }));
-    api.say("sonic_guard.run", run({ id: 1, nodes: { SONICTLoader: "3", ...nodes }, outcome: "done", ...first }));
+    api.emit("sonic_guard.run", run({ id: 1, nodes: { SONICTLoader: "3", ...nodes } }));
+    api.emit("sonic_guard.run", run({ id: 1, nodes: { SONICTLoader: "3", ...nodes }, outcome: "done", ...first }));
     clock.mock.mockImplementation(() => seconds * 1000);
-    api.say("sonic_guard.run", run({ id: 2, nodes, ...second }));
-    assert.equal(news.begun, begun);
+    api.emit("sonic_guard.run", run({ id: 2, nodes, ...second }));
+    assert.equal(updates.begun, begun);
   });
 }

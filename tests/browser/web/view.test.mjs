@@ -33,16 +33,16 @@ const ofClass = (views, name) =>
   );
 
 for (const [name, more, says, silent] of [
-  ["before the first answer", { answer: null }, /Looking …/, /GiB/],
+  ["before the first answer", { answer: null }, /Calculating …/, /GiB/],
   [
     "a prediction",
     {},
-    /Sonic VRAM · RTX 4060 8GB .*Fits .*denoise, 0.5 GiB spare.*budget 7.0 of 8.0 GiB.*512×512/,
+    /Sonic VRAM · RTX 4060 8GB .*Fits .*denoise, 0.5 GiB headroom.*budget 7.0 of 8.0 GiB.*512×512/,
     /Running/,
   ],
-  ["the server's complaint", { problem: "No face was found." }, /No face was found\./, /budget/],
+  ["the server's error message", { problem: "No face was found." }, /No face was found\./, /budget/],
   ["the server away", { away: true }, /ComfyUI does not answer.*denoise 6.5 GiB/, /Fits/],
-  ["the pack's routes missing", { missing: true, answer: null }, /Restart ComfyUI/, /Looking/],
+  ["the pack's routes missing", { missing: true, answer: null }, /Restart ComfyUI/, /Calculating/],
   [
     "during a run",
     { run: run({ left_s: 60 }), live: live() },
@@ -72,16 +72,16 @@ for (const [name, more, says, silent] of [
     /▾ Changes \(1\) .*30 → 20/,
     /▸/,
   ],
-  ["optimizations", { answer: answer({ optimizations: ["sequential_cfg", "layer_chunking"] }) }, /optimizations: sequential_cfg \+ layer_chunking/, /one part/],
+  ["optimizations", { answer: answer({ optimizations: ["sequential_cfg", "layer_chunking"] }) }, /memory optimizations: sequential_cfg \+ layer_chunking/, /longest of/],
   [
     "optimizations in Chinese",
     { language: "zh", answer: answer({ optimizations: ["sequential_cfg", "layer_chunking"], parts: 4 }) },
-    /共 4 段之一.*已启用：sequential_cfg \+ layer_chunking/,
+    /共 4 段，最长一段.*显存优化：sequential_cfg \+ layer_chunking/,
     /optimizations/,
   ],
-  ["one part of many", { answer: answer({ parts: 4 }) }, /249 frames · one part of 4/, /optimizations/],
+  ["one part of many", { answer: answer({ parts: 4 }) }, /249 frames · longest of 4 parts/, /optimizations/],
   ["one card", { live: live({ cards: [{ index: 0, name: "A", used: 1, total: 2 }] }) }, /RAM/, /1 cards/],
-  ["the report beside the prediction", { report: "All is well." }, /Report of the last run/, /All is well/],
+  ["the report next to the prediction", { report: "All is well." }, /Report of the last run/, /All is well/],
   ["the report alone", { vram: false, report: "All is well." }, /^All is well\.$/, /GiB/],
   [
     "in Chinese",
@@ -113,7 +113,7 @@ for (const verdict of ["safe", "tight", "fail"]) {
   });
 }
 
-test("every picture says in words what it shows, and every button what it does", () => {
+test("every image has a text alternative, and every button a label", () => {
   const views = all(
     card(
       state({
@@ -162,7 +162,7 @@ const past = (id, more = {}) => ({
   stages: {},
   ...more,
 });
-const lesson = { runs: 2, median_error_model: 0.041, median_error: 0.015, upper_factor: 1.06 };
+const calibrated = { runs: 2, median_error_model: 0.041, median_error: 0.015, upper_factor: 1.06 };
 const history = (more = {}) =>
   historyView({
     language: "en",
@@ -171,7 +171,7 @@ const history = (more = {}) =>
       before: null,
       runs: [past(1), past(2)],
       cards: ["NVIDIA GeForce RTX 4060"],
-      calibration: { "NVIDIA GeForce RTX 4060": lesson },
+      calibration: { "NVIDIA GeForce RTX 4060": calibrated },
     },
     problem: null,
     recording: true,
@@ -187,7 +187,7 @@ const history = (more = {}) =>
 const read = (views) => views.map(textOf).join(" ").replace(/\s+/g, " ");
 
 for (const [name, more, says] of [
-  ["loading", { history: null }, /Looking/],
+  ["loading", { history: null }, /Calculating/],
   ["no runs yet", { history: { runs: [], unreadable: 0, before: null, cards: [], calibration: {} } }, /No runs yet\. Run a workflow/],
   ["recording is off", { recording: false }, /Recording is off/],
   ["a problem", { problem: "The database is locked." }, /The database is locked/],
@@ -207,7 +207,7 @@ for (const [name, more, says] of [
     /8.0 → – failed in predata/,
   ],
   [
-    "nothing learned",
+    "no calibration yet",
     {
       history: {
         runs: [past(1)],
@@ -273,6 +273,7 @@ test("a point lies where its figures are, shaped by its outcome", () => {
   ];
   const points = ofClass([plot("en", runs)], "point");
   const [one, other] = points.map(({ attributes }) => attributes.transform.match(/[\d.]+/g).map(Number));
+  assert.match(points[0].attributes.transform, /^translate\(/);
   assert.equal(one[1], other[1]);
   assert.ok(one[1] < 60, "the more was measured, the higher it lies");
   const side = other[0] - 34;

@@ -4,13 +4,13 @@ import { test } from "node:test";
 
 import { commands } from "../../../web/lib/commands.mjs";
 import { DEFAULTS, settings } from "../../../web/lib/settings.mjs";
-import { duration, gib, languageOf, percent, say, stageWord, TEXT } from "../../../web/lib/words.mjs";
+import { duration, gib, languageOf, percent, t, stageWord, TEXT } from "../../../web/lib/words.mjs";
 
-const holes = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
+const values = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
 
 for (const [key, [en, zh]] of Object.entries(TEXT)) {
   test(`"${key}" says the same in both languages`, () => {
-    assert.deepEqual(holes(zh), holes(en));
+    assert.deepEqual(values(zh), values(en));
     assert.ok(en && zh);
   });
 }
@@ -51,13 +51,13 @@ test("GiB is 2 to the 30", () => assert.equal(gib(1.25 * 2 ** 30 + 2 ** 28), "1.
 
 test("a stage this page does not know keeps its name", () => assert.equal(stageWord("zh", "upscale"), "upscale"));
 
-test("holes are filled", () => assert.equal(say("zh", "step", { step: 3, steps: 25 }), "第 3 / 25 步"));
+test("values are filled", () => assert.equal(t("zh", "step", { step: 3, steps: 25 }), "第 3 / 25 步"));
 
 const file = (language, name) =>
   JSON.parse(readFileSync(new URL(`../../../locales/${language}/${name}.json`, import.meta.url), "utf8"));
 const key = (id) => id.replaceAll(".", "_");
 
-test("settings: each has a default, and its words stand in both languages' files", () => {
+test("settings: each has a default, and its texts are in the files of both languages", () => {
   const known = settings(() => {});
   assert.deepEqual(known.map(({ id }) => id).sort(), Object.keys(DEFAULTS).sort());
   const [en, zh] = ["en", "zh"].map((language) => file(language, "settings"));
@@ -66,7 +66,7 @@ test("settings: each has a default, and its words stand in both languages' files
   for (const words of Object.values(zh)) assert.deepEqual(Object.keys(words), ["name", "tooltip"]);
 });
 
-test("commands: their words stand in both languages' files, and each does its own thing", () => {
+test("commands: their texts are in the files of both languages, and each runs its own action", () => {
   const done = [];
   const known = commands({
     openHistory: () => done.push("openHistory"),

@@ -1,16 +1,16 @@
 // @ts-check
-// When to look at the graph again.
+// Polls the graph for changes.
 //
-// A front end has many ways to change a value, and none that tells of all of them: widget callbacks know nothing of
-// undo, nor of links made in a subgraph. But whatever the user does begins with an event of the page. So: after any
-// input look often for a moment, otherwise now and then.
+// The front end has no event for all changes of a value: widget callbacks are not called by undo, nor for links inside
+// a subgraph. But everything a user does begins with an input event of the page. So: after an input event poll fast for
+// a moment, otherwise slowly.
 
-/** Time between two looks while the user is at it, and otherwise. */
+/** Time between two polls after an input event, and otherwise. */
 const ACTIVE_MS = 40;
 const IDLE_MS = 100;
-/** How long after an input its effect may come. */
+/** How long after an input event its effect may come. */
 const EFFECT_MS = 400;
-/** Looking takes no more than a part of the time, however large the graph is: so many times as long is the pause. */
+/** Least pause as a multiple of the duration of a poll, so that large graphs do not slow the page down. */
 const ACTIVE_REST = 10;
 const IDLE_REST = 50;
 const INPUTS = [
@@ -27,33 +27,33 @@ const INPUTS = [
   "focusout",
 ];
 
-export class Follower {
-  #look;
+export class GraphPoller {
+  #poll;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #activeUntil = 0;
   #running = false;
 
-  /** @param {() => void} look  Called often; must be cheap when nothing has changed. */
-  constructor(look) {
-    this.#look = look;
+  /** @param {() => void} poll  Called often; must be cheap when nothing has changed. */
+  constructor(poll) {
+    this.#poll = poll;
   }
 
-  /** Look while `wanted`, and only while the page is visible. @param {boolean} wanted */
-  follow(wanted) {
-    if (wanted === this.#running) return;
-    this.#running = wanted;
+  /** Start or stop polling. @param {boolean} active */
+  setActive(active) {
+    if (active === this.#running) return;
+    this.#running = active;
     clearTimeout(this.#timer);
     for (const name of INPUTS) {
-      if (wanted) document.addEventListener(name, this.#stir, { capture: true, passive: true });
-      else document.removeEventListener(name, this.#stir, { capture: true });
+      if (active) document.addEventListener(name, this.#onInput, { capture: true, passive: true });
+      else document.removeEventListener(name, this.#onInput, { capture: true });
     }
-    if (wanted) this.#tick();
+    if (active) this.#tick();
   }
 
   #tick = () => {
     const start = performance.now();
-    this.#look();
+    this.#poll();
     if (!this.#running) return;
     const now = performance.now();
     const active = now < this.#activeUntil;
@@ -62,7 +62,7 @@ export class Follower {
   };
 
   /** @param {Event} event */
-  #stir = (event) => {
+  #onInput = (event) => {
     if (event instanceof PointerEvent && event.type === "pointermove" && !event.buttons) return;
     const idle = performance.now() >= this.#activeUntil;
     this.#activeUntil = performance.now() + EFFECT_MS;

@@ -1,0 +1,36 @@
+"""The one sentence that says what would help most, or how much more would fit."""
+
+from ..planning.advice import LOW_VRAM, Advice, Where
+from ..planning.planner import Change
+from . import advice_texts as texts
+from .catalogue import fill, gib
+from .plan_messages import switch_word, what_would_fit
+
+_NODES = {"min_resolution": "SONIC_PreData", "dtype": "SONICTLoader", "interpolate": "SONICTLoader"}
+"""The node of Sonic on which a setting is, by the name of the change."""
+
+
+def advice_sentence(advice: Advice, where: Where = Where.HERE, lang: str = "en") -> str:
+    """`advice` in a sentence; `where` says which node the user would set."""
+    if not advice.changes:
+        return what_would_fit(advice.card, advice.longest_s, lang)
+    *first, last = (_setting(change, where, lang) for change in advice.changes)
+    settings = fill(texts.AND, lang).join([*([fill(texts.COMMA, lang).join(first)] if first else []), last])
+    size = gib(advice.changes[-1].after_bytes)
+    if advice.fits:
+        return fill(texts.ALSO_FITS, lang, settings=settings, size=size)
+    if where in texts.BY_PLANNER and advice.changes[0].name != LOW_VRAM:
+        return fill(texts.BY_PLANNER[where], lang, settings=settings, size=size)
+    one = len(advice.changes) == 1
+    return fill(texts.ONE_CHANGE if one else texts.ALL_CHANGES, lang, settings=settings, size=size)
+
+
+def _setting(change: Change, where: Where, lang: str) -> str:
+    """What to set to what, and on which node if it is one of Sonic's."""
+    if change.name in texts.SPECIAL_SETTINGS:
+        return fill(texts.SPECIAL_SETTINGS[change.name], lang, value=change.after)
+    value = switch_word(change.after == "on", lang) if change.after in ("on", "off") else change.after
+    name = "use_interframe" if change.name == "interpolate" else change.name
+    if where is Where.SONIC and change.name in _NODES:
+        return fill(texts.SETTING_ON_NODE, lang, name=name, value=value, node=_NODES[change.name])
+    return fill(texts.SETTING, lang, name=name, value=value)

@@ -1,0 +1,38 @@
+"""Texts of the one sentence that says what would help most."""
+
+from collections.abc import Mapping
+
+from ..optimizations import Optimization, Text
+from ..planning.advice import LOW_VRAM, Where
+from ..planning.planner import SPLIT
+
+COMMA = Text(", ", "，")
+AND = Text(" and ", "，")
+
+# ---- one setting
+
+SETTING = Text("{name} {value}", "{name} 设为 {value}")
+SETTING_ON_NODE = Text("{name} {value} on {node}", "{node} 的 {name} 设为 {value}")
+SPECIAL_SETTINGS: Mapping[str, Text] = {
+    SPLIT: Text("parts of {value} s", "按 {value} 秒分段"),
+    LOW_VRAM: Text("Sonic Low VRAM", "加入“Sonic 低显存”"),
+    Optimization.UNET_OFFLOAD: Text("weight_dtype from Sonic Low VRAM", "weight_dtype 改接“Sonic 低显存”"),
+}
+"""Changes that are not a value in a field of the same name."""
+
+# ---- sentences
+
+ONE_CHANGE = Text("{settings} reduces the peak to {size}.", "{settings}，峰值可降到 {size}。")
+ALL_CHANGES = Text("{settings} together reduce the peak to {size}.", "{settings}，合起来峰值可降到 {size}。")
+ALSO_FITS = Text("{settings} also fits, with a peak of {size}.", "{settings} 也放得下（峰值 {size}）。")
+BY_PLANNER: Mapping[Where, Text] = {
+    Where.ON_RISK: Text(
+        "on_risk “downgrade” makes it fit: {settings}, peak {size}.",
+        "将 on_risk 设为 downgrade 即可放下：{settings}，峰值 {size}。",
+    ),
+    Where.POLICY: Text(
+        "policy “lossless_first” makes it fit: {settings}, peak {size}.",
+        "将 policy 设为 lossless_first 即可放下：{settings}，峰值 {size}。",
+    ),
+}
+"""Where a planning node in the graph would make the changes."""

@@ -1,0 +1,180 @@
+"""Texts about a plan: verdicts, reasons for changes, report lines, hard limits and assumptions."""
+
+from collections.abc import Mapping
+
+from ..optimizations import Text
+from ..planning.capacity import Verdict
+
+# ---- words
+
+ON = Text("on", "开")
+OFF = Text("off", "关")
+
+VERDICTS: Mapping[Verdict, Text] = {
+    Verdict.SAFE: Text("Fits", "放得下"),
+    Verdict.TIGHT: Text("Tight", "显存紧张"),
+    Verdict.FAIL: Text("Will run out of memory", "显存会不足"),
+}
+
+STAGES: Mapping[str, Text] = {
+    "load": Text("load", "加载"),
+    "predata": Text("predata", "预处理"),
+    "denoise": Text("denoise", "去噪"),
+    "decode": Text("decode", "解码"),
+    "interpolate": Text("interpolate", "插帧"),
+}
+
+# ---- verdict and headroom
+
+HEADLINE = Text("{verdict}: {headroom}", "{verdict}：{headroom}")
+DECISIVE_STAGE = Text("{stage}, {headroom}", "{stage}阶段，{headroom}")
+HEADROOM = Text("{size} headroom", "余量 {size}")
+OVER_BUDGET = Text("{size} over budget", "超出预算 {size}")
+SHORT_OF_HOST_RAM = Text("; the frames do not fit into host memory (RAM)", "；内存放不下全部画面")
+
+# ---- reasons for a change; those of the optimizations are in `OPTIMIZATIONS`
+
+REASONS: Mapping[str, Text] = {
+    "dtype": Text(
+        "Half precision needs half the memory of fp32. The difference is not visible.",
+        "半精度所需显存为 fp32 的一半，肉眼看不出差别。",
+    ),
+    "split": Text(
+        "The whole audio needs more memory than the budget. Parts of this length fit.",
+        "整段音频所需显存超出预算；按此长度分段后，每段都放得下。",
+    ),
+    "interpolate": Text(
+        "Frame interpolation needs the whole clip on the GPU. Without it the video has 12.5 fps.",
+        "插帧需要把整段视频放在显存里；关闭后视频为每秒 12.5 帧。",
+    ),
+    "min_resolution": Text(
+        "The largest resolution that fits. Memory grows with width × height.",
+        "放得下的最大分辨率。显存随宽 × 高增长。",
+    ),
+    "steps": Text(
+        "Set by the policy “article”. Steps change the run time, not the memory.",
+        "由 article 策略设定。步数只影响时间，不影响显存。",
+    ),
+}
+
+CHANGE = Text("{name}: {before} → {after} ({bytes}). {why}", "{name}：{before} → {after}（{bytes}）。{why}")
+
+# ---- where nothing fits
+
+REFUSAL = Text(
+    "{headline}. No change of settings makes it fit on {card}. {advice}",
+    "{headline}。在 {card} 上没有可行的设置。{advice}",
+)
+UNCHANGED = Text(
+    "{headline} on {card}. No setting was changed. Set on_risk to “downgrade” to search for settings that fit.",
+    "{headline}（{card}）。未改动任何设置。将 on_risk 设为 downgrade 可自动寻找放得下的设置。",
+)
+ARTICLE_EXHAUSTED = Text(
+    "{headline} on {card}. The policy “article” has no further changes. “lossless_first” tries more.",
+    "{headline}（{card}）。article 策略没有更多可改的设置。lossless_first 策略会尝试更多。",
+)
+SMALLEST_CARD = Text("The smallest common card on which it fits is the {card}.", "常见显卡中至少需要 {card}。")
+NO_CARD = Text("It fits on no common card.", "常见显卡都放不下。")
+LONGEST_AUDIO = Text(" Up to {minutes:.1f} min of audio would fit.", " 音频不超过 {minutes:.1f} 分钟时可以放下。")
+
+# ---- the report
+
+FRAMES = Text(
+    "{size} px, {sound:.2f} s of audio → {frames} frames at {fps:g} fps ({seconds:.2f} s), {steps} steps, {dtype}",
+    "{size} 像素，音频 {sound:.2f} 秒 → {frames} 帧，每秒 {fps:g} 帧（{seconds:.2f} 秒），{steps} 步，{dtype}",
+)
+FACE = Text(
+    "face {ratio:.0%} of the image's side → expand_ratio {margin:g}, crop {width}×{height}",
+    "人脸占图片边长的 {ratio:.0%} → expand_ratio {margin:g}，裁剪 {width}×{height}",
+)
+BUDGET = Text(
+    "budget {budget} on {card}, predicted peak {peak} with overhead",
+    "预算 {budget}（{card}），预测峰值 {peak}（含开销）",
+)
+PARTS = Text("in {parts} parts", "分 {parts} 段")
+DENOISING_TIME = Text("about {minutes:.0f} min of denoising", "去噪约需 {minutes:.0f} 分钟")
+FRAME = Text(
+    "{size} · {frames} frames · {seconds:.2f} s · {dtype} · {steps} steps",
+    "{size} · {frames} 帧 · {seconds:.2f} 秒 · {dtype} · {steps} 步",
+)
+
+# ---- notes
+
+UNKNOWN_TIME = Text(
+    "Run time: unknown until a run on this card has been recorded.",
+    "运行时间：在此显卡上有运行记录之前无法预测。",
+)
+SMALL_CROP = Text(
+    "The crop has fewer pixels than the video and is enlarged. A larger image gives a sharper video.",
+    "裁剪部分的像素少于视频，将被放大。换用更大的图片会更清晰。",
+)
+WITH_LOW_VRAM = Text(
+    "With Sonic Low VRAM in the graph these settings would fit: {size} px, {fps:g} fps, {dtype}.",
+    "在工作流中加入“Sonic 低显存”后放得下的设置：{size} 像素，每秒 {fps:g} 帧，{dtype}。",
+)
+PADDED = Text(
+    "The audio is shorter than the minimum of Sonic. Silence was added.",
+    "音频短于 Sonic 的最短要求，已补静音。",
+)
+WINDOW_FPS = Text(
+    "fps sets the window length, not the playback speed: play the video at {fps:g} fps.",
+    "fps 只决定窗口长度，不决定播放速度：请以每秒 {fps:g} 帧播放。",
+)
+OVERHEAD = Text(
+    "The allocator's overhead is an estimate; it has not been measured on a card yet.",
+    "分配器开销为估计值，尚未在显卡上实测。",
+)
+
+# ---- what a preview has to assume
+
+ASSUMPTIONS: Mapping[str, Text] = {
+    "picture": Text("image unknown: a square is assumed", "图片未知：按正方形计算"),
+    "sound": Text("audio unknown: {value} s are assumed", "音频未知：按 {value} 秒计算"),
+    "face": Text(
+        "face unknown: a face in the center of the image is assumed",
+        "人脸位置未知：按位于图片中央计算",
+    ),
+    "claimed": Text(
+        "the audio is too long to be decoded for a preview: {value} s are assumed, as its header says",
+        "音频过长，预览时不解码：按文件头所示的 {value} 秒计算",
+    ),
+    "silence": Text(
+        "silence is not trimmed in this preview: the audio is too long, or not from a file",
+        "此预览未切除静音：音频过长，或并非来自文件",
+    ),
+    "value": Text("{name} unknown: {value} is assumed", "{name} 未知：按 {value} 计算"),
+}
+
+# ---- where a prediction comes from
+
+RISK_MODEL = Text("from the model alone", "仅来自模型")
+RISK_FEW_RUNS = Text("from the model and {runs} runs on this card", "来自模型与此显卡上的 {runs} 次运行")
+RISK_KNOWN = Text(
+    "risk {percent:.3g} %, from {runs} runs on this card",
+    "风险 {percent:.3g} %，来自此显卡上的 {runs} 次运行",
+)
+
+# ---- hard limits, by `Limit.kind`
+
+LIMITS: Mapping[str, Text] = {
+    "short sound": Text(
+        "Audio too short: {figure:.2f} s; the Sonic wrapper needs at least {least:.2f} s, and stops with “mat1 and "
+        "mat2 shapes cannot be multiplied” otherwise. Add silence; Preflight does it.",
+        "音频过短：{figure:.2f} 秒；Sonic 封装至少需要 {least:.2f} 秒，否则会以 “mat1 and mat2 shapes cannot be "
+        "multiplied” 中止。请补静音；“预检”节点会自动补。",
+    ),
+    "attention batch": Text(
+        "Attention batch too large: temporal attention runs with batch {figure:,}, more than {most:,}; some torch "
+        "versions stop with “CUDA error: invalid configuration argument” (not yet confirmed on a GPU). Use a smaller "
+        "min_resolution{or_branch}.",
+        "注意力批量过大：时间注意力的批量为 {figure:,}，超过 {most:,}；部分 torch 版本会以 “CUDA error: invalid "
+        "configuration argument” 中止（尚未在显卡上证实）。请减小 min_resolution{or_branch}。",
+    ),
+    "mps": Text(
+        "MPS index range exceeded: spatial attention makes {figure:,} scores, more than 2**31; Apple GPUs stop with "
+        "“Can't be indexed using 32-bit iterator” (not yet confirmed on a Mac). Use a smaller min_resolution or fps.",
+        "超出 MPS 索引范围：空间注意力产生 {figure:,} 个分数，超过 2**31；Apple 显卡会以 “Can't be indexed using "
+        "32-bit iterator” 中止（尚未在 Mac 上证实）。请减小 min_resolution 或 fps。",
+    ),
+}
+OR_SEQUENTIAL_CFG = Text(", or enable sequential_cfg", "，或启用 sequential_cfg")

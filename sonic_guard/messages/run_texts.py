@@ -1,0 +1,55 @@
+"""Texts about a run: the report of Sonic Low VRAM, and progress and report of a long video."""
+
+from ..optimizations import Text
+
+# ---- Sonic Low VRAM
+
+ENABLED = Text("Enabled: {optimizations}.", "已启用：{optimizations}。")
+NOTHING_ENABLED = Text("No optimization is enabled from the start.", "初始不启用任何优化。")
+ENABLED_WHEN_NEEDED = Text(
+    "When sampling begins, as many of these are enabled as are needed to fit, in this order: {optimizations}. If "
+    "memory still runs out, the remaining ones are enabled one by one.",
+    "采样开始时按此顺序启用，直到放得下为止：{optimizations}。若显存仍不足，再逐项启用其余各项。",
+)
+NOT_EXACT = Text(
+    "fp8_weights changes the pixels slightly; all other optimizations give the frames of stock Sonic.",
+    "fp8_weights 会轻微改变画面；其余优化得到的画面与原版 Sonic 相同。",
+)
+UNSUPPORTED = Text(
+    "This Sonic wrapper's network does not support {optimizations}; the model runs without.",
+    "当前 Sonic 封装的网络不支持 {optimizations}，未启用。",
+)
+UNCHANGED = Text("The model is passed on unchanged. {reason}", "模型原样输出。{reason}")
+NO_DTYPE = Text(
+    "Link weight_dtype of SONICTLoader to SONIC_PreData: the data type of this model cannot be determined.",
+    "请把 SONICTLoader 的 weight_dtype 连到 SONIC_PreData：无法确定此模型的数值精度。",
+)
+
+# ---- progress of a long video
+
+PART = Text("part {part} of {parts}", "第 {part} 段，共 {parts} 段")
+TIME_LEFT = Text("about {time} left", "约剩 {time}")
+PART_KEPT = Text("Part {part} was finished by an earlier run.", "第 {part} 段已由先前的运行完成。")
+FALLBACK_ENABLED = Text(
+    "Part {part} ran out of memory; retrying with {optimization}.",
+    "第 {part} 段显存不足；启用 {optimization} 后重试。",
+)
+ENCODING_AUDIO = Text("Encoding the audio: {share:.0%}", "正在编码音频：{share:.0%}")
+WRITING_VIDEO = Text("Writing the video: {share:.0%}", "正在写入视频：{share:.0%}")
+
+# ---- report of a long video
+
+VIDEO = Text(
+    "{width}×{height}, {frames} frames at {fps:g} fps, {time}; {size}",
+    "{width}×{height}，{frames} 帧，每秒 {fps:g} 帧，{time}；{size}",
+)
+ONE_PASS = Text("Made in one pass.", "一次完成。")
+IN_PARTS = Text(
+    "Made in {parts} parts of at most {longest:.0f} s.",
+    "分 {parts} 段完成，每段不超过 {longest:.0f} 秒。",
+)
+PARTS_KEPT = Text("{kept} of them were finished by an earlier run.", "其中 {kept} 段由先前的运行完成。")
+FALLBACKS_ENABLED = Text(
+    "Memory ran out during the run; these fallback optimizations were enabled: {optimizations}.",
+    "运行中显存不足，已启用这些回退优化：{optimizations}。",
+)

@@ -1,0 +1,109 @@
+"""The texts as data: complete in every language, with the same placeholders, and filled with exactly these."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from string import Formatter
+from types import ModuleType
+
+import pytest
+
+from sonic_guard import messages
+from sonic_guard.messages import advice_texts, plan_texts, run_texts
+from sonic_guard.messages.catalogue import LANGUAGES, clock, fill, gib
+from sonic_guard.optimizations import OPTIMIZATIONS, Text
+from sonic_guard.planning.capacity import Verdict
+
+TEXT_MODULES = (plan_texts, advice_texts, run_texts)
+MESSAGE_MODULES = ("plan_messages", "advice_messages", "run_messages")
+
+
+def named_texts(module: ModuleType) -> Iterator[tuple[str, Text]]:
+    """Every text of a module, those in a mapping too."""
+    for name, value in vars(module).items():
+        if isinstance(value, Text):
+            yield name, value
+        elif name.isupper() and isinstance(value, Mapping):
+            yield from ((f"{name}[{key}]", text) for key, text in value.items())
+
+
+ALL = {
+    **{
+        f"{module.__name__.rpartition('.')[2]}.{name}": text
+        for module in TEXT_MODULES
+        for name, text in named_texts(module)
+    },
+    **{f"{name}.tooltip": traits.tooltip for name, traits in OPTIMIZATIONS.items()},
+    **{f"{name}.reason": traits.reason for name, traits in OPTIMIZATIONS.items()},
+}
+
+
+def placeholders(text: str) -> list[tuple[str, str | None]]:
+    """Names and formats of the placeholders, sorted."""
+    return sorted((name, spec) for _, name, spec, _ in Formatter().parse(text) if name is not None)
+
+
+@pytest.mark.parametrize("text", ALL.values(), ids=ALL)
+def test_a_text_exists_in_every_language_with_the_same_placeholders(text):
+    assert LANGUAGES == ("en", "zh")
+    assert all(part.strip() for part in text)
+    assert placeholders(text.en) == placeholders(text.zh)
+
+
+@pytest.mark.parametrize("text", ALL.values(), ids=ALL)
+def test_chinese_sentences_use_chinese_punctuation(text):
+    assert not text.zh.rstrip().endswith((".", ",", ";", ":"))
+    assert not any("\u4e00" <= sign <= "\u9fff" for sign in text.en)
+
+
+def test_every_verdict_has_a_word():
+    assert set(plan_texts.VERDICTS) == set(Verdict)
+
+
+def fill_calls() -> Iterator[tuple[str, list[str], set[str]]]:
+    """Of each call of `fill`: where it is, the names of the texts it may fill, and the placeholders it gives."""
+    folder = Path(next(iter(messages.__path__)))
+    for module in MESSAGE_MODULES:
+        for node in ast.walk(ast.parse((folder / f"{module}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "fill":
+                parts = [part.attr for part in ast.walk(node.args[0]) if isinstance(part, ast.Attribute)]
+                used = [name for name in parts if name.isupper()]
+                yield f"{module}:{node.lineno}", used, {word.arg for word in node.keywords if word.arg}
+
+
+@pytest.mark.parametrize(
+    ("where", "used", "given"), list(fill_calls()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_call_gives_every_placeholder_of_its_text(where, used, given):
+    """And no others, unless it picks one of several texts."""
+    module = import_module(f"sonic_guard.messages.{where.partition(':')[0]}").texts
+    candidates = [text for name, text in named_texts(module) if name.partition("[")[0] in used]
+    needed = {name for text in candidates for name, _ in placeholders(text.en)}
+    assert needed == given
+
+
+def test_no_call_is_missed():
+    assert sum(bool(used) for _, used, _ in fill_calls()) > 40
+
+
+def test_a_missing_value_is_an_error():
+    with pytest.raises(KeyError):
+        fill(run_texts.ENABLED, "en")
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0.0 GiB"), (1.5 * 2**30, "1.5 GiB"), (2**40, "1024.0 GiB")])
+def test_sizes_are_in_gib(size, text):
+    assert gib(size) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (3599.6, "1:00:00"), (36e3, "10:00:00")])
+def test_seconds_are_read_as_on_a_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ALL if name.endswith((".tooltip", ".reason")) or ".REASONS[" in name]
+)
+def test_texts_that_are_shown_without_values_have_no_placeholders(name):
+    assert not placeholders(ALL[name].en)

@@ -1,0 +1,151 @@
+// @ts-check
+// The part of a graph that a prediction for a node depends on, in ComfyUI's API format: the node, its upstream nodes,
+// and the nodes anywhere in the graph that enable optimizations.
+//
+// Not by graphToPrompt, which converts the whole graph and writes values into widgets.
+
+import { allInstances, executionId, isRun, instanceAt, sourceOf } from "./graph.mjs";
+
+/**
+ * @typedef {import("./types.d.ts").Node} Node
+ * @typedef {import("./types.d.ts").Graph} Graph
+ * @typedef {import("./types.d.ts").ApiNode} ApiNode
+ * @typedef {import("./graph.mjs").NodeInstance} NodeInstance
+ */
+
+/** Limits of the server. */
+const MOST_NODES = 200;
+const MOST_BYTES = 60_000;
+/** Longer texts are prompts and notes, on which no prediction depends. */
+const LONGEST_TEXT = 500;
+
+/** Nodes whose prediction is that of a sampling node downstream, and these sampling nodes. */
+const UPSTREAM_NODES = new Set(["SONIC_PreData", "SonicGuardLowVRAM"]);
+const SAMPLING_NODES = new Set(["SONICSampler", "SonicGuardLongVideo"]);
+/** Nodes that enable optimizations: a plan uses them wherever they are in the graph. */
+const OPTIMIZING_NODES = new Set(["SonicGuardLowVRAM", "SonicGuardLongVideo"]);
+
+/** A graph at one moment; questions about several of its nodes share what was read. */
+export class GraphSnapshot {
+  #root;
+  /** @type {Map<Node, NodeInstance[]>} */
+  #instances = new Map();
+  /** @type {Map<string, {entry: ApiNode, sources: NodeInstance[]}>} */
+  #read = new Map();
+  /** @type {NodeInstance[]} */
+  #optimizing;
+
+  /** @param {Graph} root */
+  constructor(root) {
+    this.#root = root;
+    for (const instance of allInstances(root)) {
+      this.#instances.set(instance.node, [...this.#instancesOf(instance.node), instance]);
+    }
+    this.#optimizing = this.#ofClasses(OPTIMIZING_NODES).filter(isRun);
+  }
+
+  /**
+   * The question for the server about `node`; null if the node is not in this graph.
+   * @param {Node} node
+   * @returns {import("./types.d.ts").Question | null}
+   */
+  question(node) {
+    const [instance] = this.#instancesOf(node);
+    if (!instance) return null;
+    const samplers = UPSTREAM_NODES.has(node.comfyClass ?? "") ? this.#samplersAfter(instance) : [];
+    const upstream = this.#upstream([instance, ...samplers]).values();
+    const instances = new Map([instance, ...this.#optimizing, ...upstream].map((each) => [executionId(each), each]));
+    return { graph: this.#inApiFormat(instances), node: executionId(instance) };
+  }
+
+  /**
+   * Whether `node` takes part in a run: it is one of the running nodes, or upstream of one.
+   * @param {Node} node
+   * @param {Record<string, string>} running  Execution ids by node class, from the server.
+   * @param {boolean} itself  Count only the running nodes, not those upstream.
+   */
+  isIn(node, running, itself) {
+    const instances = Object.entries(running).flatMap(([kind, id]) => {
+      const instance = instanceAt(this.#root, id);
+      return instance?.node.comfyClass === kind ? [instance] : []; // otherwise the id is of another workflow
+    });
+    const ids = itself ? new Set(instances.map(executionId)) : this.#upstream(instances);
+    return this.#instancesOf(node).some((instance) => ids.has(executionId(instance)));
+  }
+
+  /** One, or one for each instance of its subgraph. @param {Node} node */
+  #instancesOf(node) {
+    return this.#instances.get(node) ?? [];
+  }
+
+  /**
+   * `starts` and all instances upstream of them, nearest first.
+   * @param {NodeInstance[]} starts
+   * @returns {Map<string, NodeInstance>}
+   */
+  #upstream(starts) {
+    /** @type {Map<string, NodeInstance>} */
+    const found = new Map();
+    const waiting = [...starts];
+    for (const instance of waiting) {
+      const id = executionId(instance);
+      if (found.has(id)) continue;
+      if (found.size === MOST_NODES) break;
+      found.set(id, instance);
+      waiting.push(...this.#node(id, instance).sources);
+    }
+    return found;
+  }
+
+  /** The sampling nodes downstream of `instance`. @param {NodeInstance} instance */
+  #samplersAfter(instance) {
+    return this.#ofClasses(SAMPLING_NODES).filter((sampler) => this.#upstream([sampler]).has(executionId(instance)));
+  }
+
+  /** The instances of all nodes of some classes. @param {Set<string>} classes */
+  #ofClasses(classes) {
+    return [...this.#instances.values()].flat().filter(({ node }) => classes.has(node.comfyClass ?? ""));
+  }
+
+  /** In API format, up to the limits of the server, from the first. @param {Map<string, NodeInstance>} instances */
+  #inApiFormat(instances) {
+    /** @type {Record<string, ApiNode>} */
+    const graph = {};
+    let bytes = 0;
+    for (const [id, instance] of [...instances].slice(0, MOST_NODES)) {
+      const { entry } = this.#node(id, instance);
+      bytes += JSON.stringify(entry).length;
+      if (bytes > MOST_BYTES) break;
+      graph[id] = entry;
+    }
+    return graph;
+  }
+
+  /** A node in API format, and the sources of its inputs. @param {string} id @param {NodeInstance} instance */
+  #node(id, instance) {
+    const known = this.#read.get(id);
+    if (known) return known;
+    const { node } = instance;
+    const sources = [];
+    /** @type {Record<string, unknown>} */
+    const inputs = {};
+    for (const { name, value, options } of node.widgets ?? []) {
+      if (name && options?.serialize !== false && isPlain(value)) inputs[name] = value;
+    }
+    for (const [slot, { name }] of (node.inputs ?? []).entries()) {
+      const source = sourceOf(instance, slot);
+      if (source && "instance" in source) {
+        inputs[name] = [executionId(source.instance), source.slot];
+        sources.push(source.instance);
+      } else if (source && isPlain(source.value)) inputs[name] = source.value;
+    }
+    const read = { entry: { class_type: node.comfyClass ?? node.type, inputs }, sources };
+    this.#read.set(id, read);
+    return read;
+  }
+}
+
+/** @param {unknown} value */
+function isPlain(value) {
+  return typeof value === "string" ? value.length <= LONGEST_TEXT : ["number", "boolean"].includes(typeof value);
+}
