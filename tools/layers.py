@@ -65,10 +65,10 @@ PURE = {
             "sonic_guard.memory.checkpoints",  # the header of a checkpoint that the user names
         )
     ),
-    "planning": frozenset(("sonic_guard.planning.presets",)),  # the files of presets
+    "planning": frozenset(),
 }
 """Layers that compute and do nothing else, and those of their modules that read files."""
-ASKED_FROM_OUTSIDE = frozenset(("sonic_guard.memory.checkpoints", "sonic_guard.planning.presets"))
+ASKED_FROM_OUTSIDE = frozenset(("sonic_guard.memory.checkpoints",))
 """Readers of users' files in pure layers. No other module of these layers imports them: no plan depends on a disk."""
 IMPURE = frozenset(
     ("torch", "cv2", "numpy", "av", "PIL", "psutil", "pynvml", "sqlalchemy", "time", "datetime", "random", "secrets",

@@ -12,8 +12,9 @@ from ...sonic_guard.job import Dtype, Job
 from ...sonic_guard.media.crop import Aspect
 from ...sonic_guard.media.picture import size_of
 from ...sonic_guard.messages.catalogue import LANGUAGES
+from ...sonic_guard.operations.preset_files import list_presets, load_preset
 from ...sonic_guard.planning.planner import Policy
-from ...sonic_guard.planning.presets import Preset, list_presets, load_preset
+from ...sonic_guard.planning.presets import Preset
 from . import host
 
 CATEGORY = "Sonic Guard"

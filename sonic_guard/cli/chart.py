@@ -18,9 +18,9 @@ _REQUESTED, _PLAN, _OVERHEAD = "#c9ccd3", "#4a6fae", "#9db2d6"
 
 
 def draw_chart(result: Preflight, path: Path) -> None:
-    """Write the chart of a preflight as a picture (the suffix of `path` says which kind).
+    """Write the chart of a preflight as a picture, of the kind that the suffix of `path` names.
 
-    Raises `OutputError` if the place cannot be written, `SonicGuardError` without matplotlib.
+    Raises `OutputError` if `path` cannot be written, `SonicGuardError` without matplotlib.
     """
     try:
         from matplotlib.figure import Figure
@@ -33,16 +33,16 @@ def draw_chart(result: Preflight, path: Path) -> None:
     axes = figure.subplots()
     rows = range(len(STAGES))
     if plan.changes:
-        axes.barh([row - 0.2 for row in rows], _gibs(requested), height=0.36, color=_REQUESTED, label="as wished")
+        axes.barh([row - 0.2 for row in rows], _gibs(requested), height=0.36, color=_REQUESTED, label="requested")
     shift, height = (0.2, 0.36) if plan.changes else (0.0, 0.6)
     assumed = "" if overhead().confirmed else " (assumed)"
     needed, extra = _gibs(plan.estimate), _overheads(plan.estimate)
     places = [row + shift for row in rows]
     axes.barh(places, needed, height=height, color=_PLAN, label="planned")
     axes.barh(places, extra, left=needed, height=height, color=_OVERHEAD, label=f"overhead{assumed}")
-    for environment, value, more, stage in zip(places, needed, extra, STAGES, strict=True):
+    for place, value, more, stage in zip(places, needed, extra, STAGES, strict=True):
         note = " (as much as is free)" if stage in plan.estimate.floors else ""
-        axes.text(value + more, environment, f" {value + more:.1f}{note}", va="center", fontsize=8)
+        axes.text(value + more, place, f" {value + more:.1f}{note}", va="center", fontsize=8)
     usable = plan.budget.usable_bytes
     axes.axvline(usable / GIB, color="#333333", linestyle="--", linewidth=1.2, label=f"budget {gib(usable)}")
     axes.set_yticks(list(rows), STAGES)

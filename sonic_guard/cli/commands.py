@@ -1,7 +1,7 @@
 """The command line: plan, estimate, trace, measure, history.
 
-Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits. Everything heavy is imported by
-the command that needs it, so that `measure` runs on a machine with little more than torch.
+Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits or nothing clears a hard limit. Everything
+heavy is imported by the command that needs it, so that `measure` runs on a machine with little more than torch.
 """
 
 import argparse
@@ -16,8 +16,9 @@ from typing import Any
 
 from ..errors import OutputError, SonicGuardError
 from ..job import Dtype, Job
-from ..optimizations import Optimization
+from ..optimizations import DEFAULTS, OPTIMIZATIONS, Optimization, Setting, without_redundant
 from ..plain_files import printable, shown
+from .arguments import ALL, named_optimizations, parse_arguments
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
 _SHOWN_RUNS, _MAX_RUNS = 200, 1_000_000
@@ -27,12 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A redirect on Windows would take neither → nor 显存; and a file's name may be no text in any encoding.
+            # Redirected output on Windows cannot encode → or 显存, and some file names have no text in any encoding.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    arguments = _parser().parse_args(argv)
+    arguments = parse_arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        code = arguments.run(arguments)
+        code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except SonicGuardError as error:
         sys.stderr.write(f"sonic-guard: {_with_path(error)}\n")
@@ -44,89 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _with_path(error: SonicGuardError) -> str:
-    """What is wrong, with the whole path where the text has only a name: whoever reads it here has typed that path."""
+    """The error's text, with the whole path where it has only a name: here the user has given that path."""
     text = str(error)
     return text if error.path is None or str(error.path) in text else f"{text} ({printable(str(error.path))})"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sonic-guard", description="Plan Sonic runs that fit the card.")
-    commands = parser.add_subparsers(required=True, metavar="plan | estimate | trace | measure | history")
-    _add_plan(commands)
-    _add_estimate(commands)
-    _add_trace(commands)
-    _add_measure(commands)
-    _add_history(commands)
-    return parser
-
-
-def _add_plan(commands: Any) -> None:
-    plan = commands.add_parser("plan", help="from a picture and a sound to settings that fit a card")
-    plan.add_argument("--image", required=True, help="the portrait: any picture file")
-    plan.add_argument("--audio", required=True, help="the voice: any sound or video file")
-    plan.add_argument("--preset", default="fast", help="fast, hd, minimal or one of your own (default: fast)")
-    plan.add_argument("--preset-dir", type=Path, help="folder of your own presets")
-    plan.add_argument(
-        "--gpu", default="auto", type=_gpu, help='"RTX 3060 12GB", a number of GiB, or auto: this machine'
-    )
-    plan.add_argument("--reserve", type=float, default=0.10, help="part of the memory to leave alone (default: 0.10)")
-    plan.add_argument("--policy", default="lossless_first", help="lossless_first or article")
-    plan.add_argument("--aspect", default="original", help="crop: original, 1:1, 9:16, 16:9 or none")
-    plan.add_argument("--face", type=int, default=0, help="which face, 0 is the largest")
-    plan.add_argument("--face-box", help="x1,y1,x2,y2 in pixels instead of looking for a face")
-    plan.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the reasons")
-    plan.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    plan.add_argument("--workflow", type=Path, help="write a ComfyUI workflow to this file")
-    plan.add_argument("--chart", type=Path, help="write a chart of VRAM by stage to this file")
-    plan.set_defaults(run=_plan)
-
-
-def _add_estimate(commands: Any) -> None:
-    estimate = commands.add_parser("estimate", help="the memory a run needs, stage by stage")
-    estimate.add_argument("--width", type=int, required=True, help="width of the frames in pixels")
-    estimate.add_argument("--height", type=int, required=True, help="height of the frames in pixels")
-    estimate.add_argument("--duration", type=float, required=True, help="seconds of sound")
-    estimate.add_argument("--min-resolution", type=int, help="shorter side to scale to (default: as given)")
-    estimate.add_argument("--fps", type=float, default=25.0, help="sets the window (default: 25)")
-    estimate.add_argument("--dtype", choices=[str(dtype) for dtype in Dtype], default="fp16")
-    estimate.add_argument("--steps", type=int, default=25)
-    estimate.add_argument("--no-interframe", action="store_true", help="without frame interpolation")
-    optimizations = [str(optimization) for optimization in Optimization]
-    estimate.add_argument("--optimize", action="extend", nargs="+", default=[], choices=optimizations)
-    estimate.add_argument("--weights", type=Path, help="Sonic's checkpoint: count its parameters")
-    estimate.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    estimate.set_defaults(run=_estimate)
-
-
-def _add_trace(commands: Any) -> None:
-    trace = commands.add_parser("trace", help="derive the model's constants from a Sonic checkout, without a GPU")
-    trace.add_argument("--sonic", type=Path, required=True, help="folder of the ComfyUI_Sonic pack")
-    trace.add_argument("--comfyui", type=Path, help="folder of ComfyUI (default: two levels above --sonic)")
-    trace.add_argument("--out", type=Path, help="write the constants to this file")
-    trace.add_argument("--check", action="store_true", help="only hold the shipped model against a few rehearsals")
-    trace.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    trace.set_defaults(run=_trace)
-
-
-def _add_measure(commands: Any) -> None:
-    measure = commands.add_parser("measure", help="measure the wrapper's classes on a CUDA card")
-    measure.add_argument("--sonic", type=Path, required=True, help="folder of the ComfyUI_Sonic pack")
-    measure.add_argument("--out", type=Path, default=Path("measured.jsonl"), help="table to write or go on with")
-    measure.add_argument("--limit", type=float, default=540.0, help="seconds after which no case is begun")
-    measure.add_argument("--markdown", type=Path, help="also write the table for people to this file")
-    measure.add_argument("--overhead", type=Path, help="write the overhead the table shows, as vram/overhead.json")
-    measure.set_defaults(run=_measure)
-
-
-def _add_history(commands: Any) -> None:
-    history = commands.add_parser("history", help="what earlier runs took, and what they say about the next one")
-    history.add_argument("--db", help="file or database URL (default: SONIC_GUARD_DB)")
-    history.add_argument("--card", help="only the runs on this card, named as in the table")
-    history.add_argument("--limit", type=int, help="only so many of the newest runs (default: 200 shown, all to --csv)")
-    history.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    history.add_argument("--csv", type=Path, metavar="FILE", help="write the runs to this file, for a spreadsheet")
-    history.add_argument("--delete-card", metavar="CARD", help="delete all runs on this card, and show nothing")
-    history.set_defaults(run=_history)
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -134,10 +55,13 @@ def _plan(arguments: argparse.Namespace) -> int:
     from ..media import audio_file, picture
     from ..media.crop import Aspect
     from ..operations.preflight import run_preflight
-    from ..planning.presets import load_preset
+    from ..operations.preset_files import load_preset
+    from ..planning.capabilities import GraphCapabilities
+    from ..planning.selection import Switches
 
     if arguments.aspect not in tuple(Aspect):
         raise SonicGuardError(f"--aspect: there is no {arguments.aspect!r}; choose one of {', '.join(Aspect)}.")
+    available = named_optimizations(arguments.optimize)
     preset = load_preset(arguments.preset, arguments.preset_dir)
     budget = budget_for(arguments.gpu, reserve=arguments.reserve)
     sound = audio_file.probe(arguments.audio)
@@ -152,9 +76,10 @@ def _plan(arguments: argparse.Namespace) -> int:
         face_index=arguments.face,
         face_box=arguments.face_box,
         name=arguments.image,
+        capabilities=GraphCapabilities(Switches(auto=available)),
     )
     if arguments.workflow:
-        _write_workflow(result, arguments)
+        _write_workflow(result, available, arguments)
     if arguments.chart:
         from .chart import draw_chart
 
@@ -162,23 +87,19 @@ def _plan(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from .json_report import plan_dict
 
-        _print_json(plan_dict(result, arguments.lang))
+        _print_json(plan_dict(result, available, arguments.lang))
     else:
         from .tables import print_plan
 
-        print_plan(result, arguments.lang)
+        print_plan(result, available, arguments.lang)
     return EXIT_OK if result.plan.fits else EXIT_NOTHING_FITS
 
 
-def _gpu(text: str) -> str:
-    return "auto" if text.strip().lower() == "auto" else text
+def _write_workflow(result: Any, available: frozenset[Optimization], arguments: argparse.Namespace) -> None:
+    """Write the graph that runs the plan: with Sonic Low VRAM where optimizations are available."""
+    from ..comfy.workflow_file import Way, WorkflowSettings, build_workflow
 
-
-def _write_workflow(result: Any, arguments: argparse.Namespace) -> None:
-    from ..comfy.workflow_file import build_workflow
-
-    graph = build_workflow(
-        result.plan.job,
+    settings = WorkflowSettings(
         image=Path(arguments.image).name,
         audio=Path(arguments.audio).name,
         preset=arguments.preset,
@@ -189,13 +110,26 @@ def _write_workflow(result: Any, arguments: argparse.Namespace) -> None:
         face_box=arguments.face_box or "",
         reserve=arguments.reserve,
         language=arguments.lang,
+        way=Way.LOW_VRAM if available else Way.STOCK,
+        optimizations={each: _setting(each, available) for each in OPTIMIZATIONS},
     )
+    graph = build_workflow(result.plan.job, settings)
     _write(arguments.workflow, json.dumps(graph, indent=1, ensure_ascii=False) + "\n")
+
+
+def _setting(optimization: Optimization, available: frozenset[Optimization]) -> Setting:
+    """How Sonic Low VRAM is set for an optimization that may be enabled, or may not."""
+    if optimization not in available:
+        return Setting.OFF
+    return Setting.AUTO if DEFAULTS[optimization] is Setting.OFF else DEFAULTS[optimization]
 
 
 def _estimate(arguments: argparse.Namespace) -> int:
     from ..memory.stage_model import predict
 
+    enabled = named_optimizations(arguments.optimize)
+    if ALL in arguments.optimize:
+        enabled = without_redundant(enabled)
     job = Job(
         arguments.width,
         arguments.height,
@@ -207,7 +141,7 @@ def _estimate(arguments: argparse.Namespace) -> int:
         dtype=Dtype(arguments.dtype),
         steps=arguments.steps,
         interpolate=not arguments.no_interframe,
-        optimizations=frozenset(map(Optimization, arguments.optimize)),
+        optimizations=enabled,
     )
     unet_bytes = None
     if arguments.weights:
@@ -282,11 +216,11 @@ def _history(arguments: argparse.Namespace) -> int:
         parts = csv_parts(history.pages(arguments.card, limit=arguments.limit))
         write_file(arguments.csv, (part.encode() for part in parts))
     page = history.page(arguments.card, limit=arguments.limit or _SHOWN_RUNS)
-    learnt = calibrations(history, dict.fromkeys(run.environment.card for run in page.runs))
+    found = calibrations(history, dict.fromkeys(run.environment.card for run in page.runs))
     if arguments.json:
         from ..preview.answer import run_dict
 
-        calibration = {card: calibration_dict(found) for card, found in learnt.items()}
+        calibration = {card: calibration_dict(each) for card, each in found.items()}
         more = {"unreadable": page.unreadable, "before": page.before}
         _print_json({
             "runs": list(map(run_dict, page.runs)), **more, "cards": history.cards(), "calibration": calibration,
@@ -294,12 +228,12 @@ def _history(arguments: argparse.Namespace) -> int:
     else:
         from .tables import print_history
 
-        print_history(page, learnt)
+        print_history(page, found)
     return EXIT_OK
 
 
 def _need_trace() -> None:
-    """The tracing tools are no part of the published pack (see `.comfyignore`)."""
+    """Raise `SonicGuardError` in the published pack, which comes without the tracing tools (see `.comfyignore`)."""
     if importlib.util.find_spec("sonic_guard.devtools") is None:
         raise SonicGuardError("this copy of the pack has no tracing tools; use a clone of its repository.")
 
@@ -321,3 +255,6 @@ def _write(path: Path, text: str) -> None:
     except UnicodeEncodeError as error:  # a file's name may be any bytes, and stand in a workflow
         raise OutputError(f"{shown(path)}: it would name a file whose name is no text. Rename that file.") from error
     write_file(path, [content])
+
+
+_COMMANDS = {"plan": _plan, "estimate": _estimate, "trace": _trace, "measure": _measure, "history": _history}

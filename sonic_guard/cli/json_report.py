@@ -1,5 +1,6 @@
 """The machine-readable side of a plan: plain dicts, ready for JSON."""
 
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
@@ -8,6 +9,7 @@ from ..memory.article_formula import article_bytes
 from ..memory.stage_model import Estimate
 from ..messages import plan_messages
 from ..operations.preflight import Preflight
+from ..optimizations import ESCALATION_ORDER, Optimization
 
 
 def estimate_dict(estimate: Estimate) -> dict[str, Any]:
@@ -27,19 +29,25 @@ def estimate_dict(estimate: Estimate) -> dict[str, Any]:
         "peak_bytes": estimate.peak_bytes,
         "peak_stage": estimate.peak_stage,
         "host_ram_bytes": estimate.host_ram_bytes,
+        "optimizations": in_order(job.optimizations),
         "limits": [plan_messages.limit_text(limit) for limit in estimate.limits],
         "article_bytes": article_bytes(job),
     }
 
 
 def job_dict(job: Job) -> dict[str, Any]:
-    """A job as JSON, its levers in order."""
+    """A job as JSON, its optimizations in escalation order."""
     settings = {field.name: getattr(job, field.name) for field in fields(job)}
-    return {**settings, "optimizations": sorted(job.optimizations)}
+    return {**settings, "optimizations": in_order(job.optimizations)}
 
 
-def plan_dict(result: Preflight, lang: str = "en") -> dict[str, Any]:
-    """A preflight as JSON."""
+def in_order(optimizations: Collection[Optimization]) -> list[str]:
+    """Names of `optimizations` in escalation order."""
+    return [str(each) for each in ESCALATION_ORDER if each in optimizations]
+
+
+def plan_dict(result: Preflight, available: Collection[Optimization] = (), lang: str = "en") -> dict[str, Any]:
+    """A preflight as JSON; `available` are the optimizations that could be enabled."""
     plan, look = result.plan, result.look
     return {
         "verdict": str(plan.risk.verdict),
@@ -48,6 +56,8 @@ def plan_dict(result: Preflight, lang: str = "en") -> dict[str, Any]:
         "card": plan.budget.card,
         "headroom_bytes": plan.risk.headroom_bytes,
         "job": job_dict(plan.job),
+        "optimizations": in_order(plan.job.optimizations),
+        "available_optimizations": in_order(available),
         "changes": [
             {
                 "name": change.name,
@@ -55,6 +65,7 @@ def plan_dict(result: Preflight, lang: str = "en") -> dict[str, Any]:
                 "after": change.after,
                 "before_bytes": change.before_bytes,
                 "after_bytes": change.after_bytes,
+                "clears": [str(limit.kind) for limit in change.clears],
                 "why": plan_messages.why(change, lang),
             }
             for change in plan.changes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..devices.card_catalogue import GIB
@@ -12,8 +12,18 @@ from ..history.run_record import Outcome, Run
 from ..memory.article_formula import article_bytes
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..messages.catalogue import gib
-from ..messages.plan_messages import change_line, headline, limit_lines, notes, refusal, stage_word, summary_lines
+from ..messages.plan_messages import (
+    change_line,
+    headline,
+    limit_lines,
+    notes,
+    optimizations_line,
+    refusal,
+    stage_word,
+    summary_lines,
+)
 from ..operations.preflight import Preflight
+from ..optimizations import Optimization
 from ..planning.capacity import Verdict
 
 try:
@@ -28,12 +38,12 @@ if TYPE_CHECKING:  # it needs SQLAlchemy
 _STYLES = {Verdict.SAFE: "bold green", Verdict.TIGHT: "bold yellow", Verdict.FAIL: "bold red"}
 
 
-def print_plan(result: Preflight, lang: str = "en") -> None:
-    """The verdict, the settings, the stages and the changes."""
+def print_plan(result: Preflight, available: Collection[Optimization] = (), lang: str = "en") -> None:
+    """The verdict, the settings, the optimizations (of those `available`), the stages and the changes."""
     console = Console(highlight=False)
     plan = result.plan
     console.print(headline(plan.risk, lang), style=_STYLES[plan.risk.verdict])
-    for line in summary_lines(result, lang):
+    for line in (*summary_lines(result, lang), optimizations_line(plan.job.optimizations, available, lang)):
         console.print(line)
     console.print(_stage_table(plan.estimate, plan.budget.usable_bytes, lang))
     for change in plan.changes:
@@ -53,6 +63,7 @@ def print_estimate(estimate: Estimate) -> None:
         f"{job.frame_size} px, {job.latent_frames} latent frames → {job.output_frames} frames, "
         f"window {job.window}, {job.dtype}"
     )
+    console.print(optimizations_line(job.optimizations))
     console.print(_stage_table(estimate, None, "en"))
     console.print(f"peak {gib(estimate.peak_bytes)} in {estimate.peak_stage}, overhead included")
     console.print(f"host memory {gib(estimate.host_ram_bytes)}")
@@ -63,7 +74,7 @@ def print_estimate(estimate: Estimate) -> None:
 
 
 def print_check(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Model against rehearsal, a line a stage."""
+    """The model compared with traced runs, a line a stage."""
     table = Table("job", "stage", "traced", "model", "apart")
     for row in rows:
         table.add_row(row["job"], row["stage"], f"{row['traced']:,}", f"{row['model']:,}", f"{row['apart']:.3%}")
@@ -71,7 +82,7 @@ def print_check(rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def print_history(page: Page, calibrations: Mapping[str, Calibration]) -> None:
-    """The runs of each card, predicted beside actual, and what they say about the next one there."""
+    """The runs of each card, predicted and actual, and what they say about the next one there."""
     console = Console(highlight=False)
     for card, calibration in calibrations.items():
         console.print(card, style="bold", markup=False)
@@ -109,8 +120,10 @@ def _runs_table(runs: Iterable[Run]) -> Table:
 
 def _calibration_line(calibration: Calibration) -> str:
     if calibration.median_error is None or calibration.median_error_model is None:
-        return "nothing learnt yet; predictions are from the model alone."
-    line = f"learnt from {calibration.runs} jobs: median error {calibration.median_error_model:.1%} by the model alone"
+        return "not calibrated yet; predictions are from the model only."
+    line = (
+        f"calibrated from {calibration.runs} jobs: median error {calibration.median_error_model:.1%} by the model only"
+    )
     if calibration.median_error < calibration.median_error_model:
         line += f", {calibration.median_error:.1%} corrected"
     if calibration.upper_factor is None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from ..job import Job
-from ..optimizations import DEFAULTS, ESCALATION_ORDER
+from ..optimizations import DEFAULTS, ESCALATION_ORDER, Optimization, Setting
 from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
 
 _FORMAT_VERSION = 0.4
@@ -144,61 +144,72 @@ class _Graph:
         }
 
 
-def build_workflow(
-    job: Job,
-    *,
-    image: str,
-    audio: str,
-    preset: str = "fast",
-    target: str = "auto",
-    on_risk: str = "downgrade",
-    policy: str = "lossless_first",
-    aspect: str = "original",
-    face_index: int = 0,
-    face_box: str = "",
-    reserve: float = 0.1,
-    language: str = "en",
-    checkpoint: str = "svd_xt_1_1.safetensors",
-    sonic_unet: str = "unet.pth",
-    way: Way = Way.STOCK,
-    note: str = "",
-) -> dict[str, Any]:
-    """The graph in ComfyUI's UI format 0.4.
+@dataclass(frozen=True)
+class WorkflowSettings:
+    """The values of a workflow that do not follow from its job."""
 
-    `image` and `audio` are names of files in ComfyUI's input folder. `preset`, `target`, `on_risk`, `policy`, `aspect`,
-    `face_index`, `face_box`, `reserve` and `language` are the values of Preflight's widgets; the numbers of `job` are
-    those of the nodes after it. `checkpoint` and `sonic_unet` are the names of the weights. `note` is Markdown for a
-    note node; empty for none.
-    """
+    image: str
+    """Name of a file in ComfyUI's input folder, as `audio`."""
+    audio: str
+    preset: str = "fast"
+    """Value of Preflight's widget of this name, as the next fields."""
+    target: str = "auto"
+    on_risk: str = "downgrade"
+    policy: str = "lossless_first"
+    aspect: str = "original"
+    face_index: int = 0
+    face_box: str = ""
+    reserve: float = 0.1
+    language: str = "en"
+    checkpoint: str = "svd_xt_1_1.safetensors"
+    """Name of the SVD checkpoint."""
+    sonic_unet: str = "unet.pth"
+    """Name of Sonic's weights."""
+    way: Way = Way.STOCK
+    optimizations: Mapping[Optimization, Setting] = field(default_factory=lambda: DEFAULTS)
+    """Settings of Sonic Low VRAM, where `way` has that node."""
+    note: str = ""
+    """Markdown of a note in the graph; empty for none."""
+
+
+def build_workflow(job: Job, settings: WorkflowSettings) -> dict[str, Any]:
+    """The graph in ComfyUI's UI format 0.4, with the numbers of `job` in the widgets of the nodes after Preflight."""
     graph = _Graph()
-    picture = graph.add("LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (image, "image"))
-    sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (audio, None, None))
-    check = graph.add(
-        "SonicGuardPreflight", (380, 200), (400, 1010), PREFLIGHT_OUTPUTS,
-        (preset, target, on_risk, policy, aspect, face_index, face_box, False, reserve, language), _OWN,
-    )  # fmt: skip
+    picture = graph.add(
+        "LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (settings.image, "image")
+    )
+    sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (settings.audio, None, None))
+    check = _add_preflight(graph, settings)
     files = graph.add(
         "ImageOnlyCheckpointLoader", (380, 0), (400, 100),
-        {"MODEL": "MODEL", "CLIP_VISION": "CLIP_VISION", "VAE": "VAE"}, (checkpoint,),
+        {"MODEL": "MODEL", "CLIP_VISION": "CLIP_VISION", "VAE": "VAE"}, (settings.checkpoint,),
     )  # fmt: skip
     model = graph.add(
         "SONICTLoader", (860, 0), (300, 160), {"model": "MODEL_SONIC", "weight_dtype": "DTYPE"},
-        (sonic_unet, 1.0, job.interpolate, str(job.dtype)), _SONIC,
+        (settings.sonic_unet, 1.0, job.interpolate, str(job.dtype)), _SONIC,
     )  # fmt: skip
     graph.link(picture, "IMAGE", check, "image")
     graph.link(sound, "AUDIO", check, "audio")
     graph.link(files, "MODEL", model, "model")
     graph.link(check, "use_interframe", model, "use_interframe", widget=True)
     graph.link(check, "dtype", model, "dtype", widget=True, kind="COMBO")
-    if way is Way.LONG_VIDEO:
-        _add_long_video(graph, job, check, files, model, language)
+    if settings.way is Way.LONG_VIDEO:
+        _add_long_video(graph, job, check, files, model, settings.language)
     else:
-        if way is Way.LOW_VRAM:
-            model = _add_low_vram(graph, check, model, reserve, target, language)
-        _add_sonic(graph, job, check, files, model, _PLACES[way])
-    if note:
-        graph.add("MarkdownNote", (0, 840), (320, 250), (), (note,))
+        if settings.way is Way.LOW_VRAM:
+            model = _add_low_vram(graph, check, model, settings)
+        _add_sonic(graph, job, check, files, model, _PLACES[settings.way])
+    if settings.note:
+        graph.add("MarkdownNote", (0, 840), (320, 250), (), (settings.note,))
     return graph.to_dict()
+
+
+def _add_preflight(graph: _Graph, settings: WorkflowSettings) -> _Node:
+    widgets = (
+        settings.preset, settings.target, settings.on_risk, settings.policy, settings.aspect, settings.face_index,
+        settings.face_box, False, settings.reserve, settings.language,
+    )  # fmt: skip
+    return graph.add("SonicGuardPreflight", (380, 200), (400, 1010), PREFLIGHT_OUTPUTS, widgets, _OWN)
 
 
 _PLACES = {
@@ -239,11 +250,12 @@ def _add_sonic(
     graph.link(video, "VIDEO", save, "video")
 
 
-def _add_low_vram(graph: _Graph, check: _Node, model: _Node, reserve: float, target: str, language: str) -> _Node:
-    """Add Sonic Low VRAM after `model`, with the default settings of the optimizations."""
+def _add_low_vram(graph: _Graph, check: _Node, model: _Node, settings: WorkflowSettings) -> _Node:
+    """Add Sonic Low VRAM after `model`."""
+    switches = (str(settings.optimizations[optimization]) for optimization in ESCALATION_ORDER)
     node = graph.add(
         LOW_VRAM, (860, 260), (300, 420), _LOW_VRAM_OUTPUTS,
-        (*(str(DEFAULTS[optimization]) for optimization in ESCALATION_ORDER), target, reserve, language), _OWN,
+        (*switches, settings.target, settings.reserve, settings.language), _OWN,
     )  # fmt: skip
     graph.link(model, "model", node, "model")
     graph.link(check, "optimizations", node, "optimizations")
@@ -309,7 +321,7 @@ def example_texts() -> dict[str, str]:
     """The content of ``example_workflows/NAME.json`` by name; write it there to regenerate the files."""
     graphs = {
         name: build_workflow(
-            Job(512, 512, seconds), image="portrait.jpg", audio="speech.mp3", way=way, note=note + _WEIGHTS
+            Job(512, 512, seconds), WorkflowSettings("portrait.jpg", "speech.mp3", way=way, note=note + _WEIGHTS)
         )
         for name, (way, seconds, note) in _EXAMPLES.items()
     }

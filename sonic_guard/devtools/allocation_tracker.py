@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 DEVICE = torch.device("meta")
 """The fake GPU. Not "cuda": a torch built for the CPU cannot index or write tensors with that device."""
-BLOCK_BYTES = 512
+ALLOCATION_BYTES = 512
 """PyTorch's CUDA allocator rounds every request up to a multiple of this."""
 
 
@@ -58,7 +58,7 @@ class AllocationTracker(TorchDispatchMode):
         key = id(storage)
         if key in self._seen:
             return
-        size = -(-storage.nbytes() // BLOCK_BYTES) * BLOCK_BYTES
+        size = -(-storage.nbytes() // ALLOCATION_BYTES) * ALLOCATION_BYTES
         self._seen[key] = weakref.finalize(storage, self._forget, key, size, on_gpu)
         self._count(size, on_gpu)
         if on_gpu:

@@ -20,11 +20,11 @@ from ..optimizations import Optimization
 from .run_record import Outcome, Run, StageFigures
 from .schema import RUNS
 
-MAX_TEXT = 1 << 16
+MAX_COLUMN_TEXT = 1 << 16
 """Longest text read from a column, in characters; a longer one is truncated, and then is not valid JSON."""
 MAX_NAME_LENGTH = 1000
 """Longest name of a card, a driver or a version, in characters; a page may show a thousand of them."""
-MAX_BYTES = 1 << 53
+MAX_RECORDED_BYTES = 1 << 53
 """Largest accepted number of bytes: larger integers are not exact in JavaScript."""
 MAX_S = 1e9
 """Largest accepted number of seconds."""
@@ -34,7 +34,7 @@ _OWNER = {"machine", "pid", "process_started"}
 COLUMNS = (
     RUNS.c.id,
     *(
-        func.substr(cast(column, Text), 1, MAX_TEXT).label(column.name)
+        func.substr(cast(column, Text), 1, MAX_COLUMN_TEXT).label(column.name)
         for column in RUNS.c
         if column.name not in _OWNER | {"id"}
     ),
@@ -101,7 +101,7 @@ def _whole(text: str) -> int:
 
 
 def _bytes(size: Any) -> int:
-    if type(size) is not int or not 0 <= size <= MAX_BYTES:
+    if type(size) is not int or not 0 <= size <= MAX_RECORDED_BYTES:
         raise ValueError(f"{str(size)[:40]!r} is not a number of bytes")
     return size
 

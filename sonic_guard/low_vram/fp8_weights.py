@@ -15,7 +15,7 @@ from torch.nn import functional
 from .chunking import Undo, replace
 
 FORMAT = torch.float8_e4m3fn
-LARGE = 1 << 14
+MIN_STORED_NUMBERS = 1 << 14
 """Fewest numbers in a weight that is stored in 8 bits."""
 
 
@@ -35,7 +35,7 @@ def large_layers(unet: Any) -> Iterator[tuple[str, Any]]:
     """Name and module of the layers whose weights `store` replaces."""
     for name, layer in unet.named_modules():
         in_block = name.startswith(("down_blocks.", "mid_block.", "up_blocks."))
-        if in_block and type(layer) in (nn.Linear, nn.Conv2d, nn.Conv3d) and layer.weight.numel() >= LARGE:
+        if in_block and type(layer) in (nn.Linear, nn.Conv2d, nn.Conv3d) and layer.weight.numel() >= MIN_STORED_NUMBERS:
             yield name, layer
 
 

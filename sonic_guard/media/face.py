@@ -23,7 +23,7 @@ THRESHOLD = 0.3
 """Lowest score that counts as a face. Photos score 0.6 … 0.95, drawn faces as little as 0.33."""
 SURE = 0.5
 """A face with this score ends the search; below it another scale may give more faces, or a tighter box."""
-LARGE = 1 / 8
+LARGE_FACE = 1 / 8
 """Share of the long side from which even a weak face ends the search: larger scales would only show its parts."""
 TILE = 640
 """Largest side in pixels of the network's input."""
@@ -33,7 +33,7 @@ VIEWS = (TILE, 544, 480)
 """Long sides in pixels at which the whole picture is tried: drawn faces are detected at some and not at others."""
 MAX_TILES = 32
 """Most tiles at one scale: bounds the search in a picture without a face to a few seconds."""
-STRIDE = 32
+INPUT_STRIDE = 32
 """The network's input sides are multiples of this."""
 
 CLOSE_UP = 0.7
@@ -100,7 +100,7 @@ def find_faces(rgb: Rgb, threshold: float = THRESHOLD, *, closer: bool = True, c
     size = size_of(rgb)
     best = _best(rgb, _whole(size), threshold, check)
     weak = closer and _score(best) < SURE
-    if weak and not (best and max(best[0].box.width, best[0].box.height) >= LARGE * max(size)):
+    if weak and not (best and max(best[0].box.width, best[0].box.height) >= LARGE_FACE * max(size)):
         best = max(best, _best(rgb, _closer(size), threshold, check), key=_score)
     return sorted(best, key=lambda face: face.box.area, reverse=True)
 
@@ -241,9 +241,9 @@ def _starts(length: int) -> list[int]:
 
 
 def _padded(tile: Rgb) -> Rgb:
-    """The tile padded with black to multiples of `STRIDE`: CenterFace would stretch it to them instead."""
+    """The tile padded with black to multiples of `INPUT_STRIDE`: CenterFace would stretch it to them instead."""
     height, width = tile.shape[:2]
-    return np.pad(tile, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)))
+    return np.pad(tile, ((0, -height % INPUT_STRIDE), (0, -width % INPUT_STRIDE), (0, 0)))
 
 
 def _whole_pixels(corners: tuple[float, float, float, float], scale: float, size: tuple[int, int]) -> Box:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .byte_source import Content, Spliced
 
-STRIDE = 64
+CUT_STRIDE = 64
 """Frames between two possible cuts; more than any encoder's delay or padding covers."""
 MAX_JUNK_BYTES = 1 << 16
 """How far after an ID3 tag the first frame is searched for."""
@@ -57,7 +57,7 @@ def shorten(content: Content) -> Shortened | None:
     if len(cuts) < 4:
         return None
     first, start, stop = cuts[0], cuts[1], cuts[-2]
-    frames = (len(cuts) - 3) * STRIDE
+    frames = (len(cuts) - 3) * CUT_STRIDE
     head = bytearray(content.read_at(0, start))
     if not _adjust_tag(head, first, frames, content.size):
         return None
@@ -65,7 +65,7 @@ def shorten(content: Content) -> Shortened | None:
 
 
 def _longest_chain(content: Content, begin: int) -> list[int]:
-    """Offsets of frames 0, STRIDE, 2·STRIDE … of the first usable chain after the tag; empty if there is none."""
+    """Offsets of every `CUT_STRIDE`-th frame of the first usable chain after the tag; empty if there is none."""
     junk = content.read_at(begin, MAX_JUNK_BYTES)
     offset = junk.find(b"\xff")
     while offset >= 0:
@@ -85,12 +85,12 @@ def _after_id3(data: bytes | bytearray) -> int:
 
 
 def _chain(content: Content, offset: int) -> list[int]:
-    """Offsets of every `STRIDE`-th frame from `offset` on, up to the first bytes that do not continue the chain."""
+    """Offsets of every `CUT_STRIDE`-th frame from `offset` on, up to the first bytes that do not continue the chain."""
     block, base, at = content.read_at(offset, FIRST_BYTES), offset, 0
     sizes = _FrameSizes(block[:4])
     cuts = []
     for frame in count():
-        if frame % STRIDE == 0:
+        if frame % CUT_STRIDE == 0:
             cuts.append(base + at)
         if at + 4 > len(block):
             base, at = base + at, 0
@@ -157,7 +157,7 @@ def _adjust_tag(head: bytearray, first: int, frames_left_out: int, file_bytes: i
     flags, field = struct.unpack_from(">I", head, tag + 4)[0], tag + 8
     if flags & 1:
         frames = struct.unpack_from(">I", head, field)[0]
-        if frames < frames_left_out + 2 * STRIDE:
+        if frames < frames_left_out + 2 * CUT_STRIDE:
             return False
         struct.pack_into(">I", head, field, frames - frames_left_out)
         field += 4

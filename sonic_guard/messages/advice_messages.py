@@ -4,14 +4,16 @@ from ..planning.advice import LOW_VRAM, Advice, Where
 from ..planning.planner import Change
 from . import advice_texts as texts
 from .catalogue import fill, gib
-from .plan_messages import switch_word, what_would_fit
+from .plan_messages import limit_text, switch_word, what_would_fit
 
 _NODES = {"min_resolution": "SONIC_PreData", "dtype": "SONICTLoader", "interpolate": "SONICTLoader"}
 """The node of Sonic on which a setting is, by the name of the change."""
 
 
-def advice_sentence(advice: Advice, where: Where = Where.HERE, lang: str = "en") -> str:
+def advice_sentence(advice: Advice, where: Where = Where.THIS_NODE, lang: str = "en") -> str:
     """`advice` in a sentence; `where` says which node the user would set."""
+    if advice.limits:
+        return " ".join(limit_text(limit, lang) for limit in advice.limits)
     if not advice.changes:
         return what_would_fit(advice.card, advice.longest_s, lang)
     *first, last = (_setting(change, where, lang) for change in advice.changes)
@@ -22,6 +24,8 @@ def advice_sentence(advice: Advice, where: Where = Where.HERE, lang: str = "en")
     if where in texts.BY_PLANNER and advice.changes[0].name != LOW_VRAM:
         return fill(texts.BY_PLANNER[where], lang, settings=settings, size=size)
     one = len(advice.changes) == 1
+    if any(change.clears for change in advice.changes):
+        return fill(texts.ONE_CLEARS_LIMIT if one else texts.ALL_CLEAR_LIMIT, lang, settings=settings, size=size)
     return fill(texts.ONE_CHANGE if one else texts.ALL_CHANGES, lang, settings=settings, size=size)
 
 
@@ -31,6 +35,6 @@ def _setting(change: Change, where: Where, lang: str) -> str:
         return fill(texts.SPECIAL_SETTINGS[change.name], lang, value=change.after)
     value = switch_word(change.after == "on", lang) if change.after in ("on", "off") else change.after
     name = "use_interframe" if change.name == "interpolate" else change.name
-    if where is Where.SONIC and change.name in _NODES:
+    if where is Where.SONIC_NODES and change.name in _NODES:
         return fill(texts.SETTING_ON_NODE, lang, name=name, value=value, node=_NODES[change.name])
     return fill(texts.SETTING, lang, name=name, value=value)

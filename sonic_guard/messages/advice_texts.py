@@ -24,6 +24,14 @@ SPECIAL_SETTINGS: Mapping[str, Text] = {
 
 ONE_CHANGE = Text("{settings} reduces the peak to {size}.", "{settings}，峰值可降到 {size}。")
 ALL_CHANGES = Text("{settings} together reduce the peak to {size}.", "{settings}，合起来峰值可降到 {size}。")
+ONE_CLEARS_LIMIT = Text(
+    "{settings} clears the hard limit; the peak is then {size}.",
+    "{settings}，可避开硬性限制，此时峰值为 {size}。",
+)
+ALL_CLEAR_LIMIT = Text(
+    "{settings} together clear the hard limit; the peak is then {size}.",
+    "{settings}，合起来可避开硬性限制，此时峰值为 {size}。",
+)
 ALSO_FITS = Text("{settings} also fits, with a peak of {size}.", "{settings} 也放得下（峰值 {size}）。")
 BY_PLANNER: Mapping[Where, Text] = {
     Where.ON_RISK: Text(

@@ -1,11 +1,13 @@
 """Sentences about a plan: verdict, changes, the report of a preflight, hard limits and assumptions."""
 
+from collections.abc import Collection
+
 from ..devices.card_catalogue import Card
 from ..job import MIN_SOUND_S, Job
-from ..memory.hard_limits import MAX_ATTENTION_BATCH, Limit
+from ..memory.hard_limits import MAX_ATTENTION_BATCH, Limit, LimitKind
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..operations.preflight import Preflight
-from ..optimizations import OPTIMIZATIONS, Optimization
+from ..optimizations import ESCALATION_ORDER, OPTIMIZATIONS, Optimization
 from ..planning.capacity import Risk, Verdict
 from ..planning.planner import Change, Plan, Policy
 from . import plan_texts as texts
@@ -14,8 +16,11 @@ from .catalogue import fill, gib
 
 def why(change: Change, lang: str = "en") -> str:
     """The reason for a change, in a sentence or two."""
-    reason = texts.REASONS.get(change.name)
-    return fill(reason or OPTIMIZATIONS[Optimization(change.name)].reason, lang)
+    reason = fill(texts.REASONS.get(change.name) or OPTIMIZATIONS[Optimization(change.name)].reason, lang)
+    if not change.clears:
+        return reason
+    limits = fill(texts.SEMICOLON, lang).join(limit_name(limit, lang) for limit in change.clears)
+    return reason + fill(texts.CLEARS_LIMIT, lang, limits=limits)
 
 
 def verdict_word(verdict: Verdict, lang: str = "en") -> str:
@@ -35,14 +40,23 @@ def switch_word(on: bool, lang: str = "en") -> str:
 
 def headline(risk: Risk, lang: str = "en") -> str:
     """Verdict, decisive stage and headroom in a line."""
-    return fill(texts.HEADLINE, lang, verdict=verdict_word(risk.verdict, lang), headroom=headroom_line(risk, lang))
+    return fill(texts.HEADLINE, lang, verdict=verdict_text(risk, lang), headroom=headroom_line(risk, lang))
+
+
+def verdict_text(risk: Risk, lang: str = "en") -> str:
+    """The verdict in a few words; where a hard limit is all that stops the run, it says so."""
+    limit_only = risk.limits and risk.headroom_bytes >= 0 and not risk.short_of_host_ram
+    return fill(texts.WILL_FAIL_AT_LIMIT, lang) if limit_only else verdict_word(risk.verdict, lang)
 
 
 def headroom_line(risk: Risk, lang: str = "en") -> str:
-    """The stage with the highest peak, and how much is left of the memory or missing."""
-    size = gib(abs(risk.headroom_bytes))
-    left = fill(texts.OVER_BUDGET if risk.headroom_bytes < 0 else texts.HEADROOM, lang, size=size)
-    line = fill(texts.DECISIVE_STAGE, lang, stage=stage_word(risk.stage, lang), headroom=left)
+    """The stage with the highest peak and how much memory is left or missing, or the hard limits that are exceeded."""
+    items = [limit_name(limit, lang) for limit in risk.limits]
+    if not items or risk.headroom_bytes < 0:
+        size = gib(abs(risk.headroom_bytes))
+        left = fill(texts.OVER_BUDGET if risk.headroom_bytes < 0 else texts.HEADROOM, lang, size=size)
+        items.insert(0, fill(texts.DECISIVE_STAGE, lang, stage=stage_word(risk.stage, lang), headroom=left))
+    line = fill(texts.SEMICOLON, lang).join(items)
     return line + (fill(texts.SHORT_OF_HOST_RAM, lang) if risk.short_of_host_ram else "")
 
 
@@ -73,6 +87,8 @@ def risk_line(probability: float | None, runs: int, lang: str = "en") -> str:
 def refusal(plan: Plan, lang: str = "en") -> str:
     """Why a plan does not fit, and what would help."""
     verdict, card = headline(plan.risk, lang), plan.budget.card
+    if any(limit.kind is LimitKind.SHORT_SOUND for limit in plan.risk.limits):
+        return fill(texts.AUDIO_TOO_SHORT, lang, headline=verdict)
     if plan.policy is None:
         return fill(texts.UNCHANGED, lang, headline=verdict, card=card)
     if plan.policy is not Policy.LOSSLESS_FIRST:
@@ -121,6 +137,16 @@ def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
     return lines
 
 
+def optimizations_line(
+    enabled: Collection[Optimization], available: Collection[Optimization] = (), lang: str = "en"
+) -> str:
+    """The optimizations that are enabled; if none is, those that could be."""
+    names, others = (" + ".join(each for each in ESCALATION_ORDER if each in some) for some in (enabled, available))
+    if names:
+        return fill(texts.ENABLED, lang, enabled=names)
+    return fill(texts.NONE_ENABLED, lang, available=others) if others else fill(texts.STOCK, lang)
+
+
 def notes(result: Preflight, lang: str = "en") -> list[str]:
     """What else the user should know, a line each."""
     job, crop = result.plan.job, result.look.crop
@@ -150,11 +176,19 @@ def limit_lines(estimate: Estimate, lang: str = "en") -> list[str]:
 
 
 def limit_text(limit: Limit, lang: str = "en") -> str:
-    """A hard limit and how to stay within it."""
-    or_branch = "" if limit.one_branch else fill(texts.OR_SEQUENTIAL_CFG, lang)
+    """A hard limit and how to stay within it, in a sentence or two."""
+    clearing = " + ".join(limit.cleared_by)
+    cleared_by = fill(texts.CLEARED_BY, lang, optimizations=clearing) if clearing else ""
     return fill(
         texts.LIMITS[limit.kind], lang, figure=limit.figure, least=MIN_SOUND_S, most=MAX_ATTENTION_BATCH,
-        or_branch=or_branch,
+        cleared_by=cleared_by,
+    )  # fmt: skip
+
+
+def limit_name(limit: Limit, lang: str = "en") -> str:
+    """A hard limit, as part of a sentence."""
+    return fill(
+        texts.LIMIT_NAMES[limit.kind], lang, figure=limit.figure, least=MIN_SOUND_S, most=MAX_ATTENTION_BATCH
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ..memory.hard_limits import LimitKind
 from ..optimizations import Text
 from ..planning.capacity import Verdict
 
@@ -9,6 +10,7 @@ from ..planning.capacity import Verdict
 
 ON = Text("on", "开")
 OFF = Text("off", "关")
+SEMICOLON = Text("; ", "；")
 
 VERDICTS: Mapping[Verdict, Text] = {
     Verdict.SAFE: Text("Fits", "放得下"),
@@ -23,6 +25,9 @@ STAGES: Mapping[str, Text] = {
     "decode": Text("decode", "解码"),
     "interpolate": Text("interpolate", "插帧"),
 }
+
+WILL_FAIL_AT_LIMIT = Text("Will fail at a hard limit", "会因硬性限制而失败")
+"""Instead of a verdict, where a hard limit is all that stops the run."""
 
 # ---- verdict and headroom
 
@@ -59,11 +64,17 @@ REASONS: Mapping[str, Text] = {
 
 CHANGE = Text("{name}: {before} → {after} ({bytes}). {why}", "{name}：{before} → {after}（{bytes}）。{why}")
 
+CLEARS_LIMIT = Text(" It clears a hard limit: {limits}.", "可避开硬性限制：{limits}。")
+
 # ---- where nothing fits
 
 REFUSAL = Text(
     "{headline}. No change of settings makes it fit on {card}. {advice}",
     "{headline}。在 {card} 上没有可行的设置。{advice}",
+)
+AUDIO_TOO_SHORT = Text(
+    "{headline}. No other setting helps: add silence to the audio, as Preflight does.",
+    "{headline}。更改其他设置无济于事：请给音频补静音，“预检”节点会自动补。",
 )
 UNCHANGED = Text(
     "{headline} on {card}. No setting was changed. Set on_risk to “downgrade” to search for settings that fit.",
@@ -91,6 +102,9 @@ BUDGET = Text(
     "budget {budget} on {card}, predicted peak {peak} with overhead",
     "预算 {budget}（{card}），预测峰值 {peak}（含开销）",
 )
+STOCK = Text("no memory optimization: stock Sonic", "未启用显存优化：原版 Sonic")
+ENABLED = Text("enabled: {enabled}", "已启用：{enabled}")
+NONE_ENABLED = Text("enabled: none; available: {available}", "未启用；可用：{available}")
 PARTS = Text("in {parts} parts", "分 {parts} 段")
 DENOISING_TIME = Text("about {minutes:.0f} min of denoising", "去噪约需 {minutes:.0f} 分钟")
 FRAME = Text(
@@ -154,27 +168,45 @@ RISK_KNOWN = Text(
     "风险 {percent:.3g} %，来自此显卡上的 {runs} 次运行",
 )
 
-# ---- hard limits, by `Limit.kind`
+# ---- hard limits
 
-LIMITS: Mapping[str, Text] = {
-    "short sound": Text(
+LIMIT_NAMES: Mapping[LimitKind, Text] = {
+    LimitKind.SHORT_SOUND: Text(
+        "the audio has {figure:.2f} s, less than {least:.2f} s",
+        "音频仅 {figure:.2f} 秒，少于 {least:.2f} 秒",
+    ),
+    LimitKind.ATTENTION_BATCH: Text(
+        "the attention batch is {figure:,}, more than {most:,}",
+        "注意力批量为 {figure:,}，超过 {most:,}",
+    ),
+    LimitKind.MPS_INDEX: Text(
+        "an attention layer has {figure:,} scores, more than 2**31",
+        "单个注意力层有 {figure:,} 个分数，超过 2**31",
+    ),
+}
+"""Part of a sentence."""
+
+LIMITS: Mapping[LimitKind, Text] = {
+    LimitKind.SHORT_SOUND: Text(
         "Audio too short: {figure:.2f} s; the Sonic wrapper needs at least {least:.2f} s, and stops with “mat1 and "
         "mat2 shapes cannot be multiplied” otherwise. Add silence; Preflight does it.",
         "音频过短：{figure:.2f} 秒；Sonic 封装至少需要 {least:.2f} 秒，否则会以 “mat1 and mat2 shapes cannot be "
         "multiplied” 中止。请补静音；“预检”节点会自动补。",
     ),
-    "attention batch": Text(
-        "Attention batch too large: temporal attention runs with batch {figure:,}, more than {most:,}; some torch "
-        "versions stop with “CUDA error: invalid configuration argument” (not yet confirmed on a GPU). Use a smaller "
-        "min_resolution{or_branch}.",
-        "注意力批量过大：时间注意力的批量为 {figure:,}，超过 {most:,}；部分 torch 版本会以 “CUDA error: invalid "
-        "configuration argument” 中止（尚未在显卡上证实）。请减小 min_resolution{or_branch}。",
+    LimitKind.ATTENTION_BATCH: Text(
+        "Attention batch too large: temporal attention runs with batch {figure:,}, more than {most:,}; CUDA stops with "
+        "“invalid argument” or “invalid configuration argument” (seen on an H200). Use a smaller "
+        "min_resolution{cleared_by}.",
+        "注意力批量过大：时间注意力的批量为 {figure:,}，超过 {most:,}；CUDA 会以 “invalid argument” 或 “invalid "
+        "configuration argument” 中止（已在 H200 上证实）。请减小 min_resolution{cleared_by}。",
     ),
-    "mps": Text(
+    LimitKind.MPS_INDEX: Text(
         "MPS index range exceeded: spatial attention makes {figure:,} scores, more than 2**31; Apple GPUs stop with "
-        "“Can't be indexed using 32-bit iterator” (not yet confirmed on a Mac). Use a smaller min_resolution or fps.",
+        "“Can't be indexed using 32-bit iterator” (not yet confirmed on a Mac). Use a smaller min_resolution or "
+        "fps{cleared_by}.",
         "超出 MPS 索引范围：空间注意力产生 {figure:,} 个分数，超过 2**31；Apple 显卡会以 “Can't be indexed using "
-        "32-bit iterator” 中止（尚未在 Mac 上证实）。请减小 min_resolution 或 fps。",
+        "32-bit iterator” 中止（尚未在 Mac 上证实）。请减小 min_resolution 或 fps{cleared_by}。",
     ),
 }
-OR_SEQUENTIAL_CFG = Text(", or enable sequential_cfg", "，或启用 sequential_cfg")
+"""What is exceeded, and what to do about it."""
+CLEARED_BY = Text(", or enable {optimizations}", "，或启用 {optimizations}")

@@ -1,6 +1,6 @@
-"""The one thing to say to the user about a run: what would help most, or how much more there is room for.
+"""The one thing to say to the user about a run: what would help most, or how much larger the picture could be.
 
-Pure: numbers in, an `Advice` out; `words.advice_sentence` says it.
+Pure: numbers in, an `Advice` out; `plan_messages.advice_sentence` says it.
 """
 
 from collections.abc import Collection, Iterator
@@ -10,37 +10,39 @@ from functools import partial
 
 from ..devices.card_catalogue import Card
 from ..job import SIZE_STEP, Dtype, Job
-from ..memory.stage_model import predict
+from ..memory.hard_limits import Limit, LimitKind
 from ..optimizations import ESCALATION_ORDER, EXACT, without_redundant
-from .planner import GOOD_RESOLUTION, Change, Plan, Policy, make_plan
+from .capacity import Capacity
+from .planner import GOOD_RESOLUTION, Change, Plan, Policy, change_between, make_plan
 from .selection import Switches
 
 MAX_RESOLUTION = 2048
 """The most the wrapper's node accepts."""
 MUCH_LARGER = 1.25
-"""Room for a picture this much larger a side is worth a word."""
+"""A larger picture is mentioned if its sides are at least this many times as long."""
 LOW_VRAM = "low_vram"
-"""Offered as a change: put in the node Sonic Low VRAM, which pulls the levers it takes to fit."""
-_OPTIMIZATIONS = Switches(auto=EXACT)
-"""What that node can pull. Not all of its levers need be wired at first, so none is taken for granted."""
+"""Name of a change: add the node Sonic Low VRAM, which enables the optimizations it takes to fit."""
+_LOW_VRAM_SWITCHES = Switches(auto=EXACT)
+"""What that node can enable. Without a wire to SONIC_PreData it cannot offload the UNet, so that one is not taken for
+granted either."""
 
 
 class Where(StrEnum):
-    """How the user would follow the advice."""
+    """Where the user would change the settings."""
 
-    HERE = "here"
-    """The settings are this node's own."""
-    SONIC = "sonic"
-    """They are on Sonic's nodes: the sentence says on which."""
+    THIS_NODE = "here"
+    """On this node."""
+    SONIC_NODES = "sonic"
+    """On Sonic's nodes: the sentence names the node."""
     ON_RISK = "on_risk"
-    """A planner stands in front, told to keep the wish: let it."""
+    """On a planning node before this one, which keeps the requested settings: set its `on_risk` to "downgrade"."""
     POLICY = "policy"
-    """A planner has done what its policy allows: allow more."""
+    """On a planning node before this one, which has changed all that its policy allows: choose another policy."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What would help, or what there is room for."""
+    """What would help, or how much larger the picture could be."""
 
     fits: bool
     """Whether the run fits as it is. Then `changes` would fit too; else they make it fit."""
@@ -49,54 +51,62 @@ class Advice:
     card: Card | None = None
     """Where nothing helps: the smallest common card on which something would."""
     longest_s: float | None = None
-    """Where nothing but a shorter sound helps: its length in seconds."""
+    """Where nothing helps except a shorter sound: its length in seconds."""
+    limits: tuple[Limit, ...] = ()
+    """Hard limits that no card and no setting clears, such as too short a sound."""
 
 
 def advise(
     plan: Plan,
-    where: Where = Where.HERE,
+    where: Where = Where.THIS_NODE,
     *,
     available: Collection[str] = (),
     low_vram: bool = False,
 ) -> Advice | None:
-    """The advice for the run in `plan`; None if it fits, and fits about as tightly as it should.
+    """The advice for the run in `plan`; None if it fits and a much larger picture would not.
 
-    Where it does not fit: the mildest single change that is enough by itself (in the order of `plan`: what keeps
-    every pixel, half the number size, the largest picture that still shows a mouth, half the frame rate); else what
-    the planner does in total; else the smallest card. With a planner in front (`ON_RISK`, `POLICY`) it is what that
-    planner would do. `available` is `make_plan`'s. `low_vram` says that Sonic Low
-    VRAM could be put in, which keeps every pixel; in total it is proposed only if it spares something one can see,
-    and with a planner in front only if that planner finds nothing.
+    Where it does not fit: the first single change that is enough, in this order: optimizations, fp16, the largest
+    picture that still shows a mouth, half the frame rate. Else what the planner changes in total; else the smallest
+    card. With a planning node before it (`ON_RISK`, `POLICY`) it is what that node would do. `available` is
+    `make_plan`'s. `low_vram` says that Sonic Low VRAM could be added, which keeps every pixel. Together with other
+    changes it is proposed only if less of the picture is lost then; after a planning node, only if that finds nothing.
     """
     job, capacity = plan.job, plan.capacity
-    fits = capacity.fits
     if plan.fits:
-        larger = None if plan.changes else next(filter(fits, _larger(job)), None)
-        return Advice(True, (_change("min_resolution", job, larger),)) if larger else None
-    alone = where in (Where.HERE, Where.SONIC)
-    optimized = replace(job, optimizations=without_redundant(job.optimizations | EXACT)) if low_vram else None
-    if alone:
-        least = replace(job, optimizations=_OPTIMIZATIONS.choose(job, fits, capacity.fits_gpu)) if low_vram else None
-        for name, single in _milder(job, available, least):
-            if fits(single):
-                return Advice(False, (_change(name, job, single),))
-    in_total = partial(make_plan, capacity=capacity, policy=Policy.LOSSLESS_FIRST, available=available)
-    best = in_total(job)
-    if optimized and (alone or not best.fits):
-        better = in_total(optimized)
-        if better.fits and not (best.fits and replace(better.job, optimizations=best.job.optimizations) == best.job):
-            return Advice(False, (_change(LOW_VRAM, job, optimized), *better.changes))
+        larger = None if plan.changes else next(filter(capacity.fits, _larger(job)), None)
+        return Advice(True, (_change("min_resolution", job, larger, capacity),)) if larger else None
+    if unclearable := tuple(limit for limit in plan.risk.limits if limit.kind is LimitKind.SHORT_SOUND):
+        return Advice(False, limits=unclearable)
+    can_change_settings = where in (Where.THIS_NODE, Where.SONIC_NODES)
+    if can_change_settings:
+        for name, changed in _single_changes(job, available, _with_low_vram(job, capacity) if low_vram else None):
+            if capacity.fits(changed):
+                return Advice(False, (_change(name, job, changed, capacity),))
+    planned = partial(make_plan, capacity=capacity, policy=Policy.LOSSLESS_FIRST, available=available)
+    best = planned(job)
+    if low_vram and (can_change_settings or not best.fits):
+        optimized = replace(job, optimizations=without_redundant(job.optimizations | EXACT))
+        better = planned(optimized)
+        same_settings = replace(better.job, optimizations=best.job.optimizations) == best.job
+        if better.fits and not (best.fits and same_settings):
+            return Advice(False, (_change(LOW_VRAM, job, optimized, capacity), *better.changes))
     return Advice(False, best.changes, best.smallest_card, best.longest_s)
 
 
-def _milder(job: Job, available: Collection[str], optimized: Job | None) -> Iterator[tuple[str, Job]]:
-    """`job` with one change, the mildest first, and what changes. Below `GOOD_RESOLUTION` two may be milder than one.
+def _with_low_vram(job: Job, capacity: Capacity) -> Job:
+    """`job` as Sonic Low VRAM would run it."""
+    return replace(job, optimizations=_LOW_VRAM_SWITCHES.choose(job, capacity.fits, capacity.fits_gpu))
 
-    `lean` is `job` with Sonic Low VRAM in front, where that can be had.
+
+def _single_changes(job: Job, available: Collection[str], optimized: Job | None) -> Iterator[tuple[str, Job]]:
+    """The name of each single change and `job` with it, the smallest visible loss first.
+
+    No picture below `GOOD_RESOLUTION` is among them: there, two changes may be a smaller loss than one.
+    `optimized` is `job` with Sonic Low VRAM, where that can be added.
     """
     for optimization in ESCALATION_ORDER:
         if optimization in available and optimization not in job.optimizations:
-            yield optimization, replace(job, optimizations=job.optimizations | {optimization})
+            yield optimization, replace(job, optimizations=without_redundant(job.optimizations | {optimization}))
     if optimized:
         yield LOW_VRAM, optimized
     if job.dtype is Dtype.FP32:
@@ -116,9 +126,10 @@ def _larger(job: Job) -> Iterator[Job]:
         yield replace(job, min_resolution=size)
 
 
-def _change(name: str, before: Job, after: Job) -> Change:
+def _change(name: str, before: Job, after: Job, capacity: Capacity) -> Change:
     """The change `name`, which leads from `before` to `after`."""
-    sizes = predict(before).peak_bytes, predict(after).peak_bytes
     if name in ("dtype", "min_resolution"):
-        return Change(name, str(getattr(before, name)), str(getattr(after, name)), *sizes)
-    return Change(name, *(("on", "off") if name == "interpolate" else ("off", "on")), *sizes)
+        words = str(getattr(before, name)), str(getattr(after, name))
+    else:
+        words = ("on", "off") if name == "interpolate" else ("off", "on")
+    return change_between(name, words, capacity.estimate(before), capacity.estimate(after))

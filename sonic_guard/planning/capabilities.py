@@ -1,6 +1,6 @@
-"""What the nodes of a graph can do for a run beyond the wrapper's own: the levers they pull, and parts.
+"""What the nodes of a graph can do for a run in addition to the wrapper: optimizations they enable, and parts.
 
-A planner may only promise what some node behind it can keep.
+A planner may only use what a node after it in the graph can do.
 """
 
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..job import Job, duration_of
-from ..optimizations import Optimization
+from ..optimizations import Optimization, without_redundant
 from .capacity import Capacity, Span
 from .part_length import longest_fitting
 from .planner import SPLIT
 from .selection import DEFAULT, NONE, STREAMED, Switches, fits_with_some, format_optimizations, read_switches
 
 LOW_VRAM, LONG_VIDEO = "SonicGuardLowVRAM", "SonicGuardLongVideo"
-"""ComfyUI's names of the nodes that pull levers."""
+"""ComfyUI's names of the nodes that enable optimizations."""
 
 
 class GraphCapabilities(NamedTuple):
@@ -27,13 +27,13 @@ class GraphCapabilities(NamedTuple):
 
     @property
     def available(self) -> frozenset[str]:
-        """What a planner may pull, as `make_plan` wants it."""
+        """What a planner may enable, as `make_plan` takes it."""
         return self.switches.auto | ({SPLIT} if self.to_file else frozenset())
 
     def begin(self, job: Job) -> Job:
-        """`job` as its nodes run it with no more levers than have to be pulled."""
+        """`job` as its nodes run it with no more optimizations than are enabled in any case."""
         streamed = STREAMED if self.to_file else frozenset[Optimization]()
-        return replace(job, optimizations=self.switches.on | streamed, to_file=self.to_file)
+        return replace(job, optimizations=without_redundant(self.switches.on | streamed), to_file=self.to_file)
 
     def run(self, job: Job, capacity: Capacity) -> Job:
         """`job` as its nodes will run it: with the optimizations they enable, and cut to the longest part that fits."""
@@ -45,18 +45,18 @@ class GraphCapabilities(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The same for the same reach."""
+        """A text that is the same for the same capabilities."""
         return f"{format_optimizations(self.switches.on)} {format_optimizations(self.switches.auto)} {self.to_file}"
 
 
 WRAPPER_ONLY = GraphCapabilities()
-"""The wrapper alone."""
+"""Sonic's own nodes, with no optimization available."""
 
 
 def capabilities_of(nodes: Mapping[str, Mapping[str, object]]) -> GraphCapabilities:
-    """The reach of a graph, given the inputs of its nodes by class name; of several nodes of a class, the last one's.
+    """The capabilities of a graph, given the inputs of its nodes by class name (of several, the last one's).
 
-    Where a lever is set by a link it counts as not to be had. Raises `OptimizationError` for a word no switch knows.
+    An optimization whose setting comes through a link counts as off. Raises `OptimizationError` for an unknown setting.
     """
     if LOW_VRAM in nodes:
         values = nodes[LOW_VRAM]

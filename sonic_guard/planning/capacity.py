@@ -1,7 +1,7 @@
-"""The one capacity check: does a run fit, and if not, what is it that stops it?
+"""The one capacity check: whether a run fits, and why not.
 
 A run fits where its peak stays within the card's budget, its host memory within what the machine has, and where it
-meets none of the card's hard limits. Planner, nodes, preview, advice, part lengths and chunk sizes all ask here.
+meets none of the card's hard limits. Planner, nodes, preview, advice, part lengths and chunk sizes all use this check.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ..memory.stage_model import Estimate, predict
 
 
 class Verdict(StrEnum):
-    """How an estimate stands to a capacity."""
+    """Result of comparing an estimate with a capacity."""
 
     SAFE = "safe"
     """Within the budget, reserve untouched."""
@@ -42,7 +42,7 @@ class Span(StrEnum):
 
 @dataclass(frozen=True)
 class Risk:
-    """An estimate held against a capacity."""
+    """An estimate compared with a capacity."""
 
     verdict: Verdict
     stage: str
@@ -81,7 +81,7 @@ class Capacity:
         return self._fits_gpu(self.estimate(job), span)
 
     def assess(self, estimate: Estimate) -> Risk:
-        """How a run stands to this capacity, and by how much."""
+        """Compare a run with this capacity."""
         headroom = self.budget.available_bytes - estimate.peak_bytes
         short = not self.has_host_ram(estimate)
         if headroom < 0 or short or estimate.limits:

@@ -22,7 +22,7 @@ class Pace:
 
     seconds_per_work: float
     runs: int
-    """How many runs it was learnt from."""
+    """How many runs it was computed from."""
 
 
 def learn_pace(runs: Iterable[tuple[Job, float]]) -> Pace | None:

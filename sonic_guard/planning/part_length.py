@@ -6,7 +6,7 @@ from dataclasses import replace
 from ..job import LATENT_FPS, Job
 
 MIN_PART_FRAMES = 375
-"""Shortest part worth making, 30 s: a seam every few seconds is a worse loss than a smaller picture."""
+"""Shortest part worth making, 30 s: a seam every few seconds is a greater loss than a smaller picture."""
 FADE_FRAMES = 4
 """Latent frames of a cross-fade: 0.32 s."""
 SETTLE_FRAMES = 12
@@ -48,7 +48,8 @@ def shortest_part(window: int) -> int:
 def longest_fitting(job: Job, fits: Callable[[Job], bool]) -> int | None:
     """Latent frames of the longest part of `job` that fits; None for the whole.
 
-    Where nothing fits by the book it is a short one: that has the best chance, and memory running out is no end.
+    Where no length fits it is a short one: that is the most likely to run, and a run can recover from an
+    out-of-memory error.
     """
     if fits(job):
         return None

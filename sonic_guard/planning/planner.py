@@ -1,11 +1,11 @@
-"""From a wish and a budget to settings that fit, with every change and its reason.
+"""From requested settings and a capacity to settings that fit, with every change and its reason.
 
-The planner goes through what could be run, mildest loss first, and takes the first that fits. That order
-is all of its policy, which is why it never changes what fits, never changes more than it must, and never
-asks for more when it is given more.
+The planner goes through what could be run, the smallest visible loss first, and takes the first that fits. That order
+is all of its policy. Therefore it never changes what fits, never changes more than it must, and never gives less for
+more memory.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
@@ -14,16 +14,17 @@ from ..devices.budget import Budget
 from ..devices.card_catalogue import GIB, Card, smallest_card_for
 from ..errors import PlanError, brief
 from ..job import SIZE_STEP, Dtype, Job
+from ..memory.hard_limits import Limit
 from ..memory.stage_model import Estimate, predict
 from ..optimizations import ESCALATION_ORDER, Optimization, without_redundant
 from .capacity import Capacity, Risk, Verdict
 from .part_length import longest_part, parts_for
-from .selection import fewest_optimizations, fits_with_some
+from .selection import Fits, fewest_optimizations, fits_with_some
 
 SPLIT = "split"
-"""Offered as a lever: run a long sound in parts."""
+"""Name of a change that is no optimization: run a long sound in parts."""
 GOOD_RESOLUTION = 384
-"""Below this the mouth is a few pixels: half the frame rate is the milder loss. A crop keeps as many, too."""
+"""Below this the mouth is a few pixels: half the frame rate is the smaller loss. A crop keeps as many pixels, too."""
 MIN_RESOLUTION = 128
 """The least the wrapper's node accepts."""
 ARTICLE_FREE_BYTES = 8 * GIB
@@ -32,12 +33,12 @@ ARTICLE_STEPS = 20
 
 
 class Policy(StrEnum):
-    """Which way to go when a job does not fit."""
+    """What may change, and in which order, when a job does not fit."""
 
     LOSSLESS_FIRST = "lossless_first"
-    """Levers that keep every pixel, then half the number size, then parts, then fewer pixels."""
+    """Optimizations that keep every pixel, then fp16 instead of fp32, then parts, then fewer pixels."""
     ARTICLE = "article"
-    """What the article does: with less than 8 GiB free, at most 768 px and 20 steps. Then levers, then parts."""
+    """What the article does: with less than 8 GiB free, at most 768 px and 20 steps. Then optimizations, then parts."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,15 @@ class Change:
     """One thing the planner changed."""
 
     name: str
-    """An optimization of `ESCALATION_ORDER`, dtype, split, interpolate, min_resolution or steps."""
+    """An optimization, dtype, split, interpolate, min_resolution or steps."""
     before: str
     after: str
     before_bytes: int
     """Peak of the run without this change (and with those listed before it), overhead included."""
     after_bytes: int
+    """Peak of the run with it."""
+    clears: tuple[Limit, ...] = ()
+    """Hard limits that the run meets without this change, and does not meet with it."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ class Plan:
     """What to run."""
 
     job: Job
-    """The settings; where nothing fits those wished for, as far as the policy leaves them. Of one part, where
-    the sound is split."""
+    """The settings. Where nothing fits: the requested ones, as far as the policy leaves them. Where the sound is
+    split: those of one part."""
     changes: tuple[Change, ...]
     estimate: Estimate
     risk: Risk
@@ -69,13 +73,13 @@ class Plan:
     parts: int = 1
     """Runs it takes to cover the whole sound."""
     smallest_card: Card | None = None
-    """Where nothing fits here: the smallest common card on which something would."""
+    """Where nothing fits here: the smallest common card on which something would, and meets none of its hard limits."""
     longest_s: float | None = None
     """Where nothing fits but a shorter sound would: its length in seconds."""
 
     @property
     def fits(self) -> bool:
-        """Whether the run stays within its capacity, the reserve included."""
+        """Whether the run stays within its capacity, the reserve included, and meets no hard limit."""
         return self.risk.verdict is Verdict.SAFE
 
     @property
@@ -91,95 +95,104 @@ def make_plan(
     *,
     available: Collection[str] = (),
 ) -> Plan:
-    """Settings that fit `capacity`, as near to `job` as the policy knows; with policy None, `job` as it is.
+    """Settings that fit `capacity`, as near to `job` as the policy allows; with policy None, `job` as it is.
 
-    `available` names what the user can really enable (of `ESCALATION_ORDER`, and `SPLIT`).
+    `available` names what the user can really enable: optimizations, and `SPLIT`.
     Raises `PlanError` for an unknown policy or optimization.
     """
+    allowed = _checked(policy, available)
+    if allowed is None or capacity.fits(job):
+        return _plan(job, job, capacity, allowed)
+    if allowed is Policy.ARTICLE:
+        kept, candidates_of = _capped(job, capacity.budget), _whole_and_part
+    else:
+        kept, candidates_of = job, _by_visible_loss
+
+    def could_fit(candidate: Job) -> bool:
+        optional = candidate.optimizations - job.optimizations
+        return fits_with_some(replace(candidate, optimizations=job.optimizations), optional, capacity.fits)
+
+    offered = job.optimizations.union(each for each in ESCALATION_ORDER if each in available)
+    tried: list[Job] = []
+    for candidate in candidates_of(replace(kept, optimizations=offered), SPLIT in available, could_fit):
+        if could_fit(candidate):
+            return _plan(job, _with_fewest_changes(job, candidate, capacity.fits), capacity, allowed)
+        tried.append(candidate)
+    longest = longest_part(tried[-1], could_fit)
+    return replace(
+        _plan(job, kept, capacity, allowed),
+        smallest_card=_smallest_card(tried, capacity),
+        longest_s=longest.duration_s if longest else None,
+    )
+
+
+def _checked(policy: Policy | str | None, available: Collection[str]) -> Policy | None:
     if policy is not None and policy not in tuple(Policy):
         raise PlanError(f"policy: there is no {brief(policy)}; choose one of {', '.join(Policy)}.")
     if unknown := set(available) - {*ESCALATION_ORDER, SPLIT}:
         raise PlanError(
             f"optimizations: unknown {', '.join(sorted(unknown))}; known are {', '.join([*ESCALATION_ORDER, SPLIT])}."
         )
-
-    budget, fits = capacity.budget, capacity.fits
-
-    def could_fit(candidate: Job) -> bool:
-        return fits_with_some(
-            replace(candidate, optimizations=job.optimizations), candidate.optimizations - job.optimizations, fits
-        )
-
-    def card_for(candidates: Iterable[Job]) -> Card | None:
-        estimates = (predict(candidate) for candidate in candidates)  # the cards proposed are NVIDIA's
-        peaks = [each.peak_bytes for each in estimates if capacity.has_host_ram(each) and not each.limits]
-        return smallest_card_for(min(peaks), budget.reserve) if peaks else None
-
-    def finish(chosen: Job, order: tuple[str, ...] = (), card: Card | None = None, longest: Job | None = None) -> Plan:
-        estimate = capacity.estimate(chosen)
-        parts = parts_for(job, chosen)
-        changes = tuple(_changes(job, chosen, order))
-        risk = capacity.assess(estimate)
-        allowed = None if policy is None else Policy(policy)
-        return Plan(
-            chosen, changes, estimate, risk, capacity, allowed, parts, card, longest.duration_s if longest else None
-        )
-
-    if policy is None or fits(job):
-        return finish(job)
-    if policy == Policy.ARTICLE:
-        kept, ways, order = _capped(job, budget), _with_parts, _ARTICLE_ORDER
-    else:
-        kept, ways, order = job, _visible, _ORDER
-    offered = job.optimizations.union(each for each in ESCALATION_ORDER if each in available)
-    enabled = replace(kept, optimizations=without_redundant(offered))
-    tried = []
-    for candidate in ways(enabled, SPLIT in available, could_fit):
-        if could_fit(candidate):
-            return finish(_cheapest(job, candidate, fits), order)
-        tried.append(candidate)
-    return finish(kept, order, card_for(tried), longest_part(tried[-1], could_fit))
+    return None if policy is None else Policy(policy)
 
 
-_ORDER = (*ESCALATION_ORDER, "dtype", SPLIT, "interpolate", "min_resolution")
-_ARTICLE_ORDER = ("min_resolution", "steps", *ESCALATION_ORDER, SPLIT)
+def _plan(requested: Job, chosen: Job, capacity: Capacity, policy: Policy | None) -> Plan:
+    """`chosen` as the plan for `requested`."""
+    estimate = capacity.estimate(chosen)
+    changes = () if chosen == requested or policy is None else tuple(_changes(requested, chosen, capacity, policy))
+    return Plan(chosen, changes, estimate, capacity.assess(estimate), capacity, policy, parts_for(requested, chosen))
+
+
+def _smallest_card(candidates: Iterable[Job], capacity: Capacity) -> Card | None:
+    """The smallest common card on which one of the `candidates` would run with all of its optimizations."""
+    jobs = (replace(each, optimizations=without_redundant(each.optimizations)) for each in candidates)
+    estimates = (predict(each) for each in jobs)  # the cards proposed are NVIDIA's, so their limits are CUDA's
+    peaks = [each.peak_bytes for each in estimates if capacity.has_host_ram(each) and not each.limits]
+    return smallest_card_for(min(peaks), capacity.budget.reserve) if peaks else None
+
+
+_ORDER = {
+    Policy.LOSSLESS_FIRST: (*ESCALATION_ORDER, "dtype", SPLIT, "interpolate", "min_resolution"),
+    Policy.ARTICLE: ("min_resolution", "steps", *ESCALATION_ORDER, SPLIT),
+}
+"""The order in which changes are listed."""
 
 
 def _capped(job: Job, budget: Budget) -> Job:
-    """`job` as the article wants it."""
+    """`job` with the article's upper limits for small cards."""
     if budget.free_bytes >= ARTICLE_FREE_BYTES:
         return job
     return replace(job, min_resolution=min(job.min_resolution, ARTICLE_RESOLUTION), steps=min(job.steps, ARTICLE_STEPS))
 
 
-def _with_parts(whole: Job, split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
+def _whole_and_part(whole: Job, split: bool, fits: Fits) -> Iterator[Job]:
     """`whole`, and the longest part of it that fits if it may be split."""
     yield whole
     if split and (part := longest_part(whole, fits)):
         yield part
 
 
-def _visible(enabled: Job, split: bool, fits: Callable[[Job], bool]) -> Iterator[Job]:
-    """What could be run instead of `enabled`, the wish with every lossless lever, mildest visible loss first.
+def _by_visible_loss(optimized: Job, split: bool, fits: Fits) -> Iterator[Job]:
+    """What could be run instead of `optimized` (every available optimization), the smallest visible loss first.
 
     fp16 comes before fewer pixels, because it cannot be seen. Half the frame rate comes after the resolutions
     that still show a mouth; below them every size is tried at both rates before a smaller one. Parts are tried
-    wherever the whole does not fit, but for the wished number format.
+    wherever the whole does not fit, except in fp32 where fp16 is still to be tried.
     """
-    half = replace(enabled, dtype=Dtype.FP16) if enabled.dtype is Dtype.FP32 else enabled
-    smaller = range((enabled.min_resolution - 1) // SIZE_STEP * SIZE_STEP, MIN_RESOLUTION - 1, -SIZE_STEP)
-    sizes = [enabled.min_resolution, *smaller]
-    floor = min(GOOD_RESOLUTION, enabled.min_resolution)
+    half = replace(optimized, dtype=Dtype.FP16) if optimized.dtype is Dtype.FP32 else optimized
+    smaller = range((optimized.min_resolution - 1) // SIZE_STEP * SIZE_STEP, MIN_RESOLUTION - 1, -SIZE_STEP)
+    sizes = [optimized.min_resolution, *smaller]
+    floor = min(GOOD_RESOLUTION, optimized.min_resolution)
     good = [size for size in sizes if size >= floor]
     poor = [size for size in sizes if size < floor]
-    rates = dict.fromkeys((enabled.interpolate, False))
-    yield enabled
+    rates = dict.fromkeys((optimized.interpolate, False))
+    yield optimized
     for size, rate in (*((size, rate) for rate in rates for size in good), *product(poor, rates)):
-        yield from _with_parts(replace(half, min_resolution=size, interpolate=rate), split, fits)
+        yield from _whole_and_part(replace(half, min_resolution=size, interpolate=rate), split, fits)
 
 
-def _cheapest(requested: Job, candidate: Job, fits: Callable[[Job], bool]) -> Job:
-    """`candidate` with no lossless lever and no number format given up that it can keep."""
+def _with_fewest_changes(requested: Job, candidate: Job, fits: Fits) -> Job:
+    """`candidate` in the requested number format if it fits in that, and with the fewest optimizations that fit."""
     for dtype in dict.fromkeys((requested.dtype, candidate.dtype)):
         bare = replace(candidate, dtype=dtype, optimizations=requested.optimizations)
         optimizations = fewest_optimizations(bare, candidate.optimizations - requested.optimizations, fits)
@@ -188,22 +201,30 @@ def _cheapest(requested: Job, candidate: Job, fits: Callable[[Job], bool]) -> Jo
     return candidate
 
 
-def _changes(requested: Job, chosen: Job, order: tuple[str, ...]) -> Iterator[Change]:
+def _changes(requested: Job, chosen: Job, capacity: Capacity, policy: Policy) -> Iterator[Change]:
     """The way from `requested` to `chosen`, one change after the other."""
-    now = requested
-    for optimization in order:
-        if optimization in ESCALATION_ORDER:
-            after = replace(
-                now, optimizations=now.optimizations | ({Optimization(optimization)} & chosen.optimizations)
-            )
-            words = ("off", "on")
+    now = replace(requested, optimizations=without_redundant(requested.optimizations))
+    before = capacity.estimate(now)
+    for name in _ORDER[policy]:
+        if name in ESCALATION_ORDER:
+            added = now.optimizations | ({Optimization(name)} & chosen.optimizations)
+            after, words = replace(now, optimizations=without_redundant(added)), ("off", "on")
         else:
-            field = {SPLIT: "duration_s"}.get(optimization, optimization)
+            field = "duration_s" if name == SPLIT else name
             after = replace(now, **{field: getattr(chosen, field)})
             words = (_word(getattr(now, field)), _word(getattr(chosen, field)))
-        if after != now:
-            yield Change(optimization, *words, predict(now).peak_bytes, predict(after).peak_bytes)
-        now = after
+        if after == now:
+            continue
+        estimate = capacity.estimate(after)
+        yield change_between(name, words, before, estimate)
+        now, before = after, estimate
+
+
+def change_between(name: str, words: tuple[str, str], before: Estimate, after: Estimate) -> Change:
+    """The change `name`, given the values and the estimates before and after it."""
+    left = {limit.kind for limit in after.limits}
+    clears = tuple(limit for limit in before.limits if limit.kind not in left)
+    return Change(name, *words, before.peak_bytes, after.peak_bytes, clears)
 
 
 def _word(value: object) -> str:

@@ -1,41 +1,21 @@
-"""Presets: named wishes for a run, built in (``presets/*.json``) or the user's own.
+"""Presets: named settings that a run is requested with. The planner makes them fit the card.
 
-A preset says what somebody would like; the planner makes it fit the card. The file's name is the
-preset's name: lower-case letters, digits, ``_`` and ``-``. Built-in names are reserved, so that "fast" in
-a shared workflow means the same on every machine: a user's file of that name is passed over with a warning.
+Pure: this is what a preset may contain; `operations.preset_files` reads the files.
 """
 
-import codecs
 import json
-import logging
-import os
 import re
-from collections.abc import Iterator
-from functools import lru_cache
-from itertools import islice
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ..errors import PresetError, brief, first_of
 from ..job import MAX_DURATION_S, Dtype
-from ..plain_files import open_plain, shown
-
-log = logging.getLogger(__name__)
-
-MAX_BYTES = 64 * 1024
-"""Longest preset file read; the built-in ones have half a kilobyte."""
-MAX_ENTRIES = 1000
-"""Entries of the user's folder that are looked at for the list of presets, in the order the system gives them."""
-MAX_FAULTS = 5
-"""Faults of a file that are told; the others are counted."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _RESERVED = frozenset(
     {"schema", "con", "prn", "aux", "nul"} | {f"{port}{number}" for port in ("com", "lpt") for number in range(10)}
 )
-"""The schema beside the presets, and what Windows takes for a device whatever its suffix."""
+"""The schema, which is in the same folder, and the names that Windows takes for devices whatever their suffix."""
 
 _Auto = Literal["auto"]
 
@@ -52,7 +32,7 @@ class Text(_Model):
 
 
 class Preset(_Model):
-    """The settings a preset wishes for. What it leaves out has the default of the Sonic nodes."""
+    """The settings a preset asks for. What it leaves out has the default of the Sonic nodes."""
 
     schema_: str = Field(
         "./schema.json", alias="$schema", max_length=500, exclude=True, description="Where editors find this schema."
@@ -78,128 +58,11 @@ class Preset(_Model):
     use_interframe: bool = Field(True, description="Frame interpolation, which doubles the frame rate: true or false.")
 
 
-def builtin_dir() -> Path:
-    """The folder of the presets that come with the pack."""
-    return Path(__file__).resolve().parents[2] / "presets"
-
-
-def list_presets(user_dir: Path | None = None) -> dict[str, Path]:
-    """Every preset's name and file: the built-in ones, then those of `user_dir`, each by name.
-
-    A missing `user_dir` has no presets, nor has one that is no folder or cannot be read. That, and files that cannot
-    be a preset by their name or place, the log says once; what is in the files is not looked at.
-    """
-    names = _names_in(builtin_dir()) + (_names_in(user_dir) if user_dir is not None else [])
-    found = {name: find_preset(name, user_dir) for name in names}
-    return {name: path for name, path in found.items() if path}
-
-
-def find_preset(name: str, user_dir: Path | None = None) -> Path | None:
-    """The file of the preset called `name`; None where there is none, or no preset can have that name."""
-    if not _is_name(name):
-        return None
-    builtin, own = builtin_dir() / f"{name}.json", _users_file(name, user_dir)
-    if not builtin.is_file():
-        return own
-    if own:
-        _warn(f"Preset {own} is passed over: {name!r} is a built-in preset. Rename the file.")
-    return builtin
-
-
-def load_preset(name: str, user_dir: Path | None = None) -> Preset:
-    """The preset called `name`, read and checked.
-
-    Raises `PresetError` for a name that is not one, for an unknown one, and for a file that is too long,
-    is not JSON (with line and column), or breaks the schema (with the key, its value and what is allowed).
-    """
-    if not _is_name(name):
-        raise PresetError(f"preset: {brief(name)} is not a preset's name. Use up to 64 of a-z, 0-9, _ and -.")
-    path = find_preset(name, user_dir)
-    if path is None:
-        raise PresetError(f"preset: there is no {name!r}. There are: {first_of(list_presets(user_dir), 20)}.")
-    try:
-        with open_plain(path, PresetError, "a preset") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise PresetError(f"{shown(path)}: cannot be read ({error.strerror or error}).", path=path) from error
-    if len(text) > MAX_BYTES:
-        raise PresetError(f"{shown(path)}: is longer than {MAX_BYTES // 1024} kB; that is not a preset.", path=path)
-    return _parse(text, path)
+def is_preset_name(name: object) -> bool:
+    """Whether a preset can have that name: up to 64 of a-z, 0-9, _ and -, and none that is reserved."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None and name not in _RESERVED
 
 
 def schema_text() -> str:
     """What ``presets/schema.json`` has to contain. To renew the file, write this text to it."""
     return json.dumps(Preset.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None and name not in _RESERVED
-
-
-def _names_in(folder: Path) -> list[str]:
-    """Names that files of `folder` have as presets, in order."""
-    try:
-        with os.scandir(folder) as entries:
-            files = [entry.name for entry in islice(entries, MAX_ENTRIES)]
-            more = next(entries, None) is not None
-    except OSError as error:
-        if not isinstance(error, FileNotFoundError) or os.path.lexists(folder):
-            _warn(f"Presets {folder}: there are only the built-in ones, this folder cannot be read: {error.strerror}.")
-        return []
-    if more:
-        _warn(f"Presets {folder}: only {MAX_ENTRIES} of its files are listed. Move others away.")
-    return sorted(_names(folder, files))
-
-
-def _names(folder: Path, files: list[str]) -> Iterator[str]:
-    for file in files:
-        name, suffix = os.path.splitext(file)
-        if suffix != ".json" or name == "schema":
-            continue
-        if _is_name(name):
-            yield name
-        else:
-            _warn(f"Preset {folder / shown(file)} is passed over: its name is not a preset's.")
-
-
-def _users_file(name: str, folder: Path | None) -> Path | None:
-    """The file of a user's preset. Links must not lead out of its folder: a name is all a client may choose."""
-    if folder is None or not os.path.lexists(path := folder / f"{name}.json"):
-        return None
-    home = os.path.realpath(folder)
-    if not path.is_file() or not Path(os.path.realpath(path)).is_relative_to(home):
-        _warn(f"Preset {path} is passed over: it is not a file of this folder.")
-        return None
-    return path
-
-
-@lru_cache(maxsize=2 * MAX_ENTRIES)
-def _warn(text: str) -> None:
-    """Say `text` in the log, but not again and again: presets are listed whenever a page is opened."""
-    log.warning(text)
-
-
-def _parse(text: bytes, path: Path) -> Preset:
-    try:
-        preset = Preset.model_validate_json(text.removeprefix(codecs.BOM_UTF8))  # Windows editors write it
-    except ValidationError as error:
-        faults = dict.fromkeys(_fault(detail) for detail in error.errors(include_url=False))
-        raise PresetError(f"{shown(path)}: {first_of(faults, MAX_FAULTS, ' ')}", path=path) from error
-    if preset.name != path.stem:
-        raise PresetError(
-            f"{shown(path)}: name: {preset.name!r} differs from the file's name. Make it {path.stem!r}.", path=path
-        )
-    return preset
-
-
-def _fault(detail: Any) -> str:
-    """One fault in words. Both ways to fail at "a number or auto" give the same sentence."""
-    if not detail["loc"]:
-        return f"{detail['msg']}."
-    key, *inner = (shown(str(part)) for part in detail["loc"])
-    keys = {field.alias or name: field for name, field in Preset.model_fields.items()}
-    if key not in keys:
-        return f"{key}: unknown key. Known are: {', '.join(keys)}."
-    if detail["type"] == "missing":
-        return f"{'.'.join([key, *inner])}: is missing."
-    return f"{key}: {brief(detail['input'])} is not allowed. {keys[key].description}"

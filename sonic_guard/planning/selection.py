@@ -13,7 +13,6 @@ from ..job import Job
 from ..optimizations import (
     DEFAULTS,
     ESCALATION_ORDER,
-    EXACT,
     OPTIMIZATIONS,
     Optimization,
     Setting,
@@ -22,8 +21,7 @@ from ..optimizations import (
 from .capacity import Capacity, Span
 
 CHUNK_SIZE_FACTORS = (16, 8, 4, 2)
-"""How many times the smallest chunk size is tried: larger chunks gain nothing."""
-
+"""Multiples of the smallest chunk size that are tried; larger chunks save no more time."""
 
 Fits = Callable[[Job], bool]
 """A check of a job, such as `Capacity.fits`."""
@@ -68,8 +66,11 @@ class Switches:
 STREAMED = frozenset({Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD})
 """What Sonic Long Video always enables: its file needs the first, and the second costs nothing there."""
 NONE = Switches()
-"""The wrapper alone: no optimization is available."""
-DEFAULT = Switches(frozenset({Optimization.UNET_OFFLOAD}), EXACT - {Optimization.UNET_OFFLOAD})
+"""No optimization is available: Sonic's own nodes."""
+DEFAULT = Switches(
+    frozenset(each for each, setting in DEFAULTS.items() if setting is Setting.ON),
+    frozenset(each for each, setting in DEFAULTS.items() if setting is Setting.AUTO),
+)
 """The default of the nodes: every exact optimization where a run needs it."""
 
 
@@ -127,7 +128,8 @@ def format_optimizations(optimizations: frozenset[Optimization]) -> str:
 def fewest_optimizations(job: Job, optional: frozenset[Optimization], fits: Fits) -> frozenset[Optimization] | None:
     """The optimizations of `job` and the cheapest of `optional` with which it fits; None if it fits with none of them.
 
-    One that is contained in another (`Traits.contains`) is never among them together with that one.
+    An optimization is among them only where no set of those that precede it in escalation order is enough, and
+    never together with one that contains it (`Traits.contains`).
     """
     if not fits_with_some(job, optional, fits):
         return None
@@ -137,8 +139,14 @@ def fewest_optimizations(job: Job, optional: frozenset[Optimization], fits: Fits
 
 def fits_with_some(job: Job, optional: frozenset[Optimization], fits: Fits) -> bool:
     """Whether `job` fits with any of the `optional` optimizations added to its own."""
-    candidates = (without_redundant(job.optimizations | most) for most in _largest_subsets(optional))
-    return any(fits(replace(job, optimizations=each)) for each in candidates)
+    for subset in _largest_subsets(optional):
+        every = job.optimizations | subset
+        if not fits(replace(job, optimizations=every)):
+            continue  # then it fits with none of its subsets
+        sets = _without_redundant_pairs(every, optional)
+        if every in sets or any(fits(replace(job, optimizations=each)) for each in sets):
+            return True
+    return False
 
 
 @cache
@@ -151,8 +159,17 @@ def _largest_subsets(optimizations: frozenset[Optimization]) -> tuple[frozenset[
 
 
 @cache
+def _without_redundant_pairs(
+    every: frozenset[Optimization], optional: frozenset[Optimization]
+) -> tuple[frozenset[Optimization], ...]:
+    """`every` without those that others contain, and without the others of the `optional` ones instead."""
+    others = {each for each in optional if OPTIMIZATIONS[each].contains & every}
+    return without_redundant(every), without_redundant(every - others)
+
+
+@cache
 def _subsets(optimizations: frozenset[Optimization]) -> tuple[frozenset[Optimization], ...]:
-    """All subsets, the cheapest first: an optimization costs more than all that precede it together."""
+    """All subsets in the order of binary numbers, whose lowest digit is the first of the escalation order."""
     ordered = [each for each in ESCALATION_ORDER if each in optimizations]
     numbers = range(1 << len(ordered))
     return tuple(frozenset(each for bit, each in enumerate(ordered) if number >> bit & 1) for number in numbers)

@@ -23,7 +23,7 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
     return {
         "card": budget.card,
         "verdict": str(plan.risk.verdict),
-        "verdict_text": plan_messages.verdict_word(plan.risk.verdict, lang),
+        "verdict_text": plan_messages.verdict_text(plan.risk, lang),
         "room_text": plan_messages.headroom_line(plan.risk, lang),
         "budget_bytes": budget.usable_bytes,
         "available_bytes": budget.available_bytes,

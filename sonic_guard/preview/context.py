@@ -13,12 +13,13 @@ from ..history.history_cache import CardHistory
 from ..job import Job
 from ..media import face
 from ..operations.preflight import Portrait
+from ..operations.preset_files import find_preset, load_preset
 from ..planning.advice import Where
 from ..planning.capabilities import LONG_VIDEO, LOW_VRAM, GraphCapabilities, capabilities_of
 from ..planning.capacity import Capacity
 from ..planning.pace import predict_seconds
 from ..planning.planner import Plan, Policy, make_plan
-from ..planning.presets import Preset, find_preset, load_preset
+from ..planning.presets import Preset
 from .input_files import Files
 from .node_inputs import Inputs, LowVram, Picture, Voice
 
@@ -112,9 +113,9 @@ class Context:
 
     def guard_in_front(self) -> Guard:
         """What Sonic's own nodes are judged by."""
-        guard = self.guards[-1] if self.guards else Guard("auto", RESERVE, Where.SONIC)
-        if guard.where is Where.HERE:
-            guard = guard._replace(where=Where.SONIC)
+        guard = self.guards[-1] if self.guards else Guard("auto", RESERVE, Where.SONIC_NODES)
+        if guard.where is Where.THIS_NODE:
+            guard = guard._replace(where=Where.SONIC_NODES)
         return guard if self.target == "auto" else guard._replace(target=self.target)
 
     def budget(self, guard: Guard) -> Budget:

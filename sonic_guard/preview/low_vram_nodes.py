@@ -30,7 +30,7 @@ def low_vram(inputs: Inputs, context: Context) -> Outcome:
         planned = parse_optimizations(inputs.text("optimizations", "")) & switches.auto
         switches = Switches(switches.on | planned, switches.auto - planned)
     target, front = inputs.text("target_card", "auto"), context.guards[-1:]
-    guard = context.guard(inputs, front[0].where if front else Where.SONIC)
+    guard = context.guard(inputs, front[0].where if front else Where.SONIC_NODES)
     if target == "auto" and front:  # judged for what the planner in front is for
         context.guards[-1] = guard._replace(target=front[0].target)
     model = replace(model_of(inputs, context), low_vram=LowVram(switches, target, guard.reserve))
@@ -47,8 +47,8 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
         inputs.assume("sound", value=ASSUMED_SOUND_S)
         sound_s = ASSUMED_SOUND_S
     guard = context.guard_in_front()
-    if guard.where is Where.SONIC:
-        guard = guard._replace(where=Where.HERE)
+    if guard.where is Where.SONIC_NODES:
+        guard = guard._replace(where=Where.THIS_NODE)
     capacity, switches = context.capacity(guard), low_vram.switches
     whole = Job(
         picture.width,

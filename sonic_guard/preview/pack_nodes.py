@@ -94,7 +94,7 @@ def preset(inputs: Inputs, context: Context) -> Outcome:
 
 def oom_risk(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardOOMRisk."""
-    guard = context.guard(inputs, Where.HERE)
+    guard = context.guard(inputs, Where.THIS_NODE)
     capacity, capabilities = context.capacity(guard), context.capabilities
     job = capabilities.run(_settings(inputs, context, capacity.budget), capacity)
     judged = context.judge(job, guard, capacity, available=capabilities.available, low_vram=context.is_stock)
@@ -119,7 +119,9 @@ def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
 def _where(policy: Policy, context: Context) -> Where:
     if policy is Policy.ARTICLE:
         return Where.POLICY
-    return Where.HERE if context.capabilities.to_file else Where.SONIC  # then there need be none of Sonic's nodes
+    return (
+        Where.THIS_NODE if context.capabilities.to_file else Where.SONIC_NODES
+    )  # then there need be none of Sonic's nodes
 
 
 def _fitted(frames: int, interpolate: bool) -> tuple[Voice, Voice]:

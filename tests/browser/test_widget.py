@@ -70,7 +70,12 @@ def test_a_prediction_is_drawn(page, server):
     add(page, min_resolution=512)
     shows(card(page), "Will run out of memory")
     text = card(page).inner_text()
-    for part in ("Sonic VRAM · RTX 4060 8GB", "denoise, 2.5 GiB over", "budget 7.2 of 8.0 GiB", "448 reduces the peak to"):
+    for part in (
+        "Sonic VRAM · RTX 4060 8GB",
+        "denoise, 2.5 GiB over",
+        "budget 7.2 of 8.0 GiB",
+        "448 reduces the peak to",
+    ):
         assert part in text
     assert [row.get_attribute("data-stage") for row in card(page).locator(".row").all()] == list(page_server.STAGES)
     assert server.questions[0] == {

@@ -11,8 +11,8 @@ from sonic_guard.comfy.workflow_file import example_texts
 from sonic_guard.devices.budget import budget_for
 from sonic_guard.job import Dtype, Job
 from sonic_guard.operations.preflight import look_at, preflight
+from sonic_guard.operations.preset_files import load_preset
 from sonic_guard.planning.planner import make_plan
-from sonic_guard.planning.presets import load_preset
 
 NODES = ("Preflight", "AudioDuration", "FaceBox", "Preset", "OOMRisk", "AutoDowngrade", "LowVRAM", "LongVideo")
 CARD = "RTX 3060 12GB"

@@ -15,6 +15,7 @@ from PIL import Image
 from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK, main
 from sonic_guard.history.history_store import History
 from sonic_guard.history.run_record import Outcome
+from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, without_redundant
 from tests.support import processes
 from tests.support.history_runs import begin
 
@@ -52,23 +53,105 @@ def test_estimate_without_interpolation_has_none(capsys):
 def test_optimizations_on_the_command_line(capsys):
     base = ["estimate", "--width", "1024", "--height", "1024", "--duration", "10"]
     stock = _json(capsys, *base)
-    optimized = _json(
-        capsys,
-        *base,
-        "--optimize",
-        "sequential_cfg",
-        "--optimize",
-        "feed_forward_chunking",
-        "--optimize",
-        "layer_chunking",
-        "--optimize",
-        "streaming_decode",
-    )
+    some = ["sequential_cfg", "layer_chunking", "streaming_decode"]
+    optimized = _json(capsys, *base, *(part for name in some for part in ("--optimize", name)))
+    assert (stock["optimizations"], optimized["optimizations"]) == ([], sorted(some, key=ESCALATION_ORDER.index))
     assert optimized["stages"]["denoise"] < stock["stages"]["denoise"] / 4
     assert optimized["stages"]["interpolate"] < stock["stages"]["interpolate"] / 4
     assert stock["limits"] == []
     wide = _json(capsys, "estimate", "--width", "1280", "--height", "1280", "--duration", "10")
     assert "65,535" in wide["limits"][0]
+
+
+def test_all_optimizations_are_the_exact_ones_without_the_redundant(capsys):
+    base = ["estimate", "--width", "512", "--height", "512", "--duration", "10"]
+    found = _json(capsys, *base, "--optimize", "all")
+    assert found["optimizations"] == [each for each in ESCALATION_ORDER if each in without_redundant(EXACT)]
+    more = _json(capsys, *base, "--optimize", "fp8_weights", "all")
+    assert more["optimizations"] == [*found["optimizations"], "fp8_weights"]
+
+
+def test_an_estimate_takes_what_a_plan_would_not_combine(capsys):
+    """Who names both wants to know what both need."""
+    both = ["feed_forward_chunking", "layer_chunking"]
+    base = ["estimate", "--width", "512", "--height", "512", "--duration", "10"]
+    assert _json(capsys, *base, "--optimize", *both)["optimizations"] == both
+
+
+def test_an_estimate_reports_which_optimizations_it_is_for(capsys):
+    base = ["estimate", "--width", "512", "--height", "512", "--duration", "10"]
+    assert main(base) == EXIT_OK
+    assert "stock Sonic" in capsys.readouterr().out
+    assert main([*base, "--optimize", "unet_offload"]) == EXIT_OK
+    assert "enabled: unet_offload" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["estimate", "--width", "512", "--height", "512", "--duration", "1"], "plan"])
+def test_an_unknown_optimization_is_answered_with_the_known_ones(capsys, command):
+    assert main([*(_plan() if command == "plan" else command), "--optimize", "turbo", "all"]) == EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert "unknown turbo; known are " in said
+    assert all(name in said for name in (*ESCALATION_ORDER, "all"))
+
+
+def test_a_plan_enables_nothing_that_is_not_named(capsys):
+    stock = _json(capsys, *_plan("--gpu", "8"))
+    assert (stock["optimizations"], stock["available_optimizations"]) == ([], [])
+    assert [change["name"] for change in stock["changes"]] == ["min_resolution"]
+    one = _json(capsys, *_plan("--gpu", "8", "--optimize", "sequential_cfg"))
+    assert one["optimizations"] == one["available_optimizations"] == ["sequential_cfg"]
+    every = _json(capsys, *_plan("--gpu", "8", "--optimize", "all"))
+    assert every["available_optimizations"] == [each for each in ESCALATION_ORDER if each in EXACT]
+    assert every["optimizations"] == ["sequential_cfg", "feed_forward_chunking"]
+    assert every["job"]["min_resolution"] == 768
+    assert [change["name"] for change in every["changes"]] == every["optimizations"]
+
+
+@pytest.mark.parametrize(
+    ("optimize", "says"),
+    [
+        ([], "stock Sonic"),
+        (["--optimize", "all"], "enabled: sequential_cfg + feed_forward_chunking"),
+        (["--optimize", "unet_offload", "--gpu", "80"], "enabled: none; available: unet_offload"),
+    ],
+)
+def test_the_table_of_a_plan_names_optimizations(capsys, optimize, says):
+    assert main(_plan("--gpu", "8", *optimize)) == EXIT_OK
+    assert says in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_workflow_of_an_optimized_plan_has_the_node_that_enables_them(tmp_path):
+    file = tmp_path / "w.json"
+    named = ["sequential_cfg", "fp8_weights"]
+    assert main(_plan("--gpu", "8", "--optimize", *named, "--workflow", str(file))) == EXIT_OK
+    nodes = {node["type"]: node["widgets_values"] for node in json.loads(file.read_text("utf-8"))["nodes"]}
+    switches = dict(zip(ESCALATION_ORDER, nodes["SonicGuardLowVRAM"], strict=False))
+    assert switches == {each: "auto" if each in named else "off" for each in ESCALATION_ORDER}
+
+
+@pytest.mark.parametrize("optimize", [[], ["--optimize", "all"]])
+@pytest.mark.parametrize(("gpu", "preset"), [("M4 Max 64GB", "fast"), ("RTX PRO 6000", "hd"), ("M4 Max 128GB", "hd")])
+def test_a_plan_meets_no_hard_limit(capsys, gpu, preset, optimize):
+    data = _json(capsys, *_plan("--gpu", gpu, "--preset", preset, *optimize))
+    assert (data["verdict"], data["estimate"]["limits"]) == ("safe", [])
+
+
+def test_a_hard_limit_that_nothing_clears_is_exit_code_3(capsys):
+    """The article's policy changes nothing on a card of that size."""
+    assert main(_plan("--gpu", "M4 Max 64GB", "--policy", "article", "--json")) == EXIT_NOTHING_FITS
+    data = json.loads(capsys.readouterr().out)
+    assert (data["verdict"], data["fits"], len(data["estimate"]["limits"])) == ("fail", False, 1)
+    assert data["headroom_bytes"] > 20 * 2**30
+    assert main(_plan("--gpu", "M4 Max 64GB", "--policy", "article")) == EXIT_NOTHING_FITS
+    out = capsys.readouterr().out
+    assert "Will fail at a hard limit" in out
+    assert "spare" not in out
+
+
+def test_what_clears_a_hard_limit_is_reported(capsys):
+    data = _json(capsys, *_plan("--gpu", "M4 Max 64GB", "--optimize", "all"))
+    assert [(change["name"], change["clears"]) for change in data["changes"]] == [("layer_chunking", ["mps"])]
+    assert "hard limit" in data["changes"][0]["why"]
 
 
 def test_plan_as_json(capsys):
@@ -82,7 +165,7 @@ def test_plan_as_json(capsys):
     assert data["duration_s"] == pytest.approx(18.6, abs=0.05)
     assert data["expand_ratio"] == 0.20
     assert data["face"].keys() >= {"box", "ratio", "score"}
-    assert data["changes"][0].keys() >= {"optimization", "before_bytes", "after_bytes", "why"}
+    assert data["changes"][0].keys() == {"name", "before", "after", "before_bytes", "after_bytes", "clears", "why"}
 
 
 def test_the_request_of_a_preset_survives_where_it_fits(capsys):

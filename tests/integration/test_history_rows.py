@@ -14,7 +14,7 @@ from sonic_guard.history.export import csv_parts
 from sonic_guard.history.history_cache import HistoryCache
 from sonic_guard.history.history_store import PAGE_RUNS, History
 from sonic_guard.history.run_record import Outcome
-from sonic_guard.history.run_rows import MAX_BYTES
+from sonic_guard.history.run_rows import MAX_RECORDED_BYTES
 from sonic_guard.history.schema import RUNS
 from sonic_guard.preview.answer import run_dict
 from tests.support.history_runs import ENVIRONMENT, begin, engine_for
@@ -51,7 +51,7 @@ ANYWHERE = [
     {"predicted": '{"denoise": true}'},
     {"predicted": '{"denoise": null}'},
     {"predicted": '{"denoise": "12"}'},
-    {"predicted": f'{{"denoise": {MAX_BYTES + 1}}}'},
+    {"predicted": f'{{"denoise": {MAX_RECORDED_BYTES + 1}}}'},
     {"predicted": f'{{"denoise": {10**400}}}'},
     {"stages": "[[]]"},
     {"stages": '{"denoise": 5}'},
@@ -240,12 +240,13 @@ def test_an_index_serves_a_card_in_its_order(tmp_path):
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.binary(max_size=8)
 figures = st.dictionaries(
     st.sampled_from(["load", "predata", "denoise", "decode", "interpolate", "x"]),
-    st.integers(0, MAX_BYTES) | st.sampled_from([0, 1, MAX_BYTES]),
+    st.integers(0, MAX_RECORDED_BYTES) | st.sampled_from([0, 1, MAX_RECORDED_BYTES]),
 )
 measured = st.dictionaries(
     st.sampled_from(["load", "predata", "denoise", "decode", "interpolate", "x"]),
     st.fixed_dictionaries({}, optional={
-        "allocated_bytes": st.integers(0, MAX_BYTES), "reserved_bytes": st.integers(0, MAX_BYTES) | st.none(),
+        "allocated_bytes": st.integers(0, MAX_RECORDED_BYTES),
+        "reserved_bytes": st.integers(0, MAX_RECORDED_BYTES) | st.none(),
         "device_bytes": st.none(), "seconds": st.floats(0, 1e9) | st.none(),
     }),
 )  # fmt: skip
@@ -253,7 +254,7 @@ columns = st.one_of(
     st.fixed_dictionaries({}, optional={
         "predicted": figures.map(json.dumps), "stages": measured.map(json.dumps),
         "outcome": st.sampled_from(list(map(str, Outcome))), "stage": st.sampled_from(["", "load", "denoise", "y"]),
-        "available_bytes": st.integers(0, MAX_BYTES),
+        "available_bytes": st.integers(0, MAX_RECORDED_BYTES),
     }),
     st.dictionaries(st.sampled_from([column.name for column in RUNS.c if column.name != "id"]), values, max_size=3),
 )  # fmt: skip

@@ -324,7 +324,9 @@ def test_every_runtime_s_words_are_understood(tmp_path, quick, stage, error):
 @pytest.mark.parametrize("stage", STAGES)
 def test_with_no_optimization_left_it_ends_and_keeps_what_is_finished(tmp_path, quick, calm, stage):
     before = traces(quick[0])
-    with pytest.raises(NoFallbackLeftError, match=r"part 2 of 2, with every memory optimization enabled\. The 1 before it are kept"):
+    with pytest.raises(
+        NoFallbackLeftError, match=r"part 2 of 2, with every memory optimization enabled\. The 1 before it are kept"
+    ):
         breaking_film(quick, tmp_path, Breaking(*STAGES[stage], ERRORS["torch"], 99), 1, fallbacks=ESCALATION_ORDER[:2])
     assert not (tmp_path / "video.mkv").exists()
     assert not list(tmp_path.rglob("*.part"))

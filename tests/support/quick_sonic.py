@@ -100,7 +100,9 @@ def _named_by_one(kind: Any) -> Any:
     return Network
 
 
-def make(sonic: Any, vae: Any, asked: VideoRequest, target: Path, work: Path, optimizations: Any, **more: Any) -> LongVideo:
+def make(
+    sonic: Any, vae: Any, asked: VideoRequest, target: Path, work: Path, optimizations: Any, **more: Any
+) -> LongVideo:
     """The video `asked` for, by quick networks; `more` is what `run` takes, and `look` what `make_part` does."""
     seen = {"on_frames": more.pop("look")} if "look" in more else {}
     parts = make_part(sonic, optimizations, predata(), sample(vae, steps=asked.job.steps), **seen)

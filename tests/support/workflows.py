@@ -2,7 +2,7 @@
 
 import json
 
-from sonic_guard.comfy.workflow_file import Way, build_workflow, example_texts
+from sonic_guard.comfy.workflow_file import Way, WorkflowSettings, build_workflow, example_texts
 from sonic_guard.job import Dtype, Job
 from tests.support.installed import PACK
 
@@ -12,7 +12,9 @@ FILES = {"image": "portrait.png", "audio": "voice.wav"}
 PLANNED = {
     f"planned, {way}": build_workflow(
         Job(1080, 1920, 0.48, min_resolution=128, dtype=Dtype.BF16, steps=15, interpolate=False),
-        **FILES, preset="hd", target="RTX 3060 12GB", on_risk="warn", policy="article", aspect="9:16", way=way,
+        WorkflowSettings(
+            **FILES, preset="hd", target="RTX 3060 12GB", on_risk="warn", policy="article", aspect="9:16", way=way,
+        ),
     )
     for way in Way
 }  # fmt: skip

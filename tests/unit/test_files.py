@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sonic_guard.errors import MAX_TEXT, PictureError, SonicGuardError, first_of
+from sonic_guard.errors import MAX_ERROR_TEXT, PictureError, SonicGuardError, first_of
 from sonic_guard.plain_files import MAX_SHOWN, open_plain, plain_file, shown
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes, devices and sockets in the file system are POSIX's")
@@ -177,6 +177,6 @@ def test_of_a_long_list_the_first_are_reported_and_the_others_counted():
 
 
 def test_no_error_is_longer_than_a_page_of_text():
-    assert str(SonicGuardError("a" * MAX_TEXT)) == "a" * MAX_TEXT
+    assert str(SonicGuardError("a" * MAX_ERROR_TEXT)) == "a" * MAX_ERROR_TEXT
     text = str(PictureError("b" * 1_000_000))
-    assert text == "b" * MAX_TEXT + f"… (and {1_000_000 - MAX_TEXT:,} more characters)"
+    assert text == "b" * MAX_ERROR_TEXT + f"… (and {1_000_000 - MAX_ERROR_TEXT:,} more characters)"

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from sonic_guard import messages
+from sonic_guard.memory.hard_limits import LimitKind
 from sonic_guard.messages import advice_texts, plan_texts, run_texts
 from sonic_guard.messages.catalogue import LANGUAGES, clock, fill, gib
 from sonic_guard.optimizations import OPTIMIZATIONS, Text
@@ -57,8 +58,9 @@ def test_chinese_sentences_use_chinese_punctuation(text):
     assert not any("\u4e00" <= sign <= "\u9fff" for sign in text.en)
 
 
-def test_every_verdict_has_a_word():
+def test_every_verdict_and_hard_limit_has_its_texts():
     assert set(plan_texts.VERDICTS) == set(Verdict)
+    assert set(plan_texts.LIMITS) == set(plan_texts.LIMIT_NAMES) == set(LimitKind)
 
 
 def fill_calls() -> Iterator[tuple[str, list[str], set[str]]]:
@@ -77,6 +79,7 @@ def fill_calls() -> Iterator[tuple[str, list[str], set[str]]]:
 )
 def test_a_call_gives_every_placeholder_of_its_text(where, used, given):
     """And no others, unless it picks one of several texts."""
+    assert used, "the first argument of `fill` names its text, so that this test can find it"
     module = import_module(f"sonic_guard.messages.{where.partition(':')[0]}").texts
     candidates = [text for name, text in named_texts(module) if name.partition("[")[0] in used]
     needed = {name for text in candidates for name, _ in placeholders(text.en)}

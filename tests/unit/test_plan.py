@@ -12,8 +12,8 @@ from sonic_guard.devices.card_catalogue import GIB
 from sonic_guard.errors import PlanError
 from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import predict
-from sonic_guard.optimizations import ESCALATION_ORDER, Optimization
-from sonic_guard.planning.capacity import Verdict
+from sonic_guard.optimizations import ESCALATION_ORDER, Optimization, without_redundant
+from sonic_guard.planning.capacity import Capacity, Verdict
 from sonic_guard.planning.planner import GOOD_RESOLUTION, SPLIT, Policy, make_plan
 from sonic_guard.planning.selection import STREAMED
 
@@ -34,21 +34,26 @@ gibs = st.floats(3, 100)
 optimizations = st.frozensets(st.sampled_from(sorted(EVERYTHING)))
 
 
-def _budget(gib: float) -> Budget:
-    return budget_for(round(gib, 3))
+def _card(gib: float, ram_gib: float | None = None) -> Capacity:
+    """A CUDA card with that much memory, in a machine with `ram_gib` of host memory (None: unknown)."""
+    return Capacity(budget_for(round(gib, 3)), None if ram_gib is None else int(ram_gib * GIB))
 
 
-def _fits(job: Job, budget: Budget) -> bool:
-    return predict(job).peak_bytes <= budget.usable_bytes
+def _fits(job: Job, capacity: Capacity) -> bool:
+    """Whether it fits the card by the model: bytes and hard limits."""
+    need = predict(job, device=capacity.budget.device)
+    return need.peak_bytes <= capacity.budget.usable_bytes and not need.limits
 
 
 @settings(max_examples=150, deadline=None)
 @given(job=jobs, gib=gibs, available=optimizations)
 def test_it_fits_or_refuses(job, gib, available):
-    plan = make_plan(job, _budget(gib), available=available)
+    plan = make_plan(job, _card(gib), available=available)
     if plan.fits:
         assert plan.risk.verdict is Verdict.SAFE
         assert plan.parts * plan.job.latent_frames >= job.latent_frames
+        assert not plan.estimate.limits
+        assert plan.job.optimizations == without_redundant(plan.job.optimizations)
     else:
         assert (plan.job, plan.changes) == (job, ())
         # Not even the least of everything would have.
@@ -57,33 +62,33 @@ def test_it_fits_or_refuses(job, gib, available):
             min_resolution=128,
             interpolate=False,
             dtype=Dtype.FP16,
-            optimizations=frozenset(available & set(Optimization)),
+            optimizations=without_redundant(frozenset(map(Optimization, available & set(Optimization)))),
         )
-        assert not _fits(least, plan.budget)
+        assert not _fits(least, plan.capacity)
 
 
 @settings(max_examples=100, deadline=None)
 @given(job=jobs, gib=gibs, available=optimizations)
 def test_what_fits_is_not_changed(job, gib, available):
-    budget = _budget(gib)
-    plan = make_plan(job, budget, available=available)
-    assert (plan.changes == ()) == (_fits(job, budget) or not plan.fits)
+    capacity = _card(gib)
+    plan = make_plan(job, capacity, available=available)
+    assert (plan.changes == ()) == (_fits(job, capacity) or not plan.fits)
 
 
 @settings(max_examples=60, deadline=None)
 @given(job=jobs, gib=gibs, available=optimizations)
 def test_a_plan_is_its_own_plan(job, gib, available):
-    plan = make_plan(job, _budget(gib), available=available)
+    plan = make_plan(job, _card(gib), available=available)
     if plan.fits:
-        again = make_plan(plan.job, plan.budget, available=available)
+        again = make_plan(plan.job, plan.capacity, available=available)
         assert (again.job, again.changes) == (plan.job, ())
-    assert make_plan(job, _budget(gib), available=available) == plan
+    assert make_plan(job, _card(gib), available=available) == plan
 
 
 @settings(max_examples=100, deadline=None)
 @given(job=jobs, gib=gibs, available=optimizations)
 def test_every_change_is_needed(job, gib, available):
-    plan = make_plan(job, _budget(gib), available=available)
+    plan = make_plan(job, _card(gib), available=available)
     for change in plan.changes:
         undone = {
             SPLIT: lambda: replace(plan.job, duration_s=job.duration_s),
@@ -94,43 +99,43 @@ def test_every_change_is_needed(job, gib, available):
                 for optimization in ESCALATION_ORDER
             },
         }.get(change.name, lambda change=change: replace(plan.job, **{change.name: getattr(job, change.name)}))()
-        assert not _fits(undone, plan.budget), change
+        assert not _fits(undone, plan.capacity), change
 
 
 @settings(max_examples=100, deadline=None)
 @given(job=jobs, gib=gibs, ram_gib=st.floats(6, 64), to_file=st.booleans())
 def test_nothing_that_can_be_seen_is_given_up_where_some_optimizations_are_enough(job, gib, ram_gib, to_file):
-    """Some levers take host memory: where that is short, fewer of them may fit and all may not."""
-    job, budget, ram = replace(job, to_file=to_file), _budget(gib), int(ram_gib * GIB)
-    plan = make_plan(job, budget, available=EVERYTHING, host_ram_bytes=ram)
+    """Some optimizations use host memory: where that is short, fewer of them may fit and all may not."""
+    job, capacity = replace(job, to_file=to_file), _card(gib, ram_gib)
+    plan = make_plan(job, capacity, available=EVERYTHING)
     lossless = (
-        predict(replace(job, optimizations=frozenset(some)))
+        replace(job, optimizations=without_redundant(frozenset(some)))
         for count in range(len(ESCALATION_ORDER) + 1)
         for some in combinations(ESCALATION_ORDER, count)
     )
-    if any(need.peak_bytes <= budget.usable_bytes and need.host_ram_bytes <= ram for need in lossless):
+    if any(_fits(each, capacity) and predict(each).host_ram_bytes <= ram_gib * GIB for each in lossless):
         assert plan.fits
         assert {change.name for change in plan.changes} <= set(ESCALATION_ORDER)
 
 
-def test_a_optimization_that_takes_host_memory_is_left_where_that_is_short():
-    """Half an hour at 512² on 16 GiB, the machine having as much: with every lever it would be two parts."""
+def test_an_optimization_that_uses_host_memory_is_left_out_where_that_is_short():
+    """Half an hour at 512² on 16 GiB, the machine having as much: with every optimization it would be two parts."""
     job = Job(512, 512, 1800.0, to_file=True, optimizations=STREAMED)
-    plan = make_plan(job, budget_for(16), available=EVERYTHING - {Optimization.FP8_WEIGHTS}, host_ram_bytes=16 * GIB)
+    plan = make_plan(job, _card(16, 16), available=EVERYTHING - {Optimization.FP8_WEIGHTS})
     assert [change.name for change in plan.changes] == [Optimization.SEQUENTIAL_CFG]
 
 
 @settings(max_examples=60, deadline=None)
 @given(job=jobs, gib=gibs, more=st.floats(1.0, 3.0), available=optimizations)
 def test_a_larger_card_never_gets_a_smaller_picture(job, gib, more, available):
-    small, large = (make_plan(job, _budget(size), available=available) for size in (gib, gib * more))
+    small, large = (make_plan(job, _card(size), available=available) for size in (gib, gib * more))
     assert large.fits or not small.fits
     if small.fits:
         assert _rank(large.job, job) >= _rank(small.job, job)
 
 
 def _rank(chosen: Job, requested: Job) -> tuple[bool, int, int]:
-    """How much of the wish is left: a mouth that can be seen, and then the frame rate before pixels; else pixels."""
+    """How much of the request is left: a mouth that can be seen, then the frame rate before pixels; else pixels."""
     good = chosen.min_resolution >= min(GOOD_RESOLUTION, requested.min_resolution)
     rate, pixels = chosen.interpolate, chosen.min_resolution
     return (good, rate, pixels) if good else (good, pixels, rate)
@@ -154,7 +159,7 @@ def _rank(chosen: Job, requested: Job) -> tuple[bool, int, int]:
     ],
 )
 def test_the_mildest_change_comes_first(side, gib, available, expected):
-    plan = make_plan(Job(side, side, 10.0, min_resolution=side), _budget(gib), available=available)
+    plan = make_plan(Job(side, side, 10.0, min_resolution=side), _card(gib), available=available)
     assert tuple(change.name for change in plan.changes) == expected
     assert plan.fits
 
@@ -164,28 +169,27 @@ def test_the_mildest_change_comes_first(side, gib, available, expected):
     [((), "interpolate"), ((Optimization.STREAMING_DECODE,), "streaming_decode"), ((SPLIT,), "split")],
 )
 def test_a_long_clip_on_a_large_card_hangs_on_interpolation(available, optimization):
-    plan = make_plan(Job(512, 512, 300.0), _budget(24), available=available)
+    plan = make_plan(Job(512, 512, 300.0), _card(24), available=available)
     assert [change.name for change in plan.changes] == [optimization]
 
 
 def test_host_memory_can_be_what_is_short():
     job = Job(1024, 1024, 600.0, min_resolution=1024, interpolate=False)
-    budget = _budget(60)
-    assert make_plan(job, budget).fits
-    short = make_plan(job, budget, host_ram_bytes=32 * GIB)
+    assert make_plan(job, _card(60)).fits
+    short = make_plan(job, _card(60, 32))
     assert [change.name for change in short.changes] == ["min_resolution"]
-    split = make_plan(job, budget, host_ram_bytes=32 * GIB, available=[SPLIT])
+    split = make_plan(job, _card(60, 32), available=[SPLIT])
     assert [change.name for change in split.changes] == ["split"]
     assert split.parts > 1
 
 
 def test_fp32_gives_way_before_the_picture_does():
-    plan = make_plan(Job(512, 512, 10.0, dtype=Dtype.FP32, vae_dtype=Dtype.FP32), _budget(16))
+    plan = make_plan(Job(512, 512, 10.0, dtype=Dtype.FP32, vae_dtype=Dtype.FP32), _card(16))
     assert [(change.name, change.before, change.after) for change in plan.changes] == [("dtype", "fp32", "fp16")]
 
 
 def test_changes_say_what_each_one_bought():
-    plan = make_plan(Job(768, 768, 10.0, min_resolution=768), _budget(6), available=EVERYTHING)
+    plan = make_plan(Job(768, 768, 10.0, min_resolution=768), _card(6), available=EVERYTHING)
     for before, after in zip(plan.changes, plan.changes[1:], strict=False):
         assert before.after_bytes == after.before_bytes
     assert plan.changes[0].before_bytes == predict(Job(768, 768, 10.0, min_resolution=768)).peak_bytes
@@ -193,11 +197,11 @@ def test_changes_say_what_each_one_bought():
 
 
 def test_when_nothing_fits_it_names_the_smallest_card_that_would():
-    plan = make_plan(Job(512, 512, 10.0), _budget(3))
+    plan = make_plan(Job(512, 512, 10.0), _card(3))
     assert not plan.fits
     assert plan.risk.verdict is Verdict.FAIL
     assert plan.smallest_card is not None
-    assert make_plan(Job(512, 512, 10.0), budget_for(plan.smallest_card.title)).fits
+    assert make_plan(Job(512, 512, 10.0), Capacity(budget_for(plan.smallest_card.title))).fits
 
 
 @pytest.mark.parametrize(
@@ -206,24 +210,24 @@ def test_when_nothing_fits_it_names_the_smallest_card_that_would():
 )
 def test_the_article_s_policy_is_the_article_s(gib, resolution, steps, after):
     job = Job(1024, 1024, 10.0, min_resolution=resolution, steps=steps)
-    plan = make_plan(job, _budget(gib), Policy.ARTICLE)
+    plan = make_plan(job, _card(gib), Policy.ARTICLE)
     assert (plan.job.min_resolution, plan.job.steps) == after
 
 
 @pytest.mark.parametrize(("gib", "resolution"), [(6, 768), (7.9, 768), (8, 1024), (12, 1024)])
 def test_with_optimizations_the_article_s_policy_enables_them(gib, resolution):
     job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30)
-    plan = make_plan(job, _budget(gib), Policy.ARTICLE, available=EVERYTHING)
+    plan = make_plan(job, _card(gib), Policy.ARTICLE, available=EVERYTHING)
     assert plan.fits
     assert plan.job.min_resolution == resolution
     assert plan.job.optimizations
-    assert not _fits(replace(plan.job, optimizations=frozenset()), plan.budget)
+    assert not _fits(replace(plan.job, optimizations=frozenset()), plan.capacity)
     assert plan.changes[-1].after_bytes == plan.estimate.peak_bytes
 
 
 def test_the_article_s_policy_cuts_what_is_too_long():
     job = Job(1024, 1024, 20_000.0, min_resolution=1024, optimizations=STREAMED, to_file=True)
-    plan = make_plan(job, _budget(6), Policy.ARTICLE, available={*EVERYTHING, SPLIT})
+    plan = make_plan(job, _card(6), Policy.ARTICLE, available={*EVERYTHING, SPLIT})
     assert plan.fits
     assert plan.parts > 1
     assert plan.job.min_resolution == 768
@@ -231,7 +235,7 @@ def test_the_article_s_policy_cuts_what_is_too_long():
 
 def test_where_nothing_fits_the_article_s_policy_keeps_what_it_has_changed():
     job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30)
-    plan = make_plan(job, _budget(6), Policy.ARTICLE)
+    plan = make_plan(job, _card(6), Policy.ARTICLE)
     assert not plan.fits
     assert (plan.job.min_resolution, plan.job.steps, plan.job.optimizations) == (768, 20, frozenset())
     assert [change.name for change in plan.changes] == ["min_resolution", "steps"]
@@ -241,42 +245,42 @@ def test_a_number_format_gives_way_before_the_sound_is_cut():
     long = Job(512, 512, 20_000.0, dtype=Dtype.FP32, optimizations=STREAMED, to_file=True)
     needs = [predict(replace(long, dtype=dtype)).peak_bytes for dtype in (Dtype.FP16, Dtype.FP32)]
     between = Budget("card", sum(needs) // 2, sum(needs) // 2, reserve=0.0)
-    plan = make_plan(long, between, available={SPLIT})
+    plan = make_plan(long, Capacity(between), available={SPLIT})
     assert [change.name for change in plan.changes] == ["dtype"]
 
 
 def test_steps_are_not_touched_for_memory():
-    plan = make_plan(Job(1024, 1024, 10.0, min_resolution=1024, steps=100), _budget(8))
+    plan = make_plan(Job(1024, 1024, 10.0, min_resolution=1024, steps=100), _card(8))
     assert plan.job.steps == 100
 
 
 def test_without_a_policy_the_request_is_only_judged():
     job = Job(1024, 1024, 10.0, min_resolution=1024)
-    plan = make_plan(job, _budget(8), None)
+    plan = make_plan(job, _card(8), None)
     assert (plan.job, plan.changes, plan.risk.verdict) == (job, (), Verdict.FAIL)
 
 
 @pytest.mark.parametrize(("settings_", "says"), [({"policy": "bold"}, "policy"), ({"available": ["magic"]}, "magic")])
 def test_unknown_words_are_refused(settings_, says):
     with pytest.raises(PlanError, match=says):
-        make_plan(Job(512, 512, 10.0), _budget(8), **settings_)
+        make_plan(Job(512, 512, 10.0), _card(8), **settings_)
 
 
 def test_a_sound_too_long_for_anything_is_reported_how_long_it_may_be():
-    plan = make_plan(Job(512, 512, 3 * 3600.0), _budget(8))
+    plan = make_plan(Job(512, 512, 3 * 3600.0), _card(8))
     assert not plan.fits
     assert plan.longest_s is not None
-    assert make_plan(Job(512, 512, plan.longest_s), _budget(8)).fits
+    assert make_plan(Job(512, 512, plan.longest_s), _card(8)).fits
 
 
 def test_no_card_helps_where_host_memory_is_short():
-    plan = make_plan(Job(512, 512, 10.0), _budget(80), host_ram_bytes=8 * GIB)
+    plan = make_plan(Job(512, 512, 10.0), _card(80, 8))
     assert (plan.fits, plan.risk.short_of_host_ram, plan.smallest_card) == (False, True, None)
 
 
 @pytest.mark.parametrize(("seconds", "gib"), [(600.0, 12), (300.0, 8), (180.0, 9)])
 def test_below_the_floor_pixels_are_worth_more_than_the_frame_rate(seconds, gib):
-    plan = make_plan(Job(512, 512, seconds), _budget(gib))
+    plan = make_plan(Job(512, 512, seconds), _card(gib))
     wider = replace(plan.job, min_resolution=plan.job.min_resolution + 64, interpolate=False)
     assert plan.fits
-    assert not _fits(wider, plan.budget)
+    assert not _fits(wider, plan.capacity)

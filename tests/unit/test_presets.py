@@ -12,15 +12,8 @@ from pydantic import ValidationError
 
 from sonic_guard.errors import PresetError
 from sonic_guard.job import Dtype
-from sonic_guard.planning.presets import (
-    MAX_BYTES,
-    MAX_ENTRIES,
-    Preset,
-    builtin_dir,
-    list_presets,
-    load_preset,
-    schema_text,
-)
+from sonic_guard.operations.preset_files import MAX_BYTES, MAX_ENTRIES, builtin_dir, list_presets, load_preset
+from sonic_guard.planning.presets import Preset, schema_text
 
 BUILT_IN = ["fast", "hd", "minimal"]
 

@@ -141,14 +141,14 @@ def test_preflight_shows_its_plan(here):
 @pytest.mark.parametrize(
     ("graph", "asked", "target", "card", "where"),
     [
-        (sources() | trio(), "7", "auto", "RTX 4060 8GB", Where.SONIC),
-        (sources() | trio(), "7", "24 GiB", "24 GiB", Where.SONIC),
-        (behind_preflight(), "7", "auto", "12 GiB", Where.SONIC),
+        (sources() | trio(), "7", "auto", "RTX 4060 8GB", Where.SONIC_NODES),
+        (sources() | trio(), "7", "24 GiB", "24 GiB", Where.SONIC_NODES),
+        (behind_preflight(), "7", "auto", "12 GiB", Where.SONIC_NODES),
         (behind_preflight(on_risk="stop"), "7", "auto", "12 GiB", Where.ON_RISK),
-        (behind_preflight(), "7", "24 GiB", "24 GiB", Where.SONIC),
-        (behind_preflight(), "3", "24 GiB", "12 GiB", Where.SONIC),
+        (behind_preflight(), "7", "24 GiB", "24 GiB", Where.SONIC_NODES),
+        (behind_preflight(), "3", "24 GiB", "12 GiB", Where.SONIC_NODES),
         (behind_preflight(target_card="auto", policy="article"), "3", "auto", "RTX 4060 8GB", Where.POLICY),
-        (risked(), "3", "auto", "4 GiB", Where.HERE),
+        (risked(), "3", "auto", "4 GiB", Where.THIS_NODE),
         (downgraded(policy="article"), "3", "auto", "12 GiB", Where.POLICY),
     ],
 )

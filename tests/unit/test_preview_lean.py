@@ -114,7 +114,7 @@ def test_what_wiring_it_would_bring_is_reported(here):
     card = f"{(estimate.required('predata') + unet_offloaded.peak_bytes) / 2 / 0.9 / GIB:.3f} GiB"
     graph |= low_vram(target_card=card)
     assert said(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM reduces the peak to ")
-    assert said(graph, "7", here, "zh")["advice"]["text"].startswith("weight_dtype 接自 Sonic 低显存，可降到 ")
+    assert said(graph, "7", here, "zh")["advice"]["text"].startswith("weight_dtype 改接“Sonic 低显存”，峰值可降到 ")
     assert plan(graph | lean_trio(), "7", here).fits
 
 
@@ -189,7 +189,7 @@ def test_the_time_is_that_of_all_parts(folder):
     assert 1.0 < cut.seconds / whole.seconds < 1.4  # every part is a little longer than what it shows
 
 
-@pytest.mark.parametrize(("front", "where"), [({}, Where.HERE), ({"on_risk": "warn"}, Where.ON_RISK)])
+@pytest.mark.parametrize(("front", "where"), [({}, Where.THIS_NODE), ({"on_risk": "warn"}, Where.ON_RISK)])
 def test_long_video_is_judged_for_the_planner_in_front(front, where, here):
     graph = sources() | preflight(target_card="10 GiB", **front) | long_video(image=["3", 0], audio=["3", 1])
     judged = foresee(graph, "11", here).judged

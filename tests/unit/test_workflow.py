@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from sonic_guard.comfy.workflow_file import build_workflow, example_texts
+from sonic_guard.comfy.workflow_file import WorkflowSettings, build_workflow, example_texts
 from sonic_guard.job import Job
 from tests.support.workflows import EXAMPLES, FILES, FOLDER, PAGE_ONLY, WORKFLOWS
 
@@ -34,7 +34,8 @@ def test_every_example_reports_what_to_do(name):
 
 
 def test_the_same_arguments_make_the_same_workflow():
-    assert build_workflow(Job(512, 512, 5.0), **FILES) == build_workflow(Job(512, 512, 5.0), **FILES)
+    settings = WorkflowSettings(**FILES)
+    assert build_workflow(Job(512, 512, 5.0), settings) == build_workflow(Job(512, 512, 5.0), settings)
 
 
 def test_links_and_slots_name_each_other(workflow):

@@ -19,7 +19,7 @@ from sonic_guard.comfy.sonic_objects import job_of  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch):
-    monkeypatch.setattr(follow_module, "_said", set())
+    monkeypatch.setattr(follow_module, "_warned", set())
 
 
 def test_an_unknown_wrapper_runs_as_ever_and_is_reported_once(caplog):

@@ -1,1 +1,1 @@
-"""One module a revision, each upon the one before."""
+"""The revisions of the history's tables, one module each."""

@@ -1,4 +1,4 @@
-"""The index serves a card's runs in their order, page by page."""
+"""Extends the index on card by the id, so that it serves a card's runs in order, page by page."""
 
 from alembic import op
 
@@ -7,6 +7,6 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Put the id beside the card."""
+    """Add the id to the index on card."""
     op.drop_index("sonic_guard_runs_card", "sonic_guard_runs")
     op.create_index("sonic_guard_runs_card", "sonic_guard_runs", ["card", "id"])
