@@ -20,10 +20,10 @@ from .preset_node import PresetNode
 log = logging.getLogger(__name__)
 
 
-def _begin() -> None:
-    """The nodes do without it where it fails."""
+def _start_service() -> None:
+    """Start the widget's and the history's service. Where it fails, the nodes work without it."""
     try:
-        from .server.service import Service  # here, because the nodes alone can be looked at without a host
+        from .server.service import Service  # here, because the nodes can be imported without ComfyUI
 
         Service().start()
     except Exception:
@@ -34,7 +34,7 @@ class SonicGuardExtension(ComfyExtension):
     """The nodes this pack adds."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """Every node class. Begins what goes on beside them: ComfyUI 0.3.64 knows `on_load` and never calls it."""
-        if host.is_there():
-            _begin()
+        """Every node class. Also starts the service: ComfyUI 0.3.64 has `on_load`, but never calls it."""
+        if host.is_running_comfyui():
+            _start_service()
         return [Preflight, AudioDuration, FaceBox, PresetNode, OOMRisk, AutoDowngrade, LowVRAM, LongVideo]

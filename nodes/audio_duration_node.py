@@ -4,11 +4,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..sonic_guard.job import MIN_SOUND_S, latent_frames
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import frame_grid, silence
+from ..sonic_guard.operations.audio_duration import AudioDurationRequest, audio_duration
 from .comfy import shared_inputs
-from .comfy.link_values import flag
 
 
 class AudioDuration(io.ComfyNode):
@@ -47,21 +46,10 @@ class AudioDuration(io.ComfyNode):
     @classmethod
     def execute(cls, audio: Any, cut_silence: bool, use_interframe: bool) -> io.NodeOutput:
         """Measure and trim."""
-        cuts, interpolates = flag("cut_silence", cut_silence), flag("use_interframe", use_interframe)
-        sound = media_audio.from_dict(audio)
-        quiet = silence.find_silence(sound)
-        if cuts:
-            sound = silence.cut_silence(sound)
-        frames = latent_frames(max(MIN_SOUND_S, sound.duration_s))
-        fitted = frame_grid.fit_to_frames(sound, frames, interpolates)
-        seconds = round(sound.duration_s, 2)
-        return io.NodeOutput(
-            fitted.for_sonic.duration_s,
-            seconds,
-            frames,
-            media_audio.to_dict(fitted.for_sonic),
-            media_audio.to_dict(fitted.for_video),
-            quiet.lead_s,
-            quiet.tail_s,
-            ui={"text": (f"{seconds:.2f} s",)},
-        )
+        sound = shared_inputs.read_sound(audio, cut_silence)
+        result = audio_duration(AudioDurationRequest(sound.duration_s, use_interframe))
+        quiet = silence.find_silence(media_audio.from_dict(audio))
+        fitted = frame_grid.fit_to_frames(sound, result.latent_frames, bool(use_interframe))
+        for_sonic, for_video = media_audio.to_dict(fitted.for_sonic), media_audio.to_dict(fitted.for_video)
+        outputs = result.outputs(for_sonic, for_video, quiet.lead_s, quiet.tail_s)
+        return io.NodeOutput(*outputs, ui={"text": (f"{result.seconds:.2f} s",)})

@@ -4,14 +4,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..sonic_guard.devices.budget import host_memory_bytes
 from ..sonic_guard.errors import SonicGuardError
-from ..sonic_guard.messages.catalogue import LANGUAGES
+from ..sonic_guard.media.picture import size_of
 from ..sonic_guard.messages.plan_messages import change_line, headline, limit_lines, refusal
-from ..sonic_guard.planning.capacity import Capacity
-from ..sonic_guard.planning.planner import Policy, make_plan
+from ..sonic_guard.operations.auto_downgrade import AutoDowngradeRequest, auto_downgrade
+from ..sonic_guard.operations.run_settings import RunSettings
+from ..sonic_guard.planning.planner import Plan
 from .comfy import host, images, shared_inputs
-from .comfy.link_values import flag
 from .comfy.sonic_model import capabilities
 
 
@@ -57,21 +56,19 @@ class AutoDowngrade(shared_inputs.TargetCard):
         inference_steps: int, target_card: str, policy: str, reserve: float, language: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Plan."""
-        shared_inputs.one_of("language", language, LANGUAGES)
-        budget, within = host.budget(target_card, reserve), capabilities()
-        picture, interpolates = images.as_tensor(image), flag("use_interframe", use_interframe)
-        job = shared_inputs.job_from(
-            picture, budget, min_resolution, duration, fps, dtype, interpolates, inference_steps
+        shared_inputs.read_language(language)
+        settings = RunSettings(
+            *size_of(images.as_tensor(image)), duration, min_resolution, fps, dtype, use_interframe, inference_steps
         )
-        plan = make_plan(
-            within.begin(job), Capacity(budget, host_memory_bytes(target_card)), shared_inputs.one_of("policy", policy, Policy), available=within.available,
-        )  # fmt: skip
-        if not plan.fits:
-            raise SonicGuardError(refusal(plan, language))
-        seconds = job.duration_s if within.to_file else plan.job.duration_s  # Sonic Long Video cuts for itself
-        changes = [change_line(change, language) for change in plan.changes]
-        report = "\n".join([headline(plan.risk, language), *changes, *limit_lines(plan.estimate, language)])
-        return io.NodeOutput(
-            plan.job.min_resolution, seconds, plan.job.fps, str(plan.job.dtype), plan.job.interpolate,
-            plan.job.steps, report, ui={"text": (report,)},
-        )  # fmt: skip
+        result = auto_downgrade(
+            AutoDowngradeRequest(settings, host.capacity(target_card, reserve), policy, capabilities())
+        )
+        if result.refused:
+            raise SonicGuardError(refusal(result.plan, language))
+        report = _report(result.plan, language)
+        return io.NodeOutput(*result.outputs(report), ui={"text": (report,)})
+
+
+def _report(plan: Plan, language: str) -> str:
+    changes = [change_line(change, language) for change in plan.changes]
+    return "\n".join([headline(plan.risk, language), *changes, *limit_lines(plan.estimate, language)])

@@ -6,9 +6,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..sonic_guard.media import crop, picture
-from ..sonic_guard.media.crop import Aspect
-from ..sonic_guard.media.face import parse_box
-from ..sonic_guard.operations.preflight import look_at
+from ..sonic_guard.operations.face_box import FaceBoxRequest, portrait_of, select_face
 from .comfy import images, shared_inputs
 
 
@@ -50,28 +48,20 @@ class FaceBox(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Any, aspect: str, face_index: int, face_box: str) -> io.NodeOutput:
-        """Look at every picture."""
+        """Find the face of every picture."""
         pictures = picture.from_batch(images.as_tensor(image))
-        looks = [
-            look_at(
-                rgb,
-                aspect=shared_inputs.one_of("aspect", aspect, Aspect),
-                face_index=face_index,
-                manual_box=parse_box(face_box),
-                name=f"image[{number}]" if len(pictures) > 1 else "image",
-            )
-            for number, rgb in enumerate(pictures)
+        names = [f"image[{number}]" if len(pictures) > 1 else "image" for number in range(len(pictures))]
+        faces = [
+            select_face(FaceBoxRequest(portrait_of(rgb), aspect, face_index, face_box, name=name))
+            for rgb, name in zip(pictures, names, strict=True)
         ]
         batch = images.as_batch(image)
         previews = [
-            images.from_rgb(crop.draw_preview(rgb, look.faces, look.face, look.crop))
-            for rgb, look in zip(pictures, looks, strict=True)
+            images.from_rgb(crop.draw_preview(rgb, each.faces, each.face, each.crop))
+            for rgb, each in zip(pictures, faces, strict=True)
         ]
-        return io.NodeOutput(
-            [crop.crop(batch[number : number + 1], look.crop) for number, look in enumerate(looks)],
-            [look.expand_ratio for look in looks],
-            [look.ratio for look in looks],
-            [", ".join(map(str, look.face.box)) for look in looks],
-            previews,
-            ui=ui.PreviewImage(torch.cat(previews), cls=cls),
-        )
+        outputs = [
+            each.outputs(crop.crop(batch[number : number + 1], each.crop), preview)
+            for number, (each, preview) in enumerate(zip(faces, previews, strict=True))
+        ]
+        return io.NodeOutput(*map(list, zip(*outputs, strict=True)), ui=ui.PreviewImage(torch.cat(previews), cls=cls))

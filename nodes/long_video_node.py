@@ -1,54 +1,33 @@
 """Sonic Long Video: a portrait and a voice of any length in, a video file out."""
 
-import logging
-import time
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import InputImpl, io
 
-from ..sonic_guard.comfy.sonic_objects import held_bytes, model_dtype, vae_dtype
-from ..sonic_guard.devices.budget import RESERVE, host_memory_bytes
-from ..sonic_guard.errors import JobError, WrapperError, brief
-from ..sonic_guard.job import LATENT_FPS, MAX_DURATION_S, MIN_CHUNK_SIZE, MIN_SOUND_S, Job, duration_of, latent_frames
-from ..sonic_guard.long_video.manifest import weights_key
-from ..sonic_guard.long_video.part_maker import Predata, as_computed, audio_scales, make_part, tensors_of
+from ..sonic_guard.job import MIN_CHUNK_SIZE, Job
+from ..sonic_guard.long_video.part_maker import make_part
 from ..sonic_guard.long_video.part_store import sweep
-from ..sonic_guard.long_video.rendering import EncodingAudio, Event, Joining, Progress, run
-from ..sonic_guard.long_video.video_request import VideoRequest
-from ..sonic_guard.low_vram.engine import LowVramSonic, offload_unet
-from ..sonic_guard.low_vram.network_check import supported_optimizations, wrapped
-from ..sonic_guard.low_vram.prompt_offload import prompts_to_host
+from ..sonic_guard.long_video.rendering import run
+from ..sonic_guard.low_vram.engine import LowVramSonic
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media.picture import from_batch
 from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
-from ..sonic_guard.messages.catalogue import LANGUAGES
-from ..sonic_guard.messages.run_messages import event_text, long_report
+from ..sonic_guard.messages.run_messages import long_report
+from ..sonic_guard.operations.input_values import one_of, text
+from ..sonic_guard.operations.long_video_plan import plan_long_video
 from ..sonic_guard.optimizations import Optimization, unused
-from ..sonic_guard.planning.capacity import Capacity, Span
-from ..sonic_guard.planning.part_length import longest_fitting
-from ..sonic_guard.planning.selection import DEFAULT, STREAMED
 from .comfy import host, images, shared_inputs
-from .comfy.link_values import text
-from .comfy.sonic_model import make_low_vram
-from .comfy.sonic_wrapper import Wrapper, files_key, find_wrapper, longest_sound_s
-
-log = logging.getLogger(__name__)
+from .comfy.long_video_inputs import VideoInputs, low_vram_model, plan_request, run_predata, run_sampler, video_request
+from .comfy.node_progress import NodeProgress
+from .comfy.sonic_wrapper import find_wrapper
 
 KEPT_DAYS = 14
-"""How long, at the least, the finished parts of a video wait for somebody to go on with it."""
+"""Days after which the finished parts of a video that was not continued are deleted, at the earliest."""
 PREFIX = "video/sonic"
 """Of the file's name, where the user gives none."""
 PICTURES = 8
 """In the preview."""
-BAR = 1000
-"""Steps of ComfyUI's bar."""
-EXPAND_RATIO = 0.5
-"""SONIC_PreData's default; it has no use for it."""
-NOTIFY_INTERVAL_S = 1.0
-"""Least time between two texts or pictures on the node."""
 
 
 class LongVideo(io.ComfyNode):
@@ -123,37 +102,30 @@ class LongVideo(io.ComfyNode):
         filename_prefix: str, language: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Plan the parts, make what is missing, and join them."""
-        shared_inputs.one_of("language", language, LANGUAGES)
-        encoding = Encoding(shared_inputs.one_of("format", format, formats()), crf, encoder_preset)
-        wrapper, low_vram_sonic = find_wrapper(), _low_vram(model)
+        shared_inputs.read_language(language)
+        encoding = Encoding(one_of("format", format, formats()), crf, encoder_preset)
+        wrapper, low_vram_sonic = find_wrapper(), low_vram_model(model)
         image = images.as_tensor(image)
-        from_batch(image[:1] if image.ndim == 4 else image)  # hours later NaN would be no news
-        picture = images.as_batch(image)[:1]
-        order = _order(low_vram_sonic, clip_vision, vae, media_audio.from_dict(audio), picture, part_s, encoding, {
-            "min_resolution": min_resolution, "steps": inference_steps, "dynamic_scale": dynamic_scale, "fps": fps,
-        }, seed)  # fmt: skip
-        longest = max(part.latent_frames for part in order.parts)
-        job = low_vram_sonic.optimized_job(replace(order.job, duration_s=duration_of(longest)))
-        looks = {**order.settings, "fp8_weights": Optimization.FP8_WEIGHTS in job.optimizations, "wrapper": files_key()}
-        order = replace(order, job=replace(order.job, optimizations=job.optimizations), settings=looks)
-        size = job.frame_size
-        target, subfolder = host.new_output(
-            text("filename_prefix", filename_prefix).strip() or PREFIX, encoding.kind.suffix, size.width, size.height
-        )
+        from_batch(image[:1] if image.ndim == 4 else image)  # pixels that are no numbers are refused now, not later
+        inputs = VideoInputs(
+            low_vram_sonic, clip_vision, vae, media_audio.from_dict(audio), images.as_batch(image)[:1],
+            min_resolution, inference_steps, dynamic_scale, fps, seed, part_s,
+        )  # fmt: skip
+        plan = plan_long_video(plan_request(inputs))
+        request, job = video_request(inputs, plan, encoding), plan.part
+        prefix, size = text("filename_prefix", filename_prefix).strip() or PREFIX, job.frame_size
+        target, subfolder = host.new_output(prefix, encoding.kind.suffix, size.width, size.height)
         work = host.user_folder() / "long"
         sweep(work, KEPT_DAYS)
-        progress = _NodeProgress(language)
+        progress = NodeProgress(language)
         video = run(
-            order,
+            request,
             make_part(
                 low_vram_sonic.sonic,
                 job.optimizations,
-                _predata(wrapper, low_vram_sonic, clip_vision, vae, picture, min_resolution, progress.notify),
-                lambda streaming, data: wrapper.sample(
-                    model=streaming, data_dict=data, seed=seed, inference_steps=inference_steps,
-                    dynamic_scale=dynamic_scale, fps=fps,
-                ),
-                progress.look,
+                run_predata(inputs, wrapper, progress.notify),
+                run_sampler(inputs, wrapper),
+                progress.add_frames,
                 job.chunk_size,
             ),
             target,
@@ -161,7 +133,7 @@ class LongVideo(io.ComfyNode):
             fallbacks=_fallbacks(low_vram_sonic, job),
             notify=progress.notify,
             check=host.stop_if_interrupted,
-        )  # fmt: skip
+        )
         report = long_report(video, job, job.optimizations, language)
         shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}
         return io.NodeOutput(
@@ -172,136 +144,8 @@ class LongVideo(io.ComfyNode):
         )
 
 
-class _NodeProgress:
-    """Shows on the node how far the video is: a bar, a line of text, and now and then a picture."""
-
-    def __init__(self, language: str) -> None:
-        self._language = language
-        self._bar = host.progress_bar(BAR)
-        self._picture: Any = None
-        self._notified_s = 0.0
-
-    def look(self, frames: Any) -> None:
-        """Note finished frames [n, H, W, 3]."""
-        self._picture = frames[-1]
-
-    def notify(self, event: Event) -> None:
-        """Show `event`."""
-        soon = time.monotonic() - self._notified_s < NOTIFY_INTERVAL_S
-        if isinstance(event, Progress):
-            picture = None if soon or self._picture is None else images.as_pil(self._picture)
-            self._bar(round(BAR * event.share), picture)
-        if soon and isinstance(event, EncodingAudio | Progress | Joining):
-            return
-        self._notified_s, self._picture = time.monotonic(), None
-        host.show_text(event_text(event, self._language))
-
-
-def _low_vram(model: Any) -> LowVramSonic:
-    """`model` as Sonic Low VRAM has made it, or with every switch as it stands unless somebody moves it."""
-    sonic = wrapped(model)
-    if sonic is not model:
-        return model
-    return make_low_vram(sonic, DEFAULT.within(supported_optimizations(sonic)))
-
-
-def _order(
-    model: LowVramSonic, clip_vision: Any, vae: Any, sound: media_audio.Sound, picture: Any, part_s: float,
-    encoding: Encoding, settings: dict[str, Any], seed: int,
-) -> VideoRequest:  # fmt: skip
-    """The whole video, and where it is cut."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 64:
-        raise JobError(f"seed: expected a whole number from 0 on, got {brief(seed)}.")
-    job = Job(
-        width=picture.shape[2],
-        height=picture.shape[1],
-        duration_s=max(MIN_SOUND_S, sound.duration_s),
-        dtype=_format("model", model_dtype, model),
-        interpolate=bool(model.use_interframe),
-        vae_dtype=_format("vae", vae_dtype, vae),
-        optimizations=STREAMED,
-        to_file=True,
-        **settings,
-    )
-    rife = getattr(model.rife, "flownet", None) if model.use_interframe else None
-    networks = tensors_of(unet=model.pipe.unet, clip=_network("clip_vision", clip_vision, "model"), rife=rife)
-    decodes = as_computed(tensors_of(vae=_network("vae", vae, "first_stage_model")), getattr(vae, "vae_dtype", None))
-    looks = {
-        "seed": seed,
-        "ip_audio_scale": audio_scales(model.pipe.unet),
-    }
-    if not isinstance(part_s, int | float) or not 0 <= part_s <= MAX_DURATION_S:  # NaN is neither
-        raise JobError(f"part_s: {brief(part_s)} is no length of a part. Use 0, or a number of seconds.")
-    longest = round(part_s * LATENT_FPS) if part_s else _longest(job, model)
-    hears = int(longest_sound_s(sound) * LATENT_FPS)
-    longest = hears if longest is None else min(longest, hears)
-    return VideoRequest(job, picture, sound, weights_key((*networks, *decodes)), looks, encoding, longest)
-
-
-def _network(name: str, value: Any, attribute: str) -> Any:
-    """The network inside the input `name`. Raises `WrapperError` for a value that is not what it has to be."""
-    try:
-        network = getattr(value, attribute)
-        if not callable(getattr(network, "state_dict", dict)):
-            raise TypeError("not a network")
-        return network
-    except Exception as error:  # of something strange anything may be strange
-        raise WrapperError(
-            f"{name}: expected what Image Only Checkpoint Loader gives there, got {brief(value)}. Connect its output."
-        ) from error
-
-
-def _format(name: str, read: Callable[[Any], Any], value: Any) -> Any:
-    """The number format of the input `name`. Raises `WrapperError` for one that Sonic does not run in."""
-    try:
-        return read(value)
-    except Exception as error:
-        raise WrapperError(
-            f"{name}: its number format is not fp16, bf16 or fp32 ({brief(error)}). Load it in one of these."
-        ) from error
-
-
-def _longest(job: Job, model: LowVramSonic) -> int | None:
-    """Latent frames of the longest part that fits; None if the whole does."""
-    capacity = Capacity(host.budget("auto", RESERVE, held_bytes(model.sonic)), host_memory_bytes("auto"))
-
-    def fits(candidate: Job) -> bool:
-        enabled = replace(candidate, optimizations=model.optimizations_for(candidate))
-        return capacity.fits(enabled, Span.AFTER_LOAD)
-
-    return longest_fitting(job, fits)
-
-
 def _fallbacks(model: LowVramSonic, job: Job) -> list[Optimization]:
-    """What is left to pull when memory runs out; block-wise order once more where its pieces can be smaller."""
+    """What can still be enabled when memory runs out; layer chunking once more where its chunks can be smaller."""
     left = unused(model.fallbacks, job.optimizations)
     can_shrink = Optimization.LAYER_CHUNKING in job.optimizations and job.chunk_size > MIN_CHUNK_SIZE
     return [Optimization.LAYER_CHUNKING, *left] if can_shrink else left
-
-
-def _predata(
-    wrapper: Wrapper, model: LowVramSonic, clip_vision: Any, vae: Any, picture: Any,
-    min_resolution: int, notify: Callable[[Event], object],
-) -> Predata:  # fmt: skip
-    """Runs SONIC_PreData on a sound; `tell` hears how far it is."""
-
-    def work(heard: media_audio.Sound) -> dict[str, Any]:
-        prompts = 2 * latent_frames(heard.duration_s)
-
-        def listened(made: int) -> None:
-            host.stop_if_interrupted()
-            notify(EncodingAudio(made / prompts))
-
-        offload_unet(model)
-        host.free_memory(None)  # it lets ComfyUI unload its models at its end only, and has its own beside them
-        with prompts_to_host(listened) as moved:
-            (data,) = wrapper.predata(
-                clip_vision=clip_vision, vae=vae, audio=media_audio.to_dict(heard), image=picture,
-                weight_dtype=model.pipe.unet.dtype, min_resolution=min_resolution, duration=heard.duration_s,
-                expand_ratio=EXPAND_RATIO,
-            )  # fmt: skip
-        if not moved:
-            log.warning("Sonic's prompts stay on the GPU: this wrapper makes them in a way that is not known here.")
-        return data
-
-    return work

@@ -5,16 +5,15 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..sonic_guard.devices.budget import budget_for
 from ..sonic_guard.errors import WrapperError
 from ..sonic_guard.low_vram import engine
 from ..sonic_guard.low_vram.network_check import supported_optimizations, wrapped
-from ..sonic_guard.messages.catalogue import LANGUAGES
 from ..sonic_guard.messages.run_messages import no_dtype_text, optimization_report
+from ..sonic_guard.operations.low_vram_choice import LowVramRequest, choose_low_vram
 from ..sonic_guard.optimizations import DEFAULTS, ESCALATION_ORDER, OPTIMIZATIONS, Optimization, Setting
-from ..sonic_guard.planning.selection import Switches, parse_optimizations, read_switches
+from ..sonic_guard.planning.selection import NONE
 from .comfy import shared_inputs
-from .comfy.sonic_model import make_low_vram
+from .comfy.sonic_model import ChosenLowVramSonic
 
 log = logging.getLogger(__name__)
 
@@ -60,21 +59,20 @@ class LowVRAM(shared_inputs.TargetCard):
     def execute(
         cls, model: Any, target_card: str, reserve: float, language: str, optimizations: str = "", **settings: str,
     ) -> io.NodeOutput:  # fmt: skip
-        """Look the model over, and wrap it."""
-        shared_inputs.one_of("language", language, LANGUAGES)
-        if not isinstance(target_card, str) or target_card != "auto":
-            budget_for(target_card, reserve=reserve)  # a card there is not would else be told when the sampler begins
-        switches = _with_plan(read_switches(settings), optimizations)
+        """Check the model, and wrap it."""
+        shared_inputs.read_language(language)
+        choice = choose_low_vram(LowVramRequest(settings, optimizations, target_card, reserve))
         sonic = wrapped(model)
         try:
             allowed = supported_optimizations(sonic)
         except WrapperError as error:
             log.warning("Sonic Low VRAM lets the model pass as it is: %s", error)
-            return cls._out(model, optimization_report(Switches(), frozenset(), str(error), language), language)
-        if Optimization.UNET_OFFLOAD in switches.on & allowed:
+            return cls._out(model, optimization_report(NONE, frozenset(), str(error), language), language)
+        supported, left = choice.within(allowed), (choice.switches.on | choice.switches.auto) - allowed
+        if supported.offloads_unet:
             engine.offload_unet(sonic)
-        report = optimization_report(switches.within(allowed), (switches.on | switches.auto) - allowed, "", language)
-        return cls._out(make_low_vram(sonic, switches.within(allowed), target_card, reserve), report, language)
+        report = optimization_report(supported.switches, left, "", language)
+        return cls._out(ChosenLowVramSonic(sonic, supported), report, language)
 
     @classmethod
     def _out(cls, model: Any, report: str, language: str) -> io.NodeOutput:
@@ -85,17 +83,17 @@ class LowVRAM(shared_inputs.TargetCard):
 
 
 def _dtype_of(model: Any) -> Any:
-    """Number format of a model's network; None where it does not tell."""
+    """Number format of a model's network; None where the model does not say."""
     try:
         return model.pipe.unet.dtype
-    except Exception as error:  # of something strange anything may be strange
-        log.debug("The model tells no number format: %r", error)
+    except Exception as error:  # an unknown object may raise anything from its attributes
+        log.debug("The model has no number format: %r", error)
         return None
 
 
 def _switch(optimization: Optimization) -> io.Combo.Input:
     default = DEFAULTS[optimization]
-    # What is pulled before the run is known cannot wait for what it needs.
+    # The UNet is offloaded before the run is known: "auto" has nothing to decide by.
     options = [
         setting for setting in Setting if optimization is not Optimization.UNET_OFFLOAD or setting is not Setting.AUTO
     ]
@@ -105,9 +103,3 @@ def _switch(optimization: Optimization) -> io.Combo.Input:
         default=str(default),
         tooltip=OPTIMIZATIONS[optimization].tooltip.en,
     )
-
-
-def _with_plan(switches: Switches, optimizations: str) -> Switches:
-    """The switches with those on auto pulled that the plan in front counts on."""
-    planned = parse_optimizations(optimizations) & switches.auto
-    return Switches(switches.on | planned, switches.auto - planned)

@@ -4,15 +4,15 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..sonic_guard.devices.budget import host_memory_bytes
-from ..sonic_guard.devices.card_catalogue import GIB
 from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.media.picture import size_of
 from ..sonic_guard.memory.stage_model import STAGES
-from ..sonic_guard.messages.catalogue import LANGUAGES, gib
+from ..sonic_guard.messages.catalogue import gib
 from ..sonic_guard.messages.plan_messages import headline, limit_lines, stage_word
-from ..sonic_guard.planning.capacity import Capacity, Verdict
+from ..sonic_guard.operations.oom_risk import OomRiskRequest, oom_risk
+from ..sonic_guard.operations.run_settings import RunSettings
+from ..sonic_guard.planning.planner import Plan
 from .comfy import host, images, shared_inputs
-from .comfy.link_values import flag
 from .comfy.sonic_model import capabilities
 from .server import run_history
 
@@ -60,23 +60,19 @@ class OOMRisk(shared_inputs.TargetCard):
         cls, image: Any, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
         target_card: str, stop: bool, reserve: float, language: str,
     ) -> io.NodeOutput:  # fmt: skip
-        """Predict and judge."""
-        shared_inputs.one_of("language", language, LANGUAGES)
-        stops, interpolates = flag("stop", stop), flag("use_interframe", use_interframe)
-        budget, within = host.budget(target_card, reserve), capabilities()
-        job = shared_inputs.job_from(
-            images.as_tensor(image), budget, min_resolution, duration, fps, dtype, interpolates
-        )
-        capacity = Capacity(budget, host_memory_bytes(target_card))
-        job = within.run(job, capacity)
-        estimate = capacity.estimate(job)
-        risk = capacity.assess(estimate)
-        lines = [headline(risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
-        lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
-        lines.append(run_history.risk_text(estimate, budget, language))
-        report = "\n".join([*lines, *limit_lines(estimate, language)])
-        if stops and risk.verdict is Verdict.FAIL:
+        """Predict and assess."""
+        shared_inputs.read_language(language)
+        settings = RunSettings(*size_of(images.as_tensor(image)), duration, min_resolution, fps, dtype, use_interframe)
+        result = oom_risk(OomRiskRequest(settings, host.capacity(target_card, reserve), stop, capabilities()))
+        report = _report(result.plan, language)
+        if result.refused:
             raise SonicGuardError(report)
-        return io.NodeOutput(
-            image, str(risk.verdict), risk.stage, risk.headroom_bytes / GIB, report, ui={"text": (report,)}
-        )
+        return io.NodeOutput(*result.outputs(image, report), ui={"text": (report,)})
+
+
+def _report(plan: Plan, language: str) -> str:
+    estimate, budget = plan.estimate, plan.budget
+    lines = [headline(plan.risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
+    lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
+    lines.append(run_history.risk_text(estimate, budget, language))
+    return "\n".join([*lines, *limit_lines(estimate, language)])

@@ -7,17 +7,11 @@ from comfy_api.latest import io
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.history.history_cache import WAIT_S
 from ..sonic_guard.media import audio as media_audio
-from ..sonic_guard.media import crop, frame_grid, picture, silence
-from ..sonic_guard.media.crop import Aspect
-from ..sonic_guard.messages.catalogue import LANGUAGES
+from ..sonic_guard.media import crop, frame_grid
 from ..sonic_guard.messages.plan_messages import low_vram_line, refusal
-from ..sonic_guard.messages.plan_messages import report as in_words
-from ..sonic_guard.operations.preflight import ON_RISK, run_preflight
-from ..sonic_guard.planning.capacity import Verdict
-from ..sonic_guard.planning.planner import Policy
-from ..sonic_guard.planning.selection import format_optimizations
+from ..sonic_guard.messages.plan_messages import report as report_of
+from ..sonic_guard.operations.preflight import ON_RISK, PreflightRequest, preflight
 from .comfy import host, images, shared_inputs
-from .comfy.link_values import flag
 from .comfy.sonic_model import capabilities
 from .server import run_history
 
@@ -85,49 +79,33 @@ class Preflight(shared_inputs.TargetCard):
         cls, image: Any, audio: Any, preset: str, target_card: str, on_risk: str, policy: str, aspect: str,
         face_index: int, face_box: str, cut_silence: bool, reserve: float, language: str,
     ) -> io.NodeOutput:  # fmt: skip
-        """Look, listen, plan, trim and crop."""
-        shared_inputs.one_of("on_risk", on_risk, ON_RISK)
-        shared_inputs.one_of("language", language, LANGUAGES)
-        cuts, sound = flag("cut_silence", cut_silence), media_audio.from_dict(audio)
-        if cuts:
-            sound = silence.cut_silence(sound)
-        budget, within = host.budget(target_card, reserve), capabilities()
-        result = run_preflight(
-            picture.from_batch(images.as_tensor(image))[0],
+        """Find the face, measure the sound, plan, trim and crop."""
+        shared_inputs.read_language(language)
+        sound, capacity = shared_inputs.read_sound(audio, cut_silence), host.capacity(target_card, reserve)
+        request = PreflightRequest(
+            images.first_portrait(image),
             sound.duration_s,
             shared_inputs.read_preset(preset),
-            budget,
-            target=target_card,
-            policy=shared_inputs.one_of("policy", policy, Policy) if on_risk == "downgrade" else None,
-            aspect=shared_inputs.one_of("aspect", aspect, Aspect),
-            face_index=face_index,
-            face_box=face_box,
-            capabilities=within,
-            pace=run_history.history_cache.of(budget.card, WAIT_S).pace,
+            capacity,
+            on_risk,
+            policy,
+            aspect,
+            face_index,
+            face_box,
+            capabilities=capabilities(),
+            pace=run_history.history_cache.of(capacity.budget.card, WAIT_S).pace,
         )
-        plan, job = result.plan, result.plan.job
-        if (on_risk == "downgrade" and not plan.fits) or (on_risk == "stop" and plan.risk.verdict is Verdict.FAIL):
-            hope = low_vram_line(result.with_low_vram, language) if result.with_low_vram else ""
-            raise SonicGuardError(f"{refusal(plan, language)} {hope}".rstrip())
-        # Sonic Long Video cuts for itself, and wants the whole.
-        frames = result.requested.latent_frames if within.to_file else job.latent_frames
-        fitted = frame_grid.fit_to_frames(sound, frames, job.interpolate)
-        report = f"{in_words(result, language)}\n{run_history.risk_text(plan.estimate, budget, language)}"
-        return io.NodeOutput(
-            crop.crop(images.as_batch(image)[:1], result.look.crop),
+        result = preflight(request)
+        plan = result.plan
+        if result.refused:
+            hint = low_vram_line(result.with_low_vram, language) if result.with_low_vram else ""
+            raise SonicGuardError(f"{refusal(plan, language)} {hint}".rstrip())
+        fitted = frame_grid.fit_to_frames(sound, result.lengths.latent_frames, plan.job.interpolate)
+        report = f"{report_of(result, language)}\n{run_history.risk_text(plan.estimate, plan.budget, language)}"
+        outputs = result.outputs(
+            crop.crop(images.as_batch(image)[:1], result.selection.crop),
             media_audio.to_dict(fitted.for_sonic),
-            job.min_resolution,
-            fitted.for_sonic.duration_s,
-            job.expand_ratio,
-            job.steps,
-            job.dynamic_scale,
-            job.fps,
-            str(job.dtype),
-            job.interpolate,
             report,
             media_audio.to_dict(fitted.for_video),
-            job.output_fps,
-            result.part_s,
-            format_optimizations(result.optimizations),
-            ui={"text": (report,)},
         )
+        return io.NodeOutput(*outputs, ui={"text": (report,)})

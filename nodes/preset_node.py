@@ -1,10 +1,12 @@
-"""Preset: requested settings by name."""
+"""Preset: the settings of a preset, one output each."""
 
+from dataclasses import astuple
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..sonic_guard.media import audio as sound
+from ..sonic_guard.media import audio as media_audio
+from ..sonic_guard.operations.preset_values import PresetRequest, preset_values
 from .comfy import shared_inputs
 
 
@@ -45,16 +47,5 @@ class PresetNode(io.ComfyNode):
     @classmethod
     def execute(cls, preset: str, audio: Any = None) -> io.NodeOutput:
         """Read the preset."""
-        requested = shared_inputs.read_preset(preset)
-        length = None if audio is None else sound.duration_of(audio)
-        requested_s = length if requested.duration == "auto" else requested.duration
-        duration = 10.0 if requested_s is None else requested_s
-        return io.NodeOutput(
-            requested.min_resolution,
-            duration if length is None else min(duration, length),
-            requested.inference_steps,
-            requested.dynamic_scale,
-            requested.fps,
-            str(requested.dtype),
-            requested.use_interframe,
-        )
+        sound_s = None if audio is None else media_audio.duration_of(audio)
+        return io.NodeOutput(*astuple(preset_values(PresetRequest(shared_inputs.read_preset(preset), sound_s))))

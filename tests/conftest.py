@@ -111,16 +111,16 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture
-def sqlite_place(tmp_path: Path) -> str:
-    """Where `place` has its file."""
+def sqlite_location(tmp_path: Path) -> str:
+    """The file of `location`."""
     return str(tmp_path / "history.db")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A place for a history that is not there yet: a file, and a schema of a PostgreSQL server."""
+def location(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The location of a history that does not exist yet: a file, and a schema of a PostgreSQL server."""
     if request.param == "sqlite":
-        yield request.getfixturevalue("sqlite_place")
+        yield request.getfixturevalue("sqlite_location")
         return
     with postgres_server.schema(request.getfixturevalue("postgres")) as url:
         yield url

@@ -16,7 +16,7 @@ class Step(NamedTuple):
 JOB = (
     Step("nodes.preflight_node", "Preflight", "takes picture, sound, preset and target_card"),
     Step("sonic_guard.devices.budget", "budget_for", "how much memory target_card stands for"),
-    Step("sonic_guard.operations.preflight", "run_preflight", "makes a Job of all inputs"),
+    Step("sonic_guard.operations.preflight", "preflight", "makes a Job of all inputs"),
     Step("sonic_guard.media.face", "find_faces", "finds the face; the crop follows from it"),
     Step("sonic_guard.planning.planner", "make_plan", "looks for the settings nearest to those requested that fit"),
     Step("sonic_guard.planning.capacity", "Capacity", "answers whether a candidate fits"),
@@ -43,10 +43,10 @@ OUT_OF_MEMORY = (
 
 TARGET_CARD = (
     Step("nodes.preflight_node", "Preflight", "the node's input"),
-    Step("nodes.comfy.host", "budget", "on auto: what ComfyUI would unload counts as free"),
+    Step("nodes.comfy.host", "capacity", "on auto: what ComfyUI would unload counts as free"),
     Step("sonic_guard.devices.budget", "budget_for", "auto, a card's name or GiB: a Budget"),
     Step("sonic_guard.devices.card_catalogue", "find_card", "a card's name: its memory and number formats"),
-    Step("sonic_guard.operations.preflight", "run_preflight", "picture, sound, preset and Budget: a Job and its Plan"),
+    Step("sonic_guard.operations.preflight", "preflight", "a request with its Capacity: a Job and its Plan"),
     Step("sonic_guard.planning.planner", "make_plan", "the candidates, in the order of what they cost"),
     Step("sonic_guard.planning.selection", "fewest_optimizations", "the fewest optimizations with which one fits"),
     Step("sonic_guard.planning.capacity", "Capacity", "whether it fits: the planner's answer"),

@@ -1,1 +1,1 @@
-"""ComfyUI's side of the nodes: the host, its images, inputs that nodes share, and Sonic's own nodes."""
+"""What the nodes share: ComfyUI's own modules, images, inputs, and Sonic's nodes and model."""

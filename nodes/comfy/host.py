@@ -1,7 +1,6 @@
-"""The only module that touches ComfyUI's own modules.
+"""The only module that uses ComfyUI's own modules.
 
-They are imported where they are needed: the nodes can be looked at without a host. What is said of versions holds
-from 0.3.64 on.
+They are imported where they are needed, so that the nodes can be imported without ComfyUI. Tested from 0.3.64 on.
 """
 
 import json
@@ -13,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...sonic_guard.atomic_files import temp_for
-from ...sonic_guard.devices.budget import Budget, budget_for
+from ...sonic_guard.devices.budget import Budget, budget_for, host_memory_bytes
 from ...sonic_guard.errors import OutputError, SonicGuardError, brief
 from ...sonic_guard.plain_files import open_plain
+from ...sonic_guard.planning.capacity import Capacity
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ _SETTINGS = "comfy.settings.json"
 _MAX_SETTINGS_BYTES = 1 << 24
 
 
-def is_there() -> bool:
-    """Whether this is a running ComfyUI: the nodes can be looked at without one."""
+def is_running_comfyui() -> bool:
+    """Whether this process is a running ComfyUI. The nodes can be imported without one."""
     return _server() is not None
 
 
@@ -42,38 +42,43 @@ def user_folder() -> Path:
 
 
 def user_presets() -> Path:
-    """Where the user's own presets are."""
+    """The folder of the user's own presets."""
     return user_folder() / "presets"
 
 
 def input_folder() -> Path:
-    """Where LoadImage and LoadAudio take their files from."""
+    """The folder from which LoadImage and LoadAudio read their files."""
     import folder_paths
 
     return Path(folder_paths.get_input_directory())
 
 
 def models_folder() -> Path:
-    """Where models are, each kind in a folder of its own."""
+    """The folder of the models, with a subfolder for each kind."""
     import folder_paths
 
     return Path(folder_paths.models_dir)
 
 
 def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
-    """The memory of `target` ("auto", a card or GiB), with what ComfyUI can still free counted as free.
+    """The memory of `target` ("auto", a card or GiB). What ComfyUI can still free counts as free.
 
-    So are `held_bytes`, of a Sonic that is loaded already. ComfyUI's --cpu changes nothing here: Sonic's wrapper
-    takes the GPU whenever torch sees one.
+    `held_bytes`, those of a Sonic that is loaded already, count as free, too. ComfyUI's --cpu changes nothing here:
+    Sonic's wrapper uses the GPU whenever torch sees one.
     """
-    if not isinstance(target, str) or target != "auto":  # over a link it may be anything
+    if not isinstance(target, str) or target != "auto":  # a link may bring any value
         return budget_for(target, reserve=reserve)
     from comfy import model_management
 
-    # SONIC_PreData has all of ComfyUI's models unloaded before it ends; where it was cached `free_memory` has.
+    # SONIC_PreData has ComfyUI unload all models before it ends; if its output is cached, `free_memory` does.
     loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
     reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
     return budget_for(target, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
+
+
+def capacity(target: str, reserve: float, held_bytes: int = 0) -> Capacity:
+    """What a run on `target` may use: its `budget`, and this machine's host memory where it is this machine's card."""
+    return Capacity(budget(target, reserve, held_bytes), host_memory_bytes(target))
 
 
 def free_memory(needed_bytes: int | None) -> None:
@@ -91,27 +96,27 @@ def version() -> str:
 
 
 def add_routes(routes: Iterable[Any]) -> None:
-    """Serve aiohttp `routes`; ComfyUI repeats them under ``/api``."""
+    """Serve aiohttp `routes`; ComfyUI serves them under ``/api``, too."""
     from server import PromptServer
 
-    for route in routes:  # without aiohttp's own options: ComfyUI takes none of them over
+    for route in routes:  # without aiohttp's own options: ComfyUI ignores them
         PromptServer.instance.routes.route(route.method, route.path)(route.handler)
 
 
 def send(event: str, data: Mapping[str, Any], client: str | None = None) -> None:
-    """Tell the page `client`, or every page, what happened. Any thread may call it."""
+    """Send an event to the page `client`, or to every page. Any thread may call it."""
     from server import PromptServer
 
     PromptServer.instance.send_sync(event, dict(data), client)
 
 
 def is_connected(client: str) -> bool:
-    """Whether the page `client` holds a connection of its own to ComfyUI."""
+    """Whether the page `client` is connected to ComfyUI."""
     return client in getattr(_server(), "sockets", ())
 
 
 def on_prompt(handler: Callable[[], None]) -> None:
-    """Have `handler` called whenever a graph is queued, before it is checked: by then every pack is loaded."""
+    """Have `handler` called whenever a graph is queued, before it is validated: by then every pack is loaded."""
     from server import PromptServer
 
     def call(data: Any) -> Any:
@@ -122,13 +127,13 @@ def on_prompt(handler: Callable[[], None]) -> None:
 
 
 def node_classes() -> MutableMapping[str, type]:
-    """ComfyUI's registry: every node class by its name; empty without a host."""
-    # ComfyUI's own `nodes`, which it has always loaded; this pack's goes by another name.
+    """ComfyUI's registry: every node class by its name; empty without ComfyUI."""
+    # ComfyUI's own module `nodes`, which is always loaded; this pack's has another name.
     return getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {})
 
 
 def log_lines() -> list[str]:
-    """What ComfyUI has said in its log last; some hundreds of lines, none without a host."""
+    """The last lines of ComfyUI's log, some hundreds; none without ComfyUI."""
     logger = sys.modules.get("app.logger")
     return [str(line.get("m", "")) for line in logger.get_logs() or ()] if logger else []
 
@@ -142,21 +147,21 @@ def executing() -> tuple[str, str]:
 
 
 def running_graph(prompt_id: str | None = None) -> dict[str, Any]:
-    """The graph of a prompt under way, in API format; without an id, of any. Empty if there is none, or no host."""
+    """The graph of a running prompt, in API format; without an id, of any. Empty if none is running."""
     queue = getattr(_server(), "prompt_queue", None)
     running = list(queue.currently_running.values()) if queue else []
     return next((item[2] for item in running if prompt_id in (None, item[1])), {})
 
 
 def is_running(prompt_id: str) -> bool:
-    """Whether a prompt is still under way."""
+    """Whether a prompt is still running."""
     return bool(running_graph(prompt_id))
 
 
 def saved(setting: str) -> list[Any]:
-    """A setting of the page as ComfyUI's users last saved it, one value a user; none of those who never changed it.
+    """A setting of the page as ComfyUI's users last saved it, one value for each user who has changed it.
 
-    Only a page can ask ComfyUI itself, and a run may come before any page.
+    It is read from the files: only pages can ask ComfyUI for it, and a run may start without a page.
     """
     import folder_paths
     from comfy.cli_args import args
@@ -172,7 +177,7 @@ def saved(setting: str) -> list[Any]:
 
 
 def interrupted() -> type[BaseException]:
-    """What ComfyUI raises where the user has cancelled."""
+    """The exception that ComfyUI raises when the user cancels."""
     from comfy.model_management import InterruptProcessingException
 
     return InterruptProcessingException
@@ -186,7 +191,7 @@ def stop_if_interrupted() -> None:
 
 
 def progress_bar(steps: int) -> Callable[..., None]:
-    """A bar on the node now executing; call it with the steps done, and with a picture to show if there is one."""
+    """A bar on the executing node; call it with the steps done, and with a picture to show if there is one."""
     from comfy.utils import ProgressBar
 
     bar = ProgressBar(steps)
@@ -198,7 +203,7 @@ def progress_bar(steps: int) -> Callable[..., None]:
 
 
 def show_text(text: str) -> None:
-    """Show `text` on the node now executing."""
+    """Show `text` on the executing node."""
     from server import PromptServer
 
     _, node = executing()
@@ -206,10 +211,10 @@ def show_text(text: str) -> None:
 
 
 def new_output(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, str]:
-    """A file in ComfyUI's output folder that is not there yet, and the subfolder it is in, as ComfyUI names it.
+    """A new file in ComfyUI's output folder, and the subfolder it is in, as ComfyUI names it.
 
-    `width` and `height` stand in for %width% and %height%. Raises `OutputError` for a prefix that leads out of the
-    folder, or that no file can have.
+    `width` and `height` replace %width% and %height%. Raises `OutputError` for a prefix that leads out of the folder,
+    or that no file can have.
     """
     import folder_paths
 
@@ -217,9 +222,9 @@ def new_output(prefix: str, suffix: str, width: int, height: int) -> tuple[Path,
     try:
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, out, width, height)
         target = Path(folder) / f"{name}_{counter:05}_{suffix}"
-        with suppress(FileNotFoundError):  # a name that no file can have shows here, not after an hour
+        with suppress(FileNotFoundError):  # a name that no file can have is reported now, not when the video is done
             temp_for(target).lstat()
-    except Exception as error:  # ComfyUI's own is a bare one that names folders of this machine
+    except Exception as error:  # ComfyUI raises a plain Exception whose text names folders of this machine
         log.warning("filename_prefix: %s", error)
         raise OutputError(
             f"filename_prefix: {brief(prefix)} names no file in ComfyUI's output folder that can be written; ComfyUI's "

@@ -1,4 +1,4 @@
-"""ComfyUI's IMAGE, on its way in and out of the nodes."""
+"""ComfyUI's IMAGE, in and out of the nodes."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,12 +7,14 @@ import torch
 from PIL import Image
 
 from ...sonic_guard.errors import PictureError
+from ...sonic_guard.media import picture
+from ...sonic_guard.operations.face_box import Portrait, portrait_of
 
 
 def as_tensor(image: Any) -> torch.Tensor:
-    """`image`, if it is a tensor with a picture's shape and its numbers in memory; ComfyUI checks no link's value.
+    """`image`, if it is a tensor of a picture's shape with its values in memory; ComfyUI does not check that.
 
-    Raises `PictureError` for anything else. What its numbers are is `picture.from_batch`'s.
+    Raises `PictureError` for anything else. The values themselves are checked by `picture.from_batch`.
     """
     if not isinstance(image, torch.Tensor):
         raise PictureError(f"image: expected an IMAGE, got {type(image).__name__}. Connect an IMAGE output.")
@@ -27,8 +29,13 @@ def as_tensor(image: Any) -> torch.Tensor:
     return image
 
 
+def first_portrait(image: Any) -> Portrait:
+    """The first picture of an IMAGE as an operation takes it. Raises `PictureError` for what is no picture."""
+    return portrait_of(picture.from_batch(as_tensor(image))[0])
+
+
 def as_batch(image: Any) -> Any:
-    """`image` as floats [B, H, W, 3], the one shape Sonic takes; a view: alpha is dropped, grey repeated."""
+    """`image` as floats [B, H, W, 3], the shape that Sonic takes; a view: alpha is dropped, grey repeated."""
     batch = image if image.ndim == 4 else image[None]
     return batch[..., :3] if batch.shape[-1] >= 3 else batch.expand(-1, -1, -1, 3)
 
@@ -44,5 +51,5 @@ def from_rgbs(pictures: Iterable[Any]) -> torch.Tensor:
 
 
 def as_pil(frame: torch.Tensor) -> Image.Image:
-    """A frame [H, W, 3] in 0 … 1 as the host's previews take it."""
+    """A frame [H, W, 3] in 0 … 1 as ComfyUI's previews take it."""
     return Image.fromarray(frame.clamp(0, 1).mul(255).round().byte().cpu().numpy())

@@ -1,24 +1,24 @@
 """Inputs that several nodes share, so that they read and behave the same everywhere."""
 
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from comfy_api.latest import io
 
-from ...sonic_guard.devices.budget import Budget, budget_for
+from ...sonic_guard.devices.budget import budget_for
 from ...sonic_guard.devices.card_catalogue import all_cards
-from ...sonic_guard.errors import SonicGuardError, brief
-from ...sonic_guard.job import Dtype, Job
+from ...sonic_guard.errors import SonicGuardError
+from ...sonic_guard.job import Dtype
+from ...sonic_guard.media import audio as media_audio
+from ...sonic_guard.media import silence
 from ...sonic_guard.media.crop import Aspect
-from ...sonic_guard.media.picture import size_of
 from ...sonic_guard.messages.catalogue import LANGUAGES
+from ...sonic_guard.operations.input_values import flag, one_of
 from ...sonic_guard.operations.preset_files import list_presets, load_preset
 from ...sonic_guard.planning.planner import Policy
 from ...sonic_guard.planning.presets import Preset
 from . import host
 
 CATEGORY = "Sonic Guard"
-Word = TypeVar("Word", bound=str)
 SIZES = tuple(f"{size} GiB" for size in (4, 6, 8, 10, 12, 16, 24, 32))
 
 
@@ -48,7 +48,7 @@ def read_preset(name: str) -> Preset:
 
 
 def preset_text(name: str) -> str:
-    """The settings of the preset called `name` as text; empty where the name comes over a link and is not known yet."""
+    """The settings of the preset called `name` as text; empty if the name comes over a link and is not known yet."""
     return read_preset(name).model_dump_json() if name else ""
 
 
@@ -79,7 +79,7 @@ def face_index() -> io.Int.Input:
 
 
 def face_box() -> io.String.Input:
-    """A manual face box."""
+    """A face box set by hand."""
     return io.String.Input(
         "face_box",
         default="",
@@ -112,7 +112,7 @@ def cut_silence() -> io.Boolean.Input:
 
 
 def run_settings() -> list[io.Input]:
-    """The settings of a run that decide its memory, as Sonic's own nodes call them."""
+    """The settings of a run that decide its memory, with the names of Sonic's own nodes."""
     return [
         io.Int.Input(
             "min_resolution",
@@ -143,42 +143,26 @@ def run_settings() -> list[io.Input]:
     ]
 
 
-def one_of(name: str, value: str, options: Iterable[Word]) -> Word:
-    """The option that `value` is. ComfyUI checks no value that comes over a link, and 0.3.64 none at all.
+def read_language(value: Any) -> str:
+    """The language of a report. Raises `SonicGuardError` for one that is not known."""
+    return one_of("language", value, LANGUAGES)
 
-    Raises `SonicGuardError` for a value that is none.
+
+def read_sound(audio: Any, cut_silence: Any) -> media_audio.Sound:
+    """The sound at an input, without the silence at its ends if that is to be cut.
+
+    Raises `AudioError` for what is no sound, `SonicGuardError` for a `cut_silence` that is neither true nor false.
     """
-    words = tuple(options)
-    if not isinstance(value, str) or value not in words:
-        raise SonicGuardError(f"{name}: there is no {brief(value)}; choose one of {', '.join(words)}.")
-    return words[words.index(value)]
-
-
-def job_from(
-    image: Any, budget: Budget, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
-    steps: int = 25,
-) -> Job:  # fmt: skip
-    """The run that `run_settings` and a picture describe, on the card of `budget`."""
-    width, height = size_of(image)
-    return Job(
-        width,
-        height,
-        duration,
-        min_resolution=min_resolution,
-        fps=fps,
-        dtype=one_of("dtype", dtype, Dtype),
-        steps=steps,
-        interpolate=use_interframe,
-        vae_dtype=Dtype.BF16 if budget.bf16 else Dtype.FP32,
-    )
+    cuts, sound = flag("cut_silence", cut_silence), media_audio.from_dict(audio)
+    return silence.cut_silence(sound) if cuts else sound
 
 
 class TargetCard(io.ComfyNode):
-    """A node with a `target_card`: beside the menu's entries it takes any card or number of GiB."""
+    """A node with a `target_card`: besides the menu's entries it takes any card or number of GiB."""
 
     @classmethod
     def validate_inputs(cls, target_card: str | None = None) -> bool | str:
-        """Stands in for the host's check against the menu, so that a workflow may say "20 GiB"."""
+        """Replaces ComfyUI's check against the menu, so that a workflow may say "20 GiB"."""
         if target_card in (None, "auto"):
             return True
         try:

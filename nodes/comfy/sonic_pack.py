@@ -1,7 +1,7 @@
-"""Whether the Sonic pack is installed and yet has no nodes, as where a package is missing that it imports.
+"""Reports a Sonic pack that is installed, but that ComfyUI could not import, such as for want of a package.
 
-ComfyUI goes on without such a pack: it marks its nodes red, and says of a queued graph that the pack may not be
-installed. What the import failed at is in its log only.
+ComfyUI goes on without such a pack: it marks its nodes red, and a queued graph is answered with the advice that the
+pack may not be installed. The reason of the failed import is in ComfyUI's log only.
 """
 
 import os
@@ -16,10 +16,10 @@ from ...sonic_guard.runtime.recorder import STAGE_OF
 from . import host
 
 _MARK = Path("src") / "pipelines" / "pipeline_sonic.py"
-_SAID = re.compile(r"Cannot import (?P<folder>.+?) module for custom nodes: (?P<reason>.+)")
-"""ComfyUI's line about a pack that it could not import."""
+_LOGGED = re.compile(r"Cannot import (?P<folder>.+?) module for custom nodes: (?P<reason>.+)")
+"""ComfyUI's line of the log about a pack that it could not import."""
 _FOLDERS = re.compile(r"(?<!\w)(?:[A-Za-z]:)?[\\/](?:[^\\/'\"()]*[\\/])+")
-"""The folders in front of a file's name. They are private, and the message may go to any page."""
+"""The folders before a file's name. They are private, and any page may receive the message."""
 _MAX_REASON = 300
 """Characters."""
 
@@ -38,7 +38,7 @@ def check_import() -> None:
 
 
 def _folders() -> Iterable[Path]:
-    """Folders of Sonic packs that ComfyUI has begun to import: it names a pack's module by its path."""
+    """Folders of Sonic packs whose import ComfyUI has started: it names a pack's module by its path."""
     for name, module in list(sys.modules.items()):
         if os.path.isabs(name) and (file := getattr(module, "__file__", None)):
             folder = Path(file).parent
@@ -48,9 +48,7 @@ def _folders() -> Iterable[Path]:
 
 @cache
 def _reason(folder: Path) -> str:
-    """What ComfyUI has logged of `folder`; empty if nothing. Its log keeps some hundreds of lines: it is asked once."""
-    said = (found for line in host.log_lines() for found in _SAID.finditer(line))
-    return next(
-        (_FOLDERS.sub("", found["reason"]).strip()[:_MAX_REASON] for found in said if Path(found["folder"]) == folder),
-        "",
-    )
+    """The reason that ComfyUI has logged for `folder`; empty if none. Cached: the log keeps some hundreds of lines."""
+    logged = (found for line in host.log_lines() for found in _LOGGED.finditer(line))
+    reasons = (found["reason"] for found in logged if Path(found["folder"]) == folder)
+    return _FOLDERS.sub("", next(reasons, "")).strip()[:_MAX_REASON]

@@ -28,43 +28,43 @@ _MODELS = (
     *("audio2token.pth", "audio2bucket.pth", "yoloface_v5m.pt"),
     *("whisper-tiny/*.json", "whisper-tiny/*.safetensors", "whisper-tiny/*.bin"),
 )
-"""Files of the networks that SONIC_PreData loads anew for every sound, in ComfyUI's models/sonic."""
-_OWN = ("*.py", "*.yaml", "*.json")
+"""Files of the networks that SONIC_PreData loads for every sound, in ComfyUI's models/sonic."""
+_CODE = ("*.py", "*.yaml", "*.json")
 """The wrapper's code and settings, such as its guidance scales."""
 WAV_BYTES = (1 << 32) - (1 << 20)
-"""Of the samples in a WAV file, and a second of silence more or less."""
+"""Most bytes of samples in a WAV file; the limit is 32 bits, less a margin for headers and rounding."""
 
 
 class Wrapper(NamedTuple):
-    """The work of Sonic's nodes. Their inputs are given by name."""
+    """The functions of Sonic's nodes. They take the nodes' inputs by name."""
 
     predata: Callable[..., tuple[Any, ...]]
     sample: Callable[..., tuple[Any, ...]]
 
 
 def find_wrapper() -> Wrapper:
-    """The nodes that are installed. Raises `WrapperError` where they are missing, or are not as known here."""
-    predata = saves_sound_here(_work_of(PREDATA, _PREDATA_INPUTS))  # by itself too: what listens may not have begun
-    return Wrapper(_tidy(predata), _work_of(SAMPLER, _SAMPLER_INPUTS))
+    """The nodes that are installed. Raises `WrapperError` where they are missing, or differ from the known ones."""
+    predata = saves_sound_here(_function_of(PREDATA, _PREDATA_INPUTS))  # here, too: the service may not be running
+    return Wrapper(_tidy(predata), _function_of(SAMPLER, _SAMPLER_INPUTS))
 
 
 def longest_sound_s(sound: Sound) -> float:
-    """Seconds of `sound` that SONIC_PreData can be given at a time.
+    """Seconds of `sound` that SONIC_PreData can take at a time.
 
-    It writes a WAV, whose size is a 32-bit number unless this pack writes it, which a fork may not let it do.
+    It writes a WAV, whose size is a 32-bit number unless this pack writes it; not every fork lets it do so.
     """
     return WAV_BYTES / (sound.channels * sound.sample_rate * sound.waveform.itemsize)
 
 
 def files_key() -> str:
-    """Identity of what Sonic's nodes read by themselves, so that no input shows a change of it.
+    """Digest of the files that Sonic's nodes read by themselves: a change of them shows in no input.
 
-    Networks that hear the voice and find the face, settings, code. What is not there counts as nothing; raises
-    `WrapperError` for what cannot be read.
+    These are the networks for the voice and the face, settings and code. Missing files are ignored. Raises
+    `WrapperError` for a file that cannot be read.
     """
-    models, own = host.models_folder() / "sonic", Path(inspect.getfile(host.node_classes()[PREDATA])).parent
+    models, code = host.models_folder() / "sonic", Path(inspect.getfile(host.node_classes()[PREDATA])).parent
     found = {path: path.relative_to(models) for pattern in _MODELS for path in models.glob(pattern)}
-    found |= {path: path.relative_to(own) for pattern in _OWN for path in own.rglob(pattern)}
+    found |= {path: path.relative_to(code) for pattern in _CODE for path in code.rglob(pattern)}
     try:
         digests = [
             [name.as_posix(), file_digest(path)]
@@ -81,11 +81,12 @@ def files_key() -> str:
 
 
 def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """SONIC_PreData's work without what it leaves in ComfyUI's input folder, and with words where it finds no face."""
+    """SONIC_PreData's function, with its files in ComfyUI's input folder deleted, and a message if it finds no face."""
 
     def predata(**inputs: Any) -> tuple[Any, ...]:
         before, samples, whole = set(_sounds_left()), inputs["audio"]["waveform"].shape[-1], False
-        random.seed()  # its file's name is drawn, and the run before has seeded: two ComfyUIs would draw the same
+        # The file's name is random, and the previous run has set the seed: two ComfyUIs would choose the same name.
+        random.seed()
         try:
             made = work(**inputs)
             whole = True
@@ -99,7 +100,7 @@ def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]
             ) from error
         finally:
             for left in set(_sounds_left()) - before:
-                # Another ComfyUI may have the same input folder. On a full disk there is less than was to be written.
+                # Another ComfyUI may use the same input folder. On a full disk the file is shorter than the sound.
                 found = _samples(left)
                 if found == samples or not whole and (found or 0) < samples:
                     discard(left)
@@ -108,12 +109,12 @@ def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]
 
 
 def _sounds_left() -> Iterable[Path]:
-    """The sounds that SONIC_PreData has written for itself. It takes none away: a long video has hundreds."""
+    """The sounds that SONIC_PreData has written for itself. It deletes none: a long video has hundreds."""
     return host.input_folder().glob("audio_*_temp.wav")
 
 
 def _samples(sound: Path) -> int | None:
-    """Of a sound; None if it is gone, or cannot be read."""
+    """Samples of a sound; None if it is gone, or cannot be read."""
     try:
         return probe(sound).samples
     except (SonicGuardError, OSError) as error:
@@ -121,7 +122,7 @@ def _samples(sound: Path) -> int | None:
         return None
 
 
-def _work_of(name: str, inputs: Collection[str]) -> Callable[..., tuple[Any, ...]]:
+def _function_of(name: str, inputs: Collection[str]) -> Callable[..., tuple[Any, ...]]:
     kind = host.node_classes().get(name)
     if kind is None:
         check_import()

@@ -1,11 +1,11 @@
-"""Writes the sound that SONIC_PreData puts into a file, in the place of ``torchaudio.save``.
+"""Writes the sound file of SONIC_PreData instead of ``torchaudio.save``.
 
-From 2.9 on that function wants TorchCodec, which neither ComfyUI nor the wrapper asks for and which needs FFmpeg's
-libraries on the system. It is replaced wherever it would work too: TorchCodec stores 16 bits and cuts what is beyond
-±1, torchaudio before 2.9 stored every sample as it is, and the frames must not depend on what happens to be installed.
+From 2.9 on that function needs TorchCodec, which neither ComfyUI nor the wrapper requires, and which needs FFmpeg's
+libraries on the system. It is replaced even where it would work: TorchCodec stores 16 bits and clips at ±1, torchaudio
+before 2.9 stored every sample as it is, and the frames must not depend on the installed packages.
 
-The wrapper's files and torchaudio itself stay as they are. Only names in the wrapper's modules are replaced, and only
-while SONIC_PreData works. What imports torchaudio inside of a function is not served.
+The wrapper's files and torchaudio itself are not changed. Only names in the wrapper's modules are replaced, and only
+while SONIC_PreData runs. Functions that import torchaudio themselves are not covered.
 """
 
 import functools
@@ -27,11 +27,11 @@ from ...sonic_guard.media.wav_file import write_wav
 
 @dataclass
 class _Replaced:
-    """What is replaced in one package, for as long as any of its calls needs it."""
+    """The replaced names of one package, for as long as any of its calls runs."""
 
     calls: int = 0
-    stand_ins: list[tuple[Any, Any]] = field(default_factory=list)
-    """What there was, and what stands in its place."""
+    replacements: list[tuple[Any, Any]] = field(default_factory=list)
+    """Pairs of the original and its replacement."""
 
 
 _replaced: dict[str, _Replaced] = {}
@@ -39,20 +39,20 @@ _lock = threading.Lock()
 
 
 def saves_sound_here(work: Callable[..., Any]) -> Callable[..., Any]:
-    """`work`, a function or method of the wrapper, with WAV files written by this pack. Twice does no harm."""
+    """`work`, a function or method of the wrapper, with its WAV files written by this pack. It may be applied twice."""
     names = getattr(inspect.unwrap(work), "__globals__", {})
 
     @functools.wraps(work)
-    def served(*args: Any, **kwargs: Any) -> Any:
-        with _serving(names):
+    def with_replacements(*args: Any, **kwargs: Any) -> Any:
+        with _replacing(names):
             return work(*args, **kwargs)
 
-    return served
+    return with_replacements
 
 
 @contextmanager
-def _serving(names: dict[str, Any]) -> Iterator[None]:
-    """The stand-in is in `names`, those of a module, and in the rest of its package."""
+def _replacing(names: dict[str, Any]) -> Iterator[None]:
+    """Replaces names in `names`, those of a module, and in the rest of its package."""
     torchaudio, package = sys.modules.get("torchaudio"), names.get("__package__") or names.get("__name__", "")
     with _lock:
         replaced = _replaced.setdefault(package, _Replaced())
@@ -60,18 +60,18 @@ def _serving(names: dict[str, Any]) -> Iterator[None]:
     try:
         with _lock:
             if torchaudio is not None and hasattr(torchaudio, "save"):
-                if not replaced.stand_ins:
+                if not replaced.replacements:
                     save = _save(torchaudio.save)
-                    replaced.stand_ins = [(torchaudio, _Torchaudio(torchaudio, save)), (torchaudio.save, save)]
-                _put([names, *_modules(package)], replaced.stand_ins)
+                    replaced.replacements = [(torchaudio, _Torchaudio(torchaudio, save)), (torchaudio.save, save)]
+                _put([names, *_modules(package)], replaced.replacements)
         yield
     finally:
         with _lock:
             replaced.calls -= 1
             if not replaced.calls:
                 del _replaced[package]
-                # Looked for anew: what was imported meanwhile may have it, too, and a name may stand for another thing.
-                _put([names, *_modules(package)], [(stand_in, original) for original, stand_in in replaced.stand_ins])
+                # Searched again: modules imported in between have the names, too, and a name may have been reassigned.
+                _put([names, *_modules(package)], [(each, original) for original, each in replaced.replacements])
 
 
 def _modules(package: str) -> Iterator[dict[str, Any]]:
@@ -82,7 +82,7 @@ def _modules(package: str) -> Iterator[dict[str, Any]]:
 
 
 def _put(modules: list[dict[str, Any]], changes: list[tuple[Any, Any]]) -> None:
-    """In every module, let each name that stands for the first of a pair stand for the second."""
+    """In every module, assign the second value of a pair to each name that has the first."""
     for module in modules:
         for name, value in list(module.items()):
             for before, after in changes:
@@ -91,7 +91,7 @@ def _put(modules: list[dict[str, Any]], changes: list[tuple[Any, Any]]) -> None:
 
 
 class _Torchaudio:
-    """The module torchaudio but for its `save`."""
+    """The module torchaudio, with another `save`."""
 
     def __init__(self, module: Any, save: Callable[..., None]) -> None:
         self._module, self.save = module, save
@@ -101,7 +101,7 @@ class _Torchaudio:
 
 
 def _save(real: Callable[..., Any]) -> Callable[..., Any]:
-    """What stands in for `real`, which is ``torchaudio.save``."""
+    """The replacement of `real`, which is ``torchaudio.save``."""
 
     @functools.wraps(real)
     def save(

@@ -1,1 +1,1 @@
-"""What runs beside the nodes: routes for the pages, the history, and the instrumentation of Sonic's nodes."""
+"""The server side of the pack: routes for the pages, the history, and the instrumentation of Sonic's nodes."""

@@ -1,7 +1,7 @@
-"""Listens in on Sonic's own nodes while they run.
+"""Instruments Sonic's own nodes, so that their runs can be followed.
 
-ComfyUI tells a pack nothing of other packs' nodes. So a subclass of each of Sonic's three takes its place in
-ComfyUI's registry: it does what Sonic's does, inside a context of ours. Sonic's classes and files stay as they are.
+ComfyUI notifies no pack of the runs of other packs' nodes. So in ComfyUI's registry each of Sonic's three classes is
+replaced by a subclass that does the same work inside a context manager. Sonic's classes and files are not changed.
 """
 
 import functools
@@ -16,19 +16,19 @@ from ...sonic_guard.runtime.recorder import STAGE_OF
 from ..comfy.torchaudio_save import saves_sound_here
 
 Around = Callable[[str, Mapping[str, Any]], AbstractContextManager[Any]]
-"""From the node's name and its arguments to the context its work is done in."""
+"""From the node's name and its arguments to the context manager in which its work is done."""
 
 log = logging.getLogger(__name__)
 
-_MARK = "_sonic_guard_listens"
+_MARK = "_sonic_guard_instrumented"
 
 
-def listen(classes: MutableMapping[str, type], around: Around) -> None:
-    """Have `around` surround the work of each of Sonic's nodes in `classes`; those already listened to stay."""
+def instrument(classes: MutableMapping[str, type], around: Around) -> None:
+    """Run the work of each of Sonic's nodes in `classes` inside `around`; those already instrumented are skipped."""
     for name in STAGE_OF:
         original = classes.get(name)
         if original is not None and not hasattr(original, _MARK):
-            classes[name] = _listening(original, name, around) or _marked(original, name)
+            classes[name] = _instrumented(original, name, around) or _marked(original, name)
 
 
 def _marked(original: Any, name: str) -> type:
@@ -36,8 +36,8 @@ def _marked(original: Any, name: str) -> type:
     return type(original.__name__, (original,), {_MARK: True, "__module__": original.__module__})
 
 
-def _listening(original: Any, name: str, around: Around) -> type | None:
-    """The subclass; None where the node's work is not a plain method, as a V3, async or static one's is not."""
+def _instrumented(original: Any, name: str, around: Around) -> type | None:
+    """The subclass; None where the node's work is not a plain method: a V3, async or static one."""
     work = inspect.getattr_static(original, str(getattr(original, "FUNCTION", "")), None)
     if not inspect.isfunction(work) or inspect.iscoroutinefunction(work):
         return None
@@ -46,12 +46,12 @@ def _listening(original: Any, name: str, around: Around) -> type | None:
         work = saves_sound_here(work)
 
     @functools.wraps(work)
-    def listened(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def within_context(self: Any, *args: Any, **kwargs: Any) -> Any:
         with around(name, signature.bind(self, *args, **kwargs).arguments):
             return work(self, *args, **kwargs)
 
     members = {
-        original.FUNCTION: listened,
+        original.FUNCTION: within_context,
         _MARK: True,
         "__module__": original.__module__,
         "__doc__": original.__doc__,

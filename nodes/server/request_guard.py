@@ -1,7 +1,7 @@
 """Which requests are accepted, and how errors are reported.
 
-A server on the user's own machine is reached by every page in the user's browser, so the browser's word decides:
-requests of other sites are refused, and so are those of a site whose name was made to point at this machine.
+Every page in the user's browser can reach a server on the user's own machine. So the headers that the browser sets
+decide: requests of other sites are refused, and so are those of a site whose name was made to point at this machine.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from ...sonic_guard.errors import (
 log = logging.getLogger(__name__)
 
 LINGER_S = 1.0
-"""How long to take in the rest of a body that is not needed, so that its sender reads the answer."""
+"""Most seconds for reading the rest of a body that is not needed, so that its sender reads the answer."""
 _PORTS = {"http": 80, "https": 443}
 _STATUS = {GraphError: 400, RequestError: 400, FileNameError: 400, UnknownNameError: 404}
-"""Of what is not simply impossible, 422."""
+"""By the error's class; 422 for every other."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class RefusedError(Exception):
-    """The request is answered with `status` and a text, and nothing else."""
+    """The request is answered with `status` and a text."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -55,7 +55,7 @@ def guarded(handler: Handler) -> Handler:
             response = await _answer(handler, request)
         except ConnectionError:  # the client has closed the connection
             return web.Response(status=400)
-        await _take_the_rest(request)
+        await _read_the_rest(request)
         return response
 
     return answer
@@ -69,7 +69,7 @@ async def _answer(handler: Handler, request: web.Request) -> web.StreamResponse:
     try:
         response = await handler(request)
     except HistoryError as error:
-        log.warning("%s", error)  # it names files of this machine
+        log.warning("%s", error)  # the text names files of this machine
         return _refusal(500, "The history cannot be used; ComfyUI's log says why.")
     except SonicGuardError as error:
         return _refusal(_STATUS.get(type(error), 422), str(error))
@@ -83,15 +83,15 @@ async def _answer(handler: Handler, request: web.Request) -> web.StreamResponse:
 
 
 PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""What the head of every answer says."""
+"""Headers of every answer."""
 
 
 def _refusal(status: int, text: str) -> web.Response:
     return web.json_response({"error": text}, status=status)
 
 
-async def _take_the_rest(request: web.Request) -> None:
-    """Read what is left of the body in the place of aiohttp, which logs a body it cannot decode as an error of ours."""
+async def _read_the_rest(request: web.Request) -> None:
+    """Read the rest of the body here: aiohttp would log a body that it cannot decode as an error of this pack."""
     body: Any = request.content
     with suppress(web.RequestPayloadError, ConnectionError, TimeoutError):
         async with asyncio.timeout(LINGER_S):
@@ -105,11 +105,11 @@ async def _take_the_rest(request: web.Request) -> None:
 def _is_own_page(request: web.Request) -> bool:
     """Whether the request comes from this server's own page, or from no page at all.
 
-    The host's own check is off where it was started with --enable-cors-header, and lets other sites on the same
-    machine through.
+    ComfyUI's own check is off if it was started with --enable-cors-header, and it accepts other sites on the same
+    machine.
     """
     site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:  # a browser's own word, and right where a proxy has changed the name of the host
+    if site is not None:  # set by the browser, and right even where a proxy has changed the host's name
         return site in ("same-origin", "none")
     origin = request.headers.get("Origin")
     if origin is None:
@@ -118,26 +118,26 @@ def _is_own_page(request: web.Request) -> bool:
         page = urlsplit(origin)
         port, host = _PORTS.get(page.scheme), _host(request)
         return bool(page.hostname) and (page.hostname, page.port or port) == (host.hostname, host.port or port)
-    except ValueError:  # a port that is none
+    except ValueError:  # not a port
         return False
 
 
 def _is_rebound(request: web.Request) -> bool:
-    """Whether a browser was led to this machine by the name of another one: DNS rebinding.
+    """Whether a browser has connected to this machine under another site's name: DNS rebinding.
 
-    To the browser that site's page and this server are then one origin. What it cannot hide is the name it asked for:
-    on a connection from this very machine that must be a name of this machine. The browser sends the port it has
-    connected to, too, so a name with another port than ours was forwarded by a proxy, which then has to
-    check host names itself.
+    To the browser that site's page and this server are then one origin, but the Host header still has the site's name:
+    on a connection from this machine it must be a name of this machine. The header also has the port that the browser
+    connected to. If that is not this server's, a proxy has forwarded the request, which then has to check host names
+    itself.
     """
     transport = request.transport
     here = transport and transport.get_extra_info("sockname")
     if not (isinstance(here, tuple) and _is_loopback(here[0])):
-        return False  # from other machines this one may be called anything
+        return False  # other machines may know this one by any name
     try:
         host = _host(request)
         name, port = (host.hostname or "").rstrip("."), host.port or _PORTS[request.scheme]
-    except ValueError:  # a port that is none
+    except ValueError:  # not a port
         return True
     own = not name or name == "localhost" or name.endswith(".localhost") or name == socket.gethostname().lower()
     return port == here[1] and not own and not _is_address(name)

@@ -1,8 +1,7 @@
-"""What the pages ask of the server: predictions, a lease on live figures, and the history of runs.
+"""The routes for the pages: predictions, a lease on live figures, and the history of runs.
 
-There is no log-in in front of them, so every route is harmless in anybody's hands: no page of another site is
-answered, names of files stand for files of the input folder only, and no body is longer than `MAX_BODY_BYTES`, however
-it was packed.
+There is no log-in, so every route must be harmless to anyone: requests from pages of other sites are refused, file
+names are names in the input folder only, and no body is longer than `MAX_BODY_BYTES`, also when decompressed.
 """
 
 from __future__ import annotations
@@ -27,26 +26,26 @@ from ...sonic_guard.preview.evaluation import preview
 from ...sonic_guard.preview.input_files import NotYetError
 from .request_guard import PRIVATE, RefusedError, guarded
 
-if TYPE_CHECKING:  # it needs SQLAlchemy; without it there are predictions all the same
+if TYPE_CHECKING:  # it needs SQLAlchemy, which predictions do not
     from ...sonic_guard.history.history_store import History
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_AT_ONCE = 4
-"""Requests worked on at the same time. The others wait without a thread."""
+"""Requests that are processed at the same time. The others wait without a thread."""
 MAX_PAST_AT_ONCE = 2
-"""The same for the history, whose database may keep its readers waiting: no prediction waits behind them."""
+"""The same for the history, whose database may block its readers: predictions do not wait for them."""
 MAX_NAME = 200
 """Longest name of a client or a card."""
 MAX_RUNS = 1000
-"""Most runs in an answer; the next page begins where it ends."""
+"""Most runs in an answer; the next page starts after the last."""
 MAX_CARDS = 1000
-MAX_LESSONS = 3
-"""Cards whose calibration an answer on all cards holds: those that ran last."""
+MAX_CALIBRATIONS = 3
+"""Cards whose calibration is in an answer on all cards: those of the latest runs."""
 MAX_RATE_HZ = 10.0
 PRESENCE_S = 0.5
-"""How often it is looked whether a page still waits for its answer."""
+"""Interval at which the connection of a waiting page is checked."""
 _CSV_FILE = {
     "Content-Type": "text/csv; charset=utf-8",
     "Content-Disposition": 'attachment; filename="sonic-guard-history.csv"',
@@ -56,41 +55,41 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Services:
-    """What the routes stand in front of."""
+    """What the routes use."""
 
     machine: Machine
     history: Callable[[], History]
     forget: Callable[[], object]
     """Called when runs have been deleted: `HistoryCache.forget`."""
     watch: Callable[[str, float], float]
-    """A page watches: its client id, and how many times a second (0: no more). The result is the seconds its lease
-    lasts; 0 where there are too many others."""
+    """Subscribes a page: its client id, and how many times a second (0: no more). Returns the seconds of its lease; 0
+    where there are too many others."""
 
 
 def routes(services: Services) -> list[web.RouteDef]:
     """Every route of the pack."""
-    desk = _Desk(services)
+    handlers = _Handlers(services)
     return [
-        web.post("/sonic_guard/predict", guarded(desk.predict)),
-        web.post("/sonic_guard/watch", guarded(desk.watch)),
-        web.get("/sonic_guard/history", guarded(desk.runs)),
-        web.get("/sonic_guard/history.csv", guarded(desk.csv)),
-        web.post("/sonic_guard/history/delete", guarded(desk.delete)),
+        web.post("/sonic_guard/predict", guarded(handlers.predict)),
+        web.post("/sonic_guard/watch", guarded(handlers.watch)),
+        web.get("/sonic_guard/history", guarded(handlers.runs)),
+        web.get("/sonic_guard/history.csv", guarded(handlers.csv)),
+        web.post("/sonic_guard/history/delete", guarded(handlers.delete)),
     ]
 
 
-class _Desk:
-    """The handlers. Work that takes more than a blink is done in threads, `MAX_AT_ONCE` at a time."""
+class _Handlers:
+    """The handlers of the routes. Slow work is done in threads, `MAX_AT_ONCE` at a time."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._hasty = replace(services.machine, files=services.machine.files.hasty())
-        # Threads of its own: those of asyncio are ComfyUI's, too, and may be as few.
-        self._now = ThreadPoolExecutor(MAX_AT_ONCE, "sonic-guard-predict")
-        self._then = ThreadPoolExecutor(MAX_PAST_AT_ONCE, "sonic-guard-past")
+        self._machine = replace(services.machine, files=services.machine.files.without_waiting())
+        # Separate threads: ComfyUI uses those of asyncio, which may be few.
+        self._predictions = ThreadPoolExecutor(MAX_AT_ONCE, "sonic-guard-predict")
+        self._past_runs = ThreadPoolExecutor(MAX_PAST_AT_ONCE, "sonic-guard-past")
 
     async def predict(self, request: web.Request) -> web.StreamResponse:
-        """What a node's run would need."""
+        """What a node's run will need."""
         body = await _body(request)
         language = _text(body, "language", "en")
         if language not in LANGUAGES:
@@ -98,24 +97,24 @@ class _Desk:
         graph, node = parse_graph(body.get("graph")), _text(body, "node")
         target = _name(_text(body, "target_card", "auto"), "target_card")
 
-        def foresee() -> dict[str, Any]:
-            seen = preview(graph, node, self._hasty, target)
-            return answer(seen, self._services.machine.card_history(seen.judged.plan.budget.card), language)
+        def predict() -> dict[str, Any]:
+            predicted = preview(graph, node, self._machine, target)
+            return answer(predicted, self._services.machine.card_history(predicted.judged.plan.budget.card), language)
 
         while True:
             try:
-                return web.json_response(await self._work(foresee))
-            except NotYetError as file:  # a file is being looked at; nobody else has to wait for it
-                looked = asyncio.wrap_future(file.future)
-                looked.add_done_callback(_retrieved)
+                return web.json_response(await self._work(predict))
+            except NotYetError as file:  # a file is being read; the thread is free for other requests
+                reading = asyncio.wrap_future(file.future)
+                reading.add_done_callback(_retrieved)
                 with file.wanted():
-                    while not looked.done():
-                        await asyncio.wait([looked], timeout=PRESENCE_S)
+                    while not reading.done():
+                        await asyncio.wait([reading], timeout=PRESENCE_S)
                         if request.transport is None or request.transport.is_closing():
                             raise ConnectionResetError("the page has gone") from None
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
-        """A page looks at the live figures, or no more."""
+        """Subscribe a page to the live figures, or unsubscribe it."""
         body = await _body(request)
         client = _name(_text(body, "client"), "client")
         rate_hz = body.get("rate_hz")
@@ -129,7 +128,7 @@ class _Desk:
         return web.json_response({"lease_s": lease_s})
 
     async def runs(self, request: web.Request) -> web.StreamResponse:
-        """A page of the history, newest first, and what its cards' runs have taught."""
+        """A page of the history, newest first, and the calibration of its cards."""
         card, limit, before = _card(request), _number(request, "limit", MAX_RUNS) or 200, _number(request, "before")
 
         def read() -> str:
@@ -137,7 +136,8 @@ class _Desk:
             from ...sonic_guard.history.export import calibration_dict
 
             page, card_history = history.page(card, limit=limit, before=before), self._services.machine.card_history
-            shown = [card] if card else list(dict.fromkeys(run.environment.card for run in page.runs))[:MAX_LESSONS]
+            latest = dict.fromkeys(run.environment.card for run in page.runs)
+            shown = [card] if card else list(latest)[:MAX_CALIBRATIONS]
             return json.dumps({
                 "runs": list(map(run_dict, page.runs)),
                 "unreadable": page.unreadable,
@@ -149,7 +149,7 @@ class _Desk:
         return web.json_response(text=await self._past(read))
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
-        """The history as a file, page by page: it may be long, and whoever reads it slow."""
+        """The history as a file, page by page: it may be long, and the connection slow."""
         card = _card(request)
 
         def begin() -> tuple[Callable[[], str | None], str | None]:
@@ -159,7 +159,7 @@ class _Desk:
             following = lambda: next(parts, None)  # noqa: E731
             return following, following()
 
-        following, part = await self._past(begin)  # what fails at once is still an answer of its own
+        following, part = await self._past(begin)  # what fails here is still answered with an error
         response = web.StreamResponse(headers=PRIVATE | _CSV_FILE)
         await response.prepare(request)
         try:
@@ -169,7 +169,7 @@ class _Desk:
         except HistoryError as error:
             log.warning("The history's table was cut off: %s", error)
             if request.transport:
-                request.transport.abort()  # so that the browser does not take it for the whole
+                request.transport.abort()  # so that the browser does not take it for the complete file
         return response
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
@@ -191,20 +191,20 @@ class _Desk:
         return web.json_response({"deleted": deleted})
 
     async def _work(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._now, work)
+        return await asyncio.get_running_loop().run_in_executor(self._predictions, work)
 
     async def _past(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._then, work)
+        return await asyncio.get_running_loop().run_in_executor(self._past_runs, work)
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:
-    """Its error is raised where the fact is asked for again; asyncio would log it if the page has gone."""
+    """Its error is raised when the fact is asked for again; asyncio would log it if the page has gone."""
     if not future.cancelled():
         future.exception()
 
 
 async def _body(request: web.Request) -> Mapping[str, Any]:
-    """The JSON object in the body, unpacked if it was compressed."""
+    """The JSON object in the body, decompressed if needed."""
     if request.content_type != "application/json":
         raise RefusedError(415, "Expected a body of type application/json.")
     data = bytearray()
@@ -227,7 +227,7 @@ async def _body(request: web.Request) -> Mapping[str, Any]:
 
 
 def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    """A text of the body; without a default it has to be there."""
+    """A text of the body; without a default it is required."""
     value = body.get(name, default)
     if not isinstance(value, str):
         raise RequestError(f"{name}: expected a text.")

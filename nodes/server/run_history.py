@@ -1,4 +1,4 @@
-"""What earlier runs on this machine teach, for the nodes and for the pages."""
+"""The history of runs on this machine, for the nodes and for the pages."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def wrapper_version() -> str | None:
 
 
 history_cache = HistoryCache(history, wrapper_version)
-"""What the history teaches, by card."""
+"""What is learnt from the history, by card."""
 
 
 def risk_text(estimate: Estimate, budget: Budget, language: str) -> str:
-    """How likely a run is to fail for want of memory, or that only the model says so."""
+    """How likely a run is to run out of memory, or that the prediction comes from the model alone."""
     known = history_cache.of(budget.card, WAIT_S).calibration
     return risk_line(known.probability(estimate, budget.available_bytes), known.runs, language)

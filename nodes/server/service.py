@@ -1,4 +1,4 @@
-"""What this pack does beside its nodes: answers its pages, shows the machine's memory, and remembers runs."""
+"""The service of this pack: it answers the pages, shows the machine's memory, and records runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ...sonic_guard.runtime.recorder import Recorder
 from ..comfy import host
 from ..comfy.sonic_pack import check_import
 from . import run_history
-from .instrumentation import listen
+from .instrumentation import instrument
 from .routes import Services, routes
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """One for the whole process. It is also the ComfyUI that a `Recorder` sees."""
+    """One for the whole process. A `Recorder` uses it as its interface to ComfyUI."""
 
     def __init__(self) -> None:
         memory_reader = MemoryReader()
@@ -38,14 +38,14 @@ class Service:
         self._machine = Machine(Files(host.input_folder), host.user_presets, self._budget, run_history.history_cache.of)
 
     def start(self) -> None:
-        """Serve the pages, and listen to Sonic's nodes from the first graph on: by then every pack is loaded."""
+        """Serve the pages, and instrument Sonic's nodes when a graph is queued: by then every pack is loaded."""
         host.add_routes(
             routes(Services(self._machine, run_history.history, run_history.history_cache.forget, self._monitor.watch))
         )
-        host.on_prompt(lambda: listen(host.node_classes(), self._recorder.around))
+        host.on_prompt(lambda: instrument(host.node_classes(), self._recorder.around))
 
     def _budget(self, target: str, reserve: float) -> Budget:
-        """The memory of a card, for a prediction. Where Sonic cannot run at all that is said in its place."""
+        """The memory of a card, for a prediction. Raises `WrapperError` where Sonic cannot run at all."""
         check_import()
         return host.budget(target, reserve)
 
@@ -54,37 +54,37 @@ class Service:
         for client in clients:
             host.send("sonic_guard.live", event, client)
 
-    # What a recorder asks
+    # The interface that a recorder uses
 
     def expected(self, prompt: str, node: str) -> Job | None:
-        """The job that one of Sonic's nodes belongs to, as far as the running graph tells."""
+        """The job that one of Sonic's nodes belongs to; None where the running graph does not show it."""
         graph = host.running_graph(prompt)
         samples = any(each.get("class_type") in (SAMPLER, LONG_VIDEO) for each in graph.values())
         return job_for(graph, node, self._machine) if samples else None
 
     def kind_of(self, prompt: str, node: str) -> str:
-        """The class of a node in the running graph; empty if it is not in it, as the nodes of an expansion."""
+        """The class of a node in the running graph; empty if it is not in it, such as a node of an expansion."""
         return str(host.running_graph(prompt).get(node, {}).get("class_type", ""))
 
     def fed_by(self, prompt: str, node: str) -> str:
-        """The node whose output is the input ``data_dict`` of `node` in the running graph; empty if it has none."""
+        """The node that is linked to the input ``data_dict`` of `node` in the running graph; empty if none is."""
         link = host.running_graph(prompt).get(node, {}).get("inputs", {}).get("data_dict")
         return str(link[0]) if isinstance(link, list) and link else ""
 
     def environment(self, held_bytes: int) -> RunEnvironment:
-        """This machine, with what is free now and the `held_bytes` that are Sonic's own already."""
+        """This machine, with the memory that is free now, `held_bytes` of a loaded Sonic included."""
         budget = host.budget("auto", 0.0)
         own = replace(budget, reclaimable_bytes=budget.reclaimable_bytes + held_bytes)
         return environment_of(own, comfyui=host.version(), wrapper=run_history.wrapper_version() or "")
 
     def notify(self, run: Mapping[str, Any]) -> None:
-        """Show every page a run."""
+        """Send a run to every page."""
         if run["outcome"] != Outcome.RUNNING:
             run_history.history_cache.renew()
         host.send("sonic_guard.run", run)
 
     def log(self) -> History | None:
-        """The history, unless a user wants none: what is saved counts, for a request may come from anybody."""
+        """The history; None if a user has switched it off. Only saved settings count: anyone can send a request."""
         return run_history.history() if all(host.saved("SonicGuard.Record")) else None
 
     executing = staticmethod(host.executing)

@@ -51,12 +51,14 @@ def _with_path(error: SonicGuardError) -> str:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from ..devices.budget import budget_for
+    from ..devices.budget import budget_for, host_memory_bytes
     from ..media import audio_file, picture
     from ..media.crop import Aspect
-    from ..operations.preflight import run_preflight
+    from ..operations.face_box import portrait_of
+    from ..operations.preflight import PreflightRequest, preflight
     from ..operations.preset_files import load_preset
     from ..planning.capabilities import GraphCapabilities
+    from ..planning.capacity import Capacity
     from ..planning.selection import Switches
 
     if arguments.aspect not in tuple(Aspect):
@@ -65,19 +67,19 @@ def _plan(arguments: argparse.Namespace) -> int:
     preset = load_preset(arguments.preset, arguments.preset_dir)
     budget = budget_for(arguments.gpu, reserve=arguments.reserve)
     sound = audio_file.probe(arguments.audio)
-    result = run_preflight(
-        picture.load(arguments.image),
+    request = PreflightRequest(
+        portrait_of(picture.load(arguments.image)),
         sound.duration_s,
         preset,
-        budget,
-        target=arguments.gpu,
+        Capacity(budget, host_memory_bytes(arguments.gpu)),
         policy=arguments.policy,
-        aspect=Aspect(arguments.aspect),
+        aspect=arguments.aspect,
         face_index=arguments.face,
         face_box=arguments.face_box,
         name=arguments.image,
         capabilities=GraphCapabilities(Switches(auto=available)),
     )
+    result = preflight(request)
     if arguments.workflow:
         _write_workflow(result, available, arguments)
     if arguments.chart:

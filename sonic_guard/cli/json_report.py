@@ -48,7 +48,7 @@ def in_order(optimizations: Collection[Optimization]) -> list[str]:
 
 def plan_dict(result: Preflight, available: Collection[Optimization] = (), lang: str = "en") -> dict[str, Any]:
     """A preflight as JSON; `available` are the optimizations that could be enabled."""
-    plan, look = result.plan, result.look
+    plan, selection = result.plan, result.selection
     return {
         "verdict": str(plan.risk.verdict),
         "fits": plan.fits,
@@ -77,7 +77,7 @@ def plan_dict(result: Preflight, available: Collection[Optimization] = (), lang:
         "sound_s": result.sound_s,
         "denoise_seconds": result.seconds,
         "duration_s": plan.job.duration_s,
-        "expand_ratio": look.expand_ratio,
-        "face": {"box": list(look.face.box), "ratio": look.ratio, "score": look.face.score},
-        "crop": list(look.crop),
+        "expand_ratio": selection.expand_ratio,
+        "face": {"box": list(selection.face.box), "ratio": selection.ratio, "score": selection.face.score},
+        "crop": list(selection.crop),
     }

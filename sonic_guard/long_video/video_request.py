@@ -12,7 +12,7 @@ from ..media.pauses import longest_pause
 from ..media.video_writer import Encoding
 from ..optimizations import EXACT
 from .manifest import content_key
-from .part_plan import Part, part_sound, plan_parts
+from .part_plan import Part, Pause, part_sound, plan_parts
 
 _NO_INFLUENCE = ("optimizations", "chunk_size", "to_file", "expand_ratio", "duration_s")
 """Fields of a job that do not change a part's pictures, or that are determined by its sound."""
@@ -38,12 +38,7 @@ class VideoRequest:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The parts, cut at pauses of the voice. Raises `JobError` if `longest` is too short."""
-
-        def pause(low: int, high: int) -> int:
-            at_s = longest_pause(self.sound, low / LATENT_FPS, high / LATENT_FPS)
-            return min(high, max(low, round(at_s * LATENT_FPS)))
-
-        return plan_parts(self.job, self.longest, pause)
+        return plan_parts(self.job, self.longest, pause_in(self.sound))
 
     @property
     def fps(self) -> Fraction:
@@ -71,6 +66,16 @@ class VideoRequest:
         job = {name: value for name, value in asdict(self.job).items() if name not in _NO_INFLUENCE}
         encoding = [self.encoding.format, self.encoding.options]  # only the options that this format uses
         return content_key(self.picture, job, dict(self.settings), self.weights, encoding)
+
+
+def pause_in(sound: Sound) -> Pause:
+    """Finds where to cut `sound`: the latent frame, between two given ones, at which the voice pauses longest."""
+
+    def pause(low: int, high: int) -> int:
+        at_s = longest_pause(sound, low / LATENT_FPS, high / LATENT_FPS)
+        return min(high, max(low, round(at_s * LATENT_FPS)))
+
+    return pause
 
 
 def _cut(part: Part) -> dict[str, int]:

@@ -26,6 +26,22 @@ class FittedSound(NamedTuple):
     """The sound of the video file: it ends with the last picture, to the nearest sample."""
 
 
+class FittedLengths(NamedTuple):
+    """The lengths that `fit_to_frames` gives a sound."""
+
+    latent_frames: int
+    for_sonic_s: float
+    """Seconds of the sound for Sonic."""
+    for_video_s: float
+    """Seconds of the sound for the video."""
+
+
+def fitted_lengths(latent_frames: int, interpolate: bool) -> FittedLengths:
+    """The lengths in seconds of `fit_to_frames`, at a rate of 16 kHz; at other rates within half a sample."""
+    lengths_16k = _lengths_16k(latent_frames, interpolate)
+    return FittedLengths(latent_frames, *(samples / SAMPLE_RATE for samples in lengths_16k))
+
+
 def fit_to_frames(sound: Sound, latent_frames: int, interpolate: bool) -> FittedSound:
     """Cut `sound` for a clip of `latent_frames` N, with or without frame interpolation.
 
@@ -35,12 +51,14 @@ def fit_to_frames(sound: Sound, latent_frames: int, interpolate: bool) -> Fitted
       sample to rounding; without the half hop that would cost a frame.
     - For the video: ``2N - 1`` pictures at 25 fps with interpolation, N at 12.5 without.
     """
+    for_sonic_16k, for_video_16k = _lengths_16k(latent_frames, interpolate)
+    return FittedSound(for_sonic=_fit(sound, for_sonic_16k), for_video=_fit(sound, for_video_16k))
+
+
+def _lengths_16k(latent_frames: int, interpolate: bool) -> tuple[int, int]:
+    """Samples at 16 kHz of the sound for Sonic, and for the video."""
     latents_16k = latent_frames * _LATENT_SAMPLES
-    pictures_16k = latents_16k - (HOP_SAMPLES if interpolate else 0)
-    return FittedSound(
-        for_sonic=_fit(sound, latents_16k + HOP_SAMPLES // 2),
-        for_video=_fit(sound, pictures_16k),
-    )
+    return latents_16k + HOP_SAMPLES // 2, latents_16k - (HOP_SAMPLES if interpolate else 0)
 
 
 def _fit(sound: Sound, samples_16k: int) -> Sound:

@@ -116,14 +116,14 @@ def report(result: Preflight, lang: str = "en") -> str:
 
 def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
     """Frames, face, budget and, where known, parts and time, in a line each."""
-    plan, look, job = result.plan, result.look, result.plan.job
+    plan, face, job = result.plan, result.selection, result.plan.job
     lines = [
         fill(
             texts.FRAMES, lang, size=job.frame_size, sound=job.duration_s, frames=job.output_frames, fps=job.output_fps,
             seconds=job.output_s, steps=job.steps, dtype=job.dtype,
         ),
         fill(
-            texts.FACE, lang, ratio=look.ratio, margin=job.expand_ratio, width=look.crop.width, height=look.crop.height,
+            texts.FACE, lang, ratio=face.ratio, margin=job.expand_ratio, width=face.crop.width, height=face.crop.height,
         ),
         fill(
             texts.BUDGET, lang, budget=gib(plan.budget.usable_bytes), card=plan.budget.card,
@@ -149,7 +149,7 @@ def optimizations_line(
 
 def notes(result: Preflight, lang: str = "en") -> list[str]:
     """What else the user should know, a line each."""
-    job, crop = result.plan.job, result.look.crop
+    job, crop = result.plan.job, result.selection.crop
     lines = [] if result.with_low_vram is None else [low_vram_line(result.with_low_vram, lang)]
     if result.sound_s < job.duration_s:
         lines.append(fill(texts.PADDED, lang))

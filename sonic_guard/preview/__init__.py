@@ -1,1 +1,1 @@
-"""Before the run: what a piece of a ComfyUI graph would need, without running any of it."""
+"""Before the run: what part of a ComfyUI graph will need, without running any of it."""

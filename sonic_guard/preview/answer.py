@@ -1,4 +1,4 @@
-"""A preview and a run as the pages read them: plain dicts, ready for JSON."""
+"""A preview and a run for the pages: plain dicts, ready for JSON."""
 
 from typing import Any
 
@@ -15,10 +15,11 @@ from .evaluation import Preview
 
 
 def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dict[str, Any]:
-    """All that a widget shows of a run before it starts."""
-    plan, where, seconds, available, low_vram = preview.judged
+    """Everything that a widget shows of a run before it starts."""
+    judged = preview.judged
+    plan, where = judged.plan, judged.where
     estimate, budget = plan.estimate, plan.budget
-    advice = advise(plan, where, available=available, low_vram=low_vram)
+    advice = advise(plan, where, available=judged.available, low_vram=judged.low_vram)
     last = card_history.last(plan.job)
     return {
         "card": budget.card,
@@ -40,7 +41,7 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
         "parts": plan.parts,
         "changes": [plan_messages.change_line(change, lang) for change in plan.changes],
         "limits": [plan_messages.limit_text(limit, lang) for limit in estimate.limits],
-        "time_s": seconds,
+        "time_s": judged.seconds,
         "settings": settings_dict(plan.job),
         "last": run_dict(last) if last else None,
     }
@@ -83,13 +84,13 @@ def run_dict(run: Run) -> dict[str, Any]:
 
 
 def _figures(run: Run, stage: str) -> dict[str, Any]:
-    took = run.stages.get(stage)
+    measured = run.stages.get(stage)
     return {
         "predicted": run.predicted.get(stage),
-        "allocated": took.allocated_bytes if took else None,
-        "reserved": took.reserved_bytes if took else None,
-        "device": took.device_bytes if took else None,
-        "seconds": took.seconds if took else None,
+        "allocated": measured.allocated_bytes if measured else None,
+        "reserved": measured.reserved_bytes if measured else None,
+        "device": measured.device_bytes if measured else None,
+        "seconds": measured.seconds if measured else None,
     }
 
 

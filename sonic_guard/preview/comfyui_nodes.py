@@ -1,4 +1,4 @@
-"""What those of ComfyUI's own nodes give that stand in front of Sonic as a rule."""
+"""ComfyUI's own nodes that are commonly upstream of Sonic."""
 
 import math
 from collections.abc import Callable
@@ -16,13 +16,13 @@ def load_image(inputs: Inputs, context: Context) -> Outcome:
 
 
 def load_audio(inputs: Inputs, context: Context) -> Outcome:
-    """LoadAudio. The file is listened to only if its length matters."""
+    """LoadAudio. The file is read only if its length is needed."""
     name = _file(inputs, "audio")
     return Outcome(() if name is None else (Voice(name),))
 
 
 def _file(inputs: Inputs, name: str) -> str | None:
-    """The name of a file; None where it cannot be foreseen."""
+    """The name of a file; None where it is unknown."""
     value = inputs.get(name)
     if value is UNKNOWN:
         return None
@@ -42,7 +42,7 @@ def reroute(inputs: Inputs, context: Context) -> Outcome:
 
 
 def _changes(size: Callable[[Picture, Inputs], tuple[int, int]]) -> Callable[[Inputs, Context], Outcome]:
-    """The evaluator of a node that makes another picture of its `image`; of an unknown one, an unknown one."""
+    """The evaluator of a node that changes the size of its `image`. Where that is unknown, so is the output."""
 
     @wraps(size)
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
@@ -57,7 +57,7 @@ def _changes(size: Callable[[Picture, Inputs], tuple[int, int]]) -> Callable[[In
 
 @_changes
 def scale(picture: Picture, inputs: Inputs) -> tuple[int, int]:
-    """ImageScale: a side of 0 follows the other."""
+    """ImageScale: a side of 0 follows from the other."""
     width, height = inputs.whole("width", 512), inputs.whole("height", 512)
     if width == height == 0:
         return picture.width, picture.height
@@ -77,7 +77,7 @@ def scale_by(picture: Picture, inputs: Inputs) -> tuple[int, int]:
 
 @_changes
 def scale_to_total(picture: Picture, inputs: Inputs) -> tuple[int, int]:
-    """ImageScaleToTotalPixels; older versions know no steps."""
+    """ImageScaleToTotalPixels; older versions have no steps."""
     total = max(0.0, inputs.number("megapixels", 1.0)) * 1024 * 1024
     step = max(1, inputs.whole("resolution_steps", 1)) if inputs.has("resolution_steps") else 1
     factor = math.sqrt(total / (picture.width * picture.height))

@@ -1,4 +1,4 @@
-"""What evaluating a node may use of the machine, and what comes of it."""
+"""What the evaluation of a node may use of the machine and of the graph, and what it results in."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -12,49 +12,53 @@ from ..errors import GraphError, PresetError, UnknownNameError
 from ..history.history_cache import CardHistory
 from ..job import Job
 from ..media import face
-from ..operations.preflight import Portrait
+from ..operations.face_box import Portrait
+from ..operations.low_vram_choice import LowVramChoice
 from ..operations.preset_files import find_preset, load_preset
+from ..operations.preset_values import DEFAULT_DURATION_S
 from ..planning.advice import Where
 from ..planning.capabilities import LONG_VIDEO, LOW_VRAM, GraphCapabilities, capabilities_of
 from ..planning.capacity import Capacity
-from ..planning.pace import predict_seconds
-from ..planning.planner import Plan, Policy, make_plan
+from ..planning.pace import Pace, predict_seconds
+from ..planning.planner import Plan, make_plan
 from ..planning.presets import Preset
 from .input_files import Files
-from .node_inputs import Inputs, LowVram, Picture, Voice
+from .node_inputs import Inputs, Picture, Voice
 
 ASSUMED_SIDE = 2048
-"""Side in pixels of the square that stands for an unknown picture: its shape counts, its pixels do not."""
-ASSUMED_SOUND_S = 10.0
-"""Length that stands for an unknown sound: the wrapper's own default."""
+"""Side in pixels of the square that is assumed for an unknown picture: its shape counts, its pixels do not."""
+ASSUMED_SOUND_S = DEFAULT_DURATION_S
+"""Length that is assumed for an unknown sound: the default of SONIC_PreData."""
 
-MAX_GUARDS = 20
-"""Most planners in a row; each takes milliseconds, and nobody needs a second one."""
+MAX_PLANNERS = 20
+"""Most nodes of this pack upstream of a node; each takes milliseconds, and one is enough."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a preview may know of the machine. All of it is cheap to ask."""
+    """What a preview may know of the machine. Every call is cheap."""
 
     files: Files
     user_presets: Callable[[], Path]
     budget: Callable[[str, float], Budget]
     """The memory of a target card, less a reserve."""
     card_history: Callable[..., CardHistory]
-    """What earlier runs on a card teach: `HistoryCache.of`."""
+    """What is known from earlier runs on a card: `HistoryCache.of`."""
 
 
 class Judged(NamedTuple):
-    """A run, and how it stands to a card."""
+    """A run, held against a card."""
 
     plan: Plan
     where: Where
     seconds: float | None
-    """Predicted seconds of denoising, once the card's pace is known."""
+    """Predicted seconds of denoising; None while no run on the card is known."""
     available: Collection[str] = ()
-    """What could still be pulled, as `make_plan` wants it."""
+    """What could still be enabled, as `make_plan` takes it."""
     low_vram: bool = False
-    """Whether no node pulls levers yet, so that Sonic Low VRAM could."""
+    """Whether no node enables optimizations yet, so that Sonic Low VRAM could."""
+    refused: bool = False
+    """Whether the node will stop the graph."""
 
 
 class Outcome(NamedTuple):
@@ -64,8 +68,8 @@ class Outcome(NamedTuple):
     judged: Judged | None = None
 
 
-class Guard(NamedTuple):
-    """A node of this pack that stands in front of Sonic: its card counts for the nodes behind it, too."""
+class PlannerNode(NamedTuple):
+    """A node of this pack with a `target_card`: nodes downstream are predicted for its card, too."""
 
     target: str
     reserve: float
@@ -79,9 +83,9 @@ class Context:
     machine: Machine
     graph: Graph = field(default_factory=dict)
     target: str = "auto"
-    """The card that Sonic's own nodes are judged for; with "auto", that of the guard in front of them."""
-    guards: list[Guard] = field(default_factory=list)
-    """Those passed so far."""
+    """The card that Sonic's own nodes are judged for; with "auto", that of the last planner upstream."""
+    planners: list[PlannerNode] = field(default_factory=list)
+    """Those evaluated so far."""
 
     @cached_property
     def capabilities(self) -> GraphCapabilities:
@@ -90,7 +94,7 @@ class Context:
 
     @property
     def is_stock(self) -> bool:
-        """Whether no node of the graph pulls levers."""
+        """Whether no node of the graph enables optimizations."""
         return not any(node.type in (LOW_VRAM, LONG_VIDEO) for node in self.graph.values())
 
     def preset(self, name: str) -> Preset:
@@ -103,48 +107,40 @@ class Context:
                 raise UnknownNameError(str(error)) from error
             raise
 
-    def guard(self, inputs: Inputs, where: Where) -> Guard:
-        """The card a node of this pack plans for, noted for the nodes behind it."""
-        if len(self.guards) == MAX_GUARDS:
-            raise GraphError(f"graph: more than {MAX_GUARDS} of this pack's nodes are upstream.")
-        guard = Guard(inputs.text("target_card", "auto"), inputs.number("reserve", RESERVE), where)
-        self.guards.append(guard)
-        return guard
+    def add_planner(self, inputs: Inputs, where: Where) -> PlannerNode:
+        """The card that a node of this pack plans for, noted for the nodes downstream."""
+        if len(self.planners) == MAX_PLANNERS:
+            raise GraphError(f"graph: more than {MAX_PLANNERS} of this pack's nodes are upstream.")
+        planner = PlannerNode(inputs.text("target_card", "auto"), inputs.number("reserve", RESERVE), where)
+        self.planners.append(planner)
+        return planner
 
-    def guard_in_front(self) -> Guard:
-        """What Sonic's own nodes are judged by."""
-        guard = self.guards[-1] if self.guards else Guard("auto", RESERVE, Where.SONIC_NODES)
-        if guard.where is Where.THIS_NODE:
-            guard = guard._replace(where=Where.SONIC_NODES)
-        return guard if self.target == "auto" else guard._replace(target=self.target)
+    def planner_upstream(self) -> PlannerNode:
+        """The planner that Sonic's own nodes are judged by."""
+        planner = self.planners[-1] if self.planners else PlannerNode("auto", RESERVE, Where.SONIC_NODES)
+        if planner.where is Where.THIS_NODE:
+            planner = planner._replace(where=Where.SONIC_NODES)
+        return planner if self.target == "auto" else planner._replace(target=self.target)
 
-    def budget(self, guard: Guard) -> Budget:
-        """The memory of a guard's card. Raises `BudgetError`."""
-        return self.machine.budget(guard.target, guard.reserve)
+    def capacity(self, target: str, reserve: float) -> Capacity:
+        """What a run on a card may use. Raises `BudgetError`."""
+        return Capacity(self.machine.budget(target, reserve), host_memory_bytes(target))
 
-    def capacity(self, guard: Guard) -> Capacity:
-        """What a run on a guard's card may use. Raises `BudgetError`."""
-        return Capacity(self.budget(guard), host_memory_bytes(guard.target))
+    def pace(self, capacity: Capacity) -> Pace | None:
+        """What earlier runs on a card took, if any are known."""
+        return self.machine.card_history(capacity.budget.card).pace
 
     def judge(
-        self,
-        job: Job,
-        guard: Guard,
-        capacity: Capacity,
-        policy: Policy | None = None,
-        *,
-        available: Collection[str] = (),
-        low_vram: bool = False,
+        self, job: Job, planner: PlannerNode, *, available: Collection[str] = (), low_vram: bool = False
     ) -> Judged:
-        """`job` held against a card, and changed until it fits as far as `policy` and `available` allow."""
-        plan = make_plan(job, capacity, policy, available=available)
-        seconds = predict_seconds(plan.job, self.machine.card_history(capacity.budget.card).pace)
-        return Judged(plan, guard.where, seconds, available, low_vram)
+        """`job` held against the card of a planner, as it is."""
+        capacity = self.capacity(planner.target, planner.reserve)
+        plan = make_plan(job, capacity, None, available=available)
+        return Judged(plan, planner.where, predict_seconds(job, self.pace(capacity)), available, low_vram)
 
-    def own_capacity(self, low_vram: LowVram, guard: Guard) -> Capacity:
-        """What a model of Sonic Low VRAM chooses its optimizations for, on a guard's card unless it names one."""
-        own = guard.target if low_vram.target == "auto" else low_vram.target
-        return Capacity(self.machine.budget(own, low_vram.reserve), host_memory_bytes(own))
+    def choice_capacity(self, choice: LowVramChoice, planner: PlannerNode) -> Capacity:
+        """What a model of Sonic Low VRAM chooses its optimizations for: a planner's card, unless it names one."""
+        return self.capacity(planner.target if choice.target_card == "auto" else choice.target_card, choice.reserve)
 
     def picture(self, inputs: Inputs, name: str = "image") -> Picture:
         """The picture at an input, or a square."""
@@ -172,7 +168,7 @@ class Context:
         return seconds
 
     def portrait(self, picture: Picture, inputs: Inputs) -> Portrait:
-        """`picture` as a preflight takes it; its face is looked for in its file, if it still shows the file."""
+        """`picture` as an operation takes it. Faces are searched in its file, if its pixels are still the file's."""
 
         def assumed_face() -> list[face.Face]:
             inputs.assume("face")

@@ -1,7 +1,7 @@
-"""What a node would be given and the run that follows, without running anything.
+"""What a node of a graph will give, and the run that follows, without running anything.
 
-The piece of graph upstream of the node is walked with the library's own functions, as the nodes themselves would.
-What comes from nodes nobody here knows is unknown; a stated assumption takes its place.
+The nodes upstream are evaluated one by one, this pack's own by the same operations as in their `execute`. Outputs of
+unknown nodes are unknown; a stated assumption takes their place.
 """
 
 import logging
@@ -14,7 +14,7 @@ from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER
 from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
-from . import comfyui_nodes, low_vram_nodes, pack_nodes, sonic_nodes
+from . import comfyui_nodes, pack_nodes, sonic_nodes
 from .context import Context, Judged, Machine, Outcome
 from .node_inputs import Assumption, Inputs
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Kind(NamedTuple):
-    """A node whose outputs can be foreseen."""
+    """A kind of node whose outputs can be predicted."""
 
     needs: tuple[str, ...]
     """The inputs that matter."""
@@ -39,7 +39,7 @@ KINDS: Mapping[str, Kind] = {
     "SonicGuardAudioDuration": Kind(("audio", "cut_silence", "use_interframe"), pack_nodes.audio_duration),
     "SonicGuardFaceBox": Kind(("image", *_FACE), pack_nodes.face_box),
     "SonicGuardPreset": Kind(("preset", "audio"), pack_nodes.preset),
-    "SonicGuardOOMRisk": Kind(_SETTINGS, pack_nodes.oom_risk),
+    "SonicGuardOOMRisk": Kind((*_SETTINGS, "stop"), pack_nodes.oom_risk),
     "SonicGuardAutoDowngrade": Kind((*_SETTINGS, "inference_steps", "policy"), pack_nodes.auto_downgrade),
     LOADER: Kind(("dtype", "use_interframe"), sonic_nodes.loader),
     PREDATA: Kind(
@@ -47,11 +47,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic_nodes.sampler),
     LOW_VRAM: Kind(
-        ("model", *map(str, ESCALATION_ORDER), "target_card", "reserve", "optimizations"), low_vram_nodes.low_vram
+        ("model", *map(str, ESCALATION_ORDER), "target_card", "reserve", "optimizations"), pack_nodes.low_vram
     ),
     LONG_VIDEO: Kind(
         ("model", "audio", "image", "min_resolution", "inference_steps", "dynamic_scale", "fps", "part_s"),
-        low_vram_nodes.long_video,
+        pack_nodes.long_video,
     ),
     "LoadImage": Kind(("image",), comfyui_nodes.load_image),
     "LoadAudio": Kind(("audio",), comfyui_nodes.load_audio),
@@ -67,13 +67,21 @@ KINDS: Mapping[str, Kind] = {
 }
 """By ComfyUI's name of the node."""
 _FOR_ANOTHER = sonic_nodes.TRIO | {LOW_VRAM}
-"""Those that are judged by the run of the node they lead to."""
+"""Those whose run is that of the node they lead to."""
 PREDICTED = _FOR_ANOTHER | {"SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade", LONG_VIDEO}
 """The kinds that a prediction can be asked for."""
 
 
+class Evaluation(NamedTuple):
+    """What a node will give."""
+
+    outcome: Outcome
+    assumed: tuple[Assumption, ...]
+    """What could not be read from the graph."""
+
+
 class Preview(NamedTuple):
-    """A run foreseen."""
+    """A run that is predicted."""
 
     judged: Judged
     assumed: tuple[Assumption, ...]
@@ -81,13 +89,13 @@ class Preview(NamedTuple):
 
 
 def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Preview:
-    """The run that the node `node_id` of `graph` would lead to.
+    """The run that the node `node_id` of `graph` leads to.
 
-    For Preflight and Auto Downgrade it is the run they will plan, for OOM Risk and Sonic's nodes the one they would
-    be given, for Low VRAM that of the node it leads to, for Long Video its longest part. `target` is the card Sonic's
-    own nodes are judged for, unless it is "auto" and one of this pack's nodes in front of them names another.
-    Raises `GraphError` where the graph makes no sense, `FileNameError` and `UnknownNameError` for files and presets
-    that are not there, and what the nodes themselves would raise for settings no run can have.
+    For Preflight and Auto Downgrade it is the run they plan, for OOM Risk and Sonic's nodes the one of their inputs,
+    for Low VRAM that of the node it leads to, for Long Video its longest part. `target` is the card that Sonic's own
+    nodes are judged for; with "auto" it is that of the last node of this pack upstream of them.
+    Raises `GraphError` for a graph that is not valid, `FileNameError` and `UnknownNameError` for files and presets
+    that do not exist, and what the nodes themselves raise for settings no run can have.
     """
     if node_id not in graph:
         raise GraphError(f"node: there is no node {node_id!r:.{MAX_TEXT}} in the graph.")
@@ -97,20 +105,26 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
     if node.type in _FOR_ANOTHER:
         graph = graph | {_ASKED: sonic_nodes.sampler_of(graph, node_id)}
         node_id = _ASKED
+    outcome, assumed = evaluate(graph, node_id, machine, target)
+    assert outcome.judged  # noqa: S101  (`PREDICTED` are those that are judged)
+    return Preview(outcome.judged, assumed)
+
+
+def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Evaluation:
+    """What the node `node_id` of `graph` will give; of a kind that is not in `KINDS`, nothing. Raises as `preview`."""
     context, assumed = Context(machine, graph, target), dict[Assumption, None]()
     outputs: dict[str, tuple[Any, ...]] = {}
     outcome = Outcome(())
-    for current in upstream(graph, node_id, _needs):
+    for current in upstream(graph, node_id, _needs):  # `node_id` is the last
         kind = KINDS.get(graph[current].type)
         if kind:
             outcome = kind.evaluate(Inputs(graph[current], outputs, assumed), context)
             outputs[current] = outcome.outputs
-    assert outcome.judged  # noqa: S101  (the last is the one asked for)
-    return Preview(outcome.judged, tuple(assumed))
+    return Evaluation(outcome, tuple(assumed))
 
 
 def job_for(prompt: Mapping[str, Any], sampler_id: str, machine: Machine) -> Job | None:
-    """The run that `sampler_id` is about to make in a whole prompt; None where that cannot be told."""
+    """The run that `sampler_id` is about to make in a whole prompt; None where it cannot be predicted."""
     try:
         return preview(parse_graph(prompt, max_nodes=None), sampler_id, machine).judged.plan.job
     except SonicGuardError as error:
@@ -119,7 +133,7 @@ def job_for(prompt: Mapping[str, Any], sampler_id: str, machine: Machine) -> Job
 
 
 _ASKED = ""
-"""Id of the node asked for, where it is one that the graph does not have; no node of a graph has it."""
+"""Id of the sampler that `sampler_of` returns; no node of a graph has it."""
 
 
 def _needs(node: Node) -> tuple[str, ...]:

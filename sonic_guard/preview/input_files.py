@@ -1,6 +1,6 @@
-"""What is known of the files in ComfyUI's input folder: looked at once, remembered by what they are.
+"""Facts about the files in ComfyUI's input folder: each is found out once and cached.
 
-A name is all that a page may choose, and only a file inside the folder is ever opened.
+A page can only choose a name, and only files inside the folder are opened.
 """
 
 import math
@@ -27,32 +27,32 @@ from ..media.face import SURE, TILE, Box, Face, find_faces
 
 Known = TypeVar("Known")
 Limit = Callable[..., Check]
-"""From a file, and the seconds it may take, to what ends the work on it that begins now: `_Fact.limit`."""
+"""From a file, and the seconds it may take, to the check that ends work on it that starts now: `_Fact.limit`."""
 
 MAX_NAME = 1000
-"""Longest name in characters; file systems stop at 255 a folder."""
+"""Longest name in characters; file systems allow 255 in each folder."""
 CAPACITY = 512
-"""Facts remembered; the least recently asked for go first."""
+"""Facts in the cache; the least recently used are dropped first."""
 MAX_DECODED_BYTES = 1 << 30
-"""Largest sound that is decoded to find its silence: 50 minutes of stereo at 44.1 kHz."""
+"""Bytes of the largest sound that is decoded to find its silence: 50 minutes of stereo at 44.1 kHz."""
 LIMIT_S = 10.0
-"""Time limit for reading a file: one that takes a minute can be small, and other files wait in the same queue."""
+"""Seconds for reading a file: a small one can take a minute, and other files wait in the same queue."""
 HEADER_LIMIT_S = 2.0
-"""The same for a picture's header, which takes milliseconds."""
-MAX_LOOKED_AT = 64_000_000
-"""Pixels of the largest picture in which a face is looked for: 0.7 s to decode as a PNG, and four times its bytes."""
+"""Seconds for reading a picture's header, which takes milliseconds."""
+MAX_SEARCHED_PIXELS = 64_000_000
+"""Pixels of the largest picture in which faces are searched: 0.7 s to decode as a PNG, and four times its bytes."""
 ROUGH_SIDE = 2 * TILE
-"""Long side in pixels at which a face is first looked for. The box is then within two pixels of the full picture's."""
+"""Long side in pixels of the first search. Its boxes are within two pixels of those of the full picture."""
 
 _OUTSIDE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|[\\\x00-\x1f\x7f\ud800-\udfff]|\[(output|temp)\]$")
-"""Absolute, on a drive, up the tree, with characters that some system takes for a separator or an end, or annotated."""
+"""Absolute, on a drive, up the tree, with a character that is special on some system, or of another folder."""
 
 
 def resolve(folder: Path, name: str) -> Path:
-    """The file called `name` in `folder`, as LoadImage and LoadAudio know it: "a.png", "b/a.png", "a.png [input]".
+    """The file called `name` in `folder`, as LoadImage and LoadAudio name it: "a.png", "b/a.png", "a.png [input]".
 
-    Raises `FileNameError` for a name that leads or points elsewhere, also through links, and `UnknownNameError`
-    where there is no such file. Nothing is opened.
+    Raises `FileNameError` for a name that leads out of the folder, also through links, and `UnknownNameError` where
+    there is no such file. Nothing is opened.
     """
     if not name:
         raise FileNameError("file: a name is missing. Choose a file of the input folder.")
@@ -65,47 +65,47 @@ def resolve(folder: Path, name: str) -> Path:
     path = Path(os.path.realpath(os.path.join(home, plain)))
     if not path.is_relative_to(home):
         raise FileNameError(f"file: {name!r} leads out of the input folder.")
-    if not os.path.isfile(path):  # which, unlike Path's, takes an impossible name for a missing file
+    if not os.path.isfile(path):  # unlike `Path.is_file`, it returns False for an impossible name
         raise UnknownNameError(f"file: there is no {name!r} in the input folder.")
     return path
 
 
 class NotYetError(Exception):
-    """What was asked is being found out."""
+    """The fact is not known yet; a thread is finding it out."""
 
     def __init__(self, future: Future[Any], wanted: Callable[[], AbstractContextManager[None]]) -> None:
-        super().__init__("being found out")
+        super().__init__("not known yet")
         self.future = future
         self.wanted = wanted
-        """A context to wait in. The work is cancelled when the last waiter has left it."""
+        """A context for waiting. The work is cancelled when the last waiter leaves it."""
 
 
-class _GivenUpError(Exception):
+class _CancelledError(Exception):
     """The last waiter has left."""
 
 
 @dataclass(eq=False)
 class _Fact:
-    """What is known of a file, or being found out."""
+    """A fact about a file, known or being found out."""
 
     future: Future[Any] = field(init=False)
     waiting: int = 0
-    given_up: bool = False
+    cancelled: bool = False
 
     def limit(self, path: Path, seconds: float | None = None) -> Check:
-        """What ends work on `path` that begins now: `seconds` (`LIMIT_S`) are over, or the last waiter has left."""
+        """A check that ends work on `path`: after `seconds` (`LIMIT_S`), or when the last waiter has left."""
         in_time = deadline(path, LIMIT_S if seconds is None else seconds)
 
         def check() -> None:
-            if self.given_up:
-                raise _GivenUpError
+            if self.cancelled:
+                raise _CancelledError
             in_time()
 
         return check
 
 
 class Files:
-    """Facts about the files in a folder. Any thread may ask; each fact is found out once, by one thread.
+    """Facts about the files in a folder. Thread-safe; each fact is found out once, by one thread.
 
     No work takes longer than `LIMIT_S`, and it is cancelled when its last waiter leaves.
     """
@@ -117,41 +117,41 @@ class Files:
         self._lock = threading.Lock()
         self._waits = True
         self._warm = False
-        # One thread each: a long sound keeps no picture waiting, and a face detector belongs to its thread.
-        self._reading = ThreadPoolExecutor(1, "sonic-guard-read")
-        self._looking = ThreadPoolExecutor(1, "sonic-guard-look")
-        self._listening = ThreadPoolExecutor(1, "sonic-guard-listen")
+        # One thread each: pictures do not wait for a long sound, and a face detector is bound to its thread.
+        self._headers = ThreadPoolExecutor(1, "sonic-guard-header")
+        self._pictures = ThreadPoolExecutor(1, "sonic-guard-picture")
+        self._sounds = ThreadPoolExecutor(1, "sonic-guard-sound")
 
-    def hasty(self) -> "Files":
-        """The same facts for somebody who does not wait: what is not known yet is `NotYetError`."""
+    def without_waiting(self) -> "Files":
+        """The same facts, but a fact that is not known yet raises `NotYetError` instead of being waited for."""
         files = copy(self)
         files._waits = False
         return files
 
     def size(self, name: str) -> tuple[int, int]:
-        """Width and height of a picture. Raises `PictureError`; this and all that follow, what `resolve` raises."""
-        return self._fact(name, _size, self._reading)
+        """Width and height of a picture. Raises `PictureError` and, as all methods below, what `resolve` raises."""
+        return self._fact(name, _size, self._headers)
 
     def faces(self, name: str) -> tuple[Face, ...] | None:
-        """The faces in a picture, largest first; None where that takes too long (`MAX_LOOKED_AT`)."""
-        return self._fact(name, _faces, self._looking)
+        """The faces in a picture, largest first; None where that takes too long (`MAX_SEARCHED_PIXELS`)."""
+        return self._fact(name, _faces, self._pictures)
 
     def sound(self, name: str) -> SoundInfo:
-        """A sound's length; what its header claims, where counting takes too long. Raises `AudioError`."""
-        return self._fact(name, _sound, self._listening)
+        """A sound's length; that in its header, where counting takes too long. Raises `AudioError`."""
+        return self._fact(name, _sound, self._sounds)
 
     def voice_s(self, name: str) -> float | None:
-        """Seconds of a sound without the silence at its ends; None where it is too long to look for that."""
+        """Seconds of a sound without the silence at its ends; None where finding it takes too long."""
         info = self.sound(name)
         if not info.counted or 4 * info.samples * info.channels > MAX_DECODED_BYTES:
             return None
-        return self._fact(name, _voice_s, self._listening)
+        return self._fact(name, _voice_s, self._sounds)
 
     def warm_up(self) -> None:
-        """Load the face detector, in the background, if that has not been done: it takes most of a second."""
+        """Load the face detector in the background, once: it takes most of a second."""
         if not self._warm:
             self._warm = True
-            self._looking.submit(find_faces, np.zeros((32, 32, 3), np.uint8))
+            self._pictures.submit(find_faces, np.zeros((32, 32, 3), np.uint8))
 
     def _fact(self, name: str, find: Callable[[Path, Limit], Known], executor: ThreadPoolExecutor) -> Known:
         path = resolve(self._folder(), name)
@@ -173,7 +173,7 @@ class Files:
             raise NotYetError(fact.future, partial(self._wanted, key, fact))
         try:
             outcome = fact.future.result()
-        except BaseException:  # not the file's fault, such as a lack of memory: the next one may try again
+        except BaseException:  # not caused by the file, such as a lack of memory: the next caller tries again
             with self._lock:
                 self._forget(key, fact)
             raise
@@ -194,10 +194,10 @@ class Files:
             with self._lock:
                 fact.waiting -= 1
                 if not (fact.waiting or fact.future.done()):
-                    fact.given_up = True
-                    self._forget(key, fact)  # before anybody else can wait for it
-            if fact.given_up:
-                fact.future.cancel()  # if it has not begun
+                    fact.cancelled = True
+                    self._forget(key, fact)  # before another thread can wait for it
+            if fact.cancelled:
+                fact.future.cancel()  # if it has not started
 
     def _forget(self, key: tuple[object, ...], fact: _Fact) -> None:
         if self._facts.get(key) is fact:
@@ -205,7 +205,7 @@ class Files:
 
 
 class _Failure(NamedTuple):
-    """An error to raise as often as somebody asks; an exception itself would gather their tracebacks."""
+    """An error that is raised for every caller; one exception object would collect all of their tracebacks."""
 
     kind: type[SonicGuardError]
     text: str
@@ -247,9 +247,9 @@ def _faces(path: Path, limit: Limit) -> tuple[Face, ...] | None:
 
 
 def _faces_in(path: Path, check: Check) -> tuple[Face, ...] | None:
-    """The faces in the picture at `path`; of a large JPEG in a smaller decoding, if that shows one with certainty."""
+    """The faces in the picture at `path`; of a large JPEG at a reduced size, if that shows one with certainty."""
     width, height = picture.read_size(path, check=check)
-    if width * height > MAX_LOOKED_AT:
+    if width * height > MAX_SEARCHED_PIXELS:
         return None
     rough = picture.load(path, enough=ROUGH_SIDE, check=check)
     scale = max(width, height) / max(rough.shape[:2])

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ..comfy.api_graph import MAX_TEXT, Link, Node
-from ..devices.budget import RESERVE
 from ..errors import GraphError
 from ..job import Dtype
-from ..planning.selection import Switches
+from ..operations.low_vram_choice import LowVramChoice
 
 Word = TypeVar("Word", bound=str)
 Value = TypeVar("Value")
@@ -25,7 +24,7 @@ class _Unknown:
 
 
 UNKNOWN: Final = _Unknown()
-"""The value of an output that cannot be foreseen."""
+"""The value of an output that cannot be predicted."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Picture:
     name: str | None = None
     """The file whose pixels these are; None once they have been changed."""
     assumed: bool = False
-    """Whether nothing is known of it."""
+    """Whether its size is an assumption."""
 
     def __post_init__(self) -> None:
         if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
@@ -50,37 +49,28 @@ class Voice:
 
     name: str | None = None
     seconds: float = 0.0
-    """Length of what is no file."""
-
-
-class LowVram(NamedTuple):
-    """How a model chooses its levers when a run begins."""
-
-    switches: Switches
-    target: str = "auto"
-    """The card they are chosen for; with "auto", the one that the run is judged for."""
-    reserve: float = RESERVE
+    """Length of a sound that is no file's."""
 
 
 @dataclass(frozen=True)
-class Loader:
-    """A MODEL_SONIC: what SONICTLoader was told, and what Sonic Low VRAM has made of it."""
+class SonicModel:
+    """A MODEL_SONIC: the settings of SONICTLoader, and those of Sonic Low VRAM."""
 
     dtype: Dtype
     interpolate: bool
-    low_vram: LowVram | None = None
-    """None: the wrapper's own model, without levers."""
+    low_vram: LowVramChoice | None = None
+    """None: the wrapper's own model, without optimizations."""
 
 
 class OffloadedDtype(NamedTuple):
-    """A DTYPE that is there only once the UNet has left the GPU."""
+    """A DTYPE that exists only after the UNet has left the GPU."""
 
     dtype: Dtype
 
 
 @dataclass(frozen=True)
-class Data:
-    """A SONIC_PREDATA: what SONIC_PreData was given."""
+class SonicData:
+    """A SONIC_PREDATA: the inputs of SONIC_PreData."""
 
     picture: Picture
     sound_s: float
@@ -90,11 +80,20 @@ class Data:
     """Whether the UNet has left the GPU before."""
 
 
+_TYPE_WORDS: Mapping[type, str] = {
+    Picture: "picture",
+    Voice: "voice",
+    SonicModel: "Sonic model",
+    SonicData: "SONIC_PREDATA",
+}
+"""What messages call a value of such a type."""
+
+
 class Assumption(NamedTuple):
-    """What was not to be read from the graph, and what was taken for it."""
+    """A value that could not be read from the graph, and the one that was assumed instead."""
 
     key: str
-    """value, picture, sound, face or silence: see `words.assumption`."""
+    """value, picture, sound, face or silence: see `plan_messages.assumption`."""
     name: str = ""
     value: object = None
 
@@ -108,7 +107,7 @@ class Inputs:
         self._assumed = assumed
 
     def nothing(self) -> "Inputs":
-        """The inputs of a node that is not there."""
+        """The inputs of a node that does not exist: all are unknown."""
         return Inputs(Node("", {}), {}, self._assumed)
 
     def has(self, name: str) -> bool:
@@ -131,7 +130,7 @@ class Inputs:
         return int(value)
 
     def number(self, name: str, default: float, *, matters: bool = True) -> float:
-        """A finite number; where it does not matter, nothing is noted if it has to be assumed."""
+        """A finite number. If it does not matter, no assumption is noted."""
         value = self._or_assumed(name, default, matters=matters)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise _wrong(name, "a number", value)
@@ -139,9 +138,9 @@ class Inputs:
             raise GraphError(f"{name}: the number is too large, or none.")
         return float(value)
 
-    def flag(self, name: str, default: bool) -> bool:
-        """True or false."""
-        value = self._or_assumed(name, default)
+    def flag(self, name: str, default: bool, *, matters: bool = True) -> bool:
+        """True or false. If it does not matter, no assumption is noted."""
+        value = self._or_assumed(name, default, matters=matters)
         if not isinstance(value, bool):
             raise _wrong(name, "true or false", value)
         return value
@@ -167,7 +166,7 @@ class Inputs:
             return value
         if value is UNKNOWN or value is None:
             return None
-        raise _wrong(name, f"a link to a {kind.__name__.lower()}", value)
+        raise _wrong(name, f"a link to a {_TYPE_WORDS[kind]}", value)
 
     def assume(self, key: str, name: str = "", value: object = None) -> None:
         """Note that something is assumed."""

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from ..comfy.api_graph import Graph, Link, Node
 from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
-from ..job import Dtype, Job
+from ..job import Dtype
+from ..operations.run_settings import RunSettings, job_from, vae_dtype_on
 from ..optimizations import Optimization
 from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
-from ..planning.capacity import Span
 from .context import ASSUMED_SOUND_S, Context, Outcome
-from .node_inputs import UNKNOWN, Data, Inputs, Loader, OffloadedDtype
+from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, SonicData, SonicModel
 
 TRIO = frozenset({LOADER, PREDATA, SAMPLER})
 
@@ -18,7 +18,7 @@ TRIO = frozenset({LOADER, PREDATA, SAMPLER})
 def loader(inputs: Inputs, context: Context) -> Outcome:
     """SONICTLoader."""
     dtype = inputs.word("dtype", Dtype, Dtype.FP16)
-    return Outcome((Loader(dtype, inputs.flag("use_interframe", True)), dtype))
+    return Outcome((SonicModel(dtype, inputs.flag("use_interframe", True)), dtype))
 
 
 def predata(inputs: Inputs, context: Context) -> Outcome:
@@ -29,7 +29,7 @@ def predata(inputs: Inputs, context: Context) -> Outcome:
         inputs.assume("sound", value=duration)
         sound_s = duration
     return Outcome((
-        Data(
+        SonicData(
             context.picture(inputs),
             min(duration, sound_s),
             inputs.whole("min_resolution", 512),
@@ -40,46 +40,43 @@ def predata(inputs: Inputs, context: Context) -> Outcome:
 
 
 def sampler(inputs: Inputs, context: Context) -> Outcome:
-    """SONICSampler. The others' parts that are not connected are assumed with their defaults."""
+    """SONICSampler. Where the loader or SONIC_PreData is not connected, its defaults are assumed."""
     model = model_of(inputs, context)
-    data = inputs.of("data_dict", Data) or predata(inputs.nothing(), context).outputs[0]
-    guard = context.guard_in_front()
-    capacity = context.capacity(guard)
+    data = inputs.of("data_dict", SonicData) or predata(inputs.nothing(), context).outputs[0]
+    planner = context.planner_upstream()
     fps = inputs.number("fps", 25.0)
-    job = Job(
+    settings = RunSettings(
         data.picture.width,
         data.picture.height,
         data.sound_s,
-        min_resolution=data.min_resolution,
-        fps=fps,
-        dtype=model.dtype,
-        steps=inputs.whole("inference_steps", 25),
-        dynamic_scale=inputs.number("dynamic_scale", 1.0, matters=False),
-        expand_ratio=data.expand_ratio,
-        interpolate=model.interpolate,
-        vae_dtype=Dtype.BF16 if capacity.budget.bf16 else Dtype.FP32,
+        data.min_resolution,
+        fps,
+        model.dtype,
+        model.interpolate,
+        inputs.whole("inference_steps", 25),
+        inputs.number("dynamic_scale", 1.0, matters=False),
+        data.expand_ratio,
     )
+    job = job_from(settings, vae_dtype_on(context.capacity(planner.target, planner.reserve).budget))
     if model.low_vram is None:
-        return Outcome((UNKNOWN, fps), context.judge(job, guard, capacity, low_vram=True))
+        return Outcome((UNKNOWN, fps), context.judge(job, planner, low_vram=True))
     switches = model.low_vram.switches
-    job, left = switches.enable(job, context.own_capacity(model.low_vram, guard), Span.SAMPLER), switches.auto
-    if not data.unet_offloaded:  # then to park the UNet comes too late; a wire would help
-        job, left = (
-            replace(job, optimizations=job.optimizations - {Optimization.UNET_OFFLOAD}),
-            left | switches.on & {Optimization.UNET_OFFLOAD},
-        )
-    return Outcome((UNKNOWN, fps), context.judge(job, guard, capacity, available=left))
+    job, left = model.low_vram.enable(job, context.choice_capacity(model.low_vram, planner)), switches.auto
+    if not data.unet_offloaded:  # the UNet is offloaded too late for SONIC_PreData; a link of weight_dtype would help
+        unet_offload = frozenset({Optimization.UNET_OFFLOAD})
+        job, left = replace(job, optimizations=job.optimizations - unet_offload), left | switches.on & unet_offload
+    return Outcome((UNKNOWN, fps), context.judge(job, planner, available=left))
 
 
-def model_of(inputs: Inputs, context: Context) -> Loader:
-    """The model at an input; where it is not known, what SONICTLoader gives with its defaults."""
-    return inputs.of("model", Loader) or loader(inputs.nothing(), context).outputs[0]
+def model_of(inputs: Inputs, context: Context) -> SonicModel:
+    """The model at an input; where it is not known, that of SONICTLoader with its defaults."""
+    return inputs.of("model", SonicModel) or loader(inputs.nothing(), context).outputs[0]
 
 
 def sampler_of(graph: Graph, node_id: str) -> Node:
-    """The node that runs what `node_id`, one of Sonic's or Sonic Low VRAM, is for: a sampler or Sonic Long Video.
+    """The sampler or Sonic Long Video that `node_id`, one of Sonic's nodes or Sonic Low VRAM, leads to.
 
-    Where there is none yet it is a sampler that has what is there of its trio.
+    Where there is none yet, it is a sampler that is linked to the other nodes as far as they are there.
     """
     node = graph[node_id]
     if node.type == SAMPLER:

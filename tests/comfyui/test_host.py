@@ -10,8 +10,10 @@ from PIL import Image
 from sonic_guard.comfy.workflow_file import example_texts
 from sonic_guard.devices.budget import budget_for
 from sonic_guard.job import Dtype, Job
-from sonic_guard.operations.preflight import look_at, preflight
+from sonic_guard.operations.face_box import portrait_of
+from sonic_guard.operations.preflight import PreflightRequest, preflight
 from sonic_guard.operations.preset_files import load_preset
+from sonic_guard.planning.capacity import Capacity
 from sonic_guard.planning.planner import make_plan
 
 NODES = ("Preflight", "AudioDuration", "FaceBox", "Preset", "OOMRisk", "AutoDowngrade", "LowVRAM", "LongVideo")
@@ -105,8 +107,9 @@ def test_preflight_gives_what_the_library_plans(host):
     shown = texts(entry)
 
     requested = load_preset("fast")
-    look = look_at(skimage.data.astronaut())
-    job = preflight(look, 5.0, requested, budget_for(CARD)).plan.job
+    portrait, capacity = portrait_of(skimage.data.astronaut()), Capacity(budget_for(CARD))
+    result = preflight(PreflightRequest(portrait, 5.0, requested, capacity))
+    job, crop = result.plan.job, result.selection.crop
     assert job.min_resolution < requested.min_resolution, "this card is to be too small for the wish"
     assert [shown[slot] for slot in range(2, 10)] == [
         str(job.min_resolution), "4.98", str(job.expand_ratio), str(job.steps), str(job.dynamic_scale), str(job.fps),
@@ -118,7 +121,7 @@ def test_preflight_gives_what_the_library_plans(host):
     assert entry["outputs"]["ours"]["text"] == [shown[10]]
 
     (picture,) = files(host, entry, 0, "images")
-    assert Image.open(picture).size == (look.crop.width, look.crop.height)
+    assert Image.open(picture).size == (crop.width, crop.height)
     assert samples(*files(host, entry, 1, "audio")) == 62 * 1280 + 320
     assert samples(*files(host, entry, 11, "audio")) == (2 * 62 - 1) * 640
     assert "Traceback" not in host.log_text()[before:]

@@ -127,7 +127,7 @@ def long_video(nodes, pack, tmp_path_factory):
         "user_folder": lambda: home / "user",
         "free_memory": lambda needed: None,
         "progress_bar": lambda steps: lambda done, picture=None: None,
-        "say": lambda text: None,
+        "show_text": lambda text: None,
         "stop_if_interrupted": lambda: None,
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -143,10 +143,9 @@ def long_video(nodes, pack, tmp_path_factory):
 
 
 def optimized(pack: Any, *sonic: Any) -> Any:
-    """A model as Sonic Low VRAM hands it on."""
-    return importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_model").optimized(
-        standins.Sonic(*sonic), importlib.import_module(f"{pack.__name__}.sonic_guard.planning.selection").DEFAULT
-    )
+    """A model as Sonic Low VRAM returns it."""
+    module = importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_model")
+    return module.ChosenLowVramSonic(standins.Sonic(*sonic), module.LowVramChoice())
 
 
 def long_inputs_of(node: Any, pack: Any) -> st.SearchStrategy[dict[str, Any]]:

@@ -329,7 +329,7 @@ def test_ten_hours_of_wav(tmp_path):
 
 def test_media_needs_neither_torch_nor_opencv():
     code = (
-        "import sys; from sonic_guard.media import audio, audiofile, grid, mp3, silence;"
+        "import sys; from sonic_guard.media import audio, audio_file, frame_grid, mp3_frames, silence;"
         "assert not {'torch', 'cv2', 'pydub'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -35,13 +35,13 @@ from tests.support.processes import PROCESSES
 
 
 @pytest.fixture
-def sqlite_place(tmp_path):
+def sqlite_location(tmp_path):
     return str(tmp_path / "user files" / "50 % sonic?.db")
 
 
 @pytest.fixture
-def history(environment):
-    return History(environment)
+def history(location):
+    return History(location)
 
 
 def test_a_run_comes_back_as_it_was(history):
@@ -112,9 +112,9 @@ def test_the_id_of_a_deleted_run_is_never_given_again(history):
     assert [run.outcome for run in history.runs()] == [Outcome.RUNNING]
 
 
-def test_a_run_whose_process_went_away_was_killed(environment, history):
+def test_a_run_whose_process_went_away_was_killed(location, history):
     here, (receive, send) = begin(history), PROCESSES.Pipe(duplex=False)
-    child = PROCESSES.Process(target=begin_and_leave, args=(environment, send))
+    child = PROCESSES.Process(target=begin_and_leave, args=(location, send))
     child.start()
     there = receive.recv()
     child.join()
@@ -131,16 +131,16 @@ def test_a_run_whose_process_went_away_was_killed(environment, history):
         ("outcome", "done", False),
     ],
 )
-def test_whose_run_it_is_decides_what_is_swept(environment, history, column, value, swept):
+def test_whose_run_it_is_decides_what_is_swept(location, history, column, value, swept):
     run_id = begin(history)
-    with engine_for(environment).begin() as connection:
+    with engine_for(location).begin() as connection:
         connection.execute(update(RUNS).values({column: value}))
     assert history.sweep() == [run_id] * swept
 
 
-def test_a_run_taken_for_killed_that_goes_on_is_alive(environment, history):
+def test_a_run_taken_for_killed_that_goes_on_is_alive(location, history):
     run_id = begin(history)
-    with engine_for(environment).begin() as connection:
+    with engine_for(location).begin() as connection:
         connection.execute(update(RUNS).values(outcome="killed"))
     history.update(run_id, {}, "decode")
     assert [run.outcome for run in history.runs()] == [Outcome.RUNNING]
@@ -156,25 +156,25 @@ def test_a_run_taken_for_killed_that_goes_on_is_alive(environment, history):
     ],
     ids=str,
 )
-def test_a_row_of_a_newer_version_is_passed_over(environment, history, newer, caplog):
+def test_a_row_of_a_newer_version_is_passed_over(location, history, newer, caplog):
     unsupported, plain = begin(history), begin(history)
     (row,) = [run for run in history.runs() if run.id == unsupported]
     job = {field.name: getattr(row.job, field.name) for field in fields(Job)} | {"optimizations": []}
     values = {key: job | value if key == "job" else value for key, value in newer.items()}
-    with engine_for(environment).begin() as connection:
+    with engine_for(location).begin() as connection:
         connection.execute(update(RUNS).where(RUNS.c.id == unsupported).values(values))
     assert [run.id for run in history.runs()] == [plain]
     assert f"Run {unsupported}" in caplog.text
 
 
-def test_nothing_of_the_user_is_kept(history, environment):
+def test_nothing_of_the_user_is_kept(history, location):
     """Names and numbers of the machine and its software, settings, bytes and seconds; no file, no text, no picture."""
     history.finish(history.begin(JOB, ENVIRONMENT, PREDICTED), Outcome.DONE, "", MEASURED)
     assert set(RUNS.c.keys()) == {
         "id", "started", "machine", "pid", "process_started", "card", "device", "total_bytes", "available_bytes",
         "driver", "torch", "comfyui", "wrapper", "job", "predicted", "stages", "outcome", "stage",
     }  # fmt: skip
-    with engine_for(environment).connect() as connection:
+    with engine_for(location).connect() as connection:
         row = connection.execute(RUNS.select()).one()
     assert set(row.job) == {
         "width", "height", "duration_s", "min_resolution", "fps", "dtype", "steps", "dynamic_scale", "expand_ratio",
@@ -184,9 +184,9 @@ def test_nothing_of_the_user_is_kept(history, environment):
     assert {key for stage in row.stages.values() for key in stage} == {field.name for field in fields(StageFigures)}
 
 
-def test_the_revisions_lead_to_the_table(history, environment):
+def test_the_revisions_lead_to_the_table(history, location):
     history.runs()
-    with engine_for(environment).connect() as connection:
+    with engine_for(location).connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(context, METADATA) == []
         assert context.get_current_revision() == REVISION

@@ -98,38 +98,38 @@ def test_a_history_that_exists_is_opened(file):
 
 
 @pytest.fixture
-def sqlite_place(file):
+def sqlite_location(file):
     return f"sqlite:///{file}"
 
 
-def test_a_newer_version_s_history_is_left_alone(environment):
-    run_id = begin(History(environment))
-    engine = engine_for(environment)
+def test_a_newer_version_s_history_is_left_alone(location):
+    run_id = begin(History(location))
+    engine = engine_for(location)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE sonic_guard_version SET version_num = '9999'")
     with pytest.raises(HistoryError, match=r"9999.*newer version"):
-        begin(History(environment))
+        begin(History(location))
     with engine.begin() as connection:
         assert [row.id for row in connection.execute(RUNS.select())] == [run_id]
 
 
-def test_an_old_history_is_brought_up_to_date_with_its_runs(environment, tmp_path):
-    begin(History(environment))
+def test_an_old_history_is_brought_up_to_date_with_its_runs(location, tmp_path):
+    begin(History(location))
     newer = with_a_new_column(tmp_path / "next")
     for _ in range(2):  # the second time there is nothing left to do
-        Database(environment, existing=False, busy_s=10).update(newer)
-    with engine_for(environment).connect() as connection:
+        Database(location, existing=False, busy_s=10).update(newer)
+    with engine_for(location).connect() as connection:
         assert connection.exec_driver_sql("SELECT mood FROM sonic_guard_runs").all() == [("fine",)]
         assert connection.exec_driver_sql("SELECT version_num FROM sonic_guard_version").all() == [("0003",)]
 
 
-def test_an_update_that_fails_half_way_changes_nothing(environment, tmp_path):
-    history = History(environment)
+def test_an_update_that_fails_half_way_changes_nothing(location, tmp_path):
+    history = History(location)
     run_id = begin(history)
     broken = with_a_new_column(tmp_path / "next", then='raise RuntimeError("the power went")')
     with pytest.raises(RuntimeError, match="the power went"):
-        Database(environment, existing=False, busy_s=10).update(broken)
-    assert "mood" not in {column["name"] for column in inspect(engine_for(environment)).get_columns(RUNS.name)}
+        Database(location, existing=False, busy_s=10).update(broken)
+    assert "mood" not in {column["name"] for column in inspect(engine_for(location)).get_columns(RUNS.name)}
     assert [run.id for run in history.runs()] == [run_id]
 
 
@@ -166,10 +166,10 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
         begin(History(tmp_path / "user" / "sonic_guard" / "history.db"))
 
 
-def fill(environment, file_bytes=None):
+def fill(location, file_bytes=None):
     """The error another process gets when the place is full, and the runs it had written before."""
     receive, send = PROCESSES.Pipe(duplex=False)
-    child = PROCESSES.Process(target=write_until_it_fails, args=(str(environment), send, file_bytes))
+    child = PROCESSES.Process(target=write_until_it_fails, args=(str(location), send, file_bytes))
     child.start()
     answer = receive.recv()
     child.join()
@@ -323,7 +323,7 @@ def test_a_file_deleted_meanwhile_is_begun_anew(file):
 
 
 @pytest.mark.parametrize(
-    ("environment", "says"),
+    ("location", "says"),
     [
         ("nonsense://host/name", "nonsense"),
         ("://", "not a URL"),
@@ -334,10 +334,10 @@ def test_a_file_deleted_meanwhile_is_begun_anew(file):
         ("postgresql+psycopg://user:secret@127.0.0.1:1/name", "127.0.0.1"),
     ],
 )
-def test_places_that_are_none(environment, says):
-    if "psycopg" in environment:
+def test_places_that_are_none(location, says):
+    if "psycopg" in location:
         pytest.importorskip("psycopg")
     with pytest.raises(HistoryError, match=says) as caught:
-        History(environment, busy_s=2).runs()
+        History(location, busy_s=2).runs()
     assert "secret" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

@@ -26,10 +26,10 @@ KILLS = 40
 STEPS = [(Outcome.RUNNING, ""), (Outcome.RUNNING, "denoise"), (Outcome.DONE, "")]
 
 
-def is_sound(environment):
-    if "://" in environment:
+def is_sound(location):
+    if "://" in location:
         return True  # the server's own affair
-    with closing(sqlite3.connect(environment)) as connection:
+    with closing(sqlite3.connect(location)) as connection:
         return connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
@@ -51,15 +51,15 @@ def start(target, *arguments):
     return child, receive
 
 
-def test_several_processes_write_at_once_to_a_place_none_of_them_has_seen(environment):
+def test_several_processes_write_at_once_to_a_place_none_of_them_has_seen(location):
     barrier = PROCESSES.Barrier(WRITERS)
-    children = [start(write_runs, environment, barrier, RUNS_EACH) for _ in range(WRITERS)]
+    children = [start(write_runs, location, barrier, RUNS_EACH) for _ in range(WRITERS)]
     ids = [run_id for _, receive in children for run_id in told(receive)]
     for child, _ in children:
         child.join()
     assert len(set(ids)) == WRITERS * RUNS_EACH
-    assert {run.id: run.outcome for run in History(environment).runs()} == dict.fromkeys(ids, Outcome.DONE)
-    assert is_sound(environment)
+    assert {run.id: run.outcome for run in History(location).runs()} == dict.fromkeys(ids, Outcome.DONE)
+    assert is_sound(location)
 
 
 @pytest.mark.parametrize("damage", [None, b"no database" * 999], ids=["new", "damaged"])
@@ -81,25 +81,25 @@ def test_several_processes_open_at_the_same_moment(tmp_path, damage):
         assert [path.read_bytes() for path in aside] == ([damage] if damage else [])
 
 
-def test_several_processes_bring_an_old_history_up_to_date_at_the_same_moment(environment, tmp_path):
-    begin(History(environment))
+def test_several_processes_bring_an_old_history_up_to_date_at_the_same_moment(location, tmp_path):
+    begin(History(location))
     folder, barrier = with_a_new_column(tmp_path / "next"), PROCESSES.Barrier(WRITERS)
-    children = [PROCESSES.Process(target=bring_up_to_date, args=(environment, folder, barrier)) for _ in range(WRITERS)]
+    children = [PROCESSES.Process(target=bring_up_to_date, args=(location, folder, barrier)) for _ in range(WRITERS)]
     for child in children:
         child.start()
     for child in children:
         child.join()
     assert [child.exitcode for child in children] == [0] * WRITERS
-    with engine_for(environment).connect() as connection:
+    with engine_for(location).connect() as connection:
         assert connection.exec_driver_sql("SELECT mood FROM sonic_guard_runs").all() == [("fine",)]
         assert connection.exec_driver_sql("SELECT version_num FROM sonic_guard_version").all() == [("0003",)]
 
 
-def test_a_killed_process_loses_at_most_the_row_it_was_writing(environment):
+def test_a_killed_process_loses_at_most_the_row_it_was_writing(location):
     moments = np.random.default_rng(3)
     told_of, last_steps = {}, set()
     for killed in range(1, KILLS + 1):
-        child, receive = start(write_forever, environment)
+        child, receive = start(write_forever, location)
         first = [receive.recv() for _ in range(moments.integers(1, 8))]
         time.sleep(moments.uniform(0, 0.01))
         child.kill()
@@ -107,15 +107,15 @@ def test_a_killed_process_loses_at_most_the_row_it_was_writing(environment):
         for run_id, *state in (*first, *told(receive)):
             told_of[run_id] = STEPS.index(tuple(state))
         last_steps.add(told_of[max(told_of)])
-        runs = {run.id: run for run in History(environment).runs()}
+        runs = {run.id: run for run in History(location).runs()}
         reached = {run_id: STEPS.index((run.outcome, run.stage)) for run_id, run in runs.items()}
         lost = [run_id for run_id, step in told_of.items() if reached.get(run_id, -1) < step]
         assert lost == [], "what was told of is not there"
         assert len(runs.keys() - told_of.keys()) <= killed, "more than one untold run a killed process"
         assert all(dict(run.stages) == (MEASURED if reached[run.id] else {}) for run in runs.values())
-        assert is_sound(environment)
-    under_way = {run.id for run in History(environment).runs() if run.outcome is Outcome.RUNNING}
-    assert set(History(environment).sweep()) == under_way
+        assert is_sound(location)
+    under_way = {run.id for run in History(location).runs() if run.outcome is Outcome.RUNNING}
+    assert set(History(location).sweep()) == under_way
     assert len(last_steps) > 1, "the processes were not killed at all kinds of moments; the test tests little"
 
 

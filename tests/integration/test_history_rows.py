@@ -21,9 +21,9 @@ from tests.support.history_runs import ENVIRONMENT, begin, engine_for
 from tests.support.postgres_server import schema
 
 
-def put(environment, run_id, **columns):
+def put(location, run_id, **columns):
     """Write values into columns past everything that would check them."""
-    with engine_for(environment).begin() as connection:
+    with engine_for(location).begin() as connection:
         for name, value in columns.items():
             kind = RUNS.c[name].type.compile(connection.dialect)
             as_is = ":value" if connection.dialect.name == "sqlite" else f"cast(cast(:value as text) as {kind})"
@@ -31,8 +31,8 @@ def put(environment, run_id, **columns):
             connection.execute(text(change), {"value": value, "id": run_id})
 
 
-def job_with(environment, run_id, **more):
-    with engine_for(environment).connect() as connection:
+def job_with(location, run_id, **more):
+    with engine_for(location).connect() as connection:
         return json.dumps(connection.execute(RUNS.select().where(RUNS.c.id == run_id)).one().job | more)
 
 
@@ -100,9 +100,9 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-def holds_but_one(environment, caplog):
+def holds_but_one(location, caplog):
     """That everything works on the runs beside the one that cannot be read."""
-    history = History(environment)
+    history = History(location)
     page = history.page()
     assert ([run.id for run in page.runs], page.unreadable, page.before) == ([3, 1], 1, None)
     assert [run.id for run in history.runs()] == [3, 1]
@@ -118,54 +118,54 @@ def holds_but_one(environment, caplog):
     assert history.clear() == 3
 
 
-def three_runs(environment):
+def three_runs(location):
     for _ in range(3):
-        begin(History(environment), outcome=Outcome.DONE)
+        begin(History(location), outcome=Outcome.DONE)
 
 
 @pytest.mark.parametrize("columns", ANYWHERE, ids=lambda given: str(given)[:50])
-def test_a_row_that_cannot_be_read_is_left_out_and_counted(environment, columns, caplog):
-    three_runs(environment)
-    put(environment, 2, **columns)
-    holds_but_one(environment, caplog)
+def test_a_row_that_cannot_be_read_is_left_out_and_counted(location, columns, caplog):
+    three_runs(location)
+    put(location, 2, **columns)
+    holds_but_one(location, caplog)
 
 
 @pytest.mark.parametrize("columns", ONLY_IN_A_FILE, ids=lambda given: str(given)[:50])
 def test_sqlite_keeps_what_a_server_would_refuse(tmp_path, columns, caplog):
-    environment = str(tmp_path / "history.db")
-    three_runs(environment)
-    put(environment, 2, **columns)
-    holds_but_one(environment, caplog)
+    location = str(tmp_path / "history.db")
+    three_runs(location)
+    put(location, 2, **columns)
+    holds_but_one(location, caplog)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda given: str(given)[:50])
 def test_settings_that_no_run_has(tmp_path, setting, caplog):
-    environment = str(tmp_path / "history.db")
-    three_runs(environment)
-    put(environment, 2, job=job_with(environment, 2, **setting))
-    holds_but_one(environment, caplog)
+    location = str(tmp_path / "history.db")
+    three_runs(location)
+    put(location, 2, job=job_with(location, 2, **setting))
+    holds_but_one(location, caplog)
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 12:00:00 BC", "20000-01-01"])
 def test_moments_that_only_postgresql_knows(moment, caplog, postgres):
-    with schema(postgres) as environment:
-        three_runs(environment)
-        put(environment, 2, started=moment)
-        holds_but_one(environment, caplog)
+    with schema(postgres) as location:
+        three_runs(location)
+        put(location, 2, started=moment)
+        holds_but_one(location, caplog)
 
 
 def test_how_a_server_writes_dates_does_not_matter(postgres):
-    with schema(postgres) as environment:
-        three_runs(environment)
-        before = [run.started for run in History(environment).runs()]
-        with engine_for(environment).begin() as connection:
+    with schema(postgres) as location:
+        three_runs(location)
+        before = [run.started for run in History(location).runs()]
+        with engine_for(location).begin() as connection:
             name = connection.exec_driver_sql("SELECT current_database()").scalar_one()
             connection.exec_driver_sql(f"ALTER DATABASE {name} SET datestyle TO 'SQL, DMY'")
             connection.exec_driver_sql(f"ALTER DATABASE {name} SET timezone TO 'Asia/Kathmandu'")
         try:
-            assert [run.started for run in History(environment).runs()] == before
+            assert [run.started for run in History(location).runs()] == before
         finally:
-            with engine_for(environment).begin() as connection:
+            with engine_for(location).begin() as connection:
                 connection.exec_driver_sql(f"ALTER DATABASE {name} RESET ALL")
 
 
@@ -191,19 +191,19 @@ def test_a_file_s_table_of_versions_that_reports_two_things(tmp_path):
         History(tmp_path / "history.db").runs()
 
 
-def test_a_card_whose_name_is_a_book_is_no_card(environment):
-    history = History(environment)
+def test_a_card_whose_name_is_a_book_is_no_card(location):
+    history = History(location)
     known, torn = begin(history), begin(history)
-    put(environment, torn, card="x" * 200_000)
+    put(location, torn, card="x" * 200_000)
     page = history.page()
     assert ([run.id for run in page.runs], page.unreadable) == ([known], 1)
     assert history.cards() == [page.runs[0].environment.card]
 
 
-def test_all_pages_together_are_all_runs(environment):
-    history = History(environment)
+def test_all_pages_together_are_all_runs(location):
+    history = History(location)
     ids = [begin(history, card=f"card {number % 2}") for number in range(7)][::-1]
-    put(environment, ids[2], outcome="ascended")
+    put(location, ids[2], outcome="ascended")
     first = history.page(limit=3)
     assert ([run.id for run in first.runs], first.unreadable, first.before) == (ids[:2], 1, ids[2])
     second = history.page(limit=3, before=first.before)
@@ -273,14 +273,14 @@ def three_in_a_file(tmp_path_factory):
 @settings(max_examples=100, deadline=None)
 @given(columns=columns)
 def test_no_value_in_any_column_stops_what_reads_it(three_in_a_file, tmp_path_factory, columns):
-    environment = str(shutil.copy(three_in_a_file, tmp_path_factory.mktemp("rows")))
+    location = str(shutil.copy(three_in_a_file, tmp_path_factory.mktemp("rows")))
     try:
-        put(environment, 2, **columns)
+        put(location, 2, **columns)
     except Exception as error:
         if any(name in str(error) for name in ("NOT NULL", "too large", "surrogates")):
             return  # no file holds that
         raise
-    history, failed = History(environment), []
+    history, failed = History(location), []
     page = history.page()
     assert len(page.runs) + page.unreadable == 3
     json.dumps(list(map(run_dict, page.runs)), allow_nan=False)

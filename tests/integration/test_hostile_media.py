@@ -34,9 +34,9 @@ MOST_MEMORY_MIB = 200
 _CHILD = """
 import json, os, resource, sys
 from sonic_guard.errors import SonicGuardError
-from sonic_guard.media import audiofile, picture, videofile
+from sonic_guard.media import audio_file, picture, video_file
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-reads = {"sound": audio_file.probe, "load": audio_file.load, "video": videofile.verify, "picture": picture.read_size}
+reads = {"sound": audio_file.probe, "load": audio_file.load, "video": video_file.verify, "picture": picture.read_size}
 try:
     said = str(reads[sys.argv[1]](sys.argv[2]))
 except SonicGuardError as error:
@@ -465,6 +465,6 @@ def test_media_is_opened_in_no_other_way():
                 case "av.open", [_, "'w'"]:
                     pass
                 case "av.open" | "Image.open", _:
-                    assert path.name in ("opening.py", "picture.py"), f"{path}:{call.lineno}"
+                    assert path.name in ("containers.py", "picture.py"), f"{path}:{call.lineno}"
                 case "AudioSegment.from_file" | "cv2.imread" | "cv2.VideoCapture" | "librosa.load", _:
                     pytest.fail(f"{path}:{call.lineno}")

@@ -47,13 +47,13 @@ def test_chunks_grow_to_a_size_and_are_no_larger_than_what_comes():
 RESIDENT = """
 import torch
 from sonic_guard.low_vram.engine import to_host
-from sonic_guard.low_vram.host_tensors import Shelf
+from sonic_guard.low_vram.host_tensors import HostTensorPool
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 del [torch.empty(1 << 22) for _ in range(4)][:]  # as in any program that has run for a while
 before, count = resident(), 6000
 made = (torch.randn(32, 1024, dtype=torch.float64) for _ in range(count))  # as on a GPU, one after the other
-shelf = Shelf()
+shelf = HostTensorPool()
 prompts = [shelf.put(prompt, torch.float32) for prompt in made]
 del shelf  # as behind `prompts_to_host`, and with it what is left of its last piece
 to_host(prompts, torch.float16)

@@ -17,7 +17,7 @@ from sonic_guard.errors import AudioError, FileNameError, PictureError, SlowFile
 from sonic_guard.media import audio_file, picture, silence
 from sonic_guard.media.face import find_faces
 from sonic_guard.preview import input_files as preview_files
-from sonic_guard.preview.input_files import Files, NotYetError, _GivenUpError, resolve
+from sonic_guard.preview.input_files import Files, NotYetError, _CancelledError, resolve
 from tests.support.opened_files import opened_files
 from tests.support.sound_files import long_sound
 
@@ -179,7 +179,7 @@ def test_many_at_once_look_once(media):
 def busy_ears(files):
     """The thread that looks at sounds has something else to do."""
     done = threading.Event()
-    files._listening.submit(done.wait)
+    files._sounds.submit(done.wait)
     try:
         yield
     finally:
@@ -189,14 +189,14 @@ def busy_ears(files):
 def test_who_is_hasty_is_reported_when(media):
     files = Files(lambda: media)
     with busy_ears(files), pytest.raises(NotYetError) as caught:
-        files.hasty().sound("voice.wav")
+        files.without_waiting().sound("voice.wav")
     caught.value.future.result(timeout=10)
-    assert files.hasty().sound("voice.wav").duration_s == 3.0
+    assert files.without_waiting().sound("voice.wav").duration_s == 3.0
 
 
 def test_it_forgets_what_was_asked_longest_ago(media):
     files = Files(lambda: media, capacity=2)
-    hasty = files.hasty()
+    hasty = files.without_waiting()
     files.sound("voice.wav")
     files.size("face.png")
     files.size("plain.png")
@@ -249,7 +249,7 @@ def test_enough_is_never_less_than_asked_for(tmp_path):
 def waited_for(files, name):
     """Somebody asks for the length of a sound, and waits for it."""
     with pytest.raises(NotYetError) as caught:
-        files.hasty().sound(name)
+        files.without_waiting().sound(name)
     return caught.value
 
 
@@ -259,7 +259,7 @@ def test_what_nobody_waits_for_any_more_is_given_up(media):
     waiting = waited_for(files, "long.wav")
     with waiting.wanted():
         assert not waiting.future.done()
-    with pytest.raises((_GivenUpError, CancelledError)):
+    with pytest.raises((_CancelledError, CancelledError)):
         waiting.future.result(timeout=30)
     assert files.sound("voice.wav").duration_s == 3.0  # its turn has come
     assert files.sound("long.wav").duration_s == pytest.approx(seconds)  # and who asks again gets an answer
@@ -296,7 +296,7 @@ def test_what_takes_too_long_to_count_is_what_the_header_claims(media, monkeypat
 
 
 def test_no_face_is_looked_for_in_a_picture_that_takes_seconds_to_decode(media, monkeypatch):
-    monkeypatch.setattr(preview_files, "MAX_LOOKED_AT", 512 * 512 - 1)
+    monkeypatch.setattr(preview_files, "MAX_SEARCHED_PIXELS", 512 * 512 - 1)
     files = Files(lambda: media)
     assert files.size("face.png") == (512, 512)
     assert files.faces("face.png") is None

@@ -92,7 +92,7 @@ def test_an_answer_in_chinese(site):
     graph = sources() | trio(min_resolution=768, fps=["9", 0])
     said = site.predict(graph, "7", language="zh").data
     assert said["verdict_text"] == "显存会不足"
-    assert said["advice"]["text"].startswith("加入 Sonic 低显存，")
+    assert said["advice"]["text"].startswith("加入“Sonic 低显存”，")
     assert said["assumed"] == ["fps 未知：按 25 计算"]
     assert said["stages"][2]["text"] == "去噪"
 

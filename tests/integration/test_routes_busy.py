@@ -46,4 +46,7 @@ def test_a_sound_that_takes_too_long_to_count_is_answered_by_its_header(site, mo
     seconds = long_sound(site.folder / "long.wav")
     monkeypatch.setattr(site.pack("sonic_guard.preview.input_files"), "LIMIT_S", 0.5)
     said = site.ask("POST", "/sonic_guard/predict", json=question("long.wav")).data
-    assert f"the sound takes too long to count: {seconds:.0f} s, as its header says" in said["assumed"]
+    assert (
+        f"the audio is too long to be decoded for a preview: {seconds:.0f} s are assumed, as its header says"
+        in said["assumed"]
+    )

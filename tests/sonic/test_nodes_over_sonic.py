@@ -48,7 +48,7 @@ def test_low_vram_takes_what_a_run_turns_out_to_need(run_node, pack):
 def test_before_sonic_receives_everything_else_leaves_the_gpu_and_cancel_is_received(pack, monkeypatch):
     """SONIC_PreData has ComfyUI unload its models at its end only; by then its own are beside them."""
     module, host = (
-        importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video_node", "comfy.host")
+        importlib.import_module(f"{pack.__name__}.nodes.comfy.{name}") for name in ("long_video_inputs", "host")
     )
     happened, told = [], []
     monkeypatch.setattr(host, "free_memory", lambda needed: happened.append(("room", needed)))
@@ -59,9 +59,9 @@ def test_before_sonic_receives_everything_else_leaves_the_gpu_and_cancel_is_rece
         happened.append("predata")
         return ([projection(torch.ones(1)) for _ in range(2)],)
 
-    wrapper = module.Wrapper(predata, None)
     heard = module.media_audio.from_dict(sound(0.5))
-    data = module._predata(wrapper, small_sonic.build(), None, None, PORTRAIT, 512, told.append)(heard)
+    inputs = module.VideoInputs(small_sonic.build(), None, None, heard, PORTRAIT, 512, 25, 1.0, 25.0, 0, 0.0)
+    data = module.run_predata(inputs, module.Wrapper(predata, None), told.append)(heard)
     assert len(data) == 2
     assert happened == [("room", None), "predata", "check", "check"]
     assert [event.share for event in told] == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"

@@ -1,16 +1,22 @@
 """Before the run: what is foreseen is what Low VRAM and Long Video do with the wrapper's own model."""
 
 import importlib
+import re
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sonic_guard.job import LATENT_FPS, Dtype, Job
-from sonic_guard.long_video.part_plan import plan_parts
-from sonic_guard.planning.selection import STREAMED
+from sonic_guard.comfy.api_graph import parse_graph
+from sonic_guard.errors import SonicGuardError
+from sonic_guard.job import LATENT_FPS
+from sonic_guard.optimizations import ESCALATION_ORDER
+from sonic_guard.preview.evaluation import evaluate
+from sonic_guard.preview.node_inputs import OffloadedDtype
 from tests.support import small_sonic
 from tests.support.graph_runs import SPEECH_S, plan, switched
 from tests.support.graphs import (
@@ -69,9 +75,9 @@ def test_it_enables_the_optimizations_that_the_node_itself_will_enables(switches
 
 
 def real_model(pack, monkeypatch, model, switches=None):
-    """The model as Long Video makes it lean, on a machine with an RTX 4060."""
+    """Long Video's model with its optimizations, on a machine with an RTX 4060."""
     module, host = (
-        importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video_node", "comfy.host")
+        importlib.import_module(f"{pack.__name__}.nodes.comfy.{name}") for name in ("long_video_inputs", "host")
     )
     budget = importlib.import_module(f"{pack.__name__}.sonic_guard.devices.budget").budget_for
 
@@ -83,7 +89,7 @@ def real_model(pack, monkeypatch, model, switches=None):
         low = importlib.import_module(f"{pack.__name__}.nodes.low_vram_node").LowVRAM
         widgets = low_vram(**switches)["10"]["inputs"]
         model = low.execute(**widgets | {"model": model}).args[0]
-    return module, module._low_vram(model)
+    return module, module.low_vram_model(model)
 
 
 @pytest.mark.parametrize(
@@ -105,24 +111,94 @@ def test_long_video_is_cut_as_the_node_itself_will_cut_it(size, dtype, switches,
     graph = sources(audio="speech.wav") | long_video(min_resolution=size, **model) | low_vram(**switches or {})
     graph["5"]["inputs"]["dtype"] = dtype
     foreseen = plan(graph, "11", here)
-    job = Job(512, 512, SPEECH_S, min_resolution=size, dtype=Dtype(dtype), optimizations=STREAMED, to_file=True)
     module, optimized = real_model(pack, monkeypatch, sonic, switches)
-    parts = plan_parts(job, module._longest(job, optimized), lambda low, high: (low + high) // 2)
-    assert (foreseen.parts, foreseen.job.latent_frames) == (len(parts), max(part.latent_frames for part in parts))
-    longest = replace(job, duration_s=foreseen.job.duration_s)
-    assert foreseen.job == optimized.optimized_job(longest)
+    monkeypatch.setattr(module, "model_dtype", lambda model: dtype)
+    made = planned(pack, module, video_inputs(module, optimized, torch.zeros(1, 1, round(SPEECH_S * 8000)), 0.0, size))
+    frames = max(part.latent_frames for part in made.parts)
+    assert (foreseen.parts, foreseen.job.latent_frames) == (len(made.parts), frames)
+    longest = replace(made.whole, duration_s=made.part.duration_s)
+    assert asdict(foreseen.job) == asdict(made.part) == asdict(optimized.optimized_job(longest))
+
+
+def video_inputs(module, model, waveform, part_s, size=512):
+    """The inputs of Long Video with a sound at 8 kHz, the others as they stand."""
+    clip, vae = SimpleNamespace(model=None), SimpleNamespace(first_stage_model=None)
+    sound = module.media_audio.from_dict({"waveform": waveform, "sample_rate": 8000})
+    return module.VideoInputs(model, clip, vae, sound, torch.zeros(1, 512, 512, 3), size, 25, 1.0, 25.0, 0, part_s)
+
+
+def planned(pack, module, inputs):
+    """What Long Video plans with its inputs, but for where the voice pauses."""
+    operation = importlib.import_module(f"{pack.__name__}.sonic_guard.operations.long_video_plan")
+    return operation.plan_long_video(replace(module.plan_request(inputs), pause=operation.middle))
 
 
 @pytest.mark.parametrize(("part_s", "parts"), [(0.0, 3), (30.0, 9), (50.0, 5), (1000.0, 3)])
 def test_no_part_is_longer_than_a_wav_can_be(part_s, parts, pack, monkeypatch):
     """SONIC_PreData writes one; here it would be full behind 90 s."""
     module, optimized = real_model(pack, monkeypatch, small_sonic.build(torch.float16))
-    monkeypatch.setattr(sys.modules[module.find_wrapper.__module__], "WAV_BYTES", 90 * 2 * 8000 * 4)
-    audio = {"waveform": torch.zeros(1, 2, round(SPEECH_S * 8000)), "sample_rate": 8000}
-    settings = {"min_resolution": 512, "steps": 1, "dynamic_scale": 1.0, "fps": 25.0}
-    order = module._order(
-        optimized, SimpleNamespace(model=None), SimpleNamespace(first_stage_model=None), module.media_audio.from_dict(audio),
-        torch.zeros(1, 512, 512, 3), part_s, module.Encoding(), settings, 0,
-    )  # fmt: skip
-    assert len(order.parts) == parts
-    assert max(part.latent_frames for part in order.parts) <= LATENT_FPS * min(90, part_s or 90)
+    monkeypatch.setattr(sys.modules[module.longest_sound_s.__module__], "WAV_BYTES", 90 * 2 * 8000 * 4)
+    made = planned(pack, module, video_inputs(module, optimized, torch.zeros(1, 2, round(SPEECH_S * 8000)), part_s))
+    assert len(made.parts) == parts
+    assert max(part.latent_frames for part in made.parts) <= LATENT_FPS * min(90, part_s or 90)
+
+
+SWITCHES = {optimization: st.sampled_from(["auto", "on", "off"]) for optimization in ESCALATION_ORDER}
+SWITCHES["unet_offload"] = st.sampled_from(["on", "off"])
+CHOICES = {
+    "target_card": st.sampled_from(["6 GiB", "8 GiB", "24 GiB", "RTX 9999"]),
+    "reserve": st.sampled_from([0.0, 0.1, 0.4]),
+    "optimizations": st.sampled_from(["", "sequential_cfg+layer_chunking", "turbo"]),
+}
+
+
+def test_any_switches_of_low_vram_are_read_as_the_node_reads_them(nodes, pack, sonic, here):
+    error = importlib.import_module(f"{pack.__name__}.sonic_guard.errors").SonicGuardError
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.fixed_dictionaries(SWITCHES | CHOICES))
+    def holds(widgets):
+        graph = sources() | {"5": long_video()["5"]} | low_vram(**widgets)
+        try:
+            model, dtype, _ = evaluate(parse_graph(graph), "10", here).outcome.outputs
+        except SonicGuardError as refusal:
+            with pytest.raises(error, match=re.escape(str(refusal))):
+                nodes["SonicGuardLowVRAM"].execute(**graph["10"]["inputs"] | {"model": sonic})
+            return
+        made = nodes["SonicGuardLowVRAM"].execute(**graph["10"]["inputs"] | {"model": sonic}).args[0]
+        assert asdict(model.low_vram) == asdict(made.choice)
+        assert isinstance(dtype, OffloadedDtype) is (widgets["unet_offload"] == "on")
+
+    holds()
+
+
+def test_any_long_video_is_planned_as_the_node_plans_it(pack, sonic, here):
+    error = importlib.import_module(f"{pack.__name__}.sonic_guard.errors").SonicGuardError
+    silence = torch.zeros(1, 1, round(SPEECH_S * 8000))
+    run = {
+        "min_resolution": st.sampled_from([128, 512, 768, 1024, 2048]),
+        "inference_steps": st.sampled_from([1, 25]),
+        "dynamic_scale": st.sampled_from([0.5, 1.0]),
+        "fps": st.sampled_from([5.0, 12.5, 25.0, 50.0]),
+        "part_s": st.sampled_from([0.0, 0.0, 5.0, 40.0, 100.0, 1e6, -1.0]),
+    }
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.fixed_dictionaries(run), st.fixed_dictionaries(SWITCHES), st.sampled_from(["fp16", "fp32"]))
+    def holds(run, switches, dtype):
+        graph = sources(audio="speech.wav") | long_video(model=["10", 0], **run) | low_vram(**switches)
+        graph["5"]["inputs"]["dtype"] = dtype
+        with pytest.MonkeyPatch.context() as patch:
+            module, model = real_model(pack, patch, sonic, switches)
+            patch.setattr(module, "model_dtype", lambda model: dtype)
+            inputs = replace(video_inputs(module, model, silence, 0.0), **run)
+            try:
+                found = plan(graph, "11", here)
+            except SonicGuardError as refusal:
+                with pytest.raises(error, match=re.escape(str(refusal))):
+                    planned(pack, module, inputs)
+                return
+            made = planned(pack, module, inputs)
+        assert (asdict(found.job), found.parts) == (asdict(made.part), len(made.parts))
+
+    holds()

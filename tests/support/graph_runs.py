@@ -1,12 +1,14 @@
-"""A graph foreseen by the pack, and the same graph run for real, node for node, without a host."""
+"""A graph predicted by the pack, and the same graph run for real, node for node, without a host."""
 
+import sys
+from types import SimpleNamespace
+
+import pytest
 import torch
 
 from sonic_guard.comfy.api_graph import parse_graph
 from sonic_guard.job import Dtype, Job
 from sonic_guard.media import audio, audio_file, picture
-from sonic_guard.media.crop import Aspect, crop
-from sonic_guard.operations.preflight import look_at
 from sonic_guard.optimizations import ESCALATION_ORDER
 from sonic_guard.preview.evaluation import preview
 
@@ -42,11 +44,13 @@ class Run:
         if kind == "ImageOnlyCheckpointLoader":
             return ()
         inputs = {name: self.value(value) for name, value in node["inputs"].items()}
-        if kind == "SonicGuardFaceBox":  # without ComfyUI there is nothing to draw its preview with
-            look = look_at(picture.from_batch(inputs["image"])[0], aspect=Aspect(inputs["aspect"]))
-            return (crop(inputs["image"], look.crop),)
         if kind.startswith("SonicGuard"):
-            results = self.nodes[kind].execute(**inputs).args
+            execute = self.nodes[kind].execute
+            with pytest.MonkeyPatch.context() as patch:
+                if kind == "SonicGuardFaceBox":  # it shows its preview with ComfyUI's own code
+                    shown = SimpleNamespace(PreviewImage=lambda pictures, cls: None)
+                    patch.setattr(sys.modules[execute.__module__], "ui", shown)
+                results = execute(**inputs).args
             return [result[0] if isinstance(result, list) else result for result in results]
         if kind == "SONICTLoader":
             return inputs, inputs

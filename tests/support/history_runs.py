@@ -49,9 +49,9 @@ MEASURED = {
 }
 
 
-def engine_for(environment: str) -> Engine:
+def engine_for(location: str) -> Engine:
     """A way to the same place past the history."""
-    return create_engine(environment if "://" in environment else URL.create("sqlite", database=environment))
+    return create_engine(location if "://" in location else URL.create("sqlite", database=location))
 
 
 _NEXT = """
@@ -82,18 +82,18 @@ def begin(history: History, card: str = ENVIRONMENT.card, outcome: Outcome | Non
     return run_id
 
 
-def write_runs(environment: str, told: Any, barrier: Any, runs: int) -> None:
+def write_runs(location: str, told: Any, barrier: Any, runs: int) -> None:
     """In a process of its own: write whole runs, and tell each id once it is on the disk."""
-    history = History(environment)
+    history = History(location)
     barrier.wait(60)
     for _ in range(runs):
         told.send(begin(history, outcome=Outcome.DONE))
     told.close()
 
 
-def write_forever(environment: str, told: Any) -> None:
+def write_forever(location: str, told: Any) -> None:
     """In a process of its own, until it is killed: write runs, and tell every step once it is on the disk."""
-    history = History(environment)
+    history = History(location)
     while True:
         run_id = begin(history)
         told.send((run_id, Outcome.RUNNING, ""))
@@ -105,24 +105,24 @@ def write_forever(environment: str, told: Any) -> None:
 
 def open_each(places: list[str], barrier: Any) -> None:
     """In a process of its own: begin a run at each place, all processes at the same moment."""
-    for environment in places:
+    for location in places:
         barrier.wait(60)
-        begin(History(environment))
+        begin(History(location))
 
 
-def bring_up_to_date(environment: str, revisions: Path, barrier: Any) -> None:
+def bring_up_to_date(location: str, revisions: Path, barrier: Any) -> None:
     """In a process of its own: bring the place up to date, all processes at the same moment."""
     barrier.wait(60)
-    Database(environment, existing=False, busy_s=10).update(revisions)
+    Database(location, existing=False, busy_s=10).update(revisions)
 
 
-def write_until_it_fails(environment: str, told: Any, file_bytes: int | None) -> None:
+def write_until_it_fails(location: str, told: Any, file_bytes: int | None) -> None:
     """In a process of its own, where no file may grow over `file_bytes`: write runs until that fails, and tell how."""
     if file_bytes is not None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    history, ids = History(environment), []
+    history, ids = History(location), []
     try:
         while True:
             ids.append(begin(history, outcome=Outcome.DONE))
@@ -130,6 +130,6 @@ def write_until_it_fails(environment: str, told: Any, file_bytes: int | None) ->
         told.send((type(error).__name__, str(error), ids))
 
 
-def begin_and_leave(environment: str, told: Any) -> None:
+def begin_and_leave(location: str, told: Any) -> None:
     """In a process of its own: begin a run and end without a word."""
-    told.send(begin(History(environment)))
+    told.send(begin(History(location)))

@@ -216,7 +216,7 @@ def long_video(pack, monkeypatch, tmp_path):
     monkeypatch.setattr(host, "node_classes", lambda: classes)
     monkeypatch.setattr(host, "models_folder", lambda: tmp_path)
     monkeypatch.setattr("folder_paths.get_output_directory", lambda: str(tmp_path / "output"))
-    switches = importlib.import_module(f"{pack.__name__}.sonic_guard.planning.selection")
+    models = importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_model")
     fine = {
         "clip_vision": standins.Clip(), "vae": standins.Vae(), "audio": tone(0.5), "image": portrait(),
         "min_resolution": 128, "inference_steps": 5, "dynamic_scale": 1.0, "fps": 25.0, "seed": 0, "part_s": 0.0,
@@ -225,7 +225,7 @@ def long_video(pack, monkeypatch, tmp_path):
     errors = importlib.import_module(f"{pack.__name__}.sonic_guard.errors")
 
     def said(dtype=torch.float32, **wrong):
-        model = module.make_low_vram(standins.Sonic(dtype), switches.DEFAULT)
+        model = models.ChosenLowVramSonic(standins.Sonic(dtype), models.LowVramChoice())
         with pytest.raises(errors.SonicGuardError) as error:
             module.LongVideo.execute(**{"model": model} | fine | wrong)
         return str(error.value)

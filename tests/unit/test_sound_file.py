@@ -255,7 +255,9 @@ def test_a_node_that_is_instrumented_to_still_shows_its_inputs(pack):
             return audio, image
 
     classes = {"SONIC_PreData": Predata}
-    importlib.import_module(f"{pack.__name__}.nodes.server.instrumentation").listen(classes, lambda *_: nullcontext())
+    importlib.import_module(f"{pack.__name__}.nodes.server.instrumentation").instrument(
+        classes, lambda *_: nullcontext()
+    )
     assert classes["SONIC_PreData"] is not Predata
     work = classes["SONIC_PreData"]().work
     assert list(inspect.signature(work).parameters) == ["audio", "image"]
