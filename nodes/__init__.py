@@ -9,7 +9,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .audio_duration_node import AudioDuration
 from .auto_downgrade_node import AutoDowngrade
-from .comfy import host
+from .comfyui import host
 from .face_box_node import FaceBox
 from .long_video_node import LongVideo
 from .low_vram_node import LowVRAM
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def _start_service() -> None:
     """Start the widget's and the history's service. Where it fails, the nodes work without it."""
     try:
-        from .server.service import Service  # here, because the nodes can be imported without ComfyUI
+        from .web_api.service import Service  # here, because the nodes can be imported without ComfyUI
 
         Service().start()
     except Exception:

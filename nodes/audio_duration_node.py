@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import frame_grid, silence
 from ..sonic_guard.operations.audio_duration import AudioDurationRequest, audio_duration
-from .comfy import shared_inputs
+from .comfyui import shared_inputs
 
 
 class AudioDuration(io.ComfyNode):

@@ -10,8 +10,8 @@ from ..sonic_guard.messages.plan_messages import change_line, headline, limit_li
 from ..sonic_guard.operations.auto_downgrade import AutoDowngradeRequest, auto_downgrade
 from ..sonic_guard.operations.run_settings import RunSettings
 from ..sonic_guard.planning.planner import Plan
-from .comfy import host, images, shared_inputs
-from .comfy.sonic_model import capabilities
+from .comfyui import host, images, shared_inputs
+from .comfyui.sonic_model import capabilities
 
 
 class AutoDowngrade(shared_inputs.TargetCard):

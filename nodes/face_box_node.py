@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 
 from ..sonic_guard.media import crop, picture
 from ..sonic_guard.operations.face_box import FaceBoxRequest, portrait_of, select_face
-from .comfy import images, shared_inputs
+from .comfyui import images, shared_inputs
 
 
 class FaceBox(io.ComfyNode):

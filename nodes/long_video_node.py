@@ -17,10 +17,17 @@ from ..sonic_guard.messages.run_messages import long_report
 from ..sonic_guard.operations.input_values import one_of, text
 from ..sonic_guard.operations.long_video_plan import plan_long_video
 from ..sonic_guard.optimizations import Optimization, unused
-from .comfy import host, images, shared_inputs
-from .comfy.long_video_inputs import VideoInputs, low_vram_model, plan_request, run_predata, run_sampler, video_request
-from .comfy.node_progress import NodeProgress
-from .comfy.sonic_wrapper import find_wrapper
+from .comfyui import host, images, shared_inputs
+from .comfyui.long_video_inputs import (
+    VideoInputs,
+    low_vram_model,
+    plan_request,
+    run_predata,
+    run_sampler,
+    video_request,
+)
+from .comfyui.node_progress import NodeProgress
+from .comfyui.sonic_wrapper import find_wrapper
 
 KEPT_DAYS = 14
 """Days after which the finished parts of a video that was not continued are deleted, at the earliest."""

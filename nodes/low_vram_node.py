@@ -12,8 +12,8 @@ from ..sonic_guard.messages.run_messages import no_dtype_text, optimization_repo
 from ..sonic_guard.operations.low_vram_choice import LowVramRequest, choose_low_vram
 from ..sonic_guard.optimizations import DEFAULTS, ESCALATION_ORDER, OPTIMIZATIONS, Optimization, Setting
 from ..sonic_guard.planning.selection import NONE
-from .comfy import shared_inputs
-from .comfy.sonic_model import ChosenLowVramSonic
+from .comfyui import shared_inputs
+from .comfyui.sonic_model import ChosenLowVramSonic
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from ..sonic_guard.messages.plan_messages import headline, limit_lines, stage_wo
 from ..sonic_guard.operations.oom_risk import OomRiskRequest, oom_risk
 from ..sonic_guard.operations.run_settings import RunSettings
 from ..sonic_guard.planning.planner import Plan
-from .comfy import host, images, shared_inputs
-from .comfy.sonic_model import capabilities
-from .server import run_history
+from .comfyui import host, images, shared_inputs
+from .comfyui.sonic_model import capabilities
+from .web_api import run_history
 
 
 class OOMRisk(shared_inputs.TargetCard):

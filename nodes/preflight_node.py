@@ -11,9 +11,9 @@ from ..sonic_guard.media import crop, frame_grid
 from ..sonic_guard.messages.plan_messages import low_vram_line, refusal
 from ..sonic_guard.messages.plan_messages import report as report_of
 from ..sonic_guard.operations.preflight import ON_RISK, PreflightRequest, preflight
-from .comfy import host, images, shared_inputs
-from .comfy.sonic_model import capabilities
-from .server import run_history
+from .comfyui import host, images, shared_inputs
+from .comfyui.sonic_model import capabilities
+from .web_api import run_history
 
 
 class Preflight(shared_inputs.TargetCard):

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.operations.preset_values import PresetRequest, preset_values
-from .comfy import shared_inputs
+from .comfyui import shared_inputs
 
 
 class PresetNode(io.ComfyNode):

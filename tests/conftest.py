@@ -19,17 +19,17 @@ HERE = Path(__file__).parent
 for library in ("OMP", "MKL", "OPENBLAS"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 LONGEST_FIRST = (
-    "comfyui/test_host_lean.py",
+    "comfyui/test_host_low_vram.py",
     "comfyui/test_host_page.py",
     "comfyui/test_host_predata.py",
     "comfyui/test_host_runs.py",
     "comfyui/test_live_bytes.py",
     "comfyui/test_trace_check.py",
-    "sonic/test_lean_engine.py",
-    "sonic/test_lean_steps.py",
-    "sonic/test_film.py",
+    "sonic/test_low_vram_engine.py",
+    "sonic/test_completed_steps.py",
+    "sonic/test_part_maker.py",
     "integration/test_long_run.py",
-    "sonic/test_lean_memory.py",
+    "sonic/test_low_vram_memory.py",
     "sonic/test_long_kill.py",
     "sonic/test_measure.py",
     "integration/test_long_twice.py",

@@ -25,7 +25,7 @@ EXAMPLES = ROOT / "example_workflows"
 WIDTH = 1280
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MARGIN, SCALE = 40, 0.8
-VIEWPORT = {"width": 2200, "height": 1600}
+VIEWPORT = (2200, 1600)
 ORIGIN = (160, 240)
 """Where the leftmost and the topmost node are put, in pixels: clear of the page's menus."""
 SETTLE_MS = 8000
@@ -51,14 +51,14 @@ def out_of_date(examples: Path = EXAMPLES) -> list[Path]:
 
 def take(url: str) -> None:
     """Take every picture from the ComfyUI at `url`."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import ViewportSize, sync_playwright
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         raise SystemExit("no Chromium found; install the package chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport=VIEWPORT)
+        page = browser.new_page(viewport=ViewportSize(width=VIEWPORT[0], height=VIEWPORT[1]))
         page.set_default_timeout(120_000)
         page.goto(url, wait_until="domcontentloaded")
         page.wait_for_function("window.app?.graph && app.canvas && app.extensionManager?.setting")

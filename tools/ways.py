@@ -43,7 +43,7 @@ OUT_OF_MEMORY = (
 
 TARGET_CARD = (
     Step("nodes.preflight_node", "Preflight", "the node's input"),
-    Step("nodes.comfy.host", "capacity", "on auto: what ComfyUI would unload counts as free"),
+    Step("nodes.comfyui.host", "capacity", "on auto: what ComfyUI would unload counts as free"),
     Step("sonic_guard.devices.budget", "budget_for", "auto, a card's name or GiB: a Budget"),
     Step("sonic_guard.devices.card_catalogue", "find_card", "a card's name: its memory and number formats"),
     Step("sonic_guard.operations.preflight", "preflight", "a request with its Capacity: a Job and its Plan"),

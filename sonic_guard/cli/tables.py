@@ -67,7 +67,7 @@ def print_estimate(estimate: Estimate) -> None:
     console.print(_stage_table(estimate, None, "en"))
     console.print(f"peak {gib(estimate.peak_bytes)} in {estimate.peak_stage}, overhead included")
     console.print(f"host memory {gib(estimate.host_ram_bytes)}")
-    console.print(f"(the article's formula would say {gib(article_bytes(job))})", style="dim")
+    console.print(f"(the article's formula: {article_bytes(job) / 1e9:.1f} GB)", style="dim")
     _print_limits(console, estimate, "en")
     if not overhead().confirmed:
         console.print("Overhead is an assumption until it is measured on a card.", style="dim")

@@ -215,7 +215,8 @@ sensible = st.sampled_from([
     *(128, 512, 768, 2048, 0.1, 0.5, 3.0, 25.0, 12.5, 600.0, 7200.0, 0, 1, True, False, "fast", "hd", "minimal"),
     *("8 GiB", "auto", "4090", "6", "fp16", "bf16", "fp32", "off", "on", "article", "none", "1:1", "warn", ""),
     *("portrait.png", "voice.wav", "quiet.wav", "sub/wide.jpg", ["1", 0], ["2", 0], ["3", 0], ["3", 3], ["5", 0]),
-    *(["3", 1], ["3", 9], ["10", 0], ["10", 1], ["6", 0], ["8", 0], "streaming_decode+unet_offload", "100, 50, 300, 250"),
+    *(["3", 1], ["3", 9], ["10", 0], ["10", 1], ["6", 0], ["8", 0]),
+    *("streaming_decode+unet_offload", "100, 50, 300, 250"),
 ])  # fmt: skip
 """Values that fit somewhere."""
 _kinds = st.sampled_from([*KINDS, *KINDS, "Unheard", "VAEDecode"])

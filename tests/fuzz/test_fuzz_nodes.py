@@ -117,7 +117,7 @@ MODELS = st.sampled_from([object(), None, "model", {}, 5]) | st.one_of(
 def long_video(nodes, pack, tmp_path_factory):
     """Sonic Long Video in a host that is not there, and with a Sonic that takes no time."""
     modules = {
-        name: importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("comfy.host", "long_video_node")
+        name: importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("comfyui.host", "long_video_node")
     }
     home = tmp_path_factory.mktemp("comfyui")
     host = {
@@ -132,7 +132,7 @@ def long_video(nodes, pack, tmp_path_factory):
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, work in host.items():
-            patch.setattr(modules["comfy.host"], name, work)
+            patch.setattr(modules["comfyui.host"], name, work)
         patch.setattr(modules["long_video_node"], "make_part", standins.make_part)
         video_of = SimpleNamespace(VideoFromFile=Path)
         patch.setattr(modules["long_video_node"], "InputImpl", video_of)
@@ -144,7 +144,7 @@ def long_video(nodes, pack, tmp_path_factory):
 
 def optimized(pack: Any, *sonic: Any) -> Any:
     """A model as Sonic Low VRAM returns it."""
-    module = importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_model")
+    module = importlib.import_module(f"{pack.__name__}.nodes.comfyui.sonic_model")
     return module.ChosenLowVramSonic(standins.Sonic(*sonic), module.LowVramChoice())
 
 

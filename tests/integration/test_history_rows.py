@@ -95,7 +95,8 @@ ONLY_IN_A_FILE = [
 SETTINGS = [
     {"width": 0}, {"width": 1.5}, {"width": "512"}, {"width": None}, {"width": True}, {"width": 10**400},
     {"duration_s": 10**400}, {"duration_s": 1e999}, {"duration_s": "long"}, {"duration_s": 0},
-    {"dtype": "fp4"}, {"dtype": []}, {"vae_dtype": None}, {"optimizations": "feed_forward_chunking"}, {"optimizations": {"feed_forward_chunking": 1}}, {"optimizations": [[]]},
+    {"dtype": "fp4"}, {"dtype": []}, {"vae_dtype": None}, {"optimizations": "feed_forward_chunking"},
+    {"optimizations": {"feed_forward_chunking": 1}}, {"optimizations": [[]]},
     {"optimizations": None}, {"interpolate": "no"}, {"to_file": 1}, {"colour": "blue"}, {"chunk_size": -1}, {"fps": {}},
 ]  # fmt: skip
 

@@ -162,8 +162,8 @@ def test_the_history(site, runs):
     assert reply.data["calibration"][CARD]["runs"] == 2
     run = reply.data["runs"][-1]
     assert list(run) == [
-        "id", "started", "card", "outcome", "stage", "settings", "optimizations", "predicted_peak", "actual_peak", "stages",
-        "wrapper", "comfyui", "torch", "driver",
+        "id", "started", "card", "outcome", "stage", "settings", "optimizations", "predicted_peak", "actual_peak",
+        "stages", "wrapper", "comfyui", "torch", "driver",
     ]  # fmt: skip
     assert datetime.fromisoformat(run["started"]).tzinfo == UTC
     assert (run["card"], run["outcome"], run["torch"]) == (CARD, "done", "2.11.0")

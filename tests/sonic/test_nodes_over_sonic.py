@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sonic_guard.optimizations import ESCALATION_ORDER
 from tests.support import small_sonic
 from tests.support.node_inputs import PORTRAIT, pack_job, sound
 
@@ -14,13 +15,17 @@ from tests.support.node_inputs import PORTRAIT, pack_job, sound
 @pytest.mark.parametrize(
     ("switches", "enabled", "fallbacks"),
     [
-        ({}, {"unet_offload"}, ["streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "feed_forward_chunking", "layer_chunking"]),
+        ({}, {"unet_offload"}, [each for each in ESCALATION_ORDER if each != "fp8_weights"]),
         (
             {"sequential_cfg": "on", "feed_forward_chunking": "off", "fp8_weights": "auto"},
             {"unet_offload", "sequential_cfg"},
             ["streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "layer_chunking", "fp8_weights"],
         ),
-        ({"optimizations": "sequential_cfg+layer_chunking", "layer_chunking": "off"}, {"unet_offload", "sequential_cfg"}, ["streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "feed_forward_chunking"]),
+        (
+            {"optimizations": "sequential_cfg+layer_chunking", "layer_chunking": "off"},
+            {"unet_offload", "sequential_cfg"},
+            ["streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "feed_forward_chunking"],
+        ),
     ],
     ids=["as they stand", "moved", "with a plan"],
 )  # fmt: skip
@@ -48,7 +53,7 @@ def test_low_vram_takes_what_a_run_turns_out_to_need(run_node, pack):
 def test_before_sonic_receives_everything_else_leaves_the_gpu_and_cancel_is_received(pack, monkeypatch):
     """SONIC_PreData has ComfyUI unload its models at its end only; by then its own are beside them."""
     module, host = (
-        importlib.import_module(f"{pack.__name__}.nodes.comfy.{name}") for name in ("long_video_inputs", "host")
+        importlib.import_module(f"{pack.__name__}.nodes.comfyui.{name}") for name in ("long_video_inputs", "host")
     )
     happened, told = [], []
     monkeypatch.setattr(host, "free_memory", lambda needed: happened.append(("room", needed)))

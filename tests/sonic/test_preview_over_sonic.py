@@ -77,7 +77,7 @@ def test_it_enables_the_optimizations_that_the_node_itself_will_enables(switches
 def real_model(pack, monkeypatch, model, switches=None):
     """Long Video's model with its optimizations, on a machine with an RTX 4060."""
     module, host = (
-        importlib.import_module(f"{pack.__name__}.nodes.comfy.{name}") for name in ("long_video_inputs", "host")
+        importlib.import_module(f"{pack.__name__}.nodes.comfyui.{name}") for name in ("long_video_inputs", "host")
     )
     budget = importlib.import_module(f"{pack.__name__}.sonic_guard.devices.budget").budget_for
 

@@ -41,7 +41,7 @@ def main() -> None:
     _named("networks", PACK / "tests" / "support" / "hostpack" / "networks.py").write_networks(models, wrapper)
     if HOW == "helped":
         _named("pack_here", PACK / "__init__.py")
-        importlib.import_module("pack_here.nodes.server.instrumentation").instrument(classes, lambda *_: nullcontext())
+        importlib.import_module("pack_here.nodes.web_api.instrumentation").instrument(classes, lambda *_: nullcontext())
     torch.manual_seed(1)
     sound, rate = 1.5 * torch.randn(1, 2, 44_100), 44_100
     (Path(BASE) / "input").mkdir(exist_ok=True)

@@ -38,7 +38,7 @@ class Site:
         def module(name: str) -> Any:
             return importlib.import_module(f"{pack.__name__}.{name}")
 
-        routes, store = module("nodes.server.routes"), module("sonic_guard.history.history_store")
+        routes, store = module("nodes.web_api.routes"), module("sonic_guard.history.history_store")
         history_cache = module("sonic_guard.history.history_cache").HistoryCache
         files, budget = module("sonic_guard.preview.input_files").Files, module("sonic_guard.devices.budget").budget_for
         self.pack, self.folder = module, folder

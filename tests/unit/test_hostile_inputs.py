@@ -210,13 +210,13 @@ def long_video(pack, monkeypatch, tmp_path):
     from tests.fuzz import standins
 
     module, host = (
-        importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video_node", "comfy.host")
+        importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video_node", "comfyui.host")
     )
     classes = {"SONIC_PreData": standins.PreData, "SONICSampler": standins.Sampler}
     monkeypatch.setattr(host, "node_classes", lambda: classes)
     monkeypatch.setattr(host, "models_folder", lambda: tmp_path)
     monkeypatch.setattr("folder_paths.get_output_directory", lambda: str(tmp_path / "output"))
-    models = importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_model")
+    models = importlib.import_module(f"{pack.__name__}.nodes.comfyui.sonic_model")
     fine = {
         "clip_vision": standins.Clip(), "vae": standins.Vae(), "audio": tone(0.5), "image": portrait(),
         "min_resolution": 128, "inference_steps": 5, "dynamic_scale": 1.0, "fps": 25.0, "seed": 0, "part_s": 0.0,

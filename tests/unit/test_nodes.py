@@ -298,7 +298,7 @@ def test_low_vram_reports_which_word_is_none(run_node, refusal):
 @pytest.fixture
 def predata(pack, monkeypatch, tmp_path):
     """SONIC_PreData as Long Video finds it: it does `work`, and writes its sound beside the user's files."""
-    host = importlib.import_module(f"{pack.__name__}.nodes.comfy.host")
+    host = importlib.import_module(f"{pack.__name__}.nodes.comfyui.host")
     (tmp_path / "audio_123456_temp.wav").write_bytes(b"of another run")
     monkeypatch.setattr(host, "input_folder", lambda: tmp_path)
 
@@ -316,7 +316,7 @@ def predata(pack, monkeypatch, tmp_path):
         classes = {name: type(name, (), {"FUNCTION": "work", "work": method}) for name, method in kinds.items()}
         monkeypatch.setattr(host, "node_classes", lambda: classes)
         names = "clip_vision", "vae", "audio", "image", "weight_dtype", "min_resolution", "duration", "expand_ratio"
-        wrapper = importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_wrapper")
+        wrapper = importlib.import_module(f"{pack.__name__}.nodes.comfyui.sonic_wrapper")
         return lambda: wrapper.find_wrapper().predata(**dict.fromkeys(names) | {"audio": sound(0.5, RATE)})
 
     return found
@@ -366,14 +366,14 @@ def hearing(pack, monkeypatch, tmp_path):
     for name in (*files, *OTHERS):
         (file := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         file.write_text("A = 1")
-    host = importlib.import_module(f"{pack.__name__}.nodes.comfy.host")
+    host = importlib.import_module(f"{pack.__name__}.nodes.comfyui.host")
     spec = importlib.util.spec_from_file_location("sonic_of_this_test", tmp_path / "ComfyUI_Sonic" / "sonic.py")
     monkeypatch.setitem(sys.modules, spec.name, module := importlib.util.module_from_spec(spec))
     spec.loader.exec_module(module)
     predata = type("SONIC_PreData", (), {"__module__": spec.name})
     monkeypatch.setattr(host, "node_classes", lambda: {"SONIC_PreData": predata})
     monkeypatch.setattr(host, "models_folder", lambda: tmp_path / "models")
-    return tmp_path, files, importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_wrapper").files_key
+    return tmp_path, files, importlib.import_module(f"{pack.__name__}.nodes.comfyui.sonic_wrapper").files_key
 
 
 OTHERS = (
@@ -432,8 +432,8 @@ def test_long_video_reports_what_has_changed(pack, refusal, monkeypatch, change,
 
     predata = type("SONIC_PreData", (), {"FUNCTION": "sampler_main", "sampler_main": work})
     sampler = type("SONICSampler", (), {"FUNCTION": "sampler_main", "sampler_main": work, **change})
-    host = importlib.import_module(f"{pack.__name__}.nodes.comfy.host")
-    wrapper = importlib.import_module(f"{pack.__name__}.nodes.comfy.sonic_wrapper")
+    host = importlib.import_module(f"{pack.__name__}.nodes.comfyui.host")
+    wrapper = importlib.import_module(f"{pack.__name__}.nodes.comfyui.sonic_wrapper")
     monkeypatch.setattr(host, "node_classes", lambda: {"SONIC_PreData": predata, "SONICSampler": sampler})
     with pytest.raises(refusal, match=said):
         wrapper.find_wrapper()

@@ -272,7 +272,7 @@ class TestListening:
     def registry(self, pack, heard):
         from importlib import import_module
 
-        listen = import_module(f"{pack.__name__}.nodes.server.instrumentation").instrument
+        listen = import_module(f"{pack.__name__}.nodes.web_api.instrumentation").instrument
 
         @contextmanager
         def around(name, arguments):
@@ -312,7 +312,7 @@ class TestListening:
         }
         fork = type("Fork", (), {"FUNCTION": "sample", "sample": works[kind]})
         classes = {SAMPLER: fork}
-        import_module(f"{pack.__name__}.nodes.server.instrumentation").instrument(classes, None)
+        import_module(f"{pack.__name__}.nodes.web_api.instrumentation").instrument(classes, None)
         assert classes[SAMPLER].sample is fork.sample or classes[SAMPLER].sample() == 1
 
     def test_other_nodes_are_left_alone(self, registry):

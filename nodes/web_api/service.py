@@ -17,8 +17,8 @@ from ...sonic_guard.preview.evaluation import job_for
 from ...sonic_guard.preview.input_files import Files
 from ...sonic_guard.runtime.monitor import Monitor
 from ...sonic_guard.runtime.recorder import Recorder
-from ..comfy import host
-from ..comfy.sonic_pack import check_import
+from ..comfyui import host
+from ..comfyui.sonic_pack import check_import
 from . import run_history
 from .instrumentation import instrument
 from .routes import Services, routes

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...sonic_guard.comfy.sonic_objects import PREDATA
 from ...sonic_guard.runtime.recorder import STAGE_OF
-from ..comfy.torchaudio_save import saves_sound_here
+from ..comfyui.torchaudio_save import saves_sound_here
 
 Around = Callable[[str, Mapping[str, Any]], AbstractContextManager[Any]]
 """From the node's name and its arguments to the context manager in which its work is done."""

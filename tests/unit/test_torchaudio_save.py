@@ -87,7 +87,7 @@ def packs(torchaudio, monkeypatch, tmp_path):
 
 @pytest.fixture
 def serve(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.comfy.torchaudio_save").saves_sound_here
+    return importlib.import_module(f"{pack.__name__}.nodes.comfyui.torchaudio_save").saves_sound_here
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_a_node_that_is_instrumented_to_still_shows_its_inputs(pack):
             return audio, image
 
     classes = {"SONIC_PreData": Predata}
-    importlib.import_module(f"{pack.__name__}.nodes.server.instrumentation").instrument(
+    importlib.import_module(f"{pack.__name__}.nodes.web_api.instrumentation").instrument(
         classes, lambda *_: nullcontext()
     )
     assert classes["SONIC_PreData"] is not Predata

@@ -14,7 +14,7 @@ from ...sonic_guard.errors import HistoryError
 from ...sonic_guard.history.history_cache import WAIT_S, HistoryCache
 from ...sonic_guard.memory.stage_model import Estimate
 from ...sonic_guard.messages.plan_messages import risk_line
-from ..comfy import host
+from ..comfyui import host
 
 if TYPE_CHECKING:
     from ...sonic_guard.history.history_store import History
