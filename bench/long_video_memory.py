@@ -189,9 +189,9 @@ def whole_run(seconds: int, folder: str) -> dict[str, tuple[int, int, int]]:
     settings: Any = SimpleNamespace(fps=float(WINDOW))
     make = make_part(sonic, EXACT, _predata, lambda model, data: run_sampler(model, settings, data, vae, 1))
     request = VideoRequest(job, np.zeros((RUN_SIDE, RUN_SIDE, 3), np.uint8), _sound(seconds), "bench")
-    with tempfile.TemporaryDirectory() as place, tracker, torch.no_grad():
+    with tempfile.TemporaryDirectory() as temporary, tracker, torch.no_grad():
         _forget_peak()
-        video = run(request, make, Path(place, "video.mp4"), Path(place, "work"))
+        video = run(request, make, Path(temporary, "video.mp4"), Path(temporary, "work"))
         assert video.info.frames == job.output_frames  # noqa: S101
         stage("decode", clip.decode)
     return peaks
@@ -280,7 +280,7 @@ def gpu(seconds: int, folder: str, comfyui: str) -> dict[str, int]:
 
     checkout, make_vae, job = open_checkout(folder), vae_builder(Path(comfyui)), _job(seconds, GPU_SIDE, Dtype.FP16)
     peaks = trace_run(checkout, job, make_vae, network=False)
-    entry = peaks["denoise"].places[ENTRY]
+    entry = peaks["denoise"].locations[ENTRY]
     ((bare, window),) = trace_windows(checkout, job.dtype, job.optimizations, [(GPU_SIDE, GPU_SIDE, WINDOW)])
     found = {name: stage.peak_bytes for name, stage in peaks.items()}
     found["denoise"] = max(found["denoise"], entry + window.peak_bytes - bare)

@@ -20,7 +20,7 @@ from sonic_guard.runtime.sampler_hooks import follow
 from sonic_guard.runtime.stage_peaks import open_peaks
 
 RATE_HZ = 2.0
-READINGS, CALLS = 2000, 20_000
+SNAPSHOTS, CALLS = 2000, 20_000
 
 
 def main() -> None:
@@ -49,9 +49,9 @@ def _snapshot_s() -> float:
     memory_reader = MemoryReader()
     memory_reader.read()
     start = time.thread_time()
-    for _ in range(READINGS):
+    for _ in range(SNAPSHOTS):
         memory_reader.read()
-    return (time.thread_time() - start) / READINGS
+    return (time.thread_time() - start) / SNAPSHOTS
 
 
 def _shares(seconds: float, run: RunWatch | None = None) -> tuple[float, float]:

@@ -22,7 +22,7 @@ import skimage.data
 from PIL import Image
 
 from bench.audio_probe import write_mp3
-from tests.support.graphs import behind_preflight, sources, write_wav
+from tests.support.graphs import after_preflight, sources, write_wav
 from tests.support.route_server import Site
 
 PACK = Path(__file__).resolve().parents[1]
@@ -78,7 +78,7 @@ def measure(site: Site) -> None:
     for name, image, audio, new, widgets in rows:
         took = [once(site, image, audio, new, {"reserve": 0.1 + number / 1000, **widgets}) for number in range(ROUNDS)]
         print(f"{name:34}{min(took) * 1e3:6.1f} ms{statistics.median(took) * 1e3:7.1f} ms{max(took) * 1e3:7.1f} ms")
-    body = {"graph": behind_preflight(preset="hd") | sources("1 MP.jpg", "3 s.wav"), "node": "7"}
+    body = {"graph": after_preflight(preset="hd") | sources("1 MP.jpg", "3 s.wav"), "node": "7"}
 
     async def all_of_them() -> list[Any]:
         return await asyncio.gather(*(site.asking("POST", "/sonic_guard/predict", json=body) for _ in range(AT_ONCE)))
@@ -106,7 +106,7 @@ def fresh(folder: Path, name: str) -> str:
 
 
 def ask(site: Site, image: str, audio: str, widgets: dict[str, Any]) -> None:
-    reply = site.predict(behind_preflight(**{"preset": "hd", **widgets}) | sources(image, audio), "7")
+    reply = site.predict(after_preflight(**{"preset": "hd", **widgets}) | sources(image, audio), "7")
     assert reply.status == 200, reply.data  # noqa: S101
 
 

@@ -2,8 +2,8 @@
 
 Run as ``python -m bench.shape_trace_residuals SONIC COMFYUI FILE [jobs]`` with ComfyUI's own Python. The wrapper's own
 code runs with tensors that have shapes and no data (see `sonic_guard.devtools`), so the figures are bytes of tensors,
-without context and allocator. `tests/test_calibration_recorded.py` reads the file. A job takes about half a minute; the
-file is written after each.
+without context and allocator. `tests/unit/test_calibration_coverage.py` reads the file. A job takes about half a
+minute; the file is written after each.
 """
 
 import json

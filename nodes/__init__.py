@@ -1,4 +1,4 @@
-"""ComfyUI's side: one class a node.
+"""ComfyUI's side: one class per node.
 
 Outputs have a `display_name` and no id, as in ComfyUI's own nodes: older versions refuse an id that an input has too.
 """

@@ -15,7 +15,7 @@ from .comfyui.sonic_model import capabilities
 
 
 class AutoDowngrade(shared_inputs.TargetCard):
-    """Changes what must change so that a run fits, and says why."""
+    """Changes settings until a run fits, and reports why."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

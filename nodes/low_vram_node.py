@@ -66,7 +66,7 @@ class LowVRAM(shared_inputs.TargetCard):
         try:
             allowed = supported_optimizations(sonic)
         except WrapperError as error:
-            log.warning("Sonic Low VRAM lets the model pass as it is: %s", error)
+            log.warning("Sonic Low VRAM passes the model on unchanged: %s", error)
             return cls._out(model, optimization_report(NONE, frozenset(), str(error), language), language)
         supported, left = choice.within(allowed), (choice.switches.on | choice.switches.auto) - allowed
         if supported.offloads_unet:
@@ -83,7 +83,7 @@ class LowVRAM(shared_inputs.TargetCard):
 
 
 def _dtype_of(model: Any) -> Any:
-    """Number format of a model's network; None where the model does not say."""
+    """Number format of a model's network; None where the model does not have one."""
     try:
         return model.pipe.unet.dtype
     except Exception as error:  # an unknown object may raise anything from its attributes

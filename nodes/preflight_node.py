@@ -71,7 +71,7 @@ class Preflight(shared_inputs.TargetCard):
 
     @classmethod
     def fingerprint_inputs(cls, preset: str = "", **_: Any) -> str:
-        """What the preset's file says, so that an edited one is read again; and what the graph's nodes can do."""
+        """The content of the preset's file, so that an edited one is read again; and what the graph's nodes can do."""
         return f"{shared_inputs.preset_text(preset)} {capabilities().text}"
 
     @classmethod

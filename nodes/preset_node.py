@@ -41,7 +41,7 @@ class PresetNode(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, preset: str = "", **_: Any) -> str:
-        """What the preset's file says, so that an edited one is read again."""
+        """The content of the preset's file, so that an edited one is read again."""
         return shared_inputs.preset_text(preset)
 
     @classmethod

@@ -151,7 +151,7 @@ def errors_about(target: Path) -> Iterator[None]:
 def _advice(error: Exception, target: Path) -> str:
     number = getattr(error, "errno", None)
     if number in _FULL:
-        return "there is no room left on this disk. Free some, or choose a folder on another one, and run again."
+        return "there is no space left on this disk. Free some, or choose a folder on another one, and run again."
     if number in _FORBIDDEN:
         return "the folder or the file is write-protected. Choose another folder, or change its permissions."
     if number in _NO_FOLDER:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Optimization(StrEnum):
-    """The same frames for less memory: an order of arithmetic or a place of tensors other than the wrapper's."""
+    """The same frames in less memory: arithmetic in another order, or tensors stored elsewhere than in the wrapper."""
 
     STREAMING_DECODE = "streaming_decode"
     """Decode and interpolate in one stream, with two frames on the GPU and no copy of the clip in host memory."""

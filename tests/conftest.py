@@ -36,7 +36,7 @@ LONGEST_FIRST = (
     "integration/test_hostile_media.py",
     "integration/test_routes.py",
 )
-"""With these a run in several processes begins, so that it ends with short ones and no core waits for another."""
+"""A run in several processes begins with these, so that it ends with short ones and no core is idle."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -44,12 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """With pytest-xdist, give each file's tests to one process, for the sake of the fixtures that they share."""
     if not config.pluginmanager.hasplugin("xdist") or not hasattr(config, "workerinput"):
         return
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    order = {name: index for index, name in enumerate(LONGEST_FIRST)}
     files = {item: item.path.relative_to(HERE).as_posix() for item in items}
     for item, file in files.items():
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(file))
-    items.sort(key=lambda item: places.get(files[item], len(places)))
+    items.sort(key=lambda item: order.get(files[item], len(order)))
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +76,7 @@ def nodes(pack: ModuleType) -> dict[str, Any]:
 
 @pytest.fixture
 def user_folder(pack: ModuleType, tmp_path: Path) -> Path:
-    """An empty folder in the place of ComfyUI's user folder."""
+    """An empty folder instead of ComfyUI's user folder."""
     import folder_paths
 
     folder_paths.set_user_directory(str(tmp_path))

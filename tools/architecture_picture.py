@@ -1,7 +1,7 @@
 """The picture of the architecture, `docs/architecture.svg`: drawn from the imports in the code and the tables here.
 
-A row is a layer. In the middle stands who imports whom, with the number of modules that do; on the right, where a job
-and an out-of-memory error pass. An import against the direction would stand on the other side of the diagonal.
+A row is a layer. In the middle is who imports whom, with the number of modules that do; on the right, the layers that a
+job and an out-of-memory error go through. An import against the direction would be on the other side of the diagonal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def count_importers(modules: Mapping[str, Module]) -> dict[tuple[str, str], int]
 def draw(modules: Mapping[str, Module]) -> str:
     """The text of the SVG file."""
     lines = rows()
-    places = {row.name: place for place, row in enumerate(lines)}
+    positions = {row.name: index for index, row in enumerate(lines)}
     matrix_x = LEFT + NAME + 10
     job_x = matrix_x + CELL * len(lines) + 16
     error_x = job_x + STOP * len(JOB) + 24
@@ -70,9 +70,9 @@ def draw(modules: Mapping[str, Module]) -> str:
         _text(LEFT, 48, "A layer imports only layers below it. Drawn by tools/architecture_picture.py.", PALE),
         *_legend(),
         *_layers(lines),
-        *_matrix(lines, places, count_importers(modules), matrix_x),
-        *_way(JOB, places, job_x, JOB_COLOUR, "A job"),
-        *_way(OUT_OF_MEMORY, places, error_x, ERROR_COLOUR, "An out-of-memory error"),
+        *_matrix(lines, positions, count_importers(modules), matrix_x),
+        *_way(JOB, positions, job_x, JOB_COLOUR, "A job"),
+        *_way(OUT_OF_MEMORY, positions, error_x, ERROR_COLOUR, "An out-of-memory error"),
         *_steps(JOB, LEFT, matrix_bottom + 40, JOB_COLOUR, "The way of a job"),
         *_steps(OUT_OF_MEMORY, width // 2 + 10, matrix_bottom + 40, ERROR_COLOUR, "The way of an out-of-memory error"),
         "</svg>",
@@ -98,8 +98,8 @@ def _legend() -> Iterator[str]:
 
 
 def _layers(lines: Sequence[Row]) -> Iterator[str]:
-    for place, row in enumerate(lines):
-        y = TOP + ROW * place
+    for index, row in enumerate(lines):
+        y = TOP + ROW * index
         yield (
             f'<rect x="{LEFT}" y="{y + 2}" width="{NAME}" height="{ROW - 4}" rx="4" '
             f'fill="{GROUPS[row.group]}" stroke="{GRID}"/>'
@@ -109,11 +109,11 @@ def _layers(lines: Sequence[Row]) -> Iterator[str]:
 
 
 def _matrix(
-    lines: Sequence[Row], places: Mapping[str, int], counts: Mapping[tuple[str, str], int], left: int
+    lines: Sequence[Row], positions: Mapping[str, int], counts: Mapping[tuple[str, str], int], left: int
 ) -> Iterator[str]:
     size = len(lines)
-    for place, row in enumerate(lines):
-        x, y = left + CELL * place, TOP + ROW * place
+    for index, row in enumerate(lines):
+        x, y = left + CELL * index, TOP + ROW * index
         yield (
             f'<text transform="translate({x + 15},{TOP - 8}) rotate(-60)" fill="{INK}">{escape(row.name)}</text>'
             f'<path d="M{left} {y + ROW / 2:g}H{left + CELL * size}M{x + CELL / 2:g} {TOP}V{TOP + ROW * size}" '
@@ -121,21 +121,21 @@ def _matrix(
         )
         yield f'<rect x="{x + 6}" y="{y + 8}" width="10" height="10" fill="{GRID}"/>'
     for (importer, imported), count in sorted(counts.items()):
-        if importer in places and imported in places:
-            x, y = left + CELL * places[imported] + CELL / 2, TOP + ROW * places[importer] + ROW / 2
-            wrong = places[imported] < places[importer]
+        if importer in positions and imported in positions:
+            x, y = left + CELL * positions[imported] + CELL / 2, TOP + ROW * positions[importer] + ROW / 2
+            wrong = positions[imported] < positions[importer]
             yield f'<circle cx="{x:g}" cy="{y:g}" r="8.5" fill="{ERROR_COLOUR if wrong else CELL_COLOUR}"/>'
             yield _text(x, y + 3.5, str(count), "#ffffff", size=10, middle=True)
     yield _text(
         left,
         TOP + ROW * size + 14,
-        "A row imports the columns that are marked; the number says in how many modules.",
+        "A row imports the columns that are marked; the number is that of its importing modules.",
         PALE,
     )
 
 
-def _way(way: Sequence[Step], places: Mapping[str, int], left: int, colour: str, title: str) -> Iterator[str]:
-    stops = [(left + STOP * n + STOP / 2, TOP + ROW * (places[layer_of(s.module)] + 0.5)) for n, s in enumerate(way)]
+def _way(way: Sequence[Step], positions: Mapping[str, int], left: int, colour: str, title: str) -> Iterator[str]:
+    stops = [(left + STOP * n + STOP / 2, TOP + ROW * (positions[layer_of(s.module)] + 0.5)) for n, s in enumerate(way)]
     yield _text(left, TOP - 14, title, colour, bold=True)
     yield (
         f'<polyline points="{" ".join(f"{x:g},{y:g}" for x, y in stops)}" fill="none" stroke="{colour}" '

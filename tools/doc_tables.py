@@ -1,6 +1,6 @@
 """Tables in the documents whose figures the memory model computes, between two comments that name them.
 
-``<!-- table NAME -->`` … ``<!-- end -->``: what stands between them is written by `make generate`.
+``<!-- table NAME -->`` … ``<!-- end -->``: what is between them is written by `make generate`.
 """
 
 import re

@@ -31,7 +31,7 @@ def plain_files() -> dict[Path, str]:
 
 
 def out_of_date(files: Mapping[Path, str]) -> list[Path]:
-    """Those of `files` that are missing or say something else."""
+    """Those of `files` that are missing or differ."""
     return [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
 
 

@@ -22,6 +22,8 @@ class Import(NamedTuple):
     name: str
     """What is taken from `module`; empty for an import of the whole module."""
     line: int
+    alias: str = ""
+    """The name it gets with `as`."""
 
     def __str__(self) -> str:
         """For people."""
@@ -76,14 +78,24 @@ def private_uses(module: Module, modules: Mapping[str, Module]) -> Iterator[str]
         if is_own(each.module) and each.name.startswith("_") and not each.name.startswith("__"):
             yield str(each)
         if each.module in modules and not each.name:
-            aliases[each.module.rpartition(".")[2]] = each.module
+            aliases[each.alias or each.module.rpartition(".")[2]] = each.module
     for node in ast.walk(module.tree):
         match node:
             case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in aliases:
                 if attribute.startswith("_") and not attribute.startswith("__"):
                     yield f"{module.name}:{node.lineno} uses {aliases[name]}.{attribute}"
+            case ast.Attribute(value=ast.Attribute() as whole, attr=attribute) if ast.unparse(whole) in modules:
+                if attribute.startswith("_") and not attribute.startswith("__"):
+                    yield f"{module.name}:{node.lineno} uses {ast.unparse(node)}"
             case _:
                 pass
+
+
+def calls(module: Module) -> Iterator[tuple[str, int]]:
+    """The functions that a module calls, as they are written, each with its line."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node.lineno
 
 
 def find_cycle(edges: Mapping[str, set[str]]) -> list[str]:
@@ -114,13 +126,14 @@ def _imports(tree: ast.Module, name: str, path: Path, known: Mapping[str, Path])
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield Import(name, alias.name, "", node.lineno)
+                yield Import(name, alias.name, "", node.lineno, alias.asname or "")
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(package, node)
             for alias in node.names:
                 inner = f"{base}.{alias.name}" if base else alias.name
                 # `from . import host` names a module, `from .host import budget` a thing in one.
-                yield Import(name, *((inner, "") if inner in known else (base, alias.name)), node.lineno)
+                taken = (inner, "") if inner in known else (base, alias.name)
+                yield Import(name, *taken, node.lineno, alias.asname or "")
 
 
 def _absolute(package: str, node: ast.ImportFrom) -> str:

@@ -29,7 +29,7 @@ LAYERS = (
     Layer("job", "a run's settings and its frames"),
     Layer("memory", "bytes by stage, limits"),
     Layer("media", "sound, picture, face, video files"),
-    Layer("devices", "cards, budgets, memory readings"),
+    Layer("devices", "cards, budgets, memory snapshots"),
     Layer("planning", "capacity check, planner, presets"),
     Layer("comfy", "graphs and workflows as plain data"),
     Layer("low_vram", "Sonic's network in less memory"),
@@ -75,6 +75,10 @@ IMPURE = frozenset(
      "subprocess", "socket", "threading", "multiprocessing", "asyncio", "urllib", "http", "tempfile", "shutil")
 )  # fmt: skip
 """What a pure layer never imports: hardware, clocks, random numbers, processes and the network."""
+FROM_DEVICES = frozenset(("Budget", "Card", "GIB", "smallest_card_for"))
+"""What a pure layer takes from `devices`: plain data and a lookup in the catalogue, and nothing that asks a machine."""
+HIDDEN_IMPORTS = frozenset(("__import__", "importlib.import_module", "import_module", "exec", "eval"))
+"""Calls that import what no test of imports sees; no module of the pack makes them."""
 DISK = frozenset(("os", "pathlib", "io", "glob", "sonic_guard.plain_files", "sonic_guard.atomic_files"))
 """What only a pure layer's readers of files import."""
 

@@ -1,7 +1,7 @@
 """The files in `locales/`: the English ones follow the code, the others have the same keys and their own texts.
 
 English node texts come from the nodes' schemas, those of settings and commands from the page's modules. A text that a
-language lacks stands there empty, and is reported until it is translated.
+language lacks is empty there, and is reported until it is translated.
 """
 
 import asyncio

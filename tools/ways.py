@@ -21,7 +21,7 @@ JOB = (
     Step("sonic_guard.planning.planner", "make_plan", "looks for the settings nearest to those requested that fit"),
     Step("sonic_guard.planning.capacity", "Capacity", "answers whether a candidate fits"),
     Step("sonic_guard.memory.stage_model", "predict", "counts a candidate's bytes, stage by stage"),
-    Step("sonic_guard.messages.plan_messages", "report", "says what was changed and why"),
+    Step("sonic_guard.messages.plan_messages", "report", "reports what was changed and why"),
     Step("sonic_guard.long_video.rendering", "run", "renders in one pass or in parts, with resume"),
     Step("sonic_guard.low_vram.engine", "LowVramSonic", "runs Sonic's network with the optimizations"),
     Step("sonic_guard.runtime.recorder", "Recorder", "measures every stage of the run"),

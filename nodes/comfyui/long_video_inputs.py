@@ -22,7 +22,7 @@ from ...sonic_guard.media.video_writer import Encoding
 from ...sonic_guard.operations.long_video_plan import LongVideoPlan, LongVideoRequest
 from ...sonic_guard.operations.low_vram_choice import LowVramChoice
 from ...sonic_guard.operations.run_settings import RunSettings
-from ...sonic_guard.optimizations import Optimization
+from ...sonic_guard.optimizations import EXACT
 from . import host
 from .sonic_model import ChosenLowVramSonic, choice_capacity
 from .sonic_wrapper import Wrapper, files_key, longest_sound_s
@@ -35,7 +35,7 @@ EXPAND_RATIO = 0.5
 
 @dataclass(frozen=True, eq=False)
 class VideoInputs:
-    """The node's inputs, in their own words. Raises `JobError` for a seed that is none."""
+    """The node's inputs, by their own names. Raises `JobError` for a seed that is none."""
 
     model: ChosenLowVramSonic
     clip_vision: Any
@@ -99,7 +99,7 @@ def video_request(inputs: VideoInputs, plan: LongVideoPlan, encoding: Encoding) 
     settings = {
         "seed": inputs.seed,
         "ip_audio_scale": audio_scales(model.pipe.unet),
-        "fp8_weights": Optimization.FP8_WEIGHTS in optimizations,
+        "inexact": sorted(optimizations - EXACT),
         "wrapper": files_key(),
     }
     return VideoRequest(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...sonic_guard.comfy.sonic_objects import held_bytes
+from ...sonic_guard.devices.budget import host_memory_bytes
 from ...sonic_guard.low_vram.engine import LowVramSonic
 from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.operations.low_vram_choice import LowVramChoice
@@ -18,7 +19,7 @@ class ChosenLowVramSonic(LowVramSonic):
     """The wrapper's object with the optimizations that are on, and of those on auto the ones that a run needs."""
 
     def __init__(self, sonic: Any, choice: LowVramChoice) -> None:
-        """Run `sonic`, the wrapper's object, as `choice` says."""
+        """Run `sonic`, the wrapper's object, with the optimizations of `choice`."""
         self.choice = choice
         switches = choice.switches
 
@@ -36,8 +37,11 @@ class ChosenLowVramSonic(LowVramSonic):
 
 
 def choice_capacity(sonic: Any, choice: LowVramChoice) -> Capacity:
-    """What the optimizations of `sonic`, the wrapper's object, are chosen for; its own memory counts as free."""
-    return host.capacity(choice.target_card, choice.reserve, held_bytes(sonic))
+    """What the optimizations of `sonic`, the wrapper's object, are chosen for; its own memory counts as free.
+
+    The run is on this machine even where another card is named: its host memory counts.
+    """
+    return Capacity(host.budget(choice.target_card, choice.reserve, held_bytes(sonic)), host_memory_bytes("auto"))
 
 
 def capabilities() -> GraphCapabilities:

@@ -1,4 +1,4 @@
-"""Reports a Sonic pack that is installed, but that ComfyUI could not import, such as for want of a package.
+"""Reports a Sonic pack that is installed, but that ComfyUI could not import, for example because a package is missing.
 
 ComfyUI goes on without such a pack: it marks its nodes red, and a queued graph is answered with the advice that the
 pack may not be installed. The reason of the failed import is in ComfyUI's log only.

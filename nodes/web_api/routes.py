@@ -105,11 +105,11 @@ class _Handlers:
             try:
                 return web.json_response(await self._work(predict))
             except NotYetError as file:  # a file is being read; the thread is free for other requests
-                reading = asyncio.wrap_future(file.future)
-                reading.add_done_callback(_retrieved)
+                lookup = asyncio.wrap_future(file.future)
+                lookup.add_done_callback(_retrieved)
                 with file.wanted():
-                    while not reading.done():
-                        await asyncio.wait([reading], timeout=PRESENCE_S)
+                    while not lookup.done():
+                        await asyncio.wait([lookup], timeout=PRESENCE_S)
                         if request.transport is None or request.transport.is_closing():
                             raise ConnectionResetError("the page has gone") from None
 

@@ -105,7 +105,7 @@ def _add_measure(commands: Any) -> None:
 
 
 def _add_history(commands: Any) -> None:
-    history = commands.add_parser("history", help="earlier runs, and what they say about the next one")
+    history = commands.add_parser("history", help="earlier runs, and the calibration of the next prediction")
     history.add_argument("--db", help="file or database URL (default: SONIC_GUARD_DB)")
     history.add_argument("--card", help="only the runs on this card, named as in the table")
     history.add_argument("--limit", type=int, help="only so many of the newest runs (default: 200 shown, all to --csv)")

@@ -37,12 +37,12 @@ def draw_chart(result: Preflight, path: Path) -> None:
     shift, height = (0.2, 0.36) if plan.changes else (0.0, 0.6)
     assumed = "" if overhead().confirmed else " (assumed)"
     needed, extra = _gibs(plan.estimate), _overheads(plan.estimate)
-    places = [row + shift for row in rows]
-    axes.barh(places, needed, height=height, color=_PLAN, label="planned")
-    axes.barh(places, extra, left=needed, height=height, color=_OVERHEAD, label=f"overhead{assumed}")
-    for place, value, more, stage in zip(places, needed, extra, STAGES, strict=True):
+    positions = [row + shift for row in rows]
+    axes.barh(positions, needed, height=height, color=_PLAN, label="planned")
+    axes.barh(positions, extra, left=needed, height=height, color=_OVERHEAD, label=f"overhead{assumed}")
+    for position, value, more, stage in zip(positions, needed, extra, STAGES, strict=True):
         note = " (as much as is free)" if stage in plan.estimate.floors else ""
-        axes.text(value + more, place, f" {value + more:.1f}{note}", va="center", fontsize=8)
+        axes.text(value + more, position, f" {value + more:.1f}{note}", va="center", fontsize=8)
     usable = plan.budget.usable_bytes
     axes.axvline(usable / GIB, color="#333333", linestyle="--", linewidth=1.2, label=f"budget {gib(usable)}")
     axes.set_yticks(list(rows), STAGES)

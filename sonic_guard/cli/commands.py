@@ -1,7 +1,7 @@
 """The command line: plan, estimate, trace, measure, history.
 
-Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits or nothing clears a hard limit. Everything
-heavy is imported by the command that needs it, so that `measure` runs on a machine with little more than torch.
+Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits or nothing clears a hard limit. Large
+packages are imported by the command that needs them, so that `measure` runs on a machine with little more than torch.
 """
 
 import argparse
@@ -236,7 +236,7 @@ def _history(arguments: argparse.Namespace) -> int:
 
 def _need_trace() -> None:
     """Raise `SonicGuardError` in the published pack, which comes without the tracing tools (see `.comfyignore`)."""
-    if importlib.util.find_spec("sonic_guard.devtools") is None:
+    if importlib.util.find_spec("..devtools", __package__) is None:
         raise SonicGuardError("this copy of the pack has no tracing tools; use a clone of its repository.")
 
 

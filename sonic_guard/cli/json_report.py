@@ -1,4 +1,4 @@
-"""The machine-readable side of a plan: plain dicts, ready for JSON."""
+"""A plan as plain dicts, ready for JSON."""
 
 from collections.abc import Collection
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""What the command line prints for people: tables, through rich."""
+"""The tables that the command line prints, through rich."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def print_check(rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def print_history(page: Page, calibrations: Mapping[str, Calibration]) -> None:
-    """The runs of each card, predicted and actual, and what they say about the next one there."""
+    """The runs of each card, predicted and actual, and the calibration of the next prediction there."""
     console = Console(highlight=False)
     for card, calibration in calibrations.items():
         console.print(card, style="bold", markup=False)

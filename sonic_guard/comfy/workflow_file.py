@@ -198,7 +198,7 @@ def build_workflow(job: Job, settings: WorkflowSettings) -> dict[str, Any]:
     else:
         if settings.way is Way.LOW_VRAM:
             model = _add_low_vram(graph, check, model, settings)
-        _add_sonic(graph, job, check, files, model, _PLACES[settings.way])
+        _add_sonic(graph, job, check, files, model, _POSITIONS[settings.way])
     if settings.note:
         graph.add("MarkdownNote", (0, 840), (320, 250), (), (settings.note,))
     return graph.to_dict()
@@ -212,7 +212,7 @@ def _add_preflight(graph: _Graph, settings: WorkflowSettings) -> _Node:
     return graph.add("SonicGuardPreflight", (380, 200), (400, 1010), PREFLIGHT_OUTPUTS, widgets, _OWN)
 
 
-_PLACES = {
+_POSITIONS = {
     Way.STOCK: ((860, 260), (1240, 0), (1240, 420), (1620, 0)),
     Way.LOW_VRAM: ((1240, 0), (1240, 400), (1620, 0), (1620, 180)),
 }
@@ -220,19 +220,19 @@ _PLACES = {
 
 
 def _add_sonic(
-    graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, places: tuple[tuple[int, int], ...]
+    graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, positions: tuple[tuple[int, int], ...]
 ) -> None:
     """Add Sonic's other nodes after `model`, and those that make a video of its pictures."""
     data = graph.add(
-        "SONIC_PreData", places[0], (300, 330), {"data_dict": "SONIC_PREDATA"},
+        "SONIC_PreData", positions[0], (300, 330), {"data_dict": "SONIC_PREDATA"},
         (job.min_resolution, max(_SHORTEST_S, round(job.duration_s, 2)), job.expand_ratio), _SONIC,
     )  # fmt: skip
     sampler = graph.add(
-        "SONICSampler", places[1], (300, 320), {"image": "IMAGE", "fps": "FLOAT"},
+        "SONICSampler", positions[1], (300, 320), {"image": "IMAGE", "fps": "FLOAT"},
         (0, "fixed", job.steps, job.dynamic_scale, job.fps), _SONIC,
     )  # fmt: skip
-    video = graph.add("CreateVideo", places[2], (300, 110), {"VIDEO": "VIDEO"}, (job.output_fps,))
-    save = graph.add("SaveVideo", places[3], (420, 460), (), (_PREFIX, "auto", "auto"))
+    video = graph.add("CreateVideo", positions[2], (300, 110), {"VIDEO": "VIDEO"}, (job.output_fps,))
+    save = graph.add("SaveVideo", positions[3], (420, 460), (), (_PREFIX, "auto", "auto"))
     graph.link(files, "CLIP_VISION", data, "clip_vision")
     graph.link(files, "VAE", data, "vae")
     graph.link(check, "audio", data, "audio")

@@ -246,7 +246,7 @@ def _mps_budget(torch: Any) -> Budget:
 
 
 def _nvml_budget(index: int) -> Budget | None:
-    """What NVML says; None where it is not there (AMD, Apple, no driver) or the card is hidden from CUDA."""
+    """NVML's figures; None where it is not there (AMD, Apple, no driver) or the card is hidden from CUDA."""
     device = visible_device(os.environ.get("CUDA_VISIBLE_DEVICES"), index)
     card = None if device is None else read_card(device)
     if card is None:

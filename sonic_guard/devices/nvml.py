@@ -1,4 +1,4 @@
-"""NVIDIA's management library (NVML), read here and nowhere else: no reading makes a context on a card."""
+"""NVIDIA's management library (NVML), read only here; reading it creates no context on a card."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ class Card:
     """One card at one moment."""
 
     index: int
-    """As NVML counts: by place on the bus, which may differ from CUDA's count."""
+    """As NVML counts: by position on the bus, which may differ from CUDA's count."""
     name: str
     uuid: str = ""
     """As NVML writes it ("GPU-…", "MIG-…"); empty where it is not NVML that knows the card."""
@@ -27,14 +27,14 @@ class Card:
     """In use by every program. None: the driver has no figure (the GPU shares the CPU's memory) or no answer."""
     total_bytes: int | None = None
     trouble: str = ""
-    """What the driver said in place of an answer."""
+    """The driver's error instead of figures."""
 
 
 class Nvml:
-    """NVIDIA's management library, opened with the first question and kept open until `close`.
+    """NVIDIA's management library, opened by the first query and kept open until `close`.
 
-    A card that stops answering (the driver was reset, the card fell off the bus) is said once in the log, and in its
-    `Card` at every reading; the others go on. Not thread-safe.
+    A card that stops answering (the driver was reset, the card fell off the bus) is logged once, and reported in
+    its `Card` at every snapshot; the other cards are not affected. Not thread-safe.
     """
 
     def __init__(self, part: str = "", clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +44,7 @@ class Nvml:
         self._cards: list[tuple[Any, Card]] = []
         self._opened_s: float | None = None
         self._there = False
-        self._said: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
 
     def read(self) -> tuple[Card, ...]:
         """Every card, in NVML's order; none where there is no NVIDIA driver."""
@@ -53,7 +53,7 @@ class Nvml:
         cards = tuple(_ask(handle, card) for handle, card in self._cards)
         lost = [card for card in cards if card.trouble]
         for card in lost:
-            self._text(card.name, card.trouble)
+            self._log_once(card.name, card.trouble)
         if lost and self._opened_s is not None and self._clock() - self._opened_s >= RENEW_S:
             self.close()
         return cards
@@ -94,13 +94,13 @@ class Nvml:
             handle = find(key)
             name, uuid = str(pynvml.nvmlDeviceGetName(handle)), str(pynvml.nvmlDeviceGetUUID(handle))
         except pynvml.NVMLError as error:
-            self._text(known_as, str(error))
+            self._log_once(known_as, str(error))
         else:
             self._cards.append((handle, Card(index, name, uuid)))
 
-    def _text(self, name: str, trouble: str) -> None:
-        if (name, trouble) not in self._said:
-            self._said.add((name, trouble))
+    def _log_once(self, name: str, trouble: str) -> None:
+        if (name, trouble) not in self._logged:
+            self._logged.add((name, trouble))
             log.warning("%s does not answer: %s", name, trouble)
 
 

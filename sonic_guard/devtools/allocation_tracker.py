@@ -26,7 +26,7 @@ ALLOCATION_BYTES = 512
 class AllocationTracker(TorchDispatchMode):
     """Live and peak bytes on `DEVICE`, the peaks also by code location; live and peak bytes in host memory.
 
-    A location is a name set with `place`. Every operation is recorded under the innermost one, as location and
+    A location is a name set with `location`. Every operation is recorded under the innermost one, as location and
     operation: "unet.conv_in|aten.convolution.default". Outside of any, the location is the line in a file below `root`
     that calls the operation.
     """
@@ -37,7 +37,7 @@ class AllocationTracker(TorchDispatchMode):
         self.live_bytes = self.host_live_bytes = 0
         self.peak_bytes = self.host_peak_bytes = 0
         self.peaks: dict[str, int] = {}
-        self._place = ""
+        self._location = ""
         self._seen: dict[int, weakref.finalize[Any, Any]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -62,7 +62,7 @@ class AllocationTracker(TorchDispatchMode):
         self._seen[key] = weakref.finalize(storage, self._forget, key, size, on_gpu)
         self._count(size, on_gpu)
         if on_gpu:
-            self.note(f"{self._place or self._line()}|{func}")
+            self.note(f"{self._location or self._line()}|{func}")
 
     def _forget(self, key: int, size: int, on_gpu: bool) -> None:
         del self._seen[key]
@@ -76,9 +76,9 @@ class AllocationTracker(TorchDispatchMode):
             self.host_live_bytes += size
             self.host_peak_bytes = max(self.host_peak_bytes, self.host_live_bytes)
 
-    def note(self, place: str) -> None:
-        """Record the live bytes under the location `place`."""
-        self.peaks[place] = max(self.peaks.get(place, 0), self.live_bytes)
+    def note(self, location: str) -> None:
+        """Record the live bytes under the location `location`."""
+        self.peaks[location] = max(self.peaks.get(location, 0), self.live_bytes)
 
     def _line(self) -> str:
         frame = sys._getframe(1)
@@ -87,13 +87,13 @@ class AllocationTracker(TorchDispatchMode):
         return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
 
     @contextmanager
-    def place(self, name: str) -> Iterator[None]:
+    def location(self, name: str) -> Iterator[None]:
         """Record the operations inside the block under the location `name`."""
-        outer, self._place = self._place, name
+        outer, self._location = self._location, name
         try:
             yield
         finally:
-            self._place = outer
+            self._location = outer
 
     def name_modules(self, root: torch.nn.Module, prefix: str) -> None:
         """Make every submodule of `root` a location, named after its path with `prefix`."""
@@ -102,7 +102,7 @@ class AllocationTracker(TorchDispatchMode):
             name = f"{prefix}.{path}" if path else prefix
 
             def enter(_module: Any, _args: Any, name: str = name, stack: list[Any] = stack) -> None:
-                context = self.place(name)
+                context = self.location(name)
                 context.__enter__()
                 stack.append(context)
 

@@ -80,15 +80,15 @@ class _Table:
     """Traced peaks of one variant: for every shape a row of features, and the bytes by location."""
 
     features: list[tuple[int, ...]] = field(default_factory=list)
-    places: list[dict[str, int]] = field(default_factory=list)
+    locations: list[dict[str, int]] = field(default_factory=list)
 
-    def add(self, row: tuple[int, ...], places: dict[str, int], minus: int) -> None:
+    def add(self, row: tuple[int, ...], locations: dict[str, int], minus: int) -> None:
         self.features.append(row)
-        self.places.append({name: size - minus for name, size in places.items()})
+        self.locations.append({name: size - minus for name, size in locations.items()})
 
     def extend(self, other: "_Table") -> None:
         self.features += other.features
-        self.places += other.places
+        self.locations += other.locations
 
 
 Tables = dict[str, _Table]
@@ -197,9 +197,12 @@ def _trace_windows(
     shape_traces = trace_windows(_checkout(sonic), dtype, frozenset(optimizations), shapes)
     for (width, height, window), (entry, peaks) in zip(shapes, shape_traces, strict=True):
         row = features(0, width, height, window)
-        table.add(row, peaks.places, entry)
+        table.add(row, peaks.locations, entry)
         # A layer whose weights are stored in 8 bits also holds them in the full format while it runs.
-        full = {place: size + weights.large.get(place.partition("|")[0], 0) for place, size in peaks.places.items()}
+        full = {
+            location: size + weights.large.get(location.partition("|")[0], 0)
+            for location, size in peaks.locations.items()
+        }
         small.add(row, full, entry)
     return {
         variant("window", dtype, optimizations=optimizations): table,
@@ -216,8 +219,8 @@ def _trace_entry(sonic: Path, _: Path, dtype: Dtype, optimizations: Iterable[Opt
         )
         stages = trace_run(_checkout(sonic), job, None, network=False)
         row = features(frames, width, height, window)
-        prepare.add(row, stages[PREPARE].places, 0 if Optimization.TENSOR_OFFLOAD in optimizations else unet_bytes)
-        entry.add(row, {ENTRY: stages["denoise"].places[ENTRY]}, unet_bytes)
+        prepare.add(row, stages[PREPARE].locations, 0 if Optimization.TENSOR_OFFLOAD in optimizations else unet_bytes)
+        entry.add(row, {ENTRY: stages["denoise"].locations[ENTRY]}, unet_bytes)
     tables = {variant("entry", dtype, optimizations=optimizations): entry}
     if Optimization.SEQUENTIAL_CFG not in optimizations:  # it makes no difference before the loop
         tables[variant("prepare", dtype, optimizations=optimizations)] = prepare
@@ -232,7 +235,7 @@ def _trace_decode(
         settings = {"dtype": dtype, "vae_dtype": vae_dtype, "fps": window, "optimizations": frozenset(optimizations)}
         job = _job(width, height, frames, interpolate=False, **settings)
         stages = trace_run(_checkout(sonic), job, vae_builder(comfyui), network=False)
-        table.add(features(frames, width, height, window), stages["decode"].places, 0)
+        table.add(features(frames, width, height, window), stages["decode"].locations, 0)
     return {variant("decode", dtype, vae_dtype, optimizations=optimizations): table}
 
 
@@ -251,7 +254,7 @@ def _trace_predata(
             to_file=Optimization.TENSOR_OFFLOAD in optimizations,
         )
         peaks = trace_predata(_checkout(sonic), job, vae_builder(comfyui))
-        table.add(features(frames, width, height, job.window), peaks.places, 0)
+        table.add(features(frames, width, height, job.window), peaks.locations, 0)
     return {variant("predata", dtype, vae_dtype, optimizations=optimizations): table}
 
 
@@ -266,7 +269,7 @@ def _trace_interpolation(
     for width, height, frames in INTERPOLATE_SHAPES:
         job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, optimizations=frozenset(optimizations))
         stages = trace_run(_checkout(sonic), job, vae_builder(comfyui), network=False)
-        table.add(features(frames, width, height, job.window), stages["interpolate"].places, rife_bytes)
+        table.add(features(frames, width, height, job.window), stages["interpolate"].locations, rife_bytes)
     return {variant("interpolate", dtype, vae_dtype, optimizations=optimizations): table}
 
 
@@ -291,14 +294,14 @@ STAGE_FEATURES = {
 _DEPTH_OF_BLOCK = {"down_blocks": (0, 1, 2, 3), "up_blocks": (3, 2, 1, 0), "mid_block": (3,)}
 
 
-def _names(key: str, place: str) -> tuple[str, ...]:
+def _names(key: str, location: str) -> tuple[str, ...]:
     stage, *options = key.split("/")
     names = STAGE_FEATURES[stage]
     if Optimization.TENSOR_OFFLOAD in options and stage != "predata":  # whisper's input is not on the GPU then
         names = tuple(name for name in names if name != "mel_windows")
     if Optimization.LAYER_CHUNKING not in options:
         return names
-    _, block, index, *_ = (*place.partition("|")[0].split("."), "", "", "0")
+    _, block, index, *_ = (*location.partition("|")[0].split("."), "", "", "0")
     depths = _DEPTH_OF_BLOCK.get(block, (0,))
     depth = depths[int(index)] if index.isdigit() and len(depths) > 1 else depths[0]
     groups = ("spatial", "temporal", "window*temporal", "window*band")
@@ -307,14 +310,16 @@ def _names(key: str, place: str) -> tuple[str, ...]:
 
 def _fit(key: str, table: _Table) -> list[dict[str, float]]:
     """The rows that set the peak of a variant, as {feature: bytes}."""
-    peaks = [max(places.values()) for places in table.places]
+    peaks = [max(locations.values()) for locations in table.locations]
     # A location far below the peak for all shapes cannot set it for others.
     names = [
         name
-        for name in sorted(set.intersection(*map(set, table.places)))
-        if any(places[name] > 0.9 * peak for places, peak in zip(table.places, peaks, strict=True))
+        for name in sorted(set.intersection(*map(set, table.locations)))
+        if any(locations[name] > 0.9 * peak for locations, peak in zip(table.locations, peaks, strict=True))
     ]
-    solved = [_solve(_names(key, name), table.features, [places[name] for places in table.places]) for name in names]
+    solved = [
+        _solve(_names(key, name), table.features, [locations[name] for locations in table.locations]) for name in names
+    ]
     rows = _outermost(solved, _dense(key))
     _check(key, rows, table.features, peaks)
     return [{name: round(float(value), 3) for name, value in zip(FEATURES, row, strict=True) if value} for row in rows]

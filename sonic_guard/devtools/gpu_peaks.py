@@ -6,23 +6,23 @@ from collections.abc import Callable
 
 import torch
 
-from .measured_table import PeakReading
+from .measured_table import MeasuredPeaks
 
 
-def read_peaks(device: torch.device, work: Callable[[], object]) -> PeakReading:
+def read_peaks(device: torch.device, work: Callable[[], object]) -> MeasuredPeaks:
     """Run `work` and measure its time and peak memory, including what was live before."""
     free_cache(device)
     if device.type != "cuda":
         start = time.perf_counter()
         work()
-        return PeakReading(time.perf_counter() - start)
+        return MeasuredPeaks(time.perf_counter() - start)
     torch.cuda.reset_peak_memory_stats(device)
     torch.cuda.synchronize(device)
     start = time.perf_counter()
     work()
     torch.cuda.synchronize(device)
     seconds = time.perf_counter() - start
-    return PeakReading(
+    return MeasuredPeaks(
         seconds,
         allocated_bytes=torch.cuda.max_memory_allocated(device),
         reserved_bytes=torch.cuda.max_memory_reserved(device),

@@ -95,11 +95,11 @@ class Bench:
         """Measure one case. Out-of-memory errors and failing kernels are results, recorded in the row."""
         start = time.monotonic()
         self._clock.seconds = None
-        reading, failure = None, ""
+        peaks, failure = None, ""
         try:
             limit_memory(self._device, case.card_gib and case.card_gib * GIB)
             with torch.no_grad():
-                reading = read_peaks(self._device, self._stages[case.stage](case))
+                peaks = read_peaks(self._device, self._stages[case.stage](case))
         except RuntimeError as error:
             failure = _first_line(error)
         limit_memory(self._device, None)
@@ -107,8 +107,8 @@ class Bench:
         return Row(
             case,
             predicted_bytes=case.predict_bytes(),
-            reading=reading,
-            pass_s=self._clock.seconds if reading else None,
+            peaks=peaks,
+            pass_s=self._clock.seconds if peaks else None,
             wall_s=time.monotonic() - start,
             oom=case.stage if memory_failed else None,
             error=failure or None,

@@ -95,7 +95,7 @@ def measure(
 
 def expect_s(case: Case, rows: Iterable[Row]) -> float:
     """Expected seconds of `case`, from the finished row of its stage with the most similar amount of work."""
-    same_stage = [row for row in rows if row.case.stage == case.stage and row.reading is not None]
+    same_stage = [row for row in rows if row.case.stage == case.stage and row.peaks is not None]
     if not same_stage:
         return FIRST_CASE_S
     nearest = min(same_stage, key=lambda row: abs(math.log(row.case.work / case.work)))
@@ -133,11 +133,11 @@ def _need_packages() -> None:
 def _describe(row: Row) -> str:
     if row.oom:
         return "out of memory"
-    if row.reading is None:
+    if row.peaks is None:
         return f"failed: {row.error}"
-    if row.reading.device_bytes is None or row.reading.allocated_bytes is None:
-        return f"{row.reading.seconds:.1f} s"
+    if row.peaks.device_bytes is None or row.peaks.allocated_bytes is None:
+        return f"{row.peaks.seconds:.1f} s"
     return (
-        f"{row.reading.allocated_bytes / GIB:.2f} GiB of tensors ({row.predicted_bytes / GIB:.2f} predicted), "
-        f"{row.reading.device_bytes / GIB:.2f} GiB on the card, {row.reading.seconds:.1f} s"
+        f"{row.peaks.allocated_bytes / GIB:.2f} GiB of tensors ({row.predicted_bytes / GIB:.2f} predicted), "
+        f"{row.peaks.device_bytes / GIB:.2f} GiB on the card, {row.peaks.seconds:.1f} s"
     )

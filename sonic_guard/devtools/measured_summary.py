@@ -73,9 +73,9 @@ def overhead_rows(rows: Iterable[Row]) -> list[tuple[int, int]]:
     These are the finished cases from a card in which ComfyUI's VAE is not replaced.
     """
     return [
-        (row.predicted_bytes, row.reading.device_bytes)
+        (row.predicted_bytes, row.peaks.device_bytes)
         for row in rows
-        if row.reading is not None and row.reading.device_bytes is not None and not row.case.stand_in
+        if row.peaks is not None and row.peaks.device_bytes is not None and not row.case.stand_in
     ]
 
 
@@ -148,8 +148,8 @@ def _planned_runs(rows: Iterable[Row]) -> list[str]:
     lines = ["", "Whole runs as planned for smaller cards, torch's allocator held to their size:", ""]
     for (gib, optimized), here in sorted(planned.items()):
         out_of_memory = sum(bool(row.oom) for row in here)
-        failed = sum(row.reading is None for row in here) - out_of_memory
-        used = [row.reading.device_bytes / (gib * GIB) for row in here if row.reading and row.reading.device_bytes]
+        failed = sum(row.peaks is None for row in here) - out_of_memory
+        used = [row.peaks.device_bytes / (gib * GIB) for row in here if row.peaks and row.peaks.device_bytes]
         share = f", {min(used):.0%} to {max(used):.0%} of the card in use" if used else ""
         kind = "with optimizations" if optimized else "in the wrapper's own order"
         lines.append(f"- {gib} GiB, {kind}: of {len(here)} {out_of_memory} ran out of memory, {failed} failed{share}.")
@@ -157,16 +157,16 @@ def _planned_runs(rows: Iterable[Row]) -> list[str]:
 
 
 def _cells(row: Row, stock: Row | None) -> list[str]:
-    reading = row.reading
-    allocated = reading.allocated_bytes if reading else None
+    peaks = row.peaks
+    allocated = peaks.allocated_bytes if peaks else None
     return [
         row.case.name,
         _gib(row.predicted_bytes),
         _gib(allocated),
         "" if allocated is None else f"{allocated / row.predicted_bytes:.3f}",
-        _gib(reading.reserved_bytes if reading else None),
-        _gib(reading.device_bytes if reading else None),
-        _seconds(reading.seconds if reading else None),
+        _gib(peaks.reserved_bytes if peaks else None),
+        _gib(peaks.device_bytes if peaks else None),
+        _seconds(peaks.seconds if peaks else None),
         _seconds(row.pass_s),
         _slowdown(row, stock),
         _note(row),
@@ -174,11 +174,11 @@ def _cells(row: Row, stock: Row | None) -> list[str]:
 
 
 def _slowdown(row: Row, stock: Row | None) -> str:
-    if stock is None or stock is row or row.reading is None or stock.reading is None:
+    if stock is None or stock is row or row.peaks is None or stock.peaks is None:
         return ""
     if row.pass_s and stock.pass_s:
         return f"{row.pass_s / stock.pass_s:.2f}"
-    return f"{row.reading.seconds / stock.reading.seconds:.2f}"
+    return f"{row.peaks.seconds / stock.peaks.seconds:.2f}"
 
 
 def _note(row: Row) -> str:

@@ -45,7 +45,7 @@ class Header:
     """Size of the CUDA context: the increase of the memory in use when it was created, according to NVML.
 
     Without NVML nothing can be read before the context exists; then this is all memory in use after, including other
-    processes. The code of kernels is loaded later, with their first launch: see `PeakReading.outside_bytes`.
+    processes. The code of kernels is loaded later, with their first launch: see `MeasuredPeaks.outside_bytes`.
     """
 
     @property
@@ -54,7 +54,7 @@ class Header:
         return (self.card, self.torch, self.cuda, self.driver, self.allocator, self.sonic_commit)
 
 
-class PeakReading(NamedTuple):
+class MeasuredPeaks(NamedTuple):
     """Time and peak memory of a measured function. The bytes are None without a card."""
 
     seconds: float
@@ -88,7 +88,7 @@ class Row:
     case: Case
     predicted_bytes: int
     """The predicted peak bytes of tensors on the day of the measurement, overhead not included."""
-    reading: PeakReading | None
+    peaks: MeasuredPeaks | None
     """None if the case did not complete."""
     pass_s: float | None
     """Seconds of the network's last pass; None in stages without the network."""
@@ -101,16 +101,16 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """A flat object: the case's settings, the prediction and the measured figures."""
-        reading = self.reading
+        peaks = self.peaks
         return {
             **self.case.to_json(),
             "stand_in": self.case.stand_in,
             "predicted_bytes": self.predicted_bytes,
-            "allocated_bytes": reading and reading.allocated_bytes,
-            "reserved_bytes": reading and reading.reserved_bytes,
-            "outside_bytes": reading and reading.outside_bytes,
-            "device_bytes": reading and reading.device_bytes,
-            "seconds": reading and reading.seconds,
+            "allocated_bytes": peaks and peaks.allocated_bytes,
+            "reserved_bytes": peaks and peaks.reserved_bytes,
+            "outside_bytes": peaks and peaks.outside_bytes,
+            "device_bytes": peaks and peaks.device_bytes,
+            "seconds": peaks and peaks.seconds,
             "pass_s": self.pass_s,
             "wall_s": self.wall_s,
             "oom": self.oom,
@@ -121,9 +121,9 @@ class Row:
     def from_json(cls, data: dict[str, Any]) -> "Row":
         """The inverse of `to_json`."""
         seconds = data["seconds"]
-        reading = None if seconds is None else PeakReading(seconds, *(data[key] for key in PeakReading._fields[1:]))
+        peaks = None if seconds is None else MeasuredPeaks(seconds, *(data[key] for key in MeasuredPeaks._fields[1:]))
         others = {name: data[name] for name in ("predicted_bytes", "pass_s", "wall_s", "oom", "error")}
-        return cls(Case.from_json(data), reading=reading, **others)
+        return cls(Case.from_json(data), peaks=peaks, **others)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class StagePeaks:
     """On the GPU."""
     host_bytes: int = 0
     """In host memory: tensors of the run, without ComfyUI's own."""
-    places: dict[str, int] = field(default_factory=dict)
+    locations: dict[str, int] = field(default_factory=dict)
     """On the GPU, by code location: a module's path, or a line of the wrapper, and the operation."""
 
 
@@ -126,7 +126,7 @@ def trace_windows(
                 sample, time, encoder_hidden_states=context, added_time_ids=time_ids,
                 cross_attention_kwargs={"ip_adapter_masks": [mask]}, return_dict=False,
             )  # fmt: skip
-            yield entry, StagePeaks(tracker.peak_bytes, places=dict(tracker.peaks))
+            yield entry, StagePeaks(tracker.peak_bytes, locations=dict(tracker.peaks))
 
 
 class _Stages:
@@ -158,8 +158,8 @@ class _Stages:
         tracker, peaks = self.tracker, self.peaks.setdefault(name, StagePeaks())
         peaks.peak_bytes = max(peaks.peak_bytes, tracker.peak_bytes)
         peaks.host_bytes = max(peaks.host_bytes, tracker.host_peak_bytes)
-        for place, size in tracker.peaks.items():
-            peaks.places[place] = max(peaks.places.get(place, 0), size)
+        for location, size in tracker.peaks.items():
+            peaks.locations[location] = max(peaks.locations.get(location, 0), size)
 
 
 def _no_network(tracker: AllocationTracker, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
@@ -265,7 +265,7 @@ class _Vae:
         assert self._make is not None, "this VAE has no network"  # noqa: S101
         network = self._make().to(DEVICE, self._dtype).eval()
         self._stages.tracker.name_modules(network, "vae")
-        with self._stages.tracker.place("vae"):
+        with self._stages.tracker.location("vae"):
             return network.encode(pixels.to(DEVICE, self._dtype)).float().cpu()
 
     def decode(self, latents: Tensor) -> Tensor:

@@ -34,8 +34,8 @@ _HINTS = {
     sqlite3.SQLITE_BUSY: "Another program holds it. Close that, or try again.",
     sqlite3.SQLITE_FULL: "The disk is full. Free some space.",
     sqlite3.SQLITE_IOERR: "Its disk is full or failing.",
-    sqlite3.SQLITE_READONLY: f"Make it and its folder writable, or name another place ({VARIABLE}).",
-    sqlite3.SQLITE_CANTOPEN: f"Make it and its folder writable, or name another place ({VARIABLE}).",
+    sqlite3.SQLITE_READONLY: f"Make it and its folder writable, or name another location ({VARIABLE}).",
+    sqlite3.SQLITE_CANTOPEN: f"Make it and its folder writable, or name another location ({VARIABLE}).",
 }
 _Result = TypeVar("_Result")
 

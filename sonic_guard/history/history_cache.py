@@ -57,7 +57,7 @@ class _Known:
     card_history: CardHistory | None
     awaited: bool
     """Whether callers wait for the task: there is no entry yet, or a run has ended since."""
-    reading: Future[None] = field(init=False)
+    query: Future[None] = field(init=False)
     outdated: bool = False
 
 
@@ -88,15 +88,15 @@ class HistoryCache:
         with self._lock:
             now_s = self._clock()
             known = self._known.get(card)
-            if known is None or (known.reading.done() and (known.outdated or now_s >= known.requested_s + MAX_AGE_S)):
+            if known is None or (known.query.done() and (known.outdated or now_s >= known.requested_s + MAX_AGE_S)):
                 if known is None and len(self._known) >= MAX_CARDS:
                     self._known.clear()
                 known = _Known(now_s, known and known.card_history, awaited=known is None or known.outdated)
                 self._known[card] = known
-                known.reading = self._reader.submit(self._load, card, known)
+                known.query = self._reader.submit(self._load, card, known)
             left_s = known.requested_s + (self._glance_s if wait_s is None else wait_s) - now_s
         if known.awaited:
-            wait([known.reading], max(0.0, left_s))
+            wait([known.query], max(0.0, left_s))
         return known.card_history or CardHistory()
 
     def renew(self) -> None:

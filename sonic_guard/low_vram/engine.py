@@ -142,7 +142,7 @@ class LowVramSonic:
     def stream(self, on_frames: FrameCallback, *args: Any, **kwargs: Any) -> None:
         """Run `process` and pass its frames to `on_frames`, a few at a time and in order, instead of returning them.
 
-        A run that goes out of memory is not restarted: its error propagates.
+        A run that runs out of memory is not restarted: its error propagates.
         """
         call = self._bind(args, kwargs)
         self._stream(*self._begin(call), on_frames, call, self._steps)
@@ -158,7 +158,7 @@ class LowVramSonic:
         except (SonicGuardError, KeyError) as error:
             log.warning("Sonic Guard enables every optimization: the settings of the run are unknown (%s).", error)
             self._free_memory(None)
-            return frozenset(self.fallbacks), self._min_chunk_size
+            return without_redundant(frozenset(self.fallbacks)), self._min_chunk_size
         job = self.optimized_job(job)
         self._free_memory(job)
         log.info("Sonic runs with %s.", ", ".join(sorted(job.optimizations)) or "no optimization")

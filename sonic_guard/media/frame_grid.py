@@ -21,7 +21,7 @@ class FittedSound(NamedTuple):
     """A sound in the two lengths that a run needs."""
 
     for_sonic: Sound
-    """Sonic's input for exactly N latent frames. SONIC_PreData's `duration` must not be shorter."""
+    """Sonic's input for exactly N latent frames. SONIC_PreData's `duration` may be half a hop shorter, and no more."""
     for_video: Sound
     """The sound of the video file: it ends with the last picture, to the nearest sample."""
 

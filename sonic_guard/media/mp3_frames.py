@@ -48,7 +48,7 @@ def shorten(content: Content) -> Shortened | None:
     """Leave the uniform middle out of the MP3 `content`, reading it once.
 
     Decoding the result yields exactly `samples_left_out` samples fewer than decoding `content`, except for frames
-    that are damaged behind an intact header, which only decoding shows. None if nothing can be left out safely.
+    that are damaged after an intact header, which only decoding shows. None if nothing can be left out safely.
     """
     begin = _after_id3(content.read_at(0, 10))
     if begin > MAX_HEAD_BYTES:

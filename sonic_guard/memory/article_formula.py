@@ -1,8 +1,8 @@
-"""The estimate of the article this pack grew from, exactly as it stands there, for comparison.
+"""The estimate of the article this pack grew from, exactly as published, for comparison.
 
 The article has a formula and a table, and one does not follow from the other: for 10 s at 1024 px the formula gives
 369.8 GB (30 steps, ratio 0.15), the table 13.2 GB. Neither agrees with the wrapper's code, where steps and
-expand_ratio cost no memory; `docs/memory-model.md` sets both against traced and measured figures. Nothing is decided
+expand_ratio cost no memory; `docs/memory-model.md` compares both with traced and measured figures. Nothing is decided
 by either. GB is 10**9 bytes.
 """
 
@@ -17,7 +17,7 @@ GB_PER_FRAME = 0.18
 """For one frame of 512 px, no margin and 25 steps."""
 FPS = 25
 RISK_SHARE = 0.9
-"""Part of the free memory above which the article speaks of a risk."""
+"""Part of the free memory above which the article warns of a risk."""
 
 
 class ArticleRow(NamedTuple):

@@ -31,7 +31,7 @@ class LimitKind(StrEnum):
 
 
 class Limit(NamedTuple):
-    """A hard limit that a job meets; `plan_messages.limit_text` says it."""
+    """A hard limit that a job meets; `plan_messages.limit_text` describes it."""
 
     kind: LimitKind
     figure: float

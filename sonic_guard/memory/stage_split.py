@@ -7,7 +7,7 @@ clip
 window
     The rest: grows with the picture, and with the frames that go through a network together.
 
-The parts are read from the very row of `constants.json` that decides the stage (see `model`), so their sum is the
+The parts are read from the very row of `constants.json` that decides the stage (see `stage_model`), so their sum is the
 stage's size to the byte. An adaptive stage is split at its floor: what it cannot do without.
 """
 
@@ -44,7 +44,7 @@ class Split(NamedTuple):
 def split_stages(job: Job, *, unet_bytes: int | None = None) -> dict[str, Split]:
     """The parts of every stage of `job`, in the order of a run; of a stage that is left out they are 0.
 
-    Each `total` is the stage's size in ``model.predict(job, unet_bytes=unet_bytes)``, decode's its floor.
+    Each `total` is the stage's size in ``stage_model.predict(job, unet_bytes=unet_bytes)``, decode's its floor.
     """
     table, row, keys = constants(), job_features(job), row_keys(job)
     unet = resident_bytes(job, unet_bytes)

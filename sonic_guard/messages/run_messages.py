@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ..devices.card_catalogue import GIB
 from ..job import Job
 from ..long_video.rendering import EncodingAudio, Event, FallbackEnabled, Joining, LongVideo, PartKept
-from ..optimizations import ESCALATION_ORDER, Optimization
+from ..optimizations import ESCALATION_ORDER, EXACT, Optimization
 from ..planning.selection import Switches
 from . import run_texts as texts
 from .catalogue import clock, fill
@@ -22,7 +22,7 @@ def optimization_report(switches: Switches, unsupported: frozenset[Optimization]
     ]
     if switches.auto:
         lines.append(fill(texts.ENABLED_WHEN_NEEDED, lang, optimizations=_names(switches.auto)))
-    if Optimization.FP8_WEIGHTS in switches.on | switches.auto:
+    if (switches.on | switches.auto) - EXACT:
         lines.append(fill(texts.NOT_EXACT, lang))
     if unsupported:
         lines.append(fill(texts.UNSUPPORTED, lang, optimizations=_names(unsupported)))

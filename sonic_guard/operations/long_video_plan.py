@@ -1,7 +1,9 @@
 """Sonic Long Video: the whole run, where it is cut into parts, and the optimizations of its longest part."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..errors import JobError, brief
 from ..job import LATENT_FPS, MAX_DURATION_S, MIN_SOUND_S, Dtype, Job, duration_of
@@ -80,22 +82,24 @@ def _longest_part(request: LongVideoRequest, whole: Job) -> int | None:
     limits = []
     if request.part_s:
         limits.append(round(request.part_s * LATENT_FPS))
-    elif (fitting := longest_fitting(whole, lambda job: _fits(request, job))) is not None:
-        limits.append(fitting)
+    else:
+        checks = request.capacity.fits, request.capacity.fits_bytes
+        fitting = longest_fitting(whole, *(partial(_fits, request, check) for check in checks))
+        limits += [] if fitting is None else [fitting]
     if request.longest_sound_s is not None:
         limits.append(int(request.longest_sound_s * LATENT_FPS))
     return min(limits, default=None)
 
 
-def _fits(request: LongVideoRequest, job: Job) -> bool:
-    """Whether a part fits with the optimizations that the model chooses for it. The model is loaded already."""
+def _fits(request: LongVideoRequest, check: Callable[[Job, Span], bool], job: Job) -> bool:
+    """Whether a part passes with the optimizations that the model chooses for it. The model is loaded already."""
     capacity, chosen_for, switches = request.capacity, request.choice_capacity, request.choice.switches
     if chosen_for.budget.usable_bytes <= capacity.budget.usable_bytes:
         # What fits with all of them fits with the fewest, too, which take more time to find.
         with_all = without_redundant(job.optimizations | switches.on | switches.auto)
-        if capacity.fits(replace(job, optimizations=with_all), Span.AFTER_LOAD):
+        if check(replace(job, optimizations=with_all), Span.AFTER_LOAD):
             return True
-    return capacity.fits(request.choice.enable(job, chosen_for), Span.AFTER_LOAD)
+    return check(request.choice.enable(job, chosen_for), Span.AFTER_LOAD)
 
 
 def _part_of(whole: Job, frames: int) -> Job:

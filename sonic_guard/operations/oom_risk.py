@@ -31,7 +31,7 @@ class OomRiskRequest:
 
 @dataclass(frozen=True)
 class OomRisk:
-    """How a run stands to a card."""
+    """A run compared with a card."""
 
     plan: Plan
     """The run as its nodes will make it; nothing is changed."""

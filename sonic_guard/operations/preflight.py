@@ -178,7 +178,7 @@ def _is_refused(request: PreflightRequest, plan: Plan) -> bool:
 
 
 def _with_low_vram(request: PreflightRequest, requested: Job, plan: Plan) -> Plan | None:
-    """What Sonic Low VRAM would make of the run, where settings had to change without it and it would help."""
+    """The plan with Sonic Low VRAM, where settings had to change without it and it would help."""
     if request.allowed is None or request.capabilities != WRAPPER_ONLY or (plan.fits and not plan.changes):
         return None
     optimized = make_plan(requested, request.capacity, available=EXACT)

@@ -37,8 +37,8 @@ def builtin_dir() -> Path:
 def list_presets(user_dir: Path | None = None) -> dict[str, Path]:
     """Every preset's name and file: the built-in ones, then those of `user_dir`, each by name.
 
-    A missing `user_dir` has no presets, nor has one that is no folder or cannot be read. The log says that once, and
-    names files that cannot be a preset by their name or place. No file is read.
+    A missing `user_dir` has no presets, nor has one that is no folder or cannot be read. That is logged once, as are
+    files that cannot be a preset by their name or folder. No file is read.
     """
     names = _names_in(builtin_dir()) + (_names_in(user_dir) if user_dir is not None else [])
     found = {name: find_preset(name, user_dir) for name in names}
@@ -53,7 +53,7 @@ def find_preset(name: str, user_dir: Path | None = None) -> Path | None:
     if not builtin.is_file():
         return own
     if own:
-        _warn(f"Preset {own} is passed over: {name!r} is a built-in preset. Rename the file.")
+        _warn(f"Preset {own} is ignored: {name!r} is a built-in preset. Rename the file.")
     return builtin
 
 
@@ -101,7 +101,7 @@ def _names(folder: Path, files: list[str]) -> Iterator[str]:
         if is_preset_name(name):
             yield name
         else:
-            _warn(f"Preset {folder / shown(file)} is passed over: its name is not a preset's.")
+            _warn(f"Preset {folder / shown(file)} is ignored: its name is not a preset's.")
 
 
 def _users_file(name: str, folder: Path | None) -> Path | None:
@@ -110,7 +110,7 @@ def _users_file(name: str, folder: Path | None) -> Path | None:
         return None
     home = os.path.realpath(folder)
     if not path.is_file() or not Path(os.path.realpath(path)).is_relative_to(home):
-        _warn(f"Preset {path} is passed over: it is not a file of this folder.")
+        _warn(f"Preset {path} is ignored: it is not a file of this folder.")
         return None
     return path
 

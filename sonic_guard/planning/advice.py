@@ -1,6 +1,6 @@
-"""The one thing to say to the user about a run: what would help most, or how much larger the picture could be.
+"""The one hint to the user about a run: what would help most, or how much larger the picture could be.
 
-Pure: numbers in, an `Advice` out; `plan_messages.advice_sentence` says it.
+Pure: numbers in, an `Advice` out; `advice_messages.advice_sentence` puts it into words.
 """
 
 from collections.abc import Collection, Iterator
@@ -68,7 +68,7 @@ def advise(
     Where it does not fit: the first single change that is enough, in this order: optimizations, fp16, the largest
     picture that still shows a mouth, half the frame rate. Else what the planner changes in total; else the smallest
     card. With a planning node before it (`ON_RISK`, `POLICY`) it is what that node would do. `available` is
-    `make_plan`'s. `low_vram` says that Sonic Low VRAM could be added, which keeps every pixel. Together with other
+    `make_plan`'s. `low_vram`: Sonic Low VRAM could be added, which keeps every pixel. Together with other
     changes it is proposed only if less of the picture is lost then; after a planning node, only if that finds nothing.
     """
     job, capacity = plan.job, plan.capacity

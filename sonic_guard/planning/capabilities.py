@@ -39,7 +39,11 @@ class GraphCapabilities(NamedTuple):
         """`job` as its nodes will run it: with the optimizations they enable, and cut to the longest part that fits."""
         begun = self.begin(job)
         if self.to_file:
-            longest = longest_fitting(begun, lambda part: fits_with_some(part, self.switches.auto, capacity.fits))
+            longest = longest_fitting(
+                begun,
+                lambda part: fits_with_some(part, self.switches.auto, capacity.fits),
+                lambda part: fits_with_some(part, self.switches.auto, capacity.fits_bytes),
+            )
             begun = begun if longest is None else replace(begun, duration_s=duration_of(longest))
         return self.switches.enable(begun, capacity, Span.WHOLE)
 

@@ -50,7 +50,7 @@ class Risk:
     headroom_bytes: int
     """Memory left over at that stage, before the reserve; negative: how much is missing."""
     short_of_host_ram: bool = False
-    """Whether the run needs more host memory than the machine has, whatever the card says."""
+    """Whether the run needs more host memory than the machine has, whatever memory the card has."""
     limits: tuple[Limit, ...] = ()
     """Hard limits that the run meets: it fails at them, however much memory there is."""
 
@@ -75,6 +75,10 @@ class Capacity:
         """Whether `job` runs within the budget and the host memory, and meets no hard limit."""
         estimate = self.estimate(job)
         return self._fits_gpu(estimate, span) and self.has_host_ram(estimate)
+
+    def fits_bytes(self, job: Job, span: Span = Span.WHOLE) -> bool:
+        """Whether the GPU's memory is enough, whatever the host memory and the hard limits: neither follows length."""
+        return span.needed_bytes(self.estimate(job)) <= self.budget.usable_bytes
 
     def fits_gpu(self, job: Job, span: Span = Span.WHOLE) -> bool:
         """As `fits`, whatever the host memory: for a choice that has to be made even where that is short."""

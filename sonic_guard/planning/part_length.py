@@ -45,16 +45,18 @@ def shortest_part(window: int) -> int:
     return _LEAST_SHOWN + overlap(window)
 
 
-def longest_fitting(job: Job, fits: Callable[[Job], bool]) -> int | None:
-    """Latent frames of the longest part of `job` that fits; None for the whole.
+def longest_fitting(job: Job, *checks: Callable[[Job], bool]) -> int | None:
+    """Latent frames of the longest part of `job` that passes the first check; None for the whole.
 
-    Where no length fits it is a short one: that is the most likely to run, and a run can recover from an
-    out-of-memory error.
+    Where no length passes, the next check decides, which is less strict: shorter parts clear no hard limit, and would
+    only add seams. Where none passes the last one it is a short part: that is the most likely to run, and a run can
+    recover from an out-of-memory error.
     """
-    if fits(job):
-        return None
-    part = longest_part(job, fits)
-    if part:
-        return part.latent_frames
+    for fits in checks:
+        if fits(job):
+            return None
+        part = longest_part(job, fits)
+        if part:
+            return part.latent_frames
     short = max(MIN_PART_FRAMES, shortest_part(job.window))
     return short if short < job.latent_frames else None

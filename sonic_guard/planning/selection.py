@@ -53,16 +53,21 @@ class Switches:
     def choose(self, job: Job, *checks: Fits) -> frozenset[Optimization]:
         """The optimizations for `job`: those that are on, and the fewest others with which the first check passes.
 
-        Where none passes, the next check decides, which is less strict; after the last, everything is enabled.
+        Where none passes, the next check decides, which is less strict: then host memory is short, and what reduces it
+        at no cost in time is enabled in any case. After the last check, everything is enabled.
         """
         enabled = job.optimizations | self.on
-        for fits in checks:
+        for number, fits in enumerate(checks):
+            if number:
+                enabled |= self.auto & FREE
             fewest = fewest_optimizations(replace(job, optimizations=enabled), self.auto - enabled, fits)
             if fewest is not None:
                 return fewest
         return without_redundant(enabled | self.auto)
 
 
+FREE = frozenset(each for each, traits in OPTIMIZATIONS.items() if traits.time == 1 and not traits.uses_host_memory)
+"""Optimizations that cost neither time nor host memory."""
 STREAMED = frozenset({Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD})
 """What Sonic Long Video always enables: its file needs the first, and the second costs nothing there."""
 NONE = Switches()

@@ -25,7 +25,7 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
         "card": budget.card,
         "verdict": str(plan.risk.verdict),
         "verdict_text": plan_messages.verdict_text(plan.risk, lang),
-        "room_text": plan_messages.headroom_line(plan.risk, lang),
+        "headroom_text": plan_messages.headroom_line(plan.risk, lang),
         "budget_bytes": budget.usable_bytes,
         "available_bytes": budget.available_bytes,
         "peak_bytes": estimate.peak_bytes,

@@ -1,7 +1,7 @@
 """What a node of a graph will give, and the run that follows, without running anything.
 
 The nodes upstream are evaluated one by one, this pack's own by the same operations as in their `execute`. Outputs of
-unknown nodes are unknown; a stated assumption takes their place.
+unknown nodes are unknown; a stated assumption is used instead.
 """
 
 import logging

@@ -139,11 +139,11 @@ class Inputs:
         return float(value)
 
     def flag(self, name: str, default: bool, *, matters: bool = True) -> bool:
-        """True or false. If it does not matter, no assumption is noted."""
+        """True or false, or a whole number, as the nodes take it. If it does not matter, no assumption is noted."""
         value = self._or_assumed(name, default, matters=matters)
-        if not isinstance(value, bool):
+        if not isinstance(value, int):
             raise _wrong(name, "true or false", value)
-        return value
+        return bool(value)
 
     def text(self, name: str, default: str) -> str:
         """A text."""

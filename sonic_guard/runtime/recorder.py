@@ -18,7 +18,7 @@ from ..errors import SonicGuardError
 from ..history.run_record import Outcome, StageFigures
 from ..job import MIN_CHUNK_SIZE, Job
 from ..memory.stage_model import stage_bytes
-from ..optimizations import Optimization
+from ..optimizations import Optimization, without_redundant
 from .monitor import Monitor
 from .run_watch import RunWatch
 from .sampler_hooks import follow
@@ -194,7 +194,8 @@ class Recorder:
         if number is not None:
             stage, figures = watch.stage, watch.figures()
             self._note(lambda history: history.finish(number, Outcome.OUT_OF_MEMORY, stage, figures))
-        job = replace(job, optimizations=job.optimizations | {optimization}, chunk_size=MIN_CHUNK_SIZE)
+        enabled = without_redundant(job.optimizations | {optimization})  # as the engine restarts it
+        job = replace(job, optimizations=enabled, chunk_size=MIN_CHUNK_SIZE)
         watch.restart(job, stage_bytes(job))
         self._begin(watch)
 

@@ -27,12 +27,12 @@ def server():
 def page(browser, server):
     page = browser.new_page(viewport={"width": 1200, "height": 800})
     page.set_default_timeout(10_000)
-    said = chrome.complaints(page)
+    messages = chrome.complaints(page)
     page.goto(server.url)
     page.wait_for_function("window.ready")
     yield page
     page.close()
-    assert not said
+    assert not messages
 
 
 def add(page, kind="SonicGuardOOMRisk", saved=None, **values):
@@ -42,7 +42,7 @@ def add(page, kind="SonicGuardOOMRisk", saved=None, **values):
 
 
 def card(page, node=1):
-    """The card of the node with that id, which is as good as its place on the page."""
+    """The card of the node with that id; where it is on the page does not matter."""
     return page.locator(".node").nth(node - 1).locator(CARD)
 
 
@@ -98,7 +98,7 @@ def test_bars_are_as_long_as_their_figures(page):
 
 
 def test_every_change_is_followed(page, server, record_property):
-    """Each is shown, in order; how soon is reported, and is the business of no assertion but a generous one."""
+    """Each is shown, in order. The delay is reported, and only a generous limit is asserted."""
     add(page, min_resolution=512)
     shows(card(page), "512×512")
     times = [
@@ -166,7 +166,7 @@ def test_waiting_dims_the_old_figures(page, server):
     assert page.locator(".rows[data-dim]").count() == 0
 
 
-def test_a_complaint_of_the_server_stands_in_place_of_figures(page, server):
+def test_an_error_of_the_server_is_shown_instead_of_figures(page, server):
     server.problem = "No face was found in portrait.jpg."
     add(page, min_resolution=512)
     shows(card(page), "No face was found")
@@ -213,12 +213,12 @@ def test_a_hidden_page_asks_nothing_and_leases_nothing(page, server):
     assert server.leases[-1] == {"client": "page-1", "rate_hz": 2}
 
 
-@pytest.mark.parametrize("told", [False, True], ids=["unsaid", "told by the host"])
-def test_the_server_goes_away_and_comes_back(page, server, told):
+@pytest.mark.parametrize("notified", [False, True], ids=["without an event", "with the host's event"])
+def test_the_server_goes_away_and_comes_back(page, server, notified):
     add(page, min_resolution=512)
     shows(card(page), "512×512")
     server.stop()
-    if told:
+    if notified:
         page.evaluate("() => api.say('reconnecting')")
     else:
         page.locator("input").fill("576")
@@ -227,7 +227,7 @@ def test_the_server_goes_away_and_comes_back(page, server, told):
     assert card(page).locator(".rows[data-dim]").count() == 1
     before = len(server.leases)
     server.start()
-    if told:
+    if notified:
         page.evaluate("() => api.say('reconnected')")
     shows(card(page), "Will run out of memory")
     page.wait_for_function("() => !document.querySelector('.rows[data-dim]')")
@@ -454,8 +454,8 @@ def test_folding_is_saved_and_values_do_not_shift(page):
 
 
 def test_keyboard(page):
-    """Every button is reached with Tab, shows the focus, and works; the canvas hears nothing of it."""
-    page.evaluate("() => { window.heard = []; addEventListener('keydown', (event) => heard.push(event.key)); }")
+    """Every button is reached with Tab, shows the focus, and works; the canvas receives no key events."""
+    page.evaluate("() => { window.received = []; addEventListener('keydown', (event) => received.push(event.key)); }")
     add(page, min_resolution=512)
     shows(card(page), "Will run out")
     page.locator("input").focus()
@@ -469,7 +469,7 @@ def test_keyboard(page):
     shows(card(page), "13.4 GiB → 6.4 GiB")
     page.keyboard.press("Space")
     page.wait_for_function("() => !document.querySelector('.fold-out ul')")
-    assert page.evaluate("() => heard") == ["Tab", "Tab"]
+    assert page.evaluate("() => received") == ["Tab", "Tab"]
     assert page.evaluate(focused) == "▸ Changes (1)", "a redraw leaves the focus where it was"
 
 
@@ -517,7 +517,7 @@ def test_text_can_be_read(page, server, theme):
 
 
 def test_nothing_stays_of_a_removed_node(page, server):
-    """The node itself can be collected, and the page listens to, asks for and leases nothing any more."""
+    """The node itself can be collected, and the page has no listeners, requests or leases left for it."""
     page.evaluate("""() => {
       window.listening = 0;
       const { addEventListener: add, removeEventListener: remove } = document;
@@ -548,8 +548,8 @@ def test_nothing_stays_of_a_removed_node(page, server):
     assert len(server.questions) == asked
 
 
-def test_a_graph_dropped_without_a_word_is_let_go_too(page, server):
-    """Front ends clear a subgraph's nodes without telling them."""
+def test_a_graph_removed_without_an_event_is_released_too(page, server):
+    """Front ends clear a subgraph's nodes without a notification."""
     add(page, min_resolution=512)
     shows(card(page), "512×512")
     page.evaluate("() => document.querySelector('.node').remove()")
@@ -557,7 +557,7 @@ def test_a_graph_dropped_without_a_word_is_let_go_too(page, server):
     assert server.leases[-1]["rate_hz"] == 0
 
 
-def test_a_node_that_comes_back_goes_on(page):
+def test_a_node_that_is_restored_is_updated_again(page):
     add(page, min_resolution=512)
     shows(card(page), "512×512")
     page.evaluate("() => { window.node = app.graph.nodes[0]; app.graph.remove(node); app.graph.add(node); }")
@@ -565,7 +565,7 @@ def test_a_node_that_comes_back_goes_on(page):
     shows(card(page), "640×640")
 
 
-def test_a_node_that_takes_anothers_place_is_the_one_shown(page, server):
+def test_a_node_with_the_id_of_a_removed_node_is_the_one_shown(page, server):
     """Nodes 2.0 keeps the elements of a node for the next of the same id, as after an undo."""
     add(page, min_resolution=512)
     shows(card(page), "512×512")
@@ -640,7 +640,7 @@ def test_history_deletes_what_is_selected_after_asking(history, page, server):
     assert chosen.is_disabled()
 
 
-def test_history_deletes_nothing_if_the_user_reports_no(history, page, server):
+def test_history_deletes_nothing_if_the_user_declines(history, page, server):
     page.evaluate("() => { app.extensionManager.dialog.confirm = async () => null; }")
     history.get_by_role("button", name="Delete all shown").click()
     page.wait_for_timeout(300)
@@ -679,7 +679,7 @@ def test_runs_that_cannot_be_read_are_reported(page, server):
     shows(page.locator(".sonic-guard-history"), "3 more runs cannot be read")
 
 
-def test_an_open_history_keeps_the_news_coming(history, page, server):
+def test_an_open_history_keeps_its_subscription(history, page, server):
     page.wait_for_timeout(200)
     assert [lease["rate_hz"] for lease in server.leases] == [2]
     open_history(page)

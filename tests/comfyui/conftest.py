@@ -37,7 +37,7 @@ def host(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
-    """Where a test of the host fails, its log says more than the test."""
+    """If a test fails, show the host's log: it has more details than the test."""
     report = yield
     running = getattr(item, "funcargs", {}).get("host")
     if report.failed and running:
@@ -78,7 +78,7 @@ def page(request, host, browser):
     page.route("**/*", give)
     page.goto(f"http://127.0.0.1:{host.port}/", wait_until="domcontentloaded")
     page.wait_for_function("window.app?.graph && app.extensionManager && app.canvas && app.extensionManager.setting")
-    page.wait_for_timeout(2000)  # the front end puts its own first graph in
+    page.wait_for_timeout(2000)  # the front end loads its own first graph
     page.front_end = request.param
     set_to(page, "Comfy.Minimap.Visible", False)
     set_to(page, "Comfy.Workflow.WarnBlueprintOverwrite", False)

@@ -1,4 +1,4 @@
-"""The nodes in a real ComfyUI, beside the real Sonic wrapper: what is offered, what runs, and what errors say."""
+"""The nodes in a real ComfyUI, with the real Sonic wrapper: what is offered, what runs, and the texts of errors."""
 
 import re
 
@@ -36,7 +36,7 @@ TEXT = ("PreviewAny", "source", {})
 
 
 def graph(kind, outputs, *, image="portrait.png", audio="voice.wav", **inputs):
-    """A picture and a sound into our node `kind`, and a node of the host behind each of the `outputs`."""
+    """A picture and a sound into our node `kind`, and a node of the host after each of the `outputs`."""
     nodes = {"ours": {"class_type": f"SonicGuard{kind}", "inputs": inputs}}
     if image:
         nodes["image"] = {"class_type": "LoadImage", "inputs": {"image": image}}
@@ -78,7 +78,7 @@ def complaint(entry):
     return error["exception_message"]
 
 
-def test_starts_without_a_complaint(host):
+def test_starts_without_errors_in_the_log(host):
     assert "IMPORT FAILED" not in host.log_text()
     assert not re.search(r"Traceback[\s\S]*sonic-guard", host.start_log)
 
@@ -110,7 +110,7 @@ def test_preflight_gives_what_the_library_plans(host):
     portrait, capacity = portrait_of(skimage.data.astronaut()), Capacity(budget_for(CARD))
     result = preflight(PreflightRequest(portrait, 5.0, requested, capacity))
     job, crop = result.plan.job, result.selection.crop
-    assert job.min_resolution < requested.min_resolution, "this card is to be too small for the wish"
+    assert job.min_resolution < requested.min_resolution, "the card should be too small for the requested settings"
     assert [shown[slot] for slot in range(2, 10)] == [
         str(job.min_resolution), "4.98", str(job.expand_ratio), str(job.steps), str(job.dynamic_scale), str(job.fps),
         str(job.dtype), str(job.interpolate),
@@ -222,7 +222,7 @@ def test_auto_downgrade_fits_the_card(host):
         )
     )
     job = Job(512, 512, 5.0, min_resolution=1024, dtype=Dtype.FP16)
-    assert texts(entry)[0] == str(make_plan(job, budget_for(CARD)).job.min_resolution)
+    assert texts(entry)[0] == str(make_plan(job, Capacity(budget_for(CARD))).job.min_resolution)
 
 
 PREFLIGHT_ERRORS = [
@@ -237,7 +237,7 @@ PREFLIGHT_ERRORS = [
 
 
 @pytest.mark.parametrize(("change", "message"), PREFLIGHT_ERRORS)
-def test_preflight_errors_say_what_is_wrong(host, change, message):
+def test_preflight_errors_name_what_is_wrong(host, change, message):
     assert message in complaint(host.run(graph("Preflight", {10: TEXT}, **PREFLIGHT | change)))
 
 

@@ -1,6 +1,6 @@
-"""A ComfyUI whose Sonic pack does not import: what is said, and before anything is queued.
+"""A ComfyUI whose Sonic pack does not import: the report, before anything is queued.
 
-As with diffusers 0.34 beside transformers 5, which the wrapper's own requirements allow.
+As with diffusers 0.34 and transformers 5, which the wrapper's own requirements allow.
 """
 
 import shutil
@@ -33,10 +33,12 @@ def predict(host, graph, node):
 
 def test_the_card_reports_before_queueing_that_sonic_did_not_import_and_why(broken):
     graph = {"down": {"class_type": "SonicGuardAutoDowngrade", "inputs": {"target_card": "8"}}}
-    status, said = predict(broken, graph, "down")
+    status, message = predict(broken, graph, "down")
     assert status == 422
-    assert f"pack Sonic is installed, but ComfyUI could not import it: {REASON} (__init__.py). With ComfyUI's" in said
-    assert "/home" not in said, "a page needs no folders"
+    assert (
+        f"pack Sonic is installed, but ComfyUI could not import it: {REASON} (__init__.py). With ComfyUI's" in message
+    )
+    assert "/home" not in message, "a page needs no folders"
 
 
 def test_where_sonic_imports_there_is_a_prediction(host):
@@ -50,5 +52,7 @@ def test_long_video_reports_the_same(broken):
     # Its model and VAE come from the tests' pack, which needs the wrapper's files and not its nodes.
     picture = {"picture": node("LoadImage", image="portrait.jpg")}
     result = broken.run(long_video("speech.mp3", prefix="video/none") | picture)
-    said = next(data["exception_message"] for name, data in result["status"]["messages"] if name == "execution_error")
-    assert f"could not import it: {REASON}" in said
+    message = next(
+        data["exception_message"] for name, data in result["status"]["messages"] if name == "execution_error"
+    )
+    assert f"could not import it: {REASON}" in message

@@ -38,13 +38,13 @@ def show(page, *types, scale=1.0):
 
 
 def keep(page, name, clip=None):
-    """A picture for people."""
+    """Save a picture of the page."""
     if SHOTS:
         page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), clip=clip)
 
 
 def shown(page, text, wait_s=60):
-    """A card that says `text`, waited for."""
+    """The card with this `text`; waits for it."""
     card = page.locator(f"{CARD}:visible").filter(has_text=text).first
     card.wait_for(timeout=wait_s * 1000)
     return card
@@ -111,7 +111,7 @@ def test_preflight_counts_on_low_vram_while_it_runs(page):
     page.wait_for_function("(card) => /optimizations: /.test(card.textContent)", arg=card)
 
 
-def test_the_nodes_that_enables_optimizations_have_cards(page, renderer):
+def test_the_nodes_that_enable_optimizations_have_cards(page, renderer):
     load(page, EXAMPLE)
     page.evaluate(
         """(types) => {
@@ -133,9 +133,9 @@ def test_the_nodes_that_enables_optimizations_have_cards(page, renderer):
         card = shown(page, "sequential_cfg")
         assert card.locator(".row").count() == 5
     cards = page.locator(f"{CARD}:visible").filter(has_text="optimizations: ")
-    page.wait_for_timeout(500)
+    cards.nth(1).wait_for()
     assert cards.count() >= 2, "theirs; a planner that is on screen counts on them, too"
-    keep(page, f"lean-{page.front_end}-{renderer}")
+    keep(page, f"low-vram-{page.front_end}-{renderer}")
 
 
 def test_nothing_of_it_is_saved_with_the_workflow(page):
@@ -215,7 +215,7 @@ def test_a_run_is_seen_live_and_compared_afterwards(page, renderer):
     load(page, EXAMPLE)
     build_run(page)
     page.wait_for_timeout(500)
-    # A graph that ComfyUI has run before would come out of its cache.
+    # A graph that ComfyUI has run before would be answered from its cache.
     page.evaluate("(seed) => { app.graph._nodes[1].widgets[0].value = seed }", time.time_ns() % 2**31)
     show(page, "SmallSonic", "SONICSampler", scale=1.2)
     shown(page, "GiB")
@@ -234,7 +234,7 @@ def a_run(host):
     assert result["status"]["status_str"] == "success", result["status"]
 
 
-def test_the_history_lists_the_runs_and_forgets_them_when_reported(page, a_run):
+def test_the_history_lists_the_runs_and_deletes_them_on_request(page, a_run):
     page.evaluate("() => app.extensionManager.command.execute('SonicGuard.OpenHistory')")
     tab = page.locator(".sonic-guard-history")
     tab.wait_for()

@@ -19,9 +19,9 @@ LATENTS = int(SECONDS * 12.5)
 
 def test_the_stock_nodes_end_with_a_video(host):
     graph = {
-        "small": small(hears=True, seed=21),
+        "small": small(real_predata=True, seed=21),
         "picture": node("LoadImage", image="portrait.png"),
-        "voice": node("LoadAudio", audio=voice(host.base / "input" / "heard.wav", SECONDS)),
+        "voice": node("LoadAudio", audio=voice(host.base / "input" / "voice for sonic.wav", SECONDS)),
         "data": node(
             "SONIC_PreData", clip_vision=["small", 2], vae=["small", 3], audio=["voice", 0], image=["picture", 0],
             weight_dtype=["small", 4], min_resolution=128, duration=SECONDS, expand_ratio=0.5,
@@ -45,10 +45,10 @@ def test_the_stock_nodes_end_with_a_video(host):
     assert list(run.stages) == ["predata", "denoise", "decode", "interpolate"]
 
 
-def test_a_long_video_receives_too_and_leaves_no_sound_behind(host):
+def test_a_long_video_runs_predata_and_leaves_no_sound_file(host):
     before = set((host.base / "input").iterdir())
-    name = voice(host.base / "input" / "heard too.wav", SECONDS)
-    result = host.run(long_video(name, prefix="video/heard", hears=True, seed=22))
+    name = voice(host.base / "input" / "another voice.wav", SECONDS)
+    result = host.run(long_video(name, prefix="video/predata", real_predata=True, seed=22))
     assert result["status"]["status_str"] == "success", result["status"]
     assert sum(1 for _ in frames(file_of(host, result))) == 2 * LATENTS - 1
     assert {file.name for file in set((host.base / "input").iterdir()) - before} == {name}
@@ -56,7 +56,7 @@ def test_a_long_video_receives_too_and_leaves_no_sound_behind(host):
 
 TEMPLATES = sorted((PACK / "example_workflows").glob("*.json"))
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
-SMALL = {  # the outputs of the loaders, whose weights nobody has here, and those of `SmallSonic`
+SMALL = {  # the outputs of the loaders, whose weights are not available here, and those of `SmallSonic`
     ("ImageOnlyCheckpointLoader", 1): ["small", 2],
     ("ImageOnlyCheckpointLoader", 2): ["small", 3],
     ("SONICTLoader", 0): ["small", 0],
@@ -69,14 +69,14 @@ def as_queued(host, workflow, sound):
     """A template as the page queues it, over small networks, with a short sound and in few pixels and steps."""
     links = {number: (str(source), slot) for number, source, slot, *_ in workflow["links"]}
     kinds = {str(each["id"]): each["type"] for each in workflow["nodes"]}
-    graph = {"small": small(hears=True, seed=23)}
+    graph = {"small": small(real_predata=True, seed=23)}
     for each in workflow["nodes"]:
         kind = each["type"]
         if kind == "MarkdownNote" or (kind, 0) in SMALL or (kind, 1) in SMALL:
             continue
-        told = host.get(f"/object_info/{kind}")[kind]["input"]
-        slots = {**told["required"], **told.get("optional", {})}
-        values = [value for value in each["widgets_values"] if value != "fixed"]  # which stands behind a seed
+        declared = host.get(f"/object_info/{kind}")[kind]["input"]
+        slots = {**declared["required"], **declared.get("optional", {})}
+        values = [value for value in each["widgets_values"] if value != "fixed"]  # the control after a seed
         widgets = [name for name, (type_, *_) in slots.items() if isinstance(type_, list) or type_ in WIDGETS]
         inputs = dict(zip(widgets, values, strict=False))
         for slot in each.get("inputs", []):

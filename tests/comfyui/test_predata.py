@@ -47,7 +47,7 @@ def torchaudio():
 
 @pytest.fixture(scope="module")
 def helped(tmp_path_factory, torchaudio):
-    """What comes of it with the pack, by what TorchCodec is."""
+    """The results with the pack, by the state of TorchCodec."""
     return cache(lambda codec: run(tmp_path_factory.mktemp(codec), "helped", codec))
 
 
@@ -73,7 +73,7 @@ def test_torchcodec_makes_no_difference(helped, torchaudio):
 
 
 def test_what_sonic_receives_counts(tmp_path, helped, torchaudio):
-    """That equal digests say something: TorchCodec by itself stores 16 bits."""
+    """Digests do differ where samples differ: TorchCodec by itself stores 16 bits."""
     if not torchaudio[1] or torchaudio[0] < (2, 9):
         pytest.skip(f"TorchCodec is not installed, or not used, in {installed.python()}")
     alone = run(tmp_path, "alone", "is")

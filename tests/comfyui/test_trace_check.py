@@ -1,4 +1,4 @@
-"""The memory model beside the wrapper's own code and ComfyUI's own VAE."""
+"""The memory model against the wrapper's own code and ComfyUI's own VAE."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from tests.support import installed
 
 
 def test_the_model_is_within_half_a_percent_of_the_wrapper_s_own_code():
-    """`sonic-guard trace --check`, run by the host's Python beside the real ComfyUI and the real wrapper."""
+    """`sonic-guard trace --check`, run by the host's Python with the real ComfyUI and the real wrapper."""
     repo = Path(sonic_guard.__file__).parent.parent
     command = [
         str(installed.python()),

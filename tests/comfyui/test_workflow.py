@@ -1,4 +1,4 @@
-"""The workflows this pack writes: sound in themselves, and right for the real nodes they wire."""
+"""The workflows this pack writes: consistent in themselves, and valid for the real nodes."""
 
 import pytest
 
@@ -70,7 +70,7 @@ def test_the_host_takes_the_whole_graph(workflow, infos, host):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_page_hands_on_what_the_example_reports(name, page, infos):  # noqa: F811 - the fixture
+def test_the_page_sends_the_values_of_the_example(name, page, infos):  # noqa: F811 - the fixture
     """Oldest and newest front end put every value into its own widget, and every link into its own slot."""
     load(page, EXAMPLES[name])
     sent = page.evaluate("async () => (await app.graphToPrompt()).output")
@@ -79,7 +79,7 @@ def test_the_page_hands_on_what_the_example_reports(name, page, infos):  # noqa:
     for number, node in wanted.items():
         assert sent[number]["class_type"] == node["class_type"]
         if node["class_type"] == "SaveVideo" and page.front_end == comfyui_frontends.OLDEST:
-            continue  # its menu of menus is younger than that front end, whose own host has another
+            continue  # its nested menu is newer than that front end, whose own host has another
         assert {key: sent[number]["inputs"].get(key) for key in node["inputs"]} == node["inputs"], node["class_type"]
 
 

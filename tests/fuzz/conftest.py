@@ -1,4 +1,4 @@
-"""Says at the end of a run what the fuzzed properties have seen."""
+"""Reports at the end of a run how many cases the fuzzed properties have seen."""
 
 import os
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 POSIX = os.name == "posix"
-collect_ignore_glob = [] if POSIX else ["test_*.py"]  # the limits of a case are the system's
+collect_ignore_glob = [] if POSIX else ["test_*.py"]  # a case is limited by means of the system
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

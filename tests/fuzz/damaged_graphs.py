@@ -1,4 +1,4 @@
-"""Graphs as a page sends them, with something wrong in them.
+"""Graphs as a page sends them, with faults.
 
 A failing example prints as ``damaged("template", [edits])``.
 """
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from sonic_guard.preview.evaluation import KINDS, PREDICTED
-from tests.support.graphs import behind_preflight, lean_trio, long_video, low_vram, node, preflight, sources, trio
+from tests.support.graphs import after_preflight, long_video, low_vram, low_vram_trio, node, preflight, sources, trio
 
 Graph = dict[str, Any]
 
@@ -26,9 +26,9 @@ def _guarded(kind: str, **inputs: Any) -> Graph:
 
 TEMPLATES: dict[str, Callable[[], Graph]] = {
     "trio": lambda: sources() | trio(),
-    "behind preflight": behind_preflight,
-    "silence cut": lambda: behind_preflight(cut_silence=True, target_card="auto"),
-    "low vram": lambda: sources() | low_vram() | lean_trio(),
+    "after preflight": after_preflight,
+    "silence cut": lambda: after_preflight(cut_silence=True, target_card="auto"),
+    "low vram": lambda: sources() | low_vram() | low_vram_trio(),
     "long video": lambda: sources() | long_video(),
     "long video in parts": lambda: sources() | low_vram() | long_video(model=["10", 0], part_s=60.0),
     "preflight and long video": lambda: sources() | preflight(target_card="8 GiB") | long_video(audio=["3", 1]),
@@ -75,7 +75,7 @@ class Set(NamedTuple):
 
 
 class Add(NamedTuple):
-    """An input that was not there."""
+    """An additional input."""
 
     node: int
     name: str
@@ -86,7 +86,7 @@ class Add(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """An input gone."""
+    """An input removed."""
 
     node: int
     input: int
@@ -110,7 +110,7 @@ class Retype(NamedTuple):
 
 
 class Replace(NamedTuple):
-    """Something that is no node in the place of one."""
+    """Replaces a node by something that is none."""
 
     id: str
     value: Any
@@ -120,7 +120,7 @@ class Replace(NamedTuple):
 
 
 class Remove(NamedTuple):
-    """A node gone, and the links to it left."""
+    """A node removed, but not the links to it."""
 
     node: int
 
@@ -139,8 +139,8 @@ class Chain(NamedTuple):
 
     def apply(self, graph: Graph) -> None:
         for number in range(self.count):
-            behind = number - 1 if number else (self.count - 1 if self.closed else 0)
-            source = [f"c{behind}", 0] if number or self.closed else ["1", 0]
+            previous = number - 1 if number else (self.count - 1 if self.closed else 0)
+            source = [f"c{previous}", 0] if number or self.closed else ["1", 0]
             graph[f"c{number}"] = node(self.kind, **{self.name: source})
         if "6" in graph and isinstance(graph["6"], dict):
             _inputs(graph, sorted(graph).index("6"))[self.name] = [f"c{self.count - 1}", 0]
@@ -219,18 +219,18 @@ sensible = st.sampled_from([
     *("streaming_decode+unet_offload", "100, 50, 300, 250"),
 ])  # fmt: skip
 """Values that fit somewhere."""
-_kinds = st.sampled_from([*KINDS, *KINDS, "Unheard", "VAEDecode"])
+_kinds = st.sampled_from([*KINDS, *KINDS, "UnknownNode", "VAEDecode"])
 _names = st.sampled_from(sorted({name for kind in KINDS.values() for name in kind.needs}))
-_places = st.integers(0, 12)
+_positions = st.integers(0, 12)
 _edits = st.one_of(
-    st.builds(Set, _places, st.integers(0, 15), values),
-    st.builds(Set, _places, st.integers(0, 15), sensible),
-    st.builds(Set, _places, st.integers(0, 15), sensible),
-    st.builds(Add, _places, _names | texts, values),
-    st.builds(Drop, _places, st.integers(0, 15)),
-    st.builds(Retype, _places, _kinds | texts | values),
+    st.builds(Set, _positions, st.integers(0, 15), values),
+    st.builds(Set, _positions, st.integers(0, 15), sensible),
+    st.builds(Set, _positions, st.integers(0, 15), sensible),
+    st.builds(Add, _positions, _names | texts, values),
+    st.builds(Drop, _positions, st.integers(0, 15)),
+    st.builds(Retype, _positions, _kinds | texts | values),
     st.builds(Replace, ids | texts, values | st.builds(node, _kinds)),
-    st.builds(Remove, _places),
+    st.builds(Remove, _positions),
     st.builds(
         Chain,
         st.sampled_from(["Reroute", "ImageScale", "SonicGuardOOMRisk", "SonicGuardFaceBox", "SonicGuardLowVRAM"]),

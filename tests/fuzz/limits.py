@@ -8,7 +8,7 @@ from contextlib import contextmanager
 CASE_S = 30
 """Longest a case may take. The slowest honest ones take a second; this is a guard against hangs."""
 CASE_BYTES = 512 << 20
-"""Most address space a case may take beside what the process has; no input is larger than a few megabytes."""
+"""Most address space a case may take in addition to what the process has; no input is larger than a few megabytes."""
 
 
 class TooLongError(Exception):
@@ -17,7 +17,7 @@ class TooLongError(Exception):
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """End what runs inside with an error where it takes more than `CASE_S` or `CASE_BYTES`."""
+    """Raise an error where the block takes more than `CASE_S` or `CASE_BYTES`."""
 
     def too_long(*_: object) -> None:
         raise TooLongError(f"not done after {CASE_S} s")
@@ -36,7 +36,7 @@ def bounded() -> Iterator[None]:
 
 
 def address_space() -> int:
-    """Bytes this process has; 0 where the system does not tell (macOS, which has no such limit either)."""
+    """Bytes this process has; 0 where the system does not report it (macOS, which has no such limit either)."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[0]) * resource.getpagesize()

@@ -1,4 +1,4 @@
-"""Reads damaged media files in a process of its own, so that a crash, a hang or a bomb is a finding and not the end."""
+"""Reads damaged media files in a process of its own, so that a crash, a hang or a bomb does not end the test run."""
 
 import logging
 import multiprocessing
@@ -25,9 +25,11 @@ def sound(path: Path) -> str:
     from sonic_guard.media.audio_file import load, probe
 
     info = probe(path)
-    heard = load(path)
-    counted, decoded = (each.samples for each in (info, heard))
-    assert (counted, info.sample_rate, info.channels) == (decoded, heard.sample_rate, heard.channels), "they differ"
+    read_sound = load(path)
+    counted, decoded = (each.samples for each in (info, read_sound))
+    assert (counted, info.sample_rate, info.channels) == (decoded, read_sound.sample_rate, read_sound.channels), (
+        "they differ"
+    )
     return "answered"
 
 
@@ -38,7 +40,7 @@ def picture(path: Path) -> str:
     size = read_size(path)
     pixels = load(path)
     height, width, channels = pixels.shape
-    # EXIF behind the pixels of a PNG is not seen by read_size, as it says.
+    # As documented, read_size does not see EXIF after the pixels of a PNG.
     assert channels == 3
     assert size == (width, height) or (path.suffix == ".png" and size == (height, width)), f"{size} {pixels.shape}"
     return "answered"
@@ -102,7 +104,7 @@ class Child:
 
 def _work(pipe: Any) -> None:
     logging.disable(logging.CRITICAL)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libav's decoders say there what they think of the file
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libav's decoders print warnings there
     import av  # noqa: F401
 
     import sonic_guard.media.audio_file
@@ -118,12 +120,12 @@ def _work(pipe: Any) -> None:
         except EOFError:
             return
         try:
-            said = READERS[kind](Path(path))
+            result = READERS[kind](Path(path))
         except SonicGuardError as error:
-            said = "refused" if len(str(error)) <= 4_100 else f"LONG: {len(str(error))} characters"
+            result = "refused" if len(str(error)) <= 4_100 else f"LONG: {len(str(error))} characters"
         except BaseException as error:
             where = traceback.extract_tb(error.__traceback__)
             pack = [frame for frame in where if "sonic_guard" in frame.filename]
-            place = f"{Path(pack[-1].filename).name}:{pack[-1].name}" if pack else "?"
-            said = f"RAISED {type(error).__name__} at {place}: {str(error)[:300]}"
-        pipe.send(said)
+            location = f"{Path(pack[-1].filename).name}:{pack[-1].name}" if pack else "?"
+            result = f"RAISED {type(error).__name__} at {location}: {str(error)[:300]}"
+        pipe.send(result)

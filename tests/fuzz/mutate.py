@@ -1,4 +1,4 @@
-"""Bytes that were a file once: what a torn download, a bad disk or a fuzzer makes of it.
+"""Damaged files, as after a torn download, a disk error or by a fuzzer.
 
 `mutated(data)` is a strategy; a failing example prints as ``mutate(data, [edits])``, which a test can take as it is.
 """
@@ -16,7 +16,7 @@ FORMATS = ("B", "<H", ">H", "<I", ">I", "<Q", ">Q")
 
 
 class Flip(NamedTuple):
-    """One bit turned over."""
+    """One bit inverted."""
 
     at: float
     bit: int
@@ -24,39 +24,39 @@ class Flip(NamedTuple):
     def apply(self, data: bytes) -> bytes:
         changed = bytearray(data)
         if changed:
-            changed[_place(self.at, data)] ^= 1 << self.bit
+            changed[_position(self.at, data)] ^= 1 << self.bit
         return bytes(changed)
 
 
 class Cut(NamedTuple):
-    """The end gone."""
+    """The end removed."""
 
     at: float
 
     def apply(self, data: bytes) -> bytes:
-        return data[: _place(self.at, data)]
+        return data[: _position(self.at, data)]
 
 
 class Drop(NamedTuple):
-    """Some bytes gone from the middle."""
+    """Some bytes removed from the middle."""
 
     at: float
     length: int
 
     def apply(self, data: bytes) -> bytes:
-        start = _place(self.at, data)
+        start = _position(self.at, data)
         return data[:start] + data[start + self.length :]
 
 
 class Splice(NamedTuple):
-    """Some bytes of the file once more, at another place."""
+    """Some bytes of the file once more, at another position."""
 
     at: float
     source: float
     length: int
 
     def apply(self, data: bytes) -> bytes:
-        start, source = _place(self.at, data), _place(self.source, data)
+        start, source = _position(self.at, data), _position(self.source, data)
         return data[:start] + data[source : source + self.length] + data[start:]
 
 
@@ -70,7 +70,7 @@ class Write(NamedTuple):
     def apply(self, data: bytes) -> bytes:
         size = struct.calcsize(self.format)
         number = struct.pack(self.format, self.value % (1 << 8 * size))
-        start = _place(self.at, data)
+        start = _position(self.at, data)
         return data[:start] + number + data[start + size :]
 
 
@@ -81,7 +81,7 @@ class Insert(NamedTuple):
     foreign: bytes
 
     def apply(self, data: bytes) -> bytes:
-        start = _place(self.at, data)
+        start = _position(self.at, data)
         return data[:start] + self.foreign + data[start:]
 
 
@@ -89,7 +89,7 @@ Edit = Flip | Cut | Drop | Splice | Write | Insert
 
 
 def mutate(data: bytes, edits: Sequence[Edit]) -> bytes:
-    """`data` after all `edits`, one after the other. A place is a share of the file's length, 0 … 1."""
+    """`data` after all `edits`, one after the other. A position is a share of the file's length, 0 … 1."""
     for edit in edits:
         data = edit.apply(data)
     return data
@@ -97,14 +97,14 @@ def mutate(data: bytes, edits: Sequence[Edit]) -> bytes:
 
 _share = st.floats(0, 1, exclude_max=True)
 # Headers are at the beginning as a rule, and they are where the damage is interesting.
-_places = _share | _share.map(lambda share: share**4) | _share.map(lambda share: share / 64)
+_positions = _share | _share.map(lambda share: share**4) | _share.map(lambda share: share / 64)
 _edits = st.one_of(
-    st.builds(Flip, _places, st.integers(0, 7)),
+    st.builds(Flip, _positions, st.integers(0, 7)),
     st.builds(Cut, _share),
-    st.builds(Drop, _places, st.integers(1, 64)),
-    st.builds(Splice, _places, _places, st.integers(1, 256)),
-    st.builds(Write, _places, st.sampled_from(FORMATS), st.sampled_from(WORDS)),
-    st.builds(Insert, _places, st.binary(max_size=16)),
+    st.builds(Drop, _positions, st.integers(1, 64)),
+    st.builds(Splice, _positions, _positions, st.integers(1, 256)),
+    st.builds(Write, _positions, st.sampled_from(FORMATS), st.sampled_from(WORDS)),
+    st.builds(Insert, _positions, st.binary(max_size=16)),
 )
 
 
@@ -129,5 +129,5 @@ def checked_png(data: bytes) -> bytes:
     return made + data[at:]
 
 
-def _place(share: float, data: bytes) -> int:
+def _position(share: float, data: bytes) -> int:
     return min(len(data) - 1, int(share * len(data))) if data else 0

@@ -24,7 +24,7 @@ LIMIT_S = float(os.environ.get("SONIC_GUARD_FUZZ_S", "2400"))
 
 @dataclass
 class Tally:
-    """What has become of one property's cases."""
+    """The outcomes of one property's cases."""
 
     name: str
     wanted: int
@@ -62,7 +62,7 @@ CLOCK = Clock()
 
 
 def cases(share: int, fixed: int, **strategies: Any) -> Callable[[Callable[..., str]], Callable[..., None]]:
-    """Make a property of a function that says in a word how a case ended.
+    """Make a property of a function that returns in a word how a case ended.
 
     It gets `share` thousandths of the cases of a `make fuzz`, and `fixed` cases in `make test`.
     """
@@ -90,7 +90,7 @@ def cases(share: int, fixed: int, **strategies: Any) -> Callable[[Callable[..., 
                 tally.took_s = time.monotonic() - tally.began_s
             tally.outcomes[outcome] += 1
             if time.monotonic() > tally.ends_s and not tally.failed:
-                # Hypothesis lets it through. Only behind a whole case: one cut short would look to it like a flaky one.
+                # Hypothesis lets it through. Only after a whole case: one that is cut short would seem flaky.
                 pytest.skip(f"its part of the {LIMIT_S:g} s is over after {tally.cases:,} of {wanted:,} cases")
 
         how = settings(

@@ -71,7 +71,7 @@ class Sampler:
 
 
 def make_part(sonic, optimizations, predata, sample, look, chunk_size):
-    """In the place of `long.film.make_part`."""
+    """Used instead of `long_video.part_maker.make_part`."""
 
     def make(task, emit, tick):
         size = predata(task.sound)

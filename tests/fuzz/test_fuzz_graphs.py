@@ -14,7 +14,7 @@ from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluation import job_for, preview
 from tests.fuzz import damaged_graphs
 from tests.fuzz.size import cases
-from tests.support.graphs import behind_preflight, machine, write_files
+from tests.support.graphs import after_preflight, machine, write_files
 
 MAX_TEXT = 4_100
 MAX_ANSWER = 100_000
@@ -29,7 +29,7 @@ def home(tmp_path_factory):
     (folder / "out.png").symlink_to(base / "secret.png")
     (folder / "outside").symlink_to(base)
     here = machine(folder)
-    preview(parse_graph(behind_preflight(cut_silence=True)), "3", here)  # loads detector and pydub
+    preview(parse_graph(after_preflight(cut_silence=True)), "3", here)  # loads detector and pydub
     logging.getLogger("sonic_guard").setLevel(logging.ERROR)
     yield here
     logging.getLogger("sonic_guard").setLevel(logging.NOTSET)
@@ -53,8 +53,8 @@ def judged(work):
 def test_prediction(home, graph, pick, target, language):
     def work():
         seen = preview(parse_graph(graph), damaged_graphs.node_asked(graph, pick), home, target)
-        said = json.dumps(answer(seen, CardHistory(), language), allow_nan=False)
-        assert len(said) < MAX_ANSWER
+        text = json.dumps(answer(seen, CardHistory(), language), allow_nan=False)
+        assert len(text) < MAX_ANSWER
         return "answered"
 
     return judged(work)

@@ -35,6 +35,6 @@ def test_whole_files_are_read(child, suffix):
 def test_damaged_file(child, suffix, edits, checked, name):
     """`checked`: the check sums of a PNG are right again; `name` is another suffix than the right one."""
     data = mutate(sample(suffix), edits)
-    said = child.read(KINDS[suffix], name or suffix, checked_png(data) if checked and suffix == ".png" else data)
-    assert said in ("answered", "refused"), said
-    return said
+    result = child.read(KINDS[suffix], name or suffix, checked_png(data) if checked and suffix == ".png" else data)
+    assert result in ("answered", "refused"), result
+    return result

@@ -1,6 +1,6 @@
 """Every node's `execute` with whatever other nodes may hand to it.
 
-It gives its outputs, or says in a sentence of bounded length which input is wrong. Never another error, never a hang,
+It gives its outputs, or names the wrong input in a sentence of bounded length. Never another error, never a hang,
 never much memory for a small input, and no input is written to.
 """
 
@@ -27,7 +27,7 @@ SPOKEN = {
     "image": ("width:", "height:"),
     "audio": ("There is no sound above",),
     "face_box": ("face box",),
-    "model": ("lean:", "sonic:"),
+    "model": ("low VRAM:", "sonic:"),
     "part_s": ("part length:",),
     "encoder_preset": ("preset:",),
     "inference_steps": ("steps:",),
@@ -89,26 +89,26 @@ def hostile(slot: Any) -> st.SearchStrategy[Any]:
     return anything
 
 
-class Stranger:
-    """A model of another pack: it has everything, and none of it is what its name says."""
+class UnknownModel:
+    """A model of another pack: it has everything, and none of it is what its name promises."""
 
-    def __getattr__(self, name: str) -> "Stranger":
+    def __getattr__(self, name: str) -> "UnknownModel":
         if name.startswith("__"):
             raise AttributeError(name)
         return self
 
 
 class Broken:
-    """A model whose attributes cannot be asked for."""
+    """A model whose attributes raise errors."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(f"{name} is not there yet")
 
 
 MODELS = st.sampled_from([object(), None, "model", {}, 5]) | st.one_of(
-    st.builds(Stranger),
+    st.builds(UnknownModel),
     st.builds(Broken),
-    st.builds(SimpleNamespace, pipe=st.none() | st.builds(Stranger)),
+    st.builds(SimpleNamespace, pipe=st.none() | st.builds(UnknownModel)),
     st.builds(torch.nn.Linear, st.just(2), st.just(2)),
 )
 
@@ -187,9 +187,9 @@ def outcome_of(node: Any, inputs: dict[str, Any]) -> str:
     try:
         result = node.execute(**inputs)
     except errors.SonicGuardError as error:
-        said = str(error)
-        if len(said) > MAX_TEXT or not names_an_input(said, node):
-            raise AssertionError(f"a sentence of {len(said)} characters that is none: {said[:300]!r}") from error
+        message = str(error)
+        if len(message) > MAX_TEXT or not names_an_input(message, node):
+            raise AssertionError(f"a sentence of {len(message)} characters that is none: {message[:300]!r}") from error
         ended = "refused"
     else:
         assert len(result.args) == len(node.GET_SCHEMA().outputs)
@@ -198,11 +198,11 @@ def outcome_of(node: Any, inputs: dict[str, Any]) -> str:
     return ended
 
 
-def names_an_input(said: str, node: Any) -> bool:
-    """Whether a sentence says which input it is about."""
+def names_an_input(message: str, node: Any) -> bool:
+    """Whether a sentence names the input it is about."""
     slots = [slot.id for slot in node.GET_SCHEMA().inputs]
     words = [*slots, *(word for slot in slots for word in SPOKEN.get(slot, ()))]
-    return any(re.search(rf"(?<!\w){re.escape(word)}", said) for word in words)
+    return any(re.search(rf"(?<!\w){re.escape(word)}", message) for word in words)
 
 
 @cases(100, 40, data=st.data())

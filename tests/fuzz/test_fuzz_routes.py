@@ -1,6 +1,6 @@
 """The routes over a real socket: whatever is sent, the answer is short, is JSON or CSV, and is no 5xx.
 
-Nothing outside the input folder is opened, and the next question gets the answer it always gets.
+Nothing outside the input folder is opened, and the next request gets its usual answer.
 """
 
 import gzip
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tests.fuzz import damaged_graphs
 from tests.fuzz.size import cases
-from tests.support.graphs import behind_preflight
+from tests.support.graphs import after_preflight
 from tests.support.installed import PACK
 from tests.support.opened_files import opened_files
-from tests.support.route_server import Site, site_beside_secrets
+from tests.support.route_server import Site, site_next_to_secrets
 
 MAX_ANSWER = 200_000
 """Characters; the history has three runs."""
@@ -26,8 +26,8 @@ MAX_TEXT = 4_100
 
 @pytest.fixture(scope="module")
 def site(pack, tmp_path_factory):
-    site = site_beside_secrets(pack, tmp_path_factory.mktemp("comfyui"))
-    site.usual = site.predict(behind_preflight(cut_silence=True), "3").data
+    site = site_next_to_secrets(pack, tmp_path_factory.mktemp("comfyui"))
+    site.usual = site.predict(after_preflight(cut_silence=True), "3").data
     logging.getLogger(pack.__name__).setLevel(logging.ERROR)
     yield site
     logging.getLogger(pack.__name__).setLevel(logging.NOTSET)
@@ -106,7 +106,7 @@ queries = st.dictionaries(
 
 
 def judged(site, method, path, **request) -> str:
-    """What comes of a request: the status, after all that has to hold has been looked at."""
+    """The status of a request, after everything that has to hold was checked."""
     with opened_files() as opened:
         reply = site.ask(method, path, **request)
     assert reply.status < 500, reply.data
@@ -118,7 +118,7 @@ def judged(site, method, path, **request) -> str:
     elif kind.startswith("application/json"):
         assert 0 < len(reply.data["error"]) <= MAX_TEXT
         assert str(site.folder.parent) not in reply.data["error"]
-    again = site.predict(behind_preflight(cut_silence=True), "3")
+    again = site.predict(after_preflight(cut_silence=True), "3")
     assert (again.status, again.data) == (200, site.usual)
     return str(reply.status)
 

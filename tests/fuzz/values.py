@@ -113,7 +113,7 @@ anything = st.one_of(
     st.integers() | st.floats() | st.text(max_size=30),
     st.lists(st.integers() | st.text(max_size=5), max_size=5) | st.dictionaries(st.text(max_size=5), st.integers()),
 )
-"""In the place of any input."""
+"""Values for any input."""
 
 tensors = st.builds(tensor, _image_shapes, _fills, _dtypes, _forms)
 usable = st.builds(
@@ -132,7 +132,7 @@ images = st.one_of(
     st.builds(tensor, _image_shapes, _fills, form=_forms),
     tensors,
 )
-"""In the place of an IMAGE."""
+"""Values for an IMAGE."""
 
 _waveforms = st.builds(tensor, _wave_shapes, _fills, _dtypes, _forms) | anything
 _rates = st.sampled_from([16_000, 44_100, 48_000, 8000, 1, 0, -1, 7, 10**6, 10**9, 10**18, 10**400, 192_000]) | anything
@@ -144,11 +144,11 @@ sounds = st.one_of(
         {}, optional={"waveform": _waveforms, "sample_rate": _rates, "path": st.text(), 3: st.none()}
     ),
 )
-"""In the place of an AUDIO."""
+"""Values for an AUDIO."""
 
 
 def fingerprint(value: Any) -> Any:
-    """What shows whether somebody has written to a value."""
+    """A digest that shows whether a value was changed."""
     if isinstance(value, torch.Tensor):
         if value.is_meta:
             return "meta", value.shape

@@ -48,7 +48,7 @@ def full_disk(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_a_chart_is_written_as_its_suffix_reports(tmp_path, suffix):
+def test_a_chart_is_written_in_the_format_of_its_suffix(tmp_path, suffix):
     chart = tmp_path / f"chart{suffix}"
     assert main([*PLAN, "--chart", str(chart)]) == EXIT_OK
     start = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]
@@ -65,7 +65,7 @@ def test_on_a_full_disk_what_was_there_stays(tmp_path, option, name, before):
         file.write_bytes(before)
     done = on_an_almost_full_disk([*PLAN, option, str(file)])
     assert done.returncode == EXIT_BAD_INPUT
-    assert f"{name}: there is no room left on this disk" in done.stderr
+    assert f"{name}: there is no space left on this disk" in done.stderr
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == ({name: before} if before else {})
 
 
@@ -74,7 +74,7 @@ def test_a_really_full_disk_is_reported_and_left_as_it_was(full_disk, capsys, op
     (full_disk / name).write_bytes(b"what was there")
     free = os.statvfs(full_disk).f_bavail
     assert main([*PLAN, option, str(full_disk / name)]) == EXIT_BAD_INPUT
-    assert "there is no room left on this disk" in capsys.readouterr().err
+    assert "there is no space left on this disk" in capsys.readouterr().err
     assert sorted(each.name for each in full_disk.iterdir()) == sorted(["filler", name])
     assert (full_disk / name).read_bytes() == b"what was there"
     assert os.statvfs(full_disk).f_bavail == free
@@ -98,13 +98,13 @@ def test_a_device_or_pipe_takes_what_it_is_given(tmp_path):
     device = os.stat("/dev/null")
     write_file(Path("/dev/null"), [b"new"])
     assert os.stat("/dev/null").st_ino == device.st_ino
-    reading, writing = os.pipe()
-    write_file(Path(f"/dev/fd/{writing}"), [b"new"])
-    assert os.read(reading, 10) == b"new"
-    os.close(reading)
-    os.close(writing)
+    read_end, write_end = os.pipe()
+    write_file(Path(f"/dev/fd/{write_end}"), [b"new"])
+    assert os.read(read_end, 10) == b"new"
+    os.close(read_end)
+    os.close(write_end)
     if Path("/dev/full").exists():
-        with pytest.raises(OutputError, match="no room left"):
+        with pytest.raises(OutputError, match="no space left"):
             write_file(Path("/dev/full"), [b"new"])
 
 
@@ -127,9 +127,9 @@ def test_a_write_protected_file_stays():
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize(("name", "says"), [("", "could not be written"), ("none/w.json", "there is no folder")])
-def test_what_cannot_be_a_file_is_reported(tmp_path, name, says):
-    with pytest.raises(OutputError, match=says):
+@pytest.mark.parametrize(("name", "message"), [("", "could not be written"), ("none/w.json", "there is no folder")])
+def test_what_cannot_be_a_file_is_reported(tmp_path, name, message):
+    with pytest.raises(OutputError, match=message):
         write_file(tmp_path / name, [b"new"])
 
 

@@ -1,4 +1,4 @@
-"""Files that are no sound, or none that can be used: each is refused by its name, with what is wrong and what to do."""
+"""Files that are no usable sound: the error names the file, what is wrong and what to do."""
 
 import random
 import wave

@@ -1,7 +1,7 @@
 """`probe` and `load` against real files of real codecs, encoded here by PyAV.
 
 The measure is ComfyUI's Load Audio: every frame a decoder yields. Lossless and gapless formats are also held against
-the number of samples that was written, and ffmpeg has its say where it is installed.
+the number of samples that was written, and with ffmpeg where it is installed.
 """
 
 import logging
@@ -33,7 +33,7 @@ VBR = {"global_quality": "472", "flags": "+qscale"}
 
 
 def voice(samples, rate, channels):
-    """Something for the encoders to chew on, int16 ``[samples, channels]``: bursts of tone and noise."""
+    """Input for the encoders, int16 ``[samples, channels]``: bursts of tone and noise."""
     time_s = np.arange(samples) / rate
     tone = np.sin(2 * np.pi * 220 * time_s) * (np.sin(5 * time_s) > 0)
     noise = np.random.default_rng(0).normal(0, 0.1, samples) * (np.sin(3 * time_s) > 0)
@@ -158,12 +158,12 @@ def test_probe_agrees_with_ffmpeg(tmp_path, name, codec, how):
     assert info.samples == len(pipe.stdout) / 4 / info.channels
 
 
-def test_header_durations_lie_and_are_not_believed(tmp_path):
+def test_wrong_durations_in_headers_are_not_used(tmp_path):
     file = tmp_path / "vbr.mp3"
     write(file, "libmp3lame", samples=500_500, encoder=VBR, options=BARE)
     with av.open(str(file)) as container:
-        said_s = container.duration / av.time_base
-    assert abs(said_s - 500_500 / 44_100) > 1
+        declared_s = container.duration / av.time_base
+    assert abs(declared_s - 500_500 / 44_100) > 1
     assert probe(file).duration_s == pytest.approx(500_500 / 44_100, abs=0.06)
 
 
@@ -184,13 +184,13 @@ def test_load_gives_what_probe_promised(tmp_path, name, codec, how):
     assert 0.1 < np.abs(sound.waveform).max() < 1.5
 
 
-def test_load_stops_where_it_is_reported(tmp_path):
+def test_load_stops_at_its_limit(tmp_path):
     written = write(tmp_path / "a.wav", "pcm_s16le")
     assert load(tmp_path / "a.wav", limit_s=0.5).samples == 22_050
     assert load(tmp_path / "a.wav", limit_s=99).samples == len(written)
 
 
-# --- files as they are found in the wild ------------------------------------------------------------------------------
+# --- real-world files -----------------------------------------------------------------------------------------------
 
 
 def id3v2(size):
@@ -201,11 +201,11 @@ JUNK = random.Random(1).randbytes(3000)  # noqa: S311 - no cryptography
 WILD = {
     "as it came": lambda data: data,
     "a big picture in front": lambda data: id3v2(300_000) + data,
-    "an old tag behind": lambda data: data + b"TAG" + b"\xe9" * 125,
-    "a big tag behind": lambda data: data + b"APETAGEX" + bytes(20_000),
+    "an old tag at the end": lambda data: data + b"TAG" + b"\xe9" * 125,
+    "a big tag at the end": lambda data: data + b"APETAGEX" + bytes(20_000),
     "junk in front": lambda data: JUNK + data,
     "junk inside": lambda data: data[:60_000] + JUNK + data[60_000:],
-    "junk behind": lambda data: data + JUNK,
+    "junk at the end": lambda data: data + JUNK,
     "twice": lambda data: data + data,
     "twice, tagged": lambda data: id3v2(500) + data + id3v2(500) + data,
     "without its end": lambda data: data[: len(data) * 2 // 3],

@@ -90,7 +90,7 @@ def test_the_content_decides_not_the_suffix(tmp_path):
 
 
 class _Trap:
-    """Leaves a file behind when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -99,7 +99,7 @@ class _Trap:
         return Path.touch, (self.path,)
 
 
-def test_a_malicious_checkpoint_is_read_but_not_obeyed(tmp_path):
+def test_a_malicious_checkpoint_is_read_but_not_executed(tmp_path):
     path, sprung = tmp_path / "evil.pth", tmp_path / "sprung"
     torch.save({"a": torch.zeros(4), "evil": _Trap(sprung)}, path)
     assert read_header(path).parameters == 4
@@ -246,7 +246,7 @@ def _real_safetensors(path):
         (lambda path: torch.save({"epoch": 3}, path), "there are no tensors in it"),
         (lambda path: save_file({}, path), "there are no tensors in it"),
         (lambda path: save_file({"a": torch.zeros(0)}, path), "there are no tensors in it"),
-        # what is not to cost more than a moment
+        # which has to be fast
         (_safetensors({"a": _f32(0, 4, *[10**4000] * 40)}, bytes(4)), "not a list of tensors"),
         (_safetensors({"a": _f32(0, 4, *[1] * 65)}, bytes(4)), "not a list of tensors"),
         (_safetensors(b'{"a":[' + b",".join([b"9" * 4000] * 2700) + b"]}"), "header claims 10802707 bytes"),
@@ -285,15 +285,15 @@ def test_a_zip_with_a_directory_of_many_megabytes_is_not_read(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "reason"),
     [
         (os.mkfifo, "a pipe cannot be read twice: save it to a file"),
         (lambda path: path.symlink_to("/dev/zero"), "this is a device, not a checkpoint"),
     ],
 )
-def test_what_never_ends_is_not_opened(tmp_path, make, says):
+def test_what_never_ends_is_not_opened(tmp_path, make, reason):
     make(tmp_path / "unet.pth")
-    with pytest.raises(WeightsError, match=f"^unet.pth: {says}"):
+    with pytest.raises(WeightsError, match=f"^unet.pth: {reason}"):
         read_header(tmp_path / "unet.pth")
 
 
@@ -306,8 +306,8 @@ def test_whatever_is_damaged_the_answer_is_sizes_or_a_clear_error(tmp_path, writ
     content = bytearray(path.read_bytes())
     # The header of the one and the directory of the other are what the reader looks at.
     for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.one_of(st.integers(0, 700), st.integers(-1200, -1)))
-        content[place] = data.draw(st.integers(0, 255))
+        position = data.draw(st.one_of(st.integers(0, 700), st.integers(-1200, -1)))
+        content[position] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     _sizes_or_error(path)
 
@@ -369,27 +369,27 @@ def test_whatever_a_description_does_the_answer_is_right_or_a_clear_error(tmp_pa
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     program = members["made/data.pkl"]
-    starts = [place for _, _, place in pickletools.genops(program)]
+    starts = [position for _, _, position in pickletools.genops(program)]
     steps = [program[a:b] for a, b in zip(starts, [*starts[1:], None], strict=True)]
     others = st.sampled_from([b"\x93", b"\x94", b"Q", b"h\x00", b"K\x04", b"\x8a\x09" + b"\x7f" * 9, b"0", b"2", b"}"])
     for _ in range(data.draw(st.integers(1, 5))):
-        place = data.draw(st.integers(0, len(steps) - 1))
+        position = data.draw(st.integers(0, len(steps) - 1))
         match data.draw(st.sampled_from(["out", "double", "move", "between"])):
             case "out" if len(steps) > 1:
-                steps.pop(place)
+                steps.pop(position)
             case "double":
-                steps.insert(place, steps[place])
+                steps.insert(position, steps[position])
             case "move":
-                steps.insert(data.draw(st.integers(0, len(steps) - 1)), steps.pop(place))
+                steps.insert(data.draw(st.integers(0, len(steps) - 1)), steps.pop(position))
             case _:
-                steps.insert(place, data.draw(others))
+                steps.insert(position, data.draw(others))
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, b"".join(steps) if name == "made/data.pkl" else content)
     _sizes_or_error(path)
 
 
-def test_reading_needs_no_torch(tmp_path):
+def test_a_header_is_read_without_torch(tmp_path):
     _torch(tmp_path / "unet.pth")
     code = """
 import sys

@@ -72,7 +72,7 @@ def test_all_optimizations_are_the_exact_ones_without_the_redundant(capsys):
 
 
 def test_an_estimate_takes_what_a_plan_would_not_combine(capsys):
-    """Who names both wants to know what both need."""
+    """Whoever names both gets the needs of both."""
     both = ["feed_forward_chunking", "layer_chunking"]
     base = ["estimate", "--width", "512", "--height", "512", "--duration", "10"]
     assert _json(capsys, *base, "--optimize", *both)["optimizations"] == both
@@ -89,9 +89,9 @@ def test_an_estimate_reports_which_optimizations_it_is_for(capsys):
 @pytest.mark.parametrize("command", [["estimate", "--width", "512", "--height", "512", "--duration", "1"], "plan"])
 def test_an_unknown_optimization_is_answered_with_the_known_ones(capsys, command):
     assert main([*(_plan() if command == "plan" else command), "--optimize", "turbo", "all"]) == EXIT_BAD_INPUT
-    said = capsys.readouterr().err
-    assert "unknown turbo; known are " in said
-    assert all(name in said for name in (*ESCALATION_ORDER, "all"))
+    err_text = capsys.readouterr().err
+    assert "unknown turbo; known are " in err_text
+    assert all(name in err_text for name in (*ESCALATION_ORDER, "all"))
 
 
 def test_a_plan_enables_nothing_that_is_not_named(capsys):
@@ -108,16 +108,16 @@ def test_a_plan_enables_nothing_that_is_not_named(capsys):
 
 
 @pytest.mark.parametrize(
-    ("optimize", "says"),
+    ("optimize", "message"),
     [
         ([], "stock Sonic"),
         (["--optimize", "all"], "enabled: sequential_cfg + feed_forward_chunking"),
         (["--optimize", "unet_offload", "--gpu", "80"], "enabled: none; available: unet_offload"),
     ],
 )
-def test_the_table_of_a_plan_names_optimizations(capsys, optimize, says):
+def test_the_table_of_a_plan_names_optimizations(capsys, optimize, message):
     assert main(_plan("--gpu", "8", *optimize)) == EXIT_OK
-    assert says in " ".join(capsys.readouterr().out.split())
+    assert message in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_workflow_of_an_optimized_plan_has_the_node_that_enables_them(tmp_path):
@@ -145,7 +145,7 @@ def test_a_hard_limit_that_nothing_clears_is_exit_code_3(capsys):
     assert main(_plan("--gpu", "M4 Max 64GB", "--policy", "article")) == EXIT_NOTHING_FITS
     out = capsys.readouterr().out
     assert "Will fail at a hard limit" in out
-    assert "spare" not in out
+    assert "headroom" not in out
 
 
 def test_what_clears_a_hard_limit_is_reported(capsys):
@@ -215,7 +215,7 @@ def bad(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--audio", "{bad}/text.mp3"], "text.mp3"),
         (["--audio", "{bad}/none.mp3"], "none.mp3"),
@@ -237,10 +237,10 @@ def bad(tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_bad_input_is_reported_in_a_line(capsys, bad, arguments, says):
+def test_bad_input_is_reported_in_a_line(capsys, bad, arguments, message):
     assert main(_plan("--gpu", "8", *[part.format(bad=bad) for part in arguments])) == EXIT_BAD_INPUT
     error = capsys.readouterr().err.strip()
-    assert says in error
+    assert message in error
     assert "Traceback" not in error
     assert len(error.splitlines()) == 1
 
@@ -250,7 +250,7 @@ def test_bad_input_is_reported_in_a_line(capsys, bad, arguments, says):
     ("option", "what"), [("--image", "a picture"), ("--audio", "a sound file"), ("--weights", "a checkpoint")]
 )
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("pipe", "pipe: a pipe cannot be read twice: save it to a file. ({bad}/pipe)"),
         ("link", "link: a pipe cannot be read twice: save it to a file. ({bad}/link)"),
@@ -265,7 +265,7 @@ def test_bad_input_is_reported_in_a_line(capsys, bad, arguments, says):
     ],
     ids=repr,
 )
-def test_what_is_no_plain_file_is_reported_at_once(bad, option, what, name, says):
+def test_what_is_no_plain_file_is_reported_at_once(bad, option, what, name, message):
     os.mkfifo(bad / "pipe")
     (bad / "link").symlink_to("pipe")
     (bad / "folder").mkdir()
@@ -273,18 +273,18 @@ def test_what_is_no_plain_file_is_reported_at_once(bad, option, what, name, says
     start = ["estimate", "--width", "512", "--height", "512", "--duration", "1"] if option == "--weights" else _plan()
     result = processes.sonic_guard(*start, option, bad / name)
     assert result.code == EXIT_BAD_INPUT
-    assert result.err.decode() == f"sonic-guard: {says.format(bad=bad, what=what)}\n"
+    assert result.err.decode() == f"sonic-guard: {message.format(bad=bad, what=what)}\n"
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
 @pytest.mark.parametrize("option", ["--image", "--audio"])
 def test_what_a_shell_makes_of_a_command_in_brackets_is_a_pipe(capsys, option):
-    reading, writing = os.pipe()
+    read_end, write_end = os.pipe()
     try:
-        assert main(_plan(option, f"/dev/fd/{reading}")) == EXIT_BAD_INPUT
+        assert main(_plan(option, f"/dev/fd/{read_end}")) == EXIT_BAD_INPUT
     finally:
-        os.close(reading)
-        os.close(writing)
+        os.close(read_end)
+        os.close(write_end)
     assert "a pipe cannot be read twice: save it to a file." in capsys.readouterr().err
 
 
@@ -302,9 +302,9 @@ def test_a_picture_whose_name_is_no_text_is_planned_for_but_not_put_into_a_workf
 def test_a_faulty_preset_is_named_with_its_folder_here(capsys, tmp_path):
     (tmp_path / "mine.json").write_text('{"name": "mine", "fps": 1000}')
     assert main(_plan("--preset", "mine", "--preset-dir", str(tmp_path))) == EXIT_BAD_INPUT
-    said = capsys.readouterr().err
-    assert said.startswith("sonic-guard: mine.json: fps: 1000 is not allowed.")
-    assert said.endswith(f" ({tmp_path / 'mine.json'})\n")
+    err_text = capsys.readouterr().err
+    assert err_text.startswith("sonic-guard: mine.json: fps: 1000 is not allowed.")
+    assert err_text.endswith(f" ({tmp_path / 'mine.json'})\n")
 
 
 @pytest.mark.parametrize("duration", ["0", "nan", "-3", "1e12"])
@@ -422,7 +422,7 @@ def test_history_of_a_card_is_deleted(capsys, history_file):
     assert [run.id for run in History(history_file).runs()] == [1]
 
 
-def test_history_is_where_the_environment_reports(capsys, history_file, monkeypatch):
+def test_the_environment_sets_the_location_of_the_history(capsys, history_file, monkeypatch):
     monkeypatch.setenv("SONIC_GUARD_DB", str(history_file))
     assert len(_json(capsys, "history")["runs"]) == 2
 
@@ -434,7 +434,7 @@ def test_an_empty_history(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ([], "user/sonic_guard/history.db"),
         (["--db", "{bad}/none.db"], "there is no file"),
@@ -444,11 +444,11 @@ def test_an_empty_history(capsys, tmp_path):
     ],
     ids=str,
 )
-def test_a_history_that_is_none_is_reported_in_a_line(capsys, bad, monkeypatch, arguments, says):
+def test_a_history_that_is_none_is_reported_in_a_line(capsys, bad, monkeypatch, arguments, message):
     monkeypatch.delenv("SONIC_GUARD_DB", raising=False)
     before = sorted(bad.iterdir())
     assert main(["history", *[part.format(bad=bad) for part in arguments]]) == EXIT_BAD_INPUT
     error = capsys.readouterr().err.strip()
-    assert says in error
+    assert message in error
     assert len(error.splitlines()) == 1
     assert sorted(bad.iterdir()) == before

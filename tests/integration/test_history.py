@@ -1,4 +1,4 @@
-"""The history of runs: what goes in comes out, on SQLite and on PostgreSQL."""
+"""The history of runs: what is written is read back, on SQLite and on PostgreSQL."""
 
 import os
 import sqlite3
@@ -138,7 +138,7 @@ def test_whose_run_it_is_decides_what_is_swept(location, history, column, value,
     assert history.sweep() == [run_id] * swept
 
 
-def test_a_run_taken_for_killed_that_goes_on_is_alive(location, history):
+def test_a_run_marked_as_killed_that_continues_is_running(location, history):
     run_id = begin(history)
     with engine_for(location).begin() as connection:
         connection.execute(update(RUNS).values(outcome="killed"))
@@ -156,7 +156,7 @@ def test_a_run_taken_for_killed_that_goes_on_is_alive(location, history):
     ],
     ids=str,
 )
-def test_a_row_of_a_newer_version_is_passed_over(location, history, newer, caplog):
+def test_a_row_of_a_newer_version_is_ignored(location, history, newer, caplog):
     unsupported, plain = begin(history), begin(history)
     (row,) = [run for run in history.runs() if run.id == unsupported]
     job = {field.name: getattr(row.job, field.name) for field in fields(Job)} | {"optimizations": []}
@@ -201,7 +201,7 @@ def test_it_writes_ahead(tmp_path):
 
 def test_nothing_happens_before_the_first_call(tmp_path):
     History(tmp_path / "none" / "h.db")
-    History("postgresql+psycopg://nobody@192.0.2.1/none")
+    History("postgresql+psycopg://user@192.0.2.1/none")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -216,5 +216,5 @@ def test_where_the_history_is(monkeypatch, tmp_path):
     assert history_location(tmp_path) == tmp_path
     with pytest.raises(HistoryError, match=r"user/sonic_guard/history\.db"):
         history_location()
-    monkeypatch.setenv(VARIABLE, "postgresql+psycopg://park/runs")
+    monkeypatch.setenv(VARIABLE, "postgresql+psycopg://server/runs")
     assert history_location(tmp_path) == history_location() == os.environ[VARIABLE]

@@ -1,4 +1,4 @@
-"""What can be wrong with the place of a history: damaged, foreign, newer, read-only, full, locked, not there."""
+"""What can be wrong with the file of a history: damaged, foreign, newer, read-only, full, locked, not there."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def no_database(file):
 
 
 def a_torn_page(file):
-    """The page with the runs is overwritten; the first one, which says what the file is, stays."""
+    """The page with the runs is overwritten; the first one, which has the file's format, stays."""
     with file.open("r+b") as data:
         data.seek(4096)
         data.write(os.urandom(file.stat().st_size - 4096))
@@ -144,7 +144,7 @@ def read_only_folder():
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX permissions")
 @pytest.mark.parametrize("there", [False, True], ids=["no file yet", "a file"])
-def test_a_read_only_place_is_reported(read_only_folder, there):
+def test_a_read_only_folder_is_reported(read_only_folder, there):
     file = read_only_folder / "history.db"
     if there:
         begin(History(file))
@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
 
 
 def fill(location, file_bytes=None):
-    """The error another process gets when the place is full, and the runs it had written before."""
+    """The error another process gets when the disk is full, and the runs it had written before."""
     receive, send = PROCESSES.Pipe(duplex=False)
     child = PROCESSES.Process(target=write_until_it_fails, args=(str(location), send, file_bytes))
     child.start()
@@ -227,7 +227,7 @@ def test_not_for_ever(file):
 
 
 def another_database(lock):
-    """SQLite locks such a file in another way: who reads it does not hinder who wants it alone."""
+    """SQLite locks such a file in another way: a reader does not block exclusive access."""
     with closing(sqlite3.connect(lock)) as other:
         other.execute("PRAGMA journal_mode=WAL")
         other.execute("CREATE TABLE recipes (name)")
@@ -249,7 +249,7 @@ def test_what_is_in_a_lock_s_file_does_not_matter(file, damage, caplog):
 
 
 def test_a_damaged_lock_still_locks(file):
-    """Whoever held it before it was damaged holds it after it was mended."""
+    """Its holder keeps it while it is damaged and repaired."""
     history, lock = History(file, busy_s=0.05), Path(f"{file}.lock")
     begin(history)
     with closing(sqlite3.connect(lock, isolation_level=None)) as other:
@@ -283,7 +283,7 @@ def test_a_lock_that_is_another_file_too_is_not_emptied(file):
     assert other.read_text(encoding="utf-8") == "years of work"
 
 
-def test_a_lock_that_is_a_link_empties_nobody_else_s_file(file):
+def test_a_lock_that_is_a_link_does_not_empty_its_target(file):
     other = file.with_name("thesis.txt")
     other.write_text("years of work", encoding="utf-8")
     try:
@@ -296,7 +296,7 @@ def test_a_lock_that_is_a_link_empties_nobody_else_s_file(file):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a POSIX system")
-def test_a_pipe_in_the_place_of_the_history_is_reported(file):
+def test_a_pipe_instead_of_the_history_is_reported(file):
     os.mkfifo(file)
     with pytest.raises(HistoryError, match=r"history\.db"):
         History(file, busy_s=0.05).runs()
@@ -323,7 +323,7 @@ def test_a_file_deleted_meanwhile_is_begun_anew(file):
 
 
 @pytest.mark.parametrize(
-    ("location", "says"),
+    ("location", "message"),
     [
         ("nonsense://host/name", "nonsense"),
         ("://", "not a URL"),
@@ -334,10 +334,10 @@ def test_a_file_deleted_meanwhile_is_begun_anew(file):
         ("postgresql+psycopg://user:secret@127.0.0.1:1/name", "127.0.0.1"),
     ],
 )
-def test_places_that_are_none(location, says):
+def test_invalid_locations_of_a_history(location, message):
     if "psycopg" in location:
         pytest.importorskip("psycopg")
-    with pytest.raises(HistoryError, match=says) as caught:
+    with pytest.raises(HistoryError, match=message) as caught:
         History(location, busy_s=2).runs()
     assert "secret" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

@@ -33,8 +33,8 @@ def is_sound(location):
         return connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def told(receive):
-    """All that a process has told, up to its end."""
+def reports(receive):
+    """All that a process has reported, up to its end."""
     try:
         while True:
             yield receive.recv()
@@ -43,7 +43,7 @@ def told(receive):
 
 
 def start(target, *arguments):
-    """A process and the end of a pipe on which it tells."""
+    """A process and the end of a pipe on which it reports."""
     receive, send = PROCESSES.Pipe(duplex=False)
     child = PROCESSES.Process(target=target, args=(arguments[0], send, *arguments[1:]))
     child.start()
@@ -51,10 +51,10 @@ def start(target, *arguments):
     return child, receive
 
 
-def test_several_processes_write_at_once_to_a_place_none_of_them_has_seen(location):
+def test_several_processes_write_at_once_to_a_new_history(location):
     barrier = PROCESSES.Barrier(WRITERS)
     children = [start(write_runs, location, barrier, RUNS_EACH) for _ in range(WRITERS)]
-    ids = [run_id for _, receive in children for run_id in told(receive)]
+    ids = [run_id for _, receive in children for run_id in reports(receive)]
     for child, _ in children:
         child.join()
     assert len(set(ids)) == WRITERS * RUNS_EACH
@@ -97,22 +97,22 @@ def test_several_processes_bring_an_old_history_up_to_date_at_the_same_moment(lo
 
 def test_a_killed_process_loses_at_most_the_row_it_was_writing(location):
     moments = np.random.default_rng(3)
-    told_of, last_steps = {}, set()
+    reported, last_steps = {}, set()
     for killed in range(1, KILLS + 1):
         child, receive = start(write_forever, location)
         first = [receive.recv() for _ in range(moments.integers(1, 8))]
         time.sleep(moments.uniform(0, 0.01))
         child.kill()
         child.join()
-        for run_id, *state in (*first, *told(receive)):
-            told_of[run_id] = STEPS.index(tuple(state))
-        last_steps.add(told_of[max(told_of)])
+        for run_id, *state in (*first, *reports(receive)):
+            reported[run_id] = STEPS.index(tuple(state))
+        last_steps.add(reported[max(reported)])
         runs = {run.id: run for run in History(location).runs()}
-        reached = {run_id: STEPS.index((run.outcome, run.stage)) for run_id, run in runs.items()}
-        lost = [run_id for run_id, step in told_of.items() if reached.get(run_id, -1) < step]
-        assert lost == [], "what was told of is not there"
-        assert len(runs.keys() - told_of.keys()) <= killed, "more than one untold run a killed process"
-        assert all(dict(run.stages) == (MEASURED if reached[run.id] else {}) for run in runs.values())
+        stored = {run_id: STEPS.index((run.outcome, run.stage)) for run_id, run in runs.items()}
+        lost = [run_id for run_id, step in reported.items() if stored.get(run_id, -1) < step]
+        assert lost == [], "a reported run is missing"
+        assert len(runs.keys() - reported.keys()) <= killed, "more than one unreported run per killed process"
+        assert all(dict(run.stages) == (MEASURED if stored[run.id] else {}) for run in runs.values())
         assert is_sound(location)
     under_way = {run.id for run in History(location).runs() if run.outcome is Outcome.RUNNING}
     assert set(History(location).sweep()) == under_way
@@ -130,7 +130,7 @@ def test_a_process_killed_while_it_makes_the_file_leaves_nothing_that_hinders(tm
         time.sleep(moments.uniform(0, 0.03))
         child.kill()
         child.join()
-        runs = len({run_id for run_id, *_ in told(receive)})
+        runs = len({run_id for run_id, *_ in reports(receive)})
         began.add(runs)
         begin(History(file))
         assert runs + 1 <= len(History(file).runs()) <= runs + 2

@@ -1,4 +1,4 @@
-"""Rows that cannot be read: each is left out, counted and told, and spoils none of the others."""
+"""Rows that cannot be read: each is left out, counted and reported, and does not affect the others."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from tests.support.postgres_server import schema
 
 
 def put(location, run_id, **columns):
-    """Write values into columns past everything that would check them."""
+    """Write values into columns without any check."""
     with engine_for(location).begin() as connection:
         for name, value in columns.items():
             kind = RUNS.c[name].type.compile(connection.dialect)
@@ -102,7 +102,7 @@ SETTINGS = [
 
 
 def holds_but_one(location, caplog):
-    """That everything works on the runs beside the one that cannot be read."""
+    """That everything works on the other runs."""
     history = History(location)
     page = history.page()
     assert ([run.id for run in page.runs], page.unreadable, page.before) == ([3, 1], 1, None)
@@ -181,7 +181,7 @@ def test_a_run_under_way_of_a_process_that_cannot_be(tmp_path, columns):
     assert [run.outcome for run in history.runs()] == [Outcome.KILLED]
 
 
-def test_a_file_s_table_of_versions_that_reports_two_things(tmp_path):
+def test_a_table_of_versions_with_two_rows(tmp_path):
     from sonic_guard.errors import HistoryError
 
     begin(History(tmp_path / "history.db"))

@@ -36,11 +36,11 @@ def test_a_few_numbers_get_no_chunk():
 
 def test_chunks_grow_to_a_size_and_are_no_larger_than_what_comes():
     large, pool = torch.zeros(100, 100), HostTensorPool()
-    pieces = [pool.put(large, torch.float16, more=9_999 - number) for number in range(10_000)]
-    sizes = list(dict.fromkeys(chunk_size.untyped_storage().nbytes() for chunk_size in pieces))
+    chunks = [pool.put(large, torch.float16, more=9_999 - number) for number in range(10_000)]
+    sizes = list(dict.fromkeys(chunk_size.untyped_storage().nbytes() for chunk_size in chunks))
     assert sizes[:4] == [20_000, 40_000, 80_000, 160_000]
     assert 0 <= max(sizes) - SLAB_BYTES < 20_000
-    every = {chunk_size.untyped_storage().data_ptr(): chunk_size.untyped_storage().nbytes() for chunk_size in pieces}
+    every = {chunk_size.untyped_storage().data_ptr(): chunk_size.untyped_storage().nbytes() for chunk_size in chunks}
     assert sum(every.values()) == 10_000 * 20_000
 
 
@@ -53,9 +53,9 @@ def resident():
 del [torch.empty(1 << 22) for _ in range(4)][:]  # as in any program that has run for a while
 before, count = resident(), 6000
 made = (torch.randn(32, 1024, dtype=torch.float64) for _ in range(count))  # as on a GPU, one after the other
-shelf = HostTensorPool()
-prompts = [shelf.put(prompt, torch.float32) for prompt in made]
-del shelf  # as behind `prompts_to_host`, and with it what is left of its last piece
+pool = HostTensorPool()
+prompts = [pool.put(prompt, torch.float32) for prompt in made]
+del pool  # as after `prompts_to_host`; frees the rest of its last slab
 to_host(prompts, torch.float16)
 print((resident() - before) / (count << 16))
 """
@@ -64,7 +64,7 @@ print((resident() - before) / (count << 16))
 def test_prompts_take_no_more_than_they_are():
     """Of the process, as a part of what the prompts are: 1.1 here, and 2.4 or 4.0 if they are made one by one."""
     if not Path("/proc/self/statm").exists():
-        pytest.skip("nothing here tells what a process has resident")
+        pytest.skip("the resident memory of a process cannot be read here")
     command = [sys.executable, "-c", RESIDENT]
     takes = subprocess.run(command, cwd=installed.PACK, capture_output=True, text=True, check=True).stdout
     assert float(takes) < 1.7

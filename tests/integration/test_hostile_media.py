@@ -38,16 +38,16 @@ from sonic_guard.media import audio_file, picture, video_file
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 reads = {"sound": audio_file.probe, "load": audio_file.load, "video": video_file.verify, "picture": picture.read_size}
 try:
-    said = str(reads[sys.argv[1]](sys.argv[2]))
+    result = str(reads[sys.argv[1]](sys.argv[2]))
 except SonicGuardError as error:
-    said = f"{type(error).__name__}: {error}"
+    result = f"{type(error).__name__}: {error}"
 grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
-json.dump({"said": said, "grown_mib": grown, "files": len(os.listdir("/proc/self/fd"))}, sys.stdout)
+json.dump({"result": result, "grown_mib": grown, "files": len(os.listdir("/proc/self/fd"))}, sys.stdout)
 """
 
 
 def in_a_child(what, path):
-    """What reading `path` as `what` says, and what it has cost."""
+    """The result of reading `path` as `what`, and its cost."""
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, what, str(path)], cwd=PACK, capture_output=True, timeout=LIMIT_S, check=True
     )
@@ -79,14 +79,14 @@ def test_a_list_of_other_files_is_refused(tmp_path, name, what):
     os.mkfifo(pipe)
     (tmp_path / name).write_text(PLAYLISTS[name].format(name=name, sound=sound, pipe=pipe))
     read = in_a_child(what, tmp_path / name)
-    assert read.said.startswith(("AudioError: ", "OutputError: "))
-    assert "not read here" in read.said or "cannot be read" in read.said or "could not be" in read.said
+    assert read.result.startswith(("AudioError: ", "OutputError: "))
+    assert "not read here" in read.result or "cannot be read" in read.result or "could not be" in read.result
     assert read.grown_mib < MOST_MEMORY_MIB
     assert read.files < 20
 
 
 def test_a_movie_whose_sound_lies_in_another_file_gives_none_of_it(tmp_path):
-    """A QuickTime reference: the same tables, and the samples in a file beside it."""
+    """A QuickTime reference: the same tables, and the samples in another file."""
     whole, other = tmp_path / "whole.mov", tmp_path / "other.mov"
     encode(whole, "pcm_s16le", 16_000, np.full((1, 16_000), 0.5, np.float32))
     other.write_bytes(whole.read_bytes())
@@ -95,7 +95,7 @@ def test_a_movie_whose_sound_lies_in_another_file_gives_none_of_it(tmp_path):
     assert b"\0\0\0\x0curl \0\0\0\1" in data
     whole.write_bytes(data.replace(b"\0\0\0\x0curl \0\0\0\1", alias))
     read = in_a_child("sound", whole)
-    assert "16000" in read.said or read.said.startswith("AudioError")  # by its own bytes, or not at all
+    assert "16000" in read.result or read.result.startswith("AudioError")  # by its own bytes, or not at all
 
 
 @pytest.mark.parametrize("name", containers.CONTAINERS)
@@ -132,7 +132,7 @@ def test_what_shrinks_while_it_is_read_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["mp3", "wav", "flac", "mkv"])
-def test_a_short_read_reports_so(tmp_path, kind):
+def test_a_short_read_is_reported(tmp_path, kind):
     file = tmp_path / f"voice.{kind}"
     noise = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 44_100 * 30)).astype(np.float32)
     encode(file, {"mp3": "libmp3lame", "wav": "pcm_s16le"}.get(kind, "flac"), sound=noise)
@@ -179,7 +179,7 @@ CLAIMS = {
 def test_a_chunk_that_claims_gigabytes_costs_none(tmp_path, name):
     (tmp_path / "tag.wav").write_bytes(CLAIMS[name])
     read = in_a_child("sound", tmp_path / "tag.wav")
-    assert "it is damaged: its chunk" in read.said
+    assert "it is damaged: its chunk" in read.result
     assert read.grown_mib < MOST_MEMORY_MIB
 
 
@@ -188,7 +188,7 @@ HONEST = {
     "with a tag": riff(chunk(b"LIST", b"INFO" + chunk(b"INAM", b"name\0\0"))),
     "recording that was never finished": riff()[:-8008] + b"data\xff\xff\xff\xff" + bytes(8000),
     "recording that has not begun to be finished": riff()[:-8008] + b"data\0\0\0\0" + b"\xff\x7f" * 4000,
-    "tag cut off behind the sound": riff() + chunk(b"LIST", b"INFO", 5000),
+    "tag cut off after the sound": riff() + chunk(b"LIST", b"INFO", 5000),
 }
 
 
@@ -233,7 +233,7 @@ def test_a_cover_is_not_decoded(tmp_path):
     samples = audio_file.probe(tmp_path / "voice.mp3").samples
     (tmp_path / "voice.mp3").write_bytes(cover(16_000) + (tmp_path / "voice.mp3").read_bytes())
     read = in_a_child("sound", tmp_path / "voice.mp3")
-    assert f"samples={samples}" in read.said
+    assert f"samples={samples}" in read.result
     assert read.grown_mib < MOST_MEMORY_MIB
 
 
@@ -244,7 +244,7 @@ def test_only_decoders_of_sound_look_into_a_sound_file():
 
 
 def patched(data, box, *changes):
-    """`data` with other numbers in the first box of that name: (offset behind the name, number)."""
+    """`data` with other numbers in the first box of that name: (offset after the name, number)."""
     data, at = bytearray(data), data.index(box) + 4
     for offset, number in changes:
         struct.pack_into(">I", data, at + offset, number)
@@ -266,7 +266,7 @@ def test_a_table_that_claims_millions_of_samples_costs_nothing(tmp_path, name):
     assert audio_file.probe(file).samples
     file.write_bytes(patched(file.read_bytes(), box, *changes))
     read = in_a_child("sound", file)
-    assert "it is damaged: its tables claim 40,000,0" in read.said
+    assert "it is damaged: its tables claim 40,000,0" in read.result
     assert read.grown_mib < MOST_MEMORY_MIB
 
 
@@ -286,7 +286,7 @@ def jpeg(parts=0, scans=1, fill=0):
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "message"),
     [
         (jpeg(parts=10_001), "more than 10,000 parts"),
         (jpeg(scans=51), "more than 50 scans"),
@@ -294,15 +294,15 @@ def jpeg(parts=0, scans=1, fill=0):
     ],
     ids=["parts", "scans", "fill"],
 )
-def test_a_jpeg_that_takes_minutes_is_refused(tmp_path, data, says):
+def test_a_jpeg_that_takes_minutes_is_refused(tmp_path, data, message):
     (tmp_path / "photo.jpg").write_bytes(data)
     for read in (picture.read_size, picture.load):
-        with pytest.raises(PictureError, match=says):
+        with pytest.raises(PictureError, match=message):
             read(tmp_path / "photo.jpg")
 
 
 def test_an_honest_jpeg_is_read(tmp_path):
-    (tmp_path / "plain.jpg").write_bytes(jpeg(parts=100, fill=10) + b"a film behind it \xff\xda" * 100)
+    (tmp_path / "plain.jpg").write_bytes(jpeg(parts=100, fill=10) + b"a film after it \xff\xda" * 100)
     assert picture.read_size(tmp_path / "plain.jpg") == (8, 8)
     noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "progressive.jpg", progressive=True, quality=95)
@@ -311,7 +311,7 @@ def test_an_honest_jpeg_is_read(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_reading_a_picture_ends_when_someone_reports_so(tmp_path, kind):
+def test_decoding_a_picture_stops_when_it_is_cancelled(tmp_path, kind):
     noise = np.random.default_rng(1).integers(0, 255, (1200, 900, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "picture", kind)
     for read in (picture.read_size, picture.load):
@@ -329,7 +329,7 @@ def test_reading_a_picture_ends_when_someone_reports_so(tmp_path, kind):
                 read(tmp_path / "picture", check=check)
 
 
-def test_looking_for_silence_ends_when_someone_reports_so():
+def test_the_search_for_silence_stops_when_it_is_cancelled():
     sound = Sound(np.zeros((1, 16_000 * 60), np.float32), 16_000)
     asked = []
 
@@ -343,9 +343,9 @@ def test_looking_for_silence_ends_when_someone_reports_so():
 
 
 @pytest.mark.parametrize(
-    ("rate", "says"), [(1, "sample rate of 1 Hz"), (1_000_000_000, "sample rate of 1000000000 Hz")]
+    ("rate", "message"), [(1, "sample rate of 1 Hz"), (1_000_000_000, "sample rate of 1000000000 Hz")]
 )
-def test_a_claim_is_held_against_the_same_limits(tmp_path, rate, says):
+def test_a_claim_is_held_against_the_same_limits(tmp_path, rate, message):
     data = bytearray(riff(samples=4000))
     struct.pack_into("<II", data, 24, rate, 2 * rate % (1 << 32))
     (tmp_path / "claim.wav").write_bytes(bytes(data))
@@ -361,7 +361,7 @@ def test_a_claim_of_more_than_any_job_may_have_is_refused(tmp_path):
         audio_file.claimed(tmp_path / "long.wav")
 
 
-def test_work_ends_when_someone_reports_so(tmp_path):
+def test_work_stops_when_it_is_cancelled(tmp_path):
     hours_of_silence(tmp_path / "long.flac", 2)
     asked = []
 
@@ -376,7 +376,7 @@ def test_work_ends_when_someone_reports_so(tmp_path):
             read(tmp_path / "long.flac", check=check)
 
 
-def test_who_cannot_wait_gets_what_the_header_claims(tmp_path, monkeypatch):
+def test_a_caller_with_a_time_limit_gets_the_length_in_the_header(tmp_path, monkeypatch):
     hours_of_silence(tmp_path / "long.flac", 1)
     monkeypatch.setattr(audio_file, "COUNT_LIMIT_S", 0.0)
     with pytest.raises(SlowFileError, match=r"long\.flac: to look through it takes more than"):
@@ -429,7 +429,7 @@ def test_every_format_that_is_meant_is_read(tmp_path):
 @pytest.mark.parametrize("what", ["sound", "load", "video", "picture"])
 def test_a_pipe_is_not_waited_for(tmp_path, what):
     os.mkfifo(tmp_path / "pipe")
-    assert "a pipe cannot be read twice" in in_a_child(what, tmp_path / "pipe").said
+    assert "a pipe cannot be read twice" in in_a_child(what, tmp_path / "pipe").result
 
 
 def test_a_video_that_is_cut_off_while_it_is_read_is_an_error(tmp_path):
@@ -442,11 +442,11 @@ def test_a_video_that_is_cut_off_while_it_is_read_is_an_error(tmp_path):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture_, format="rgb24")))
         container.mux(stream.encode(None))
     assert verify(file).frames == 40
-    reading = frames(file)
-    next(reading)
+    iterator = frames(file)
+    next(iterator)
     os.truncate(file, 100_000)
     with pytest.raises(OutputError, match="changed while it was read"):
-        list(reading)
+        list(iterator)
 
 
 def calls(path):
@@ -455,7 +455,7 @@ def calls(path):
 
 
 def test_media_is_opened_in_no_other_way():
-    """Whoever opens a file by itself takes playlists, pipes and programs with it."""
+    """A file that is opened elsewhere is not protected from playlists, pipes and programs."""
     for path in sorted(path for part in ("sonic_guard", "nodes") for path in (PACK / part).rglob("*.py")):
         if "trace" in path.parts:  # not published, and opens no media
             continue

@@ -1,5 +1,5 @@
-"""What somebody has done to the files of a video that waits to go on: it is made again or it is right, and nothing
-outside the work folder is touched."""
+"""Changes by hand to the files of an unfinished video: a part is made again or is right, and nothing outside the work
+folder is touched."""
 
 import json
 import logging
@@ -42,7 +42,7 @@ def waiting(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, waiting):
-    """The order's folder, to work in by hand; beside the work folder is one with files that nobody may touch."""
+    """The order's folder, to work in by hand; next to the work folder is one whose files must not change."""
     shutil.copytree(waiting, tmp_path / "work")
     (tmp_path / "outside").mkdir()
     for name in OUTSIDE:
@@ -162,9 +162,9 @@ def listed(change):
     """An edit of what the list holds."""
 
     def edit(text):
-        told = json.loads(text)
-        change(told, next(iter(told["parts"].values())))
-        return json.dumps(told).encode()
+        content = json.loads(text)
+        change(content, next(iter(content["parts"].values())))
+        return json.dumps(content).encode()
 
     return edit
 
@@ -175,22 +175,24 @@ LISTS = {
     "no UTF-8": lambda text: text.replace(b"mkv", b"\xff\xfe", 1),
     "a lone surrogate": lambda text: text.replace(b"mkv", b"\\ud800", 1),
     "NULs": lambda text: bytes(len(text)),
-    "a huge version": listed(lambda told, part: told.update(version=10**18)),
+    "a huge version": listed(lambda content, part: content.update(version=10**18)),
     "a version of 5,000 digits": lambda text: text.replace(b"1", b"1" * 5000, 1),
-    "parts that are a list": listed(lambda told, part: told.update(parts=[])),
-    "a part that is null": listed(lambda told, part: told["parts"].update(a=None)),
-    "files as in an older version": listed(lambda told, part: part.update(dict.fromkeys(part, "0" * 64))),
-    "a size of 10^18": listed(lambda told, part: part.update({name: (10**18, key) for name, (_, key) in part.items()})),
-    "a size below 0": listed(lambda told, part: part.update({name: (-1, key) for name, (_, key) in part.items()})),
-    "a size of NaN": listed(lambda told, part: part.update({name: (float("nan"), "") for name in part})),
-    "no digests": listed(lambda told, part: part.update({name: (size, "") for name, (size, _) in part.items()})),
-    "no files": listed(lambda told, part: part.clear()),
-    "other names": listed(lambda told, part: part.update({"../" + name: part.pop(name) for name in [*part]})),
+    "parts that are a list": listed(lambda content, part: content.update(parts=[])),
+    "a part that is null": listed(lambda content, part: content["parts"].update(a=None)),
+    "files as in an older version": listed(lambda content, part: part.update(dict.fromkeys(part, "0" * 64))),
+    "a size of 10^18": listed(
+        lambda content, part: part.update({name: (10**18, key) for name, (_, key) in part.items()})
+    ),
+    "a size below 0": listed(lambda content, part: part.update({name: (-1, key) for name, (_, key) in part.items()})),
+    "a size of NaN": listed(lambda content, part: part.update({name: (float("nan"), "") for name in part})),
+    "no digests": listed(lambda content, part: part.update({name: (size, "") for name, (size, _) in part.items()})),
+    "no files": listed(lambda content, part: part.clear()),
+    "other names": listed(lambda content, part: part.update({"../" + name: part.pop(name) for name in [*part]})),
 }
 
 
 @pytest.mark.parametrize("edit", LISTS.values(), ids=LISTS)
-def test_a_list_that_someone_has_changed_costs_its_parts_at_the_most(tmp_path, folder, calm, edit, caplog):
+def test_a_changed_list_costs_at_most_its_parts(tmp_path, folder, calm, edit, caplog):
     path = folder / "manifest.json"
     path.write_bytes(edit(path.read_bytes()))
     with caplog.at_level(logging.WARNING):
@@ -242,7 +244,7 @@ EDITS = (of_another_part, too_few_frames, a_sound, text, nothing)
 @pytest.mark.parametrize(
     ("edit", "noted"), [*((edit, noted) for edit in EDITS for noted in (False, True)), (huge, False)]
 )
-def test_a_part_that_someone_has_changed_is_made_again(tmp_path, folder, calm, edit, noted, caplog):
+def test_a_changed_part_is_made_again(tmp_path, folder, calm, edit, noted, caplog):
     asked = order(300)
     path = folder / f"{KEYS[1]}-body.mkv"
     try:
@@ -250,9 +252,9 @@ def test_a_part_that_someone_has_changed_is_made_again(tmp_path, folder, calm, e
     except OSError as error:
         pytest.skip(f"this disk has no such files: {error}")
     if noted:  # in the list, as if it were right
-        told = json.loads((folder / "manifest.json").read_text())
-        told["parts"][asked.part_keys[1]][path.name] = path.stat().st_size, file_digest(path)
-        (folder / "manifest.json").write_text(json.dumps(told))
+        content = json.loads((folder / "manifest.json").read_text())
+        content["parts"][asked.part_keys[1]][path.name] = path.stat().st_size, file_digest(path)
+        (folder / "manifest.json").write_text(json.dumps(content))
     with caplog.at_level(logging.WARNING):
         assert made_parts(tmp_path) == [1, 2]
     assert "part 2 is made again" in caplog.text

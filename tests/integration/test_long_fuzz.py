@@ -37,8 +37,8 @@ damage = st.one_of(
 
 
 def damaged(data: bytes, done: list[tuple]) -> bytes:
-    for kind, place, much in done:
-        at = place % (len(data) + 1)
+    for kind, position, much in done:
+        at = position % (len(data) + 1)
         if kind == "bit" and data:
             at %= len(data)
             data = data[:at] + bytes([data[at] ^ 1 << much]) + data[at + 1 :]
@@ -51,7 +51,7 @@ def damaged(data: bytes, done: list[tuple]) -> bytes:
         elif kind == "end":
             data = data[:at]
         elif kind == "value" and (tokens := list(TOKEN.finditer(data[:4096]))):
-            token = tokens[place % len(tokens)]
+            token = tokens[position % len(tokens)]
             data = data[: token.start()] + much.encode() + data[token.end() :]
     return data
 

@@ -1,5 +1,5 @@
-"""The real loop over parts, with a fast stand-in for Sonic: order, resume, interrupts, and life after running out of
-memory. What a finished video shows can be read off its frames (see `numbered_frames`)."""
+"""The real loop over parts, with a fast stand-in for Sonic: order, resume, interrupts, and recovery from running out
+of memory. What a finished video shows can be read off its frames (see `numbered_frames`)."""
 
 import gc
 import logging
@@ -28,7 +28,7 @@ from tests.support.numbered_frames import RATE, SIDE, digest, draw, make_part, o
 from tests.support.numbered_runs import CancelError, age, interrupt_in_part, made_parts, video_of
 
 STAGES = ("predata", "denoise", "decode", "interpolate", "at the last frame")
-SAID = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.78 GiB"
+CUDA_MESSAGE = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.78 GiB"
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,10 @@ def test_every_moment_is_shown_once(tmp_path, latent_frames, parts, interpolate)
     shown = list(frames(done.path))
     assert [read(picture) for picture in shown] == list(range(asked.job.output_frames))
     assert all(np.array_equal(picture, draw(moment)) for moment, picture in enumerate(shown)), "a seam shows"
-    heard = load(done.path).waveform
+    decoded = load(done.path).waveform
     wanted = asked.sound.waveform[:, : round(asked.job.output_s * RATE)]
-    assert np.allclose(heard, wanted, atol=2**-23)
-    assert heard.shape == wanted.shape
+    assert np.allclose(decoded, wanted, atol=2**-23)
+    assert decoded.shape == wanted.shape
 
 
 def test_in_mp4_every_moment_is_shown_once_too(tmp_path):
@@ -236,7 +236,7 @@ def test_a_spoilt_list_costs_the_parts_and_nothing_else(tmp_path, calm):
     assert digest(tmp_path / "video.mkv") == calm
 
 
-def test_what_nobody_goes_on_with_is_swept_away_when_it_is_found_old_twice(tmp_path):
+def test_abandoned_work_is_removed_when_it_is_found_old_twice(tmp_path):
     work = tmp_path / "work"
     interrupt_in_part(2, tmp_path)
     (folder,) = work.glob("*/")
@@ -258,8 +258,8 @@ def test_what_nobody_goes_on_with_is_swept_away_when_it_is_found_old_twice(tmp_p
 
 
 @pytest.mark.parametrize("days", [-3650, -15, 15, 3650])
-def test_a_clock_that_is_wrong_for_a_while_costs_nobody_a_part(tmp_path, days):
-    """A clock that goes ahead is, to it, as if all files were older."""
+def test_a_clock_that_is_wrong_for_a_while_costs_no_part(tmp_path, days):
+    """With a clock that is ahead, all files seem older."""
     interrupt_in_part(2, tmp_path)
     for ahead in (days, -days):
         for path in (tmp_path / "work").rglob("*"):
@@ -270,7 +270,7 @@ def test_a_clock_that_is_wrong_for_a_while_costs_nobody_a_part(tmp_path, days):
     assert made_parts(tmp_path) == [2]
 
 
-def test_a_run_that_goes_on_begins_the_waiting_anew(tmp_path):
+def test_a_resumed_run_restarts_the_waiting_time(tmp_path):
     interrupt_in_part(1, tmp_path)
     age(tmp_path / "work")
     sweep(tmp_path / "work", days=14)
@@ -308,9 +308,9 @@ def test_what_cannot_be_cleared_away_costs_no_video(tmp_path, monkeypatch, caplo
     assert "is no longer needed and cannot be removed" in caplog.text
 
 
-def test_what_cannot_be_swept_away_stops_nobody(tmp_path, monkeypatch, caplog):
+def test_what_cannot_be_removed_stops_no_run(tmp_path, monkeypatch, caplog):
     interrupt_in_part(2, tmp_path)
-    (tmp_path / "work" / ("4567" * 4)).touch()  # somebody's file
+    (tmp_path / "work" / ("4567" * 4)).touch()  # a user's file
     age(tmp_path / "work")
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
         Immovable(patch)
@@ -322,7 +322,7 @@ def test_what_cannot_be_swept_away_stops_nobody(tmp_path, monkeypatch, caplog):
 
 
 def with_less(name: str):
-    """Has the file `name` lose its last three frames, without a trace in the list of parts."""
+    """Remove the last three frames of the file `name`, without a change in the list of parts."""
 
     def shorten(folder):
         (path,) = folder.glob(name)
@@ -334,7 +334,7 @@ def with_less(name: str):
 
 
 def test_success_is_reported_of_the_frames_that_were_ordered_only(tmp_path, calm):
-    """Something takes frames of a finished part away, after it was looked at and before all are joined."""
+    """Frames of a finished part disappear after it was checked and before all are joined."""
     third = order(300).part_keys[2][:16]
     shorten = with_less(f"work/*/{third}-body.mkv")
 
@@ -378,8 +378,8 @@ def test_the_sound_of_a_finished_file_is_as_long_as_its_pictures(tmp_path, kind,
         check_finished(asked, video_of(tmp_path / f"mute{suffix}", asked.encoding, 59, None), right)
 
 
-def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(SAID)):
-    """A stand-in that runs out of memory in `stage` of `part`, `times` times; and the levers it was called with."""
+def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(CUDA_MESSAGE)):
+    """A stand-in that runs out of memory in `stage` of `part`, `times` times; and its calls' optimizations."""
     called = []
 
     def make(task, emit, tick):
@@ -416,7 +416,7 @@ def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(SAID))
 
 @pytest.mark.parametrize("part", [0, 1, 2])
 @pytest.mark.parametrize("stage", STAGES)
-def test_out_of_memory_costs_a_optimization_and_nothing_else(tmp_path, calm, stage, part):
+def test_out_of_memory_enables_one_optimization_and_changes_nothing_else(tmp_path, calm, stage, part):
     make, called = failing(stage, part, times=2)
     events = []
     done = run(
@@ -431,12 +431,15 @@ def test_out_of_memory_costs_a_optimization_and_nothing_else(tmp_path, calm, sta
         wanted = [()] if index < part else [after] if index > part else [(), ("sequential_cfg",), after]
         assert optimizations[index] == wanted
     enabled = [event for event in events if isinstance(event, FallbackEnabled)]
-    assert enabled == [FallbackEnabled(part, "sequential_cfg", SAID), FallbackEnabled(part, "layer_chunking", SAID)]
+    assert enabled == [
+        FallbackEnabled(part, "sequential_cfg", CUDA_MESSAGE),
+        FallbackEnabled(part, "layer_chunking", CUDA_MESSAGE),
+    ]
 
 
 def torch_error():
     torch = pytest.importorskip("torch")
-    return torch.OutOfMemoryError(SAID)
+    return torch.OutOfMemoryError(CUDA_MESSAGE)
 
 
 @pytest.mark.parametrize(
@@ -455,8 +458,8 @@ def test_every_runtime_s_words_are_understood(tmp_path, error):
     assert done.optimizations == ("sequential_cfg",)
 
 
-def test_a_part_made_with_a_optimization_that_changes_pixels_is_kept_for_such_runs_only(tmp_path):
-    """Memory runs out in part 0, fp8 is pulled, and the run is cancelled in part 2."""
+def test_a_part_made_with_an_inexact_optimization_is_kept_for_such_runs_only(tmp_path):
+    """Memory runs out in part 0, fp8 is enabled, and the run is cancelled in part 2."""
 
     def made_with_fp8(notify=lambda event: None):
         make, called = failing("decode", 0, times=1)
@@ -482,7 +485,7 @@ def test_with_no_optimization_left_it_ends_and_keeps_what_is_finished(tmp_path, 
     with pytest.raises(NoFallbackLeftError) as caught:
         run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", fallbacks=("sequential_cfg",))
     assert [index for index, _ in called] == [0, 1, 2, 2]
-    for words in ("part 3 of 3", "The 2 before it are kept", "lower min_resolution", SAID):
+    for words in ("part 3 of 3", "The 2 before it are kept", "lower min_resolution", CUDA_MESSAGE):
         assert words in str(caught.value)
     assert made_parts(tmp_path) == [2]
     assert digest(tmp_path / "video.mkv") == calm
@@ -543,7 +546,7 @@ def test_memory_is_given_back_before_the_next_attempt(tmp_path):
             tensor = Tensor()
             tensor.itself = tensor
             held.append(weakref.ref(tensor))
-            raise RuntimeError(SAID)
+            raise RuntimeError(CUDA_MESSAGE)
         assert held[0]() is None
         make_part(task, emit, tick)
 

@@ -1,4 +1,4 @@
-"""Steps on disk that somebody has changed by hand count as none, or hold what was put into them; nothing hangs."""
+"""Steps on disk that were changed by hand count as none, or hold what was put into them; nothing hangs."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def is_whole(steps):
     return all(torch.equal(steps.get(window, LATENTS[0]), latents) for window, latents in enumerate(LATENTS))
 
 
-def told(change):
+def edited_header(change):
     """An edit of the line of JSON at the beginning, with a digest that is right again."""
 
     def edit(data):
@@ -52,32 +52,32 @@ def told(change):
 EDITS = {
     "deep": lambda data: b"[" * 200_000 + data,
     "a head that does not end": lambda data: b" " * (1 << 20) + data,
-    "another step's": told(lambda head: head.update(file=f"{NAME}-8.latents")),
-    "another part's": told(lambda head: head.update(file=f"{NAME[::-1]}-7.latents")),
-    "no name": told(lambda head: head.pop("file")),
-    "windows: 10^18": told(lambda head: head.update(windows=10**18)),
-    "windows of 4,000 digits": told(lambda head: head.update(windows=10**3999)),
-    "no windows": told(lambda head: head.update(windows=0)),
-    "windows below 0": told(lambda head: head.update(windows=-3)),
-    "windows: true": told(lambda head: head.update(windows=True)),
-    "windows: 3.0": told(lambda head: head.update(windows=3.0)),
-    "windows: NaN": told(lambda head: head.update(windows=float("nan"))),
-    "more windows": told(lambda head: head.update(windows=4)),
-    "a huge shape": told(lambda head: head.update(shape=[10**9] * 5)),
-    "a shape of 0": told(lambda head: head.update(shape=[0, 2, 4, 5, 1])),
-    "a shape below 0": told(lambda head: head.update(shape=[-1, 2, 4, -5, 1])),
-    "a shape of 100 sides": told(lambda head: head.update(shape=[1] * 100)),
-    "no shape": told(lambda head: head.update(shape=None)),
-    "another format": told(lambda head: head.update(dtype="float16")),
-    "no format": told(lambda head: head.update(dtype="Tensor")),
-    "integers": told(lambda head: head.update(dtype="int32")),
+    "another step's": edited_header(lambda head: head.update(file=f"{NAME}-8.latents")),
+    "another part's": edited_header(lambda head: head.update(file=f"{NAME[::-1]}-7.latents")),
+    "no name": edited_header(lambda head: head.pop("file")),
+    "windows: 10^18": edited_header(lambda head: head.update(windows=10**18)),
+    "windows of 4,000 digits": edited_header(lambda head: head.update(windows=10**3999)),
+    "no windows": edited_header(lambda head: head.update(windows=0)),
+    "windows below 0": edited_header(lambda head: head.update(windows=-3)),
+    "windows: true": edited_header(lambda head: head.update(windows=True)),
+    "windows: 3.0": edited_header(lambda head: head.update(windows=3.0)),
+    "windows: NaN": edited_header(lambda head: head.update(windows=float("nan"))),
+    "more windows": edited_header(lambda head: head.update(windows=4)),
+    "a huge shape": edited_header(lambda head: head.update(shape=[10**9] * 5)),
+    "a shape of 0": edited_header(lambda head: head.update(shape=[0, 2, 4, 5, 1])),
+    "a shape below 0": edited_header(lambda head: head.update(shape=[-1, 2, 4, -5, 1])),
+    "a shape of 100 sides": edited_header(lambda head: head.update(shape=[1] * 100)),
+    "no shape": edited_header(lambda head: head.update(shape=None)),
+    "another format": edited_header(lambda head: head.update(dtype="float16")),
+    "no format": edited_header(lambda head: head.update(dtype="Tensor")),
+    "integers": edited_header(lambda head: head.update(dtype="int32")),
     "no object": lambda data: b"[]\n" + data,
     "twice": lambda data: data + data,
 }
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-def test_a_step_that_someone_has_changed_counts_as_none(step, edit, caplog):
+def test_a_changed_step_counts_as_none(step, edit, caplog):
     assert is_whole(StepsOnDisk(step.parent, [NAME])), "it was right before"
     step.write_bytes(edit(step.read_bytes()))
     with caplog.at_level(logging.WARNING):
@@ -128,12 +128,12 @@ def test_a_large_step_is_read_by_the_block(tmp_path):
     "change",
     [
         lambda step: os.truncate(step, 200),
-        lambda step: step.write_bytes(told(lambda head: head.update(shape=[1, 2, 20]))(step.read_bytes())),
+        lambda step: step.write_bytes(edited_header(lambda head: head.update(shape=[1, 2, 20]))(step.read_bytes())),
     ],
     ids=["cut meanwhile", "a shape that is not the clip's"],
 )
 def test_a_step_that_turns_out_wrong_is_reported_and_removed(step, change):
-    """The second would need a digest that somebody has made for it."""
+    """The second would need a digest that was made for it."""
     steps = StepsOnDisk(step.parent, [NAME])
     change(step)
     if step.stat().st_size > 200:

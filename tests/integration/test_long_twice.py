@@ -1,4 +1,4 @@
-"""Two runs of one video at a time: one makes it, the other is told so at once; never a success with frames missing."""
+"""Two runs of one video at a time: one makes it, the other is refused at once; never a success with frames missing."""
 
 import errno
 import logging
@@ -11,18 +11,17 @@ import time
 import pytest
 
 from sonic_guard.errors import OutputError
-from sonic_guard.long_video.exclusive_lock import locked
 from sonic_guard.long_video.rendering import Joining, PartKept, run
-from tests.support import installed
+from tests.support import child_tasks, installed
 from tests.support.numbered_frames import digest, make_part, order
-from tests.support.two_at_once import DONE, ended, started
+from tests.support.processes import PROCESSES
 
 TRIALS = 16
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks, to have two runs without a new start of Python")
 
 
 @forks
-def test_of_two_processes_one_makes_the_video_and_the_other_is_reported_so(tmp_path):
+def test_of_two_processes_one_makes_the_video_and_the_other_is_refused(tmp_path):
     command = [sys.executable, "-m", "tests.support.two_at_once", str(tmp_path), str(TRIALS), "20261127"]
     result = subprocess.run(command, cwd=installed.PACK, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -36,36 +35,36 @@ def second_run(folder, asked, name):
 
 
 @pytest.mark.parametrize("moment", ["while parts are made", "while they are joined"])
-def test_the_second_is_reported_which_video_and_what_to_do(tmp_path, moment):
-    told = []
+def test_the_refusal_names_the_video_and_what_to_do(tmp_path, moment):
+    refusals = []
 
     def notify(event):
-        if not told and isinstance(event, Joining) == (moment == "while they are joined"):
+        if not refusals and isinstance(event, Joining) == (moment == "while they are joined"):
             with pytest.raises(OutputError) as caught:
                 second_run(tmp_path, order(200), "two.mkv")
-            told.append(str(caught.value))
+            refusals.append(str(caught.value))
 
     done = run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", notify=notify)
     assert done.info.frames == 399
-    assert "two.mkv: another run is making the same video right now" in told[0]
+    assert "two.mkv: another run is making the same video right now" in refusals[0]
     for words in ("Wait until it is finished, or cancel it there", "change the seed"):
-        assert words in told[0]
-    assert str(tmp_path) not in told[0]
+        assert words in refusals[0]
+    assert str(tmp_path) not in refusals[0]
 
 
 def test_another_video_into_the_same_file_is_refused_and_spoils_nothing(tmp_path):
-    """To try the name out would clear what the first run is writing under it."""
-    told = []
+    """A trial write to the name would delete what the first run is writing."""
+    refusals = []
 
     def notify(event):
-        if isinstance(event, Joining) and event.share > 0.5 and not told:
+        if isinstance(event, Joining) and event.share > 0.5 and not refusals:
             for overwrite in (False, True):
                 with pytest.raises(OutputError, match="another run is making a video of this name") as caught:
                     run(order(60), pytest.fail, tmp_path / "one.mkv", tmp_path / "work", overwrite=overwrite)
-                told.append(caught)
+                refusals.append(caught)
 
     done = run(order(200), make_part, tmp_path / "one.mkv", tmp_path / "work", notify=notify)
-    assert len(told) == 2
+    assert len(refusals) == 2
     assert done.info.frames == 399
 
 
@@ -85,20 +84,16 @@ def test_a_killed_run_frees_what_it_held(tmp_path):
     def film(make=make_part, **more):
         run(order(200), make, tmp_path / "one.mkv", tmp_path / "work", **more)
 
-    def hang(task, emit, tick):
-        if task.part.index:
-            (tmp_path / "hangs").touch()
-            time.sleep(60)
-        make_part(task, emit, tick)
-
-    child = started(lambda: film(hang))
+    child = PROCESSES.Process(target=child_tasks.hang_in_the_second_part, args=(tmp_path,))
+    child.start()
     try:
         wait_for(tmp_path / "hangs", child)
         with pytest.raises(OutputError, match="another run"):
             film(pytest.fail)
     finally:
-        os.kill(child, signal.SIGKILL)
-    assert ended(child) == -signal.SIGKILL
+        child.kill()
+        child.join()
+    assert child.exitcode == -signal.SIGKILL
     assert list((tmp_path / "work").glob("[0-9a-f]*.lock")), "the file is there, and means nothing"
     events = []
     film(notify=events.append)
@@ -119,20 +114,12 @@ def test_a_run_that_ends_in_an_error_frees_what_it_held(tmp_path, error):
 @forks
 def test_never_do_two_hold_one_lock(tmp_path):
     """Eight processes take the lock as often as they can; its file is made and removed all the time."""
-
-    def take():
-        until = time.monotonic() + 3
-        while time.monotonic() < until:
-            try:
-                with locked(tmp_path / "work" / "it", "another run"), (tmp_path / "had").open("a") as had:
-                    os.close(os.open(tmp_path / "mine", os.O_CREAT | os.O_EXCL))  # fails where another is in here
-                    had.write(".")
-                    (tmp_path / "mine").unlink()
-            except OutputError as error:
-                assert str(error) == "another run"
-
-    children = [started(take) for _ in range(8)]
-    assert [ended(child) for child in children] == [DONE] * 8
+    children = [PROCESSES.Process(target=child_tasks.take_a_lock, args=(tmp_path, 3.0)) for _ in range(8)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * 8
     assert len((tmp_path / "had").read_text()) > 50
     assert [path.name for path in (tmp_path / "work").iterdir()] == [".lock"]
 
@@ -161,11 +148,11 @@ def wait_for(path, child):
     until = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < until
-        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+        assert child.is_alive()
         time.sleep(0.01)
 
 
-def test_the_video_of_a_run_beside_which_another_was_refused_is_the_undisturbed_one(tmp_path):
+def test_a_refused_second_run_does_not_change_the_video_of_the_first(tmp_path):
     calm = digest(run(order(200), make_part, tmp_path / "calm.mkv", tmp_path / "work").path)
 
     def notify(event):

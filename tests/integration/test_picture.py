@@ -1,4 +1,4 @@
-"""Any picture a user may bring becomes upright 8-bit RGB, or an error that says what is wrong with it."""
+"""Any picture a user may bring becomes upright 8-bit RGB, or an error that names what is wrong with it."""
 
 import subprocess
 import sys
@@ -105,7 +105,7 @@ def test_load_keeps_any_size(tmp_path, size):
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"just some text", "not a picture"),
         (b"", "the file is empty"),
@@ -115,9 +115,9 @@ def test_load_keeps_any_size(tmp_path, size):
     ],
     ids=["text", "empty", "a row over the limit", "bomb", "no pixels"],
 )
-def test_load_refuses_what_is_no_picture(tmp_path, content, says):
+def test_load_refuses_what_is_no_picture(tmp_path, content, message):
     (tmp_path / "picture.jpg").write_bytes(content)
-    with pytest.raises(PictureError, match=says):
+    with pytest.raises(PictureError, match=message):
         picture.load(tmp_path / "picture.jpg")
 
 
@@ -204,7 +204,7 @@ def test_from_batch_clips():
 
 
 @pytest.mark.parametrize(
-    ("images", "says"),
+    ("images", "message"),
     [
         (None, "expected an IMAGE, got NoneType"),
         ("face.png", "expected an IMAGE, got str"),
@@ -222,8 +222,8 @@ def test_from_batch_clips():
         (torch.zeros(1, 1, 1, 3).expand(1, 16385, 16384, 3), "too large"),
     ],
 )
-def test_from_batch_refuses(images, says):
-    with pytest.raises(PictureError, match=f"^portrait: .*{says}"):
+def test_from_batch_refuses(images, message):
+    with pytest.raises(PictureError, match=f"^portrait: .*{message}"):
         picture.from_batch(images, "portrait")
 
 

@@ -1,4 +1,4 @@
-"""Which files a name may stand for, and that each is looked at once."""
+"""Which files a name may stand for; each is read once."""
 
 import os
 import threading
@@ -120,7 +120,7 @@ def media(tmp_path):
     return tmp_path
 
 
-def test_it_reports_what_the_library_reports(media):
+def test_it_returns_what_the_library_returns(media):
     files = Files(lambda: media)
     assert files.size("face.png") == ASTRONAUT.size
     assert files.faces("face.png") == tuple(find_faces(picture.load(media / "face.png")))
@@ -177,7 +177,7 @@ def test_many_at_once_look_once(media):
 
 @contextmanager
 def busy_ears(files):
-    """The thread that looks at sounds has something else to do."""
+    """The thread that reads sounds is busy."""
     done = threading.Event()
     files._sounds.submit(done.wait)
     try:
@@ -186,7 +186,7 @@ def busy_ears(files):
         done.set()
 
 
-def test_who_is_hasty_is_reported_when(media):
+def test_a_caller_that_does_not_wait_gets_a_future(media):
     files = Files(lambda: media)
     with busy_ears(files), pytest.raises(NotYetError) as caught:
         files.without_waiting().sound("voice.wav")
@@ -247,13 +247,13 @@ def test_enough_is_never_less_than_asked_for(tmp_path):
 
 
 def waited_for(files, name):
-    """Somebody asks for the length of a sound, and waits for it."""
+    """Request the length of a sound and wait for it."""
     with pytest.raises(NotYetError) as caught:
         files.without_waiting().sound(name)
     return caught.value
 
 
-def test_what_nobody_waits_for_any_more_is_given_up(media):
+def test_work_without_waiters_is_cancelled(media):
     seconds = long_sound(media / "long.wav")
     files = Files(lambda: media)
     waiting = waited_for(files, "long.wav")
@@ -262,10 +262,10 @@ def test_what_nobody_waits_for_any_more_is_given_up(media):
     with pytest.raises((_CancelledError, CancelledError)):
         waiting.future.result(timeout=30)
     assert files.sound("voice.wav").duration_s == 3.0  # its turn has come
-    assert files.sound("long.wav").duration_s == pytest.approx(seconds)  # and who asks again gets an answer
+    assert files.sound("long.wav").duration_s == pytest.approx(seconds)  # a later request gets an answer
 
 
-def test_what_has_not_begun_is_not_begun_for_nobody(media):
+def test_queued_work_without_waiters_is_not_started(media):
     files = Files(lambda: media)
     with busy_ears(files):
         waiting = waited_for(files, "voice.wav")
@@ -303,7 +303,7 @@ def test_no_face_is_looked_for_in_a_picture_that_takes_seconds_to_decode(media, 
     assert files.faces("plain.png") == ()
 
 
-def test_no_face_is_looked_for_longer_than_anybody_waits(media, monkeypatch):
+def test_a_face_search_ends_with_its_last_waiter(media, monkeypatch):
     monkeypatch.setattr(preview_files, "LIMIT_S", 0.0)
     assert Files(lambda: media).faces("plain.png") is None
 

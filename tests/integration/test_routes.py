@@ -1,4 +1,4 @@
-"""The routes over a real socket: what pages get, and what everybody else gets."""
+"""The routes over a real socket: the answers to pages, and to other clients."""
 
 import asyncio
 import gzip
@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.graphs import behind_preflight, node, preflight, sources, trio, write_files
+from tests.support.graphs import after_preflight, node, preflight, sources, trio, write_files
 from tests.support.installed import PACK
 from tests.support.opened_files import opened_files
-from tests.support.route_server import Site, site_beside_secrets
+from tests.support.route_server import Site, site_next_to_secrets
 
 CARD = "NVIDIA GeForce RTX 4060"
 ROUTES = [
@@ -31,12 +31,12 @@ ROUTES = [
     ("POST", "/sonic_guard/history/delete"),
 ]
 POSTS = [path for method, path in ROUTES if method == "POST"]
-QUESTION = {"graph": behind_preflight(), "node": "3"}
+QUESTION = {"graph": after_preflight(), "node": "3"}
 
 
 @pytest.fixture(scope="module")
 def site(pack, tmp_path_factory):
-    site = site_beside_secrets(pack, tmp_path_factory.mktemp("comfyui"))
+    site = site_next_to_secrets(pack, tmp_path_factory.mktemp("comfyui"))
     yield site
     site.close()
 
@@ -62,39 +62,39 @@ def runs(site):
 
 
 def test_the_answer_of_a_prediction(site):
-    reply = site.predict(behind_preflight(preset="hd", target_card="8 GiB"), "3")
+    reply = site.predict(after_preflight(preset="hd", target_card="8 GiB"), "3")
     assert (reply.status, reply.headers["Cache-Control"]) == (200, "no-store")
-    said = reply.data
-    assert list(said) == [
-        "card", "verdict", "verdict_text", "room_text", "budget_bytes", "available_bytes", "peak_bytes", "peak_stage",
-        "stages", "frame_text", "advice", "risk", "assumed", "optimizations", "parts", "changes", "limits", "time_s",
-        "settings", "last",
+    answer = reply.data
+    assert list(answer) == [
+        "card", "verdict", "verdict_text", "headroom_text", "budget_bytes", "available_bytes", "peak_bytes",
+        "peak_stage", "stages", "frame_text", "advice", "risk", "assumed", "optimizations", "parts", "changes",
+        "limits", "time_s", "settings", "last",
     ]  # fmt: skip
-    assert (said["card"], said["verdict"], said["verdict_text"]) == ("8 GiB", "safe", "Fits")
-    assert [stage["stage"] for stage in said["stages"]] == ["load", "predata", "denoise", "decode", "interpolate"]
-    for stage in said["stages"]:
+    assert (answer["card"], answer["verdict"], answer["verdict_text"]) == ("8 GiB", "safe", "Fits")
+    assert [stage["stage"] for stage in answer["stages"]] == ["load", "predata", "denoise", "decode", "interpolate"]
+    for stage in answer["stages"]:
         assert stage["weights"] + stage["window"] + stage["clip"] + stage["overhead"] == stage["required"]
         assert stage["upto"] >= stage["required"]
-    assert max(stage["required"] for stage in said["stages"]) == said["peak_bytes"] <= said["budget_bytes"]
-    assert re.fullmatch(r"\d+×\d+ · 181 frames · 7\.24 s · fp16 · 30 steps", said["frame_text"])
-    assert len(said["changes"]) == 1
-    assert said["changes"][0].startswith("min_resolution: 1024 → ")
-    assert said["settings"]["min_resolution"] < 1024
-    assert said["risk"] == {
-        "probability": None, "runs": 0, "upper_bytes": None, "expected_bytes": said["peak_bytes"],
+    assert max(stage["required"] for stage in answer["stages"]) == answer["peak_bytes"] <= answer["budget_bytes"]
+    assert re.fullmatch(r"\d+×\d+ · 181 frames · 7\.24 s · fp16 · 30 steps", answer["frame_text"])
+    assert len(answer["changes"]) == 1
+    assert answer["changes"][0].startswith("min_resolution: 1024 → ")
+    assert answer["settings"]["min_resolution"] < 1024
+    assert answer["risk"] == {
+        "probability": None, "runs": 0, "upper_bytes": None, "expected_bytes": answer["peak_bytes"],
         "text": "from the model alone",
     }  # fmt: skip
-    assert (said["assumed"], said["advice"], said["last"], said["time_s"]) == ([], None, None, None)
-    assert (said["optimizations"], said["parts"]) == ([], 1)
+    assert (answer["assumed"], answer["advice"], answer["last"], answer["time_s"]) == ([], None, None, None)
+    assert (answer["optimizations"], answer["parts"]) == ([], 1)
 
 
 def test_an_answer_in_chinese(site):
     graph = sources() | trio(min_resolution=768, fps=["9", 0])
-    said = site.predict(graph, "7", language="zh").data
-    assert said["verdict_text"] == "显存会不足"
-    assert said["advice"]["text"].startswith("加入“Sonic 低显存”，")
-    assert said["assumed"] == ["fps 未知：按 25 计算"]
-    assert said["stages"][2]["text"] == "去噪"
+    answer = site.predict(graph, "7", language="zh").data
+    assert answer["verdict_text"] == "显存会不足"
+    assert answer["advice"]["text"].startswith("加入“Sonic 低显存”，")
+    assert answer["assumed"] == ["fps 未知：按 25 计算"]
+    assert answer["stages"][2]["text"] == "去噪"
 
 
 def test_a_stage_that_is_left_out_is_not_shown(site):
@@ -109,8 +109,8 @@ def test_the_setting_names_the_card_of_sonics_own_nodes(site):
 
 
 def test_a_prediction_knows_what_such_runs_took(site, runs):
-    said = site.predict(sources() | trio() | {"9": node("X")}, "7", target_card=CARD).data
-    assert said["last"] is None  # another card's name, and 7.3 s of sound
+    answer = site.predict(sources() | trio() | {"9": node("X")}, "7", target_card=CARD).data
+    assert answer["last"] is None  # another card's name, and 7.3 s of sound
     run, job = site.pack("sonic_guard.history.run_record"), site.pack("sonic_guard.job").Job
     stage_bytes, work = (
         site.pack("sonic_guard.memory.stage_model").stage_bytes,
@@ -123,13 +123,13 @@ def test_a_prediction_knows_what_such_runs_took(site, runs):
         took = {"denoise": run.StageFigures(tensors, tensors + (number << 24), None, work(settings) / 1e6)}
         site.history.finish(site.history.begin(settings, environment, {"denoise": tensors}), run.Outcome.DONE, "", took)
     site.services.forget()
-    said = site.predict(sources() | trio(), "7").data
-    assert said["risk"]["runs"] == 30
-    assert said["risk"]["probability"] > 0.5  # 10 GiB on a card of 8
-    assert said["risk"]["upper_bytes"] >= said["risk"]["expected_bytes"]
-    assert said["risk"]["text"].endswith("from 30 runs on this card")
-    assert said["time_s"] == pytest.approx(work(job(512, 512, 7.3)) / 1e6)
-    assert said["last"]["stages"]["denoise"]["seconds"] == said["time_s"]
+    answer = site.predict(sources() | trio(), "7").data
+    assert answer["risk"]["runs"] == 30
+    assert answer["risk"]["probability"] > 0.5  # 10 GiB on a card of 8
+    assert answer["risk"]["upper_bytes"] >= answer["risk"]["expected_bytes"]
+    assert answer["risk"]["text"].endswith("from 30 runs on this card")
+    assert answer["time_s"] == pytest.approx(work(job(512, 512, 7.3)) / 1e6)
+    assert answer["last"]["stages"]["denoise"]["seconds"] == answer["time_s"]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_the_history_in_pages(site, runs):
     assert oldest["cards"] == newest["cards"]
 
 
-def test_what_is_learnt_is_reported_of_the_cards_shown(site, runs):
+def test_the_calibration_of_the_cards_shown_is_reported(site, runs):
     run, job = site.pack("sonic_guard.history.run_record"), site.pack("sonic_guard.job").Job(512, 512, 10.0)
     for number in range(9):
         site.history.begin(job, run.RunEnvironment(f"card {number}"), {})
@@ -236,7 +236,7 @@ def test_a_table_that_cannot_be_read_is_an_answer_of_its_own(site, runs):
 
 
 def many_runs(site):
-    """So many that their table is no answer in one piece."""
+    """So many runs that their table is sent in several chunks."""
     names = ", ".join(site.pack("sonic_guard.history.schema").RUNS.c.keys()[1:])
     with closing(sqlite3.connect(site.folder.parent / "history.db")) as file, file:
         for _ in range(13):
@@ -280,7 +280,7 @@ def test_a_reader_that_leaves_is_no_error(site, runs, caplog):
 
 @pytest.mark.parametrize("path", ["/sonic_guard/history", "/sonic_guard/history.csv"])
 def test_no_prediction_waits_for_those_who_wait_for_the_history(pack, tmp_path, path):
-    """However many ask for a history that is held, and even where the prediction would ask it, too."""
+    """For any number of requests for a locked history, even where the prediction would read it, too."""
     site = Site(pack, write_files(tmp_path / "input"), glance_s=0.01)
     site.history.runs()
     with closing(sqlite3.connect(tmp_path / "history.db.lock", isolation_level=None, check_same_thread=False)) as lock:
@@ -359,7 +359,7 @@ def test_other_sites_are_refused(site, runs, method, path, headers):
         {"Sec-Fetch-Site": "same-origin"},
         {"Origin": "http://comfy.example", "Host": "comfy.example"},
         {"Origin": "https://Comfy.example", "Host": "comfy.example:443", "Sec-Fetch-Site": "same-origin"},
-        {"Origin": "https://behind.a.proxy", "Host": "comfyui:8188", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://via.a.proxy", "Host": "comfyui:8188", "Sec-Fetch-Site": "same-origin"},
         {"Origin": "http://127.0.0.1:8188", "Host": "127.0.0.1:8188"},
         {"Origin": "http://[::1]:8188", "Host": "[::1]:8188"},
     ],
@@ -607,9 +607,9 @@ def test_names_that_lead_out_of_the_input_folder(site, graph, name):
         (picture("ghost.png"), "7", 404, "ghost.png"),
         (picture("sub"), "7", 404, "sub"),
         (sound("ghost.wav"), "7", 404, "ghost.wav"),
-        (behind_preflight(preset="turbo"), "3", 404, "turbo"),
-        (behind_preflight(preset="../../secret"), "3", 404, "not a preset's name"),
-        (behind_preflight(), "99", 400, "no node '99'"),
+        (after_preflight(preset="turbo"), "3", 404, "turbo"),
+        (after_preflight(preset="../../secret"), "3", 404, "not a preset's name"),
+        (after_preflight(), "99", 400, "no node '99'"),
         (trio(fps=["7", 1]), "7", 400, "circle"),
         (sources() | trio(fps="fast"), "7", 400, "fps: expected a number"),
         (picture("no face.png") | preflight(), "3", 422, "no face found"),
@@ -633,8 +633,8 @@ def allowed(path: str, site: Site) -> bool:
 
 def test_nothing_outside_the_input_folder_is_opened(site):
     graphs = [graph(name) for graph in (picture, sound) for name in TRAVERSAL]
-    graphs += [behind_preflight(preset=str(name)) for name in TRAVERSAL]
-    graphs += [picture("portrait.png"), sound("voice.wav"), behind_preflight(cut_silence=True)]
+    graphs += [after_preflight(preset=str(name)) for name in TRAVERSAL]
+    graphs += [picture("portrait.png"), sound("voice.wav"), after_preflight(cut_silence=True)]
     with opened_files() as opened:
         statuses = {site.predict(graph, "7").status for graph in graphs}
     assert statuses == {200, 400, 404}
@@ -645,7 +645,7 @@ def test_nothing_outside_the_input_folder_is_opened(site):
 def test_a_thousand_at_once(site):
     """Some of them hostile: each gets its answer, and the others theirs."""
     kinds = [
-        (behind_preflight(preset="hd"), "3", 200),
+        (after_preflight(preset="hd"), "3", 200),
         (sources("sub/wide.jpg") | trio(), "7", 200),
         (picture("../secret.png"), "7", 400),
         (trio(fps=["7", 1]), "7", 400),
@@ -672,7 +672,7 @@ slots = st.tuples(st.sampled_from("1235679"), st.integers(-1, 20)).map(list)
 kinds = st.sampled_from([
     "LoadImage", "LoadAudio", "SonicGuardPreflight", "SonicGuardAudioDuration", "SonicGuardFaceBox", "SonicGuardPreset",
     "SonicGuardOOMRisk", "SonicGuardAutoDowngrade", "SONICTLoader", "SONIC_PreData", "SONICSampler", "ImageScale",
-    "ImageScaleBy", "ImageScaleToTotalPixels", "ImageCrop", "PrimitiveInt", "Reroute", "Unheard",
+    "ImageScaleBy", "ImageScaleToTotalPixels", "ImageCrop", "PrimitiveInt", "Reroute", "UnknownNode",
 ])  # fmt: skip
 names = st.sampled_from([
     "image", "audio", "preset", "target_card", "on_risk", "policy", "aspect", "face_index", "face_box", "cut_silence",

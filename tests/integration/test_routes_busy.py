@@ -31,7 +31,7 @@ async def leave(site, sound):
         await site.asking("POST", "/sonic_guard/predict", json=question(sound), timeout=aiohttp.ClientTimeout(0.5))
 
 
-def test_a_page_that_has_gone_keeps_nobody_waiting(site, caplog):
+def test_a_disconnected_page_does_not_block_others(site, caplog):
     for name in ("1.wav", "2.wav", "3.wav"):
         long_sound(site.folder / name)
         site.run(leave(site, name))
@@ -45,8 +45,8 @@ def test_a_page_that_has_gone_keeps_nobody_waiting(site, caplog):
 def test_a_sound_that_takes_too_long_to_count_is_answered_by_its_header(site, monkeypatch):
     seconds = long_sound(site.folder / "long.wav")
     monkeypatch.setattr(site.pack("sonic_guard.preview.input_files"), "LIMIT_S", 0.5)
-    said = site.ask("POST", "/sonic_guard/predict", json=question("long.wav")).data
+    reply_data = site.ask("POST", "/sonic_guard/predict", json=question("long.wav")).data
     assert (
         f"the audio is too long to be decoded for a preview: {seconds:.0f} s are assumed, as its header says"
-        in said["assumed"]
+        in reply_data["assumed"]
     )

@@ -1,8 +1,8 @@
-"""A seam is hidden: held against the truth of a made-up scene, beside a hard cut and a plain cross-fade.
+"""A seam is hidden: held against the truth of a made-up scene, and compared with a hard cut and a plain cross-fade.
 
-In the scene a head moves over a still ground. The later part has the head some pixels elsewhere and the light a little
-other. The truth goes evenly from one place to the other during the fade, and in the light from one part's to the
-other's after it.
+In the scene a head moves over a fixed background. In the later part the head is some pixels elsewhere and the light
+is slightly different. The truth moves evenly from one position to the other during the fade, and its light changes
+from one part's to the other's after it.
 """
 
 from typing import NamedTuple
@@ -60,16 +60,16 @@ def smooth(way: float) -> float:
 
 def scene(case: Case):
     """Both parts' pictures and the truth."""
-    places = [(0.6 * moment, 0.3 * moment) for moment in range(FADE + SETTLE)]
-    there = [(x + case.shift[0], y + case.shift[1]) for x, y in places]
-    old = [to_bytes(view(*place)) for place in places[:FADE]]
-    new = [to_bytes(view(*place, case.gain, case.offset)) for place in there]
+    positions = [(0.6 * moment, 0.3 * moment) for moment in range(FADE + SETTLE)]
+    there = [(x + case.shift[0], y + case.shift[1]) for x, y in positions]
+    old = [to_bytes(view(*position)) for position in positions[:FADE]]
+    new = [to_bytes(view(*position, case.gain, case.offset)) for position in there]
     truth = []
-    for moment, (x, y) in enumerate(places):
+    for moment, (x, y) in enumerate(positions):
         way = smooth(min(1, (moment + 1) / (FADE + 1)))
         light = smooth(max(0, (moment + 1 - FADE) / (SETTLE + 1)))
-        place = (x + way * case.shift[0], y + way * case.shift[1])
-        truth.append(view(*place, 1 + light * (case.gain - 1), light * case.offset))
+        position = (x + way * case.shift[0], y + way * case.shift[1])
+        truth.append(view(*position, 1 + light * (case.gain - 1), light * case.offset))
     return old, new, np.array(truth)
 
 

@@ -31,7 +31,7 @@ def write(path, pictures, kind, fps=FPS, **encoding):
 
 
 @pytest.fixture
-def pieces(tmp_path, request):
+def videos(tmp_path, request):
     kind, fps = request.param
     starts = np.cumsum((0, *LENGTHS[:-1]))
     suffix = formats()[kind].suffix
@@ -41,9 +41,9 @@ def pieces(tmp_path, request):
     return kind, fps, paths
 
 
-@pytest.mark.parametrize("pieces", [(kind, fps) for kind in KINDS for fps in (FPS, FPS / 2)], indirect=True, ids=str)
-def test_chunks_of_a_kind_are_joined_as_they_are(tmp_path, pieces):
-    kind, fps, paths = pieces
+@pytest.mark.parametrize("videos", [(kind, fps) for kind in KINDS for fps in (FPS, FPS / 2)], indirect=True, ids=str)
+def test_chunks_of_a_kind_are_joined_as_they_are(tmp_path, videos):
+    kind, fps, paths = videos
     target = tmp_path / "whole"
     sound = Sound(np.random.default_rng(0).uniform(-0.5, 0.5, (1, 10 * 44100)).astype(np.float32), 44100)
     assert join(paths, target, Encoding(kind), fps, sound) == (sum(LENGTHS), fps)
@@ -59,9 +59,9 @@ def test_chunks_of_a_kind_are_joined_as_they_are(tmp_path, pieces):
     assert 0 <= samples - round(sum(LENGTHS) / fps * 44100) < 1024
 
 
-@pytest.mark.parametrize("pieces", [(kind, FPS) for kind in KINDS], indirect=True, ids=str)
-def test_any_moment_of_a_joined_video_can_be_sought(tmp_path, pieces):
-    kind, fps, paths = pieces
+@pytest.mark.parametrize("videos", [(kind, FPS) for kind in KINDS], indirect=True, ids=str)
+def test_any_moment_of_a_joined_video_can_be_sought(tmp_path, videos):
+    kind, fps, paths = videos
     target = tmp_path / "whole"
     join(paths, target, Encoding(kind), fps)
     everything = list(frames(target))

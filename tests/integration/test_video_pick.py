@@ -46,12 +46,12 @@ def test_they_are_the_film_s_own_pictures(tmp_path, kind):
 
 
 def test_of_a_joined_film_too(tmp_path):
-    pieces = []
+    videos = []
     for index in range(3):
         (tmp_path / str(index)).mkdir()
-        pieces.append(film(tmp_path / str(index), "h264", 300))
+        videos.append(film(tmp_path / str(index), "h264", 300))
     path = tmp_path / "whole.mp4"
-    join(pieces, path, Encoding("h264", preset="ultrafast"), Fraction(25))
+    join(videos, path, Encoding("h264", preset="ultrafast"), Fraction(25))
     moments = [read(picture) for picture in pick(path, 3)]
     assert moments[0] == 0
     assert len(moments) == 3

@@ -49,7 +49,7 @@ def sound_of(path) -> tuple[np.ndarray, int]:
 
 
 def length_of_sound(path) -> Fraction:
-    """Seconds of sound a player plays: the container's word, for MP4 pads its last packet."""
+    """Seconds of sound a player plays: by the container, because MP4 pads its last packet."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         return stream.duration * stream.time_base
@@ -62,17 +62,17 @@ def test_this_build_writes_the_formats_that_are_promised():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [(64, 64), (16384, 64), (64, 16384), (16448, 64), (64, 16448)], ids=str)
 def test_what_an_encoder_takes_is_known_before(tmp_path, kind, size):
-    encoding, said = Encoding(kind, preset="ultrafast"), []
+    encoding, refusals = Encoding(kind, preset="ultrafast"), []
     for attempt in (encoding.try_out, partial(write_one, tmp_path, encoding)):
         try:
             attempt(*size, RATES[0])
         except OutputError as error:
-            said.append(str(error))
+            refusals.append(str(error))
     if kind == "h264" and max(size) > 16384:
-        assert "h264 takes no pictures of {}×{} (".format(*size) in said[0]
-        assert len(said) == 2
+        assert "h264 takes no pictures of {}×{} (".format(*size) in refusals[0]
+        assert len(refusals) == 2
     else:
-        assert not said
+        assert not refusals
 
 
 def write_one(folder, encoding, width, height, fps):
@@ -82,12 +82,12 @@ def write_one(folder, encoding, width, height, fps):
 
 @pytest.mark.parametrize("kind", ["h264", "prores"])
 def test_a_player_can_begin_before_it_has_the_whole(tmp_path, kind):
-    whole, piece = tmp_path / "whole", tmp_path / "chunk_size"
-    for path, more in ((whole, {}), (piece, {"faststart": False})):
+    whole, fragmented = tmp_path / "whole", tmp_path / "chunk_size"
+    for path, more in ((whole, {}), (fragmented, {"faststart": False})):
         with VideoWriter(path, RATES[0], Encoding(kind), **more) as video:
             video.write(moving(3))
     assert whole.read_bytes().index(b"moov") < whole.read_bytes().index(b"mdat")
-    assert piece.read_bytes().index(b"moov") > piece.read_bytes().index(b"mdat")
+    assert fragmented.read_bytes().index(b"moov") > fragmented.read_bytes().index(b"mdat")
 
 
 @pytest.mark.parametrize("fps", RATES, ids=str)
@@ -118,7 +118,7 @@ def test_colours_stay_what_they_were(tmp_path, kind, worst, mean):
 
 
 @pytest.mark.parametrize(("kind", "tags"), [("h264", (1, 1, 1, 1)), ("ffv1", (0, 2, 1, 1)), ("prores", (1, 1, 1, 1))])
-def test_players_are_reported_the_colours(tmp_path, kind, tags):
+def test_the_file_names_its_colour_space(tmp_path, kind, tags):
     if kind == "prores" and not hasattr(av.VideoFrame, "color_trc"):
         pytest.skip(f"PyAV {av.__version__} cannot tag ProRes")
     path = tmp_path / "clip"
@@ -139,12 +139,12 @@ def test_sound_ends_with_the_last_picture(tmp_path, kind, rate):
         path = tmp_path / f"clip {seconds}"
         with VideoWriter(path, Fraction(25), Encoding(kind, preset="ultrafast"), noise(seconds, rate)) as video:
             video.write(moving(63))
-        heard, played_rate = sound_of(path)
+        decoded, played_rate = sound_of(path)
         assert played_rate == rate or (kind == "h264" and rate in (37800, 192000))
         wanted = round(Fraction(63, 25) * played_rate)
-        assert 0 <= heard.shape[1] - wanted < 1024, "beyond the padding of AAC's last packet"
+        assert 0 <= decoded.shape[1] - wanted < 1024, "beyond the padding of AAC's last packet"
         if kind == "ffv1":
-            assert heard.shape[1] == wanted
+            assert decoded.shape[1] == wanted
         else:
             assert abs(length_of_sound(path) - Fraction(63, 25)) <= Fraction(1, 1000)
 
@@ -155,16 +155,16 @@ def test_lossless_sound_is_the_sound_that_came(tmp_path, kind, channels):
     path, sound = tmp_path / "clip", noise(3, 44100, channels)
     with VideoWriter(path, Fraction(25), Encoding(kind), sound) as video:
         video.write(moving(63))
-    heard, _ = sound_of(path)
-    assert np.array_equal(heard, sound.waveform[:, : 44100 * 63 // 25])
+    decoded, _ = sound_of(path)
+    assert np.array_equal(decoded, sound.waveform[:, : 44100 * 63 // 25])
 
 
 def test_sound_in_mp4_is_not_late(tmp_path):
     path, sound = tmp_path / "clip.mp4", noise(3, 44100)
     with VideoWriter(path, Fraction(25), sound=sound) as video:
         video.write(moving(50))
-    heard, _ = sound_of(path)
-    likeness = np.correlate(heard[0, 10_000:30_000], sound.waveform[0, 12_000:20_000], "valid")
+    decoded, _ = sound_of(path)
+    likeness = np.correlate(decoded[0, 10_000:30_000], sound.waveform[0, 12_000:20_000], "valid")
     assert likeness.argmax() == 2000
 
 
@@ -176,9 +176,9 @@ def test_surround_becomes_stereo_and_a_voice_in_its_middle_stays_as_loud(tmp_pat
     with VideoWriter(path, Fraction(25), Encoding("ffv1"), Sound(whole, 48000)) as video:
         video.write(moving(6))
         video.write(moving(4))
-    heard, _ = sound_of(path)
-    assert heard.shape == (2, 19200)
-    assert np.allclose(heard, voice[:19200] / 2**0.5, atol=1e-6), "half the power from either side"
+    decoded, _ = sound_of(path)
+    assert decoded.shape == (2, 19200)
+    assert np.allclose(decoded, voice[:19200] / 2**0.5, atol=1e-6), "half the power from either side"
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6, 9])
@@ -187,18 +187,18 @@ def test_sound_that_ends_before_the_pictures_is_filled_up_with_silence(tmp_path,
     with VideoWriter(path, Fraction(25), Encoding("ffv1"), noise(0.3, 48000, channels)) as video:
         for _ in range(4):
             video.write(moving(7))
-    heard, _ = sound_of(path)
-    assert heard.shape == ({2: 2, 6: 2}.get(channels, 1), 28 * 1920)
-    assert not heard[:, 14400:].any()
+    decoded, _ = sound_of(path)
+    assert decoded.shape == ({2: 2, 6: 2}.get(channels, 1), 28 * 1920)
+    assert not decoded[:, 14400:].any()
 
 
-def test_of_more_channels_than_anybody_knows_it_is_the_mean(tmp_path):
+def test_an_unknown_channel_layout_is_averaged(tmp_path):
     path, sound = tmp_path / "clip.mkv", noise(1, 48000, channels=9)
     with VideoWriter(path, Fraction(25), Encoding("ffv1"), sound) as video:
         video.write(moving(10))
-    heard, _ = sound_of(path)
-    assert heard.shape == (1, 19200)
-    assert np.allclose(heard[0], sound.waveform[:, :19200].mean(axis=0), atol=1e-6)
+    decoded, _ = sound_of(path)
+    assert decoded.shape == (1, 19200)
+    assert np.allclose(decoded[0], sound.waveform[:, :19200].mean(axis=0), atol=1e-6)
 
 
 def test_quality_can_be_set(tmp_path):
@@ -237,7 +237,7 @@ def test_frames_come_in_many_forms(make, tolerance):
 
 
 @pytest.mark.parametrize(
-    ("bad", "says"),
+    ("bad", "message"),
     [
         (np.full((1, 64, 64, 3), np.nan, np.float32), "NaN"),
         (np.zeros((64, 64, 3), np.float32), "expected"),
@@ -247,8 +247,8 @@ def test_frames_come_in_many_forms(make, tolerance):
     ],
     ids=["NaN", "no batch", "alpha", "integers", "a list"],
 )
-def test_what_is_no_picture_is_refused(bad, says):
-    with pytest.raises(OutputError, match=says):
+def test_what_is_no_picture_is_refused(bad, message):
+    with pytest.raises(OutputError, match=message):
         list(pictures(bad))
 
 
@@ -308,27 +308,27 @@ def test_a_name_taken_meanwhile_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("folder", "says"),
+    ("folder", "message"),
     [("{tmp}/none", "no folder"), ("{tmp}/file", "no folder"), ("/sys", "write-protected")],
     ids=["missing", "a file", "read-only"],
 )
-def test_a_place_that_takes_no_file_is_reported_before_the_first_frame(tmp_path, folder, says):
+def test_an_unwritable_folder_is_reported_before_the_first_frame(tmp_path, folder, message):
     if folder == "/sys" and sys.platform != "linux":
-        pytest.skip("no place here is read-only for every user")
+        pytest.skip("no folder here is read-only for every user")
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=says):
+    with pytest.raises(OutputError, match=message):
         VideoWriter(Path(folder.format(tmp=tmp_path)) / "clip.mp4", RATES[0])
 
 
-DISK_WITH_SO_MUCH_ROOM = """
+WRITE_WITH_A_SIZE_LIMIT = """
 import resource, sys
 import numpy as np
 from fractions import Fraction
 from pathlib import Path
 from sonic_guard.errors import OutputError
 from sonic_guard.media.video_writer import Encoding, VideoWriter
-path, kind, room, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+path, kind, limit, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 numbers = np.random.default_rng(0)
 try:
     with VideoWriter(path, Fraction(25), Encoding(kind)) as video:
@@ -340,12 +340,12 @@ except OutputError as error:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("room", "count"), [(500_000, 200), (5_000, 1)], ids=["in the middle", "at the end"])
-def test_a_full_disk_ends_it_and_leaves_nothing(tmp_path, kind, room, count):
+@pytest.mark.parametrize(("limit", "count"), [(500_000, 200), (5_000, 1)], ids=["in the middle", "at the end"])
+def test_a_full_disk_ends_it_and_leaves_nothing(tmp_path, kind, limit, count):
     pytest.importorskip("resource", reason="file sizes can be limited on POSIX only")
-    command = [sys.executable, "-c", DISK_WITH_SO_MUCH_ROOM, str(tmp_path / "clip"), kind, str(room), str(count)]
+    command = [sys.executable, "-c", WRITE_WITH_A_SIZE_LIMIT, str(tmp_path / "clip"), kind, str(limit), str(count)]
     result = subprocess.run(command, cwd=installed.PACK, capture_output=True, text=True)
-    assert "no room left on this disk" in result.stderr, result.stderr
+    assert "no space left on this disk" in result.stderr, result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -353,7 +353,7 @@ def test_a_full_device_is_reported_apart(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     with (
-        pytest.raises(OutputError, match="no room left"),
+        pytest.raises(OutputError, match="no space left"),
         errors_about(tmp_path / "clip.mp4"),
         open("/dev/full", "wb") as full,
     ):
@@ -361,7 +361,7 @@ def test_a_full_device_is_reported_apart(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"format": "gif"}, "h264, ffv1, prores"),
         ({"crf": 52}, "from 1 to 51"),
@@ -370,6 +370,6 @@ def test_a_full_device_is_reported_apart(tmp_path):
     ],
     ids=["format", "crf", "crf 0", "preset"],
 )
-def test_what_no_encoder_can_do_is_reported_at_once(wrong, says):
-    with pytest.raises(OutputError, match=says):
+def test_what_no_encoder_can_do_is_reported_at_once(wrong, message):
+    with pytest.raises(OutputError, match=message):
         Encoding(**wrong)

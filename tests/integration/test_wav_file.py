@@ -85,7 +85,7 @@ def test_on_a_full_disk_nothing_is_left_and_the_error_reports_what_to_do(tmp_pat
     target = tmp_path / "a.wav"
     command = [sys.executable, "-c", textwrap.dedent(script), str(target)]
     result = subprocess.run(command, cwd=installed.PACK, capture_output=True, text=True)
-    assert "a.wav: there is no room left on this disk. Free some" in result.stdout, result.stderr
+    assert "a.wav: there is no space left on this disk. Free some" in result.stdout, result.stderr
     assert not target.exists()
 
 
@@ -97,7 +97,7 @@ def test_a_read_only_folder_is_reported(tmp_path):
 
 
 def test_above_4_gib_it_is_an_rf64_with_every_sample(tmp_path):
-    """4.1 GiB of 64 channels that stand still: the sound itself takes no memory."""
+    """4.1 GiB of 64 channels of one expanded value: the sound itself takes no memory."""
     if (free := os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize) < 12 << 30:
         pytest.skip(f"{free >> 30} GiB are free here, and this test wants 12")
     steps = np.arange(64, dtype=np.float32) / 64

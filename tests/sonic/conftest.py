@@ -7,5 +7,5 @@ import importlib
 from contextlib import suppress
 
 for package in ("diffusers.pipelines.pipeline_utils", "transformers.image_utils"):
-    with suppress(ImportError):  # the tests say what they need
+    with suppress(ImportError):  # the tests skip with a message
         importlib.import_module(package)

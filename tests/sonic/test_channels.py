@@ -1,4 +1,4 @@
-"""The memory model's constants beside the wrapper's own configuration."""
+"""The memory model's constants against the wrapper's own configuration."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Denoising steps that are not made twice: the frames to the bit, and how often the network is asked."""
+"""Denoising steps that are not made twice: the frames to the bit, and the number of network calls."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ PASSES = STEPS * small_sonic.PASSES
 
 
 class FailError(RuntimeError):
-    """A GPU out of memory, in its own words."""
+    """The error of a GPU that is out of memory."""
 
     def __init__(self):
         super().__init__("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -29,17 +29,17 @@ class FailError(RuntimeError):
 class Counted:
     """Sonic's networks, counted; one runs out of memory at its call number `at`."""
 
-    def __init__(self, sonic, vae, place, at):
-        self.vae, self.device, self.calls, self.fail = vae, vae.device, Counter(), (place, at)
+    def __init__(self, sonic, vae, call_name, at):
+        self.vae, self.device, self.calls, self.fail = vae, vae.device, Counter(), (call_name, at)
         networks = {"network": sonic.pipe.unet, "RIFE": sonic.rife.flownet}
         self.hooks = [
             network.register_forward_pre_hook(lambda *_, name=name: self.enter(name))
             for name, network in networks.items()
         ]
 
-    def enter(self, place):
-        self.calls[place] += 1
-        if (place, self.calls[place]) == self.fail:
+    def enter(self, call_name):
+        self.calls[call_name] += 1
+        if (call_name, self.calls[call_name]) == self.fail:
             raise FailError
 
     def decode(self, latents):
@@ -76,7 +76,7 @@ def stock(sonic, vae):
     ids=lambda optimizations: "+".join(sorted(optimizations)),
 )
 @pytest.mark.parametrize(
-    ("place", "at", "again"),
+    ("call_name", "at", "again"),
     [
         ("network", 1, 1),
         ("network", 3, 3),
@@ -87,10 +87,10 @@ def stock(sonic, vae):
         ("RIFE", 9, 0),
     ],
 )
-def test_a_run_that_begins_again_goes_on_behind_its_last_whole_step(sonic, vae, stock, optimizations, place, at, again):
+def test_a_restarted_run_resumes_after_its_last_completed_step(sonic, vae, stock, optimizations, call_name, at, again):
     """`again` calls of the network are made twice: those of the step under way."""
-    with Counted(sonic, vae, place, at) as counted:
-        # A lever that pulls nothing here, so that not even the rounding is another.
+    with Counted(sonic, vae, call_name, at) as counted:
+        # An optimization without effect here, so that even the rounding is the same.
         frames = small_sonic.run(
             LowVramSonic(sonic, optimizations, fallbacks=[Optimization.UNET_OFFLOAD]), counted, STEPS
         )
@@ -115,7 +115,7 @@ def test_in_half_precision_and_with_every_optimization_too():
     assert counted.calls["network"] == PASSES
 
 
-def test_it_reports_how_much_is_behind_it(sonic, vae):
+def test_it_reports_how_many_steps_are_completed(sonic, vae):
     skipped, stages = [], []
     model = LowVramSonic(sonic, (), fallbacks=[Optimization.UNET_OFFLOAD], on_stage=lambda *what: stages.append(what))
     model.on_skipped = skipped.append
@@ -137,7 +137,7 @@ def test_the_next_run_begins_at_the_beginning(sonic, vae, stock):
 
 
 class Scheduler:
-    """Says what it did."""
+    """Records its calls."""
 
     def scale_model_input(self, sample, timestep):
         return sample
@@ -146,9 +146,9 @@ class Scheduler:
         return SimpleNamespace(prev_sample=sample + noise)
 
 
-def loop(steps, windows, told=2, times=(3.0, 2.0, 1.0), scale=True):
-    """Latents behind a walk over `windows` numbers in a step, of which two were told."""
-    way = SamplingLoop(Scheduler(), steps, told)
+def loop(steps, windows, reported=2, times=(3.0, 2.0, 1.0), scale=True):
+    """Latents after a sampling loop over `windows` numbers in a step, of which `reported` were reported."""
+    way = SamplingLoop(Scheduler(), steps, reported)
     latents, asked = torch.zeros(windows), 0
     for time in times:
         for window in range(windows):
@@ -162,7 +162,7 @@ def loop(steps, windows, told=2, times=(3.0, 2.0, 1.0), scale=True):
     return latents, asked
 
 
-def test_a_sampling_loop_passes_by_what_is_there():
+def test_a_sampling_loop_skips_completed_steps():
     steps = StepsInMemory()
     whole, asked = loop(steps, 2)
     assert (asked, steps.done) == (6, 3)
@@ -176,15 +176,15 @@ def test_a_step_of_another_number_of_windows_is_not_kept(windows):
     steps = StepsInMemory()
     whole, asked = loop(steps, windows)
     assert (asked, steps.done) == (3 * windows, 0)
-    assert torch.equal(whole, loop(StepsInMemory(), windows, told=windows)[0])
+    assert torch.equal(whole, loop(StepsInMemory(), windows, reported=windows)[0])
 
 
 def test_steps_of_another_number_of_windows_are_not_used():
     steps = StepsInMemory()
     loop(steps, 2)
-    whole, asked = loop(steps, 3, told=3)
+    whole, asked = loop(steps, 3, reported=3)
     assert asked == 9
-    assert torch.equal(whole, loop(StepsInMemory(), 3, told=3)[0])
+    assert torch.equal(whole, loop(StepsInMemory(), 3, reported=3)[0])
 
 
 def test_a_wrapper_that_does_not_scale_keeps_nothing():

@@ -1,4 +1,4 @@
-"""A lean model that runs out of memory begins again with its next lever; and the levers are chosen by what is to run.
+"""A low-VRAM model restarts with its next fallback optimization; the optimizations are chosen by the job.
 
 The wrapper's own `Sonic`, with networks that return at once (`quick_sonic`) but for the last test.
 """
@@ -28,16 +28,16 @@ FALLBACKS = (Optimization.STREAMING_DECODE, Optimization.TENSOR_OFFLOAD, Optimiz
 class Breaking:
     """Sonic's networks, one of which runs out of memory at its call number `after`, `times` times."""
 
-    def __init__(self, quick, place, times, after=0, error=lambda: torch.OutOfMemoryError("CUDA out of memory")):
+    def __init__(self, quick, at_stage, times, after=0, error=lambda: torch.OutOfMemoryError("CUDA out of memory")):
         sonic, self.vae = quick
         self.device = small_sonic.CPU
         self.sonic = copy.copy(sonic)
         self.rife, self.sonic.rife = sonic.rife, self
-        self.place, self.times, self.after, self.error, self.calls = place, times, after, error, 0
+        self.at_stage, self.times, self.after, self.error, self.calls = at_stage, times, after, error, 0
         self.hook = sonic.pipe.unet.register_forward_pre_hook(lambda *_: self.at("denoise"))
 
-    def at(self, place):
-        if place == self.place and self.times:
+    def at(self, at_stage):
+        if at_stage == self.at_stage and self.times:
             self.calls += 1
             if self.calls > self.after:
                 self.times -= 1
@@ -52,11 +52,11 @@ class Breaking:
         return self.rife.inference(left, right)
 
     def run(self, **settings):
-        """Its frames by a lean model, and the levers that this was begun again with."""
-        model, told = LowVramSonic(self.sonic, (), **settings), []
-        model.on_restart = told.append
+        """Its frames by a low-VRAM model, and the fallback optimizations that were enabled."""
+        model, enabled = LowVramSonic(self.sonic, (), **settings), []
+        model.on_restart = enabled.append
         try:
-            return small_sonic.run(model, self, 1, N), told
+            return small_sonic.run(model, self, 1, N), enabled
         finally:
             self.hook.remove()
 
@@ -73,16 +73,16 @@ def stock(quick):
 
 @pytest.mark.parametrize("times", [1, 2, 3])
 @pytest.mark.parametrize(
-    ("place", "after"), [("denoise", 0), ("denoise", 2), ("decode", 0), ("decode", 1), ("interpolate", 7)], ids=str
+    ("at_stage", "after"), [("denoise", 0), ("denoise", 2), ("decode", 0), ("decode", 1), ("interpolate", 7)], ids=str
 )
 def test_it_begins_again_with_the_next_optimization_and_gives_the_same_frames(
-    quick, stock, place, after, times, caplog
+    quick, stock, at_stage, after, times, caplog
 ):
     before = dict(vars(quick[0])), dict(vars(quick[0].pipe.unet))
     with caplog.at_level(logging.WARNING):
-        frames, told = Breaking(quick, place, times, after).run(fallbacks=FALLBACKS)
+        frames, enabled = Breaking(quick, at_stage, times, after).run(fallbacks=FALLBACKS)
     assert torch.equal(frames, stock)
-    assert told == list(FALLBACKS[:times])
+    assert enabled == list(FALLBACKS[:times])
     assert caplog.text.count("it begins again with") == times
     assert (dict(vars(quick[0])), dict(vars(quick[0].pipe.unet))) == before
 
@@ -92,7 +92,7 @@ def test_with_none_left_the_error_comes_out(quick):
         Breaking(quick, "decode", 99).run(fallbacks=FALLBACKS)
 
 
-def test_without_spare_optimizations_it_comes_out_at_once(quick):
+def test_without_fallback_optimizations_the_error_is_raised_at_once(quick):
     broken = Breaking(quick, "denoise", 99)
     with pytest.raises(torch.OutOfMemoryError):
         broken.run()
@@ -100,7 +100,7 @@ def test_without_spare_optimizations_it_comes_out_at_once(quick):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), MemoryError(), KeyboardInterrupt()], ids=repr)
-def test_another_error_is_not_its_business(quick, error):
+def test_another_error_is_raised_unchanged(quick, error):
     broken = Breaking(quick, "decode", 99, error=lambda: error)
     with pytest.raises(type(error)):
         broken.run(fallbacks=FALLBACKS)
@@ -108,14 +108,14 @@ def test_another_error_is_not_its_business(quick, error):
 
 
 def test_optimizations_that_are_enabled_are_not_enabled_again(quick, stock):
-    broken, told = Breaking(quick, "decode", 1), []
+    broken, enabled = Breaking(quick, "decode", 1), []
     model = LowVramSonic(
         broken.sonic, {Optimization.STREAMING_DECODE, Optimization.TENSOR_OFFLOAD}, fallbacks=FALLBACKS
     )
-    model.on_restart = told.append
+    model.on_restart = enabled.append
     frames = small_sonic.run(model, broken, 1, N)
     broken.hook.remove()
-    assert told == [Optimization.SEQUENTIAL_CFG]
+    assert enabled == [Optimization.SEQUENTIAL_CFG]
     assert torch.equal(frames, stock)
 
 
@@ -140,20 +140,20 @@ def test_what_the_attempt_held_is_given_back_before_the_next(quick):
     assert held
 
 
-# Levers by what is to run
+# Optimizations by job
 
 
-def test_the_choice_receives_of_the_job_that_is_about_to_run(quick, stock):
-    heard = []
+def test_the_choice_receives_the_job_that_is_about_to_run(quick, stock):
+    jobs = []
 
     def choose(job):
-        heard.append(job)
+        jobs.append(job)
         return {Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE}
 
     stages = []
     model = LowVramSonic(quick[0], choose, fallbacks=FALLBACKS, on_stage=lambda stage, *_: stages.append(stage))
     assert torch.equal(small_sonic.run(model, quick[1], 1, N), stock)
-    (job,) = heard
+    (job,) = jobs
     size = job.frame_size
     assert (size.width, size.height, job.latent_frames, job.window) == (
         small_sonic.SIDE,
@@ -162,22 +162,22 @@ def test_the_choice_receives_of_the_job_that_is_about_to_run(quick, stock):
         small_sonic.WINDOW,
     )
     assert (job.steps, job.dtype, job.interpolate, job.optimizations) == (1, Dtype.FP32, True, frozenset())
-    assert "interpolate" in stages, "the levers it chose were not pulled"
+    assert "interpolate" in stages, "the chosen optimizations were not enabled"
 
 
-def test_the_chunk_receives_of_the_job_with_its_optimizations(quick, stock):
-    heard = []
+def test_the_chunk_size_is_chosen_for_the_job_with_its_optimizations(quick, stock):
+    jobs = []
 
     def chunk_size(job):
-        heard.append(job)
+        jobs.append(job)
         return 2 * MIN_CHUNK_SIZE
 
     model = LowVramSonic(quick[0], lambda _: {Optimization.LAYER_CHUNKING}, fallbacks=FALLBACKS, chunk_size=chunk_size)
     assert torch.equal(small_sonic.run(model, quick[1], 1, N), stock)
-    assert [(job.optimizations, job.latent_frames) for job in heard] == [({Optimization.LAYER_CHUNKING}, N)]
+    assert [(job.optimizations, job.latent_frames) for job in jobs] == [({Optimization.LAYER_CHUNKING}, N)]
 
 
-def test_where_the_job_cannot_be_reported_every_spare_optimization_is_enabled(caplog, monkeypatch):
+def test_where_the_job_is_unknown_every_fallback_optimization_is_enabled(caplog, monkeypatch):
     sonic, vae = quick_sonic.quick(dtype=torch.float64)
     stock, stages, unet_offloaded = small_sonic.run(sonic, vae, 1), [], []
     store = fp8_weights.store
@@ -192,7 +192,7 @@ def test_where_the_job_cannot_be_reported_every_spare_optimization_is_enabled(ca
         frames = small_sonic.run(model, vae, 1)
     assert "enables every optimization: the settings of the run are unknown" in caplog.text
     assert "interpolate" in stages
-    assert not unet_offloaded, "a lever that is not to be had was pulled"
+    assert not unet_offloaded, "an optimization that is not available was enabled"
     assert float((frames - stock).abs().max()) < 1e-9
 
 
@@ -219,7 +219,7 @@ def test_with_the_real_network_too():
     assert float((frames - stock).abs().max()) < 1e-9
 
 
-def test_room_is_made_for_the_job_and_all_there_is_when_memory_runs_out(quick, stock):
+def test_memory_is_freed_for_the_job_and_completely_after_an_out_of_memory_error(quick, stock):
     asked = []
     frames, _ = Breaking(quick, "decode", 1).run(
         fallbacks=FALLBACKS, free_memory=asked.append, chunk_size=lambda job: MIN_CHUNK_SIZE

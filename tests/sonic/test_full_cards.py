@@ -1,4 +1,4 @@
-"""What is measured of a run, held against the model: on the fake GPU, where every byte is counted."""
+"""Measurements of a run against the model: on the fake GPU, where every byte is counted."""
 
 from types import MethodType
 
@@ -46,7 +46,7 @@ LITTLE = Job(64, 64, 0.5, min_resolution=64, fps=6.0, dtype=Dtype.FP32, steps=1,
 
 
 class FullCards:
-    """Runs of one small network on a fake GPU with room for no more than each stage takes less a byte."""
+    """Runs of one small network on a fake GPU that has one byte less than each stage takes."""
 
     def __init__(self, checkout, tracker, limit):
         unet = network_parts.build_unet(checkout, torch.float32, DEVICE, small_unet(checkout))
@@ -65,9 +65,9 @@ class FullCards:
             self.limit.bytes = None
         return watch
 
-    def run_with_full(self, stage, room):
+    def run_with_full(self, stage, stage_limit):
         def changed(watch):
-            self.limit.bytes = room if watch.stage == stage else None
+            self.limit.bytes = stage_limit if watch.stage == stage else None
 
         return self.run(changed)
 
@@ -97,20 +97,20 @@ def test_a_full_card_ends_the_run_in_the_stage_that_filled_it(checkout):
 STAGES_OF_SAMPLER = ["denoise", "decode", "interpolate"]
 
 
-def test_a_card_that_fills_up_between_two_networks_is_reported_of_the_stage_to_come(checkout):
+def test_a_card_that_fills_up_between_two_networks_counts_for_the_next_stage(checkout):
     with fake_gpu(checkout.path) as tracker, torch.no_grad(), Limit(tracker) as limit:
         cards = FullCards(checkout, tracker, limit)
 
-        def no_room_for_the_vae(vae, latents):
+        def without_memory_for_the_vae(vae, latents):
             limit.bytes = tracker.live_bytes
             return Vae.decode(vae, latents)
 
-        def no_room_for_the_clip(vae, latents):
+        def without_memory_for_the_clip(vae, latents):
             pixels = Vae.decode(vae, latents)
             limit.bytes = tracker.live_bytes
             return pixels
 
-        for tampered, stage in ((no_room_for_the_vae, "decode"), (no_room_for_the_clip, "interpolate")):
+        for tampered, stage in ((without_memory_for_the_vae, "decode"), (without_memory_for_the_clip, "interpolate")):
             watch = cards.run_with_tampered_decode(tampered)
             assert (watch.outcome, watch.stage) == (Outcome.OUT_OF_MEMORY, stage)
             assert list(watch.figures()) == STAGES_OF_SAMPLER[: STAGES_OF_SAMPLER.index(stage) + 1]

@@ -17,7 +17,7 @@ from tests.support import small_sonic  # noqa: E402
 FRAMES, SIDE = 5, 64
 ORDERS = {Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING, Optimization.LAYER_CHUNKING}
 SMALL = 8192
-"""Activations in a piece, small enough for several at the sizes of a test, the last one shorter."""
+"""Chunk size in activations, small enough for several chunks at a test's sizes, the last one shorter."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,8 +59,10 @@ def branch_by_branch(unet):
     return torch.cat(parts)
 
 
-def rms(numbers, beside):
-    return float((numbers.double() - beside.double()).square().mean().sqrt() / beside.double().square().mean().sqrt())
+def rms(numbers, reference):
+    return float(
+        (numbers.double() - reference.double()).square().mean().sqrt() / reference.double().square().mean().sqrt()
+    )
 
 
 @pytest.fixture(scope="module")

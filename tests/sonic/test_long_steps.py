@@ -1,4 +1,4 @@
-"""A part that was stopped goes on behind its last whole denoising step; on disk, through the real loop and `Sonic`."""
+"""A stopped part resumes after its last completed denoising step; on disk, through the real loop and `Sonic`."""
 
 import logging
 import subprocess
@@ -40,7 +40,7 @@ def quick():
 
 
 def film(quick, folder, optimizations=EXACT, **more):
-    """The video, and how often the network was asked for it."""
+    """The video, and the number of network calls for it."""
     sonic, vae, calls = quick
     calls.clear()
     return quick_sonic.make(
@@ -54,7 +54,7 @@ def calm(tmp_path_factory, quick):
 
 
 def stop_at(quick, passes):
-    """What ends a run when the network has been asked so often."""
+    """Ends a run at that number of network calls."""
 
     def check():
         if len(quick[2]) >= passes:
@@ -70,7 +70,7 @@ def steps_in(folder):
 @pytest.mark.parametrize(
     ("passes", "kept"), [(1, 0), (WINDOWS, 0), (WINDOWS + 1, 1), (3 * WINDOWS + 5, 3), (PASSES, 3)], ids=str
 )
-def test_it_goes_on_behind_the_last_whole_step(tmp_path, quick, calm, passes, kept):
+def test_it_resumes_after_the_last_completed_step(tmp_path, quick, calm, passes, kept):
     with pytest.raises(StopError):
         film(quick, tmp_path, check=stop_at(quick, passes))
     names = steps_in(tmp_path)
@@ -110,7 +110,7 @@ def test_out_of_memory_costs_no_step_and_neither_does_its_last_optimization(tmp_
     )
     assert done.optimizations == (Optimization.TENSOR_OFFLOAD, Optimization.FP8_WEIGHTS)
     assert len(quick[2]) == PASSES
-    assert digest(done.path) == calm, "the steps were made before the lever that changes pixels"
+    assert digest(done.path) == calm, "the steps were made before the optimization that changes pixels"
 
 
 def test_with_no_optimization_left_the_steps_are_there_for_the_next_run(tmp_path, quick, calm):
@@ -188,21 +188,21 @@ def test_latents_come_back_to_the_bit(tmp_path):
         assert again.get(0, some[0]).dtype == dtype
 
 
-ROOM = """
+WITH_A_SIZE_LIMIT = """
 import resource, sys
 from pathlib import Path
-from sonic_guard.low_vram import EXACT
+from sonic_guard.optimizations import EXACT
 from tests.support import quick_sonic
 from tests.support.numbered_frames import digest
 sonic, vae = quick_sonic.quick()
-folder, room = Path(sys.argv[1]), int(sys.argv[2])
+folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 order = quick_sonic.order(60, steps=4)
 vae_decode = vae.decode
 def decode(latents):
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     return vae_decode(latents)
 vae.decode = decode
-resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 done = quick_sonic.make(sonic, vae, order, folder / "v.mkv", folder / "w", EXACT)
 print(digest(done.path))
 """
@@ -210,12 +210,12 @@ print(digest(done.path))
 
 def test_a_disk_too_full_for_a_step_costs_the_step_and_not_the_video(tmp_path, calm):
     pytest.importorskip("resource", reason="file sizes can be limited on POSIX only")
-    command = [sys.executable, "-c", ROOM, str(tmp_path), "30000"]
+    command = [sys.executable, "-c", WITH_A_SIZE_LIMIT, str(tmp_path), "30000"]
     result = subprocess.run(command, cwd=installed.PACK, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split()[-1] == calm
-    assert result.stderr.count("This step is not kept") == STEPS
-    assert "no room left on this disk" in result.stderr
+    assert result.stderr.count("This step is not saved") == STEPS
+    assert "no space left on this disk" in result.stderr
 
 
 def a_bit_flipped(step):

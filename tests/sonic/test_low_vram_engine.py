@@ -1,4 +1,4 @@
-"""The lean engine: the wrapper's own `process`, whole, with real classes, small networks and random weights."""
+"""The low-VRAM engine: the wrapper's own `process`, whole, with real classes, small networks and random weights."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ from sonic_guard.low_vram.network_check import low_vram_model  # noqa: E402
 from tests.support import small_sonic  # noqa: E402
 
 SMALL = 8192
-"""Activations in a piece, small enough for several at the sizes of a test."""
+"""Chunk size in activations, small enough for several chunks at the sizes of a test."""
 N, SHOWN = small_sonic.FRAMES, 2 * small_sonic.FRAMES - 1
 
 
@@ -52,16 +52,16 @@ def optimized(sonic, optimizations=EXACT, **settings):
     return LowVramSonic(sonic, optimizations, **{"chunk_size": SMALL, **settings})
 
 
-def error(frames, beside):
-    return float((frames.double() - beside.double()).square().mean().sqrt())
+def error(frames, reference):
+    return float((frames.double() - reference.double()).square().mean().sqrt())
 
 
-def furthest(frames, beside):
-    return float((frames.double() - beside.double()).abs().max())
+def furthest(frames, reference):
+    return float((frames.double() - reference.double()).abs().max())
 
 
 def traces(sonic):
-    """What the engine may leave on nobody's objects."""
+    """What the engine must not leave on other objects."""
     unet = sonic.pipe.unet
     foreign = [name for name, module in unet.named_modules() if "forward" in vars(module)]
     return foreign, [name for name, _ in unet.named_buffers()], {parameter.dtype for parameter in unet.parameters()}
@@ -121,7 +121,7 @@ def test_in_half_precision_they_are_as_near_to_the_wrapper_s_as_its_own_in_anoth
     for layer in other.pipe.unet.modules():
         if isinstance(layer, torch.nn.Conv2d):
             layer.to(memory_format=torch.channels_last)
-    stock, same, lean_frames, relaid = (
+    stock, same, low_vram_frames, relaid = (
         small_sonic.run(model, vae)
         for model in (
             half,
@@ -131,7 +131,7 @@ def test_in_half_precision_they_are_as_near_to_the_wrapper_s_as_its_own_in_anoth
         )
     )
     assert torch.equal(same, stock)
-    assert 0 < error(lean_frames, stock) < error(relaid, stock)
+    assert 0 < error(low_vram_frames, stock) < error(relaid, stock)
 
 
 def test_it_works_again_and_so_does_the_wrapper_s_own_object(sonic, vae, stock):
@@ -155,7 +155,7 @@ def test_it_works_in_inference_mode_as_comfyui_runs_nodes(vae):
 
 
 def test_frames_come_in_order_a_few_at_a_time(sonic, vae, stock):
-    got, model = [], optimized(sonic, {Optimization.TENSOR_OFFLOAD})  # streaming needs no lever
+    got, model = [], optimized(sonic, {Optimization.TENSOR_OFFLOAD})  # streaming needs no optimization
     model.process = partial(model.stream, got.append)
     small_sonic.run(model, vae)
     assert {len(frames) for frames in got} == {1}
@@ -183,10 +183,12 @@ def size(network):
 
 
 def test_it_reports_how_far_it_is(sonic, vae):
-    told = []
-    small_sonic.run(optimized(sonic, {Optimization.STREAMING_DECODE}, on_stage=lambda *what: told.append(what)), vae)
+    reported = []
+    small_sonic.run(
+        optimized(sonic, {Optimization.STREAMING_DECODE}, on_stage=lambda *what: reported.append(what)), vae
+    )
     passes = 2 * small_sonic.PASSES
-    assert told == [
+    assert reported == [
         *(("denoise", done, passes) for done in range(passes + 1)),
         ("decode", 0, N),
         ("interpolate", 0, N),
@@ -234,8 +236,8 @@ class Failing:
 def test_whatever_stops_it_leaves_no_trace(sonic, vae, where, optimizations):
     before, own = traces(sonic), dict(vars(sonic))
     broken = Failing(vae) if where == "vae" else vae
-    place = {"network": sonic.pipe.unet.up_blocks[-1].resnets[0].spatial_res_block.conv1, "rife": sonic.rife.flownet}
-    hook = place[where].register_forward_pre_hook(fail) if where in place else None
+    failing = {"network": sonic.pipe.unet.up_blocks[-1].resnets[0].spatial_res_block.conv1, "rife": sonic.rife.flownet}
+    hook = failing[where].register_forward_pre_hook(fail) if where in failing else None
     stop = lambda stage, done, _: fail() if (stage, done) == where else None  # noqa: E731
     with pytest.raises(StopError):
         small_sonic.run(optimized(sonic, optimizations, on_stage=stop), broken, 1)
@@ -269,11 +271,11 @@ def test_what_it_does_not_define_is_the_wrapper_s(sonic, vae):
     assert model.device == sonic.device
     with pytest.raises(AttributeError, match="no_such_thing"):
         model.no_such_thing  # noqa: B018
-    heard = []
-    vae.forward_to = heard  # the wrapper writes to the VAE, too
+    attribute = []
+    vae.forward_to = attribute  # the wrapper writes to the VAE, too
     small_sonic.run(model, vae, 1)
     assert vae.device == sonic.device
-    assert vae.forward_to is heard
+    assert vae.forward_to is attribute
 
 
 # What is where
@@ -296,7 +298,7 @@ def test_tensors_of_the_clip_are_replaced_by_copies_in_host_memory():
 
 
 @pytest.mark.parametrize("times", [(1, 500, 1, 1), (3, 1, 1, 1), (2, 1, 500, 1, 1), ((1, 4, 1, 1),)], ids=str)
-def test_a_still_picture_is_repeated_in_no_memory(times):
+def test_an_expanded_picture_is_repeated_without_memory(times):
     picture = torch.randn(1, 1, 8, 8)
     repeated = repeat_as_view(picture).repeat(*times)
     assert type(repeated) is torch.Tensor
@@ -305,7 +307,7 @@ def test_a_still_picture_is_repeated_in_no_memory(times):
         assert repeated.untyped_storage().nbytes() == picture.nbytes
 
 
-def test_a_still_picture_is_an_ordinary_tensor_in_every_other_way():
+def test_an_expanded_picture_is_otherwise_an_ordinary_tensor():
     picture = torch.randn(1, 4, 8, 8)
     one = repeat_as_view(picture)
     three = torch.cat([torch.zeros_like(one), one, one]).unsqueeze(1)
@@ -317,7 +319,7 @@ def test_a_still_picture_is_an_ordinary_tensor_in_every_other_way():
 
 
 def test_a_wrapper_that_decodes_past_the_stream_still_gives_its_frames(sonic, vae, stock, monkeypatch):
-    """Its own decoding, with the VAE reached for behind the stand-in."""
+    """Its own decoding, with the real VAE instead of the stand-in."""
     own = small_sonic.checkout().sonic.decode_latents_
     monkeypatch.setattr(
         small_sonic.checkout().sonic,

@@ -1,4 +1,4 @@
-"""What a lean run holds: in host memory here, counted tensor by tensor; for the GPU see `test_model`'s rehearsals."""
+"""What a low-VRAM run holds in host memory, counted tensor by tensor. For the GPU see the shape traces."""
 
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from sonic_guard.low_vram.engine import LowVramSonic  # noqa: E402
 from tests.support import small_sonic  # noqa: E402
 
 SHORT, LONG = 30, 44
-"""Latent frames; both with a second group of 14, when the finished frames are held beside the VAE's work."""
+"""Latent frames; both with a second group of 14, in which finished frames and the VAE's activations are held."""
 
 
 def held(frames, on_frames=None):
@@ -46,16 +46,16 @@ def held(frames, on_frames=None):
     ("on_frames", "frames_a_latent"), [(None, 2), (lambda frames: None, 0)], ids=["whole", "streamed"]
 )
 def test_host_memory_grows_with_the_clip_as_the_model_reports(on_frames, frames_a_latent):
-    """Streamed to a sink that keeps nothing, only the clip's small tensors are left to grow."""
+    """Streamed to a callback that keeps nothing, only the clip's small tensors are left to grow."""
     grown = [
         (long - short) / (LONG - SHORT)
         for short, long in zip(held(SHORT, on_frames), held(LONG, on_frames), strict=True)
     ]
     short, long = (clip_host_bytes(job(frames, to_file=on_frames is not None)) for frames in (SHORT, LONG))
-    told = [(long[stage] - short[stage]) / (LONG - SHORT) for stage in (0, 1)]
+    predicted = [(long[stage] - short[stage]) / (LONG - SHORT) for stage in (0, 1)]
     pictures = frames_a_latent * FRAME_BYTES * small_sonic.SIDE**2
-    assert grown[0] == pytest.approx(told[0], rel=0.01)
-    assert grown[1] == pytest.approx(told[1] + pictures, rel=0.01)
+    assert grown[0] == pytest.approx(predicted[0], rel=0.01)
+    assert grown[1] == pytest.approx(predicted[1] + pictures, rel=0.01)
 
 
 def job(frames, to_file):

@@ -1,4 +1,4 @@
-"""`measure`: the real flow on the CPU with a small network, and what its table says, on given rows.
+"""`measure`: the real flow on the CPU with a small network, and the summary of its table, on given rows.
 
 On the CPU torch counts no bytes, so rows from there have seconds only; rows with bytes are written out here.
 """
@@ -27,7 +27,7 @@ for package in ("diffusers", "transformers", "einops"):
 
 
 BEYOND_ANY_MEMORY = Case("decode", 1 << 17, 8192, 4_000_000, dtype=Dtype.FP32)
-"""Latents of 1.1 PB: more than an address space holds, so that no machine pretends to have them."""
+"""Latents of 1.1 PB: more than an address space holds, so that no machine can allocate them."""
 
 
 def small_unet() -> dict:
@@ -37,17 +37,17 @@ def small_unet() -> dict:
 
 
 def measure_small(out: Path, cases=CASES, limit_s: float = 3600.0):
-    said: list[str] = []
+    lines: list[str] = []
     outcome = measure(
         installed.sonic(),
         out,
         limit_s=limit_s,
-        progress=said.append,
+        progress=lines.append,
         cases=cases,
         device="cpu",
         unet_config=small_unet(),
     )
-    return outcome, said
+    return outcome, lines
 
 
 def names(out: Path) -> list[str]:
@@ -64,20 +64,20 @@ def measured(tmp_path_factory):
 
 
 def test_every_case_gets_a_row_in_the_given_order(measured):
-    out, outcome, said = measured
+    out, outcome, lines = measured
     assert outcome == (len(CASES), 0, ())
     assert [row.case for row in measured_table.read(out).rows] == list(CASES)
-    assert len(said) == 1 + len(CASES)  # building the network, then a line a case
-    assert STOCK.name in said[1]
+    assert len(lines) == 1 + len(CASES)  # building the network, then a line a case
+    assert STOCK.name in lines[1]
 
 
 def test_a_row_has_times_and_a_prediction_and_on_a_cpu_no_bytes(measured):
     for one in measured_table.read(measured[0]).rows:
         assert one.error is None
         assert one.oom is None
-        assert one.reading is not None
-        assert one.reading[1:] == (None, None, None)
-        assert 0 < one.reading.seconds <= one.wall_s
+        assert one.peaks is not None
+        assert one.peaks[1:] == (None, None, None)
+        assert 0 < one.peaks.seconds <= one.wall_s
         assert one.predicted_bytes == one.case.predict_bytes() > 0
         assert (one.pass_s is not None) == (one.case.stage == "denoise")
 
@@ -108,7 +108,7 @@ def test_a_table_without_bytes_can_be_read_but_not_fitted(measured):
         fit_overhead(measured[0])
 
 
-def test_a_killed_measurement_goes_on_where_it_was(tmp_path):
+def test_a_killed_measurement_resumes_where_it_was(tmp_path):
     out = tmp_path / "table.jsonl"
     installed.sonic()  # skips here, not in the child
     code = f"from pathlib import Path; from tests.sonic.test_measure import *; measure_small(Path({str(out)!r}))"
@@ -130,15 +130,15 @@ def test_a_killed_measurement_goes_on_where_it_was(tmp_path):
 
 def test_running_out_of_memory_is_a_row_and_the_next_case_runs(tmp_path):
     out = tmp_path / "table.jsonl"
-    outcome, said = measure_small(out, (BEYOND_ANY_MEMORY, CASES[2]))
+    outcome, lines = measure_small(out, (BEYOND_ANY_MEMORY, CASES[2]))
     first, second = measured_table.read(out).rows
     assert outcome == (2, 0, ())
     assert first.oom == "decode"
     assert first.error
-    assert first.reading is None
-    assert said[1].endswith("out of memory")
+    assert first.peaks is None
+    assert lines[1].endswith("out of memory")
     assert second.oom is None
-    assert second.reading is not None
+    assert second.peaks is not None
     assert "out of memory in decode" in summarise(out)
 
 
@@ -167,7 +167,7 @@ def test_a_case_that_never_ended_is_begun_once_more_and_then_given_up(tmp_path):
     assert f"never ended: {twice.name}." in summarise(out)
 
 
-def test_a_table_from_another_card_is_not_gone_on_with(tmp_path):
+def test_a_table_from_another_card_is_not_continued(tmp_path):
     out = write_table(tmp_path / "table.jsonl")
     before = out.read_bytes()
     with pytest.raises(SonicGuardError, match=r"was measured with NVIDIA H100.*another file"):
@@ -181,4 +181,4 @@ def test_a_table_from_another_card_is_not_gone_on_with(tmp_path):
 # The file
 
 
-# What the table says
+# The summary of the table

@@ -1,4 +1,4 @@
-"""Which Sonic wrappers the lean engine takes, and what it says about the others."""
+"""Which Sonic wrappers the low-VRAM engine supports, and what it reports about the others."""
 
 import copy
 from dataclasses import replace
@@ -37,7 +37,7 @@ def test_the_wrapper_is_known_and_bears_every_optimization(sonic):
     )
 
 
-def test_looking_it_over_draws_no_random_numbers(sonic, monkeypatch):
+def test_the_network_check_draws_no_random_numbers(sonic, monkeypatch):
     recognition._equivalent.cache_clear()
     before = torch.random.get_rng_state()
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("the GPU's numbers begin anew"))
@@ -65,7 +65,7 @@ class Pipe:
 
 
 def without_config(pipe):
-    """A pipeline with a network that does not say how it was made."""
+    """A pipeline with a network that lacks its configuration."""
     pipe = copy.copy(pipe)
     pipe.__dict__["unet"] = torch.nn.Identity()
     return pipe
@@ -90,7 +90,7 @@ def bare(sonic):
         (lambda sonic: type("Other", (Almost,), {"process": lambda model, vae: None})(sonic), "takes no self, audio"),
     ],
 )
-def test_strangers_are_refused_with_a_reason(sonic, make, reason):
+def test_unknown_objects_are_refused_with_a_reason(sonic, make, reason):
     with pytest.raises(WrapperError, match=f"low VRAM: the model on `model` is not .*{reason}"):
         low_vram_model(make(sonic), EXACT)
 
@@ -125,8 +125,8 @@ def module_class(sonic, name):
         ("FeedForward", lambda out: out + out.mean(-2, keepdim=True), {Optimization.FEED_FORWARD_CHUNKING}),
     ],
 )
-def test_a_network_that_has_changed_is_reported_from_the_known_one(sonic, changed_class, name, how, unsupported):
-    """A pack that is brought up to date may compute something else under the same names."""
+def test_a_changed_network_is_distinguished_from_the_known_one(sonic, changed_class, name, how, unsupported):
+    """An updated pack may compute something else under the same names."""
     changed_class(module_class(sonic, name), how)
     assert supported_optimizations(sonic) == frozenset(Optimization) - unsupported
     with pytest.raises(WrapperError, match=f"does not support {', '.join(sorted(unsupported))}"):

@@ -50,13 +50,13 @@ def test_low_vram_takes_what_a_run_turns_out_to_need(run_node, pack):
     assert {"sequential_cfg", "layer_chunking"} <= set(out["model"].optimizations_for(large))
 
 
-def test_before_sonic_receives_everything_else_leaves_the_gpu_and_cancel_is_received(pack, monkeypatch):
-    """SONIC_PreData has ComfyUI unload its models at its end only; by then its own are beside them."""
+def test_before_predata_other_models_leave_the_gpu_and_cancel_is_checked(pack, monkeypatch):
+    """SONIC_PreData has ComfyUI unload its models at its end only; by then its own are loaded too."""
     module, host = (
         importlib.import_module(f"{pack.__name__}.nodes.comfyui.{name}") for name in ("long_video_inputs", "host")
     )
-    happened, told = [], []
-    monkeypatch.setattr(host, "free_memory", lambda needed: happened.append(("room", needed)))
+    happened, events = [], []
+    monkeypatch.setattr(host, "free_memory", lambda needed: happened.append(("free", needed)))
     monkeypatch.setattr(host, "stop_if_interrupted", lambda: happened.append("check"))
     projection = type("AudioProjModel", (torch.nn.Identity,), {})()
 
@@ -64,9 +64,9 @@ def test_before_sonic_receives_everything_else_leaves_the_gpu_and_cancel_is_rece
         happened.append("predata")
         return ([projection(torch.ones(1)) for _ in range(2)],)
 
-    heard = module.media_audio.from_dict(sound(0.5))
-    inputs = module.VideoInputs(small_sonic.build(), None, None, heard, PORTRAIT, 512, 25, 1.0, 25.0, 0, 0.0)
-    data = module.run_predata(inputs, module.Wrapper(predata, None), told.append)(heard)
+    trimmed = module.media_audio.from_dict(sound(0.5))
+    inputs = module.VideoInputs(small_sonic.build(), None, None, trimmed, PORTRAIT, 512, 25, 1.0, 25.0, 0, 0.0)
+    data = module.run_predata(inputs, module.Wrapper(predata, None), events.append)(trimmed)
     assert len(data) == 2
-    assert happened == [("room", None), "predata", "check", "check"]
-    assert [event.share for event in told] == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"
+    assert happened == [("free", None), "predata", "check", "check"]
+    assert [event.share for event in events] == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"

@@ -1,5 +1,5 @@
-"""A long video made by the wrapper's own `Sonic` inside the real loop: the frames that `Sonic` makes, all of them and
-once each, whatever comes in between. Where only the loop counts, quick networks stand in (`quick_sonic`)."""
+"""A long video made by the wrapper's own `Sonic` inside the real loop: the frames that `Sonic` makes, each
+exactly once, whatever happens in between. Where only the loop counts, quick networks stand in (`quick_sonic`)."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ from tests.support.numbered_frames import digest  # noqa: E402
 
 N = small_sonic.FRAMES
 SMALL = 8192
-"""Activations in a piece, small enough for several at the sizes of a test."""
+"""Chunk size in activations, small enough for several chunks at the sizes of a test."""
 SHORT = 35
 ESCALATION_ORDER = (
     Optimization.TENSOR_OFFLOAD,
@@ -34,7 +34,7 @@ ESCALATION_ORDER = (
     Optimization.FEED_FORWARD_CHUNKING,
     Optimization.LAYER_CHUNKING,
 )
-SAID = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.78 GiB"
+CUDA_MESSAGE = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.78 GiB"
 
 
 class CancelError(Exception):
@@ -58,7 +58,7 @@ def in_bytes(video):
 
 
 def traces(sonic):
-    """What may be left on nobody's objects."""
+    """What must not be left on other objects."""
     unet = sonic.pipe.unet
     foreign = {name: module.forward for name, module in unet.named_modules() if "forward" in vars(module)}
     hooks = [name for name, module in unet.named_modules() if module._forward_pre_hooks or module._forward_hooks]
@@ -73,18 +73,18 @@ def test_in_one_pass_the_file_holds_the_wrapper_s_own_frames(tmp_path, exact, in
     sonic, vae = exact
     sonic.use_interframe = interpolate
     asked = quick_sonic.order(N, window=small_sonic.WINDOW, interpolate=interpolate)
-    hear, sample = quick_sonic.predata(torch.float64), quick_sonic.sample(vae, small_sonic.WINDOW)
-    stock = in_bytes(sample(sonic, hear(asked.sound)))
+    run_predata, sample = quick_sonic.predata(torch.float64), quick_sonic.sample(vae, small_sonic.WINDOW)
+    stock = in_bytes(sample(sonic, run_predata(asked.sound)))
     before, seen = traces(sonic), []
-    make = make_part(sonic, EXACT, hear, sample, on_frames=seen.append, chunk_size=SMALL)
+    make = make_part(sonic, EXACT, run_predata, sample, on_frames=seen.append, chunk_size=SMALL)
     done = run(asked, make, tmp_path / "video.mkv", tmp_path / "work")
     sonic.use_interframe = True
     assert done.info == verify(done.path) == (2 * N - 1 if interpolate else N, asked.fps)
     assert np.array_equal(np.stack(list(frames(done.path))), stock)
     assert np.array_equal(in_bytes(torch.cat(seen).movedim(-1, 0)[None]), stock), "the look at them shows others"
-    heard = load(done.path)
-    assert heard.samples == round(asked.job.output_s * quick_sonic.RATE)
-    assert np.allclose(heard.waveform, asked.sound.waveform[:, : heard.samples], atol=2**-23)
+    decoded = load(done.path)
+    assert decoded.samples == round(asked.job.output_s * quick_sonic.RATE)
+    assert np.allclose(decoded.waveform, asked.sound.waveform[:, : decoded.samples], atol=2**-23)
     assert traces(sonic)[:2] == before[:2]
 
 
@@ -99,10 +99,10 @@ def test_in_parts_every_frame_is_that_of_its_part_and_none_is_lost_or_doubled(tm
     shown = np.stack(list(frames(done.path)))
     assert len(shown) == asked.job.output_frames
     assert load(done.path).samples == round(asked.job.output_s * quick_sonic.RATE)
-    sample, hear = quick_sonic.sample(vae), quick_sonic.predata()
+    sample, run_predata = quick_sonic.sample(vae), quick_sonic.predata()
     begins = accumulate((part.head + part.body for part in asked.parts), initial=0)
     for part, begin in zip(asked.parts, begins, strict=False):
-        stock = in_bytes(sample(sonic, hear(part_sound(asked.sound, part))))
+        stock = in_bytes(sample(sonic, run_predata(part_sound(asked.sound, part))))
         assert len(stock) == part.made
         body = slice(begin + part.head, begin + part.head + part.body)
         skipped = part.skip + part.head
@@ -134,7 +134,7 @@ def test_every_optimization_makes_the_same_file(tmp_path, quick, calm):
 # The way there
 
 
-def test_progress_goes_on_and_never_back(tmp_path, quick):
+def test_progress_never_decreases(tmp_path, quick):
     events = []
     film(quick, tmp_path, notify=events.append)
     for part in (0, 1):
@@ -144,8 +144,8 @@ def test_progress_goes_on_and_never_back(tmp_path, quick):
     assert events[-1].share == 1
 
 
-def test_a_network_that_makes_nan_is_reported_of_in_its_first_step(tmp_path, quick):
-    """Not hours later, when the first frame is made; and nothing of it is kept."""
+def test_a_network_that_makes_nan_is_reported_in_its_first_step(tmp_path, quick):
+    """In the first step, not after denoising; and nothing of it is kept."""
     sonic, _ = quick
     calls = []
 
@@ -224,10 +224,10 @@ def test_an_interrupt_late_enough_keeps_the_first_part(tmp_path, quick, calm):
 
 
 class Breaking:
-    """Stands at a place of a run and raises an error there, some times."""
+    """Raises an error at a location of a run, some times."""
 
-    def __init__(self, place, after, error, times):
-        self.place, self.error, self.times, self.after = place, error, times, after
+    def __init__(self, location, after, error, times):
+        self.location, self.error, self.times, self.after = location, error, times, after
         self.calls = 0
 
     def __call__(self, *_):
@@ -250,10 +250,10 @@ STAGES = {
 
 def breaking_film(quick, folder, breaking, part=0, frames=quick_sonic.TWO_PARTS, **more):
     """A film of `quick` networks, one of which breaks from part `part` on."""
-    (sonic, vae), asked, hear, begun = quick, quick_sonic.order(frames), quick_sonic.predata(), []
+    (sonic, vae), asked, run_predata, begun = quick, quick_sonic.order(frames), quick_sonic.predata(), []
 
-    def at(place):
-        if place == breaking.place and len(begun) > part:
+    def at(location):
+        if location == breaking.location and len(begun) > part:
             breaking()
 
     class Vae:
@@ -271,7 +271,7 @@ def breaking_film(quick, folder, breaking, part=0, frames=quick_sonic.TWO_PARTS,
     def predata(sound):
         begun.append(sound)
         at("predata")
-        return hear(sound)
+        return run_predata(sound)
 
     own = copy.copy(sonic)
     own.rife = Rife()
@@ -284,7 +284,7 @@ def breaking_film(quick, folder, breaking, part=0, frames=quick_sonic.TWO_PARTS,
 
 
 ERRORS = {
-    "torch": lambda: torch.OutOfMemoryError(SAID),
+    "torch": lambda: torch.OutOfMemoryError(CUDA_MESSAGE),
     "CUDA": lambda: RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported at some other call"),
     "cuDNN": lambda: RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     "cuBLAS": lambda: RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
@@ -295,15 +295,15 @@ ERRORS = {
 
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.parametrize("stage", STAGES)
-def test_out_of_memory_costs_a_optimization_and_nothing_else(tmp_path, quick, calm, stage, part):
+def test_out_of_memory_enables_one_optimization_and_changes_nothing_else(tmp_path, quick, calm, stage, part):
     before, events = traces(quick[0]), []
     breaking = Breaking(*STAGES[stage], ERRORS["torch"], 2)
     done = breaking_film(quick, tmp_path, breaking, part, fallbacks=ESCALATION_ORDER, notify=events.append)
     assert done.optimizations == (Optimization.TENSOR_OFFLOAD, Optimization.SEQUENTIAL_CFG)
     enabled = [event for event in events if isinstance(event, FallbackEnabled)]
     assert enabled == [
-        FallbackEnabled(part, Optimization.TENSOR_OFFLOAD, SAID),
-        FallbackEnabled(part, Optimization.SEQUENTIAL_CFG, SAID),
+        FallbackEnabled(part, Optimization.TENSOR_OFFLOAD, CUDA_MESSAGE),
+        FallbackEnabled(part, Optimization.SEQUENTIAL_CFG, CUDA_MESSAGE),
     ]
     assert digest(done.path) == calm
     assert traces(quick[0]) == before
@@ -367,9 +367,9 @@ def real_film(exact, folder, optimizations=(Optimization.STREAMING_DECODE,), **m
 
 
 @pytest.mark.parametrize(
-    ("place", "after"), [("first layer", 0), ("last layer", 1), ("VAE", 0), ("RIFE", 0), ("RIFE", 5)], ids=str
+    ("location", "after"), [("first layer", 0), ("last layer", 1), ("VAE", 0), ("RIFE", 0), ("RIFE", 5)], ids=str
 )
-def test_deep_inside_the_real_networks_too(tmp_path, exact, true_film, place, after):
+def test_deep_inside_the_real_networks_too(tmp_path, exact, true_film, location, after):
     """From the middle of a layer: the networks are then as before, and the file the same."""
     sonic, vae = exact
     before = traces(sonic)
@@ -378,8 +378,8 @@ def test_deep_inside_the_real_networks_too(tmp_path, exact, true_film, place, af
         "last layer": sonic.pipe.unet.up_blocks[-1].resnets[-1].temporal_res_block.conv2,
         "VAE": vae.first_stage_model.decoder.conv_out,
         "RIFE": sonic.rife.flownet,
-    }[place]
-    hook = layer.register_forward_pre_hook(Breaking(place, after, ERRORS["torch"], 1))
+    }[location]
+    hook = layer.register_forward_pre_hook(Breaking(location, after, ERRORS["torch"], 1))
     try:
         done = real_film(
             exact,

@@ -20,9 +20,9 @@ from sonic_guard.preview.node_inputs import OffloadedDtype
 from tests.support import small_sonic
 from tests.support.graph_runs import SPEECH_S, plan, switched
 from tests.support.graphs import (
-    lean_trio,
     long_video,
     low_vram,
+    low_vram_trio,
     machine,
     sources,
     write_files,
@@ -64,9 +64,9 @@ def sonic():
         ({"reserve": 0.4}, "12 GiB", 768),
     ],
 )
-def test_it_enables_the_optimizations_that_the_node_itself_will_enables(switches, card, size, nodes, pack, sonic, here):
+def test_it_enables_the_optimizations_that_the_node_itself_will_enable(switches, card, size, nodes, pack, sonic, here):
     widgets = low_vram(target_card=card, **switches)["10"]["inputs"]
-    foreseen = plan(sources() | low_vram(**widgets) | lean_trio(min_resolution=size), "7", here)
+    foreseen = plan(sources() | low_vram(**widgets) | low_vram_trio(min_resolution=size), "7", here)
     model = nodes["SonicGuardLowVRAM"].execute(**widgets | {"model": sonic}).args[0]
     job = importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 7.3, min_resolution=size)
     assert foreseen.job.optimizations == model.optimizations_for(job)
@@ -135,7 +135,7 @@ def planned(pack, module, inputs):
 
 @pytest.mark.parametrize(("part_s", "parts"), [(0.0, 3), (30.0, 9), (50.0, 5), (1000.0, 3)])
 def test_no_part_is_longer_than_a_wav_can_be(part_s, parts, pack, monkeypatch):
-    """SONIC_PreData writes one; here it would be full behind 90 s."""
+    """SONIC_PreData writes one; here it would be full after 90 s."""
     module, optimized = real_model(pack, monkeypatch, small_sonic.build(torch.float16))
     monkeypatch.setattr(sys.modules[module.longest_sound_s.__module__], "WAV_BYTES", 90 * 2 * 8000 * 4)
     made = planned(pack, module, video_inputs(module, optimized, torch.zeros(1, 2, round(SPEECH_S * 8000)), part_s))

@@ -54,10 +54,10 @@ def test_what_predata_leaves_on_the_gpu_hardly_grows_with_the_sound():
 
 
 def test_how_far_it_is_is_reported_and_can_end_it():
-    told = []
-    with prompts_to_host(told.append):
+    reported = []
+    with prompts_to_host(reported.append):
         predata(6)
-    assert told == list(range(1, 13))
+    assert reported == list(range(1, 13))
 
     def cancel(made):
         if made == 5:

@@ -51,7 +51,7 @@ def small(checkout):
 
 
 @pytest.fixture(autouse=True)
-def nothing_said(monkeypatch):
+def nothing_logged(monkeypatch):
     monkeypatch.setattr(follow_module, "_warned", set())
 
 
@@ -78,7 +78,7 @@ def hooks_on(small):
 
 
 class Seen(list):
-    """Every change a watch tells, as (stage, step, outcome)."""
+    """Every change a watch reports, as (stage, step, outcome)."""
 
     def __call__(self, watch):
         self.append((watch.stage, watch.step, watch.outcome))
@@ -152,7 +152,7 @@ def test_every_network_call_is_checked(small):
     assert len(calls) == CALLS
 
 
-def test_a_progress_bar_may_cancel_and_may_not_break_the_run(small, caplog):
+def test_a_progress_bar_may_cancel_but_its_errors_do_not_stop_the_run(small, caplog):
     def cancel(*_):
         raise Cancelled
 

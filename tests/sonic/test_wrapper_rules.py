@@ -1,4 +1,4 @@
-"""The rules in `job` and `media.grid` against the wrapper's own code, run by the host's Python."""
+"""The rules in `job` and `media.frame_grid` against the wrapper's own code, run by the host's Python."""
 
 import json
 import subprocess

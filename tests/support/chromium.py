@@ -35,20 +35,20 @@ def chromium() -> Iterator["Browser"]:
 def complaints(page: "Page") -> list[str]:
     """What goes wrong in `page` from now on, in a list that grows: uncaught errors, and those on its console.
 
-    An answer that is an error is none: that it is handled is for the test to see.
+    HTTP error statuses are not included: tests check how they are handled.
     """
-    said: list[str] = []
+    messages: list[str] = []
 
-    def hear(message) -> None:
+    def listen(message) -> None:
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
-            said.append(message.text)
+            messages.append(message.text)
 
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", hear)
-    return said
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("console", listen)
+    return messages
 
 
-# Contrast of every text the user sees with what is painted behind it, by the rule of WCAG 2: [text, ratio].
+# Contrast of every text the user sees with its background, by the rule of WCAG 2: [text, ratio].
 CONTRASTS = """(selector) => {
   const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (color) => {
@@ -61,18 +61,18 @@ CONTRASTS = """(selector) => {
     const linear = (part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
     return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
   };
-  const behind = (element) => {
+  const background = (element) => {
     const color = rgba(getComputedStyle(element).backgroundColor);
-    return color[3] === 255 || !element.parentElement ? color : behind(element.parentElement);
+    return color[3] === 255 || !element.parentElement ? color : background(element.parentElement);
   };
   const found = [];
-  const walk = document.createTreeWalker(document.querySelector(selector), NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const element = walk.currentNode.parentElement;
-    if (!walk.currentNode.nodeValue.trim() || !element.checkVisibility()) continue;
+  const walker = document.createTreeWalker(document.querySelector(selector), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.nodeValue.trim() || !element.checkVisibility()) continue;
     const style = getComputedStyle(element);
-    const [one, other] = [light(rgba(element.closest("svg") ? style.fill : style.color)), light(behind(element))];
-    found.push([walk.currentNode.nodeValue, (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)]);
+    const [one, other] = [light(rgba(element.closest("svg") ? style.fill : style.color)), light(background(element))];
+    found.push([walker.currentNode.nodeValue, (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)]);
   }
   return found;
 }"""

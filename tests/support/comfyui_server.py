@@ -31,7 +31,7 @@ class Host:
         self.base = base
         self.log = log
         self.start_log = ""
-        """What it said while it started."""
+        """Its output while it started."""
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
         """Status and body of an answer."""
@@ -71,7 +71,7 @@ class Host:
         pytest.fail(f"the graph has not come to an end in {RUN_S} s")
 
     def log_text(self) -> str:
-        """Everything the host has said so far."""
+        """The host's output so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 

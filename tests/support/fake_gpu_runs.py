@@ -33,7 +33,7 @@ class Vae:
 
 
 class MeterPeaks:
-    """The fake GPU's own count in the place of torch's counters."""
+    """The fake GPU's own count instead of torch's counters."""
 
     def __init__(self, tracker):
         self.tracker = tracker

@@ -1,4 +1,4 @@
-"""Pieces of graphs as a page sends them, and the files they name."""
+"""Parts of graphs as a page sends them, and the files they name."""
 
 import wave
 from pathlib import Path
@@ -103,21 +103,21 @@ def trio(**inputs: Any) -> Graph:
     }
 
 
-def behind_preflight(**inputs: Any) -> Graph:
+def after_preflight(**inputs: Any) -> Graph:
     """The whole graph of the example workflow; `inputs` are Preflight's."""
     links = {name: ["3", slot] for name, slot in PREFLIGHT_OUTPUTS.items()}
     return sources() | preflight(**inputs) | trio(**links)
 
 
 def low_vram(**inputs: Any) -> Graph:
-    """Node 10: Low VRAM behind the loader, with its switches as they stand and the card that the others have."""
+    """Node 10: Low VRAM after the loader, with its switches as they stand and the card that the others have."""
     switches = {str(optimization): str(setting) for optimization, setting in DEFAULTS.items()}
     widgets = {"model": ["5", 0], **switches, "target_card": "auto", "reserve": 0.1, "language": "en"}
     return {"10": node("SonicGuardLowVRAM", **widgets | inputs)}
 
 
-def lean_trio(*, wired: bool = True, **inputs: Any) -> Graph:
-    """The trio behind Low VRAM; `wired`: its weight_dtype goes to predata."""
+def low_vram_trio(*, wired: bool = True, **inputs: Any) -> Graph:
+    """The trio after Low VRAM; `wired`: its weight_dtype goes to predata."""
     return trio(**{"model": ["10", 0], "weight_dtype": ["10" if wired else "5", 1], **inputs})
 
 

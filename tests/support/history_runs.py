@@ -1,4 +1,4 @@
-"""Runs to put into a history, and what other processes do to it: write, open, bring up to date, be killed."""
+"""Runs to put into a history, and what other processes do with it: write, open, migrate, be killed."""
 
 import shutil
 from pathlib import Path
@@ -50,7 +50,7 @@ MEASURED = {
 
 
 def engine_for(location: str) -> Engine:
-    """A way to the same place past the history."""
+    """A connection to the same database without `History`."""
     return create_engine(location if "://" in location else URL.create("sqlite", database=location))
 
 
@@ -82,42 +82,42 @@ def begin(history: History, card: str = ENVIRONMENT.card, outcome: Outcome | Non
     return run_id
 
 
-def write_runs(location: str, told: Any, barrier: Any, runs: int) -> None:
-    """In a process of its own: write whole runs, and tell each id once it is on the disk."""
+def write_runs(location: str, pipe: Any, barrier: Any, runs: int) -> None:
+    """In a process of its own: write whole runs, and report each id once it is on the disk."""
     history = History(location)
     barrier.wait(60)
     for _ in range(runs):
-        told.send(begin(history, outcome=Outcome.DONE))
-    told.close()
+        pipe.send(begin(history, outcome=Outcome.DONE))
+    pipe.close()
 
 
-def write_forever(location: str, told: Any) -> None:
-    """In a process of its own, until it is killed: write runs, and tell every step once it is on the disk."""
+def write_forever(location: str, pipe: Any) -> None:
+    """In a process of its own, until it is killed: write runs, and report every step once it is on the disk."""
     history = History(location)
     while True:
         run_id = begin(history)
-        told.send((run_id, Outcome.RUNNING, ""))
+        pipe.send((run_id, Outcome.RUNNING, ""))
         history.update(run_id, MEASURED, "denoise")
-        told.send((run_id, Outcome.RUNNING, "denoise"))
+        pipe.send((run_id, Outcome.RUNNING, "denoise"))
         history.finish(run_id, Outcome.DONE, "", MEASURED)
-        told.send((run_id, Outcome.DONE, ""))
+        pipe.send((run_id, Outcome.DONE, ""))
 
 
-def open_each(places: list[str], barrier: Any) -> None:
-    """In a process of its own: begin a run at each place, all processes at the same moment."""
-    for location in places:
+def open_each(locations: list[str], barrier: Any) -> None:
+    """In a process of its own: begin a run at each location, all processes at the same moment."""
+    for location in locations:
         barrier.wait(60)
         begin(History(location))
 
 
 def bring_up_to_date(location: str, revisions: Path, barrier: Any) -> None:
-    """In a process of its own: bring the place up to date, all processes at the same moment."""
+    """In a process of its own: migrate the database, all processes at the same moment."""
     barrier.wait(60)
     Database(location, existing=False, busy_s=10).update(revisions)
 
 
-def write_until_it_fails(location: str, told: Any, file_bytes: int | None) -> None:
-    """In a process of its own, where no file may grow over `file_bytes`: write runs until that fails, and tell how."""
+def write_until_it_fails(location: str, pipe: Any, file_bytes: int | None) -> None:
+    """In a process of its own, with files limited to `file_bytes`: write runs until that fails, and report how."""
     if file_bytes is not None:
         import resource
 
@@ -127,9 +127,9 @@ def write_until_it_fails(location: str, told: Any, file_bytes: int | None) -> No
         while True:
             ids.append(begin(history, outcome=Outcome.DONE))
     except Exception as error:  # noqa: BLE001 - its kind is what the test asks
-        told.send((type(error).__name__, str(error), ids))
+        pipe.send((type(error).__name__, str(error), ids))
 
 
-def begin_and_leave(location: str, told: Any) -> None:
-    """In a process of its own: begin a run and end without a word."""
-    told.send(begin(History(location)))
+def begin_and_leave(location: str, pipe: Any) -> None:
+    """In a process of its own: begin a run and exit without ending it."""
+    pipe.send(begin(History(location)))

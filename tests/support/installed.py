@@ -1,6 +1,6 @@
 """Where the real things are: a ComfyUI, its Python, and the Sonic wrapper in its ``custom_nodes``.
 
-Each function returns a path, or skips the test and says what to set.
+Each function returns a path, or skips the test with what to set.
 """
 
 import os
@@ -13,7 +13,7 @@ PACK = Path(__file__).resolve().parents[2]
 
 
 def comfyui() -> Path:
-    """ComfyUI's folder: COMFYUI_PATH, else comfy-cli's default place, else the one this pack lies in."""
+    """ComfyUI's folder: COMFYUI_PATH, else comfy-cli's default folder, else the one this pack lies in."""
     return _found(_comfyui(), "no ComfyUI found; set COMFYUI_PATH to its folder")
 
 
@@ -23,7 +23,7 @@ def sonic() -> Path:
 
 
 def python() -> Path:
-    """The Python `comfyui()` runs on: COMFYUI_PYTHON, else that of a ``.venv`` or ``venv`` in or beside it."""
+    """The Python `comfyui()` runs on: COMFYUI_PYTHON, else that of a ``.venv`` or ``venv`` in or next to it."""
     return _found(_python(comfyui()), f"no Python for {comfyui()} found; set COMFYUI_PYTHON")
 
 
@@ -37,8 +37,10 @@ def _found(path: Path | None, reason: str) -> Path:
 def _comfyui() -> Path | None:
     named = os.environ.get("COMFYUI_PATH")
     # Where the user has named one, no other will do.
-    places = [Path(named).expanduser()] if named else [Path.home() / "comfy" / "ComfyUI", PACK.parents[1]]
-    return next((place for place in places if (place / "comfy" / "model_management.py").is_file()), None)
+    candidates = [Path(named).expanduser()] if named else [Path.home() / "comfy" / "ComfyUI", PACK.parents[1]]
+    return next(
+        (candidate for candidate in candidates if (candidate / "comfy" / "model_management.py").is_file()), None
+    )
 
 
 @cache
@@ -50,7 +52,7 @@ def _sonic(host: Path) -> Path | None:
 @cache
 def _python(host: Path) -> Path | None:
     named = os.environ.get("COMFYUI_PYTHON")
-    places = (
+    candidates = (
         [Path(named).expanduser()]
         if named
         else [
@@ -60,4 +62,4 @@ def _python(host: Path) -> Path | None:
             for python in ("bin/python", "Scripts/python.exe")
         ]
     )
-    return next((place for place in places if place.is_file()), None)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)

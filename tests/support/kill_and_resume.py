@@ -65,7 +65,7 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> None:
             sys.exit(f"the video is another after {killed} kills")
         left = sorted(file.name for file in stormy.iterdir() if file.name not in ("video.mp4", "work"))
         if left or (os.WIFEXITED(status) and [*(stormy / "work").iterdir()] != [stormy / "work/.lock"]):
-            sys.exit(f"left behind: {left}")
+            sys.exit(f"not removed: {left}")
         finished += 1
         shutil.rmtree(stormy)
     sys.stdout.write(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sonic_guard.devtools import measured_table
 from sonic_guard.devtools.measured_cases import Case
-from sonic_guard.devtools.measured_table import Header, PeakReading, Row
+from sonic_guard.devtools.measured_table import Header, MeasuredPeaks, Row
 from sonic_guard.job import Dtype
 from sonic_guard.optimizations import Optimization
 
@@ -44,8 +44,8 @@ HEADER = Header(
 
 
 def row(case: Case, predicted: int, allocated: int = 0, outside: int = 0, **others) -> Row:
-    reading = PeakReading(2.0, allocated, allocated + 100 * MIB, outside) if allocated else None
-    return Row(case, predicted, reading, **{"pass_s": 0.5, "wall_s": 3.0, **others})
+    peaks = MeasuredPeaks(2.0, allocated, allocated + 100 * MIB, outside) if allocated else None
+    return Row(case, predicted, peaks, **{"pass_s": 0.5, "wall_s": 3.0, **others})
 
 
 def write_table(out: Path, *rows: Row, header: Header = HEADER, starts: tuple[Case, ...] = ()) -> Path:

@@ -22,5 +22,5 @@ class NotSonic:
 
 
 def pack_job(pack):
-    """A job in the words of the pack's own copy of the library."""
+    """A job of the pack's own copy of the library."""
     return importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 5.0)

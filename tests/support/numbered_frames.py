@@ -1,6 +1,6 @@
-"""A fast stand-in for Sonic: it hears, at any moment, which latent frame of the whole it is to make, and draws that.
+"""A fast stand-in for Sonic: it reads from the sound which latent frame of the whole it has to make, and draws that.
 
-The sound is a slow ramp, so that 0.08 s of it tell their place. A frame is a waving ground with the number of its
+The sound is a slow ramp, so that 0.08 s of it give their position. A frame is a waving ground with the number of its
 moment in dark and bright fields: whoever sees the finished video can read off which frame was made where. Both parts
 at a seam draw the same, so a seam that works is invisible.
 """
@@ -61,18 +61,18 @@ def read(picture: np.ndarray) -> int:
     return int(((fields > 125) << np.arange(FIELDS)).sum())
 
 
-def heard(sound: Sound, latent_frames: int) -> list[int | None]:
+def frame_numbers(sound: Sound, latent_frames: int) -> list[int | None]:
     """Which latent frame of the whole each 0.08 s of `sound` belongs to; None where it is silent."""
-    pieces = sound.waveform[0, : latent_frames * LATENT_SAMPLES].reshape(latent_frames, -1)
-    places = pieces.astype(np.float64).mean(axis=1) * RAMP_FRAMES - 0.5
-    return [None if not piece[64:].any() else round(place) for piece, place in zip(pieces, places, strict=True)]
+    chunks = sound.waveform[0, : latent_frames * LATENT_SAMPLES].reshape(latent_frames, -1)
+    numbers = chunks.astype(np.float64).mean(axis=1) * RAMP_FRAMES - 0.5
+    return [None if not chunk[64:].any() else round(number) for chunk, number in zip(chunks, numbers, strict=True)]
 
 
 def make_part(task: Task, emit: Emit, tick: OnProgress, interpolate: bool = True, steps: int = 4) -> None:
     """What Sonic would do: steps first, then the frames, 14 at a time."""
     for step in range(steps):
         tick((step + 1) / (steps + 1))
-    known = [place for place in heard(task.sound, task.part.latent_frames) if place is not None]
+    known = [number for number in frame_numbers(task.sound, task.part.latent_frames) if number is not None]
     first, rate = known[0], 2 if interpolate else 1
     moments = range(rate * first, rate * first + task.part.made)
     for start in range(0, len(moments), 14):

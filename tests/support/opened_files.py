@@ -1,4 +1,4 @@
-"""What this process opens while a test watches: Python's own audit events, which cannot be got around."""
+"""What this process opens while a test watches: Python's own audit events, which cannot be bypassed."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 _watching: list[list[str]] = []
 
 
-def _hear(event: str, arguments: tuple) -> None:
+def _record(event: str, arguments: tuple) -> None:
     if event == "open" and _watching and isinstance(arguments[0], (str, bytes, os.PathLike)):
         path = os.path.abspath(os.fsdecode(arguments[0]))
         for opened in _watching:
             opened.append(path)
 
 
-sys.addaudithook(_hear)  # for the life of the process; it has no opposite
+sys.addaudithook(_record)  # for the life of the process: it cannot be removed
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A stand-in for ComfyUI's server: the real files of web/, and answers in the form the real routes have.
 
-It predicts nothing: figures follow `min_resolution` by a rule of thumb, so that a test can tell answers apart.
+It predicts nothing: figures follow `min_resolution` by a rule of thumb, so that a test can distinguish answers.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 PACK = Path(__file__).resolve().parents[2]
-PLACES = {
+FOLDERS = {
     "/extensions/sonic-guard/": PACK / "web",
     "/": PACK / "tests" / "browser" / "web" / "standin",
 }
@@ -24,14 +24,14 @@ WORDS = {
         "safe": "Fits",
         "tight": "Tight",
         "fail": "Will run out of memory",
-        "spare": "denoise, {:.1f} GiB headroom",
+        "headroom": "denoise, {:.1f} GiB headroom",
         "over": "denoise, {:.1f} GiB over budget",
     },
     "zh": {
         "safe": "放得下",
         "tight": "显存紧张",
         "fail": "显存会不足",
-        "spare": "去噪阶段，余量 {:.1f} GiB",
+        "headroom": "去噪阶段，余量 {:.1f} GiB",
         "over": "去噪阶段，超出预算 {:.1f} GiB",
     },
 }
@@ -54,20 +54,20 @@ def answer(question: dict[str, Any], last: dict[str, Any] | None = None, **more:
     stages = [_stage(name, figures, size, zh) for name, figures in STAGES.items()]
     peak = max(stages, key=lambda stage: stage["required"])
     budget = int(7.2 * GIB)
-    room = (budget - peak["required"]) / GIB
-    verdict = "fail" if room < 0 else "tight" if room < 0.5 else "safe"
+    headroom = (budget - peak["required"]) / GIB
+    verdict = "fail" if headroom < 0 else "tight" if headroom < 0.5 else "safe"
     return {
         "card": "RTX 4060 8GB",
         "verdict": verdict,
         "verdict_text": word[verdict],
-        "room_text": word["spare" if room >= 0 else "over"].format(abs(room)),
+        "headroom_text": word["headroom" if headroom >= 0 else "over"].format(abs(headroom)),
         "budget_bytes": budget,
         "available_bytes": 8 * GIB,
         "peak_bytes": peak["required"],
         "peak_stage": peak["stage"],
         "stages": stages,
         "frame_text": f"{size}×{size} · 249 frames · 9.96 s · fp16 · 25 steps",
-        "advice": None if room >= 0 else {"text": "min_resolution 448 reduces the peak to 6.4 GiB."},
+        "advice": None if headroom >= 0 else {"text": "min_resolution 448 reduces the peak to 6.4 GiB."},
         "risk": {"probability": None, "runs": 0, "upper_bytes": None, "text": "risk from the model alone"},
         "assumed": ["image unknown: a square is assumed"],
         "optimizations": [],
@@ -128,7 +128,7 @@ def run(**changes: Any) -> dict[str, Any]:
 
 
 def live(**changes: Any) -> dict[str, Any]:
-    """News of the machine, as the event has it."""
+    """The machine's figures, as in the event."""
     return {
         "gpu": True,
         "source": "nvml+torch",
@@ -166,7 +166,7 @@ def past_run(number: int, **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """A server that a test can ask what it was asked, tell what to say, stop and start again."""
+    """A server whose requests a test can read, whose answers it can set, and which it can stop and restart."""
 
     past: list[dict[str, Any]] = field(default_factory=list)
     """What the history holds, oldest first."""
@@ -179,7 +179,7 @@ class Server:
     parts: int = 1
     """Runs it takes, in every answer."""
     problem: str | None = None
-    """Said instead of a prediction."""
+    """Sent instead of a prediction."""
     delays_s: list[float] = field(default_factory=list)
     """Time for each of the next answers, first come first served."""
     questions: list[dict[str, Any]] = field(default_factory=list)
@@ -200,7 +200,7 @@ class Server:
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Go away: connections are refused."""
+        """Stop: connections are refused."""
         if self._http:
             self._http.shutdown()
             self._http.server_close()
@@ -250,8 +250,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             if url.path.startswith("/api/"):
                 self._json(*server.get(url.path, parse_qs(url.query)))
                 return
-            prefix = next(prefix for prefix in PLACES if url.path.startswith(prefix))
-            file = PLACES[prefix] / (url.path.removeprefix(prefix) or "index.html")
+            prefix = next(prefix for prefix in FOLDERS if url.path.startswith(prefix))
+            file = FOLDERS[prefix] / (url.path.removeprefix(prefix) or "index.html")
             if not file.is_file():
                 self.send_error(404)
                 return
@@ -276,6 +276,6 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 pass  # the page gave the request up
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """Say nothing."""
+            """No log output."""
 
     return Handler

@@ -77,11 +77,13 @@ def schema(server: str) -> Iterator[str]:
 def _programs() -> Path:
     """The folder of PostgreSQL's programs: that of pg_ctl, else the newest of Debian's."""
     found = shutil.which("pg_ctl")
-    places = [Path(found).resolve().parent] if found else []
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: place.parent.name.zfill(4))[::-1]
-    for place in places:
-        if (place / "initdb").is_file() and (place / "postgres").is_file():
-            return place
+    candidates = [Path(found).resolve().parent] if found else []
+    candidates += sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda candidate: candidate.parent.name.zfill(4)
+    )[::-1]
+    for candidate in candidates:
+        if (candidate / "initdb").is_file() and (candidate / "postgres").is_file():
+            return candidate
     pytest.skip(f"no PostgreSQL found; install Debian's package postgresql, or set {VARIABLE} to the URL of a server")
 
 

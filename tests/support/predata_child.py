@@ -1,4 +1,4 @@
-"""Runs SONIC_PreData, the wrapper's own function, in ComfyUI's Python over small networks; prints what came of it.
+"""Runs SONIC_PreData, the wrapper's own function, in ComfyUI's Python over small networks; prints the result.
 
 Arguments: ComfyUI's folder, an empty folder for its data, "alone" for the wrapper without this pack or "helped", and
 what "torchcodec" is to be: "absent", or as it "is". The test is `test_predata`.
@@ -20,7 +20,7 @@ PACK = Path(__file__).resolve().parents[2]
 sys.path[0] = COMFYUI  # instead of this folder
 sys.argv = ["main.py", "--cpu", "--base-directory", BASE]
 if CODEC == "absent":
-    sys.modules["torchcodec"] = None  # pyright: ignore[reportArgumentType]  # so Python says that it is not there
+    sys.modules["torchcodec"] = None  # pyright: ignore[reportArgumentType]  # so that importing it fails
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ def sonic_guard(*arguments: str | os.PathLike[str], limit_s: float = 60) -> Ende
 
 
 def ended(work: Callable[..., object], *arguments: object, limit_s: float = 60) -> Ended:
-    """What comes of `work` in a process of its own; fails where it takes longer than `limit_s`."""
+    """The result of `work` in a process of its own; fails where it takes longer than `limit_s`."""
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder) / "out", Path(folder) / "err"
         child = PROCESSES.Process(target=_redirected, args=(files, os.getcwd(), work, arguments))

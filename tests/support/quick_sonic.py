@@ -1,6 +1,6 @@
 """Long videos made by the wrapper's own `Sonic`: how its nodes are called, and networks for it that return at once.
 
-Nothing else is stood in for: the pipeline with its windows and steps, `process`, the decoding by groups, the lean
+Nothing else is stood in for: the pipeline with its windows and steps, `process`, the decoding by groups, the low-VRAM
 engine around them and the loop over parts are the real ones.
 """
 
@@ -58,7 +58,7 @@ def order(frames: int, *, window: int = QUICK_WINDOW, kind: str = "ffv1", **more
 def predata(dtype: torch.dtype = torch.float32) -> Predata:
     """SONIC_PreData, whose prompts are as loud as the sound is."""
 
-    def hear(sound: Sound) -> dict[str, Any]:
+    def predict(sound: Sound) -> dict[str, Any]:
         frames = latent_frames(sound.duration_s)
         data = small_sonic.data(dtype, frames)
         parts = sound.waveform[0, : frames * LATENT_SAMPLES].reshape(frames, -1)
@@ -67,7 +67,7 @@ def predata(dtype: torch.dtype = torch.float32) -> Predata:
         data["motion_buckets"] = [data["motion_buckets"][0]] * frames
         return data
 
-    return hear
+    return predict
 
 
 def sample(vae: Any, window: int = QUICK_WINDOW, steps: int = 1) -> Sample:
@@ -89,7 +89,7 @@ def quick(interpolate: bool = True, dtype: torch.dtype = torch.float32) -> tuple
 def _named_by_one(kind: Any) -> Any:
     """The same network, which names the number format and the device of its first layer for its own.
 
-    Diffusers walks through the thousand layers of this network for them, at every call: half the time of such a video.
+    Diffusers iterates over the thousand layers of this network for them, at every call: half the time of such a video.
     """
 
     class Network(kind):

@@ -17,7 +17,7 @@ from tests.support.graphs import write_files
 from tests.support.installed import PACK
 
 
-def site_beside_secrets(pack: ModuleType, base: Path) -> "Site":
+def site_next_to_secrets(pack: ModuleType, base: Path) -> "Site":
     """A site in the empty folder `base`, with links in its input folder to what lies outside of it."""
     (base / "presets").mkdir()
     (base / "secret.png").write_bytes((PACK / "demo" / "portrait.jpg").read_bytes())
@@ -30,7 +30,7 @@ def site_beside_secrets(pack: ModuleType, base: Path) -> "Site":
 class Site:
     """A running server with the pack's routes, asked from outside its event loop.
 
-    `folder` is its input folder; presets and history are beside that. "auto" is an RTX 4060. A prediction waits up to
+    `folder` is its input folder; presets and history are next to that. "auto" is an RTX 4060. A prediction waits up to
     `glance_s` for the history.
     """
 
@@ -45,7 +45,7 @@ class Site:
         self.watched: list[tuple[str, float]] = []
         self.lease_s = 15.0
         self.history = store.History(folder.parent / "history.db")
-        lessons = history_cache(lambda: self.history, glance_s=glance_s)
+        cache = history_cache(lambda: self.history, glance_s=glance_s)
 
         def card(target: str, reserve: float) -> Any:
             return budget("RTX 4060" if target == "auto" else target, reserve=reserve)
@@ -55,9 +55,9 @@ class Site:
             return self.lease_s
 
         home = module("sonic_guard.preview.context").Machine(
-            files(lambda: folder), lambda: folder.parent / "presets", card, lessons.of
+            files(lambda: folder), lambda: folder.parent / "presets", card, cache.of
         )
-        self.services = routes.Services(home, lambda: self.history, lessons.forget, watch)
+        self.services = routes.Services(home, lambda: self.history, cache.forget, watch)
         self.loop = asyncio.new_event_loop()
         self.thread = ThreadPoolExecutor(1)
         self.thread.submit(self.loop.run_forever)

@@ -49,7 +49,7 @@ def build(dtype: torch.dtype = torch.float32, *, interpolate: bool = True) -> An
 
 
 class Vae:
-    """SVD's VAE with few channels behind ComfyUI's call. It is a video decoder: a call's frames see each other."""
+    """SVD's VAE with few channels, with ComfyUI's interface. It is a video decoder: a call's frames see each other."""
 
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder

@@ -1,4 +1,4 @@
-"""Sound files: of one second in any codec, and of hours that take little room on the disk."""
+"""Sound files: of one second in any codec, and of hours that take little space on the disk."""
 
 import struct
 
@@ -9,7 +9,7 @@ RATE = 16_000
 
 
 def long_sound(file, size=4_000_000_000):
-    """A WAV that takes seconds to count, and no room on the disk: it has a hole."""
+    """A WAV that takes seconds to count, and no space on the disk: it has a hole."""
     head = struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16)
     with file.open("wb") as wav:
         wav.write(b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0" + head + b"data\xff\xff\xff\xff")

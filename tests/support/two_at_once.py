@@ -31,7 +31,7 @@ def make_twice(folder: Path, trials: int, seed: int) -> None:
     """Start two runs of one order, `trials` times, the second at a random moment of the first.
 
     Ends with a message and status 1 unless at least one has the video, every video is the undisturbed one, and a run
-    without one has told that another is making it.
+    without one has reported that another is making it.
     """
     asked = order(LATENT_FRAMES)
 
@@ -61,7 +61,7 @@ def make_twice(folder: Path, trials: int, seed: int) -> None:
         refused += REFUSED in ends.values()
         for name, end in ends.items():
             if end == DONE and digest(both_in / name) != wanted:
-                wrong.append(f"trial {trial}: success was told of a wrong video")
+                wrong.append(f"trial {trial}: success was reported for a wrong video")
         if DONE not in ends.values() or not {*ends.values()} <= {DONE, REFUSED}:
             wrong.append(f"trial {trial}: {ends}")
         shutil.rmtree(both_in)

@@ -1,4 +1,4 @@
-"""A graph run in a real ComfyUI while a page looks on."""
+"""A graph run in a real ComfyUI with a connected page."""
 
 import asyncio
 import json
@@ -35,13 +35,13 @@ def graph(seed, *, fail="nowhere", call_s=0.02, steps=STEPS):
 
 
 class Seen:
-    """What a page was told while a graph ran."""
+    """The events that a page received while a graph ran."""
 
     def __init__(self, host, events, node):
         self.runs = [data for name, data in events if name == "sonic_guard.run"]
         self.live = [data for name, data in events if name == "sonic_guard.live"]
         self.bar = [data["value"] for name, data in events if name == "progress" and data["node"] == node]
-        self.said = [text for name, text in events if name == SAID and text[0] == node]
+        self.report_text = [text for name, text in events if name == TEXT_EVENT and text[0] == node]
         """Node and text of ComfyUI's lines on the node."""
         self.pictures = sum(name == PICTURE for name, _ in events)
         self.ended = next(name for name, _ in reversed(events) if name.startswith("execution_"))
@@ -49,7 +49,7 @@ class Seen:
 
 
 def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True, node="sampler"):
-    """Run `graph` with a page that looks on, and cancel it at the step `interrupt_at` of a run `stop_when` says."""
+    """Run `graph` with a connected page, and cancel it at the step `interrupt_at` of a run that `stop_when` accepts."""
 
     async def look():
         base = f"http://127.0.0.1:{host.port}"
@@ -77,14 +77,14 @@ def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True, node=
     return Seen(host, asyncio.run(look()), node)
 
 
-SAID, PICTURE = 3, 1
+TEXT_EVENT, PICTURE = 3, 1
 """ComfyUI's numbers of what it sends as bytes."""
 
 
 def binary(data):
     """Number and content: of a text, the node's id and the text itself."""
     kind, length = struct.unpack(">II", data[:8])
-    if kind != SAID:
+    if kind != TEXT_EVENT:
         return kind, data[4:]
     return kind, (data[8 : 8 + length].decode(), data[8 + length :].decode())
 
@@ -130,7 +130,7 @@ def long_video(voice, *, prefix, steps=1, part_s=0.0, language="en", **changes):
             "SonicGuardLongVideo", model=["small", 0], clip_vision=["small", 2], vae=["small", 3],
             audio=["voice", 0], image=["picture", 0], **settings,
         ),
-        "said": node("PreviewAny", source=["long", 2]),
+        "report_text": node("PreviewAny", source=["long", 2]),
         "seen": node("PreviewImage", images=["long", 1]),
     }  # fmt: skip
 

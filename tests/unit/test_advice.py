@@ -26,7 +26,7 @@ def capacity_of(gib: float, ram_gib: float | None = None) -> Capacity:
     return Capacity(budget_for(gib), None if ram_gib is None else int(ram_gib * GIB))
 
 
-def said(
+def sentence_for(
     job: Job, capacity: Capacity, where: Where = Where.THIS_NODE, lang: str = "en", *, low_vram: bool = False
 ) -> str | None:
     advice = advise(make_plan(job, capacity, None), where, low_vram=low_vram)
@@ -51,7 +51,7 @@ def said(
     ids=["resolution", "dtype", "rate", "together", "card", "just right", "larger", "no pixels for more"],
 )  # fmt: skip
 def test_the_sentence(job, gib, sentence):
-    assert said(job, capacity_of(gib)) == sentence
+    assert sentence_for(job, capacity_of(gib)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_sentence(job, gib, sentence):
     ],
 )
 def test_it_reports_where(where, lang, sentence):
-    assert said(JOB, capacity_of(12), where, lang) == sentence
+    assert sentence_for(JOB, capacity_of(12), where, lang) == sentence
 
 
 def test_what_a_planner_has_done_needs_no_advice():
@@ -88,7 +88,7 @@ def test_what_a_planner_could_not_do_names_a_card():
 def test_too_little_host_memory_is_helped_too(ram_gib, sentence):
     """Ten minutes at 768 px are 100 GiB of frames."""
     job = replace(JOB, width=768, height=768, duration_s=600.0, interpolate=False)
-    assert said(job, capacity_of(80, ram_gib)) == sentence
+    assert sentence_for(job, capacity_of(80, ram_gib)) == sentence
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -113,8 +113,8 @@ def test_low_vram_comes_before_what_can_be_seen(where, dtype, lang, sentence):
     job = replace(JOB, dtype=dtype)
     peaks = [predict(each).peak_bytes / GIB for each in (job, replace(job, optimizations=EXACT))]
     gib = sum(peaks) / 2 / 0.9
-    assert re.fullmatch(sentence, said(job, capacity_of(gib), where, lang, low_vram=True) or "")
-    assert "Low VRAM" not in (said(job, capacity_of(gib), where, low_vram=False) or "")
+    assert re.fullmatch(sentence, sentence_for(job, capacity_of(gib), where, lang, low_vram=True) or "")
+    assert "Low VRAM" not in (sentence_for(job, capacity_of(gib), where, low_vram=False) or "")
 
 
 def test_low_vram_enables_no_more_than_it_must():
@@ -201,7 +201,7 @@ jobs = st.builds(
 @settings(deadline=None)
 @given(jobs, st.floats(3, 100), st.sampled_from(Where), st.frozensets(st.sampled_from(ESCALATION_ORDER)) | st.none())
 def test_advice_is_true(job, gib, where, available):
-    """What it says fits does fit, with the bytes it says; and it is silent only where all is well."""
+    """What it says fits does fit, with the bytes it says; and there is no advice only where all is well."""
     capacity = capacity_of(round(gib, 2))
     usable = capacity.budget.usable_bytes
     plan = make_plan(job, capacity, None)
@@ -224,7 +224,7 @@ def test_advice_is_true(job, gib, where, available):
 
 @settings(deadline=None)
 @given(jobs, st.floats(6, 100))
-def test_room_for_a_larger_picture_is_worth_a_word_only_if_it_is_much(job, gib):
+def test_a_larger_picture_is_proposed_only_if_it_is_much_larger(job, gib):
     advice = advise(make_plan(job, capacity_of(round(gib, 2)), None))
     if advice and advice.fits:
         (change,) = advice.changes

@@ -36,8 +36,8 @@ def test_target_card_reaches_the_planner_within_eight_files():
 
 
 def test_every_file_on_that_way_is_imported_by_one_before_it():
-    for place, step in enumerate(TARGET_CARD[1:], start=1):
-        before = [MODULES[earlier.module] for earlier in TARGET_CARD[:place]]
+    for index, step in enumerate(TARGET_CARD[1:], start=1):
+        before = [MODULES[earlier.module] for earlier in TARGET_CARD[:index]]
         assert step.module in {each.module for module in before for each in module.imports}, step
 
 

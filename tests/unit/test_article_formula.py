@@ -1,4 +1,4 @@
-"""The article's estimate as it stands there: its formula to the decimal, its table, its rule for a risk."""
+"""The article's estimate as published: its formula to the decimal, its table, its rule for a risk."""
 
 import pytest
 

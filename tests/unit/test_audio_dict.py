@@ -1,4 +1,4 @@
-"""ComfyUI's AUDIO at the border: what is accepted, what it becomes, what is refused and in which words."""
+"""ComfyUI's AUDIO as input: what is accepted, what it becomes, what is refused and with which message."""
 
 from collections import UserDict
 

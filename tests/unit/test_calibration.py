@@ -1,4 +1,4 @@
-"""What runs teach: which of them, how much, and what is made of it."""
+"""Calibration: which runs count, how much, and the result."""
 
 import csv
 import io
@@ -67,21 +67,21 @@ ORDINARY = {"load": 1.02, "predata": 1.05, "denoise": 1.1, "decode": 2.0, "inter
     [
         (run(**ORDINARY), 1.1),
         (run(denoise=1.1), 1.1),  # loader and predata were cached
-        (run(decode=3.0, denoise=0.97), 0.97),  # decode takes what is free: it teaches nothing
+        (run(decode=3.0, denoise=0.97), 0.97),  # decode takes what is free: it does not count
         (run(**{**ORDINARY, "denoise": 0.0}), None),  # not measured
         (run(load=1.02, predata=1.05), None),
         (run(load=3.4, denoise=1.1), None),  # the cache of an earlier run: it did not grow in denoise
         (run(outcome=Outcome.INTERRUPTED, stage="decode", **ORDINARY), 1.1),
         (run(outcome=Outcome.ERROR, stage="interpolate", **ORDINARY), 1.1),
         (run(outcome=Outcome.KILLED, stage="decode", denoise=1.1), 1.1),
-        (run(outcome=Outcome.INTERRUPTED, stage="denoise", **ORDINARY), None),  # its peak may have been to come
+        (run(outcome=Outcome.INTERRUPTED, stage="denoise", **ORDINARY), None),  # its peak may not have been reached
         (run(outcome=Outcome.ERROR, stage="", denoise=1.1), None),
         (run(outcome=Outcome.RUNNING, stage="denoise", denoise=1.1), None),
         (run(), None),
         # A long sound: interpolation decides.
         (run(job=Job(512, 512, 120.0), denoise=1.1, interpolate=1.3), 1.3),
         (run(job=Job(512, 512, 120.0), outcome=Outcome.INTERRUPTED, stage="interpolate", denoise=1.1), None),
-        # With a lean network that waits on the GPU predata does.
+        # With a low-VRAM network that waits on the GPU predata does.
         (
             run(
                 job=replace(JOB, optimizations=frozenset({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING})),
@@ -92,7 +92,7 @@ ORDINARY = {"load": 1.02, "predata": 1.05, "denoise": 1.1, "decode": 2.0, "inter
         ),
     ],
 )
-def test_which_runs_teach_and_what(given, ratio):
+def test_which_runs_count_and_how(given, ratio):
     point = point_of(given)
     assert (point and round(point.ratio, 6)) == ratio
     assert point is None or not point.out_of_memory
@@ -104,7 +104,7 @@ def test_which_runs_teach_and_what(given, ratio):
         (run(outcome=Outcome.OUT_OF_MEMORY, stage="denoise", available=12 * GIB), 12 * GIB - CONTEXT),
         (run(outcome=Outcome.OUT_OF_MEMORY, stage="denoise", available=1, denoise=1.2), int(1.2 * TENSORS["denoise"])),
         (run(outcome=Outcome.OUT_OF_MEMORY, stage="predata", available=8 * GIB), 8 * GIB - CONTEXT),
-        # Not even the tensors had room: nothing is learnt of what comes on top of them.
+        # Not even the tensors fitted: nothing is learnt about the overhead on top of them.
         (run(outcome=Outcome.OUT_OF_MEMORY, stage="denoise", available=8 * GIB, denoise=0.7), None),
         (run(outcome=Outcome.OUT_OF_MEMORY, stage="decode", available=12 * GIB), None),
         (run(outcome=Outcome.OUT_OF_MEMORY, stage="", available=12 * GIB), None),
@@ -121,7 +121,7 @@ def test_what_a_run_is_held_against_is_today_s_model_with_its_own_checkpoint():
     assert point == Point(smaller.stages["denoise"], 10 * GIB)
 
 
-def test_without_runs_the_model_speaks_alone():
+def test_without_runs_the_prediction_is_that_of_the_model():
     nothing = Calibration()
     assert calibrate([]) == nothing
     for job in (JOB, Job(768, 1024, 33.3, optimizations=frozenset({Optimization.FEED_FORWARD_CHUNKING}))):
@@ -160,7 +160,7 @@ def test_one_run_gone_wrong_does_not_matter():
     )
 
 
-def test_runs_that_died_where_the_model_saw_room_raise_the_prediction():
+def test_runs_out_of_memory_below_the_prediction_raise_it():
     found = calibrate_points(points(*[[1.3]] * 6))
     assert ESTIMATE.peak_bytes < found.corrected(ESTIMATE) < CONTEXT + 1.3 * SIZE
     assert found.median_error < found.median_error_model
@@ -243,7 +243,7 @@ def test_a_run_that_ran_out_of_memory_counts_as_one_of_those_above_it():
     assert found.upper(ESTIMATE) is None, "95 % lies beyond all that was measured"
 
 
-def test_one_that_died_below_all_others_reports_nothing_of_the_bound():
+def test_a_failed_run_below_all_others_does_not_change_the_bound():
     plain, more = calibrate_points(points(*rising(39))), calibrate_points(points([0.5], *rising(39)[:38]))
     assert plain.upper(ESTIMATE) <= more.upper(ESTIMATE) <= CONTEXT + 1.04 * SIZE
 
@@ -285,7 +285,7 @@ def test_peaks_leave_out_what_takes_what_is_free():
 
 
 def table(*runs):
-    """The rows of the table for spreadsheets, as one that reads well reads them."""
+    """The rows of the table for spreadsheets, as a CSV reader parses them."""
     parts = "".join(csv_parts([Page([given], 0, None) for given in runs]))
     return list(csv.DictReader(io.StringIO(parts.removeprefix("\ufeff"), newline="")))
 

@@ -1,4 +1,4 @@
-"""That the bound covers what it says and the correction helps: on simulated runs, and on recorded ones.
+"""The bound has its stated coverage and the correction helps: on simulated runs, and on recorded ones.
 
 With n = 20 m - 1 runs known, 95 % is a whole rank, and theory says: the part of new runs below the bound follows
 Beta(19 m, m) from history to history, 95 % in the mean, for any continuous distribution of the residuals.
@@ -53,7 +53,7 @@ def test_the_error_shrinks_with_the_number_of_runs(world):
 @pytest.mark.parametrize("known", [1, 2, 5, 10, 39])
 @pytest.mark.parametrize("world", WORLDS)
 def test_no_number_of_runs_makes_it_worse_than_the_model_alone_beyond_noise(world, known):
-    """Noise: what the model's own median error over as many runs scatters by, so that nobody could tell from them."""
+    """Noise: the scatter of the model's own median error over as many runs. A smaller difference is not visible."""
     scores = list(simulated(WORLDS[world], known, ROUNDS, seed=9))
     alone = [score.error_model for score in scores]
     noise = stdev(alone) * math.sqrt(FRESH / known)
@@ -77,7 +77,7 @@ def test_a_job_run_again_and_again_counts_once_so_that_another_is_covered_too():
 @pytest.fixture(scope="module")
 def traced():
     """Traced against predicted bytes of tensors, at the stage that decides each job's prediction."""
-    rows = json.loads((DATA / "rehearsed.json").read_text(encoding="utf-8"))["rows"]
+    rows = json.loads((DATA / "shape_traces.json").read_text(encoding="utf-8"))["rows"]
     points = []
     for row in rows:
         stage = max((stage for stage in row["model"] if stage != "decode"), key=row["model"].__getitem__)
@@ -89,7 +89,7 @@ def traced():
 def test_the_bound_covers_95_of_100_recorded_shape_traces(traced, known):
     """Any split of a finite set is as likely as another, so the mean is the same 95 %; equal ratios may raise it.
 
-    These are residuals of tensor bytes alone, without a card: they say nothing of what an allocator takes.
+    These are residuals of tensor bytes alone, without a card: they do not include an allocator's overhead.
     """
     assert len(traced) >= 60
     score = mean_score(split(traced, known, ROUNDS, seed=4))

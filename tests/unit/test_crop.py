@@ -41,7 +41,7 @@ def grown(size, face, margin):
 @pytest.mark.parametrize(
     ("size", "face", "expand_ratio", "aspect", "expected"),
     [
-        # room on all sides: the margin, then the shape around its middle
+        # space on all sides: the margin, then the shape around its middle
         ((1000, 1000), (400, 400, 500, 500), 0.2, "1:1", (380, 380, 520, 520)),
         ((1000, 1000), (400, 400, 500, 500), 0.15, "1:1", (385, 385, 515, 515)),
         ((1000, 1000), (400, 400, 500, 500), 0.2, "9:16", (380, 325, 520, 574)),
@@ -51,9 +51,9 @@ def grown(size, face, margin):
         # a face in a corner: moved inside
         ((1000, 1000), (0, 0, 100, 100), 0.2, "1:1", (0, 0, 120, 120)),
         ((1000, 1000), (900, 900, 1000, 1000), 0.2, "9:16", (880, 787, 1000, 1000)),
-        # no room for the margin: it gives way, the shape stays
+        # too little space for the margin: it is reduced, the shape stays
         ((600, 1000), (50, 300, 550, 800), 0.5, "1:1", (0, 250, 600, 850)),
-        # no room for the shape: it gives way just enough for the face
+        # too little space for the shape: it is reduced just enough for the face
         ((300, 1000), (50, 300, 250, 700), 0.2, "16:9", (0, 300, 300, 700)),
         ((1000, 300), (300, 50, 700, 250), 0.2, "9:16", (300, 0, 700, 300)),
         ((8000, 50), (5012, 9, 5039, 42), 0.2, "16:9", (4983, 2, 5067, 49)),

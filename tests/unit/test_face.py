@@ -1,4 +1,4 @@
-"""Faces are found in photos, drawings, statues, crops and corners; where there is none, the error says what to try."""
+"""Faces are found in photos, drawings, statues, crops and corners; where there is none, the error names what to try."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from sonic_guard.media.picture import from_batch, load
 
 ASTRONAUT = skimage.data.astronaut()
 FACE = Box(181, 58, 270, 178)
-"""Where she looks at us."""
+"""The face in that photo."""
 
 
 def overlap(a, b):
@@ -161,7 +161,7 @@ def test_a_box_by_hand(box):
 
 
 @pytest.mark.parametrize(
-    ("box", "says"),
+    ("box", "message"),
     [
         ((0, 0, 201, 100), "leaves the picture, which has 200×100"),
         ((-1, 0, 50, 50), "leaves the picture"),
@@ -174,8 +174,8 @@ def test_a_box_by_hand(box):
         (None, "four numbers"),
     ],
 )
-def test_an_impossible_box_by_hand(box, says):
-    with pytest.raises(FaceError, match=says):
+def test_an_impossible_box_by_hand(box, message):
+    with pytest.raises(FaceError, match=message):
         manual_face(box, (200, 100))
 
 

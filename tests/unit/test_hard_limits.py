@@ -1,4 +1,4 @@
-"""Hard limits that are not memory: which jobs meet them, that no plan does, and that both languages say so."""
+"""Hard limits that are not memory: which jobs meet them; no plan does; both languages report them."""
 
 from dataclasses import replace
 
@@ -57,9 +57,9 @@ def test_limits_are_found(job, device, kinds):
 
 @pytest.mark.parametrize(("job", "device", "kinds"), CASES)
 def test_each_is_reported_in_every_language(job, device, kinds):
-    said = [limit_lines(predict(job, device=device), language) for language in LANGUAGES]
-    assert [len(lines) for lines in said] == [len(kinds)] * len(LANGUAGES)
-    assert len({line for lines in said for line in lines}) == len(kinds) * len(LANGUAGES)
+    texts = [limit_lines(predict(job, device=device), language) for language in LANGUAGES]
+    assert [len(lines) for lines in texts] == [len(kinds)] * len(LANGUAGES)
+    assert len({line for lines in texts for line in lines}) == len(kinds) * len(LANGUAGES)
 
 
 def test_the_reported_score_matrix():
@@ -116,7 +116,7 @@ def test_a_run_that_meets_a_limit_fails_however_much_memory_there_is(card, side,
     plan = make_plan(Job(side, side, 10.0, min_resolution=side), Capacity(budget_for(card)), None)
     assert plan.risk.headroom_bytes > 20 * GIB
     assert (plan.fits, plan.risk.verdict) == (False, Verdict.FAIL)
-    for lang, words in (("en", ("memory", "spare")), ("zh", ("显存", "余"))):
+    for lang, words in (("en", ("memory", "headroom")), ("zh", ("显存", "余"))):
         assert not any(word in headline(plan.risk, lang) for word in words)
         assert verdict_text(plan.risk, lang) in headline(plan.risk, lang)
     assert headline(plan.risk).startswith("Will fail at a hard limit: ")

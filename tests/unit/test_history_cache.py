@@ -1,4 +1,4 @@
-"""What earlier runs teach the next prediction: read once in a while, by card and wrapper, and again when told."""
+"""The history for the next prediction: read once in a while, by card and wrapper, and again on request."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ PATIENCE_S = 30.0
 
 
 def known_of(*given, glance_s=PATIENCE_S, **more):
-    """An `Experience` that waits for a busy machine, too."""
+    """A `HistoryCache` with a long time limit, for a busy machine."""
     return HistoryCache(*given, glance_s=glance_s, **more)
 
 
@@ -67,7 +67,7 @@ def test_runs_of_the_card_and_the_wrapper_count(history):
     assert known_of(lambda: history).of(CARD).calibration.runs == 3
 
 
-def test_it_reads_again_when_reported(history):
+def test_it_reads_again_on_request(history):
     known = known_of(lambda: history)
     assert known.of(CARD).calibration.runs == 0
     add(history)
@@ -98,7 +98,7 @@ def test_after_a_run_its_figures_are_waited_for_and_the_old_ones_are_kept_meanwh
     assert [opened.acquire(blocking=False) for _ in range(3)] == [True, True, False]
 
 
-def test_it_reads_again_after_a_while_and_keeps_nobody_waiting(history):
+def test_it_reads_again_after_a_while_without_blocking(history):
     clock, read = Clock(), threading.Semaphore(0)
 
     def opened():
@@ -152,7 +152,7 @@ def not_there():
 
 
 @pytest.mark.parametrize("how", ["cannot be opened", "cannot be read"])
-def test_a_history_that_fails_teaches_nothing_and_reports_so_once(tmp_path, caplog, how):
+def test_a_history_that_fails_is_not_used_and_is_logged_once(tmp_path, caplog, how):
     known = known_of(not_there if how == "cannot be opened" else lambda: History(tmp_path / "no.db", existing=True))
     for _ in range(5):
         assert known.of(CARD).calibration.runs == 0
@@ -161,7 +161,7 @@ def test_a_history_that_fails_teaches_nothing_and_reports_so_once(tmp_path, capl
 
 
 class Held:
-    """A history that is held by another program: whoever reads waits until it is let go, and fails then."""
+    """A history locked by another program: a reader waits until the lock is released, and then fails."""
 
     def __init__(self):
         self.asked, self.let_go = [], threading.Event()
@@ -172,13 +172,13 @@ class Held:
         raise HistoryError("history: the database is locked.")
 
 
-def test_nobody_waits_longer_than_a_blink_for_a_history_that_is_held():
+def test_a_locked_history_delays_a_prediction_only_briefly():
     held = Held()
     known = known_of(lambda: held, glance_s=0.01)
     try:
         for card in (CARD, "another", CARD, "a third"):
             assert known.of(card).calibration.runs == 0
-        assert held.asked == [CARD], "one reading at a time"
+        assert held.asked == [CARD], "one query at a time"
     finally:
         held.let_go.set()
 
@@ -218,7 +218,7 @@ def test_a_history_that_comes_late_is_taken_up(history):
     assert known.of(CARD).calibration.runs == 1
 
 
-def test_what_was_known_outlives_a_reading_that_fails(history):
+def test_known_runs_are_kept_when_a_query_fails(history):
     add(history)
     clock, fails = Clock(), []
 

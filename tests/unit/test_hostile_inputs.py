@@ -1,4 +1,4 @@
-"""What fuzzing has found, each with the answer it has to have: values of any kind, over links that nobody checks."""
+"""What fuzzing has found, each with the answer it has to have: values of any kind, over links that are not checked."""
 
 import importlib
 import re
@@ -20,7 +20,7 @@ HUGE = 10**5000
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("fast", "'fast'"),
         (0.5, "0.5"),
@@ -30,12 +30,12 @@ HUGE = 10**5000
     ],
     ids=["text", "number", "huge", "long", "half a pair"],
 )
-def test_an_error_repeats_any_value_briefly(value, said):
-    assert brief(value) == said
+def test_an_error_repeats_any_value_briefly(value, message):
+    assert brief(value) == message
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"duration_s": 10**400}, "duration: 1000"),
         ({"duration_s": HUGE}, "duration: a value (int) that cannot be shown is outside 0 … 360000."),
@@ -46,14 +46,14 @@ def test_an_error_repeats_any_value_briefly(value, said):
         ({"fps": torch.ones(1000)}, "fps: expected a number, got tensor("),
     ],
 )
-def test_a_job_reports_which_number_is_none(wrong, said):
-    with pytest.raises(JobError, match=re.escape(said)) as error:
+def test_a_job_reports_which_number_is_none(wrong, message):
+    with pytest.raises(JobError, match=re.escape(message)) as error:
         Job(**{"width": 512, "height": 512, "duration_s": 5.0} | wrong)
     assert len(str(error.value)) < 200
 
 
 @pytest.mark.parametrize(
-    ("audio", "said"),
+    ("audio", "message"),
     [
         ({"waveform": torch.zeros(1, 1, 9, device="meta"), "sample_rate": 16_000}, "without its samples in memory"),
         ({"waveform": torch.zeros(1, 1, 9).to_sparse(), "sample_rate": 16_000}, "without its samples in memory"),
@@ -68,8 +68,8 @@ def test_a_job_reports_which_number_is_none(wrong, said):
         ),
     ],
 )
-def test_what_no_recorder_makes_is_no_sound(audio, said):
-    with pytest.raises(AudioError, match=f"^audio: .*{said}"):
+def test_what_no_recorder_makes_is_no_sound(audio, message):
+    with pytest.raises(AudioError, match=f"^audio: .*{message}"):
         from_dict(audio)
 
 
@@ -137,7 +137,7 @@ PICTURED = ("SonicGuardPreflight", "SonicGuardFaceBox", "SonicGuardOOMRisk", "So
 
 @pytest.mark.parametrize("name", PICTURED)
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         (None, "expected an IMAGE, got NoneType"),
         ("portrait.png", "expected an IMAGE, got str"),
@@ -149,8 +149,8 @@ PICTURED = ("SonicGuardPreflight", "SonicGuardFaceBox", "SonicGuardOOMRisk", "So
         (tensor((1, 8, 8, 3), form="sparse"), "without its pixels in memory"),
     ],
 )
-def test_what_is_no_picture_is_reported(run, refusal, name, image, said):
-    with pytest.raises(refusal, match=f"image: .*{said}"):
+def test_what_is_no_picture_is_reported(run, refusal, name, image, message):
+    with pytest.raises(refusal, match=f"image: .*{message}"):
         run(name, image=image)
 
 
@@ -191,13 +191,13 @@ def test_a_policy_of_another_kind_is_reported(run, refusal):
 
 
 class Broken:
-    """Nothing of it can be asked for."""
+    """All of its attributes raise errors."""
 
     def __getattr__(self, name):
         raise RuntimeError("not there yet")
 
 
-def test_low_vram_lets_a_broken_model_pass(run):
+def test_low_vram_passes_a_broken_model_on(run):
     model = Broken()
     out = run("SonicGuardLowVRAM", model=model)
     assert (out["model"], out["weight_dtype"]) == (model, None)
@@ -206,7 +206,7 @@ def test_low_vram_lets_a_broken_model_pass(run):
 
 @pytest.fixture
 def long_video(pack, monkeypatch, tmp_path):
-    """Sonic Long Video up to where it would begin; returns what it says instead."""
+    """Sonic Long Video up to where it would begin; returns its error."""
     from tests.fuzz import standins
 
     module, host = (
@@ -224,17 +224,17 @@ def long_video(pack, monkeypatch, tmp_path):
     }  # fmt: skip
     errors = importlib.import_module(f"{pack.__name__}.sonic_guard.errors")
 
-    def said(dtype=torch.float32, **wrong):
+    def message(dtype=torch.float32, **wrong):
         model = models.ChosenLowVramSonic(standins.Sonic(dtype), models.LowVramChoice())
         with pytest.raises(errors.SonicGuardError) as error:
             module.LongVideo.execute(**{"model": model} | fine | wrong)
         return str(error.value)
 
-    return SimpleNamespace(said=said, home=tmp_path)
+    return SimpleNamespace(message=message, home=tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"seed": NAN}, "seed: expected a whole number from 0 on, got nan."),
         ({"seed": -1}, "seed: expected a whole number from 0 on, got -1."),
@@ -256,8 +256,8 @@ def long_video(pack, monkeypatch, tmp_path):
         ({"filename_prefix": "x" * 5000}, "filename_prefix: 'xxx"),
     ],
 )
-def test_long_video_reports_which_input_is_wrong_before_it_begins(long_video, wrong, said):
-    text = long_video.said(**wrong)
-    assert text.startswith(said)
+def test_long_video_reports_which_input_is_wrong_before_it_begins(long_video, wrong, message):
+    text = long_video.message(**wrong)
+    assert text.startswith(message)
     assert str(long_video.home) not in text
     assert len(text) < 500

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tools.import_graph import Import, find_cycle, is_own, layer_imports, layer_of, private_uses, read_modules
+from tools.import_graph import Import, calls, find_cycle, is_own, layer_imports, layer_of, private_uses, read_modules
 from tools.layers import (
     ASKED_FROM_OUTSIDE,
     BASE,
@@ -12,6 +12,8 @@ from tools.layers import (
     COMFYUI_READERS,
     DISK,
     ENTRY,
+    FROM_DEVICES,
+    HIDDEN_IMPORTS,
     IMPURE,
     LAYERS,
     NODES,
@@ -21,7 +23,7 @@ from tools.layers import (
 )
 
 MODULES = read_modules()
-ORDER = {layer.name: place for place, layer in enumerate(LAYERS)}
+ORDER = {layer.name: index for index, layer in enumerate(LAYERS)}
 IMPORTS = [each for module in MODULES.values() for each in module.imports]
 OWN = [each for each in IMPORTS if is_own(each.module)]
 
@@ -71,9 +73,37 @@ def test_a_pure_layer_computes_and_nothing_else(layer):
 
 
 @pytest.mark.parametrize("layer", PURE)
+def test_a_pure_layer_opens_no_file_and_asks_no_machine(layer):
+    inside = {name: module for name, module in MODULES.items() if layer_of(name) == layer}
+    wrong = [
+        f"{name}:{line} calls {call}"
+        for name, module in inside.items()
+        for call, line in calls(module)
+        if call == "open" or call.endswith((".open", ".read_text", ".read_bytes")) and name not in PURE[layer]
+    ]
+    wrong += [
+        str(each)
+        for module in inside.values()
+        for each in module.imports
+        if each.module.startswith("sonic_guard.devices") and each.name not in FROM_DEVICES
+    ]
+    assert not wrong, "\n".join(wrong)  # fmt: skip
+
+
+def test_no_import_is_hidden_in_a_call():
+    wrong = [
+        f"{name}:{line} calls {call}"
+        for name, module in MODULES.items()
+        for call, line in calls(module)
+        if call in HIDDEN_IMPORTS and layer_of(name) != "devtools"
+    ]
+    assert not wrong, "\n".join(wrong)  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", PURE)
 def test_a_pure_layers_readers_of_files_are_there_and_read_files(layer):
-    reading = {each.importer for each in IMPORTS if {each.module, top(each.module)} & DISK}
-    assert PURE[layer] <= reading
+    disk_users = {each.importer for each in IMPORTS if {each.module, top(each.module)} & DISK}
+    assert PURE[layer] <= disk_users
 
 
 def test_no_plan_depends_on_a_file_of_the_user():

@@ -58,7 +58,7 @@ def test_fps_sets_the_window_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         ({"duration_s": 0.0}, "too short"),
         ({"duration_s": 0.05}, "too short"),
@@ -80,8 +80,8 @@ def test_fps_sets_the_window_and_nothing_else():
         ({"dynamic_scale": -1.0}, "dynamic_scale"),
     ],
 )
-def test_impossible_settings_are_refused_by_name(settings, says):
-    with pytest.raises(JobError, match=says):
+def test_impossible_settings_are_refused_by_name(settings, message):
+    with pytest.raises(JobError, match=message):
         Job(**{"width": 512, "height": 512, "duration_s": 10.0, **settings})
 
 

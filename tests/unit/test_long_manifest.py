@@ -1,4 +1,4 @@
-"""What may be used again is told by content: the same is found again wherever it lies, and nothing else is."""
+"""What may be used again is decided by content: the same is found again wherever it lies, and nothing else is."""
 
 from dataclasses import replace
 
@@ -66,7 +66,7 @@ def test_parts_of_one_video_have_keys_of_their_own():
     assert len(set(PLAIN.part_keys)) == len(PLAIN.parts) == 3
 
 
-def test_a_change_of_the_sound_concerns_the_parts_that_hear_it():
+def test_a_change_of_the_sound_concerns_the_parts_that_use_it():
     other = changed(sound=with_sample(10))
     assert other.part_keys[0] != PLAIN.part_keys[0]
     assert other.part_keys[1:] == PLAIN.part_keys[1:]

@@ -15,7 +15,7 @@ from sonic_guard.devtools import measured_table
 from sonic_guard.devtools.measure import FIRST_CASE_S, MARGIN, expect_s, measure
 from sonic_guard.devtools.measured_cases import RUN, Case, grid
 from sonic_guard.devtools.measured_summary import fit_overhead, least_overhead, overhead_rows, summarise
-from sonic_guard.devtools.measured_table import Contents, PeakReading, Row
+from sonic_guard.devtools.measured_table import Contents, MeasuredPeaks, Row
 from sonic_guard.errors import OutputError, SonicGuardError, WrapperError
 from sonic_guard.job import MIN_CHUNK_SIZE, Dtype
 from sonic_guard.memory.stage_model import STAGES, predict
@@ -104,7 +104,7 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     rows = (
         row(STOCK, 5 * GIB, 4 * GIB, 600 * MIB),
         row(CASES[1], 5 * GIB, oom="denoise", error="CUDA out of memory.", pass_s=None),
-        Row(CASES[2], 1, PeakReading(0.5), None, 1.0),
+        Row(CASES[2], 1, MeasuredPeaks(0.5), None, 1.0),
     )
     out = write_table(tmp_path / "table.jsonl", *rows, starts=(CASES[3],))
     contents = measured_table.read(out)
@@ -136,7 +136,7 @@ def test_another_file_is_refused(tmp_path, text):
         measured_table.read(out)
 
 
-def test_a_place_that_cannot_be_written_is_reported(tmp_path):
+def test_an_unwritable_file_is_reported(tmp_path):
     with pytest.raises(OutputError, match="cannot write"):
         measured_table.append_header(tmp_path / "absent" / "table.jsonl", HEADER)
 
@@ -201,8 +201,8 @@ def test_the_page_counts_the_planned_runs_that_ran_out_of_memory(tmp_path):
 def test_the_overhead_is_fitted_to_cards_without_stand_ins(tmp_path):
     cases = [Case("denoise", side, side, 25) for side in (256, 512, 768)]
     rows = [row(case, 0, int(case.predict_bytes() * 1.04), 600 * MIB) for case in cases]
-    strangers = [row(Case("decode", 512, 512, 28), 0, 50 * GIB, GIB), row(STOCK, 0, oom="denoise")]
-    fitted = fit_overhead(write_table(tmp_path / "table.jsonl", *rows, *strangers))
+    unusable = [row(Case("decode", 512, 512, 28), 0, 50 * GIB, GIB), row(STOCK, 0, oom="denoise")]
+    fitted = fit_overhead(write_table(tmp_path / "table.jsonl", *rows, *unusable))
     assert fitted["fraction"] == pytest.approx(0.04, abs=2e-4)
     assert fitted["context_bytes"] == pytest.approx(700 * MIB, abs=2 * MIB)
     assert fitted["confirmed"] is True
@@ -213,7 +213,7 @@ def test_the_overhead_is_fitted_to_cards_without_stand_ins(tmp_path):
     ("rows", "expected"),
     [
         ([(GIB, GIB + 500 * MIB)], (500 * MIB, 0.0)),
-        ([(GIB, GIB // 2), (2 * GIB, GIB)], (0, 0.0)),  # the model says too much: nothing to add
+        ([(GIB, GIB // 2), (2 * GIB, GIB)], (0, 0.0)),  # the model predicts too much: nothing to add
         ([(GIB, GIB + 500 * MIB), (2 * GIB, 2 * GIB + 500 * MIB)], (500 * MIB, 0.0)),
         ([(GIB, GIB + 602 * MIB), (11 * GIB, 11 * GIB + 1626 * MIB)], (500 * MIB, 0.1)),
     ],
@@ -252,6 +252,6 @@ def test_rows_without_bytes_or_with_a_stand_in_give_no_overhead():
     others = [
         row(STOCK, GIB, oom="denoise"),
         row(Case(RUN, 64, 64, 6), GIB, GIB),
-        Row(STOCK, GIB, PeakReading(1.0), None, 1.0),
+        Row(STOCK, GIB, MeasuredPeaks(1.0), None, 1.0),
     ]
     assert overhead_rows([whole, *others]) == [(GIB, GIB + 700 * MIB)]

@@ -1,4 +1,4 @@
-"""One reading of the machine: cards by NVIDIA's library, torch's share, and what is said where either is missing.
+"""A memory snapshot: cards by NVIDIA's library, torch's share, and the report where either is missing.
 
 NVIDIA's library and torch's CUDA are stood in for, since a test machine has neither; what they stand for is written
 in their own documentation. The real ones are read where a machine has them.
@@ -120,17 +120,17 @@ def test_every_card_is_read_and_the_first_is_in_use(driver):
 )
 def test_the_card_in_use_is_the_first_that_cuda_sees(driver, monkeypatch, visible, in_use):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    reading = MemoryReader().read()
-    assert (reading.in_use and reading.in_use.uuid) == in_use
-    assert [card.uuid for card in reading.cards] == [A, B]
+    snapshot = MemoryReader().read()
+    assert (snapshot.in_use and snapshot.in_use.uuid) == in_use
+    assert [card.uuid for card in snapshot.cards] == [A, B]
 
 
 def test_a_part_of_a_card_is_a_card(driver, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", PART)
-    reading = MemoryReader().read()
-    assert reading.in_use is not None
-    assert (reading.in_use.uuid, reading.device_bytes) == (PART, 2 * GIB)
-    assert [card.uuid for card in reading.cards] == [A, B, PART]
+    snapshot = MemoryReader().read()
+    assert snapshot.in_use is not None
+    assert (snapshot.in_use.uuid, snapshot.device_bytes) == (PART, 2 * GIB)
+    assert [card.uuid for card in snapshot.cards] == [A, B, PART]
 
 
 def test_the_driver_is_opened_once_and_let_go(driver):
@@ -174,7 +174,7 @@ def test_a_card_that_stops_answering_is_reported_once_and_comes_back(driver, cap
     assert len(caplog.records) == 1
 
 
-def test_a_driver_that_is_shut_behind_our_back_is_opened_again(driver):
+def test_a_driver_that_was_shut_elsewhere_is_opened_again(driver):
     now = [0.0]
     nvml = Nvml(clock=lambda: now[0])
     nvml.read()
@@ -189,7 +189,7 @@ def test_a_driver_that_is_shut_behind_our_back_is_opened_again(driver):
 
 
 class Torch(SimpleNamespace):
-    """What of torch a reading asks, over a card of 16 GiB with 6 in use."""
+    """The functions of torch that a snapshot calls, over a card of 16 GiB with 6 in use."""
 
     def __init__(self, *, ready=True, context=True, uuid=B[4:], hip=None, built=True, mps=False, broken=""):
         self.asked = []
@@ -229,21 +229,21 @@ def put(monkeypatch, **kind):
 
 def test_torch_knows_the_card_it_uses_better_than_its_number(driver, monkeypatch):
     torch = put(monkeypatch)  # CUDA counts the fastest card first, NVML by the bus
-    reading = MemoryReader().read()
-    assert reading.in_use is not None
-    assert (reading.in_use.index, reading.in_use.uuid, reading.device_bytes) == (1, B, 5 * GIB)
-    assert (reading.allocated_bytes, reading.reserved_bytes, reading.source) == (3, 4, "nvml+torch")
+    snapshot = MemoryReader().read()
+    assert snapshot.in_use is not None
+    assert (snapshot.in_use.index, snapshot.in_use.uuid, snapshot.device_bytes) == (1, B, 5 * GIB)
+    assert (snapshot.allocated_bytes, snapshot.reserved_bytes, snapshot.source) == (3, 4, "nvml+torch")
     assert torch.asked == []
 
 
 def test_torch_that_has_not_begun_is_not_asked(driver, monkeypatch):
     torch = put(monkeypatch, ready=False)
-    reading = MemoryReader().read()
-    assert (reading.device_bytes, reading.allocated_bytes, reading.source) == (GIB, None, "nvml")
+    snapshot = MemoryReader().read()
+    assert (snapshot.device_bytes, snapshot.allocated_bytes, snapshot.source) == (GIB, None, "nvml")
     assert torch.asked == []
 
 
-def test_without_nvml_torch_reports_of_its_card(monkeypatch):
+def test_without_nvml_torch_reports_its_card(monkeypatch):
     no_driver(monkeypatch)
     put(monkeypatch, hip="6.4", uuid="gfx")
     event = MemoryReader().read().to_event()
@@ -255,31 +255,31 @@ def test_without_nvml_torch_reports_of_its_card(monkeypatch):
 def test_where_nvml_has_no_figures_torch_has(driver, monkeypatch):
     driver.memory[B] = pynvml.NVML_ERROR_NOT_SUPPORTED
     put(monkeypatch)
-    reading = MemoryReader().read()
-    assert (reading.device_bytes, reading.source) == (6 * GIB, "torch")
-    assert sorted((card.index, card.used_bytes) for card in reading.cards) == [(0, GIB), (1, 6 * GIB)]
+    snapshot = MemoryReader().read()
+    assert (snapshot.device_bytes, snapshot.source) == (6 * GIB, "torch")
+    assert sorted((card.index, card.used_bytes) for card in snapshot.cards) == [(0, GIB), (1, 6 * GIB)]
 
 
 def test_no_context_is_made_to_ask_for_figures(monkeypatch):
     no_driver(monkeypatch)
     torch = put(monkeypatch, context=False)
-    reading = MemoryReader().read()
-    assert reading.in_use is not None
-    assert (reading.device_bytes, reading.allocated_bytes, torch.asked) == (None, 3, [])
+    snapshot = MemoryReader().read()
+    assert snapshot.in_use is not None
+    assert (snapshot.device_bytes, snapshot.allocated_bytes, torch.asked) == (None, 3, [])
 
 
-def test_an_amd_card_is_not_taken_for_the_nvidia_card_beside_it(driver, monkeypatch):
+def test_an_amd_card_is_not_taken_for_an_nvidia_card_in_the_same_machine(driver, monkeypatch):
     put(monkeypatch, hip="6.4", uuid="gfx")
-    reading = MemoryReader().read()
-    assert reading.in_use is not None
-    assert (reading.in_use.name, reading.device_bytes) == ("AMD Radeon RX 7900 XT", 6 * GIB)
-    assert len(reading.cards) == 3
+    snapshot = MemoryReader().read()
+    assert snapshot.in_use is not None
+    assert (snapshot.in_use.name, snapshot.device_bytes) == ("AMD Radeon RX 7900 XT", 6 * GIB)
+    assert len(snapshot.cards) == 3
 
 
 def test_a_torch_built_for_the_cpu_uses_no_card(driver, monkeypatch):
     put(monkeypatch, ready=False, built=False)
-    reading = MemoryReader().read()
-    assert (reading.in_use, len(reading.cards)) == (None, 2)
+    snapshot = MemoryReader().read()
+    assert (snapshot.in_use, len(snapshot.cards)) == (None, 2)
 
 
 def test_on_a_mac_metal_is_asked(monkeypatch):
@@ -299,8 +299,8 @@ def test_a_card_that_fails_under_torch_is_reported_once(monkeypatch, caplog):
     put(monkeypatch, broken="CUDA error: an illegal memory access was encountered")
     memory_reader = MemoryReader()
     for _ in range(3):
-        reading = memory_reader.read()
-        assert (reading.device_bytes, reading.host_used_bytes > 0) == (None, True)
+        snapshot = memory_reader.read()
+        assert (snapshot.device_bytes, snapshot.host_used_bytes > 0) == (None, True)
     assert [record.getMessage() for record in caplog.records] == [
         "torch cannot read GPU 0: CUDA error: an illegal memory access was encountered"
     ]
@@ -308,7 +308,7 @@ def test_a_card_that_fails_under_torch_is_reported_once(monkeypatch, caplog):
 
 # The real ones
 
-READ = "from sonic_guard.devices.memory_reader import MemoryReader; import sys; reading = MemoryReader().read(); "
+READ = "from sonic_guard.devices.memory_reader import MemoryReader; import sys; snapshot = MemoryReader().read(); "
 
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
@@ -321,7 +321,7 @@ needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is no
         pytest.param("import torch; " + READ + "assert not torch.cuda.is_initialized()", marks=needs_torch),
     ],
 )
-def test_reading_neither_imports_torch_nor_starts_cuda(code):
+def test_a_snapshot_neither_imports_torch_nor_starts_cuda(code):
     result = subprocess.run([sys.executable, "-c", code], cwd=installed.PACK, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 

@@ -17,7 +17,7 @@ PATIENCE_S = 30.0
 
 
 class Bench:
-    """A monitor with a clock that stands still, and everything it does in a queue."""
+    """A monitor with a stopped clock, and everything it does in a queue."""
 
     def __init__(self):
         self.now = 100.0
@@ -36,8 +36,8 @@ class Bench:
         card = Card(0, "NVIDIA GeForce RTX 4060", "GPU-1", self.used, 8 << 30)
         return MemorySnapshot(card, (card,), None, None, 1, 2, "nvml")
 
-    def push(self, reading, clients):
-        self.done.put(("push", reading.device_bytes, clients))
+    def push(self, snapshot, clients):
+        self.done.put(("push", snapshot.device_bytes, clients))
         self.fail("push")
 
     def rest(self):
@@ -80,7 +80,7 @@ def test_without_watcher_or_run_there_is_no_thread(bench):
     assert threads() == []
 
 
-def test_a_watcher_gets_a_reading_at_once_and_one_a_period(bench):
+def test_a_client_gets_a_snapshot_at_once_and_one_per_period(bench):
     assert bench.monitor.watch("page", 2) == LEASE_S
     assert bench.done.get(timeout=PATIENCE_S) == ("read", 100.0)
     assert bench.done.get(timeout=PATIENCE_S) == ("push", 0, ("page",))
@@ -102,7 +102,7 @@ def test_the_highest_rate_asked_for_counts_within_bounds(bench, rates_hz, period
     for number, rate_hz in enumerate(rates_hz):
         bench.monitor.watch(f"page {number}", rate_hz)
     bench.next("read", "push")
-    while not bench.done.empty():  # a page that came later has its own first reading
+    while not bench.done.empty():  # a page that came later has its own first snapshot
         bench.next("read", "push")
     bench.advance(1.1 * period_s)
     bench.next("read", "push")
@@ -159,7 +159,7 @@ def test_a_rate_that_is_none_ends_the_lease(bench, rate_hz):
     bench.next("rest")
 
 
-def test_a_run_that_nobody_watches_is_read_twice_a_second(bench):
+def test_a_run_without_clients_is_read_twice_a_second(bench):
     run = RunWatch()
     run.enter("denoise")
     bench.used = 7
@@ -177,7 +177,7 @@ def test_a_run_that_nobody_watches_is_read_twice_a_second(bench):
 
 
 def pushed_to(bench):
-    """The clients that the next reading is pushed to."""
+    """The clients that the next snapshot is pushed to."""
     bench.advance(1)
     while not bench.done.empty():
         deed, *what = bench.done.get()
@@ -185,16 +185,16 @@ def pushed_to(bench):
     return what[1]
 
 
-def test_no_more_than_so_many_pages_are_served_and_none_takes_the_place_of_another(bench):
+def test_the_number_of_clients_is_limited_and_none_replaces_another(bench):
     leases = [bench.monitor.watch(f"page {number}", 1) for number in range(MAX_WATCHERS + 5)]
     assert leases == [LEASE_S] * MAX_WATCHERS + [0.0] * 5
-    assert bench.monitor.watch("page 0", 1) == LEASE_S, "who has a place keeps it"
+    assert bench.monitor.watch("page 0", 1) == LEASE_S, "a client that is served keeps its lease"
     assert pushed_to(bench) == tuple(f"page {number}" for number in range(MAX_WATCHERS))
     bench.monitor.watch("page 3", 0)
     assert bench.monitor.watch("late", 1) == LEASE_S
 
 
-def test_a_client_that_is_not_there_gives_its_place_to_a_page_that_is(bench):
+def test_a_disconnected_client_is_replaced_by_a_connected_one(bench):
     bench.there = {"page", "other page"}
     bench.monitor.watch("page", 1)
     for number in range(MAX_WATCHERS):
@@ -204,7 +204,7 @@ def test_a_client_that_is_not_there_gives_its_place_to_a_page_that_is(bench):
     assert pushed_to(bench) == ("page", "other page")
 
 
-def test_a_lease_that_has_run_out_makes_room(bench):
+def test_an_expired_lease_is_replaced(bench):
     for number in range(MAX_WATCHERS):
         bench.monitor.watch(f"page {number}", 1)
     bench.now += LEASE_S
@@ -212,7 +212,7 @@ def test_a_lease_that_has_run_out_makes_room(bench):
 
 
 @pytest.mark.parametrize("what", ["read", "push", "rest"])
-def test_a_failure_is_reported_once_a_kind_and_the_thread_goes_on(bench, caplog, what):
+def test_a_failure_is_reported_once_per_kind_and_the_thread_continues(bench, caplog, what):
     bench.fails = {what: OSError("no")}
     expected = ["read"] if what == "read" else ["read", "push"]
     caplog.set_level(logging.INFO)
@@ -229,10 +229,10 @@ def test_a_failure_is_reported_once_a_kind_and_the_thread_goes_on(bench, caplog,
     bench.monitor.watch("page", 10)
     bench.advance(0.1)
     bench.next("read", "push")
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 2
-    assert "OSError" in said[0]
-    assert "ValueError" in said[1]
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert "OSError" in messages[0]
+    assert "ValueError" in messages[1]
 
 
 def test_when_it_is_closed_the_thread_ends_and_none_begins(bench):

@@ -273,7 +273,7 @@ def test_every_help_page_has_a_node():
     assert sorted(folder.name for folder in (PACK / "web" / "docs").iterdir()) == sorted(NODES)
 
 
-def test_low_vram_lets_a_stranger_pass_and_reports_so(run_node):
+def test_low_vram_passes_an_unknown_model_on_and_reports_it(run_node):
     model = NotSonic()
     out = run_node("SonicGuardLowVRAM", model=model)
     assert out["model"] is model
@@ -286,18 +286,27 @@ def test_low_vram_lets_a_stranger_pass_and_reports_so(run_node):
     )
 
 
+@pytest.mark.parametrize("card", ["auto", "12 GiB", "RTX 4090"])
+def test_low_vram_counts_this_machines_host_memory_whatever_card_it_is_set_to(pack, card):
+    """A card is named to plan for less than there is; the run is on this machine all the same."""
+    sonic_model = importlib.import_module(f"{pack.__name__}.nodes.comfyui.sonic_model")
+    choice = importlib.import_module(f"{pack.__name__}.sonic_guard.operations.low_vram_choice").LowVramChoice
+    ram = importlib.import_module(f"{pack.__name__}.sonic_guard.devices.budget").host_memory_bytes("auto")
+    assert sonic_model.choice_capacity(NotSonic(), choice(target_card=card)).host_ram_bytes == ram > 0
+
+
 def test_low_vram_reports_which_word_is_none(run_node, refusal):
     with pytest.raises(refusal, match="sequential_cfg: there is no 'maybe'; choose one of auto, on, off"):
         run_node("SonicGuardLowVRAM", model=NotSonic(), sequential_cfg="maybe")
     with pytest.raises(refusal, match="optimizations: unknown turbo"):
         run_node("SonicGuardLowVRAM", model=NotSonic(), optimizations="turbo")
     with pytest.raises(refusal, match="'RTX 9999' is not in the catalogue"):
-        run_node("SonicGuardLowVRAM", model=NotSonic(), target_card="RTX 9999")  # as over a link, which nobody checks
+        run_node("SonicGuardLowVRAM", model=NotSonic(), target_card="RTX 9999")  # as over a link, which is not checked
 
 
 @pytest.fixture
 def predata(pack, monkeypatch, tmp_path):
-    """SONIC_PreData as Long Video finds it: it does `work`, and writes its sound beside the user's files."""
+    """SONIC_PreData as Long Video finds it: it does `work`, and writes its sound among the user's files."""
     host = importlib.import_module(f"{pack.__name__}.nodes.comfyui.host")
     (tmp_path / "audio_123456_temp.wav").write_bytes(b"of another run")
     monkeypatch.setattr(host, "input_folder", lambda: tmp_path)
@@ -394,7 +403,7 @@ def test_long_video_knows_what_sonic_s_nodes_read_by_themselves(hearing):
     assert len(keys) == 2 * len(files) + 1
 
 
-def test_other_files_beside_them_do_not_count(hearing):
+def test_other_files_in_the_folder_do_not_count(hearing):
     folder, _, key = hearing
     before = key()
     for name in OTHERS:
@@ -420,13 +429,13 @@ def test_long_video_reports_what_is_missing(run_node, refusal):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "text"),
     [
         ({"FUNCTION": "no_such"}, "SONICSampler is not a node as the known ComfyUI_Sonic has it"),
         ({"sampler_main": lambda self, model, data_dict, seed, fps: ()}, "SONICSampler has no inference_steps, dyn"),
     ],
 )  # fmt: skip
-def test_long_video_reports_what_has_changed(pack, refusal, monkeypatch, change, said):
+def test_long_video_reports_what_has_changed(pack, refusal, monkeypatch, change, text):
     def work(self, clip_vision, vae, audio, image, weight_dtype, min_resolution, duration, expand_ratio):
         raise AssertionError
 
@@ -435,5 +444,5 @@ def test_long_video_reports_what_has_changed(pack, refusal, monkeypatch, change,
     host = importlib.import_module(f"{pack.__name__}.nodes.comfyui.host")
     wrapper = importlib.import_module(f"{pack.__name__}.nodes.comfyui.sonic_wrapper")
     monkeypatch.setattr(host, "node_classes", lambda: {"SONIC_PreData": predata, "SONICSampler": sampler})
-    with pytest.raises(refusal, match=said):
+    with pytest.raises(refusal, match=text):
         wrapper.find_wrapper()

@@ -87,7 +87,7 @@ def _denoise_bytes(side, optimizations):
     return predict(Job(side, side, 10.0, min_resolution=side, optimizations=optimizations)).stages["denoise"]
 
 
-def test_host_memory_is_used_where_the_table_says_so():
+def test_host_memory_is_used_where_the_table_has_it():
     for each, traits in OPTIMIZATIONS.items():
         long = Job(512, 512, 600.0, to_file=True)
         with_it = predict(replace(long, optimizations=frozenset({each}))).host_ram_bytes

@@ -1,4 +1,4 @@
-"""Which exceptions say that a GPU is out of memory: their words are those of real reports."""
+"""Which exceptions mean that a GPU is out of memory: their texts are from real reports."""
 
 import subprocess
 import sys

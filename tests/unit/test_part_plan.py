@@ -51,9 +51,9 @@ def test_the_parts_are_the_whole(cutting):
         assert part.made == replace_frames(whole, part.latent_frames).output_frames
         assert at == rate * part.start + part.skip, "a part begins at another moment than the one before has ended"
         at += part.head + part.body
-        behind = part.made - part.skip - part.head - part.body - part.tail
+        rest = part.made - part.skip - part.head - part.body - part.tail
         assert part.body > 0
-        assert behind >= 0
+        assert rest >= 0
     assert at == whole.output_frames
 
 
@@ -81,7 +81,7 @@ def test_neighbours_show_the_same_moments_at_their_seam(cutting):
 @given(cuttings())
 def test_no_frame_that_wraps_round_is_shown(cutting):
     """Latent frames within F - 1 of an end share windows with the other end (see below). An interpolated frame leans
-    on the latent frame behind it, too."""
+    on the latent frame after it, too."""
     whole, _, parts, _ = cutting
     if len(parts) == 1:
         assert (parts[0].start, parts[0].stop) == (0, whole.latent_frames), "one pass is Sonic's own"
@@ -115,7 +115,7 @@ def test_a_part_receives_what_it_shows(cutting, rate):
         assert latent_frames(sound.duration_s) == part.latent_frames
 
 
-def test_behind_its_end_the_sound_is_silent_and_before_it_its_own():
+def test_after_its_end_the_sound_is_silent_and_before_it_unchanged():
     ramp = Sound(np.arange(1, 1280 * 1000 + 1, dtype=np.float32)[None], 16000)
     parts = plan_parts(job(1000), 400, lambda low, high: (low + high) // 2)
     for part in parts[:-1]:

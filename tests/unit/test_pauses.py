@@ -50,5 +50,5 @@ def test_of_silence_the_middle_is_taken():
 
 
 @pytest.mark.parametrize(("start", "stop"), [(19.95, 25), (18, 30), (-5, 3), (30, 31)])
-def test_a_stretch_may_capabilities_beyond_the_sound(start, stop):
+def test_a_stretch_may_extend_beyond_the_sound(start, stop):
     assert min(start, 20) <= longest_pause(speech([(0.5, 1), (19, 19.4)]), start, stop) <= stop

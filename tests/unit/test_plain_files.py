@@ -1,4 +1,4 @@
-"""What is no plain file is named as what it is, at once: nobody waits for a pipe."""
+"""What is no plain file is refused by its kind at once, without waiting for a pipe."""
 
 import os
 import socket
@@ -60,7 +60,7 @@ def _link_to_pipe(path):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (_folder, "this is a folder, not a picture."),
         pytest.param(_pipe, "a pipe cannot be read twice: save it to a file.", marks=posix),
@@ -71,18 +71,18 @@ def _link_to_pipe(path):
         (lambda path: None, "there is no such file. Check the path."),
     ],
 )
-def test_what_is_no_plain_file_is_named_as_what_it_is(here, way, make, says):
+def test_what_is_no_plain_file_is_named_as_what_it_is(here, way, make, message):
     make(here / "a.png")
     with pytest.raises(PictureError) as caught:
         way("a.png", PictureError, "a picture")
-    assert str(caught.value) == f"a.png: {says}"
+    assert str(caught.value) == f"a.png: {message}"
     assert caught.value.path == here / "a.png"
 
 
 @posix
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("path", "says"),
+    ("path", "message"),
     [
         ("/dev/zero", "zero: this is a device, not a picture."),
         ("/dev/tty", "tty: this is a device, not a picture."),
@@ -93,25 +93,25 @@ def test_what_is_no_plain_file_is_named_as_what_it_is(here, way, make, says):
         ("x" * 5000, "x" * MAX_SHOWN + "…: no file has so long a name. Check the path."),
     ],
 )
-def test_impossible_names_and_devices_are_sentences(here, way, path, says):
+def test_impossible_names_and_devices_are_sentences(here, way, path, message):
     with pytest.raises(PictureError) as caught:
         way(path, PictureError, "a picture")
-    assert str(caught.value) == says
+    assert str(caught.value) == message
 
 
 @posix
 def test_what_a_shell_makes_of_a_command_in_brackets_is_a_pipe():
-    reading, writing = os.pipe()
+    read_end, write_end = os.pipe()
     try:
         with pytest.raises(PictureError, match="a pipe cannot be read twice: save it to a file"):
-            plain_file(f"/dev/fd/{reading}", PictureError, "a picture")
+            plain_file(f"/dev/fd/{read_end}", PictureError, "a picture")
     finally:
-        os.close(reading)
-        os.close(writing)
+        os.close(read_end)
+        os.close(write_end)
 
 
 @posix
-def test_a_file_that_becomes_a_pipe_between_look_and_opening_blocks_nobody(here, monkeypatch):
+def test_a_file_that_becomes_a_pipe_between_check_and_opening_does_not_block(here, monkeypatch):
     (here / "a.png").write_bytes(b"picture")
     look = os.stat
 
@@ -121,19 +121,19 @@ def test_a_file_that_becomes_a_pipe_between_look_and_opening_blocks_nobody(here,
         os.mkfifo(here / "a.png")
         return status
 
-    said = []
+    messages = []
 
     def attempt():
         with pytest.raises(PictureError) as caught:
             open_plain("a.png", PictureError, "a picture")
-        said.append(str(caught.value))
+        messages.append(str(caught.value))
 
     monkeypatch.setattr(os, "stat", look_then_swap)
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
     thread.join(30)
     monkeypatch.undo()
-    assert said == ["a.png: a pipe cannot be read twice: save it to a file."]
+    assert messages == ["a.png: a pipe cannot be read twice: save it to a file."]
 
 
 @posix

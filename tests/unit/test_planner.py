@@ -1,4 +1,4 @@
-"""The planner: it fits or refuses, changes no more than it must, and asks for no more when given more."""
+"""The planner: it fits or refuses, changes no more than it must, and gives no less when given more."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -56,7 +56,7 @@ def test_it_fits_or_refuses(job, gib, available):
         assert plan.job.optimizations == without_redundant(plan.job.optimizations)
     else:
         assert (plan.job, plan.changes) == (job, ())
-        # Not even the least of everything would have.
+        # Not even the smallest settings would have fitted.
         least = replace(
             job,
             min_resolution=128,
@@ -168,7 +168,7 @@ def test_the_mildest_change_comes_first(side, gib, available, expected):
     ("available", "optimization"),
     [((), "interpolate"), ((Optimization.STREAMING_DECODE,), "streaming_decode"), ((SPLIT,), "split")],
 )
-def test_a_long_clip_on_a_large_card_hangs_on_interpolation(available, optimization):
+def test_a_long_clip_on_a_large_card_is_limited_by_interpolation(available, optimization):
     plan = make_plan(Job(512, 512, 300.0), _card(24), available=available)
     assert [change.name for change in plan.changes] == [optimization]
 
@@ -188,7 +188,7 @@ def test_fp32_gives_way_before_the_picture_does():
     assert [(change.name, change.before, change.after) for change in plan.changes] == [("dtype", "fp32", "fp16")]
 
 
-def test_changes_say_what_each_one_bought():
+def test_each_change_has_the_memory_it_saves():
     plan = make_plan(Job(768, 768, 10.0, min_resolution=768), _card(6), available=EVERYTHING)
     for before, after in zip(plan.changes, plan.changes[1:], strict=False):
         assert before.after_bytes == after.before_bytes
@@ -260,13 +260,15 @@ def test_without_a_policy_the_request_is_only_judged():
     assert (plan.job, plan.changes, plan.risk.verdict) == (job, (), Verdict.FAIL)
 
 
-@pytest.mark.parametrize(("settings_", "says"), [({"policy": "bold"}, "policy"), ({"available": ["magic"]}, "magic")])
-def test_unknown_words_are_refused(settings_, says):
-    with pytest.raises(PlanError, match=says):
+@pytest.mark.parametrize(
+    ("settings_", "message"), [({"policy": "bold"}, "policy"), ({"available": ["magic"]}, "magic")]
+)
+def test_unknown_words_are_refused(settings_, message):
+    with pytest.raises(PlanError, match=message):
         make_plan(Job(512, 512, 10.0), _card(8), **settings_)
 
 
-def test_a_sound_too_long_for_anything_is_reported_how_long_it_may_be():
+def test_where_only_a_shorter_sound_helps_its_length_is_reported():
     plan = make_plan(Job(512, 512, 3 * 3600.0), _card(8))
     assert not plan.fits
     assert plan.longest_s is not None

@@ -23,7 +23,7 @@ from sonic_guard.planning.advice import Where
 from sonic_guard.planning.capacity import Verdict
 from sonic_guard.preview.evaluation import KINDS, job_for
 from tests.support.graph_runs import Run, foresee
-from tests.support.graphs import behind_preflight, machine, node, preflight, sources, trio, write_files
+from tests.support.graphs import after_preflight, machine, node, preflight, sources, trio, write_files
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,14 @@ def downgraded(**inputs):
         "reserve": 0.1, "language": "en",
     }  # fmt: skip
     links = {"min_resolution": 0, "duration": 1, "fps": 2, "dtype": 3, "use_interframe": 4, "inference_steps": 5}
-    behind = trio(**{name: ["3", slot] for name, slot in links.items()})
-    return sources() | {"3": node("SonicGuardAutoDowngrade", **settings | inputs)} | behind
+    sonic_nodes = trio(**{name: ["3", slot] for name, slot in links.items()})
+    return sources() | {"3": node("SonicGuardAutoDowngrade", **settings | inputs)} | sonic_nodes
 
 
 def of_preset(**inputs):
     names = ("min_resolution", "duration", "inference_steps", "dynamic_scale", "fps", "dtype", "use_interframe")
-    behind = trio(**{name: ["3", slot] for slot, name in enumerate(names)})
-    return sources() | {"3": node("SonicGuardPreset", **inputs)} | behind
+    sonic_nodes = trio(**{name: ["3", slot] for slot, name in enumerate(names)})
+    return sources() | {"3": node("SonicGuardPreset", **inputs)} | sonic_nodes
 
 
 def measured(**inputs):
@@ -89,16 +89,16 @@ def risked():
         sources() | trio(),
         sources("sub/wide.jpg") | trio(min_resolution=448, dtype="bf16", fps=12.5, use_interframe=False),
         sources(audio="quiet.wav") | trio(duration=4.05),
-        behind_preflight(),
-        behind_preflight(preset="hd", target_card="24 GiB"),
-        behind_preflight(preset="minimal", aspect="9:16", target_card="32 GiB"),
-        behind_preflight(preset="hd", target_card="8 GiB", policy="lossless_first"),
-        behind_preflight(preset="hd", target_card="6 GiB", on_risk="warn"),
-        behind_preflight(aspect="1:1", face_box="100, 50, 300, 250"),
-        behind_preflight() | sources("sub/wide.jpg", "quiet.wav"),
-        behind_preflight(aspect="16:9", cut_silence=True) | sources("sub/wide.jpg", "quiet.wav"),
-        behind_preflight() | sources(audio="short.wav"),
-        behind_preflight(aspect="none", reserve=0.5, target_card="16 GiB"),
+        after_preflight(),
+        after_preflight(preset="hd", target_card="24 GiB"),
+        after_preflight(preset="minimal", aspect="9:16", target_card="32 GiB"),
+        after_preflight(preset="hd", target_card="8 GiB", policy="lossless_first"),
+        after_preflight(preset="hd", target_card="6 GiB", on_risk="warn"),
+        after_preflight(aspect="1:1", face_box="100, 50, 300, 250"),
+        after_preflight() | sources("sub/wide.jpg", "quiet.wav"),
+        after_preflight(aspect="16:9", cut_silence=True) | sources("sub/wide.jpg", "quiet.wav"),
+        after_preflight() | sources(audio="short.wav"),
+        after_preflight(aspect="none", reserve=0.5, target_card="16 GiB"),
         downgraded(),
         downgraded(policy="article", target_card="64 GiB"),
         of_preset(preset="minimal", audio=["2", 0]),
@@ -120,13 +120,13 @@ def test_it_is_the_run_that_the_nodes_lead_to(graph, nodes, folder, here):
 
 @pytest.mark.parametrize("asked", ["5", "6", "7"])
 def test_each_of_sonics_nodes_shows_the_same_run(asked, here):
-    graph = behind_preflight(preset="hd", target_card="10 GiB")
+    graph = after_preflight(preset="hd", target_card="10 GiB")
     assert foresee(graph, asked, here) == foresee(graph, "7", here)
     assert foresee(graph, asked, here).assumed == ()
 
 
 def test_preflight_shows_its_plan(here):
-    requested = behind_preflight(preset="hd", target_card="10 GiB")
+    requested = after_preflight(preset="hd", target_card="10 GiB")
     planned, kept = (
         foresee(requested, "3", here),
         foresee(requested | preflight(preset="hd", on_risk="warn"), "3", here),
@@ -143,11 +143,11 @@ def test_preflight_shows_its_plan(here):
     [
         (sources() | trio(), "7", "auto", "RTX 4060 8GB", Where.SONIC_NODES),
         (sources() | trio(), "7", "24 GiB", "24 GiB", Where.SONIC_NODES),
-        (behind_preflight(), "7", "auto", "12 GiB", Where.SONIC_NODES),
-        (behind_preflight(on_risk="stop"), "7", "auto", "12 GiB", Where.ON_RISK),
-        (behind_preflight(), "7", "24 GiB", "24 GiB", Where.SONIC_NODES),
-        (behind_preflight(), "3", "24 GiB", "12 GiB", Where.SONIC_NODES),
-        (behind_preflight(target_card="auto", policy="article"), "3", "auto", "RTX 4060 8GB", Where.POLICY),
+        (after_preflight(), "7", "auto", "12 GiB", Where.SONIC_NODES),
+        (after_preflight(on_risk="stop"), "7", "auto", "12 GiB", Where.ON_RISK),
+        (after_preflight(), "7", "24 GiB", "24 GiB", Where.SONIC_NODES),
+        (after_preflight(), "3", "24 GiB", "12 GiB", Where.SONIC_NODES),
+        (after_preflight(target_card="auto", policy="article"), "3", "auto", "RTX 4060 8GB", Where.POLICY),
         (risked(), "3", "auto", "4 GiB", Where.THIS_NODE),
         (downgraded(policy="article"), "3", "auto", "12 GiB", Where.POLICY),
     ],
@@ -172,7 +172,7 @@ NO_SAMPLER = {key: value for key, value in (sources() | trio(min_resolution=640)
         (trio(image=["9", 0]) | sources() | {"9": node("Draw", image=["1", 0])}, "7", [("picture",)]),
         (NO_SAMPLER, "6", [("value", "fps", 25.0), ("value", "inference_steps", 25)]),
         (preflight(), "3", [("picture",), ("sound", "", 10.0), ("face",)]),
-        (behind_preflight() | {"1": node("Webcam")}, "7", [("picture",), ("face",)]),
+        (after_preflight() | {"1": node("Webcam")}, "7", [("picture",), ("face",)]),
         (sources() | preflight(image=["8", 0]) | {"8": node("ImageScaleBy", image=["1", 0], scale_by=0.5)}, "3",
          [("face",)]),
         (measured(cut_silence=True) | preflight(audio=["8", 3], cut_silence=True)
@@ -243,7 +243,7 @@ def test_numbers_and_words_from_other_nodes(kind, value, name, here):
 def test_a_preset_of_the_users_own(folder, here):
     (folder / "presets").mkdir(exist_ok=True)
     (folder / "presets" / "mine.json").write_text('{"name": "mine", "min_resolution": 192}', encoding="utf-8")
-    assert job(behind_preflight(preset="mine"), "3", here).min_resolution == 192
+    assert job(after_preflight(preset="mine"), "3", here).min_resolution == 192
 
 
 def ring(length):
@@ -317,8 +317,8 @@ def test_a_broken_preset_is_not_a_missing_one(folder, here):
     (folder / "presets").mkdir(exist_ok=True)
     (folder / "presets" / "bad.json").write_text("{", encoding="utf-8")
     with pytest.raises(PresetError, match=r"^bad\.json: ") as caught:
-        foresee(behind_preflight(preset="bad"), "3", here)
-    assert str(folder) not in str(caught.value), "where the folder is, a page is not told"
+        foresee(after_preflight(preset="bad"), "3", here)
+    assert str(folder) not in str(caught.value), "a page must not learn where the folder is"
 
 
 @pytest.mark.parametrize(
@@ -332,13 +332,13 @@ def test_a_broken_preset_is_not_a_missing_one(folder, here):
     ],
     ids=["none", "file", "circle", "broken link", "folder in it"],
 )
-def test_whatever_is_in_the_place_of_the_users_presets_the_built_in_ones_work(tmp_path, here, make):
+def test_built_in_presets_work_whatever_the_presets_folder_is(tmp_path, here, make):
     presets = tmp_path / "presets"
     make(presets)
     here = replace(here, user_presets=lambda: presets)
-    assert job(behind_preflight(preset="minimal"), "3", here).min_resolution == 384
+    assert job(after_preflight(preset="minimal"), "3", here).min_resolution == 384
     with pytest.raises(UnknownNameError, match="there is no 'mine'"):
-        foresee(behind_preflight(preset="mine"), "3", here)
+        foresee(after_preflight(preset="mine"), "3", here)
 
 
 def test_a_prediction_looks_at_its_own_preset_only_and_sees_it_edited(tmp_path, here, monkeypatch):
@@ -349,13 +349,13 @@ def test_a_prediction_looks_at_its_own_preset_only_and_sees_it_edited(tmp_path, 
     monkeypatch.setattr("os.scandir", listed.append)
     for side in (192, 256, 192):
         (tmp_path / "mine.json").write_text(f'{{"name": "mine", "min_resolution": {side}}}', encoding="utf-8")
-        assert job(behind_preflight(preset="mine"), "3", here).min_resolution == side
-    assert job(behind_preflight(preset="minimal"), "3", here).min_resolution == 384
+        assert job(after_preflight(preset="mine"), "3", here).min_resolution == side
+    assert job(after_preflight(preset="minimal"), "3", here).min_resolution == 384
     assert listed == []
 
 
 def test_a_file_that_plays_no_part_is_not_looked_at(here):
-    """The sound of a node whose picture alone is used; a picture behind a node nobody knows."""
+    """The sound of a node whose picture alone is used; a picture after an unknown node."""
     graph = sources(audio="ghost.wav") | trio(image=["1", 0], audio=["9", 0])
     graph |= {"9": node("Mixer", audio=["2", 0])}
     assert foresee(graph, "7", here).assumed[0].key == "sound"
@@ -372,19 +372,19 @@ def test_a_long_chain_is_no_trouble(here):
 
 @pytest.mark.parametrize("asked", ["5", "6", "7"])
 def test_the_job_of_a_whole_prompt(asked, here):
-    prompt = behind_preflight() | {
+    prompt = after_preflight() | {
         "8": node("CreateVideo", images=["7", 0], audio=["3", 11], fps=["3", 12]),
         "9": node("SaveVideo", video=["8", 0], filename_prefix="video/SonicGuard"),
         "10": node("KSampler", seed=5, steps=20, model=["4", 0]),
     }
-    assert job_for(prompt, asked, here) == job(behind_preflight(), "7", here)
+    assert job_for(prompt, asked, here) == job(after_preflight(), "7", here)
 
 
 @pytest.mark.parametrize(
     ("prompt", "asked"),
     [({}, "7"), (sources("ghost.png") | trio(), "7"), (sources() | trio(), "1"), (ring(3), "7"), ({"7": 5}, "7")],
 )
-def test_no_job_where_it_cannot_be_reported(prompt, asked, here):
+def test_no_job_where_it_cannot_be_determined(prompt, asked, here):
     assert job_for(prompt, asked, here) is None
 
 

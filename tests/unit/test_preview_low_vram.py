@@ -22,10 +22,10 @@ from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluation import job_for
 from tests.support.graph_runs import SPEECH_S, Run, foresee, plan, switched
 from tests.support.graphs import (
-    behind_preflight,
-    lean_trio,
+    after_preflight,
     long_video,
     low_vram,
+    low_vram_trio,
     machine,
     node,
     preflight,
@@ -50,7 +50,7 @@ def here(folder):
 
 @pytest.fixture
 def running(monkeypatch):
-    """Has ComfyUI run a graph, as far as the nodes can tell."""
+    """Has ComfyUI run a graph, as far as the nodes can see."""
 
     def run(graph):
         queue = SimpleNamespace(currently_running={0: (0, "id", graph)})
@@ -60,7 +60,7 @@ def running(monkeypatch):
     return run
 
 
-def said(graph, asked, here, lang="en"):
+def ask(graph, asked, here, lang="en"):
     return answer(foresee(graph, asked, here), CardHistory(), lang)
 
 
@@ -70,7 +70,7 @@ def said(graph, asked, here, lang="en"):
 @pytest.mark.parametrize("asked", ["5", "6", "7", "10"])
 @pytest.mark.parametrize("wired", [True, False])
 def test_each_node_on_the_way_shows_the_same_run(asked, wired, here):
-    graph = sources() | low_vram(target_card="6 GiB") | lean_trio(wired=wired, min_resolution=768)
+    graph = sources() | low_vram(target_card="6 GiB") | low_vram_trio(wired=wired, min_resolution=768)
     assert foresee(graph, asked, here) == foresee(graph, "7", here)
     assert plan(graph, asked, here).job.optimizations
 
@@ -88,34 +88,34 @@ def test_low_vram_alone_is_judged_with_what_is_assumed(here):
     assert {assumed.key for assumed in foreseen.assumed} == {"picture", "sound", "value"}
 
 
-def test_predata_is_spared_the_unet_only_if_its_weight_dtype_comes_from_low_vram(here):
+def test_predata_runs_without_the_unet_only_if_its_weight_dtype_comes_from_low_vram(here):
     through = {"9": node("Reroute", **{"": ["10", 1]})}
     rest = sources() | low_vram()
     wired, rerouted, loose = (
         plan(rest | more, "7", here)
-        for more in (lean_trio(), through | lean_trio(weight_dtype=["9", 0]), lean_trio(wired=False))
+        for more in (low_vram_trio(), through | low_vram_trio(weight_dtype=["9", 0]), low_vram_trio(wired=False))
     )
-    off = plan(sources() | low_vram(unet_offload="off") | lean_trio(), "7", here)
+    off = plan(sources() | low_vram(unet_offload="off") | low_vram_trio(), "7", here)
     assert [Optimization.UNET_OFFLOAD in each.job.optimizations for each in (wired, rerouted, loose, off)] == [
         True,
         True,
         False,
         False,
     ]
-    spared, late, unspared = (each.estimate.stages["predata"] for each in (wired, loose, off))
-    assert spared + 2 * GIB < late == unspared
+    without_unet, late, with_unet = (each.estimate.stages["predata"] for each in (wired, loose, off))
+    assert without_unet + 2 * GIB < late == with_unet
 
 
-def test_what_wiring_it_would_bring_is_reported(here):
+def test_the_gain_of_wiring_weight_dtype_is_reported(here):
     """On a card on which only predata is too large."""
-    graph = sources() | low_vram() | lean_trio(wired=False)
+    graph = sources() | low_vram() | low_vram_trio(wired=False)
     estimate = plan(graph, "7", here).estimate
     unet_offloaded = predict(replace(estimate.job, optimizations=estimate.job.optimizations | EXACT))
     card = f"{(estimate.required('predata') + unet_offloaded.peak_bytes) / 2 / 0.9 / GIB:.3f} GiB"
     graph |= low_vram(target_card=card)
-    assert said(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM reduces the peak to ")
-    assert said(graph, "7", here, "zh")["advice"]["text"].startswith("weight_dtype 改接“Sonic 低显存”，峰值可降到 ")
-    assert plan(graph | lean_trio(), "7", here).fits
+    assert ask(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM reduces the peak to ")
+    assert ask(graph, "7", here, "zh")["advice"]["text"].startswith("weight_dtype 改接“Sonic 低显存”，峰值可降到 ")
+    assert plan(graph | low_vram_trio(), "7", here).fits
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_what_wiring_it_would_bring_is_reported(here):
 )
 def test_it_guards_as_the_others_do(front, own, target, card, here):
     links = {"dtype": ["3", 8], "use_interframe": ["3", 9], "image": ["3", 0], "min_resolution": ["3", 2]}
-    graph = sources() | preflight(target_card=front) | low_vram(target_card=own) | lean_trio(**links)
+    graph = sources() | preflight(target_card=front) | low_vram(target_card=own) | low_vram_trio(**links)
     assert plan(graph, "7", here, target).budget.card == card
     assert foresee(graph | preflight(on_risk="warn"), "7", here).judged.where is Where.ON_RISK
 
 
 def test_auto_is_the_card_that_is_judged(here):
-    graph = sources() | low_vram() | lean_trio(min_resolution=768)
+    graph = sources() | low_vram() | low_vram_trio(min_resolution=768)
     small, large = (plan(graph, "7", here, card) for card in ("8 GiB", "80 GiB"))
     assert small.job.optimizations > large.job.optimizations == {Optimization.UNET_OFFLOAD}
     assert small.fits
@@ -146,7 +146,7 @@ def test_auto_is_the_card_that_is_judged(here):
 
 
 def test_a_long_video_that_does_not_fit_in_one_pass_is_cut(here):
-    """Nothing but the clip's own share is left to save where its levers are off."""
+    """Nothing but the clip's own share is left to save where its optimizations are off."""
     graph = sources(audio="speech.wav") | low_vram(**switched(sequential_cfg="on")) | long_video(model=["10", 0])
     whole = plan(graph, "11", here, "80 GiB").estimate
     first = predict(replace(whole.job, duration_s=40.0))
@@ -239,7 +239,7 @@ def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, 
     real = execute(graph, nodes, folder)
     job = foreseen.plan.job
     if judge.startswith("Preflight"):
-        kept = judge == "Preflight that warns"  # the wish; Low VRAM and Long Video then choose for themselves
+        kept = judge == "Preflight that warns"  # the requested settings; Low VRAM and Long Video then choose their own
         part_s = job.duration_s if foreseen.plan.parts > 1 and not kept else 0.0
         optimizations = (
             capabilities_of({each["class_type"]: each["inputs"] for each in graph.values()}).begin(job).optimizations
@@ -279,7 +279,7 @@ def test_a_request_that_fits_with_optimizations_is_not_stopped(nodes, running, f
     graph = sources() | preflight(preset="fast", target_card="8 GiB", on_risk="stop") | low_vram()
     running(graph)
     assert plan(graph, "3", here).job.optimizations > {Optimization.UNET_OFFLOAD}
-    assert execute(graph, nodes, folder)[14] == "unet_offload", "which of them are pulled is left to Low VRAM"
+    assert execute(graph, nodes, folder)[14] == "unet_offload", "which of them are enabled is left to Low VRAM"
     alone = {number: graph[number] for number in graph if number != "10"}
     running(alone)
     with pytest.raises(Exception, match="Will run out of memory"):
@@ -345,7 +345,10 @@ def test_the_plan_of_preflight_is_what_low_vram_enables(here):
     links = {name: ["3", slot] for name, slot in (("min_resolution", 2), ("duration", 3), ("image", 0), ("dtype", 8))}
     links |= {"fps": ["3", 7], "inference_steps": ["3", 5], "use_interframe": ["3", 9], "audio": ["3", 1]}
     graph = (
-        sources() | JUDGES["Preflight"] | low_vram(optimizations=["3", 14], target_card="80 GiB") | lean_trio(**links)
+        sources()
+        | JUDGES["Preflight"]
+        | low_vram(optimizations=["3", 14], target_card="80 GiB")
+        | low_vram_trio(**links)
     )
     planned = plan(graph, "3", here).job
     assert {Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING} & planned.optimizations
@@ -361,15 +364,15 @@ def test_the_plan_of_preflight_is_what_low_vram_enables(here):
     ],
 )
 def test_a_word_no_switch_knows_is_reported(widgets, error, words, asked, here):
-    graph = sources() | preflight() | low_vram(**widgets) | lean_trio()
+    graph = sources() | preflight() | low_vram(**widgets) | low_vram_trio()
     if asked == "3" and "optimizations" in widgets:
-        assert plan(graph, asked, here)  # it is Low VRAM that is told, not Preflight
+        assert plan(graph, asked, here)  # Low VRAM is warned, not Preflight
         return
     with pytest.raises(error, match=words):
         plan(graph, asked, here)
 
 
-# ---- what is said
+# ---- texts
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -377,12 +380,12 @@ def test_optimizations_and_parts_are_in_the_answer(lang, here):
     graph = (
         sources(audio="speech.wav")
         | low_vram(**switched(sequential_cfg="on", layer_chunking="on"))
-        | lean_trio(duration=500.0)
+        | low_vram_trio(duration=500.0)
     )
-    assert said(graph, "7", here, lang)["optimizations"] == ["sequential_cfg", "layer_chunking"]
-    assert said(graph, "7", here, lang)["parts"] == 1
-    assert said(sources() | trio(), "7", here, lang)["optimizations"] == []
-    assert said(sources(audio="speech.wav") | long_video(part_s=60.0), "11", here, lang)["parts"] == 5
+    assert ask(graph, "7", here, lang)["optimizations"] == ["sequential_cfg", "layer_chunking"]
+    assert ask(graph, "7", here, lang)["parts"] == 1
+    assert ask(sources() | trio(), "7", here, lang)["optimizations"] == []
+    assert ask(sources(audio="speech.wav") | long_video(part_s=60.0), "11", here, lang)["parts"] == 5
 
 
 @pytest.mark.parametrize(
@@ -390,7 +393,7 @@ def test_optimizations_and_parts_are_in_the_answer(lang, here):
     [
         (sources() | trio(min_resolution=768), "7", True),
         (sources() | trio(min_resolution=768) | low_vram(), "7", True),
-        (sources() | low_vram(**switched()) | lean_trio(min_resolution=768), "7", False),
+        (sources() | low_vram(**switched()) | low_vram_trio(min_resolution=768), "7", False),
         (sources() | JUDGES["OOM Risk"], "3", True),
         (sources() | JUDGES["OOM Risk"] | low_vram(), "3", False),
         (sources() | JUDGES["OOM Risk"] | long_video(), "3", False),
@@ -399,26 +402,26 @@ def test_optimizations_and_parts_are_in_the_answer(lang, here):
     ids=["sampler", "not its own", "has it", "judge", "judge that has it", "Long Video", "a planner would do"],
 )
 def test_low_vram_is_proposed_where_there_is_none(graph, asked, offered, here):
-    text = (said(graph, asked, here)["advice"] or {"text": ""})["text"]
+    text = (ask(graph, asked, here)["advice"] or {"text": ""})["text"]
     assert text.startswith("Sonic Low VRAM reduces the peak to ") is offered
 
 
 @pytest.mark.parametrize("wired", [True, False])
 @pytest.mark.parametrize("size", [640, 768])
-def test_low_vram_does_what_was_reported_of_it(size, wired, here):
-    """Put in as it was proposed, on its defaults, it brings the run where the advice said."""
+def test_low_vram_does_what_was_proposed(size, wired, here):
+    """Inserted as proposed, with its defaults, the run's peak is the one the advice gave."""
     judged = foresee(sources() | trio(min_resolution=size), "7", here).judged
     advice = advise(judged.plan, judged.where, low_vram=True)
     assert advice
     assert [change.name for change in advice.changes] == [LOW_VRAM]
-    after = plan(sources() | low_vram() | lean_trio(wired=wired, min_resolution=size), "7", here)
+    after = plan(sources() | low_vram() | low_vram_trio(wired=wired, min_resolution=size), "7", here)
     assert after.risk.verdict is Verdict.SAFE
     assert after.estimate.peak_bytes <= advice.changes[0].after_bytes
 
 
 @pytest.mark.parametrize("asked", ["5", "6", "7", "10", "11"])
 def test_the_job_of_a_whole_prompt(asked, here):
-    prompt = behind_preflight() | low_vram(optimizations=["3", 14]) | lean_trio()
+    prompt = after_preflight() | low_vram(optimizations=["3", 14]) | low_vram_trio()
     prompt |= {"12": node("SaveVideo", video=["11", 0])} | {"11": long_video(model=["10", 0])["11"]}
     assert job_for(prompt, asked, here) == plan(prompt, asked, here).job
 

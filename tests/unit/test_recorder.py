@@ -1,6 +1,6 @@
-"""Runs as they are recorded: which nodes make one run, what is written down, and that nothing of it can end the run.
+"""Runs as they are recorded: which nodes make one run, what is recorded, and that recording cannot end the run.
 
-Sonic's nodes stand here for their outside alone; with the wrapper's own sampler, the same is tried in `test_host_runs`.
+Here Sonic's nodes have only their interface; `test_host_runs` does the same with the wrapper's own sampler.
 """
 
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ class Comfy:
     """What a recorder asks of ComfyUI."""
 
     def __init__(self, history):
-        self.history, self.prompt, self.job, self.told, self.bars = history, "p1", JOB, [], []
+        self.history, self.prompt, self.job, self.notified, self.bars = history, "p1", JOB, [], []
         self.node, self.over, self.source, self.kind = 0, set(), "", ""
 
     def executing(self):
@@ -54,7 +54,7 @@ class Comfy:
         return RunEnvironment("RTX 4060", available_bytes=8 << 30, total_bytes=8 << 30, wrapper="1.0.0+abc")
 
     def notify(self, run):
-        self.told.append(run)
+        self.notified.append(run)
 
     def log(self):
         return self.history
@@ -99,7 +99,7 @@ def test_a_node_that_has_sonics_do_their_work_is_the_one_the_page_shows(recorder
     for _ in range(2):
         work(recorder, PREDATA)
         work(recorder, SAMPLER)
-    assert [run["nodes"] for run in comfy.told if run["outcome"] == Outcome.DONE] == [
+    assert [run["nodes"] for run in comfy.notified if run["outcome"] == Outcome.DONE] == [
         {"SonicGuardLongVideo": "2"},
         {"SonicGuardLongVideo": "4"},
     ]
@@ -125,8 +125,8 @@ def test_three_nodes_of_a_graph_are_one_run(recorder, comfy, history):
     assert run.job == JOB
     assert run.predicted == stage_bytes(JOB)
     assert list(run.stages) == ["load", "predata", "denoise"]
-    assert comfy.told[-1]["nodes"] == {LOADER: "1", PREDATA: "2", SAMPLER: "3"}
-    assert comfy.told[-1]["outcome"] == "done"
+    assert comfy.notified[-1]["nodes"] == {LOADER: "1", PREDATA: "2", SAMPLER: "3"}
+    assert comfy.notified[-1]["outcome"] == "done"
     assert recorder.event() is None
 
 
@@ -145,7 +145,7 @@ def test_each_sampler_of_a_graph_is_a_run_of_its_own(recorder, history):
     assert list(second.stages) == ["denoise"]
 
 
-def test_what_a_graph_left_unfinished_is_not_gone_on_with_in_the_next(recorder, comfy, history):
+def test_an_unfinished_run_of_a_graph_is_not_continued_in_the_next(recorder, comfy, history):
     work(recorder, LOADER)
     comfy.prompt = "p2"
     work(recorder, SAMPLER)
@@ -160,7 +160,7 @@ def test_a_run_cancelled_between_two_nodes_is_not_running_for_ever(recorder, com
     assert recorder.event() is None
     (run,) = history.runs()
     assert (run.outcome, run.stage) == (Outcome.INTERRUPTED, "load")
-    assert comfy.told[-1]["outcome"] == "interrupted"
+    assert comfy.notified[-1]["outcome"] == "interrupted"
 
 
 def test_a_sampler_fed_by_another_predata_is_a_run_of_its_own(recorder, comfy, history):
@@ -194,13 +194,13 @@ def test_a_history_that_fails_is_not_asked_again_in_the_same_run(recorder, comfy
     ],
 )
 @pytest.mark.parametrize(("node", "stage"), [(LOADER, "load"), (PREDATA, "predata"), (SAMPLER, "denoise")])
-def test_a_failure_is_written_down_and_goes_on_its_way(recorder, history, comfy, error, outcome, node, stage):
+def test_a_failure_is_recorded_and_raised_unchanged(recorder, history, comfy, error, outcome, node, stage):
     with pytest.raises(type(error)) as raised:
         work(recorder, node, error)
     assert raised.value is error
     (run,) = history.runs()
     assert (run.outcome, run.stage) == (outcome, stage)
-    assert comfy.told[-1]["outcome"] == outcome
+    assert comfy.notified[-1]["outcome"] == outcome
 
 
 def test_a_failure_before_anything_is_known_of_the_run_is_reported_but_not_written_down(recorder, comfy, history):
@@ -208,14 +208,14 @@ def test_a_failure_before_anything_is_known_of_the_run_is_reported_but_not_writt
     with pytest.raises(ValueError, match="no such file"):
         work(recorder, LOADER, ValueError("no such file"))
     assert history.runs() == []
-    assert comfy.told[-1]["outcome"] == "error"
+    assert comfy.notified[-1]["outcome"] == "error"
 
 
 def test_nothing_is_written_where_the_user_wants_no_history(recorder, comfy, history):
     comfy.history = None
     work(recorder, SAMPLER)
     assert history.runs() == []
-    assert comfy.told[-1]["outcome"] == "done"
+    assert comfy.notified[-1]["outcome"] == "done"
 
 
 @contextmanager
@@ -232,14 +232,14 @@ def broken(monkeypatch, owner, name, error):
     ["executing", "is_running", "fed_by", "expected", "environment", "notify", "log", "interrupted", "progress_bar"],
 )
 @pytest.mark.parametrize("error", [OSError("disk full"), HistoryError("history: gone.")])
-def test_whatever_fails_around_a_run_the_run_goes_on(recorder, comfy, monkeypatch, caplog, method, error):
+def test_a_failure_of_the_recorder_does_not_stop_the_run(recorder, comfy, monkeypatch, caplog, method, error):
     done = []
     with broken(monkeypatch, comfy, method, error):
         for name in (LOADER, PREDATA, SAMPLER):
             with recorder.around(name, NOBODY):
                 done.append(name)
     assert done == [LOADER, PREDATA, SAMPLER]
-    assert caplog.records, "a failure has to be said"
+    assert caplog.records, "a failure has to be logged"
 
 
 def test_a_fork_with_other_inputs_is_followed_as_far_as_it_is_known(recorder, history):
@@ -265,30 +265,30 @@ class TestListening:
             return self, model, seed
 
     @pytest.fixture
-    def heard(self):
+    def received(self):
         return []
 
     @pytest.fixture
-    def registry(self, pack, heard):
+    def registry(self, pack, received):
         from importlib import import_module
 
         listen = import_module(f"{pack.__name__}.nodes.web_api.instrumentation").instrument
 
         @contextmanager
         def around(name, arguments):
-            heard.append((name, dict(arguments)))
+            received.append((name, dict(arguments)))
             yield
-            heard.append("over")
+            received.append("over")
 
         classes = {SAMPLER: self.Sampler, "KSampler": object}
         for _ in range(3):  # as often as graphs are queued
             listen(classes, around)
         return classes
 
-    def test_the_node_does_what_it_did_and_is_received_once(self, registry, heard):
+    def test_the_node_works_as_before_and_is_recorded_once(self, registry, received):
         node = registry[SAMPLER]()
         assert getattr(node, node.FUNCTION)(model="m", seed=3) == (node, "m", 3)
-        assert heard == [(SAMPLER, {"self": node, "model": "m", "seed": 3}), "over"]
+        assert received == [(SAMPLER, {"self": node, "model": "m", "seed": 3}), "over"]
 
     def test_it_is_still_the_wrappers_node(self, registry):
         node = registry[SAMPLER]
@@ -319,7 +319,7 @@ class TestListening:
         assert registry["KSampler"] is object
 
 
-def test_a_low_vram_model_that_goes_on_behind_earlier_steps_reports_so_to_the_page(recorder, comfy, history):
+def test_a_low_vram_model_that_resumes_reports_the_completed_steps_to_the_page(recorder, comfy, history):
     class LowVram:
         def on_skipped(self, steps):
             raise AssertionError("the recorder listens instead")
@@ -328,14 +328,32 @@ def test_a_low_vram_model_that_goes_on_behind_earlier_steps_reports_so_to_the_pa
     work(recorder, PREDATA)
     with recorder.around(SAMPLER, NOBODY | {"model": model}):
         model.on_skipped(2)
-    assert 2 in [run["step"] for run in comfy.told]
+    assert 2 in [run["step"] for run in comfy.notified]
     (run,) = history.runs()
     assert run.stages["denoise"].seconds is None
     assert run.stages["predata"].seconds is not None
 
 
+def test_a_restart_is_recorded_as_the_engine_runs_it(recorder, comfy, history):
+    """Layer chunking replaces feed-forward chunking: the run has one of them."""
+
+    class LowVram:
+        def on_restart(self, optimization):
+            raise AssertionError("the recorder takes its place")
+
+    model = LowVram()
+    work(recorder, PREDATA)
+    with recorder.around(SAMPLER, NOBODY | {"model": model}):
+        model.on_restart(Optimization.FEED_FORWARD_CHUNKING)
+        model.on_restart(Optimization.LAYER_CHUNKING)
+    done, second, _ = history.runs()
+    assert second.job.optimizations == {Optimization.FEED_FORWARD_CHUNKING}
+    assert done.job.optimizations == {Optimization.LAYER_CHUNKING}
+    assert done.predicted == stage_bytes(done.job)
+
+
 def test_a_low_vram_model_that_begins_again_leaves_a_run_for_each_beginning(recorder, comfy, history):
-    """Each teaches what its own levers took."""
+    """From each run the use of its own optimizations is learnt."""
 
     class LowVram:
         def on_restart(self, optimization):
@@ -357,4 +375,4 @@ def test_a_low_vram_model_that_begins_again_leaves_a_run_for_each_beginning(reco
     assert [run.job.optimizations for run in (first, second, done)] == optimizations
     assert done.predicted == stage_bytes(done.job)
     assert list(done.stages) == ["predata", "denoise"]
-    assert [run["outcome"] for run in comfy.told if run["outcome"] != "running"] == ["done"]
+    assert [run["outcome"] for run in comfy.notified if run["outcome"] != "running"] == ["done"]

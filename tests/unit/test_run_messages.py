@@ -42,7 +42,7 @@ def report(tmp_path, begun_with=frozenset(), **more):
     return long_report(LongVideo(path, **fields | more), Job(640, 512, 20.0), begun_with, "en").splitlines()
 
 
-def test_the_report_says_what_was_made(tmp_path):
+def test_the_report_names_what_was_made(tmp_path):
     lines = report(tmp_path)
     assert lines == [
         "video.mp4",
@@ -51,7 +51,7 @@ def test_the_report_says_what_was_made(tmp_path):
     ]
 
 
-def test_the_report_says_what_happened_during_the_run(tmp_path):
+def test_the_report_names_what_happened_during_the_run(tmp_path):
     lines = report(
         tmp_path,
         frozenset({Optimization.UNET_OFFLOAD, Optimization.LAYER_CHUNKING}),

@@ -1,4 +1,4 @@
-"""One run under watch: what is charged to which stage, the pace, the outcome, and that nothing disturbs the run."""
+"""A watched run: what counts for which stage, the pace, the outcome, and that watching does not affect the run."""
 
 import json
 import threading
@@ -61,8 +61,8 @@ def test_every_stage_has_its_own_peak_and_the_counters_are_set_back_when_one_beg
     [
         (60, 0, 0, {"decode": 60, "interpolate": 10}),  # interpolate begins with what is held
         (60, 0, 80, {"decode": 60, "interpolate": 90}),
-        (60, 90, 0, {"decode": 60, "interpolate": 100}),  # what comes in the lull is the next stage's
-        (60, 20, 0, {"decode": 60, "interpolate": 10}),  # … as far as the counters can tell
+        (60, 90, 0, {"decode": 60, "interpolate": 100}),  # memory allocated between stages counts for the next one
+        (60, 20, 0, {"decode": 60, "interpolate": 10}),  # … as far as the counters show
     ],
 )
 def test_after_a_lull_what_has_come_meanwhile_is_the_next_stage_s(card, before, during, after, expected):
@@ -163,9 +163,9 @@ def test_the_time_left_follows_the_pace_of_the_calls(clock, calls_s, since_s, le
     assert watch.left_s is None
 
 
-def test_steps_that_are_passed_by_count_as_done_and_take_no_time(clock):
-    told = []
-    watch = RunWatch(clock=clock, on_change=lambda watch: told.append(watch.step))
+def test_skipped_steps_count_as_done_and_take_no_time(clock):
+    reported = []
+    watch = RunWatch(clock=clock, on_change=lambda watch: reported.append(watch.step))
     watch.enter("denoise")
     watch.expect(steps=5, calls_per_step=2)
     watch.skip_steps(3)
@@ -180,16 +180,16 @@ def test_steps_that_are_passed_by_count_as_done_and_take_no_time(clock):
     watch.finish()
     seconds = {stage: figures.seconds for stage, figures in watch.figures().items()}
     assert seconds == {"denoise": None, "decode": 1.0}, "two steps of five teach nothing about the time of five"
-    assert told == [0, 3, 4, 4, 4]
+    assert reported == [0, 3, 4, 4, 4]
 
 
 def test_a_step_is_over_with_its_last_call_and_there_are_no_more_than_expected(clock):
-    told = []
-    watch = RunWatch(clock=clock, on_change=lambda watch: told.append(watch.step))
+    reported = []
+    watch = RunWatch(clock=clock, on_change=lambda watch: reported.append(watch.step))
     watch.expect(steps=2, calls_per_step=3)
     assert [watch.call_done() for _ in range(8)] == [False, False, True, False, False, True, False, False]
     assert (watch.step, watch.steps) == (2, 2)
-    assert told == [1, 2]
+    assert reported == [1, 2]
 
 
 # The end
@@ -229,7 +229,7 @@ def test_how_a_run_ends(card, error, outcome):
     assert allocated(watch) == {"predata": 50}
 
 
-def test_an_exception_in_a_node_ends_the_run_there_and_goes_on(card):
+def test_an_exception_in_a_node_ends_the_run_there_and_is_raised(card):
     watch = RunWatch(card)
     with pytest.raises(RuntimeError, match="HIP out of memory"), watch.during("load"):
         card.take(9)
@@ -303,17 +303,17 @@ def test_counters_that_fail_are_reported_once_and_not_asked_again(caplog):
 
 
 def test_a_listener_that_fails_is_reported_once(caplog):
-    told = []
+    reported = []
 
     def fail(watch):
-        told.append(watch.stage)
+        reported.append(watch.stage)
         raise OSError("the page is gone")
 
     watch = RunWatch(on_change=fail)
     for stage in STAGES:
         watch.enter(stage)
     watch.finish()
-    assert told == [*STAGES, "interpolate"]
+    assert reported == [*STAGES, "interpolate"]
     assert (len(caplog.records), watch.outcome) == (1, Outcome.DONE)
 
 
@@ -351,7 +351,7 @@ deeds = st.one_of(
 
 @given(st.lists(st.tuples(deeds, st.integers(0, 100), st.integers(0, 10)), max_size=30))
 @settings(deadline=None)
-def test_whatever_is_reported_in_whatever_order_the_figures_stay_true(story):
+def test_figures_are_correct_for_any_events_in_any_order(story):
     card, clock = Card(), Clock()
     watch, highest = RunWatch(card, clock=clock), 0
     for (name, *args), size, seconds in story:

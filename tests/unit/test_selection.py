@@ -1,4 +1,4 @@
-"""Which optimizations are enabled: what the switches say, and the fewest that are enough."""
+"""Which optimizations are enabled: by the switches, and the fewest that are enough."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -47,7 +47,7 @@ def with_contained(enabled):
     return enabled.union(*(OPTIMIZATIONS[each].contains for each in enabled))
 
 
-def test_every_optimization_has_its_place_in_the_escalation_order_and_its_switch():
+def test_every_optimization_is_in_the_escalation_order_and_has_a_switch():
     assert sorted(ESCALATION_ORDER) == sorted(Optimization)
     assert set(DEFAULTS) == set(Optimization)
     assert read_switches({}) == DEFAULT
@@ -138,7 +138,7 @@ def test_a_graph_can_do_what_its_nodes_can(nodes, expected):
     assert capabilities_of(nodes) == expected
 
 
-def test_parts_are_to_be_had_where_a_file_is_written():
+def test_parts_are_available_where_a_file_is_written():
     assert GraphCapabilities(NONE, to_file=True).available == {SPLIT}
     assert capabilities_of({LOW_VRAM: {}}).available == DEFAULT.auto
 
@@ -160,7 +160,7 @@ def test_what_streams_enables_the_optimizations_of_a_stream_first():
 
 @pytest.mark.parametrize("ram_gib", [16, None])
 def test_a_sound_too_long_for_one_pass_is_judged_by_its_longest_part(ram_gib):
-    """Of an hour, host memory is what has no room."""
+    """An hour exceeds host memory, not the card."""
     hour, capacity = Job(512, 512, 3600.0), Capacity(budget_for(12), ram_gib and ram_gib * GIB)
     run = GraphCapabilities(DEFAULT, to_file=True).run(hour, capacity)
     assert run.to_file
@@ -173,11 +173,31 @@ def test_a_sound_too_long_for_one_pass_is_judged_by_its_longest_part(ram_gib):
     ("ram_gib", "chosen"), [(12, "streaming_decode+unet_offload"), (14, "unet_offload"), (None, "unet_offload")]
 )
 def test_low_vram_counts_host_memory(ram_gib, chosen):
-    """On a 12 GiB card the GPU has room either way; the whole clip in host memory needs 13.7 GiB, streamed 11.6."""
+    """A 12 GiB card is large enough either way; the whole clip in host memory needs 13.7 GiB, streamed 11.6."""
     minute, capacity = Job(512, 512, 60.0), Capacity(budget_for(12), ram_gib and ram_gib * GIB)
     run = DEFAULT.enable(minute, capacity, Span.SAMPLER)
     assert format_optimizations(run.optimizations) == chosen
     assert round(predict(run).host_ram_bytes / GIB, 1) == (11.6 if ram_gib == 12 else 13.7)
+
+
+@pytest.mark.parametrize("gib", [12, 24])
+def test_where_no_choice_has_the_host_memory_it_needs_the_least_of_it_is_taken(gib):
+    """Streaming costs no time and takes 2 GiB of host memory less; nothing that the GPU does not need is added."""
+    run = DEFAULT.enable(Job(512, 512, 60.0), Capacity(budget_for(gib), 10 * GIB), Span.SAMPLER)
+    assert format_optimizations(run.optimizations) == "streaming_decode+unet_offload"
+
+
+def test_a_hard_limit_cuts_no_sound_into_parts():
+    """It follows the size and not the length: parts would only add seams to a run that fails or not."""
+    large, capacity = Job(1280, 1152, 120.0, min_resolution=1152), Capacity(budget_for(141))
+    streamed = GraphCapabilities(Switches(on=STREAMED), to_file=True).run(large, capacity)
+    assert capacity.estimate(streamed).limits
+    assert streamed.duration_s == large.duration_s
+
+
+def test_host_memory_that_no_part_has_cuts_no_sound_into_parts():
+    ten_minutes, capacity = Job(512, 512, 600.0), Capacity(budget_for(24), 8 * GIB)
+    assert GraphCapabilities(DEFAULT, to_file=True).run(ten_minutes, capacity).duration_s == ten_minutes.duration_s
 
 
 @pytest.mark.parametrize("switches", [Switches(on=EXACT), Switches(auto=EXACT), DEFAULT], ids=["on", "auto", "default"])

@@ -18,18 +18,18 @@ from sonic_guard.comfy.sonic_objects import job_of  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def nothing_said(monkeypatch):
+def nothing_logged(monkeypatch):
     monkeypatch.setattr(follow_module, "_warned", set())
 
 
-def test_an_unknown_wrapper_runs_as_ever_and_is_reported_once(caplog):
+def test_an_unknown_wrapper_runs_unchanged_and_is_reported_once(caplog):
     for _ in range(2):
         watch = RunWatch()
         with follow(SimpleNamespace(use_interframe=True), {}, watch, fps=25.0, steps=4):
             pass
         assert (watch.outcome, watch.stage, watch.step) == (Outcome.DONE, "denoise", 0)
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == len(set(said)) == 4  # its windows, and three networks
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == len(set(messages)) == 4  # its windows, and three networks
     with follow(None, None, watch, fps=25.0, steps=4):
         pass
 
@@ -53,7 +53,7 @@ def test_any_frame_size_and_length_comes_back(width, height, frames):
 @pytest.mark.parametrize(("name", "dtype"), [("float16", "fp16"), ("bfloat16", "bf16"), ("float32", "fp32")])
 def test_number_formats_and_optimizations(name, dtype):
     optimizations = {Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}
-    optimized_job = partial(replace, optimizations=frozenset(optimizations))  # what a lean model makes of it
+    optimized_job = partial(replace, optimizations=frozenset(optimizations))  # the job of a low-VRAM model
     model, data = objects(dtype=name, vae=name, interpolate=False, optimized_job=optimized_job)
     job = job_of(model, data, fps=25.0, steps=25)
     assert (job.dtype, job.vae_dtype, job.interpolate, job.optimizations) == (

@@ -1,4 +1,4 @@
-"""The memory model: known figures, what grows with what, and how it stands to the wrapper's own code."""
+"""The memory model: known figures, what grows with what, and a comparison with the wrapper's own code."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ ALL = frozenset(Optimization)
         (512, 512, 25, Dtype.FP32, 18_995_654_144),
     ],
 )
-def test_one_window_beside_figures_traced_by_other_hands(width, height, fps, dtype, window_bytes):
+def test_one_window_against_figures_traced_independently(width, height, fps, dtype, window_bytes):
     """Weights, window and a clip of one window: what stays of the clip is under 1 %."""
     job = Job(width, height, fps / 12.5, min_resolution=width, fps=float(fps), dtype=dtype, interpolate=False)
     assert stage_bytes(job)["denoise"] == pytest.approx(window_bytes, rel=0.01)
@@ -52,7 +52,7 @@ def test_one_window_beside_figures_traced_by_other_hands(width, height, fps, dty
         ({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING}, 1024, 4.55),
     ],
 )
-def test_what_the_optimizations_buy(optimizations, side, gib):
+def test_what_the_optimizations_save(optimizations, side, gib):
     job = Job(side, side, 2.0, min_resolution=side, optimizations=frozenset(optimizations), interpolate=False)
     assert stage_bytes(job)["denoise"] / GIB == pytest.approx(gib, rel=0.02)
 
@@ -63,7 +63,7 @@ def test_interpolation_holds_the_clip_four_times_over():
     assert long - short == pytest.approx(125 * per_frame, rel=0.03)  # and 256 kB of audio prompts each
 
 
-def test_pairwise_interpolation_does_not_grow_with_the_clip():
+def test_streaming_interpolation_does_not_grow_with_the_clip():
     """Without `host`, its prompts and latents are still there; with it, nothing is."""
     for optimizations, bytes_a_frame in (
         ({Optimization.STREAMING_DECODE}, 330_000),
@@ -112,8 +112,8 @@ def test_what_holds_for_every_prediction(job):
     for stage, size in estimate.stages.items():
         assert longer[stage] >= size
         assert larger[stage] >= size
-    leaner = stage_bytes(replace(job, optimizations=job.optimizations | {Optimization.SEQUENTIAL_CFG}))
-    assert leaner["denoise"] <= estimate.stages["denoise"]
+    sequential = stage_bytes(replace(job, optimizations=job.optimizations | {Optimization.SEQUENTIAL_CFG}))
+    assert sequential["denoise"] <= estimate.stages["denoise"]
 
 
 def test_constants_say_where_they_come_from():

@@ -1,4 +1,4 @@
-"""Where the counters of the most memory come from, and what they leave to others."""
+"""Where the peak counters come from, and which resets by others they tolerate."""
 
 from types import SimpleNamespace
 

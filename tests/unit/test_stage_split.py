@@ -1,4 +1,4 @@
-"""What a stage is made of: exact sums, and parts that grow with what they are said to grow with."""
+"""What a stage is made of: exact sums, and parts that grow as documented."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def test_parts_sum_to_what_the_stage_cannot_do_without(job, unet_bytes):
 
 
 @pytest.mark.parametrize(
-    "optimizations", [frozenset(), frozenset(Optimization) - {Optimization.TENSOR_OFFLOAD}], ids=["stock", "lean"]
+    "optimizations", [frozenset(), frozenset(Optimization) - {Optimization.TENSOR_OFFLOAD}], ids=["stock", "optimized"]
 )
 def test_a_longer_clip_grows_in_its_clip_part_only(optimizations):
     short = split_stages(replace(JOB, optimizations=optimizations))
@@ -74,6 +74,6 @@ def test_a_stage_left_out_is_nothing():
 
 def test_interpolation_is_nearly_all_clip_until_it_is_done_in_pairs():
     stock = split_stages(JOB)["interpolate"]
-    pairwise = split_stages(replace(JOB, optimizations=frozenset({Optimization.STREAMING_DECODE})))["interpolate"]
+    streaming = split_stages(replace(JOB, optimizations=frozenset({Optimization.STREAMING_DECODE})))["interpolate"]
     assert stock.clip > 0.8 * stock.total
-    assert pairwise.clip < 0.2 * pairwise.total
+    assert streaming.clip < 0.2 * streaming.total

@@ -1,4 +1,4 @@
-"""The stand-in for ``torchaudio.save`` in a pack's modules, beside a torchaudio that can save nothing.
+"""The stand-in for ``torchaudio.save`` in a pack's modules, with a torchaudio that can save nothing.
 
 With the wrapper's own function and the real torchaudio: `test_predata`.
 """
@@ -56,7 +56,7 @@ SOURCES = {
 
 @pytest.fixture
 def torchaudio(monkeypatch):
-    """One that remembers what it was to save, and says that TorchCodec is missing."""
+    """One that remembers what it was to save, and raises an error that TorchCodec is missing."""
     module, asked = ModuleType("torchaudio"), []
 
     def save(uri, src, sample_rate, channels_first=True, format=None, **more):  # noqa: A002
@@ -132,7 +132,7 @@ def test_what_torchaudio_takes_is_taken(packs, serve, tmp_path, wave, more, stor
 
 
 @pytest.mark.parametrize(
-    ("wave", "said"),
+    ("wave", "message"),
     [
         (torch.ones(2, 1, 3), "audio: Sonic takes one sound at a time, and this is a batch of 2"),
         (torch.ones(1, 3, dtype=torch.int16), "must hold floating-point samples"),
@@ -140,8 +140,8 @@ def test_what_torchaudio_takes_is_taken(packs, serve, tmp_path, wave, more, stor
         (torch.ones(1, 0), "the sound is empty"),
     ],
 )
-def test_what_is_no_sound_is_reported(packs, serve, errors, tmp_path, wave, said):
-    with pytest.raises(errors.AudioError, match=said):
+def test_what_is_no_sound_is_reported(packs, serve, errors, tmp_path, wave, message):
+    with pytest.raises(errors.AudioError, match=message):
         serve(packs.nodes.Node().work)(tmp_path / "a.wav", wave)
     assert not (tmp_path / "a.wav").exists()
 
@@ -152,7 +152,7 @@ def test_where_it_cannot_be_written_the_error_reports_what_to_do(packs, torchaud
     assert packs.nodes.torchaudio is torchaudio
 
 
-def test_another_format_is_torchaudio_s_business(packs, torchaudio, serve, tmp_path):
+def test_another_format_is_left_to_torchaudio(packs, torchaudio, serve, tmp_path):
     for name, more in (("a.flac", {}), ("b.wav", {"format": "mp3", "backend": "ffmpeg"})):
         with pytest.raises(ImportError, match="TorchCodec"):
             serve(packs.nodes.Node().work)(str(tmp_path / name), WAVE, **more)
@@ -162,7 +162,7 @@ def test_another_format_is_torchaudio_s_business(packs, torchaudio, serve, tmp_p
     ]
 
 
-def test_everything_else_is_torchaudio_s_own(packs, torchaudio, serve):
+def test_everything_else_is_left_to_torchaudio(packs, torchaudio, serve):
     assert serve(packs.nodes.Node().elsewhere)() == ("info of a", torchaudio.functional)
 
 

@@ -1,4 +1,4 @@
-"""The workflows this pack writes: sound in themselves."""
+"""The workflows this pack writes: consistent in themselves."""
 
 import itertools
 import uuid
@@ -55,6 +55,6 @@ def test_no_node_lies_on_another(workflow):
     for one, other in itertools.combinations(workflow["nodes"], 2):
         (x, y), (width, height) = one["pos"], one["size"]
         (x2, y2), (width2, height2) = other["pos"], other["size"]
-        beside = x + width <= x2 or x2 + width2 <= x
+        side_by_side = x + width <= x2 or x2 + width2 <= x
         apart = y + height <= y2 - title or y2 + height2 <= y - title
-        assert beside or apart, (one["type"], other["type"])
+        assert side_by_side or apart, (one["type"], other["type"])

@@ -23,7 +23,7 @@ export interface Answer {
   card: string;
   verdict: Verdict;
   verdict_text: string;
-  room_text: string;
+  headroom_text: string;
   budget_bytes: number;
   available_bytes: number;
   peak_bytes: number;

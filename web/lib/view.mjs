@@ -60,7 +60,7 @@ function headline({ language, answer, problem, missing, away, run }) {
   const tone = TONES[answer.verdict];
   const words = (run?.outcome === "running" ? `${t(language, "running")} · ` : "") + answer.verdict_text;
   const verdict = h("span", { class: "verdict", "data-tone": tone }, icon(tone), h("span", {}, words));
-  return h("div", { class: "top", role: "status" }, verdict, h("span", { class: "room" }, answer.room_text));
+  return h("div", { class: "top", role: "status" }, verdict, h("span", { class: "headroom" }, answer.headroom_text));
 }
 
 const SHAPES = {

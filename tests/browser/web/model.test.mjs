@@ -27,7 +27,7 @@ test("parts that are nothing are not drawn", () => {
   );
 });
 
-test("what a stage takes if there is room begins where its need ends, and stays in the picture", () => {
+test("the optional memory of a stage begins where the required memory ends, and stays within the chart", () => {
   const { rows } = chart(
     "en",
     answer({ budget: 7, stages: [{ ...stage("decode", 1, 1, 0, 0), upto: 99 * GIB }] }),

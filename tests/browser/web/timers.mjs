@@ -1,4 +1,4 @@
-// Timers that go on only when a test says so. (Node's own are not in every version Debian has.)
+// Timers that a test advances. (Node's own mock timers are missing in some of Debian's versions.)
 
 /** @param {import("node:test").TestContext} context */
 export function fakeTimers(context) {

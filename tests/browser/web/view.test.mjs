@@ -32,7 +32,7 @@ const ofClass = (views, name) =>
       .includes(name),
   );
 
-for (const [name, more, says, silent] of [
+for (const [name, more, expected, absent] of [
   ["before the first answer", { answer: null }, /Calculating …/, /GiB/],
   [
     "a prediction",
@@ -91,8 +91,8 @@ for (const [name, more, says, silent] of [
   ],
 ]) {
   test(`card: ${name}`, () => {
-    assert.match(text(more), says);
-    assert.doesNotMatch(text(more), silent);
+    assert.match(text(more), expected);
+    assert.doesNotMatch(text(more), absent);
   });
 }
 
@@ -186,7 +186,7 @@ const history = (more = {}) =>
   });
 const read = (views) => views.map(textOf).join(" ").replace(/\s+/g, " ");
 
-for (const [name, more, says] of [
+for (const [name, more, expected] of [
   ["loading", { history: null }, /Calculating/],
   ["no runs yet", { history: { runs: [], unreadable: 0, before: null, cards: [], calibration: {} } }, /No runs yet\. Run a workflow/],
   ["recording is off", { recording: false }, /Recording is off/],
@@ -220,16 +220,16 @@ for (const [name, more, says] of [
     /A: runs: 1 · median error –/,
   ],
 ]) {
-  test(`history: ${name}`, () => assert.match(read(history(more)), says));
+  test(`history: ${name}`, () => assert.match(read(history(more)), expected));
 }
 
-for (const [language, says] of [
+for (const [language, expected] of [
   ["en", /2 more runs cannot be read.*512×512/],
   ["zh", /另有 2 条记录无法读取.*512×512/],
 ]) {
   const torn = { runs: [past(1)], unreadable: 2, before: null, cards: [], calibration: {} };
   test(`history: runs that cannot be read, ${language}`, () =>
-    assert.match(read(history({ language, history: torn })), says));
+    assert.match(read(history({ language, history: torn })), expected));
   test(`history: only such runs, ${language}`, () =>
     assert.doesNotMatch(read(history({ language, history: { ...torn, runs: [] } })), /No runs yet|还没有/));
 }

@@ -9,7 +9,7 @@ import { duration, gib, languageOf, percent, t, stageWord, TEXT } from "../../..
 const values = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
 
 for (const [key, [en, zh]] of Object.entries(TEXT)) {
-  test(`"${key}" says the same in both languages`, () => {
+  test(`"${key}" has the same placeholders in both languages`, () => {
     assert.deepEqual(values(zh), values(en));
     assert.ok(en && zh);
   });

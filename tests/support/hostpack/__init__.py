@@ -1,8 +1,8 @@
 """A pack for the tests' ComfyUI: the wrapper's own Sonic with few channels and random weights, ready to be sampled.
 
 The real loader needs some 5 GB of weights; the real SONICSampler does with what comes from here. It can be slow, or
-fail at a place of one's choice. SONIC_PreData is replaced by one that needs no networks and so no time, unless the
-graph's `SmallSonic` says `hears`: then it is the real one, over networks with random weights.
+fail at a chosen location. SONIC_PreData is replaced by one that needs no networks and so no time, unless the
+graph's `SmallSonic` has `real_predata`: then it is the real one, over networks with random weights.
 """
 
 import importlib.util
@@ -83,7 +83,7 @@ class SmallSonic:
                 "seed": ("INT", {"default": 0}),
                 "interpolate": ("BOOLEAN", {"default": True}),
                 "decode_s": ("FLOAT", {"default": 0.0, "min": 0.0}),
-                "hears": ("BOOLEAN", {"default": False}),
+                "real_predata": ("BOOLEAN", {"default": False}),
             },
         }
 
@@ -91,14 +91,14 @@ class SmallSonic:
     FUNCTION = "build"
     CATEGORY = "tests"
 
-    def build(self, frames, call_s, fail, times=1 << 30, seed=0, interpolate=True, decode_s=0.0, hears=False):
+    def build(self, frames, call_s, fail, times=1 << 30, seed=0, interpolate=True, decode_s=0.0, real_predata=False):
         from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
         from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
         from sonic_guard.devtools import network_parts
         from sonic_guard.job import Job
 
-        if hears:
+        if real_predata:
             _write_networks()
         torch.manual_seed(seed)
         cpu, checkout = torch.device("cpu"), _checkout()
@@ -114,13 +114,13 @@ class SmallSonic:
         network = AutoencoderKLTemporalDecoder.from_config(
             network_parts.read_config(checkout, "vae/config.json") | CHANNELS
         )
-        places = {
+        failing = {
             "denoise": unet, "decode": network.decoder, "interpolate": sonic.rife.flownet, "error": unet,
         }  # fmt: skip
         unet.register_forward_hook(lambda *_: time.sleep(call_s))
-        if fail in places:
+        if fail in failing:
             left = iter(range(times))
-            places[fail].register_forward_hook(lambda *_: _fail(fail) if next(left, None) is not None else None)
+            failing[fail].register_forward_hook(lambda *_: _fail(fail) if next(left, None) is not None else None)
         network.decoder.register_forward_hook(lambda *_: time.sleep(decode_s))
         vae = Vae(network.eval())
         return sonic, _data(Job(64, 64, (frames + 0.5) / 12.5, min_resolution=64), vae), Clip(), vae, torch.float32
@@ -177,7 +177,7 @@ def _choose_predata(data):
         return data
     if not issubclass(installed, _Replaced):
         _real[:] = [installed]
-    if any(node.get("inputs", {}).get("hears") for node in data.get("prompt", {}).values()):
+    if any(node.get("inputs", {}).get("real_predata") for node in data.get("prompt", {}).values()):
         nodes.NODE_CLASS_MAPPINGS["SONIC_PreData"] = _real[0]
     elif not issubclass(installed, _Replaced):
         nodes.NODE_CLASS_MAPPINGS["SONIC_PreData"] = type(
@@ -187,7 +187,7 @@ def _choose_predata(data):
 
 
 _real = []
-"""The wrapper's class, or what this pack has put in its place."""
+"""The wrapper's class, or what this pack has replaced it by."""
 
 
 def _own():
@@ -208,10 +208,10 @@ class _Replaced:
 
 def _fail(how):
     if how == "error":
-        raise ValueError("this sampler has been told to fail")
+        raise ValueError("this sampler fails on request")
     raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate 2.00 GiB in {how}")
 
 
 _library()
-NODE_CLASS_MAPPINGS = {"SmallSonic": SmallSonic, "StrangeSonic": UnknownSonic}
+NODE_CLASS_MAPPINGS = {"SmallSonic": SmallSonic, "UnknownSonic": UnknownSonic}
 PromptServer.instance.add_on_prompt_handler(_choose_predata)

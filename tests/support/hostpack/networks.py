@@ -11,7 +11,7 @@ FACE = (0.3, 0.2, 0.7, 0.8)
 
 
 class Detector(nn.Module):
-    """Finds one face in every picture, in the words of yoloface_v5m.pt: [1, 1, 16]."""
+    """Finds one face in every picture, in the format of yoloface_v5m.pt: [1, 1, 16]."""
 
     __module__ = "networks"  # TorchScript takes no path for a name, and by its path ComfyUI names a pack
 
@@ -57,7 +57,7 @@ def write_networks(folder: Path, wrapper: Any) -> None:
 
 
 def _few(shape: torch.Size) -> Tensor:
-    """A random tensor of `shape` whose rows are one piece of noise, each a place further on: a small file."""
+    """A random tensor of `shape` whose rows are one vector of noise, each shifted by one more: a small file."""
     rows, width = (shape[0], shape[1]) if len(shape) == 2 else (1, shape[0])
     noise = 0.05 * torch.randn(rows + width)
     return (

@@ -1,7 +1,7 @@
 // Stands in for ComfyUI's scripts/app.js: the members this pack uses, and a graph that behaves like LiteGraph's.
 const SLOT = 24;
 
-/** What a test changed a setting to, and what extensions said its default is. */
+/** The values that a test has set, and the defaults that extensions have declared. */
 class Settings {
   known = new Map();
   values = new Map([["Comfy.Locale", "en"]]);

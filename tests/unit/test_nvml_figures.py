@@ -1,4 +1,4 @@
-"""One reading of a card through NVML, over a replaced NVIDIA library: its figures, and that it is shut down again."""
+"""Figures of a card through NVML, over a replaced NVIDIA library; NVML is shut down afterwards."""
 
 import sys
 from types import SimpleNamespace
@@ -46,7 +46,7 @@ def driver(monkeypatch):
     driver_version.cache_clear()
     yield state
     driver_version.cache_clear()
-    assert state.open == 0, "every reading shuts NVML down again"
+    assert state.open == 0, "every call shuts NVML down again"
 
 
 @pytest.mark.parametrize("device", [0, UUID])
@@ -54,11 +54,11 @@ def test_a_card_is_read_by_index_and_by_uuid(driver, device):
     assert read_card(device) == CardMemory("NVIDIA GeForce RTX 4090", 24 * GIB, 19 * GIB, 8)
 
 
-def test_a_card_that_is_not_there_has_no_reading(driver):
+def test_a_missing_card_has_no_figures(driver):
     assert read_card(1) is None
 
 
-def test_a_card_without_a_memory_size_has_no_reading_and_is_named_in_the_log(driver, caplog):
+def test_a_card_without_a_memory_size_has_no_figures_and_is_named_in_the_log(driver, caplog):
     driver.error = pynvml.NVML_ERROR_NOT_SUPPORTED
     assert read_card(0) is None
     assert "NVML has no memory size for GPU 0: Not Supported" in caplog.text
@@ -78,7 +78,7 @@ def test_the_live_budget_is_that_of_the_card(driver, monkeypatch, capability, bf
     assert (budget.source, budget.bf16) == ("nvml", bf16)
 
 
-def test_without_a_driver_there_is_neither_a_reading_nor_a_version(driver, monkeypatch):
+def test_without_a_driver_there_are_neither_figures_nor_a_version(driver, monkeypatch):
     def init():
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
