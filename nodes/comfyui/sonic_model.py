@@ -10,8 +10,8 @@ from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.operations.low_vram_choice import LowVramChoice
 from ...sonic_guard.optimizations import ESCALATION_ORDER
 from ...sonic_guard.planning.capabilities import GraphCapabilities, capabilities_of
-from ...sonic_guard.planning.capacity import Capacity, Span
-from ...sonic_guard.planning.selection import Fits, largest_chunk_size
+from ...sonic_guard.planning.capacity import Capacity, Fits, Span
+from ...sonic_guard.planning.selection import largest_chunk_size
 from . import host
 
 
@@ -24,8 +24,7 @@ class ChosenLowVramSonic(LowVramSonic):
         switches = choice.switches
 
         def checks() -> tuple[Fits, Fits]:  # without `self`: a reference to itself would delay the release of memory
-            capacity = choice_capacity(sonic, choice)
-            return (lambda job: capacity.fits(job, Span.SAMPLER)), (lambda job: capacity.fits_gpu(job, Span.SAMPLER))
+            return choice_capacity(sonic, choice).checks(Span.SAMPLER)
 
         super().__init__(
             sonic,

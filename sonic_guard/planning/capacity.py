@@ -4,6 +4,7 @@ A run fits where its peak stays within the card's budget, its host memory within
 meets none of the card's hard limits. Planner, nodes, preview, advice, part lengths and chunk sizes all use this check.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +12,9 @@ from ..devices.budget import Budget
 from ..job import Job
 from ..memory.hard_limits import Limit
 from ..memory.stage_model import Estimate, predict
+
+Fits = Callable[[Job], bool]
+"""A check of a job, such as `Capacity.fits`."""
 
 
 class Verdict(StrEnum):
@@ -83,6 +87,10 @@ class Capacity:
     def fits_gpu(self, job: Job, span: Span = Span.WHOLE) -> bool:
         """As `fits`, whatever the host memory: for a choice that has to be made even where that is short."""
         return self._fits_gpu(self.estimate(job), span)
+
+    def checks(self, span: Span) -> tuple[Fits, Fits]:
+        """`fits` and `fits_gpu` for these stages: what a choice of optimizations passes first, and what it has to."""
+        return (lambda job: self.fits(job, span)), (lambda job: self.fits_gpu(job, span))
 
     def assess(self, estimate: Estimate) -> Risk:
         """Compare a run with this capacity."""

@@ -3,7 +3,7 @@
 Pure. The nodes read their switches with it, and the live preview predicts with it what the nodes will do.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
@@ -18,13 +18,10 @@ from ..optimizations import (
     Setting,
     without_redundant,
 )
-from .capacity import Capacity, Span
+from .capacity import Capacity, Fits, Span
 
 CHUNK_SIZE_FACTORS = (16, 8, 4, 2)
 """Multiples of the smallest chunk size that are tried; larger chunks save no more time."""
-
-Fits = Callable[[Job], bool]
-"""A check of a job, such as `Capacity.fits`."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +37,9 @@ class Switches:
 
     def enable(self, job: Job, capacity: Capacity, span: Span) -> Job:
         """`job` as its nodes start it: with the optimizations it needs, in chunks as large as there is memory for."""
-
-        def fits(candidate: Job) -> bool:
-            return capacity.fits(candidate, span)
-
-        def fits_gpu(candidate: Job) -> bool:
-            return capacity.fits_gpu(candidate, span)
-
-        enabled = replace(job, optimizations=self.choose(job, fits, fits_gpu))
-        return replace(enabled, chunk_size=largest_chunk_size(enabled, fits, fits_gpu))
+        checks = capacity.checks(span)
+        enabled = replace(job, optimizations=self.choose(job, *checks))
+        return replace(enabled, chunk_size=largest_chunk_size(enabled, *checks))
 
     def choose(self, job: Job, *checks: Fits) -> frozenset[Optimization]:
         """The optimizations for `job`: those that are on, and the fewest others with which the first check passes.
