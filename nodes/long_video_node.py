@@ -4,11 +4,9 @@ from typing import Any
 
 from comfy_api.latest import InputImpl, io
 
-from ..sonic_guard.job import MIN_CHUNK_SIZE, Job
 from ..sonic_guard.long_video.part_maker import make_part
 from ..sonic_guard.long_video.part_store import sweep
 from ..sonic_guard.long_video.rendering import run
-from ..sonic_guard.low_vram.engine import LowVramSonic
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media.picture import from_batch
 from ..sonic_guard.media.video_file import pick
@@ -16,7 +14,6 @@ from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
 from ..sonic_guard.messages.run_messages import long_report
 from ..sonic_guard.operations.input_values import one_of, text
 from ..sonic_guard.operations.long_video_plan import plan_long_video
-from ..sonic_guard.optimizations import Optimization, unused
 from .comfyui import host, images, shared_inputs
 from .comfyui.long_video_inputs import (
     VideoInputs,
@@ -137,7 +134,7 @@ class LongVideo(io.ComfyNode):
             ),
             target,
             work,
-            fallbacks=_fallbacks(low_vram_sonic, job),
+            fallbacks=low_vram_sonic.fallbacks_left(job.optimizations, job.chunk_size),
             notify=progress.notify,
             check=host.stop_if_interrupted,
         )
@@ -149,10 +146,3 @@ class LongVideo(io.ComfyNode):
             report,
             ui={"images": [shown], "animated": (True,), "text": (report,)},
         )
-
-
-def _fallbacks(model: LowVramSonic, job: Job) -> list[Optimization]:
-    """What can still be enabled when memory runs out; layer chunking once more where its chunks can be smaller."""
-    left = unused(model.fallbacks, job.optimizations)
-    can_shrink = Optimization.LAYER_CHUNKING in job.optimizations and job.chunk_size > MIN_CHUNK_SIZE
-    return [Optimization.LAYER_CHUNKING, *left] if can_shrink else left

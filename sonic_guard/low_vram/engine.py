@@ -97,6 +97,13 @@ class LowVramSonic:
             enabled, chunk_size=self._chunk_size(enabled) if callable(self._chunk_size) else self._chunk_size
         )
 
+    def fallbacks_left(self, optimizations: frozenset[Optimization], chunk_size: int) -> list[Optimization]:
+        """What can still be enabled when a run with these `optimizations` and this `chunk_size` is out of memory."""
+        left = unused(self.fallbacks, optimizations)
+        if Optimization.LAYER_CHUNKING in optimizations and chunk_size > self._min_chunk_size:
+            left.insert(0, Optimization.LAYER_CHUNKING)  # the same again, with the smallest chunks
+        return left
+
     @torch.no_grad()
     def process(self, *args: Any, **kwargs: Any) -> Tensor:
         """The result of the wrapper's `process` for the same arguments: [1, 3, frames, H, W], fp32 in host memory.
@@ -111,9 +118,7 @@ class LowVramSonic:
             try:
                 return self._process(optimizations, chunk_size, self._bind(args, kwargs), steps)
             except Exception as error:
-                left = unused(self.fallbacks, optimizations)
-                if Optimization.LAYER_CHUNKING in optimizations and chunk_size > self._min_chunk_size:
-                    left.insert(0, Optimization.LAYER_CHUNKING)  # the same again, with the smallest chunks
+                left = self.fallbacks_left(optimizations, chunk_size)
                 if not left or not is_out_of_memory(error):
                     raise
                 # Not the error itself: its traceback keeps the tensors of the failed calls alive.
