@@ -1,7 +1,7 @@
 """What the evaluation of a node may use of the machine and of the graph, and its results."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -131,22 +131,19 @@ class Context:
         return self.machine.card_history(capacity.budget.card).pace
 
     def judge(
-        self, job: Job, planner: PlannerNode, *, available: Collection[str] = (), low_vram: bool = False
+        self, job: Job, capacity: Capacity, where: Where, *, available: Collection[str] = (), low_vram: bool = False
     ) -> Judged:
-        """`job` compared with the card of a planner, unchanged."""
-        capacity = self.capacity(planner.target, planner.reserve)
+        """`job` compared with what it may use, unchanged."""
         plan = make_plan(job, capacity, None, available=available)
-        return Judged(plan, planner.where, predict_seconds(job, self.pace(capacity)), available, low_vram)
+        return Judged(plan, where, predict_seconds(job, self.pace(capacity)), available, low_vram)
 
     def choice_capacity(self, choice: LowVramChoice, planner: PlannerNode) -> Capacity:
         """What a model of Sonic Low VRAM chooses its optimizations for: a planner's card, unless it names one.
 
         Where it names one the run is on this machine all the same, and its host memory counts.
         """
-        if choice.target_card == "auto":
-            return self.capacity(planner.target, choice.reserve)
-        here = host_memory_bytes(planner.target)
-        return replace(self.capacity(choice.target_card, choice.reserve), host_ram_bytes=here)
+        target = planner.target if choice.target_card == "auto" else choice.target_card
+        return Capacity(self.machine.budget(target, choice.reserve), host_memory_bytes(planner.target))
 
     def picture(self, inputs: Inputs, name: str = "image") -> Picture:
         """The picture at an input, or a square."""

@@ -155,7 +155,10 @@ def long_video(inputs: Inputs, context: Context) -> Outcome:
         inputs.number("part_s", 0.0),
     )
     result = plan_long_video(request)
-    judged = context.judge(result.part, planner, available=choice.switches.auto | {SPLIT})
+    available = choice.switches.auto | {SPLIT}
+    judged = context.judge(
+        result.part, context.capacity(planner.target, planner.reserve), planner.where, available=available
+    )
     plan = replace(judged.plan, parts=len(result.parts))
     seconds = result.seconds(context.pace(capacity))
     return Outcome((UNKNOWN, UNKNOWN, UNKNOWN), judged._replace(plan=plan, seconds=seconds))

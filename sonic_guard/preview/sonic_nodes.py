@@ -57,15 +57,16 @@ def sampler(inputs: Inputs, context: Context) -> Outcome:
         inputs.number("dynamic_scale", 1.0, matters=False),
         data.expand_ratio,
     )
-    job = job_from(settings, vae_dtype_on(context.capacity(planner.target, planner.reserve).budget))
+    capacity = context.capacity(planner.target, planner.reserve)
+    job = job_from(settings, vae_dtype_on(capacity.budget))
     if model.low_vram is None:
-        return Outcome((UNKNOWN, fps), context.judge(job, planner, low_vram=True))
+        return Outcome((UNKNOWN, fps), context.judge(job, capacity, planner.where, low_vram=True))
     switches = model.low_vram.switches
     job, left = model.low_vram.enable(job, context.choice_capacity(model.low_vram, planner)), switches.auto
     if not data.unet_offloaded:  # the UNet is offloaded too late for SONIC_PreData; a link of weight_dtype would help
         unet_offload = frozenset({Optimization.UNET_OFFLOAD})
         job, left = replace(job, optimizations=job.optimizations - unet_offload), left | switches.on & unet_offload
-    return Outcome((UNKNOWN, fps), context.judge(job, planner, available=left))
+    return Outcome((UNKNOWN, fps), context.judge(job, capacity, planner.where, available=left))
 
 
 def model_of(inputs: Inputs, context: Context) -> SonicModel:
