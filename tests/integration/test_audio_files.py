@@ -17,14 +17,13 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from av.error import InvalidDataError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonic_guard.errors import AudioError
 from sonic_guard.media import mp3_frames
 from sonic_guard.media.audio_file import load, probe
-from sonic_guard.media.containers import _ODD_TAGS
+from tests.support.sound_files import decoded_samples
 
 BARE = {"write_xing": "0", "id3v2_version": "0"}
 """Muxer options for an MP3 of nothing but frames."""
@@ -55,18 +54,6 @@ def write(path, codec, *, samples=100_001, rate=44_100, channels=2, options=None
             container.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
             container.mux(video.encode(None))
     return sound
-
-
-def decoded_samples(path):
-    """What Load Audio's loop would collect; it gives up at a damaged packet, this goes on as ffmpeg does."""
-    samples = 0
-    with av.open(str(path), **_ODD_TAGS) as container:
-        for packet in container.demux(container.streams.audio[0]):
-            try:
-                samples += sum(frame.samples for frame in packet.decode())
-            except InvalidDataError:
-                continue
-    return samples
 
 
 def clock(work, *args, **kwargs):

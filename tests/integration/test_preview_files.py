@@ -2,7 +2,6 @@
 
 import os
 import threading
-import wave
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 
@@ -18,21 +17,12 @@ from sonic_guard.media import audio_file, picture, silence
 from sonic_guard.media.face import find_faces
 from sonic_guard.preview import input_files as preview_files
 from sonic_guard.preview.input_files import Files, NotYetError, _CancelledError, resolve
+from tests.support.graphs import write_wav
 from tests.support.opened_files import opened_files
 from tests.support.sound_files import long_sound
 
 RATE = 16_000
 ASTRONAUT = Image.fromarray(skimage.data.astronaut())
-
-
-def write_wav(path, seconds, quiet_s=0.0):
-    time_s = np.arange(round(seconds * RATE)) / RATE
-    tone = 0.5 * np.sin(2 * np.pi * 220 * time_s) * (time_s >= quiet_s) * (time_s < seconds - quiet_s)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((tone * 32767).astype("<i2").tobytes())
 
 
 @pytest.fixture

@@ -55,16 +55,6 @@ class Counted:
 
 
 @pytest.fixture(scope="module")
-def sonic():
-    return small_sonic.build()
-
-
-@pytest.fixture(scope="module")
-def vae():
-    return small_sonic.Vae()
-
-
-@pytest.fixture(scope="module")
 def stock(sonic, vae):
     """The wrapper's frames by their latent frames."""
     return {frames: small_sonic.run(sonic, vae, STEPS, frames) for frames in (6, small_sonic.FRAMES)}

@@ -33,17 +33,6 @@ def true_frames(exact):
 
 
 @pytest.fixture(scope="module")
-def sonic():
-    """The same weights in fp32."""
-    return small_sonic.build()
-
-
-@pytest.fixture(scope="module")
-def vae():
-    return small_sonic.Vae()
-
-
-@pytest.fixture(scope="module")
 def stock(sonic, vae):
     return small_sonic.run(sonic, vae)
 

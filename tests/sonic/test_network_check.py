@@ -17,14 +17,8 @@ for package in ("diffusers", "transformers", "einops"):
 from sonic_guard.low_vram import network_check as recognition  # noqa: E402
 from sonic_guard.low_vram.engine import offload_unet  # noqa: E402
 from sonic_guard.low_vram.network_check import low_vram_model, supported_optimizations  # noqa: E402
-from tests.support import small_sonic  # noqa: E402
 
 JOB = Job(64, 64, 2.0, min_resolution=64)
-
-
-@pytest.fixture(scope="module")
-def sonic():
-    return small_sonic.build()
 
 
 def test_the_wrapper_is_known_and_bears_every_optimization(sonic):

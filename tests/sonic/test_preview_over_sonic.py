@@ -18,34 +18,24 @@ from sonic_guard.optimizations import ESCALATION_ORDER
 from sonic_guard.preview.evaluation import evaluate
 from sonic_guard.preview.node_inputs import OffloadedDtype
 from tests.support import small_sonic
-from tests.support.graph_runs import SPEECH_S, plan, switched
+from tests.support.graph_runs import SPEECH_S, plan, switched, write_speech_files
 from tests.support.graphs import (
     long_video,
     low_vram,
     low_vram_trio,
     machine,
     sources,
-    write_files,
-    write_wav,
 )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = write_files(tmp_path_factory.mktemp("input"))
-    write_wav(folder / "speech.wav", SPEECH_S)
-    return folder
+    return write_speech_files(tmp_path_factory.mktemp("input"))
 
 
 @pytest.fixture
 def here(folder):
     return machine(folder)
-
-
-@pytest.fixture(scope="module")
-def sonic():
-    """The wrapper's model."""
-    return small_sonic.build()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,13 @@ from sonic_guard.job import Dtype, Job
 from sonic_guard.media import audio, audio_file, picture
 from sonic_guard.optimizations import ESCALATION_ORDER
 from sonic_guard.preview.evaluation import preview
+from tests.support.graphs import write_files, write_wav
+
+
+def write_speech_files(folder):
+    """The files of `write_files`, and a voice of `SPEECH_S` seconds."""
+    write_wav(write_files(folder) / "speech.wav", SPEECH_S)
+    return folder
 
 
 def foresee(graph, asked, here, target="auto"):

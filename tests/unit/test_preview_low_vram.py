@@ -20,7 +20,7 @@ from sonic_guard.planning.pace import Pace, network_work
 from sonic_guard.planning.selection import format_optimizations
 from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluation import job_for
-from tests.support.graph_runs import SPEECH_S, Run, foresee, plan, switched
+from tests.support.graph_runs import SPEECH_S, Run, foresee, plan, switched, write_speech_files
 from tests.support.graphs import (
     after_preflight,
     long_video,
@@ -31,16 +31,12 @@ from tests.support.graphs import (
     preflight,
     sources,
     trio,
-    write_files,
-    write_wav,
 )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = write_files(tmp_path_factory.mktemp("input"))
-    write_wav(folder / "speech.wav", SPEECH_S)
-    return folder
+    return write_speech_files(tmp_path_factory.mktemp("input"))
 
 
 @pytest.fixture

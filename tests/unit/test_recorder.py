@@ -334,14 +334,17 @@ def test_a_low_vram_model_that_resumes_reports_the_completed_steps_to_the_page(r
     assert run.stages["predata"].seconds is not None
 
 
+class Restarting:
+    """A model that restarts a run, as far as the recorder sees it."""
+
+    def on_restart(self, optimization):
+        raise AssertionError("the recorder takes its place")
+
+
 def test_a_restart_is_recorded_as_the_engine_runs_it(recorder, comfy, history):
     """Layer chunking replaces feed-forward chunking: the run has one of them."""
 
-    class LowVram:
-        def on_restart(self, optimization):
-            raise AssertionError("the recorder takes its place")
-
-    model = LowVram()
+    model = Restarting()
     work(recorder, PREDATA)
     with recorder.around(SAMPLER, NOBODY | {"model": model}):
         model.on_restart(Optimization.FEED_FORWARD_CHUNKING)
@@ -355,11 +358,7 @@ def test_a_restart_is_recorded_as_the_engine_runs_it(recorder, comfy, history):
 def test_a_low_vram_model_that_begins_again_leaves_a_run_for_each_beginning(recorder, comfy, history):
     """From each run the use of its own optimizations is learnt."""
 
-    class LowVram:
-        def on_restart(self, optimization):
-            raise AssertionError("the recorder listens instead")
-
-    model = LowVram()
+    model = Restarting()
     work(recorder, PREDATA)
     with recorder.around(SAMPLER, NOBODY | {"model": model}):
         model.on_restart(Optimization.TENSOR_OFFLOAD)
