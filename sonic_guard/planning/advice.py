@@ -12,7 +12,7 @@ from ..devices.card_catalogue import Card
 from ..job import SIZE_STEP, Dtype, Job
 from ..memory.hard_limits import Limit, LimitKind
 from ..optimizations import ESCALATION_ORDER, EXACT, without_redundant
-from .capacity import Capacity
+from .capacity import Capacity, Span
 from .planner import GOOD_RESOLUTION, Change, Plan, Policy, change_between, make_plan
 from .selection import Switches
 
@@ -95,7 +95,7 @@ def advise(
 
 def _with_low_vram(job: Job, capacity: Capacity) -> Job:
     """`job` as Sonic Low VRAM would run it."""
-    return replace(job, optimizations=_LOW_VRAM_SWITCHES.choose(job, capacity.fits, capacity.fits_gpu))
+    return replace(job, optimizations=_LOW_VRAM_SWITCHES.choose(job, *capacity.checks(Span.WHOLE)))
 
 
 def _single_changes(job: Job, available: Collection[str], optimized: Job | None) -> Iterator[tuple[str, Job]]:
