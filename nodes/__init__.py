@@ -11,11 +11,11 @@ from .audio_duration_node import AudioDuration
 from .auto_downgrade_node import AutoDowngrade
 from .comfyui import host
 from .face_box_node import FaceBox
-from .long_video_node import LongVideo
 from .low_vram_node import LowVRAM
 from .oom_risk_node import OOMRisk
 from .preflight_node import Preflight
 from .preset_node import PresetNode
+from .talking_head_node import TalkingHead
 
 log = logging.getLogger(__name__)
 
@@ -37,4 +37,4 @@ class SonicGuardExtension(ComfyExtension):
         """Every node class. Also starts the service: ComfyUI 0.3.64 has `on_load`, but never calls it."""
         if host.is_running_comfyui():
             _start_service()
-        return [Preflight, AudioDuration, FaceBox, PresetNode, OOMRisk, AutoDowngrade, LowVRAM, LongVideo]
+        return [TalkingHead, Preflight, LowVRAM, OOMRisk, AutoDowngrade, FaceBox, AudioDuration, PresetNode]

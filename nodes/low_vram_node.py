@@ -10,9 +10,9 @@ from ..sonic_guard.low_vram import engine
 from ..sonic_guard.low_vram.network_check import supported_optimizations, wrapped
 from ..sonic_guard.messages.run_messages import no_dtype_text, optimization_report
 from ..sonic_guard.operations.low_vram_choice import LowVramRequest, choose_low_vram
-from ..sonic_guard.optimizations import DEFAULTS, ESCALATION_ORDER, OPTIMIZATIONS, Optimization, Setting
+from ..sonic_guard.optimizations import ESCALATION_ORDER, OPTIMIZATIONS, Optimization, Setting
 from ..sonic_guard.planning.selection import NONE
-from .comfyui import shared_inputs
+from .comfyui import host, shared_inputs
 from .comfyui.sonic_model import ChosenLowVramSonic
 
 log = logging.getLogger(__name__)
@@ -24,27 +24,27 @@ class LowVRAM(shared_inputs.TargetCard):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs. New ones go to the end: saved workflows count positions."""
-        return io.Schema(
+        return shared_inputs.schema(
             node_id="SonicGuardLowVRAM",
             display_name="Sonic Low VRAM (Sonic Guard)",
             category=shared_inputs.CATEGORY,
             description="Runs Sonic in a fraction of the VRAM: the same frames, computed with memory optimizations.",
+            search_aliases=["out of memory", "OOM", "VRAM", "low vram", "offload", "显存", "爆显存"],
             inputs=[
-                io.Custom("MODEL_SONIC").Input("model", tooltip="From SONICTLoader."),
+                shared_inputs.MODEL.Input("model", tooltip="From SONICTLoader."),
+                shared_inputs.PLAN.Input(
+                    "plan",
+                    optional=True,
+                    tooltip="From Preflight: the plan's memory optimizations are enabled, for the plan's card.",
+                ),
+                shared_inputs.mode(),
                 *(_switch(optimization) for optimization in ESCALATION_ORDER),
                 shared_inputs.target_card(),
                 shared_inputs.reserve(),
                 shared_inputs.language(),
-                io.String.Input(
-                    "optimizations",
-                    optional=True,
-                    force_input=True,
-                    tooltip="From Preflight: the optimizations its plan needs. They are enabled unless set to off "
-                    "here.",
-                ),
             ],
             outputs=[
-                io.Custom("MODEL_SONIC").Output(display_name="model", tooltip="For SONICSampler."),
+                shared_inputs.MODEL.Output(display_name="model", tooltip="For SONICSampler."),
                 io.Custom("DTYPE").Output(
                     display_name="weight_dtype",
                     tooltip="For SONIC_PreData, instead of SONICTLoader's output: the UNet is then offloaded first.",
@@ -57,18 +57,19 @@ class LowVRAM(shared_inputs.TargetCard):
 
     @classmethod
     def execute(
-        cls, model: Any, target_card: str, reserve: float, language: str, optimizations: str = "", **settings: str,
+        cls, model: Any, mode: str, target_card: str, reserve: float, language: str, plan: Any = None, **settings: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Check the model, and wrap it."""
         shared_inputs.read_language(language)
-        choice = choose_low_vram(LowVramRequest(settings, optimizations, target_card, reserve))
+        planned = None if plan is None else shared_inputs.read_plan(plan).result.plan
+        choice = choose_low_vram(LowVramRequest(settings, mode, planned, host.target_of(target_card), reserve))
         sonic = wrapped(model)
         try:
             allowed = supported_optimizations(sonic)
         except WrapperError as error:
             log.warning("Sonic Low VRAM passes the model on unchanged: %s", error)
             return cls._out(model, optimization_report(NONE, frozenset(), str(error), language), language)
-        supported, left = choice.within(allowed), (choice.switches.on | choice.switches.auto) - allowed
+        supported, left = choice.within(allowed), choice.switches.all - allowed
         if supported.offloads_unet:
             engine.offload_unet(sonic)
         report = optimization_report(supported.switches, left, "", language)
@@ -92,7 +93,6 @@ def _dtype_of(model: Any) -> Any:
 
 
 def _switch(optimization: Optimization) -> io.Combo.Input:
-    default = DEFAULTS[optimization]
     # The UNet is offloaded before the run is known: "auto" has nothing to decide by.
     options = [
         setting for setting in Setting if optimization is not Optimization.UNET_OFFLOAD or setting is not Setting.AUTO
@@ -100,6 +100,7 @@ def _switch(optimization: Optimization) -> io.Combo.Input:
     return io.Combo.Input(
         str(optimization),
         options=list(map(str, options)),
-        default=str(default),
+        default=str(Setting.MODE),
+        extra_dict=shared_inputs.ADVANCED,
         tooltip=OPTIMIZATIONS[optimization].tooltip.en,
     )

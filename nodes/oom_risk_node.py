@@ -6,9 +6,8 @@ from comfy_api.latest import io
 
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.media.picture import size_of
-from ..sonic_guard.memory.stage_model import STAGES
 from ..sonic_guard.messages.catalogue import gib
-from ..sonic_guard.messages.plan_messages import headline, limit_lines, stage_word
+from ..sonic_guard.messages.plan_messages import headline, limit_lines, stage_lines
 from ..sonic_guard.operations.oom_risk import OomRiskRequest, oom_risk
 from ..sonic_guard.operations.run_settings import RunSettings
 from ..sonic_guard.planning.planner import Plan
@@ -73,6 +72,6 @@ class OOMRisk(shared_inputs.TargetCard):
 def _report(plan: Plan, language: str) -> str:
     estimate, budget = plan.estimate, plan.budget
     lines = [headline(plan.risk, language), f"{gib(estimate.peak_bytes)} / {gib(budget.usable_bytes)} ({budget.card})"]
-    lines += [f"  {stage_word(stage, language)}: {gib(estimate.stages[stage])}" for stage in STAGES]
+    lines += stage_lines(estimate, language)
     lines.append(run_history.risk_text(estimate, budget, language))
     return "\n".join([*lines, *limit_lines(estimate, language)])

@@ -28,9 +28,22 @@ class Optimization(StrEnum):
     """Store the UNet's large weights in 8 bits. Not the same frames, but near."""
 
 
+class Mode(StrEnum):
+    """Of all optimizations together, as the user chooses it."""
+
+    AUTO = "auto"
+    """Each as in `DEFAULTS`: every exact one is enabled where a run needs it."""
+    LEAST_MEMORY = "least_memory"
+    """Every exact one is enabled, with the smallest chunks."""
+    OFF = "off"
+    """None is enabled: the stock wrapper."""
+
+
 class Setting(StrEnum):
     """Of one optimization, as the user chooses it."""
 
+    MODE = "mode"
+    """As the `Mode` says."""
     AUTO = "auto"
     """Enabled if the run does not fit without."""
     ON = "on"

@@ -14,14 +14,14 @@ class Step(NamedTuple):
 
 
 JOB = (
-    Step("nodes.preflight_node", "Preflight", "takes picture, sound, preset and target_card"),
+    Step("nodes.talking_head_node", "TalkingHead", "takes picture, sound, models, preset and target_card"),
     Step("sonic_guard.devices.budget", "budget_for", "how much memory target_card stands for"),
     Step("sonic_guard.operations.preflight", "preflight", "makes a Job of all inputs"),
     Step("sonic_guard.media.face", "find_faces", "finds the face; the crop follows from it"),
     Step("sonic_guard.planning.planner", "make_plan", "looks for the settings nearest to those requested that fit"),
     Step("sonic_guard.planning.capacity", "Capacity", "answers whether a candidate fits"),
     Step("sonic_guard.memory.stage_model", "predict", "counts a candidate's bytes, stage by stage"),
-    Step("sonic_guard.messages.plan_messages", "report", "reports what was changed and why"),
+    Step("sonic_guard.operations.talking_head", "plan_talking_head", "cuts the video into parts that fit"),
     Step("sonic_guard.long_video.rendering", "run", "renders in one pass or in parts, with resume"),
     Step("sonic_guard.low_vram.engine", "LowVramSonic", "runs Sonic's network with the optimizations"),
     Step("sonic_guard.runtime.recorder", "Recorder", "measures every stage of the run"),
@@ -43,7 +43,9 @@ OUT_OF_MEMORY = (
 
 TARGET_CARD = (
     Step("nodes.preflight_node", "Preflight", "the node's input"),
+    Step("nodes.comfyui.planning_inputs", "PlanningInputs", "the inputs that Preflight shares with Talking Head"),
     Step("nodes.comfyui.host", "capacity", "on auto: what ComfyUI would unload counts as free"),
+    Step("sonic_guard.comfy.target_card", "target_for", "auto: the setting, else a planner's card, else this machine"),
     Step("sonic_guard.devices.budget", "budget_for", "auto, a card's name or GiB: a Budget"),
     Step("sonic_guard.devices.card_catalogue", "find_card", "a card's name: its memory and number formats"),
     Step("sonic_guard.operations.preflight", "preflight", "a request with its Capacity: a Job and its Plan"),
@@ -52,5 +54,5 @@ TARGET_CARD = (
     Step("sonic_guard.planning.capacity", "Capacity", "whether it fits: the planner's answer"),
 )
 """Every file between `target_card` on Preflight and the planner's answer."""
-MOST_FILES = 8
+MOST_FILES = 10
 """That way is no longer than this."""

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...sonic_guard.atomic_files import temp_for
+from ...sonic_guard.comfy.api_graph import parse_graph
+from ...sonic_guard.comfy.target_card import AUTO, target_for
 from ...sonic_guard.devices.budget import Budget, budget_for, host_memory_bytes
+from ...sonic_guard.devices.steady_budget import SteadyBudget
 from ...sonic_guard.errors import OutputError, SonicGuardError, brief
 from ...sonic_guard.plain_files import open_plain
 from ...sonic_guard.planning.capacity import Capacity
@@ -22,6 +25,7 @@ log = logging.getLogger(__name__)
 PREVIEW_SIDE = 512
 """Largest side in pixels of a picture shown while a node works."""
 _SETTINGS = "comfy.settings.json"
+_steady = SteadyBudget()
 _MAX_SETTINGS_BYTES = 1 << 24
 
 
@@ -61,24 +65,44 @@ def models_folder() -> Path:
 
 
 def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
-    """The memory of `target` ("auto", a card or GiB). What ComfyUI can still free counts as free.
+    """The memory of `target` ("auto", a card or GiB) to plan with: the same in a preview and in the run after it."""
+    if not isinstance(target, str) or target != AUTO:  # a link may bring any value
+        return budget_for(target, reserve=reserve)
+    return _steady(live_budget(reserve, held_bytes))
+
+
+def live_budget(reserve: float, held_bytes: int = 0) -> Budget:
+    """The memory of this machine's card now. What ComfyUI can still free counts as free.
 
     `held_bytes`, those of a Sonic that is loaded already, count as free, too. ComfyUI's --cpu changes nothing here:
     Sonic's wrapper uses the GPU whenever torch sees one.
     """
-    if not isinstance(target, str) or target != "auto":  # a link may bring any value
-        return budget_for(target, reserve=reserve)
     from comfy import model_management
 
     # SONIC_PreData has ComfyUI unload all models before it ends; if its output is cached, `free_memory` does.
     loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
     reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
-    return budget_for(target, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
+    return budget_for(AUTO, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
+
+
+def target_of(target: Any) -> Any:
+    """The card that the executing node plans for, given its `target_card`: see `target_for`."""
+    if not isinstance(target, str) or target != AUTO or not is_running_comfyui():  # a link may bring any value
+        return target
+    prompt, node = executing()
+    return target_for(parse_graph(running_graph(prompt), max_nodes=None), node, target, target_setting())
+
+
+def target_setting() -> str:
+    """The card that the users have set for all nodes; "auto" where they differ."""
+    saved_cards = {str(card) for card in saved("SonicGuard.TargetCard")}
+    return saved_cards.pop() if len(saved_cards) == 1 else AUTO
 
 
 def capacity(target: str, reserve: float, held_bytes: int = 0) -> Capacity:
-    """What a run on `target` may use: its `budget`, and this machine's host memory where it is this machine's card."""
-    return Capacity(budget(target, reserve, held_bytes), host_memory_bytes(target))
+    """What a run of the executing node may use, given its `target_card`; host memory counts where it runs here."""
+    card = target_of(target)
+    return Capacity(budget(card, reserve, held_bytes), host_memory_bytes(card))
 
 
 def free_memory(needed_bytes: int | None) -> None:
@@ -140,8 +164,10 @@ def log_lines() -> list[str]:
 
 def executing() -> tuple[str, str]:
     """Prompt and node id of what this thread executes; empty outside of a graph."""
-    from comfy_execution.utils import get_executing_context
-
+    try:
+        from comfy_execution.utils import get_executing_context
+    except ImportError:  # only the nodes are there, without ComfyUI
+        return "", ""
     context = get_executing_context()
     return (str(context.prompt_id), str(context.node_id)) if context else ("", "")
 

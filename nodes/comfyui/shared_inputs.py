@@ -6,19 +6,27 @@ from comfy_api.latest import io
 
 from ...sonic_guard.devices.budget import budget_for
 from ...sonic_guard.devices.card_catalogue import all_cards
-from ...sonic_guard.errors import SonicGuardError
+from ...sonic_guard.errors import SonicGuardError, brief
 from ...sonic_guard.job import Dtype
 from ...sonic_guard.media import audio as media_audio
 from ...sonic_guard.media import silence
 from ...sonic_guard.media.crop import Aspect
 from ...sonic_guard.messages.catalogue import LANGUAGES
 from ...sonic_guard.operations.input_values import flag, one_of
+from ...sonic_guard.operations.preflight import PlannedRun
 from ...sonic_guard.operations.preset_files import list_presets, load_preset
+from ...sonic_guard.optimizations import Mode
 from ...sonic_guard.planning.planner import Policy
 from ...sonic_guard.planning.presets import Preset
 from . import host
 
 CATEGORY = "Sonic Guard"
+ADVANCED = {"advanced": True}
+"""Extra of an input that is rarely needed: the page folds it away. Older versions of ComfyUI show it."""
+MODEL = io.Custom("MODEL_SONIC")
+"""The wrapper's model."""
+PLAN = io.Custom("SONIC_PLAN")
+"""A `PlannedRun`: one link from Preflight to the nodes that run the plan."""
 SIZES = tuple(f"{size} GiB" for size in (4, 6, 8, 10, 12, 16, 24, 32))
 
 
@@ -28,7 +36,8 @@ def target_card() -> io.Combo.Input:
         "target_card",
         options=["auto", *SIZES, *(card.title for card in all_cards())],
         default="auto",
-        tooltip="The graphics card to plan for. auto: the card of this machine, with the memory that is free now.",
+        tooltip="The graphics card to plan for. auto: the card in the settings, else the one that Preflight plans for, "
+        "else the card of this machine with the memory that is free now.",
     )
 
 
@@ -58,8 +67,20 @@ def policy() -> io.Combo.Input:
         "policy",
         options=[str(policy) for policy in Policy],
         default=str(Policy.LOSSLESS_FIRST),
+        extra_dict=ADVANCED,
         tooltip="lossless_first: reduce the image quality only if nothing else is enough. article: at most 768 px and "
         "20 steps if less than 8 GiB are free; then memory optimizations and parts.",
+    )
+
+
+def mode() -> io.Combo.Input:
+    """All memory optimizations together."""
+    return io.Combo.Input(
+        "mode",
+        options=list(map(str, Mode)),
+        default=str(Mode.AUTO),
+        tooltip="Memory optimizations. auto: as many as the run needs. least_memory: all that give the same frames; "
+        "slower. off: none.",
     )
 
 
@@ -95,19 +116,25 @@ def reserve() -> io.Float.Input:
         min=0.0,
         max=0.5,
         step=0.01,
+        extra_dict=ADVANCED,
         tooltip="Share of the free memory that is not planned for: for the desktop and for errors of the prediction.",
     )
 
 
 def language() -> io.Combo.Input:
     """Language of the report."""
-    return io.Combo.Input("language", options=list(LANGUAGES), default="en", tooltip="Language of the report.")
+    return io.Combo.Input(
+        "language", options=list(LANGUAGES), default="en", extra_dict=ADVANCED, tooltip="Language of the report."
+    )
 
 
 def cut_silence() -> io.Boolean.Input:
     """Whether to cut silence."""
     return io.Boolean.Input(
-        "cut_silence", default=False, tooltip="Trim silence at the beginning and the end; 0.1 s of it is kept."
+        "cut_silence",
+        default=False,
+        extra_dict=ADVANCED,
+        tooltip="Trim silence at the beginning and the end; 0.1 s of it is kept.",
     )
 
 
@@ -148,6 +175,13 @@ def read_language(value: Any) -> str:
     return one_of("language", value, LANGUAGES)
 
 
+def read_plan(value: Any) -> PlannedRun:
+    """The plan at an input. Raises `SonicGuardError` for anything else."""
+    if not isinstance(value, PlannedRun):
+        raise SonicGuardError(f"plan: expected a plan, got {brief(value)}. Connect the output plan of Preflight.")
+    return value
+
+
 def read_sound(audio: Any, cut_silence: Any) -> media_audio.Sound:
     """The sound at an input, without the silence at its ends if that is to be cut.
 
@@ -157,16 +191,26 @@ def read_sound(audio: Any, cut_silence: Any) -> media_audio.Sound:
     return silence.cut_silence(sound) if cuts else sound
 
 
+def schema(**fields: Any) -> io.Schema:
+    """A node's schema, without the fields that an older ComfyUI does not know."""
+    return io.Schema(**{name: value for name, value in fields.items() if name in io.Schema.__dataclass_fields__})
+
+
 class TargetCard(io.ComfyNode):
     """A node with a `target_card`: besides the menu's entries it takes any card or number of GiB."""
 
     @classmethod
     def validate_inputs(cls, target_card: str | None = None) -> bool | str:
         """Replaces ComfyUI's check against the menu, so that a workflow may say "20 GiB"."""
-        if target_card in (None, "auto"):
-            return True
-        try:
-            budget_for(target_card)
-        except SonicGuardError as error:
-            return str(error)
+        return check_target_card(target_card)
+
+
+def check_target_card(target_card: str | None) -> bool | str:
+    """Whether it is "auto", a card or a number of GiB; else what is wrong with it. None comes over a link."""
+    if target_card in (None, "auto"):
         return True
+    try:
+        budget_for(target_card)
+    except SonicGuardError as error:
+        return str(error)
+    return True

@@ -10,8 +10,7 @@ from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.operations.low_vram_choice import LowVramChoice
 from ...sonic_guard.optimizations import ESCALATION_ORDER
 from ...sonic_guard.planning.capabilities import GraphCapabilities, capabilities_of
-from ...sonic_guard.planning.capacity import Capacity, Fits, Span
-from ...sonic_guard.planning.selection import largest_chunk_size
+from ...sonic_guard.planning.capacity import Capacity, Fits
 from . import host
 
 
@@ -24,13 +23,13 @@ class ChosenLowVramSonic(LowVramSonic):
         switches = choice.switches
 
         def checks() -> tuple[Fits, Fits]:  # without `self`: a reference to itself would delay the release of memory
-            return choice_capacity(sonic, choice).checks(Span.SAMPLER)
+            return choice_capacity(sonic, choice).checks
 
         super().__init__(
             sonic,
             lambda job: switches.choose(job, *checks()),
-            fallbacks=[each for each in ESCALATION_ORDER if each in switches.on | switches.auto],
-            chunk_size=lambda job: largest_chunk_size(job, *checks()),
+            fallbacks=[each for each in ESCALATION_ORDER if each in switches.all],
+            chunk_size=lambda job: switches.chunk_size(job, *checks()),
             free_memory=lambda job: host.free_memory(None if job is None else predict(job).sampler_bytes),
         )
 
@@ -40,6 +39,8 @@ def choice_capacity(sonic: Any, choice: LowVramChoice) -> Capacity:
 
     The run is on this machine even where another card is named: its host memory counts.
     """
+    if choice.capacity is not None:
+        return choice.capacity
     return Capacity(host.budget(choice.target_card, choice.reserve, held_bytes(sonic)), host_memory_bytes("auto"))
 
 

@@ -11,7 +11,7 @@ from ...sonic_guard.devices.environment import RunEnvironment, environment_of
 from ...sonic_guard.devices.memory_reader import MemoryReader, MemorySnapshot
 from ...sonic_guard.history.run_record import Outcome
 from ...sonic_guard.job import Job
-from ...sonic_guard.planning.capabilities import LONG_VIDEO
+from ...sonic_guard.planning.capabilities import TALKING_HEAD
 from ...sonic_guard.preview.context import Machine
 from ...sonic_guard.preview.evaluation import job_for
 from ...sonic_guard.preview.input_files import Files
@@ -59,7 +59,7 @@ class Service:
     def expected(self, prompt: str, node: str) -> Job | None:
         """The job that one of Sonic's nodes belongs to; None where the running graph does not show it."""
         graph = host.running_graph(prompt)
-        samples = any(each.get("class_type") in (SAMPLER, LONG_VIDEO) for each in graph.values())
+        samples = any(each.get("class_type") in (SAMPLER, TALKING_HEAD) for each in graph.values())
         return job_for(graph, node, self._machine) if samples else None
 
     def kind_of(self, prompt: str, node: str) -> str:
@@ -73,7 +73,7 @@ class Service:
 
     def environment(self, held_bytes: int) -> RunEnvironment:
         """This machine, with the memory that is free now, `held_bytes` of a loaded Sonic included."""
-        budget = host.budget("auto", 0.0)
+        budget = host.live_budget(0.0)
         own = replace(budget, reclaimable_bytes=budget.reclaimable_bytes + held_bytes)
         return environment_of(own, comfyui=host.version(), wrapper=run_history.wrapper_version() or "")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import OutputError, SonicGuardError
 from ..job import Dtype, Job
-from ..optimizations import DEFAULTS, OPTIMIZATIONS, Optimization, Setting, without_redundant
+from ..optimizations import Optimization, Setting, without_redundant
 from ..plain_files import printable, shown
 from .arguments import ALL, named_optimizations, parse_arguments
 
@@ -98,7 +98,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _write_workflow(result: Any, available: frozenset[Optimization], arguments: argparse.Namespace) -> None:
-    """Write the graph that runs the plan: with Sonic Low VRAM where optimizations are available."""
+    """Write the graph that runs the plan: loaders and Sonic Talking Head, or the stock nodes behind Preflight."""
     from ..comfy.workflow_file import Way, WorkflowSettings, build_workflow
 
     settings = WorkflowSettings(
@@ -112,18 +112,11 @@ def _write_workflow(result: Any, available: frozenset[Optimization], arguments: 
         face_box=arguments.face_box or "",
         reserve=arguments.reserve,
         language=arguments.lang,
-        way=Way.LOW_VRAM if available else Way.STOCK,
-        optimizations={each: _setting(each, available) for each in OPTIMIZATIONS},
+        way=Way.TALKING_HEAD if available else Way.STOCK,
+        optimizations={Optimization.FP8_WEIGHTS: Setting.AUTO} if Optimization.FP8_WEIGHTS in available else {},
     )
     graph = build_workflow(result.plan.job, settings)
     _write(arguments.workflow, json.dumps(graph, indent=1, ensure_ascii=False) + "\n")
-
-
-def _setting(optimization: Optimization, available: frozenset[Optimization]) -> Setting:
-    """How Sonic Low VRAM is set for an optimization that may be enabled, or may not."""
-    if optimization not in available:
-        return Setting.OFF
-    return Setting.AUTO if DEFAULTS[optimization] is Setting.OFF else DEFAULTS[optimization]
 
 
 def _estimate(arguments: argparse.Namespace) -> int:

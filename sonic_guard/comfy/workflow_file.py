@@ -1,7 +1,7 @@
-"""Builds ComfyUI workflows with Sonic: file loaders, Preflight, and the nodes after it with their values.
+"""Builds ComfyUI workflows with Sonic: loaders and Sonic Talking Head, or Preflight and Sonic's own nodes.
 
-The widgets of Sonic's nodes, or of Sonic Long Video, hold the planned numbers and are also linked to Preflight. So the
-graph adapts to another picture or sound, and still works if Preflight is deleted.
+The widgets of Sonic's own nodes hold the planned numbers and are also linked to Preflight. So the graph adapts to
+another picture or sound, and still works if Preflight is deleted.
 """
 
 import json
@@ -12,14 +12,15 @@ from enum import StrEnum
 from typing import Any
 
 from ..job import Job
-from ..optimizations import DEFAULTS, ESCALATION_ORDER, Optimization, Setting
-from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
+from ..optimizations import ESCALATION_ORDER, Mode, Optimization, Setting
+from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
 
 _FORMAT_VERSION = 0.4
 _OWN, _SONIC = "sonic-guard", "comfyui_sonic"
 _SHORTEST_S = 1.0
 """Smallest value of SONIC_PreData's `duration` widget, which is used only in a graph without Preflight."""
 PREFLIGHT_OUTPUTS = (
+    ("plan", "SONIC_PLAN"),
     ("image", "IMAGE"),
     ("audio", "AUDIO"),
     ("min_resolution", "INT"),
@@ -33,12 +34,10 @@ PREFLIGHT_OUTPUTS = (
     ("report", "STRING"),
     ("video_audio", "AUDIO"),
     ("video_fps", "FLOAT"),
-    ("part_s", "FLOAT"),
-    ("optimizations", "STRING"),
 )
 """Names and types of Preflight's outputs, in order. New ones go to the end: links refer to slot numbers."""
 _LOW_VRAM_OUTPUTS = {"model": "MODEL_SONIC", "weight_dtype": "DTYPE", "report": "STRING"}
-_LONG_VIDEO_OUTPUTS = {"video": "VIDEO", "preview": "IMAGE", "report": "STRING"}
+_TALKING_HEAD_OUTPUTS = {"video": "VIDEO", "preview": "IMAGE", "report": "STRING"}
 _PREFIX = "video/SonicGuard"
 """File name prefix of the saved videos."""
 
@@ -50,8 +49,8 @@ class Way(StrEnum):
     """Sonic's three nodes."""
     LOW_VRAM = "low_vram"
     """The same with Sonic Low VRAM between them."""
-    LONG_VIDEO = "long_video"
-    """Sonic's loader and Sonic Long Video."""
+    TALKING_HEAD = "talking_head"
+    """Sonic's loader and Sonic Talking Head, which plans by itself."""
 
 
 @dataclass
@@ -165,9 +164,11 @@ class WorkflowSettings:
     """Name of the SVD checkpoint."""
     sonic_unet: str = "unet.pth"
     """Name of Sonic's weights."""
-    way: Way = Way.STOCK
-    optimizations: Mapping[Optimization, Setting] = field(default_factory=lambda: DEFAULTS)
-    """Settings of Sonic Low VRAM, where `way` has that node."""
+    way: Way = Way.TALKING_HEAD
+    mode: Mode = Mode.AUTO
+    """Of Sonic Low VRAM or Talking Head."""
+    optimizations: Mapping[Optimization, Setting] = field(default_factory=dict)
+    """Single ones that Sonic Low VRAM sets otherwise than the mode."""
     note: str = ""
     """Markdown of a note in the graph; empty for none."""
 
@@ -179,7 +180,6 @@ def build_workflow(job: Job, settings: WorkflowSettings) -> dict[str, Any]:
         "LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (settings.image, "image")
     )
     sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (settings.audio, None, None))
-    check = _add_preflight(graph, settings)
     files = graph.add(
         "ImageOnlyCheckpointLoader", (380, 0), (400, 100),
         {"MODEL": "MODEL", "CLIP_VISION": "CLIP_VISION", "VAE": "VAE"}, (settings.checkpoint,),
@@ -188,14 +188,15 @@ def build_workflow(job: Job, settings: WorkflowSettings) -> dict[str, Any]:
         "SONICTLoader", (860, 0), (300, 160), {"model": "MODEL_SONIC", "weight_dtype": "DTYPE"},
         (settings.sonic_unet, 1.0, job.interpolate, str(job.dtype)), _SONIC,
     )  # fmt: skip
-    graph.link(picture, "IMAGE", check, "image")
-    graph.link(sound, "AUDIO", check, "audio")
     graph.link(files, "MODEL", model, "model")
-    graph.link(check, "use_interframe", model, "use_interframe", widget=True)
-    graph.link(check, "dtype", model, "dtype", widget=True, kind="COMBO")
-    if settings.way is Way.LONG_VIDEO:
-        _add_long_video(graph, job, check, files, model, settings.language)
+    if settings.way is Way.TALKING_HEAD:
+        _add_talking_head(graph, settings, picture, sound, files, model)
     else:
+        check = _add_preflight(graph, settings)
+        graph.link(picture, "IMAGE", check, "image")
+        graph.link(sound, "AUDIO", check, "audio")
+        graph.link(check, "use_interframe", model, "use_interframe", widget=True)
+        graph.link(check, "dtype", model, "dtype", widget=True, kind="COMBO")
         if settings.way is Way.LOW_VRAM:
             model = _add_low_vram(graph, check, model, settings)
         _add_sonic(graph, job, check, files, model, _POSITIONS[settings.way])
@@ -205,11 +206,16 @@ def build_workflow(job: Job, settings: WorkflowSettings) -> dict[str, Any]:
 
 
 def _add_preflight(graph: _Graph, settings: WorkflowSettings) -> _Node:
-    widgets = (
-        settings.preset, settings.target, settings.on_risk, settings.policy, settings.aspect, settings.face_index,
-        settings.face_box, False, settings.reserve, settings.language,
-    )  # fmt: skip
+    widgets = (*_planning(settings), settings.language)
     return graph.add("SonicGuardPreflight", (380, 200), (400, 1010), PREFLIGHT_OUTPUTS, widgets, _OWN)
+
+
+def _planning(settings: WorkflowSettings) -> tuple[Any, ...]:
+    """The widgets by which Preflight and Talking Head plan: the overrides are 0, the preset's."""
+    return (
+        settings.preset, settings.target, settings.aspect, settings.face_index, settings.face_box, 0.0, 0, 0, 0.0, 0.0,
+        settings.on_risk, settings.policy, False, settings.reserve,
+    )  # fmt: skip
 
 
 _POSITIONS = {
@@ -252,77 +258,67 @@ def _add_sonic(
 
 def _add_low_vram(graph: _Graph, check: _Node, model: _Node, settings: WorkflowSettings) -> _Node:
     """Add Sonic Low VRAM after `model`."""
-    switches = (str(settings.optimizations[optimization]) for optimization in ESCALATION_ORDER)
+    switches = (str(settings.optimizations.get(each, Setting.MODE)) for each in ESCALATION_ORDER)
     node = graph.add(
         LOW_VRAM, (860, 260), (300, 420), _LOW_VRAM_OUTPUTS,
-        (*switches, settings.target, settings.reserve, settings.language), _OWN,
+        (str(settings.mode), *switches, settings.target, settings.reserve, settings.language), _OWN,
     )  # fmt: skip
     graph.link(model, "model", node, "model")
-    graph.link(check, "optimizations", node, "optimizations")
+    graph.link(check, "plan", node, "plan")
     return node
 
 
-def _add_long_video(graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, language: str) -> None:
-    """Add Sonic Long Video after `model`; it saves the video itself."""
+def _add_talking_head(
+    graph: _Graph, settings: WorkflowSettings, picture: _Node, sound: _Node, files: _Node, model: _Node
+) -> None:
+    """Add Sonic Talking Head after the loaders; it saves the video itself."""
+    fp8 = settings.optimizations.get(Optimization.FP8_WEIGHTS) is Setting.AUTO
     node = graph.add(
-        LONG_VIDEO, (1240, 0), (420, 900), _LONG_VIDEO_OUTPUTS,
-        (job.min_resolution, job.steps, job.dynamic_scale, job.fps, 0, 0.0, "h264", 18, "medium", _PREFIX, language),
+        TALKING_HEAD, (860, 260), (420, 640), _TALKING_HEAD_OUTPUTS,
+        (
+            *_planning(settings), 0.0, 0, str(settings.mode), fp8, 0.0, "h264", 18, "medium", _PREFIX,
+            settings.language,
+        ),
         _OWN,
     )  # fmt: skip
     graph.link(model, "model", node, "model")
     graph.link(files, "CLIP_VISION", node, "clip_vision")
     graph.link(files, "VAE", node, "vae")
-    graph.link(check, "audio", node, "audio")
-    graph.link(check, "image", node, "image")
-    for name in ("min_resolution", "inference_steps", "dynamic_scale", "fps", "part_s"):
-        graph.link(check, name, node, name, widget=True)
+    graph.link(picture, "IMAGE", node, "image")
+    graph.link(sound, "AUDIO", node, "audio")
 
 
 _WEIGHTS = """
 Weights: **svd_xt_1_1.safetensors** in **models/checkpoints**, and Sonic's own in **models/sonic**.
 """
 _EXAMPLES = {
-    "Sonic Guard - Preflight": (
-        Way.STOCK,
-        10.0,
-        """## A portrait and speech
-1. Choose both on the left.
-2. Choose a **preset** on Preflight. Preflight changes the settings until they fit your graphics card.
-3. Run. The nodes show the predicted memory before the run.
-""",
-    ),
-    "Sonic Guard - Talking head on 6 GB": (
-        Way.LOW_VRAM,
-        10.0,
-        """## Sonic on a small card
-1. Choose an image and an audio file, then run.
-2. **Preflight** reads the free memory of your graphics card and plans the size and the memory optimizations. \
-**Sonic Low VRAM** enables them: the same frames in less memory.
-3. Video still too small? Set **fp8_weights** to **auto** on Sonic Low VRAM. It is the only optimization that changes \
-pixels (slightly).
-""",
-    ),
-    "Sonic Guard - Ten-minute speech": (
-        Way.LONG_VIDEO,
-        600.0,
-        """## Speech of any length
-1. Choose an image and an audio file, then run.
-2. **Sonic Long Video** writes the frames to a file in **output/video** as they are made. No Save Video node is needed.
+    "Sonic Guard - 1 Talking head": (
+        Way.TALKING_HEAD,
+        """## A portrait and a voice
+1. Choose both on the left, then run.
+2. **Sonic Talking Head** chooses what fits your graphics card and writes the video to **output/video**. Its card \
+shows the memory before the run.
 3. If the run was stopped, run the same graph again: it resumes after the last completed **denoising step**.
-4. Choose your card as **target_card** on Preflight. With **auto** the size depends on the free memory, and another \
-size is another video, made from the beginning.
+""",
+    ),
+    "Sonic Guard - 2 Sonic's own nodes": (
+        Way.LOW_VRAM,
+        """## Sonic's own nodes on a small card
+1. Choose an image and an audio file, then run.
+2. **Preflight** plans the size and the memory optimizations for your graphics card. **Sonic Low VRAM** enables them: \
+the same frames in less memory.
 """,
     ),
 }
-"""By the example's name: the nodes that run it, the seconds of sound in its widgets, and its note."""
+"""By the example's name, in the order a newcomer needs: the nodes that run it, and its note."""
 
 
 def example_texts() -> dict[str, str]:
     """The content of ``example_workflows/NAME.json`` by name; write it there to regenerate the files."""
     graphs = {
         name: build_workflow(
-            Job(512, 512, seconds), WorkflowSettings("portrait.jpg", "speech.mp3", way=way, note=note + _WEIGHTS)
+            Job(512, 512, 10.0), WorkflowSettings("portrait.jpg", "speech.mp3", way=way, note=note + _WEIGHTS)
         )
-        for name, (way, seconds, note) in _EXAMPLES.items()
+        for name, (way, note) in _EXAMPLES.items()
     }
     return {name: json.dumps(graph, indent=1, ensure_ascii=False) + "\n" for name, graph in graphs.items()}

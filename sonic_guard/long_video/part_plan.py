@@ -71,7 +71,12 @@ class Part:
         return self.stop - self.start
 
 
-def plan_parts(job: Job, longest: int | None, pause: Pause) -> tuple[Part, ...]:
+def middle(low: int, high: int) -> int:
+    """A cut halfway, for a sound whose pauses are not known."""
+    return (low + high) // 2
+
+
+def plan_parts(job: Job, longest: int | None, pause: Pause = middle) -> tuple[Part, ...]:
     """Cut `job` into parts of at most `longest` latent frames each; with None, or if the job fits, into one part.
 
     The parts show about the same length each, so that none is short. `pause` chooses each seam, within `SEARCH_FRAMES`

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,6 +93,15 @@ class FallbackEnabled:
     """The text of the GPU runtime's error."""
 
 
+class Preparing(Enum):
+    """What takes seconds before the first step. Sent by the caller of `run` and by the `MakePart`, if they do it."""
+
+    MODELS = "models"
+    """The networks are read, to know later whether a video was made with the same ones."""
+    PICTURE = "picture"
+    """SONIC_PreData loads its networks and encodes the picture."""
+
+
 @dataclass(frozen=True)
 class EncodingAudio:
     """SONIC_PreData encodes the sound of a part. Sent by the `MakePart`, if it does."""
@@ -108,7 +118,7 @@ class Joining:
     """Share of the frames, 0 … 1."""
 
 
-Event = EncodingAudio | Progress | PartKept | FallbackEnabled | Joining
+Event = Preparing | EncodingAudio | Progress | PartKept | FallbackEnabled | Joining
 
 
 @dataclass(frozen=True)

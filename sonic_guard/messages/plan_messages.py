@@ -105,13 +105,30 @@ def what_would_fit(card: Card | None, longest_s: float | None, lang: str = "en")
 
 def report(result: Preflight, lang: str = "en") -> str:
     """A whole preflight as text, in several lines."""
-    plan, stages = result.plan, result.plan.estimate.stages
-    lines = [headline(plan.risk, lang), *summary_lines(result, lang)]
-    lines += [f"  {stage_word(stage, lang)}: {gib(stages[stage])}" for stage in STAGES if stages[stage]]
+    plan = result.plan
+    lines = [headline(plan.risk, lang), *summary_lines(result, lang), *stage_lines(plan.estimate, lang)]
     lines += [f"· {change_line(change, lang)}" for change in plan.changes]
     if not plan.fits:
         lines.append(refusal(plan, lang))
     return "\n".join([*lines, *notes(result, lang), *limit_lines(plan.estimate, lang)])
+
+
+def stage_lines(estimate: Estimate, lang: str = "en") -> list[str]:
+    """What each stage needs, overhead included, a line each."""
+    return [
+        f"  {stage_word(stage, lang)}: {stage_figure(estimate, stage, lang)}"
+        for stage in STAGES
+        if estimate.stages[stage]
+    ]
+
+
+def stage_figure(estimate: Estimate, stage: str, lang: str = "en") -> str:
+    """What a stage needs, overhead included; of a stage that adapts to what is free also the most that it takes."""
+    needed = gib(estimate.required(stage))
+    if stage not in estimate.floors:
+        return needed
+    most = estimate.stages[stage] + overhead().of(estimate.stages[stage])
+    return fill(texts.ADAPTS, lang, needed=needed, most=gib(most))
 
 
 def summary_lines(result: Preflight, lang: str = "en") -> list[str]:

@@ -29,6 +29,8 @@ STAGES: Mapping[str, Text] = {
 WILL_FAIL_AT_LIMIT = Text("Will fail at a hard limit", "会因硬性限制而失败")
 """Instead of a verdict, where a hard limit is all that stops the run."""
 
+ADAPTS = Text("{needed}, up to {most} if there is room", "{needed}，显存充足时最多用到 {most}")
+
 # ---- verdict and headroom
 
 HEADLINE = Text("{verdict}: {headroom}", "{verdict}：{headroom}")

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 
 from ..devices.card_catalogue import GIB
-from ..job import Job
-from ..long_video.rendering import EncodingAudio, Event, FallbackEnabled, Joining, LongVideo, PartKept
+from ..long_video.rendering import EncodingAudio, Event, FallbackEnabled, Joining, LongVideo, PartKept, Preparing
+from ..operations.talking_head import TalkingHead
 from ..optimizations import ESCALATION_ORDER, EXACT, Optimization
 from ..planning.selection import Switches
 from . import run_texts as texts
 from .catalogue import clock, fill
+from .plan_messages import change_line
 
 
 def optimization_report(switches: Switches, unsupported: frozenset[Optimization], reason: str, lang: str = "en") -> str:
@@ -40,6 +41,8 @@ def event_text(event: Event, lang: str = "en") -> str:
         return fill(texts.PART_KEPT, lang, part=event.part + 1)
     if isinstance(event, FallbackEnabled):
         return fill(texts.FALLBACK_ENABLED, lang, part=event.part + 1, optimization=event.optimization)
+    if isinstance(event, Preparing):
+        return fill(texts.PREPARING[event], lang)
     if isinstance(event, EncodingAudio):
         return fill(texts.ENCODING_AUDIO, lang, share=event.share)
     if isinstance(event, Joining):
@@ -52,9 +55,10 @@ def event_text(event: Event, lang: str = "en") -> str:
     return " · ".join(items)
 
 
-def long_report(video: LongVideo, job: Job, optimizations: frozenset[Optimization], lang: str = "en") -> str:
-    """The finished video, how it was made, and what happened during the run; `job` is that of the longest part."""
-    info, size = video.info, job.frame_size
+def video_report(video: LongVideo, planned: TalkingHead, lang: str = "en") -> str:
+    """The finished video, how it was made, what was changed for it, and what happened during the run."""
+    info, job, size = video.info, planned.part, planned.part.frame_size
+    optimizations = job.optimizations
     lines = [
         video.path.name,  # without its folder: the report stays in ComfyUI's history, which every page can read
         fill(
@@ -65,6 +69,10 @@ def long_report(video: LongVideo, job: Job, optimizations: frozenset[Optimizatio
         if video.parts > 1
         else fill(texts.ONE_PASS, lang),
     ]  # fmt: skip
+    lines += [change_line(change, lang) for change in planned.preflight.plan.changes]
+    if planned.is_preview:
+        whole = planned.preflight.requested
+        lines.append(fill(texts.PREVIEW, lang, steps=job.steps, seconds=whole.output_s))
     if video.kept:
         lines.append(fill(texts.PARTS_KEPT, lang, kept=video.kept))
     if optimizations:

@@ -1,5 +1,8 @@
 """Texts about a run: the report of Sonic Low VRAM, and progress and report of a long video."""
 
+from collections.abc import Mapping
+
+from ..long_video.rendering import Preparing
 from ..optimizations import Text
 
 # ---- Sonic Low VRAM
@@ -34,6 +37,10 @@ FALLBACK_ENABLED = Text(
     "Part {part} ran out of memory; retrying with {optimization}.",
     "第 {part} 段显存不足；启用 {optimization} 后重试。",
 )
+PREPARING: Mapping[Preparing, Text] = {
+    Preparing.MODELS: Text("Reading the models", "正在读取模型"),
+    Preparing.PICTURE: Text("Encoding the portrait", "正在编码人像"),
+}
 ENCODING_AUDIO = Text("Encoding the audio: {share:.0%}", "正在编码音频：{share:.0%}")
 WRITING_VIDEO = Text("Writing the video: {share:.0%}", "正在写入视频：{share:.0%}")
 
@@ -42,6 +49,10 @@ WRITING_VIDEO = Text("Writing the video: {share:.0%}", "正在写入视频：{sh
 VIDEO = Text(
     "{width}×{height}, {frames} frames at {fps:g} fps, {time}; {size}",
     "{width}×{height}，{frames} 帧，每秒 {fps:g} 帧，{time}；{size}",
+)
+PREVIEW = Text(
+    "A preview in {steps} steps. Set preview_s to 0 for the whole video of {seconds:.1f} s.",
+    "预览版，{steps} 步。将 preview_s 设为 0 可生成完整视频（{seconds:.1f} 秒）。",
 )
 ONE_PASS = Text("Made in one pass.", "一次完成。")
 IN_PARTS = Text(

@@ -34,7 +34,7 @@ class AutoDowngrade:
 
     plan: Plan
     duration: float
-    """Seconds of sound for Sonic. Sonic Long Video cuts the sound itself and gets all of it."""
+    """Seconds of sound for Sonic. Sonic Talking Head cuts the sound itself and gets all of it."""
     seconds: float | None
     """Predicted seconds of denoising; None while no run on the card is known."""
 
@@ -53,6 +53,12 @@ def auto_downgrade(request: AutoDowngradeRequest) -> AutoDowngrade:
     """Plan a run that fits. Raises `JobError` for settings no run can have."""
     capacity, capabilities = request.capacity, request.capabilities
     job = job_from(request.settings, vae_dtype_on(capacity.budget))
-    plan = make_plan(capabilities.begin(job), capacity, request.policy, available=capabilities.available)
+    plan = make_plan(
+        capabilities.begin(job),
+        capacity,
+        request.policy,
+        available=capabilities.available,
+        fixed=capabilities.fixed - {"dtype", "interpolate"},
+    )
     duration_s = job.duration_s if capabilities.to_file else plan.job.duration_s
     return AutoDowngrade(plan, duration_s, predict_seconds(plan.job, request.pace))

@@ -5,19 +5,21 @@ from dataclasses import dataclass, replace
 
 from ..devices.budget import RESERVE, budget_for
 from ..job import Job
-from ..optimizations import Optimization
-from ..planning.capacity import Capacity, Span
-from ..planning.selection import DEFAULT, Switches, parse_optimizations, read_switches
+from ..optimizations import Mode, Optimization
+from ..planning.capacity import Capacity
+from ..planning.planner import Plan
+from ..planning.selection import DEFAULT, Switches, read_switches
 
 
 @dataclass(frozen=True)
 class LowVramRequest:
-    """The node's switches and its card."""
+    """The node's inputs."""
 
     settings: Mapping[str, object]
-    """The switches by the optimizations' names; a missing one has its default."""
-    optimizations: str = ""
-    """The optimizations of an upstream plan, separated by plus signs: those on auto are enabled."""
+    """Single optimizations by name; a missing one is as the mode says."""
+    mode: str = Mode.AUTO
+    plan: Plan | None = None
+    """The plan upstream, if one is linked."""
     target_card: str = "auto"
     reserve: float = RESERVE
 
@@ -30,6 +32,8 @@ class LowVramChoice:
     target_card: str = "auto"
     """The card they are chosen for. "auto": the one in this machine, for a preview the one it is made for."""
     reserve: float = RESERVE
+    capacity: Capacity | None = None
+    """That of the plan upstream: the run uses what was planned. None: that of `target_card` when the run begins."""
 
     @property
     def offloads_unet(self) -> bool:
@@ -42,18 +46,21 @@ class LowVramChoice:
 
     def enable(self, job: Job, capacity: Capacity) -> Job:
         """`job` as the model runs it: with its optimizations and chunk size, chosen when the sampler starts."""
-        return self.switches.enable(job, capacity, Span.SAMPLER)
+        return self.switches.enable(job, self.capacity or capacity)
 
 
 def choose_low_vram(request: LowVramRequest) -> LowVramChoice:
-    """Read the node's inputs.
+    """Read the node's inputs. What the plan upstream enables is enabled, unless the node says that it is off.
 
-    Raises `OptimizationError` for an unknown setting or optimization, and `BudgetError` for an unknown card, which
-    otherwise would be noticed only when the sampler starts.
+    Raises `OptimizationError` for an unknown mode or setting, and `BudgetError` for an unknown card, which otherwise
+    would be noticed only when the sampler starts.
     """
-    target = request.target_card
-    if not isinstance(target, str) or target != "auto":
-        budget_for(target, reserve=request.reserve)
-    switches = read_switches(request.settings)
-    planned = parse_optimizations(request.optimizations) & switches.auto
-    return LowVramChoice(Switches(switches.on | planned, switches.auto - planned), target, request.reserve)
+    target, plan = request.target_card, request.plan
+    switches = read_switches(request.mode, request.settings)
+    if plan is None:
+        if not isinstance(target, str) or target != "auto":
+            budget_for(target, reserve=request.reserve)
+        return LowVramChoice(switches, target, request.reserve)
+    planned = plan.job.optimizations & switches.auto
+    switches = replace(switches, on=switches.on | planned, auto=switches.auto - planned)
+    return LowVramChoice(switches, target, request.reserve, plan.capacity)

@@ -1,26 +1,53 @@
 """Preflight: from a portrait, a sound, a preset and a card to everything Sonic should be given."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..job import MIN_SOUND_S, Job
+from ..errors import JobError, brief
+from ..job import MAX_DURATION_S, MIN_SOUND_S, Dtype, Job
+from ..long_video.part_plan import plan_parts
 from ..media.crop import Aspect
 from ..media.frame_grid import FittedLengths, fitted_lengths
 from ..memory.stage_model import Estimate
-from ..optimizations import EXACT, Optimization
+from ..optimizations import EXACT
 from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
 from ..planning.capacity import Capacity, Verdict
 from ..planning.pace import Pace, predict_seconds
 from ..planning.part_length import parts_for
 from ..planning.planner import Plan, Policy, make_plan
 from ..planning.presets import Preset
-from ..planning.selection import format_optimizations
 from .face_box import FaceBoxRequest, FaceSelection, Portrait, select_face
 from .input_values import one_of
-from .run_settings import RunSettings, job_from, vae_dtype_on
+from .run_settings import RunSettings, dtype_on, job_from, vae_dtype_on
 
 ON_RISK = ("downgrade", "warn", "stop")
 """What to do with requested settings that do not fit: change them until they do, run them anyway, or stop."""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Settings that replace the preset's; 0 leaves the preset's. Raises `JobError` for what is no such number."""
+
+    min_resolution: int = 0
+    """Shorter side of the video in pixels."""
+    inference_steps: int = 0
+    seconds: float = 0.0
+    """Seconds of the sound that are used, from its beginning."""
+    margin: float = 0.0
+    """Margin around the face, as a part of its box's sides."""
+    dynamic_scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DURATION_S:
+                raise JobError(f"{name}: {brief(value)} is not usable. Use a number, or 0 for the preset's.")
+
+
+class ModelSettings(NamedTuple):
+    """The settings of a model that is loaded already: they replace the preset's."""
+
+    dtype: Dtype
+    interpolate: bool
 
 
 @dataclass(frozen=True)
@@ -50,6 +77,13 @@ class PreflightRequest:
     """What other nodes of the graph can do for the run."""
     pace: Pace | None = None
     """What earlier runs on the card took, if any are known."""
+    overrides: Overrides = Overrides()
+    model: ModelSettings | None = None
+    """The model's settings where it is known; None: the preset's."""
+    vae_dtype: Dtype | None = None
+    """Number format of the VAE where it is known; None: the one that ComfyUI chooses on the card."""
+    longest_s: float | None = None
+    """Most seconds of sound in one run; None: any."""
 
     def __post_init__(self) -> None:
         one_of("on_risk", self.on_risk, ON_RISK)
@@ -74,7 +108,7 @@ class Preflight:
     sound_s: float
     """Exact length of the sound in seconds."""
     lengths: FittedLengths
-    """Seconds of the sound for Sonic and for the video. Sonic Long Video cuts the sound itself and gets all of it."""
+    """Seconds of the sound for Sonic and for the video. Sonic Talking Head cuts the sound itself and gets all of it."""
     refused: bool
     """Whether the node stops the graph here."""
     seconds: float | None = None
@@ -82,20 +116,11 @@ class Preflight:
     with_low_vram: Plan | None = None
     """Where settings had to change and no node of the graph enables optimizations: the plan with Sonic Low VRAM."""
 
-    @property
-    def optimizations(self) -> frozenset[Optimization]:
-        """Those that the plan has enabled; where the requested settings are kept, those that are always enabled."""
-        return self.plan.job.optimizations if self.plan.policy else self.requested.optimizations
-
-    @property
-    def part_s(self) -> float:
-        """Seconds of a part in the plan; 0 leaves that to Sonic Long Video."""
-        return self.plan.job.duration_s if self.plan.policy and self.plan.parts > 1 else 0.0
-
-    def outputs(self, image: Any, audio: Any, report: Any, video_audio: Any) -> tuple[Any, ...]:
-        """The node's outputs in their order, given the crop, the sounds for Sonic and for the video, and the report."""
+    def outputs(self, plan: Any, image: Any, audio: Any, report: Any, video_audio: Any) -> tuple[Any, ...]:
+        """The node's outputs in their order, given the plan, the crop, the sounds and the report."""
         job = self.plan.job
         return (
+            plan,
             image,
             audio,
             job.min_resolution,
@@ -109,14 +134,25 @@ class Preflight:
             report,
             video_audio,
             job.output_fps,
-            self.part_s,
-            format_optimizations(self.optimizations),
         )
 
     @property
     def estimate(self) -> Estimate:
         """What the planned run needs."""
         return self.plan.estimate
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedRun:
+    """A plan on its way to the nodes that run it, with everything they need of it."""
+
+    request: PreflightRequest
+    """What was planned: Sonic Talking Head plans it again with its own model, which gives the same."""
+    result: Preflight
+    image: Any
+    """The crop."""
+    sound: Any
+    """The sound, without the silence at its ends if that is cut."""
 
 
 def preflight(request: PreflightRequest) -> Preflight:
@@ -126,21 +162,23 @@ def preflight(request: PreflightRequest) -> Preflight:
     Raises `FaceError` where there is no such face, and `JobError` for settings no run can have.
     """
     preset, capacity, capabilities = request.preset, request.capacity, request.capabilities
+    margin = request.overrides.margin or (None if preset.expand_ratio == "auto" else preset.expand_ratio)
     selection = select_face(
         FaceBoxRequest(
             request.picture,
             request.aspect,
             request.face_index,
             request.face_box,
-            expand_ratio=None if preset.expand_ratio == "auto" else preset.expand_ratio,
+            expand_ratio=margin,
             name=request.name,
         )
     )
-    run = job_from(_settings(preset, selection, request.sound_s), vae_dtype_on(capacity.budget))
+    run = job_from(_settings(request, selection), request.vae_dtype or vae_dtype_on(capacity.budget))
     requested, policy = capabilities.begin(run), request.allowed
-    asked = capabilities.run(run, capacity) if policy is None else requested
-    plan = make_plan(asked, capacity, policy, available=capabilities.available)
-    plan = replace(plan, parts=parts_for(requested, plan.job))
+    longest = run if request.longest_s is None else replace(run, duration_s=min(run.duration_s, request.longest_s))
+    asked = capabilities.run(longest, capacity) if policy is None else capabilities.begin(longest)
+    plan = make_plan(asked, capacity, policy, available=capabilities.available, fixed=capabilities.fixed)
+    plan = replace(plan, parts=_parts(requested, plan.job))
     seconds = predict_seconds(plan.job, request.pace)
     frames = requested.latent_frames if capabilities.to_file else plan.job.latent_frames
     return Preflight(
@@ -155,20 +193,30 @@ def preflight(request: PreflightRequest) -> Preflight:
     )
 
 
-def _settings(preset: Preset, selection: FaceSelection, sound_s: float) -> RunSettings:
-    duration_s = sound_s if preset.duration == "auto" else min(preset.duration, sound_s)
+def _settings(request: PreflightRequest, selection: FaceSelection) -> RunSettings:
+    preset, overrides = request.preset, request.overrides
+    wished = ModelSettings(dtype_on(request.capacity.budget, preset.dtype), preset.use_interframe)
+    model = request.model or wished
+    limit_s = overrides.seconds or (request.sound_s if preset.duration == "auto" else preset.duration)
     return RunSettings(
         width=selection.crop.width,
         height=selection.crop.height,
-        duration=max(MIN_SOUND_S, duration_s),
-        min_resolution=preset.min_resolution,
+        duration=max(MIN_SOUND_S, min(limit_s, request.sound_s)),
+        min_resolution=overrides.min_resolution or preset.min_resolution,
         fps=preset.fps,
-        dtype=preset.dtype,
-        use_interframe=preset.use_interframe,
-        inference_steps=preset.inference_steps,
-        dynamic_scale=preset.dynamic_scale,
+        dtype=model.dtype,
+        use_interframe=model.interpolate,
+        inference_steps=overrides.inference_steps or preset.inference_steps,
+        dynamic_scale=overrides.dynamic_scale or preset.dynamic_scale,
         expand_ratio=selection.expand_ratio,
     )
+
+
+def _parts(whole: Job, part: Job) -> int:
+    """How many parts like `part` the sound of `whole` takes. Those of a file overlap."""
+    if not whole.to_file or part.latent_frames >= whole.latent_frames:
+        return parts_for(whole, part)
+    return len(plan_parts(whole, part.latent_frames))
 
 
 def _is_refused(request: PreflightRequest, plan: Plan) -> bool:

@@ -57,6 +57,11 @@ def job_from(settings: RunSettings, vae_dtype: Dtype) -> Job:
     )
 
 
+def dtype_on(budget: Budget, requested: Dtype) -> Dtype:
+    """Number format for the network on a card: the one requested, but fp32 on a CPU, which has no fast other one."""
+    return Dtype.FP32 if budget.device == "cpu" else requested
+
+
 def vae_dtype_on(budget: Budget) -> Dtype:
     """Number format that ComfyUI chooses for the VAE on the card of `budget`."""
     return Dtype.BF16 if budget.bf16 else Dtype.FP32

@@ -12,7 +12,7 @@ from ..devices.card_catalogue import Card
 from ..job import SIZE_STEP, Dtype, Job
 from ..memory.hard_limits import Limit, LimitKind
 from ..optimizations import ESCALATION_ORDER, EXACT, without_redundant
-from .capacity import Capacity, Span
+from .capacity import Capacity
 from .planner import GOOD_RESOLUTION, Change, Plan, Policy, change_between, make_plan
 from .selection import Switches
 
@@ -90,12 +90,12 @@ def advise(
         same_settings = replace(better.job, optimizations=best.job.optimizations) == best.job
         if better.fits and not (best.fits and same_settings):
             return Advice(False, (_change(LOW_VRAM, job, optimized, capacity), *better.changes))
-    return Advice(False, best.changes, best.smallest_card, best.longest_s)
+    return Advice(False, best.changes if best.fits else (), best.smallest_card, best.longest_s)
 
 
 def _with_low_vram(job: Job, capacity: Capacity) -> Job:
     """`job` as Sonic Low VRAM would run it."""
-    return replace(job, optimizations=_LOW_VRAM_SWITCHES.choose(job, *capacity.checks(Span.WHOLE)))
+    return _LOW_VRAM_SWITCHES.enable(job, capacity)
 
 
 def _single_changes(job: Job, available: Collection[str], optimized: Job | None) -> Iterator[tuple[str, Job]]:

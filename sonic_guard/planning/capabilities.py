@@ -8,14 +8,18 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..job import Job, duration_of
-from ..optimizations import Optimization, without_redundant
-from .capacity import Capacity, Span
+from ..optimizations import Mode, Optimization, Setting, without_redundant
+from .capacity import Capacity
 from .part_length import longest_fitting
-from .planner import SPLIT
-from .selection import DEFAULT, NONE, STREAMED, Switches, fits_with_some, format_optimizations, read_switches
+from .planner import CHUNK_SIZE, SPLIT
+from .selection import NONE, STREAMED, Switches, fits_with_some, format_optimizations, mode_switches, read_switches
 
-LOW_VRAM, LONG_VIDEO = "SonicGuardLowVRAM", "SonicGuardLongVideo"
+LOW_VRAM, TALKING_HEAD = "SonicGuardLowVRAM", "SonicGuardTalkingHead"
 """ComfyUI's names of the nodes that enable optimizations."""
+MODE = "mode"
+"""Name of their input that sets all optimizations at once; one optimization has its own name."""
+_LOADERS = frozenset({"dtype", "interpolate"})
+"""Settings of SONICTLoader."""
 
 
 class GraphCapabilities(NamedTuple):
@@ -29,6 +33,11 @@ class GraphCapabilities(NamedTuple):
     def available(self) -> frozenset[str]:
         """What a planner may enable, as `make_plan` takes it."""
         return self.switches.auto | ({SPLIT} if self.to_file else frozenset())
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """Settings that a planner cannot change: Sonic Talking Head gets a model that is loaded already."""
+        return (_LOADERS if self.to_file else frozenset()) | ({CHUNK_SIZE} if self.switches.smallest_chunks else set())
 
     def begin(self, job: Job) -> Job:
         """`job` as its nodes run it with no more optimizations than are enabled in any case."""
@@ -45,12 +54,12 @@ class GraphCapabilities(NamedTuple):
                 lambda part: fits_with_some(part, self.switches.auto, capacity.fits_bytes),
             )
             begun = begun if longest is None else replace(begun, duration_s=duration_of(longest))
-        return self.switches.enable(begun, capacity, Span.WHOLE)
+        return self.switches.enable(begun, capacity)
 
     @property
     def text(self) -> str:
         """A text that is the same for the same capabilities."""
-        return f"{format_optimizations(self.switches.on)} {format_optimizations(self.switches.auto)} {self.to_file}"
+        return f"{format_optimizations(self.switches.on)} {format_optimizations(self.switches.auto)} {self.fixed}"
 
 
 WRAPPER_ONLY = GraphCapabilities()
@@ -60,12 +69,19 @@ WRAPPER_ONLY = GraphCapabilities()
 def capabilities_of(nodes: Mapping[str, Mapping[str, object]]) -> GraphCapabilities:
     """The capabilities of a graph, given the inputs of its nodes by class name (of several, the last one's).
 
-    An optimization whose setting comes through a link counts as off. Raises `OptimizationError` for an unknown setting.
+    A mode or setting that comes through a link counts as off. Raises `OptimizationError` for an unknown setting.
     """
     if LOW_VRAM in nodes:
         values = nodes[LOW_VRAM]
-        set_here = {str(optimization): values[optimization] for optimization in Optimization if optimization in values}
-        switches = read_switches({name: value if isinstance(value, str) else "off" for name, value in set_here.items()})
-    else:
-        switches = DEFAULT if LONG_VIDEO in nodes else NONE
-    return GraphCapabilities(switches, LONG_VIDEO in nodes)
+        names = {*map(str, Optimization)} & values.keys()
+        literal = {name: value if isinstance(value := values[name], str) else Setting.OFF for name in names}
+        return GraphCapabilities(read_switches(_mode(values), literal), TALKING_HEAD in nodes)
+    if TALKING_HEAD in nodes:
+        values = nodes[TALKING_HEAD]
+        return GraphCapabilities(mode_switches(_mode(values), fp8=values.get("fp8_weights") is True), to_file=True)
+    return WRAPPER_ONLY
+
+
+def _mode(values: Mapping[str, object]) -> str:
+    mode = values.get(MODE, Mode.AUTO)
+    return mode if isinstance(mode, str) else Mode.OFF

@@ -28,22 +28,6 @@ class Verdict(StrEnum):
     """More than there is, or a hard limit is met."""
 
 
-class Span(StrEnum):
-    """The stages of a run that are still to come."""
-
-    WHOLE = "whole"
-    AFTER_LOAD = "after load"
-    """The model is loaded: Sonic Long Video plans its parts then."""
-    SAMPLER = "sampler"
-    """Denoise, decode and interpolate: Sonic Low VRAM chooses its optimizations when the sampler starts."""
-
-    def needed_bytes(self, estimate: Estimate) -> int:
-        """The most GPU memory these stages need at once, overhead included."""
-        if self is Span.SAMPLER:
-            return estimate.sampler_bytes
-        return estimate.after_load_bytes if self is Span.AFTER_LOAD else estimate.peak_bytes
-
-
 @dataclass(frozen=True)
 class Risk:
     """An estimate compared with a capacity."""
@@ -75,22 +59,23 @@ class Capacity:
         """Whether there is the host memory that a run needs, as far as it is known."""
         return self.host_ram_bytes is None or estimate.host_ram_bytes <= self.host_ram_bytes
 
-    def fits(self, job: Job, span: Span = Span.WHOLE) -> bool:
+    def fits(self, job: Job) -> bool:
         """Whether `job` runs within the budget and the host memory, and meets no hard limit."""
         estimate = self.estimate(job)
-        return self._fits_gpu(estimate, span) and self.has_host_ram(estimate)
+        return self._fits_gpu(estimate) and self.has_host_ram(estimate)
 
-    def fits_bytes(self, job: Job, span: Span = Span.WHOLE) -> bool:
+    def fits_bytes(self, job: Job) -> bool:
         """Whether the GPU's memory is enough, whatever the host memory and the hard limits: neither follows length."""
-        return span.needed_bytes(self.estimate(job)) <= self.budget.usable_bytes
+        return self.estimate(job).peak_bytes <= self.budget.usable_bytes
 
-    def fits_gpu(self, job: Job, span: Span = Span.WHOLE) -> bool:
+    def fits_gpu(self, job: Job) -> bool:
         """As `fits`, whatever the host memory: for a choice that has to be made even where that is short."""
-        return self._fits_gpu(self.estimate(job), span)
+        return self._fits_gpu(self.estimate(job))
 
-    def checks(self, span: Span) -> tuple[Fits, Fits]:
-        """`fits` and `fits_gpu` for these stages: what a choice of optimizations passes first, and what it has to."""
-        return (lambda job: self.fits(job, span)), (lambda job: self.fits_gpu(job, span))
+    @property
+    def checks(self) -> tuple[Fits, Fits]:
+        """`fits` and `fits_gpu`: the check that a choice of optimizations passes first, and the one it has to."""
+        return self.fits, self.fits_gpu
 
     def assess(self, estimate: Estimate) -> Risk:
         """Compare a run with this capacity."""
@@ -104,5 +89,5 @@ class Capacity:
             verdict = Verdict.SAFE
         return Risk(verdict, estimate.peak_stage, headroom, short, estimate.limits)
 
-    def _fits_gpu(self, estimate: Estimate, span: Span) -> bool:
-        return span.needed_bytes(estimate) <= self.budget.usable_bytes and not estimate.limits
+    def _fits_gpu(self, estimate: Estimate) -> bool:
+        return estimate.peak_bytes <= self.budget.usable_bytes and not estimate.limits

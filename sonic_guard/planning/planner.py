@@ -8,6 +8,7 @@ more memory.
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from itertools import product
 
 from ..devices.budget import Budget
@@ -19,10 +20,12 @@ from ..memory.stage_model import Estimate, predict
 from ..optimizations import ESCALATION_ORDER, Optimization, without_redundant
 from .capacity import Capacity, Risk, Verdict
 from .part_length import longest_part, parts_for
-from .selection import Fits, fewest_optimizations, fits_with_some
+from .selection import Fits, fewest_optimizations, fits_with_some, largest_chunk_size
 
 SPLIT = "split"
 """Name of a change that is no optimization: run a long sound in parts."""
+CHUNK_SIZE = "chunk_size"
+"""Name of a setting that the planner chooses with layer chunking: the largest that fits, unless it is fixed."""
 GOOD_RESOLUTION = 384
 """Below this the mouth is a few pixels: half the frame rate is the smaller loss. A crop keeps as many pixels, too."""
 MIN_RESOLUTION = 128
@@ -62,8 +65,8 @@ class Plan:
     """What to run."""
 
     job: Job
-    """The settings. Where nothing fits: the requested ones, as far as the policy leaves them. Where the sound is
-    split: those of one part."""
+    """The settings. Where nothing fits: the best attempt, the one that needs least. Where the sound is split: those of
+    one part."""
     changes: tuple[Change, ...]
     estimate: Estimate
     risk: Risk
@@ -94,19 +97,31 @@ def make_plan(
     policy: Policy | str | None = Policy.LOSSLESS_FIRST,
     *,
     available: Collection[str] = (),
+    fixed: Collection[str] = (),
 ) -> Plan:
     """Settings that fit `capacity`, as near to `job` as the policy allows; with policy None, `job` as it is.
 
-    `available` names what the user can really enable: optimizations, and `SPLIT`.
+    `available` names what the user can really enable: optimizations, and `SPLIT`. `fixed` names settings that the
+    graph cannot change: dtype, interpolate, `CHUNK_SIZE`.
     Raises `PlanError` for an unknown policy or optimization.
     """
     allowed = _checked(policy, available)
-    if allowed is None or capacity.fits(job):
+    if allowed is None:
         return _plan(job, job, capacity, allowed)
+
+    def sized(candidate: Job) -> Job:
+        if CHUNK_SIZE in fixed:
+            return candidate
+        return replace(candidate, chunk_size=largest_chunk_size(candidate, capacity.fits))
+
+    if capacity.fits(job):
+        return _plan(job, sized(job), capacity, allowed)
     if allowed is Policy.ARTICLE:
         kept, candidates_of = _capped(job, capacity.budget), _whole_and_part
     else:
-        kept, candidates_of = job, _by_visible_loss
+        # A CPU computes in fp32 only, at any speed that is worth waiting for.
+        keeps = {*fixed, "dtype"} if capacity.budget.device == "cpu" else fixed
+        kept, candidates_of = job, partial(_by_visible_loss, fixed=keeps)
 
     def could_fit(candidate: Job) -> bool:
         optional = candidate.optimizations - job.optimizations
@@ -116,11 +131,11 @@ def make_plan(
     tried: list[Job] = []
     for candidate in candidates_of(replace(kept, optimizations=offered), SPLIT in available, could_fit):
         if could_fit(candidate):
-            return _plan(job, _with_fewest_changes(job, candidate, capacity.fits), capacity, allowed)
-        tried.append(candidate)
+            return _plan(job, sized(_with_fewest_changes(job, candidate, capacity.fits)), capacity, allowed)
+        tried.append(replace(candidate, optimizations=without_redundant(candidate.optimizations)))
     longest = longest_part(tried[-1], could_fit)
     return replace(
-        _plan(job, kept, capacity, allowed),
+        _plan(job, _best_attempt(kept, tried, capacity), capacity, allowed),
         smallest_card=_smallest_card(tried, capacity),
         longest_s=longest.duration_s if longest else None,
     )
@@ -143,9 +158,19 @@ def _plan(requested: Job, chosen: Job, capacity: Capacity, policy: Policy | None
     return Plan(chosen, changes, estimate, capacity.assess(estimate), capacity, policy, parts_for(requested, chosen))
 
 
-def _smallest_card(candidates: Iterable[Job], capacity: Capacity) -> Card | None:
-    """The smallest common card on which one of the `candidates` would run with all of its optimizations."""
-    jobs = (replace(each, optimizations=without_redundant(each.optimizations)) for each in candidates)
+def _best_attempt(kept: Job, tried: Iterable[Job], capacity: Capacity) -> Job:
+    """Where nothing fits: what meets the fewest hard limits and needs least; `kept` where that is no less."""
+
+    def shortfall(job: Job) -> tuple[int, bool, int]:
+        estimate = capacity.estimate(job)
+        return len(estimate.limits), not capacity.has_host_ram(estimate), max(0, estimate.peak_bytes - usable)
+
+    usable = capacity.budget.usable_bytes
+    return min((kept, *tried), key=shortfall)
+
+
+def _smallest_card(jobs: Iterable[Job], capacity: Capacity) -> Card | None:
+    """The smallest common card on which one of the `jobs` would run."""
     estimates = (predict(each) for each in jobs)  # the cards proposed are NVIDIA's, so their limits are CUDA's
     peaks = [each.peak_bytes for each in estimates if capacity.has_host_ram(each) and not each.limits]
     return smallest_card_for(min(peaks), capacity.budget.reserve) if peaks else None
@@ -172,20 +197,21 @@ def _whole_and_part(whole: Job, split: bool, fits: Fits) -> Iterator[Job]:
         yield part
 
 
-def _by_visible_loss(optimized: Job, split: bool, fits: Fits) -> Iterator[Job]:
+def _by_visible_loss(optimized: Job, split: bool, fits: Fits, *, fixed: Collection[str]) -> Iterator[Job]:
     """What could be run instead of `optimized` (every available optimization), the smallest visible loss first.
 
     fp16 comes before fewer pixels, because it cannot be seen. Half the frame rate comes after the resolutions
     that still show a mouth; below them every size is tried at both rates before a smaller one. Parts are tried
     wherever the whole does not fit, except in fp32 where fp16 is still to be tried.
     """
-    half = replace(optimized, dtype=Dtype.FP16) if optimized.dtype is Dtype.FP32 else optimized
+    halves = optimized.dtype is Dtype.FP32 and "dtype" not in fixed
+    half = replace(optimized, dtype=Dtype.FP16) if halves else optimized
     smaller = range((optimized.min_resolution - 1) // SIZE_STEP * SIZE_STEP, MIN_RESOLUTION - 1, -SIZE_STEP)
     sizes = [optimized.min_resolution, *smaller]
     floor = min(GOOD_RESOLUTION, optimized.min_resolution)
     good = [size for size in sizes if size >= floor]
     poor = [size for size in sizes if size < floor]
-    rates = dict.fromkeys((optimized.interpolate, False))
+    rates = dict.fromkeys((optimized.interpolate, optimized.interpolate and "interpolate" in fixed))
     yield optimized
     for size, rate in (*((size, rate) for rate in rates for size in good), *product(poor, rates)):
         yield from _whole_and_part(replace(half, min_resolution=size, interpolate=rate), split, fits)
@@ -203,7 +229,7 @@ def _with_fewest_changes(requested: Job, candidate: Job, fits: Fits) -> Job:
 
 def _changes(requested: Job, chosen: Job, capacity: Capacity, policy: Policy) -> Iterator[Change]:
     """The way from `requested` to `chosen`, one change after the other."""
-    now = replace(requested, optimizations=without_redundant(requested.optimizations))
+    now = replace(requested, optimizations=without_redundant(requested.optimizations), chunk_size=chosen.chunk_size)
     before = capacity.estimate(now)
     for name in _ORDER[policy]:
         if name in ESCALATION_ORDER:

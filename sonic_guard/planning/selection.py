@@ -5,20 +5,23 @@ Pure. The nodes read their switches with it, and the live preview predicts with 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cache
 from itertools import combinations
+from types import MappingProxyType
 
 from ..errors import OptimizationError, brief
-from ..job import Job
+from ..job import MIN_CHUNK_SIZE, Job
 from ..optimizations import (
     DEFAULTS,
     ESCALATION_ORDER,
     OPTIMIZATIONS,
+    Mode,
     Optimization,
     Setting,
     without_redundant,
 )
-from .capacity import Capacity, Fits, Span
+from .capacity import Capacity, Fits
 
 CHUNK_SIZE_FACTORS = (16, 8, 4, 2)
 """Multiples of the smallest chunk size that are tried; larger chunks save no more time."""
@@ -30,16 +33,22 @@ class Switches:
 
     on: frozenset[Optimization] = frozenset()
     auto: frozenset[Optimization] = frozenset()
+    smallest_chunks: bool = False
+    """Whether layers run in the smallest chunks even where there is memory for larger ones, which are faster."""
+
+    @property
+    def all(self) -> frozenset[Optimization]:
+        """Every optimization that may be enabled."""
+        return self.on | self.auto
 
     def within(self, allowed: frozenset[Optimization]) -> "Switches":
         """The same without the optimizations that are not available."""
-        return Switches(self.on & allowed, self.auto & allowed)
+        return replace(self, on=self.on & allowed, auto=self.auto & allowed)
 
-    def enable(self, job: Job, capacity: Capacity, span: Span) -> Job:
+    def enable(self, job: Job, capacity: Capacity) -> Job:
         """`job` as its nodes start it: with the optimizations it needs, in chunks as large as there is memory for."""
-        checks = capacity.checks(span)
-        enabled = replace(job, optimizations=self.choose(job, *checks))
-        return replace(enabled, chunk_size=largest_chunk_size(enabled, *checks))
+        enabled = replace(job, optimizations=self.choose(job, *capacity.checks))
+        return replace(enabled, chunk_size=self.chunk_size(enabled, *capacity.checks))
 
     def choose(self, job: Job, *checks: Fits) -> frozenset[Optimization]:
         """The optimizations for `job`: those that are on, and the fewest others with which the first check passes.
@@ -56,11 +65,15 @@ class Switches:
                 return fewest
         return without_redundant(enabled | self.auto)
 
+    def chunk_size(self, job: Job, *checks: Fits) -> int:
+        """The chunk size for `job` with its optimizations: see `largest_chunk_size`."""
+        return job.chunk_size if self.smallest_chunks else largest_chunk_size(job, *checks)
+
 
 FREE = frozenset(each for each, traits in OPTIMIZATIONS.items() if traits.time == 1 and not traits.uses_host_memory)
 """Optimizations that cost neither time nor host memory."""
 STREAMED = frozenset({Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD})
-"""What Sonic Long Video always enables: its file needs the first, and the second costs nothing there."""
+"""What Sonic Talking Head always enables: its file needs the first, and the second costs nothing there."""
 NONE = Switches()
 """No optimization is available: Sonic's own nodes."""
 DEFAULT = Switches(
@@ -70,54 +83,55 @@ DEFAULT = Switches(
 """The default of the nodes: every exact optimization where a run needs it."""
 
 
-def read_switches(values: Mapping[str, object]) -> Switches:
-    """The switches by the optimizations' names; a missing one is as in `DEFAULTS`.
+def read_switches(mode: object = Mode.AUTO, values: Mapping[str, object] = MappingProxyType({})) -> Switches:
+    """The switches of a mode, with single ones set otherwise by the optimizations' names.
 
-    Raises `OptimizationError` for a value that is no setting.
+    Raises `OptimizationError` for what is no mode or no setting.
     """
-    settings: dict[Optimization, str] = {}
-    for optimization, default in DEFAULTS.items():
-        setting = values.get(optimization, default)
-        if not isinstance(setting, str) or setting not in tuple(Setting):
-            raise OptimizationError(
-                f"{optimization}: there is no {brief(setting)}; choose one of {', '.join(Setting)}."
-            )
-        settings[optimization] = str(setting)
-    return Switches(
-        frozenset(optimization for optimization, setting in settings.items() if setting == Setting.ON),
-        frozenset(optimization for optimization, setting in settings.items() if setting == Setting.AUTO),
+    settings = dict(_BY_MODE[Mode(_option("mode", mode, Mode))])
+    for optimization in OPTIMIZATIONS:
+        setting = _option(optimization, values.get(optimization, Setting.MODE), Setting)
+        if setting != Setting.MODE:
+            settings[optimization] = Setting(setting)
+    on, auto = (
+        frozenset(optimization for optimization, setting in settings.items() if setting is wanted)
+        for wanted in (Setting.ON, Setting.AUTO)
     )
+    return Switches(on, auto, smallest_chunks=mode == Mode.LEAST_MEMORY)
+
+
+def mode_switches(mode: object, *, fp8: bool) -> Switches:
+    """The switches of a mode, as Sonic Talking Head has them: `fp8` weights are enabled where a run needs them."""
+    return read_switches(mode, {Optimization.FP8_WEIGHTS: Setting.AUTO if fp8 else Setting.MODE})
+
+
+def _option(name: str, value: object, options: type[StrEnum]) -> str:
+    if not isinstance(value, str) or value not in tuple(options):
+        raise OptimizationError(f"{name}: there is no {brief(value)}; choose one of {', '.join(options)}.")
+    return value
+
+
+_BY_MODE: Mapping[Mode, Mapping[Optimization, Setting]] = {
+    Mode.AUTO: DEFAULTS,
+    Mode.LEAST_MEMORY: {each: Setting.ON if traits.exact else Setting.OFF for each, traits in OPTIMIZATIONS.items()},
+    Mode.OFF: dict.fromkeys(OPTIMIZATIONS, Setting.OFF),
+}
 
 
 def largest_chunk_size(job: Job, *checks: Fits) -> int:
     """The largest chunk size with which the first check passes, else the next one; the smallest where none does."""
     if Optimization.LAYER_CHUNKING not in job.optimizations:
         return job.chunk_size
-    sizes = [job.chunk_size * factor for factor in CHUNK_SIZE_FACTORS]
+    smallest = min(job.chunk_size, MIN_CHUNK_SIZE)  # a plan's own chunk size does not add to its plan
     for fits in checks:
-        for size in (*sizes, job.chunk_size):
-            if fits(replace(job, chunk_size=size)):
-                return size
-    return job.chunk_size
-
-
-def parse_optimizations(text: str) -> frozenset[Optimization]:
-    """The optimizations named in `text`, separated by plus signs, as Preflight's output has them.
-
-    Raises `OptimizationError` for other names.
-    """
-    if not isinstance(text, str):
-        raise OptimizationError(f"optimizations: expected names between plus signs, got {brief(text)}.")
-    names = [name for name in text.replace(" ", "").split("+") if name]
-    if unknown := [name for name in names if name not in tuple(Optimization)]:
-        raise OptimizationError(
-            f"optimizations: unknown {', '.join(unknown):.100}; known are {', '.join(ESCALATION_ORDER)}."
-        )
-    return frozenset(map(Optimization, names))
+        for factor in (*CHUNK_SIZE_FACTORS, 1):
+            if fits(replace(job, chunk_size=factor * smallest)):
+                return factor * smallest
+    return smallest
 
 
 def format_optimizations(optimizations: frozenset[Optimization]) -> str:
-    """The text that `parse_optimizations` reads."""
+    """Their names in escalation order, between plus signs."""
     return "+".join(optimization for optimization in ESCALATION_ORDER if optimization in optimizations)
 
 

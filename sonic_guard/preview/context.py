@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..comfy.api_graph import Graph
+from ..comfy.target_card import AUTO, target_for
 from ..devices.budget import RESERVE, Budget, host_memory_bytes
 from ..errors import GraphError, PresetError, UnknownNameError
 from ..history.history_cache import CardHistory
@@ -17,13 +18,13 @@ from ..operations.low_vram_choice import LowVramChoice
 from ..operations.preset_files import find_preset, load_preset
 from ..operations.preset_values import DEFAULT_DURATION_S
 from ..planning.advice import Where
-from ..planning.capabilities import LONG_VIDEO, LOW_VRAM, GraphCapabilities, capabilities_of
+from ..planning.capabilities import LOW_VRAM, TALKING_HEAD, GraphCapabilities, capabilities_of
 from ..planning.capacity import Capacity
 from ..planning.pace import Pace, predict_seconds
 from ..planning.planner import Plan, make_plan
 from ..planning.presets import Preset
 from .input_files import Files
-from .node_inputs import Inputs, Picture, Voice
+from .node_inputs import Inputs, Picture, PlannerNode, Voice
 
 ASSUMED_SIDE = 2048
 """Side in pixels of the square that is assumed for an unknown picture: its shape counts, its pixels do not."""
@@ -68,14 +69,6 @@ class Outcome(NamedTuple):
     judged: Judged | None = None
 
 
-class PlannerNode(NamedTuple):
-    """A node of this pack with a `target_card`: nodes downstream are predicted for its card, too."""
-
-    target: str
-    reserve: float
-    where: Where
-
-
 @dataclass
 class Context:
     """One evaluation."""
@@ -83,7 +76,9 @@ class Context:
     machine: Machine
     graph: Graph = field(default_factory=dict)
     target: str = "auto"
-    """The card that Sonic's own nodes are judged for; with "auto", that of the last planner upstream."""
+    """The user's setting: the card of every node that names none."""
+    node_id: str = ""
+    """The node that is evaluated now."""
     planners: list[PlannerNode] = field(default_factory=list)
     """Those evaluated so far."""
 
@@ -95,7 +90,7 @@ class Context:
     @property
     def is_stock(self) -> bool:
         """Whether no node of the graph enables optimizations."""
-        return not any(node.type in (LOW_VRAM, LONG_VIDEO) for node in self.graph.values())
+        return not any(node.type in (LOW_VRAM, TALKING_HEAD) for node in self.graph.values())
 
     def preset(self, name: str) -> Preset:
         """The preset called `name`. Raises `UnknownNameError` where there is none, else as `load_preset`."""
@@ -111,7 +106,8 @@ class Context:
         """The card that a node of this pack plans for, noted for the nodes downstream."""
         if len(self.planners) == MAX_PLANNERS:
             raise GraphError(f"graph: more than {MAX_PLANNERS} of this pack's nodes are upstream.")
-        planner = PlannerNode(inputs.text("target_card", "auto"), inputs.number("reserve", RESERVE), where)
+        target = str(target_for(self.graph, self.node_id, inputs.text("target_card", "auto"), self.target))
+        planner = PlannerNode(target, inputs.number("reserve", RESERVE), where)
         self.planners.append(planner)
         return planner
 
@@ -120,7 +116,8 @@ class Context:
         planner = self.planners[-1] if self.planners else PlannerNode("auto", RESERVE, Where.SONIC_NODES)
         if planner.where is Where.THIS_NODE:
             planner = planner._replace(where=Where.SONIC_NODES)
-        return planner if self.target == "auto" else planner._replace(target=self.target)
+        own = planner.target if self.target == AUTO else AUTO
+        return planner._replace(target=str(target_for(self.graph, self.node_id, own, self.target)))
 
     def capacity(self, target: str, reserve: float) -> Capacity:
         """What a run on a card may use. Raises `BudgetError`."""
@@ -138,10 +135,12 @@ class Context:
         return Judged(plan, where, predict_seconds(job, self.pace(capacity)), available, low_vram)
 
     def choice_capacity(self, choice: LowVramChoice, planner: PlannerNode) -> Capacity:
-        """What a model of Sonic Low VRAM chooses its optimizations for: a planner's card, unless it names one.
+        """What a model of Sonic Low VRAM chooses its optimizations for: the plan's, or its card, or a planner's.
 
         Where it names one the run is on this machine all the same, and its host memory counts.
         """
+        if choice.capacity is not None:
+            return choice.capacity
         target = planner.target if choice.target_card == "auto" else choice.target_card
         return Capacity(self.machine.budget(target, choice.reserve), host_memory_bytes(planner.target))
 

@@ -13,7 +13,7 @@ from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER
-from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
+from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
 from . import comfyui_nodes, pack_nodes, sonic_nodes
 from .context import Context, Judged, Machine, Outcome
 from .node_inputs import Assumption, Inputs
@@ -31,11 +31,12 @@ class Kind(NamedTuple):
 
 _SETTINGS = ("image", "min_resolution", "duration", "fps", "dtype", "use_interframe", "target_card", "reserve")
 _FACE = ("aspect", "face_index", "face_box")
+_PLANNING = (
+    *("preset", "target_card", *_FACE, "margin", "min_resolution", "inference_steps", "seconds", "dynamic_scale"),
+    *("on_risk", "policy", "cut_silence", "reserve"),
+)
 KINDS: Mapping[str, Kind] = {
-    "SonicGuardPreflight": Kind(
-        ("image", "audio", "preset", "target_card", "on_risk", "policy", *_FACE, "cut_silence", "reserve"),
-        pack_nodes.preflight,
-    ),
+    "SonicGuardPreflight": Kind(("image", "audio", *_PLANNING), pack_nodes.preflight),
     "SonicGuardAudioDuration": Kind(("audio", "cut_silence", "use_interframe"), pack_nodes.audio_duration),
     "SonicGuardFaceBox": Kind(("image", *_FACE), pack_nodes.face_box),
     "SonicGuardPreset": Kind(("preset", "audio"), pack_nodes.preset),
@@ -46,12 +47,10 @@ KINDS: Mapping[str, Kind] = {
         ("weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"), sonic_nodes.predata
     ),
     SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic_nodes.sampler),
-    LOW_VRAM: Kind(
-        ("model", *map(str, ESCALATION_ORDER), "target_card", "reserve", "optimizations"), pack_nodes.low_vram
-    ),
-    LONG_VIDEO: Kind(
-        ("model", "audio", "image", "min_resolution", "inference_steps", "dynamic_scale", "fps", "part_s"),
-        pack_nodes.long_video,
+    LOW_VRAM: Kind(("model", "plan", MODE, *map(str, ESCALATION_ORDER), "target_card", "reserve"), pack_nodes.low_vram),
+    TALKING_HEAD: Kind(
+        ("model", "plan", "image", "audio", *_PLANNING, MODE, "fp8_weights", "part_s", "preview_s"),
+        pack_nodes.talking_head,
     ),
     "LoadImage": Kind(("image",), comfyui_nodes.load_image),
     "LoadAudio": Kind(("audio",), comfyui_nodes.load_audio),
@@ -68,7 +67,7 @@ KINDS: Mapping[str, Kind] = {
 """By ComfyUI's name of the node."""
 _FOR_ANOTHER = sonic_nodes.TRIO | {LOW_VRAM}
 """Those whose run is that of the node they lead to."""
-PREDICTED = _FOR_ANOTHER | {"SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade", LONG_VIDEO}
+PREDICTED = _FOR_ANOTHER | {"SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade", TALKING_HEAD}
 """The kinds that a prediction can be asked for."""
 
 
@@ -92,8 +91,8 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
     """The run that the node `node_id` of `graph` leads to.
 
     For Preflight and Auto Downgrade it is the run they plan, for OOM Risk and Sonic's nodes the one of their inputs,
-    for Low VRAM that of the node it leads to, for Long Video its longest part. `target` is the card that Sonic's own
-    nodes are judged for; with "auto" it is that of the last node of this pack upstream of them.
+    for Low VRAM that of the node it leads to, for Talking Head its longest part. `target` is the user's setting: the
+    card of every node that names none.
     Raises `GraphError` for a graph that is not valid, `FileNameError` and `UnknownNameError` for files and presets
     that do not exist, and what the nodes themselves raise for settings no run can have.
     """
@@ -118,6 +117,7 @@ def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto")
     for current in upstream(graph, node_id, _needs):  # `node_id` is the last
         kind = KINDS.get(graph[current].type)
         if kind:
+            context.node_id = current
             outcome = kind.evaluate(Inputs(graph[current], outputs, assumed), context)
             outputs[current] = outcome.outputs
     return Evaluation(outcome, tuple(assumed))

@@ -8,6 +8,8 @@ from ..comfy.api_graph import MAX_TEXT, Link, Node
 from ..errors import GraphError
 from ..job import Dtype
 from ..operations.low_vram_choice import LowVramChoice
+from ..operations.preflight import PlannedRun
+from ..planning.advice import Where
 
 Word = TypeVar("Word", bound=str)
 Value = TypeVar("Value")
@@ -80,11 +82,29 @@ class SonicData:
     """Whether the UNet has left the GPU before."""
 
 
+class PlannerNode(NamedTuple):
+    """A node of this pack with a `target_card`: nodes downstream are predicted for its card, too."""
+
+    target: str
+    reserve: float
+    where: Where
+    """Where the user would change what it plans."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A SONIC_PLAN, and the node that made it."""
+
+    run: PlannedRun
+    planner: PlannerNode
+
+
 _TYPE_WORDS: Mapping[type, str] = {
     Picture: "picture",
     Voice: "voice",
     SonicModel: "Sonic model",
     SonicData: "SONIC_PREDATA",
+    Plan: "plan",
 }
 """What messages call a value of such a type."""
 

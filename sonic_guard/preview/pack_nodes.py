@@ -3,7 +3,6 @@
 from dataclasses import astuple, replace
 from typing import Any
 
-from ..devices.budget import RESERVE
 from ..job import Dtype
 from ..media.crop import Aspect
 from ..operations.audio_duration import AudioDurationRequest
@@ -11,32 +10,52 @@ from ..operations.audio_duration import audio_duration as measure_sound
 from ..operations.auto_downgrade import AutoDowngrade, AutoDowngradeRequest
 from ..operations.auto_downgrade import auto_downgrade as plan_downgrade
 from ..operations.face_box import FaceBoxRequest, select_face
-from ..operations.long_video_plan import LongVideoRequest, plan_long_video
-from ..operations.low_vram_choice import LowVramChoice, LowVramRequest, choose_low_vram
+from ..operations.low_vram_choice import LowVramRequest, choose_low_vram
 from ..operations.oom_risk import OomRisk, OomRiskRequest
 from ..operations.oom_risk import oom_risk as assess
-from ..operations.preflight import ON_RISK, Preflight, PreflightRequest
+from ..operations.preflight import ON_RISK, ModelSettings, Overrides, PlannedRun, Preflight, PreflightRequest
 from ..operations.preflight import preflight as plan_preflight
 from ..operations.preset_values import PresetRequest, preset_values
-from ..operations.run_settings import RunSettings, vae_dtype_on
-from ..optimizations import DEFAULTS, ESCALATION_ORDER, Setting
+from ..operations.run_settings import RunSettings
+from ..operations.talking_head import TalkingHeadRequest, plan_talking_head
+from ..optimizations import ESCALATION_ORDER, Mode, Setting
 from ..planning.advice import Where
-from ..planning.planner import SPLIT, Policy
-from .context import ASSUMED_SOUND_S, Context, Judged, Outcome, PlannerNode
-from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, Picture, Voice
+from ..planning.capabilities import MODE, GraphCapabilities
+from ..planning.planner import Policy
+from ..planning.selection import mode_switches
+from .context import ASSUMED_SOUND_S, Context, Judged, Outcome
+from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, Picture, Plan, PlannerNode, Voice
 from .sonic_nodes import model_of
 
 
 def preflight(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardPreflight."""
+    picture, voice_s = context.picture(inputs), _sound_s(inputs, context)
+    request, planner = _request(picture, voice_s, inputs, context)
+    result = plan_preflight(request)
+    crop, lengths = result.selection.crop, result.lengths
+    cropped = Picture(crop.width, crop.height, assumed=picture.assumed)
+    outputs = result.outputs(
+        Plan(PlannedRun(request, result, cropped, Voice(seconds=request.sound_s)), planner),
+        cropped,
+        Voice(seconds=lengths.for_sonic_s),
+        UNKNOWN,
+        Voice(seconds=lengths.for_video_s),
+    )
+    return Outcome(outputs, _judged(result, planner, context))
+
+
+def _request(
+    picture: Picture, sound_s: float, inputs: Inputs, context: Context
+) -> tuple[PreflightRequest, PlannerNode]:
+    """What Preflight and Talking Head plan, and where the user would change it."""
     on_risk = inputs.word("on_risk", ON_RISK, "downgrade")
     policy = inputs.word("policy", Policy, Policy.LOSSLESS_FIRST)
     planner = context.add_planner(inputs, _where(policy, context) if on_risk == "downgrade" else Where.ON_RISK)
-    capacity, capabilities = context.capacity(planner.target, planner.reserve), context.capabilities
-    picture = context.picture(inputs)
+    capacity = context.capacity(planner.target, planner.reserve)
     request = PreflightRequest(
         context.portrait(picture, inputs),
-        _sound_s(inputs, context, cut_silence=inputs.flag("cut_silence", False)),
+        sound_s,
         context.preset(inputs.text("preset", "fast")),
         capacity,
         on_risk,
@@ -44,18 +63,17 @@ def preflight(inputs: Inputs, context: Context) -> Outcome:
         inputs.word("aspect", Aspect, Aspect.ORIGINAL),
         inputs.whole("face_index", 0),
         "" if picture.assumed else inputs.text("face_box", ""),
-        capabilities=capabilities,
+        capabilities=context.capabilities,
         pace=context.pace(capacity),
+        overrides=Overrides(
+            inputs.whole("min_resolution", 0),
+            inputs.whole("inference_steps", 0),
+            inputs.number("seconds", 0.0),
+            inputs.number("margin", 0.0, matters=False),
+            inputs.number("dynamic_scale", 0.0, matters=False),
+        ),
     )
-    result = plan_preflight(request)
-    crop, lengths = result.selection.crop, result.lengths
-    outputs = result.outputs(
-        Picture(crop.width, crop.height, assumed=picture.assumed),
-        Voice(seconds=lengths.for_sonic_s),
-        UNKNOWN,
-        Voice(seconds=lengths.for_video_s),
-    )
-    return Outcome(outputs, _judged(result, planner, context))
+    return request, planner
 
 
 def audio_duration(inputs: Inputs, context: Context) -> Outcome:
@@ -114,54 +132,36 @@ def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
 def low_vram(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardLowVRAM."""
     settings: dict[str, Any] = {
-        str(optimization): inputs.word(optimization, Setting, DEFAULTS[optimization])
-        for optimization in ESCALATION_ORDER
+        str(optimization): inputs.word(optimization, Setting, Setting.MODE) for optimization in ESCALATION_ORDER
     }
-    optimizations = "" if inputs.get("optimizations") is UNKNOWN else inputs.text("optimizations", "")
-    target, upstream = inputs.text("target_card", "auto"), context.planners[-1:]
+    linked, upstream = inputs.of("plan", Plan), context.planners[-1:]
     planner = context.add_planner(inputs, upstream[0].where if upstream else Where.SONIC_NODES)
-    if target == "auto" and upstream:  # judged for the card of the planner upstream
-        context.planners[-1] = planner._replace(target=upstream[0].target)
-    choice = choose_low_vram(LowVramRequest(settings, optimizations, target, planner.reserve))
+    if linked is not None:
+        context.planners[-1] = linked.planner
+    plan = None if linked is None else linked.run.result.plan
+    mode = inputs.word(MODE, Mode, Mode.AUTO)
+    choice = choose_low_vram(LowVramRequest(settings, mode, plan, planner.target, planner.reserve))
     model = replace(model_of(inputs, context), low_vram=choice)
     return Outcome((model, OffloadedDtype(model.dtype) if choice.offloads_unet else model.dtype, UNKNOWN))
 
 
-def long_video(inputs: Inputs, context: Context) -> Outcome:
-    """SonicGuardLongVideo: its longest part. Its settings are its own, and the sound is cut evenly."""
-    model, picture = model_of(inputs, context), context.picture(inputs)
-    choice, sound_s = model.low_vram or LowVramChoice(), _sound_s(inputs, context)
-    planner = context.planner_upstream()
-    if planner.where is Where.SONIC_NODES:
-        planner = planner._replace(where=Where.THIS_NODE)
-    capacity = context.capacity(planner.target, RESERVE)
-    settings = RunSettings(
-        picture.width,
-        picture.height,
-        sound_s,
-        inputs.whole("min_resolution", 512),
-        inputs.number("fps", 25.0),
-        model.dtype,
-        model.interpolate,
-        inputs.whole("inference_steps", 25),
-        inputs.number("dynamic_scale", 1.0, matters=False),
+def talking_head(inputs: Inputs, context: Context) -> Outcome:
+    """SonicGuardTalkingHead: its longest part. The sound is cut evenly."""
+    model, linked = model_of(inputs, context), inputs.of("plan", Plan)
+    if linked is None:
+        run, planner = _request(context.picture(inputs), _sound_s(inputs, context), inputs, context)
+    else:
+        run, planner = linked.run.request, linked.planner
+    if model.low_vram is None:
+        switches = mode_switches(inputs.word(MODE, Mode, Mode.AUTO), fp8=inputs.flag("fp8_weights", False))
+    else:
+        switches = model.low_vram.switches
+    run = replace(
+        run, model=ModelSettings(model.dtype, model.interpolate), capabilities=GraphCapabilities(switches, to_file=True)
     )
-    request = LongVideoRequest(
-        settings,
-        vae_dtype_on(capacity.budget),
-        capacity,
-        choice,
-        context.choice_capacity(choice, planner),
-        inputs.number("part_s", 0.0),
-    )
-    result = plan_long_video(request)
-    available = choice.switches.auto | {SPLIT}
-    judged = context.judge(
-        result.part, context.capacity(planner.target, planner.reserve), planner.where, available=available
-    )
-    plan = replace(judged.plan, parts=len(result.parts))
-    seconds = result.seconds(context.pace(capacity))
-    return Outcome((UNKNOWN, UNKNOWN, UNKNOWN), judged._replace(plan=plan, seconds=seconds))
+    planned = plan_talking_head(TalkingHeadRequest(run, inputs.number("part_s", 0.0), inputs.number("preview_s", 0.0)))
+    judged = _judged(planned.preflight, planner, context)
+    return Outcome(planned.outputs(UNKNOWN, UNKNOWN, UNKNOWN), judged)
 
 
 def _judged(result: Preflight | OomRisk | AutoDowngrade, planner: PlannerNode, context: Context) -> Judged:
@@ -178,13 +178,13 @@ def _judged(result: Preflight | OomRisk | AutoDowngrade, planner: PlannerNode, c
 def _where(policy: Policy, context: Context) -> Where:
     if policy is Policy.ARTICLE:
         return Where.POLICY
-    # Long Video needs none of Sonic's nodes.
+    # Talking Head needs none of Sonic's nodes.
     return Where.THIS_NODE if context.capabilities.to_file else Where.SONIC_NODES
 
 
-def _sound_s(inputs: Inputs, context: Context, *, cut_silence: bool = False) -> float:
+def _sound_s(inputs: Inputs, context: Context) -> float:
     """Seconds of the sound at an input, or the length that is assumed."""
-    sound_s = context.sound_s(inputs, cut_silence=cut_silence)
+    sound_s = context.sound_s(inputs, cut_silence=inputs.flag("cut_silence", False))
     if sound_s is None:
         inputs.assume("sound", value=ASSUMED_SOUND_S)
         return ASSUMED_SOUND_S

@@ -8,7 +8,7 @@ from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 from ..job import Dtype
 from ..operations.run_settings import RunSettings, job_from, vae_dtype_on
 from ..optimizations import Optimization
-from ..planning.capabilities import LONG_VIDEO, LOW_VRAM
+from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
 from .context import ASSUMED_SOUND_S, Context, Outcome
 from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, SonicData, SonicModel
 
@@ -62,6 +62,8 @@ def sampler(inputs: Inputs, context: Context) -> Outcome:
     if model.low_vram is None:
         return Outcome((UNKNOWN, fps), context.judge(job, capacity, planner.where, low_vram=True))
     switches = model.low_vram.switches
+    if model.low_vram.capacity is not None:  # a plan: the run is judged by what was planned with
+        capacity = model.low_vram.capacity
     job, left = model.low_vram.enable(job, context.choice_capacity(model.low_vram, planner)), switches.auto
     if not data.unet_offloaded:  # the UNet is offloaded too late for SONIC_PreData; a link of weight_dtype would help
         unet_offload = frozenset({Optimization.UNET_OFFLOAD})
@@ -75,7 +77,7 @@ def model_of(inputs: Inputs, context: Context) -> SonicModel:
 
 
 def sampler_of(graph: Graph, node_id: str) -> Node:
-    """The sampler or Sonic Long Video that `node_id`, one of Sonic's nodes or Sonic Low VRAM, leads to.
+    """The sampler or Sonic Talking Head that `node_id`, one of Sonic's nodes or Sonic Low VRAM, leads to.
 
     Where there is none yet, it is a sampler that is linked to the other nodes as far as they are there.
     """
@@ -92,7 +94,7 @@ def sampler_of(graph: Graph, node_id: str) -> Node:
     data = {key for key, each in graph.items() if each.type == PREDATA and _fed(each, "weight_dtype", models)}
     data |= {node_id} - models
     for each in graph.values():
-        if each.type in (SAMPLER, LONG_VIDEO) and (_fed(each, "model", models) or _fed(each, "data_dict", data)):
+        if each.type in (SAMPLER, TALKING_HEAD) and (_fed(each, "model", models) or _fed(each, "data_dict", data)):
             return each
     data_id = min(data, default=None)
     dtype = graph[data_id].inputs.get("weight_dtype") if data_id else Link(node_id, 1)

@@ -10,15 +10,22 @@ from PIL import Image
 
 from sonic_guard.devices.budget import budget_for
 from sonic_guard.history.history_cache import CardHistory
-from sonic_guard.optimizations import DEFAULTS
+from sonic_guard.optimizations import ESCALATION_ORDER
 from sonic_guard.preview.context import Machine
 from sonic_guard.preview.input_files import Files
 
 RATE = 16_000
 PREFLIGHT_OUTPUTS = {
-    "image": 0, "audio": 1, "min_resolution": 2, "duration": 3, "expand_ratio": 4, "inference_steps": 5,
-    "dynamic_scale": 6, "fps": 7, "dtype": 8, "use_interframe": 9,
+    "image": 1, "audio": 2, "min_resolution": 3, "duration": 4, "expand_ratio": 5, "inference_steps": 6,
+    "dynamic_scale": 7, "fps": 8, "dtype": 9, "use_interframe": 10,
 }  # fmt: skip
+"""Those that Sonic's own nodes take, and their numbers."""
+PLANNING: dict[str, Any] = {
+    "preset": "fast", "target_card": "12 GiB", "aspect": "original", "face_index": 0, "face_box": "", "margin": 0.0,
+    "min_resolution": 0, "inference_steps": 0, "seconds": 0.0, "dynamic_scale": 0.0, "on_risk": "downgrade",
+    "policy": "lossless_first", "cut_silence": False, "reserve": 0.1,
+}  # fmt: skip
+"""The widgets by which Preflight and Talking Head plan."""
 
 Graph = dict[str, Any]
 
@@ -71,11 +78,7 @@ def sources(image: str = "portrait.png", audio: str = "voice.wav") -> Graph:
 
 def preflight(**inputs: Any) -> Graph:
     """Node 3: Preflight with its widgets."""
-    widgets = {
-        "image": ["1", 0], "audio": ["2", 0], "preset": "fast", "target_card": "12 GiB", "on_risk": "downgrade",
-        "policy": "lossless_first", "aspect": "original", "face_index": 0, "face_box": "", "cut_silence": False,
-        "reserve": 0.1, "language": "en",
-    }  # fmt: skip
+    widgets = {"image": ["1", 0], "audio": ["2", 0], **PLANNING, "language": "en"}
     return {"3": node("SonicGuardPreflight", **widgets | inputs)}
 
 
@@ -111,8 +114,8 @@ def after_preflight(**inputs: Any) -> Graph:
 
 def low_vram(**inputs: Any) -> Graph:
     """Node 10: Low VRAM after the loader, with its switches as they stand and the card that the others have."""
-    switches = {str(optimization): str(setting) for optimization, setting in DEFAULTS.items()}
-    widgets = {"model": ["5", 0], **switches, "target_card": "auto", "reserve": 0.1, "language": "en"}
+    switches = dict.fromkeys(map(str, ESCALATION_ORDER), "mode")
+    widgets = {"model": ["5", 0], "mode": "auto", **switches, "target_card": "auto", "reserve": 0.1, "language": "en"}
     return {"10": node("SonicGuardLowVRAM", **widgets | inputs)}
 
 
@@ -121,12 +124,16 @@ def low_vram_trio(*, wired: bool = True, **inputs: Any) -> Graph:
     return trio(**{"model": ["10", 0], "weight_dtype": ["10" if wired else "5", 1], **inputs})
 
 
-def long_video(**inputs: Any) -> Graph:
-    """Node 11, Long Video, and nodes 4 and 5, what it is loaded from."""
+def talking_head(**inputs: Any) -> Graph:
+    """Node 11, Talking Head, and nodes 4 and 5, what it is loaded from. With a `plan` it has no picture and no sound.
+
+    It plans for this machine, as a new node does.
+    """
+    made_of = {} if "plan" in inputs else {"image": ["1", 0], "audio": ["2", 0]}
     widgets = {
-        "model": ["5", 0], "clip_vision": ["4", 1], "vae": ["4", 2], "audio": ["2", 0], "image": ["1", 0],
-        "min_resolution": 512, "inference_steps": 25, "dynamic_scale": 1.0, "fps": 25.0, "seed": 0, "part_s": 0.0,
-        "format": "h264", "crf": 18, "encoder_preset": "medium", "filename_prefix": "video/sonic", "language": "en",
+        "model": ["5", 0], "clip_vision": ["4", 1], "vae": ["4", 2], **made_of, **PLANNING, "target_card": "auto",
+        "preview_s": 0.0, "seed": 0, "mode": "auto", "fp8_weights": False, "part_s": 0.0, "format": "h264", "crf": 18,
+        "encoder_preset": "medium", "filename_prefix": "video/sonic", "language": "en",
     }  # fmt: skip
     loaders = {key: each for key, each in trio().items() if key in ("4", "5")}
-    return loaders | {"11": node("SonicGuardLongVideo", **widgets | inputs)}
+    return loaders | {"11": node("SonicGuardTalkingHead", **widgets | inputs)}

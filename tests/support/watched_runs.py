@@ -11,6 +11,7 @@ import pytest
 
 from sonic_guard.history.history_store import History
 from tests.support.comfyui_server import RUN_S
+from tests.support.graphs import PLANNING
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -116,25 +117,46 @@ def voice(path, seconds):
     return path.name
 
 
-def long_video(voice, *, prefix, steps=1, part_s=0.0, language="en", **changes):
-    settings = {
-        "min_resolution": 128, "inference_steps": steps, "dynamic_scale": 1.0, "fps": 25.0, "seed": 3, "part_s": part_s,
-        "format": "h264", "crf": 18, "encoder_preset": "ultrafast", "filename_prefix": prefix,
-        "language": language,
+def talking_head(voice, *, prefix="video/test", widgets=None, link_plan=False, **changes):
+    """Small networks and Talking Head; with `link_plan` it gets its plan from Preflight, and no picture and no sound.
+
+    `widgets` are those of the node that plans and of Talking Head; `changes` are those of `small`.
+    """
+    planning = PLANNING | {"preset": "minimal", "target_card": "auto", "min_resolution": 128, "inference_steps": 1}
+    others = {
+        "preview_s": 0.0, "seed": 3, "mode": "auto", "fp8_weights": False, "part_s": 0.0, "format": "h264", "crf": 18,
+        "encoder_preset": "ultrafast", "filename_prefix": prefix, "language": "en",
     }  # fmt: skip
-    return {
+    widgets = widgets or {}
+    others |= {name: value for name, value in widgets.items() if name not in planning}
+    wished = planning | {name: value for name, value in widgets.items() if name in planning}
+    media = {"image": ["picture", 0], "audio": ["voice", 0]}
+    linked = {"plan": ["plan", 0]} if link_plan else media
+    graph = {
         "small": small(**changes),
         "picture": node("LoadImage", image="portrait.png"),
         "voice": node("LoadAudio", audio=voice),
-        "long": node(
-            "SonicGuardLongVideo", model=["small", 0], clip_vision=["small", 2], vae=["small", 3],
-            audio=["voice", 0], image=["picture", 0], **settings,
+        "head": node(
+            "SonicGuardTalkingHead", model=["small", 0], clip_vision=["small", 2], vae=["small", 3], **linked,
+            **PLANNING | {"target_card": "auto"} if link_plan else wished, **others,
         ),
-        "report_text": node("PreviewAny", source=["long", 2]),
-        "seen": node("PreviewImage", images=["long", 1]),
+        "report_text": node("PreviewAny", source=["head", 2]),
+        "seen": node("PreviewImage", images=["head", 1]),
     }  # fmt: skip
+    if link_plan:
+        graph["plan"] = node("SonicGuardPreflight", **media, **wished, language="en")
+    return graph
 
 
 def file_of(host, result):
-    (shown,) = result["outputs"]["long"]["images"]
+    """The video that Talking Head has made."""
+    assert result["status"]["status_str"] == "success", result["status"]
+    (shown,) = result["outputs"]["head"]["images"]
     return host.base / "output" / shown["subfolder"] / shown["filename"]
+
+
+def error_of(result):
+    """Message and node of the error that ended a graph."""
+    assert result["status"]["status_str"] == "error", result["status"]
+    (error,) = (data for name, data in result["status"]["messages"] if name == "execution_error")
+    return error["exception_message"], error["node_id"]

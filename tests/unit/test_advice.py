@@ -18,6 +18,7 @@ from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization, wit
 from sonic_guard.planning.advice import LOW_VRAM, MUCH_LARGER, Where, advise
 from sonic_guard.planning.capacity import Capacity
 from sonic_guard.planning.planner import make_plan
+from sonic_guard.planning.selection import CHUNK_SIZE_FACTORS
 
 JOB = Job(2048, 2048, 10.0, min_resolution=768)
 
@@ -244,4 +245,5 @@ def _changed(job: Job, changes) -> list[Job]:
         else:
             kind = {"dtype": Dtype, "min_resolution": int}[change.name]
             job = replace(job, **{change.name: kind(change.after)})
-    return [replace(job, optimizations=without_redundant(job.optimizations | more)) for more in optimizations]
+    run = [replace(job, optimizations=without_redundant(job.optimizations | more)) for more in optimizations]
+    return [replace(each, chunk_size=factor * each.chunk_size) for each in run for factor in (1, *CHUNK_SIZE_FACTORS)]

@@ -30,9 +30,9 @@ def test_every_stop_of_a_way_is_in_the_code(way):
         assert step.symbol in set(defined(step.module)), step
 
 
-def test_target_card_reaches_the_planner_within_eight_files():
+def test_target_card_reaches_the_planner_within_ten_files():
     files = [step.module for step in TARGET_CARD]
-    assert len(set(files)) == len(files) <= MOST_FILES == 8
+    assert len(set(files)) == len(files) <= MOST_FILES == 10
 
 
 def test_every_file_on_that_way_is_imported_by_one_before_it():

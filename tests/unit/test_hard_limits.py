@@ -15,7 +15,7 @@ from sonic_guard.messages.catalogue import LANGUAGES
 from sonic_guard.messages.plan_messages import headline, headroom_line, limit_lines, refusal, verdict_text, why
 from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization
 from sonic_guard.planning.capabilities import GraphCapabilities
-from sonic_guard.planning.capacity import Capacity, Span, Verdict
+from sonic_guard.planning.capacity import Capacity, Verdict
 from sonic_guard.planning.planner import SPLIT, Policy, make_plan
 from sonic_guard.planning.selection import DEFAULT, Switches
 
@@ -174,10 +174,10 @@ def test_no_plan_that_fits_meets_a_limit(job, card, available, policy):
 @given(job=JOBS, card=st.sampled_from(CARDS), to_file=st.booleans())
 def test_nodes_enable_what_clears_a_limit(job, card, to_file):
     """Chunks are made no larger than a limit allows, either. What the nodes cannot clear is judged as a failure."""
-    capacity, stages = Capacity(budget_for(card)), Span.SAMPLER
-    run = DEFAULT.enable(replace(job, to_file=to_file), capacity, stages)
+    capacity = Capacity(budget_for(card))
+    run = DEFAULT.enable(replace(job, to_file=to_file), capacity)
     least = replace(run, optimizations=DEFAULT.on | EXACT - FF, chunk_size=MIN_CHUNK_SIZE)
-    if not find_limits(least, capacity.budget.device) and capacity.fits(least, stages):
+    if not find_limits(least, capacity.budget.device) and capacity.fits(least):
         assert not find_limits(run, capacity.budget.device)
     if find_limits(run, capacity.budget.device):
         assert capacity.assess(capacity.estimate(run)).verdict is Verdict.FAIL

@@ -12,7 +12,7 @@ from sonic_guard.errors import MAX_VALUE_TEXT, AudioError, FaceError, JobError, 
 from sonic_guard.job import Job
 from sonic_guard.media.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, from_dict, to_dict
 from sonic_guard.media.face import Box, Face, parse_box, pick_face
-from sonic_guard.planning.selection import parse_optimizations, read_switches
+from sonic_guard.planning.selection import read_switches
 from tests.fuzz.values import NAN, portrait, tensor, tone
 
 HUGE = 10**5000
@@ -98,10 +98,10 @@ def test_the_number_of_a_face_is_whole(index):
 
 
 def test_optimizations_are_texts():
-    with pytest.raises(OptimizationError, match="optimizations: expected names between plus signs, got None"):
-        parse_optimizations(None)
+    with pytest.raises(OptimizationError, match="mode: there is no None"):
+        read_switches(None)
     with pytest.raises(OptimizationError, match=r"sequential_cfg: there is no array\(\[1, 2\]\)"):
-        read_switches({"sequential_cfg": np.array([1, 2])})
+        read_switches(values={"sequential_cfg": np.array([1, 2])})
 
 
 # The nodes
@@ -205,12 +205,12 @@ def test_low_vram_passes_a_broken_model_on(run):
 
 
 @pytest.fixture
-def long_video(pack, monkeypatch, tmp_path):
-    """Sonic Long Video up to where it would begin; returns its error."""
+def talking_head(pack, monkeypatch, tmp_path):
+    """Sonic Talking Head up to where it would begin; returns its error."""
     from tests.fuzz import standins
 
     module, host = (
-        importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("long_video_node", "comfyui.host")
+        importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("talking_head_node", "comfyui.host")
     )
     classes = {"SONIC_PreData": standins.PreData, "SONICSampler": standins.Sampler}
     monkeypatch.setattr(host, "node_classes", lambda: classes)
@@ -218,16 +218,20 @@ def long_video(pack, monkeypatch, tmp_path):
     monkeypatch.setattr("folder_paths.get_output_directory", lambda: str(tmp_path / "output"))
     models = importlib.import_module(f"{pack.__name__}.nodes.comfyui.sonic_model")
     fine = {
+        slot.id: slot.default
+        for slot in module.TalkingHead.GET_SCHEMA().inputs
+        if getattr(slot, "default", None) is not None
+    }
+    fine |= {
         "clip_vision": standins.Clip(), "vae": standins.Vae(), "audio": tone(0.5), "image": portrait(),
-        "min_resolution": 128, "inference_steps": 5, "dynamic_scale": 1.0, "fps": 25.0, "seed": 0, "part_s": 0.0,
-        "format": "h264", "crf": 18, "encoder_preset": "medium", "filename_prefix": "video/x", "language": "en",
+        "target_card": "24 GiB", "min_resolution": 128, "inference_steps": 5, "filename_prefix": "video/x",
     }  # fmt: skip
     errors = importlib.import_module(f"{pack.__name__}.sonic_guard.errors")
 
     def message(dtype=torch.float32, **wrong):
         model = models.ChosenLowVramSonic(standins.Sonic(dtype), models.LowVramChoice())
         with pytest.raises(errors.SonicGuardError) as error:
-            module.LongVideo.execute(**{"model": model} | fine | wrong)
+            module.TalkingHead.execute(**{"model": model} | fine | wrong)
         return str(error.value)
 
     return SimpleNamespace(message=message, home=tmp_path)
@@ -239,8 +243,8 @@ def long_video(pack, monkeypatch, tmp_path):
         ({"seed": NAN}, "seed: expected a whole number from 0 on, got nan."),
         ({"seed": -1}, "seed: expected a whole number from 0 on, got -1."),
         ({"seed": True}, "seed: expected a whole number from 0 on, got True."),
-        ({"part_s": "60"}, "part_s: '60' is no length of a part. Use 0, or a number of seconds."),
-        ({"part_s": NAN}, "part_s: nan is no length of a part. Use 0, or a number of seconds."),
+        ({"part_s": "60"}, "part_s: '60' is no length. Use 0, or a number of seconds."),
+        ({"part_s": NAN}, "part_s: nan is no length. Use 0, or a number of seconds."),
         ({"clip_vision": None}, "clip_vision: expected what Image Only Checkpoint Loader gives there, got None."),
         (
             {"clip_vision": SimpleNamespace(model=SimpleNamespace(state_dict=5))},
@@ -248,7 +252,14 @@ def long_video(pack, monkeypatch, tmp_path):
         ),
         ({"vae": "vae"}, "vae: expected what Image Only Checkpoint Loader gives there, got 'vae'."),
         ({"dtype": torch.float64}, "model: its number format is not fp16, bf16 or fp32 (KeyError('torch.float64'))."),
-        ({"image": None}, "image: expected an IMAGE, got NoneType."),
+        ({"image": None}, "image: nothing is connected. Connect a portrait and a voice, or a plan."),
+        ({"image": None, "audio": None}, "image and audio: nothing is connected."),
+        ({"plan": "fast"}, "plan: expected a plan, got 'fast'. Connect the output plan of Preflight."),
+        ({"preview_s": -1.0}, "preview_s: -1.0 is no length. Use 0, or a number of seconds."),
+        ({"seconds": NAN}, "seconds: nan is not usable. Use a number, or 0 for the preset's."),
+        ({"min_resolution": "large"}, "min_resolution: 'large' is not usable."),
+        ({"mode": "turbo"}, "mode: there is no 'turbo'; choose one of auto, least_memory, off."),
+        ({"fp8_weights": "yes"}, "fp8_weights: expected true or false"),
         ({"image": tensor((1, 8, 8, 3), form="meta")}, "image: it is a tensor without its pixels in memory."),
         ({"filename_prefix": None}, "filename_prefix: expected a text, got None."),
         ({"filename_prefix": "a\0b"}, r"filename_prefix: 'a\x00b' names no file in ComfyUI's output folder"),
@@ -256,8 +267,8 @@ def long_video(pack, monkeypatch, tmp_path):
         ({"filename_prefix": "x" * 5000}, "filename_prefix: 'xxx"),
     ],
 )
-def test_long_video_reports_which_input_is_wrong_before_it_begins(long_video, wrong, message):
-    text = long_video.message(**wrong)
+def test_talking_head_reports_which_input_is_wrong_before_it_begins(talking_head, wrong, message):
+    text = talking_head.message(**wrong)
     assert text.startswith(message)
-    assert str(long_video.home) not in text
+    assert str(talking_head.home) not in text
     assert len(text) < 500

@@ -17,20 +17,26 @@ import torch
 
 from sonic_guard.comfy.workflow_file import PREFLIGHT_OUTPUTS
 from sonic_guard.optimizations import ESCALATION_ORDER
-from tests.support.graphs import RATE, write_wav
+from tests.support.graphs import PLANNING, RATE, write_wav
 from tests.support.installed import PACK
 from tests.support.node_inputs import NO_FACE, PORTRAIT, NotSonic, sound
 
 NODES = [
+    "SonicGuardTalkingHead",
     "SonicGuardPreflight",
-    "SonicGuardAudioDuration",
-    "SonicGuardFaceBox",
-    "SonicGuardPreset",
+    "SonicGuardLowVRAM",
     "SonicGuardOOMRisk",
     "SonicGuardAutoDowngrade",
-    "SonicGuardLowVRAM",
-    "SonicGuardLongVideo",
+    "SonicGuardFaceBox",
+    "SonicGuardAudioDuration",
+    "SonicGuardPreset",
 ]
+TAKEN_AS_A_WHOLE = {
+    "SonicGuardLowVRAM": list(ESCALATION_ORDER),
+    "SonicGuardPreflight": list(PLANNING),
+    "SonicGuardTalkingHead": list(PLANNING),
+}
+"""Inputs that `execute` takes as a whole."""
 SMALL, LARGE = "6 GiB", "32 GiB"
 
 
@@ -48,7 +54,7 @@ def test_schema_and_execute_agree(nodes, name):
     schema.validate()
     taken = inspect.signature(nodes[name].execute).parameters.values()
     named = [each.name for each in taken if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    others = list(ESCALATION_ORDER) if len(named) < len(taken) else []
+    others = TAKEN_AS_A_WHOLE[name] if len(named) < len(taken) else []
     assert sorted(slot.id for slot in schema.inputs) == sorted([*named, *others])
     assert all(slot.tooltip for slot in [*schema.inputs, *schema.outputs])
 
@@ -296,10 +302,12 @@ def test_low_vram_counts_this_machines_host_memory_whatever_card_it_is_set_to(pa
 
 
 def test_low_vram_reports_which_word_is_none(run_node, refusal):
-    with pytest.raises(refusal, match="sequential_cfg: there is no 'maybe'; choose one of auto, on, off"):
+    with pytest.raises(refusal, match="sequential_cfg: there is no 'maybe'; choose one of mode, auto, on, off"):
         run_node("SonicGuardLowVRAM", model=NotSonic(), sequential_cfg="maybe")
-    with pytest.raises(refusal, match="optimizations: unknown turbo"):
-        run_node("SonicGuardLowVRAM", model=NotSonic(), optimizations="turbo")
+    with pytest.raises(refusal, match="mode: there is no 'turbo'; choose one of auto, least_memory, off"):
+        run_node("SonicGuardLowVRAM", model=NotSonic(), mode="turbo")
+    with pytest.raises(refusal, match="plan: expected a plan, got 'no plan'. Connect the output plan of Preflight"):
+        run_node("SonicGuardLowVRAM", model=NotSonic(), plan="no plan")
     with pytest.raises(refusal, match="'RTX 9999' is not in the catalogue"):
         run_node("SonicGuardLowVRAM", model=NotSonic(), target_card="RTX 9999")  # as over a link, which is not checked
 
@@ -425,7 +433,9 @@ def test_what_cannot_be_read_of_it_is_reported(hearing, pack, monkeypatch):
 
 def test_long_video_reports_what_is_missing(run_node, refusal):
     with pytest.raises(refusal, match="Sonic's node SONIC_PreData is missing. Install the node pack ComfyUI_Sonic"):
-        run_node("SonicGuardLongVideo", model=NotSonic(), clip_vision=None, vae=None, audio=sound(3.0), image=PORTRAIT)
+        run_node(
+            "SonicGuardTalkingHead", model=NotSonic(), clip_vision=None, vae=None, audio=sound(3.0), image=PORTRAIT
+        )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from sonic_guard.planning.advice import Advice
 from sonic_guard.planning.capabilities import LOW_VRAM, capabilities_of
 from sonic_guard.planning.capacity import Capacity
 from sonic_guard.planning.planner import Change, make_plan
-from sonic_guard.planning.selection import Switches, format_optimizations, parse_optimizations, read_switches
+from sonic_guard.planning.selection import Switches, read_switches
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 JOB = Job(512, 512, 10.0)
@@ -107,10 +107,9 @@ def test_redundant_ones_are_left_out():
 @pytest.mark.parametrize("each", Optimization)
 def test_an_entry_is_all_that_planning_and_texts_need(each):
     """Every entry alone goes through the switches, the planner, the workflow and the texts."""
-    assert parse_optimizations(format_optimizations(frozenset({each}))) == {each}
     settings = {name: Setting.AUTO if name is each else Setting.OFF for name in OPTIMIZATIONS}
     only = {str(name): str(setting) for name, setting in settings.items()}
-    assert read_switches(only) == Switches(auto=frozenset({each}))
+    assert read_switches(values=only) == Switches(auto=frozenset({each}))
     assert capabilities_of({LOW_VRAM: only}).available == {each}
     kept = make_plan(replace(JOB, optimizations=frozenset({each})), Capacity(budget_for(80)), available=[each])
     assert kept.fits and kept.job.optimizations == {each}
@@ -121,5 +120,5 @@ def test_an_entry_is_all_that_planning_and_texts_need(each):
     values = {Optimization(name): Setting(value) for name, value in only.items()}
     graph = build_workflow(JOB, WorkflowSettings("a.png", "a.wav", way=Way.LOW_VRAM, optimizations=values))
     (node,) = (node for node in graph["nodes"] if node["type"] == LOW_VRAM)
-    values = dict(zip(ESCALATION_ORDER, node["widgets_values"], strict=False))
+    values = dict(zip(ESCALATION_ORDER, node["widgets_values"][1:], strict=False))
     assert {name for name, value in values.items() if value == Setting.AUTO} == {each}

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sonic_guard.devices.budget import Budget, budget_for
 from sonic_guard.devices.card_catalogue import GIB
 from sonic_guard.errors import PlanError
-from sonic_guard.job import Dtype, Job
+from sonic_guard.job import MIN_CHUNK_SIZE, Dtype, Job
 from sonic_guard.memory.stage_model import predict
-from sonic_guard.optimizations import ESCALATION_ORDER, Optimization, without_redundant
+from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization, without_redundant
 from sonic_guard.planning.capacity import Capacity, Verdict
-from sonic_guard.planning.planner import GOOD_RESOLUTION, SPLIT, Policy, make_plan
-from sonic_guard.planning.selection import STREAMED
+from sonic_guard.planning.planner import CHUNK_SIZE, GOOD_RESOLUTION, SPLIT, Policy, make_plan
+from sonic_guard.planning.selection import CHUNK_SIZE_FACTORS, STREAMED
 
 EVERYTHING = frozenset({*ESCALATION_ORDER, SPLIT})
 
@@ -45,6 +45,12 @@ def _fits(job: Job, capacity: Capacity) -> bool:
     return need.peak_bytes <= capacity.budget.usable_bytes and not need.limits
 
 
+def _shortfall(job: Job, capacity: Capacity) -> tuple[int, int]:
+    """Hard limits that it meets, and bytes that are missing."""
+    need = predict(job, device=capacity.budget.device)
+    return len(need.limits), max(0, need.peak_bytes - capacity.budget.usable_bytes)
+
+
 @settings(max_examples=150, deadline=None)
 @given(job=jobs, gib=gibs, available=optimizations)
 def test_it_fits_or_refuses(job, gib, available):
@@ -55,8 +61,8 @@ def test_it_fits_or_refuses(job, gib, available):
         assert not plan.estimate.limits
         assert plan.job.optimizations == without_redundant(plan.job.optimizations)
     else:
-        assert (plan.job, plan.changes) == (job, ())
-        # Not even the smallest settings would have fitted.
+        # It shows the best attempt, and not even the smallest settings would have fitted.
+        assert _shortfall(plan.job, plan.capacity) <= _shortfall(job, plan.capacity)
         least = replace(
             job,
             min_resolution=128,
@@ -72,7 +78,42 @@ def test_it_fits_or_refuses(job, gib, available):
 def test_what_fits_is_not_changed(job, gib, available):
     capacity = _card(gib)
     plan = make_plan(job, capacity, available=available)
-    assert (plan.changes == ()) == (_fits(job, capacity) or not plan.fits)
+    if plan.fits:
+        assert (plan.changes == ()) == _fits(job, capacity)
+
+
+def test_where_nothing_fits_the_best_attempt_is_shown():
+    plan = make_plan(Job(512, 512, 10.0, min_resolution=768), _card(3.0), available=EXACT)
+    assert not plan.fits
+    assert plan.job.min_resolution == 128 and plan.job.optimizations == without_redundant(EXACT)
+    assert plan.changes[-1].after_bytes == plan.estimate.peak_bytes
+
+
+@pytest.mark.parametrize("setting", ["dtype", "interpolate", CHUNK_SIZE])
+def test_a_setting_that_the_graph_cannot_change_stays(setting):
+    job = Job(512, 512, 60.0, min_resolution=1024, dtype=Dtype.FP32)
+    free = make_plan(job, _card(6), available=EXACT)
+    kept = make_plan(job, _card(6), available=EXACT, fixed=[setting])
+    assert getattr(kept.job, setting) == getattr(job, setting)
+    assert kept.job == free.job or setting != "interpolate"
+
+
+def test_a_cpu_keeps_fp32():
+    """It has no fast half precision."""
+    cpu = Capacity(replace(budget_for(8), device="cpu", bf16=False))
+    plan = make_plan(Job(512, 512, 10.0, min_resolution=1024, dtype=Dtype.FP32), cpu, available=EXACT)
+    assert plan.fits and plan.job.dtype is Dtype.FP32
+
+
+@settings(max_examples=60, deadline=None)
+@given(job=jobs, gib=gibs)
+def test_layers_run_in_the_largest_chunks_that_fit(job, gib):
+    plan = make_plan(job, _card(gib), available=EXACT)
+    larger = replace(plan.job, chunk_size=2 * plan.job.chunk_size)
+    if plan.fits and Optimization.LAYER_CHUNKING in plan.job.optimizations:
+        assert plan.job.chunk_size == CHUNK_SIZE_FACTORS[0] * MIN_CHUNK_SIZE or not _fits(larger, plan.capacity)
+    else:
+        assert plan.job.chunk_size == MIN_CHUNK_SIZE
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,9 +14,9 @@ from sonic_guard.media.crop import Aspect
 from sonic_guard.operations.preflight import ON_RISK
 from sonic_guard.planning.planner import Policy
 from sonic_guard.preview.evaluation import evaluate
-from sonic_guard.preview.node_inputs import UNKNOWN, Picture, Voice
+from sonic_guard.preview.node_inputs import UNKNOWN, Picture, Plan, Voice
 from tests.support.graph_runs import Run, switched
-from tests.support.graphs import long_video, low_vram, machine, node, sources, write_files
+from tests.support.graphs import low_vram, machine, node, sources, talking_head, write_files
 
 CARDS = ["4 GiB", "6 GiB", "8 GiB", "12 GiB", "24 GiB", "80 GiB", "RTX 2060 12GB"]
 FACES = {
@@ -46,6 +46,11 @@ NODES = {
         "policy": st.sampled_from(list(map(str, Policy))),
         "cut_silence": st.booleans(),
         "reserve": st.sampled_from([0.0, 0.1, 0.5]),
+        "margin": st.sampled_from([0.0, 0.0, 0.3, 1.0]),
+        "min_resolution": st.sampled_from([0, 0, 64, 384, 1024]),
+        "inference_steps": st.sampled_from([0, 40]),
+        "seconds": st.sampled_from([0.0, 0.0, 0.1, 3.0, 9000.0]),
+        "dynamic_scale": st.sampled_from([0.0, 1.5]),
         "language": st.just("en"),
     },
     "SonicGuardAudioDuration": {
@@ -66,8 +71,9 @@ AROUND = [
     {},
     low_vram(),
     low_vram(**switched(sequential_cfg="on")),
-    long_video(),
-    low_vram(tensor_offload="off") | long_video(model=["10", 0]),
+    low_vram(mode="least_memory"),
+    talking_head(),
+    low_vram(tensor_offload="off") | talking_head(model=["10", 0]),
 ]
 SOURCES = [
     sources(image, audio)
@@ -112,6 +118,8 @@ def agrees(predicted, real):
         return (predicted.height, predicted.width) == tuple(real.shape[1:3])
     if isinstance(predicted, Voice):
         return predicted.seconds == pytest.approx(real["waveform"].shape[-1] / real["sample_rate"], abs=1e-9)
+    if isinstance(predicted, Plan):
+        return repr(predicted.run.result.plan) == repr(real.result.plan)
     return predicted == real
 
 

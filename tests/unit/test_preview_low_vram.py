@@ -1,4 +1,4 @@
-"""Before the run: what Low VRAM and Long Video will do, and what the other nodes count on because of them."""
+"""Before the run: what Low VRAM and Talking Head will do, and what the other nodes count on because of them."""
 
 import sys
 from dataclasses import replace
@@ -8,28 +8,27 @@ import pytest
 
 from sonic_guard.devices.budget import budget_for
 from sonic_guard.devices.card_catalogue import GIB
-from sonic_guard.errors import GraphError, JobError, OptimizationError
+from sonic_guard.errors import GraphError, JobError
 from sonic_guard.history.history_cache import CardHistory
 from sonic_guard.job import LATENT_FPS, Dtype
 from sonic_guard.memory.stage_model import predict
 from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization
 from sonic_guard.planning.advice import LOW_VRAM, Where, advise
-from sonic_guard.planning.capabilities import capabilities_of
 from sonic_guard.planning.capacity import Verdict
 from sonic_guard.planning.pace import Pace, network_work
-from sonic_guard.planning.selection import format_optimizations
 from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluation import job_for
 from tests.support.graph_runs import SPEECH_S, Run, foresee, plan, switched, write_speech_files
 from tests.support.graphs import (
+    PREFLIGHT_OUTPUTS,
     after_preflight,
-    long_video,
     low_vram,
     low_vram_trio,
     machine,
     node,
     preflight,
     sources,
+    talking_head,
     trio,
 )
 
@@ -73,7 +72,7 @@ def test_each_node_on_the_way_shows_the_same_run(asked, wired, here):
 
 @pytest.mark.parametrize("asked", ["5", "10"])
 def test_what_leads_to_long_video_shows_that(asked, here):
-    graph = sources() | low_vram() | long_video(model=["10", 0], min_resolution=768)
+    graph = sources() | low_vram() | talking_head(model=["10", 0], min_resolution=768)
     assert foresee(graph, asked, here) == foresee(graph, "11", here)
 
 
@@ -121,11 +120,12 @@ def test_the_gain_of_wiring_weight_dtype_is_reported(here):
         ("12 GiB", "6 GiB", "auto", "6 GiB"),
         ("auto", "6 GiB", "auto", "6 GiB"),
         ("12 GiB", "6 GiB", "10 GiB", "10 GiB"),
+        ("12 GiB", "auto", "10 GiB", "10 GiB"),
         ("auto", "auto", "auto", "RTX 4060 8GB"),
     ],
 )
 def test_it_guards_as_the_others_do(front, own, target, card, here):
-    links = {"dtype": ["3", 8], "use_interframe": ["3", 9], "image": ["3", 0], "min_resolution": ["3", 2]}
+    links = {"dtype": ["3", 9], "use_interframe": ["3", 10], "image": ["3", 1], "min_resolution": ["3", 3]}
     graph = sources() | preflight(target_card=front) | low_vram(target_card=own) | low_vram_trio(**links)
     assert plan(graph, "7", here, target).budget.card == card
     assert foresee(graph | preflight(on_risk="warn"), "7", here).judged.where is Where.ON_RISK
@@ -143,13 +143,12 @@ def test_auto_is_the_card_that_is_judged(here):
 
 def test_a_long_video_that_does_not_fit_in_one_pass_is_cut(here):
     """Nothing but the clip's own share is left to save where its optimizations are off."""
-    graph = sources(audio="speech.wav") | low_vram(**switched(sequential_cfg="on")) | long_video(model=["10", 0])
-    whole = plan(graph, "11", here, "80 GiB").estimate
+    graph = sources(audio="speech.wav") | low_vram(**switched(sequential_cfg="on"))
+    settings = {"model": ["10", 0], "min_resolution": 512}
+    whole = plan(graph | talking_head(**settings), "11", here, "80 GiB").estimate
     first = predict(replace(whole.job, duration_s=40.0))
-    card = (first.peak_bytes + whole.peak_bytes) / 2 / 0.9 / GIB
-    graph |= {"3": preflight()["3"]} | long_video(model=["10", 0], image=["3", 0])
-    graph["3"]["inputs"] |= {"target_card": f"{card:.4f} GiB", "audio": ["2", 0]}
-    cut = plan(graph, "11", here)
+    card = f"{(first.peak_bytes + whole.peak_bytes) / 2 / 0.9 / GIB:.4f} GiB"
+    cut = plan(graph | talking_head(target_card=card, **settings), "11", here)
     assert cut.parts > 1
     assert cut.fits
     assert SPEECH_S / cut.parts < cut.job.duration_s < SPEECH_S
@@ -159,19 +158,19 @@ def test_a_long_video_that_does_not_fit_in_one_pass_is_cut(here):
     ("part_s", "parts"), [(0.0, 1), (300.0, 1), (100.0, 3), (60.0, 5)]
 )  # fmt: skip
 def test_the_user_may_want_parts(part_s, parts, here):
-    foreseen = plan(sources(audio="speech.wav") | long_video(part_s=part_s), "11", here)
+    foreseen = plan(sources(audio="speech.wav") | talking_head(part_s=part_s), "11", here)
     assert foreseen.parts == parts
     assert foreseen.job.latent_frames <= LATENT_FPS * (part_s or SPEECH_S)
 
 
 def test_a_part_too_short_to_be_made_is_refused(here):
     with pytest.raises(JobError, match="part length"):
-        plan(sources(audio="speech.wav") | long_video(part_s=5.0), "11", here)
+        plan(sources(audio="speech.wav") | talking_head(part_s=5.0), "11", here)
 
 
 def test_frames_that_go_to_a_file_do_not_pile_up(here):
     """On a card of the machine's own, whose host memory counts."""
-    job = plan(sources(audio="speech.wav") | long_video(min_resolution=1024), "11", here)
+    job = plan(sources(audio="speech.wav") | talking_head(min_resolution=1024), "11", here)
     assert job.job.to_file
     assert job.estimate.host_ram_bytes < predict(replace(job.job, to_file=False)).host_ram_bytes
 
@@ -179,17 +178,89 @@ def test_frames_that_go_to_a_file_do_not_pile_up(here):
 def test_the_time_is_that_of_all_parts(folder):
     here = machine(folder, CardHistory(pace=Pace(1e-6, 1)))
     whole, cut = (
-        foresee(sources(audio="speech.wav") | long_video(part_s=part_s), "11", here).judged for part_s in (0.0, 60.0)
+        foresee(sources(audio="speech.wav") | talking_head(part_s=part_s), "11", here).judged for part_s in (0.0, 60.0)
     )
     assert whole.seconds == pytest.approx(network_work(whole.plan.job) * 1e-6)
-    assert 1.0 < cut.seconds / whole.seconds < 1.4  # every part is a little longer than what it shows
+    assert 1.0 < cut.seconds / whole.seconds < 1.6  # every part is longer than what it shows
 
 
-@pytest.mark.parametrize(("front", "where"), [({}, Where.THIS_NODE), ({"on_risk": "warn"}, Where.ON_RISK)])
-def test_long_video_is_judged_for_the_planner_in_front(front, where, here):
-    graph = sources() | preflight(target_card="10 GiB", **front) | long_video(image=["3", 0], audio=["3", 1])
-    judged = foresee(graph, "11", here).judged
-    assert (judged.plan.budget.card, judged.where) == ("10 GiB", where)
+@pytest.mark.parametrize(
+    ("own", "setting", "card"),
+    [
+        ("auto", "auto", "10 GiB"),
+        ("auto", "16 GiB", "16 GiB"),
+        ("12 GiB", "16 GiB", "12 GiB"),
+    ],
+)
+def test_auto_is_the_setting_then_preflights_card(own, setting, card, here):
+    graph = sources() | preflight(target_card="10 GiB") | talking_head(image=["3", 1], audio=["3", 2], target_card=own)
+    assert plan(graph, "11", here, setting).budget.card == card
+    unlinked = sources() | preflight(target_card="10 GiB") | talking_head(target_card=own)
+    assert plan(unlinked, "11", here, setting).budget.card == card
+
+
+@pytest.mark.parametrize(("wishes", "where"), [({}, Where.THIS_NODE), ({"on_risk": "warn"}, Where.ON_RISK)])
+def test_talking_head_plans_by_itself(wishes, where, here):
+    judged = foresee(sources() | talking_head(target_card="8 GiB", **wishes), "11", here).judged
+    assert judged.where == where
+    assert judged.plan.job.min_resolution == 768
+    assert judged.plan.fits
+    assert judged.plan.job.optimizations <= EXACT
+
+
+def test_a_newcomer_on_8_gib_gets_the_size_that_was_asked_for(here):
+    """The example workflow, with the preset and the card of a newcomer."""
+    planned = plan(sources() | talking_head(target_card="RTX 4060"), "11", here)
+    assert planned.fits and str(planned.job.frame_size) == "768×768"
+
+
+OVERRIDES = {"min_resolution": 576, "inference_steps": 7, "seconds": 3.0, "dynamic_scale": 1.7, "margin": 0.5}
+
+
+@pytest.mark.parametrize("name", OVERRIDES)
+def test_an_override_replaces_the_presets_value(name, here):
+    asked, wished = (
+        plan(sources() | talking_head(target_card="24 GiB", **wishes), "11", here).job
+        for wishes in ({}, {name: OVERRIDES[name]})
+    )
+    field = {"inference_steps": "steps", "seconds": "duration_s", "margin": "expand_ratio"}.get(name, name)
+    assert getattr(wished, field) == OVERRIDES[name] != getattr(asked, field)
+
+
+def test_a_preview_is_planned_like_the_whole(here):
+    whole, short = (
+        foresee(sources() | talking_head(target_card="8 GiB", preview_s=seconds), "11", here).judged.plan
+        for seconds in (0.0, 2.0)
+    )
+    assert short == whole
+
+
+# ---- one truth
+
+
+@pytest.mark.parametrize("card", ["4 GiB", "6 GiB", "8 GiB", "12 GiB", "24 GiB"])
+@pytest.mark.parametrize("preset", ["minimal", "fast", "hd"])
+@pytest.mark.parametrize("linked", [True, False])
+def test_the_same_job_has_the_same_figure_on_every_node(preset, card, linked, here):
+    links = {name: ["3", slot] for name, slot in PREFLIGHT_OUTPUTS.items()}
+    wishes = {"preset": preset, "target_card": card}
+    own = {"plan": ["3", 0]} if linked else {}
+    graph = sources() | preflight(**wishes) | low_vram(**own) | low_vram_trio(**links)
+    planned = plan(graph, "3", here)
+    assert planned.fits or card == "4 GiB"
+    for other in ("5", "6", "7", "10"):
+        judged = plan(graph, other, here)
+        assert (judged.estimate, judged.risk) == (planned.estimate, planned.risk)
+
+
+@pytest.mark.parametrize("card", ["4 GiB", "6 GiB", "8 GiB", "12 GiB", "24 GiB"])
+@pytest.mark.parametrize("preset", ["minimal", "fast", "hd"])
+def test_a_linked_plan_is_what_talking_head_would_plan(preset, card, here):
+    wishes = {"preset": preset, "target_card": card}
+    linked = sources(audio="speech.wav") | preflight(**wishes) | talking_head(plan=["3", 0])
+    planned, used = (plan(linked, each, here) for each in ("3", "11"))
+    alone = plan(sources(audio="speech.wav") | talking_head(**wishes), "11", here)
+    assert planned == used == alone
 
 
 # ---- the judges
@@ -215,8 +286,9 @@ AROUND = {
     "Low VRAM": low_vram(),
     "Low VRAM, some switches": low_vram(sequential_cfg="off", tensor_offload="on"),
     "Low VRAM, a switch by link": low_vram(layer_chunking=["9", 0]),
-    "Long Video": long_video(),
-    "both": low_vram() | long_video(model=["10", 0]),
+    "Low VRAM, all": low_vram(mode="least_memory"),
+    "Talking Head": talking_head(),
+    "both": low_vram() | talking_head(model=["10", 0]),
 }
 
 
@@ -235,21 +307,10 @@ def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, 
     real = execute(graph, nodes, folder)
     job = foreseen.plan.job
     if judge.startswith("Preflight"):
-        kept = judge == "Preflight that warns"  # the requested settings; Low VRAM and Long Video then choose their own
-        part_s = job.duration_s if foreseen.plan.parts > 1 and not kept else 0.0
-        optimizations = (
-            capabilities_of({each["class_type"]: each["inputs"] for each in graph.values()}).begin(job).optimizations
-        )
-        optimizations = optimizations if kept else job.optimizations
-        wanted = (
-            job.min_resolution,
-            job.steps,
-            str(job.dtype),
-            job.interpolate,
-            part_s,
-            format_optimizations(optimizations),
-        )
-        assert tuple(real[slot] for slot in (2, 5, 8, 9, 13, 14)) == wanted
+        assert repr(real[0].result.plan) == repr(foreseen.plan)
+        assert tuple(real[slot] for slot in (3, 6, 9, 10)) == (
+            job.min_resolution, job.steps, str(job.dtype), job.interpolate,
+        )  # fmt: skip
     elif judge.startswith("OOM Risk"):
         assert real[1:3] == (str(foreseen.plan.risk.verdict), foreseen.plan.risk.stage)
         assert real[3] == pytest.approx(foreseen.plan.risk.headroom_bytes / GIB)
@@ -265,7 +326,7 @@ def test_a_judge_counts_on_what_the_graph_can_do(judge, around, nodes, running, 
 @pytest.mark.parametrize("preset", ["fast", "hd"])
 def test_preflight_that_keeps_the_request_judges_it_as_oom_risk_does(preset, card, around, here):
     graph = sources() | preflight(preset=preset, target_card=card, on_risk="stop") | AROUND[around]
-    links = {name: ["3", slot] for name, slot in (("image", 0), ("min_resolution", 2), ("duration", 3), ("fps", 7))}
+    links = {name: ["3", slot] for name, slot in (("image", 1), ("min_resolution", 3), ("duration", 4), ("fps", 8))}
     graph["4"] = node("SonicGuardOOMRisk", stop=False, **SETTINGS | links | {"target_card": card})
     first, second = (plan(graph, asked, here) for asked in ("3", "4"))
     assert (first.risk, first.job.optimizations) == (second.risk, second.job.optimizations)
@@ -275,7 +336,7 @@ def test_a_request_that_fits_with_optimizations_is_not_stopped(nodes, running, f
     graph = sources() | preflight(preset="fast", target_card="8 GiB", on_risk="stop") | low_vram()
     running(graph)
     assert plan(graph, "3", here).job.optimizations > {Optimization.UNET_OFFLOAD}
-    assert execute(graph, nodes, folder)[14] == "unet_offload", "which of them are enabled is left to Low VRAM"
+    assert execute(graph, nodes, folder)[0].result.plan.job.optimizations
     alone = {number: graph[number] for number in graph if number != "10"}
     running(alone)
     with pytest.raises(Exception, match="Will run out of memory"):
@@ -285,7 +346,8 @@ def test_a_request_that_fits_with_optimizations_is_not_stopped(nodes, running, f
 @pytest.mark.parametrize("asked", ["3", "4", "11"])
 def test_no_part_is_longer_than_the_sound(asked, here):
     """Nor where nothing fits, and the shortest part worth making is longer."""
-    graph = sources() | preflight(preset="hd", target_card="3 GiB", on_risk="warn") | long_video(min_resolution=1024)
+    graph = sources() | preflight(preset="hd", target_card="3 GiB", on_risk="warn")
+    graph |= talking_head(preset="hd", target_card="3 GiB", on_risk="warn")
     graph["4"] = node("SonicGuardOOMRisk", stop=False, **SETTINGS | {"target_card": "3 GiB"})
     judged = plan(graph, asked, here, "3 GiB")
     assert not judged.fits
@@ -297,7 +359,7 @@ def test_no_part_is_longer_than_the_sound(asked, here):
 def test_preflight_counts_the_time_of_all_parts(on_risk, folder):
     here = machine(folder, CardHistory(pace=Pace(1e-6, 1)))
     settings = {"preset": "minimal", "target_card": "8.4 GiB", "on_risk": on_risk}
-    graph = sources(audio="speech.wav") | preflight(**settings) | low_vram(**switched()) | long_video(model=["10", 0])
+    graph = sources(audio="speech.wav") | preflight(**settings) | low_vram(**switched()) | talking_head(model=["10", 0])
     judged = foresee(graph, "3", here).judged
     assert judged.plan.parts > 1
     whole = replace(judged.plan.job, duration_s=SPEECH_S)
@@ -322,50 +384,25 @@ def test_optimizations_keep_the_picture_large(here):
     assert [change.name for change in optimized.changes][: len(enabled)] == enabled
 
 
-def test_long_video_is_given_the_whole_sound_and_where_to_cut_it(nodes, running, folder, here):
-    """For the sampler Preflight would cut the sound to what fits; Long Video cuts for itself."""
-    links = {"image": ["3", 0], "audio": ["3", 1], "min_resolution": ["3", 2], "part_s": ["3", 13]}
+def test_talking_head_is_given_the_whole_sound_and_where_to_cut_it(nodes, running, folder, here):
+    """For the sampler Preflight would cut the sound to what fits; Talking Head cuts for itself."""
     graph = sources(audio="speech.wav") | preflight(preset="minimal", target_card="8.4 GiB") | low_vram(**switched())
-    graph |= long_video(model=["10", 0], **links)
+    graph |= talking_head(model=["10", 0], plan=["3", 0])
     planned, made = plan(graph, "3", here), plan(graph, "11", here)
     running(graph)
     real = execute(graph, nodes, folder)
     assert planned.parts > 1
-    assert real[13] == planned.job.duration_s < SPEECH_S
-    assert real[1]["waveform"].shape[-1] / real[1]["sample_rate"] == pytest.approx(SPEECH_S, abs=0.1)
-    assert made.parts > 1
-    assert SPEECH_S / made.parts < made.job.duration_s <= planned.job.duration_s
+    assert real[0].sound.duration_s == pytest.approx(SPEECH_S)
+    assert real[2]["waveform"].shape[-1] / real[2]["sample_rate"] == pytest.approx(SPEECH_S, abs=0.1)
+    assert made == planned
 
 
-def test_the_plan_of_preflight_is_what_low_vram_enables(here):
-    links = {name: ["3", slot] for name, slot in (("min_resolution", 2), ("duration", 3), ("image", 0), ("dtype", 8))}
-    links |= {"fps": ["3", 7], "inference_steps": ["3", 5], "use_interframe": ["3", 9], "audio": ["3", 1]}
-    graph = (
-        sources()
-        | JUDGES["Preflight"]
-        | low_vram(optimizations=["3", 14], target_card="80 GiB")
-        | low_vram_trio(**links)
-    )
-    planned = plan(graph, "3", here).job
-    assert {Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING} & planned.optimizations
-    assert plan(graph, "7", here).job.optimizations == planned.optimizations
-
-
-@pytest.mark.parametrize("asked", ["3", "10", "7"])
-@pytest.mark.parametrize(
-    ("widgets", "error", "words"),
-    [
-        ({"sequential_cfg": "maybe"}, (GraphError, OptimizationError), "sequential_cfg: there is no 'maybe'"),
-        ({"optimizations": "turbo"}, OptimizationError, "optimizations: unknown turbo"),
-    ],
-)
-def test_a_word_no_switch_knows_is_reported(widgets, error, words, asked, here):
-    graph = sources() | preflight() | low_vram(**widgets) | low_vram_trio()
-    if asked == "3" and "optimizations" in widgets:
-        assert plan(graph, asked, here)  # Low VRAM is warned, not Preflight
-        return
-    with pytest.raises(error, match=words):
-        plan(graph, asked, here)
+@pytest.mark.parametrize("asked", ["10", "7"])
+def test_a_word_no_switch_knows_is_reported(asked, here):
+    for name in ("sequential_cfg", "mode"):
+        graph = sources() | preflight() | low_vram(**{name: "maybe"}) | low_vram_trio()
+        with pytest.raises(GraphError, match=f"{name}: there is no 'maybe'"):
+            plan(graph, asked, here)
 
 
 # ---- texts
@@ -381,7 +418,7 @@ def test_optimizations_and_parts_are_in_the_answer(lang, here):
     assert ask(graph, "7", here, lang)["optimizations"] == ["sequential_cfg", "layer_chunking"]
     assert ask(graph, "7", here, lang)["parts"] == 1
     assert ask(sources() | trio(), "7", here, lang)["optimizations"] == []
-    assert ask(sources(audio="speech.wav") | long_video(part_s=60.0), "11", here, lang)["parts"] == 5
+    assert ask(sources(audio="speech.wav") | talking_head(part_s=60.0), "11", here, lang)["parts"] == 5
 
 
 @pytest.mark.parametrize(
@@ -392,10 +429,10 @@ def test_optimizations_and_parts_are_in_the_answer(lang, here):
         (sources() | low_vram(**switched()) | low_vram_trio(min_resolution=768), "7", False),
         (sources() | JUDGES["OOM Risk"], "3", True),
         (sources() | JUDGES["OOM Risk"] | low_vram(), "3", False),
-        (sources() | JUDGES["OOM Risk"] | long_video(), "3", False),
+        (sources() | JUDGES["OOM Risk"] | talking_head(), "3", False),
         (sources() | JUDGES["Preflight that warns"], "3", False),
     ],
-    ids=["sampler", "not its own", "has it", "judge", "judge that has it", "Long Video", "a planner would do"],
+    ids=["sampler", "not its own", "has it", "judge", "judge that has it", "Talking Head", "a planner would do"],
 )
 def test_low_vram_is_proposed_where_there_is_none(graph, asked, offered, here):
     text = (ask(graph, asked, here)["advice"] or {"text": ""})["text"]
@@ -417,13 +454,13 @@ def test_low_vram_does_what_was_proposed(size, wired, here):
 
 @pytest.mark.parametrize("asked", ["5", "6", "7", "10", "11"])
 def test_the_job_of_a_whole_prompt(asked, here):
-    prompt = after_preflight() | low_vram(optimizations=["3", 14]) | low_vram_trio()
-    prompt |= {"12": node("SaveVideo", video=["11", 0])} | {"11": long_video(model=["10", 0])["11"]}
+    prompt = after_preflight() | low_vram(plan=["3", 0]) | low_vram_trio()
+    prompt |= {"12": node("SaveVideo", video=["11", 0])} | {"11": talking_head(model=["10", 0])["11"]}
     assert job_for(prompt, asked, here) == plan(prompt, asked, here).job
 
 
 def test_a_card_without_bf16_is_known(here):
     """Its VAE runs in fp32, in Long Video too."""
-    graph = sources() | preflight(target_card="RTX 2060 12GB") | long_video(image=["3", 0])
+    graph = sources() | preflight(target_card="RTX 2060 12GB") | talking_head()
     assert not budget_for("RTX 2060 12GB").bf16
     assert plan(graph, "11", here).job.vae_dtype is Dtype.FP32

@@ -20,8 +20,8 @@ from sonic_guard.optimizations import (
     Optimization,
     without_redundant,
 )
-from sonic_guard.planning.capabilities import LONG_VIDEO, LOW_VRAM, WRAPPER_ONLY, GraphCapabilities, capabilities_of
-from sonic_guard.planning.capacity import Capacity, Span, Verdict
+from sonic_guard.planning.capabilities import LOW_VRAM, TALKING_HEAD, WRAPPER_ONLY, GraphCapabilities, capabilities_of
+from sonic_guard.planning.capacity import Capacity, Verdict
 from sonic_guard.planning.planner import SPLIT
 from sonic_guard.planning.selection import (
     DEFAULT,
@@ -30,7 +30,7 @@ from sonic_guard.planning.selection import (
     Switches,
     format_optimizations,
     largest_chunk_size,
-    parse_optimizations,
+    mode_switches,
     read_switches,
 )
 
@@ -50,7 +50,7 @@ def with_contained(enabled):
 def test_every_optimization_is_in_the_escalation_order_and_has_a_switch():
     assert sorted(ESCALATION_ORDER) == sorted(Optimization)
     assert set(DEFAULTS) == set(Optimization)
-    assert read_switches({}) == DEFAULT
+    assert read_switches() == DEFAULT
     assert DEFAULT.on | DEFAULT.auto == EXACT, "nothing changes a pixel unasked"
 
 
@@ -99,21 +99,35 @@ def test_chunks_are_as_large_as_fit():
     assert largest_chunk_size(JOB, lambda _: True) == MIN_CHUNK_SIZE, "without block-wise order there are none"
 
 
-@given(optimizations)
-def test_optimizations_are_reported_and_read(some):
-    assert parse_optimizations(format_optimizations(some)) == some
-
-
-@pytest.mark.parametrize("text", ["sequential_cfg+", "sequential_cfg + feed_forward_chunking", " ", ""])
-def test_spaces_and_loose_ends_are_no_harm(text):
-    assert parse_optimizations(text) <= {Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING}
-
-
 def test_what_is_no_optimization_is_reported():
-    with pytest.raises(OptimizationError, match="optimizations: unknown turbo; known are streaming_decode, unet_off"):
-        parse_optimizations("sequential_cfg+turbo")
-    with pytest.raises(OptimizationError, match="sequential_cfg: there is no 'perhaps'; choose one of auto, on, off"):
-        read_switches({"sequential_cfg": "perhaps"})
+    with pytest.raises(OptimizationError, match="mode: there is no 'turbo'; choose one of auto, least_memory, off"):
+        read_switches("turbo")
+    expected = "sequential_cfg: there is no 'perhaps'; choose one of mode, auto, on, off"
+    with pytest.raises(OptimizationError, match=expected):
+        read_switches(values={"sequential_cfg": "perhaps"})
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "expected"),
+    [
+        ("auto", {}, DEFAULT),
+        ("off", {}, NONE),
+        ("least_memory", {}, Switches(on=EXACT, smallest_chunks=True)),
+        ("off", {"sequential_cfg": "on"}, Switches(on=frozenset({Optimization.SEQUENTIAL_CFG}))),
+        ("auto", {"fp8_weights": "auto"}, Switches(DEFAULT.on, DEFAULT.auto | {Optimization.FP8_WEIGHTS})),
+        ("auto", {"unet_offload": "off", "sequential_cfg": "mode"}, Switches(auto=DEFAULT.auto)),
+    ],
+)
+def test_a_mode_sets_all_and_a_switch_sets_one(mode, values, expected):
+    assert read_switches(mode, values) == expected
+
+
+def test_the_least_memory_is_what_the_smallest_chunks_need():
+    job, capacity = Job(512, 512, 10.0, min_resolution=1024), Capacity(budget_for(80))
+    least = read_switches("least_memory").enable(job, capacity)
+    assert least.optimizations == without_redundant(EXACT)
+    assert least.chunk_size == MIN_CHUNK_SIZE
+    assert capacity.estimate(least).peak_bytes <= capacity.estimate(DEFAULT.enable(job, capacity)).peak_bytes
 
 
 @pytest.mark.parametrize(
@@ -122,10 +136,15 @@ def test_what_is_no_optimization_is_reported():
         ({}, WRAPPER_ONLY),
         ({"KSampler": {"sequential_cfg": "on"}}, WRAPPER_ONLY),
         ({LOW_VRAM: {}}, GraphCapabilities(DEFAULT)),
-        ({LONG_VIDEO: {}}, GraphCapabilities(DEFAULT, to_file=True)),
+        ({TALKING_HEAD: {}}, GraphCapabilities(DEFAULT, to_file=True)),
+        ({TALKING_HEAD: {"mode": "off"}}, GraphCapabilities(NONE, to_file=True)),
+        ({TALKING_HEAD: {"fp8_weights": True}}, GraphCapabilities(mode_switches("auto", fp8=True), to_file=True)),
+        ({LOW_VRAM: {"mode": "least_memory"}, TALKING_HEAD: {"mode": "off"}},
+         GraphCapabilities(read_switches("least_memory"), to_file=True)),
+        ({LOW_VRAM: {"mode": ["7", 0]}}, GraphCapabilities(NONE)),
         ({LOW_VRAM: dict.fromkeys(Optimization, "off")}, GraphCapabilities(NONE)),
         (
-            {LOW_VRAM: dict.fromkeys(Optimization, "off") | {"feed_forward_chunking": "on"}, LONG_VIDEO: {}},
+            {LOW_VRAM: dict.fromkeys(Optimization, "off") | {"feed_forward_chunking": "on"}, TALKING_HEAD: {}},
             GraphCapabilities(Switches(frozenset({Optimization.FEED_FORWARD_CHUNKING})), to_file=True),
         ),
         (
@@ -175,7 +194,7 @@ def test_a_sound_too_long_for_one_pass_is_judged_by_its_longest_part(ram_gib):
 def test_low_vram_counts_host_memory(ram_gib, chosen):
     """A 12 GiB card is large enough either way; the whole clip in host memory needs 13.7 GiB, streamed 11.6."""
     minute, capacity = Job(512, 512, 60.0), Capacity(budget_for(12), ram_gib and ram_gib * GIB)
-    run = DEFAULT.enable(minute, capacity, Span.SAMPLER)
+    run = DEFAULT.enable(minute, capacity)
     assert format_optimizations(run.optimizations) == chosen
     assert round(predict(run).host_ram_bytes / GIB, 1) == (11.6 if ram_gib == 12 else 13.7)
 
@@ -183,7 +202,7 @@ def test_low_vram_counts_host_memory(ram_gib, chosen):
 @pytest.mark.parametrize("gib", [12, 24])
 def test_where_no_choice_has_the_host_memory_it_needs_the_least_of_it_is_taken(gib):
     """Streaming costs no time and takes 2 GiB of host memory less; nothing that the GPU does not need is added."""
-    run = DEFAULT.enable(Job(512, 512, 60.0), Capacity(budget_for(gib), 10 * GIB), Span.SAMPLER)
+    run = DEFAULT.enable(Job(512, 512, 60.0), Capacity(budget_for(gib), 10 * GIB))
     assert format_optimizations(run.optimizations) == "streaming_decode+unet_offload"
 
 
@@ -212,9 +231,9 @@ def test_an_optimization_that_another_contains_is_never_enabled_with_it(switches
 def test_a_set_that_fits_is_found_where_there_is_one(auto, side, fps):
     """To a thousandth. At small sizes feed-forward chunks save more than layer chunks, which are left out then."""
     job = Job(side, side, 10.0, min_resolution=side, fps=fps)
-    needs = {some: predict(replace(job, optimizations=some)).sampler_bytes for some in _without_redundant_pairs(auto)}
+    needs = {some: predict(replace(job, optimizations=some)).peak_bytes for some in _without_redundant_pairs(auto)}
     least = min(needs.values()) * 1.001
-    chosen = Switches(auto=auto).choose(job, lambda candidate: predict(candidate).sampler_bytes <= least)
+    chosen = Switches(auto=auto).choose(job, lambda candidate: predict(candidate).peak_bytes <= least)
     assert needs[chosen] <= least
 
 

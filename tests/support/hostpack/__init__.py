@@ -59,7 +59,7 @@ class Vae:
 
 
 class Clip:
-    """What Sonic Long Video and SONIC_PreData see of a CLIP_VISION."""
+    """What Sonic Talking Head and SONIC_PreData see of a CLIP_VISION."""
 
     model = None
 

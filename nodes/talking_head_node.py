@@ -1,0 +1,209 @@
+"""Sonic Talking Head: a portrait, a voice of any length and Sonic's models in, a video file out."""
+
+from typing import Any
+
+from comfy_api.latest import InputImpl, io
+
+from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.long_video.part_maker import make_part
+from ..sonic_guard.long_video.part_store import sweep
+from ..sonic_guard.long_video.rendering import run
+from ..sonic_guard.media.video_file import pick
+from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
+from ..sonic_guard.messages.plan_messages import refusal
+from ..sonic_guard.messages.run_messages import video_report
+from ..sonic_guard.operations.input_values import flag, one_of, text
+from ..sonic_guard.operations.talking_head import TalkingHead as PlannedVideo
+from ..sonic_guard.operations.talking_head import TalkingHeadRequest, plan_talking_head
+from ..sonic_guard.planning.capabilities import GraphCapabilities
+from ..sonic_guard.planning.selection import mode_switches
+from .comfyui import host, images, planning_inputs, shared_inputs
+from .comfyui.node_progress import NodeProgress
+from .comfyui.planning_inputs import PlanningInputs
+from .comfyui.shared_inputs import ADVANCED
+from .comfyui.sonic_model import capabilities
+from .comfyui.sonic_wrapper import find_wrapper
+from .comfyui.talking_head_inputs import (
+    VideoInputs,
+    held_by,
+    low_vram_model,
+    planning_request,
+    read_source,
+    run_predata,
+    run_sampler,
+    video_request,
+    with_model,
+)
+
+KEPT_DAYS = 14
+"""Days after which the finished parts of a video that was not continued are deleted, at the earliest."""
+PREFIX = "video/sonic"
+"""Of the file's name, where the user gives none."""
+PICTURES = 8
+"""In the preview."""
+MODELS = ("model", "clip_vision", "vae")
+
+
+class TalkingHead(io.ComfyNode):
+    """The plan, Sonic, its memory, its parts and its file in one node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs. New ones go to the end: saved workflows count positions."""
+        return shared_inputs.schema(
+            node_id="SonicGuardTalkingHead",
+            display_name="Sonic Talking Head (Sonic Guard)",
+            category=shared_inputs.CATEGORY,
+            description="Makes a talking-head video of any length from a portrait and a voice: finds the face, chooses "
+            "what fits the graphics card, writes frames to the file as they are made, and resumes a run that stopped.",
+            search_aliases=[
+                *("long video", "long audio", "lip sync", "talking head", "out of memory", "OOM", "VRAM"),
+                *("数字人", "口型", "长音频", "显存", "爆显存"),
+            ],
+            is_output_node=True,
+            inputs=[
+                # Lazy: what cannot run is refused before minutes are spent on loading the models.
+                shared_inputs.MODEL.Input(
+                    "model", lazy=True,
+                    tooltip="From SONICTLoader, or from Sonic Low VRAM to choose single memory optimizations.",
+                ),
+                io.ClipVision.Input("clip_vision", lazy=True, tooltip="From Image Only Checkpoint Loader."),
+                io.Vae.Input("vae", lazy=True, tooltip="From Image Only Checkpoint Loader."),
+                io.Image.Input(
+                    "image", optional=True, tooltip="The portrait. Of a batch, the first image is used."
+                ),
+                io.Audio.Input("audio", optional=True, tooltip="The speech, of any length."),
+                shared_inputs.PLAN.Input(
+                    "plan", optional=True,
+                    tooltip="From Preflight, instead of image and audio: its settings are used, not those below.",
+                ),
+                *planning_inputs.schema_inputs(),
+                io.Float.Input(
+                    "preview_s", default=0.0, min=0.0, max=60.0, step=1.0,
+                    tooltip="A preview: the first seconds at the final size, in few steps. 0: the whole video.",
+                ),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=2**31 - 1, control_after_generate=False, extra_dict=ADVANCED,
+                    tooltip="Stays the same from run to run, so that a run that was stopped can be resumed.",
+                ),
+                shared_inputs.mode(),
+                io.Boolean.Input(
+                    "fp8_weights", default=False, extra_dict=ADVANCED,
+                    tooltip="Stores the UNet's large weights in 8 bits where the run does not fit otherwise. Changes "
+                    "the pixels slightly, and is slower.",
+                ),
+                io.Float.Input(
+                    "part_s", default=0.0, min=0.0, max=36000.0, step=1.0, extra_dict=ADVANCED,
+                    tooltip="Longest part in seconds; parts begin and end at pauses of the speech. 0: one pass if "
+                    "it fits, otherwise the longest parts that fit.",
+                ),
+                io.Combo.Input(
+                    "format", options=list(formats()), default=next(iter(formats())), extra_dict=ADVANCED,
+                    tooltip="h264: plays everywhere. ffv1: lossless. prores: for editing.",
+                ),
+                io.Int.Input(
+                    "crf", default=18, min=1, max=51, extra_dict=ADVANCED,
+                    tooltip="Quality of h264: lower values are better and make larger files. 18 is visually lossless, "
+                    "23 gives half the file size.",
+                ),
+                io.Combo.Input(
+                    "encoder_preset", options=list(PRESETS), default="medium", extra_dict=ADVANCED,
+                    tooltip="Speed preset of the h264 encoder: slower presets make smaller files.",
+                ),
+                io.String.Input(
+                    "filename_prefix", default=PREFIX, extra_dict=ADVANCED,
+                    tooltip="Name in ComfyUI's output folder, as in Save Video.",
+                ),
+                shared_inputs.language(),
+            ],
+            outputs=[
+                io.Video.Output(display_name="video", tooltip="The finished video file, with audio."),
+                io.Image.Output(display_name="preview", tooltip=f"Up to {PICTURES} frames, evenly spaced."),
+                io.String.Output(display_name="report", tooltip="How the video was made, and events of the run."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(
+        cls, target_card: str | None = None, image: Any = ..., audio: Any = ..., plan: Any = ...
+    ) -> bool | str:
+        """Whether the card is known, and a portrait and a voice are connected; a link has the value None here."""
+        if plan is ... and ... in (image, audio):
+            return "Connect a portrait to image and a voice to audio, or the plan of Preflight to plan."
+        return shared_inputs.check_target_card(target_card)
+
+    @classmethod
+    def fingerprint_inputs(cls, preset: str = "", **_: Any) -> str:
+        """The content of the preset's file, so that an edited one is read again."""
+        return shared_inputs.preset_text(preset)
+
+    @classmethod
+    def check_lazy_status(
+        cls, language: str, part_s: float, preview_s: float, image: Any = None, audio: Any = None, plan: Any = None,
+        **others: Any,
+    ) -> list[str]:  # fmt: skip
+        """The models that are still to be loaded. What cannot run, whatever they are, is refused here."""
+        missing = [name for name in MODELS if others.get(name) is None]
+        if missing:
+            source = read_source(plan, image, audio, _planning(others), capabilities())
+            _planned(planning_request(source, part_s, preview_s), shared_inputs.read_language(language))
+        return missing
+
+    @classmethod
+    def execute(
+        cls, model: Any, clip_vision: Any, vae: Any, preview_s: float, seed: int, mode: str, fp8_weights: bool,
+        part_s: float, format: str, crf: int, encoder_preset: str, filename_prefix: str, language: str,  # noqa: A002
+        image: Any = None, audio: Any = None, plan: Any = None, **planning: Any,
+    ) -> io.NodeOutput:  # fmt: skip
+        """Plan the video, make the parts that are missing, and join them."""
+        shared_inputs.read_language(language)
+        encoding = Encoding(one_of("format", format, formats()), crf, encoder_preset)
+        wrapper, progress = find_wrapper(), NodeProgress(language)
+        own = mode_switches(mode, fp8=flag("fp8_weights", fp8_weights))
+        low_vram_sonic = low_vram_model(model, own)
+        can = GraphCapabilities(low_vram_sonic.choice.switches, to_file=True)
+        source = read_source(plan, image, audio, PlanningInputs(**planning), can, held_by(low_vram_sonic))
+        request = with_model(planning_request(source, part_s, preview_s), low_vram_sonic, vae)
+        planned = _planned(request, language)
+        job, size = planned.part, planned.part.frame_size
+        inputs = VideoInputs(
+            low_vram_sonic, clip_vision, vae, source.voice(planned), source.picture(planned), planned, seed
+        )
+        prefix = text("filename_prefix", filename_prefix).strip() or PREFIX
+        target, subfolder = host.new_output(prefix, encoding.kind.suffix, size.width, size.height)
+        work = host.user_folder() / "long"
+        sweep(work, KEPT_DAYS)
+        video = run(
+            video_request(inputs, encoding, progress.notify),
+            make_part(
+                low_vram_sonic.sonic,
+                job.optimizations,
+                run_predata(inputs, wrapper, progress.notify),
+                run_sampler(inputs, wrapper),
+                progress.add_frames,
+                job.chunk_size,
+            ),
+            target,
+            work,
+            fallbacks=low_vram_sonic.fallbacks_left(job.optimizations, job.chunk_size),
+            notify=progress.notify,
+            check=host.stop_if_interrupted,
+        )
+        report = video_report(video, planned, language)
+        shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}
+        outputs = planned.outputs(
+            InputImpl.VideoFromFile(str(target)), images.from_rgbs(pick(target, PICTURES)), report
+        )
+        return io.NodeOutput(*outputs, ui={"images": [shown], "animated": (True,), "text": (report,)})
+
+
+def _planning(inputs: dict[str, Any]) -> PlanningInputs:
+    return PlanningInputs(**{name: inputs[name] for name in PlanningInputs.__dataclass_fields__})
+
+
+def _planned(request: TalkingHeadRequest, language: str) -> PlannedVideo:
+    """The plan. Raises `SonicGuardError` where the node stops the graph."""
+    planned = plan_talking_head(request)
+    if planned.preflight.refused:
+        raise SonicGuardError(refusal(planned.preflight.plan, language))
+    return planned
