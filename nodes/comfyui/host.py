@@ -184,6 +184,16 @@ def is_running(prompt_id: str) -> bool:
     return bool(running_graph(prompt_id))
 
 
+def has_failed(prompt_id: str) -> bool:
+    """Whether a prompt has ended with an error of a node. A cancelled one has not; of a deleted one it is not known."""
+    queue = getattr(_server(), "prompt_queue", None)
+    if queue is None:
+        return False
+    with queue.mutex:  # ComfyUI takes a prompt out of the running ones, and only then adds it to its history
+        status = queue.history.get(prompt_id, {}).get("status")
+    return any(event == "execution_error" for event, *_ in (status or {}).get("messages", ()))
+
+
 def saved(setting: str) -> list[Any]:
     """A setting of the page as ComfyUI's users last saved it, one value for each user who has changed it.
 

@@ -2,19 +2,17 @@
 
 import inspect
 import logging
-import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...sonic_guard.atomic_files import discard
 from ...sonic_guard.comfy.sonic_objects import PREDATA, SAMPLER
-from ...sonic_guard.errors import FaceError, SonicGuardError, WrapperError
+from ...sonic_guard.errors import WrapperError
 from ...sonic_guard.long_video.manifest import content_key, file_digest
 from ...sonic_guard.media.audio import Sound
-from ...sonic_guard.media.audio_file import probe
 from ...sonic_guard.plain_files import shown
 from . import host
+from .predata_files import tidies_up
 from .sonic_pack import check_import
 from .torchaudio_save import saves_sound_here
 
@@ -44,8 +42,11 @@ class Wrapper(NamedTuple):
 
 def find_wrapper() -> Wrapper:
     """The nodes that are installed. Raises `WrapperError` where they are missing, or differ from the known ones."""
-    predata = saves_sound_here(_function_of(PREDATA, _PREDATA_INPUTS))  # here, too: the service may not be running
-    return Wrapper(_tidy(predata), _function_of(SAMPLER, _SAMPLER_INPUTS))
+    predata = _function_of(PREDATA, _PREDATA_INPUTS)
+    return Wrapper(
+        tidies_up(saves_sound_here(predata)),  # here, too: the service may not be running
+        _function_of(SAMPLER, _SAMPLER_INPUTS),
+    )
 
 
 def longest_sound_s(sound: Sound) -> float:
@@ -78,48 +79,6 @@ def files_key() -> str:
             "Check its permissions."
         ) from error
     return content_key(digests)
-
-
-def _tidy(work: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """SONIC_PreData's function, with its files in ComfyUI's input folder deleted, and a message if it finds no face."""
-
-    def predata(**inputs: Any) -> tuple[Any, ...]:
-        before, samples, whole = set(_sounds_left()), inputs["audio"]["waveform"].shape[-1], False
-        # The file's name is random, and the previous run has set the seed: two ComfyUIs would choose the same name.
-        random.seed()
-        try:
-            made = work(**inputs)
-            whole = True
-            return made
-        except UnboundLocalError as error:
-            if "bbox" not in str(error):
-                raise
-            raise FaceError(
-                "image: Sonic's own detector finds no face in this picture. Crop it around the face with Face Box or "
-                "Preflight, or take a picture that shows the face larger and from the front."
-            ) from error
-        finally:
-            for left in set(_sounds_left()) - before:
-                # Another ComfyUI may use the same input folder. On a full disk the file is shorter than the sound.
-                found = _samples(left)
-                if found == samples or not whole and (found or 0) < samples:
-                    discard(left)
-
-    return predata
-
-
-def _sounds_left() -> Iterable[Path]:
-    """The sounds that SONIC_PreData has written for itself. It deletes none: a long video has hundreds."""
-    return host.input_folder().glob("audio_*_temp.wav")
-
-
-def _samples(sound: Path) -> int | None:
-    """Samples of a sound; None if it is gone, or cannot be read."""
-    try:
-        return probe(sound).samples
-    except (SonicGuardError, OSError) as error:
-        log.debug("%s: %s", sound, error)
-        return None
 
 
 def _function_of(name: str, inputs: Collection[str]) -> Callable[..., tuple[Any, ...]]:

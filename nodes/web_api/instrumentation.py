@@ -13,6 +13,7 @@ from typing import Any
 
 from ...sonic_guard.comfy.sonic_objects import PREDATA
 from ...sonic_guard.runtime.recorder import STAGE_OF
+from ..comfyui.predata_files import tidies_up
 from ..comfyui.torchaudio_save import saves_sound_here
 
 Around = Callable[[str, Mapping[str, Any]], AbstractContextManager[Any]]
@@ -43,7 +44,7 @@ def _instrumented(original: Any, name: str, around: Around) -> type | None:
         return None
     signature = inspect.signature(work)
     if name == PREDATA:
-        work = saves_sound_here(work)
+        work = tidies_up(saves_sound_here(work))
 
     @functools.wraps(work)
     def within_context(self: Any, *args: Any, **kwargs: Any) -> Any:

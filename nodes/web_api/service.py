@@ -87,8 +87,13 @@ class Service:
         """The history; None if a user has switched it off. Only saved settings count: anyone can send a request."""
         return run_history.history() if all(host.saved("SonicGuard.Record")) else None
 
+    def ended(self, prompt_id: str) -> Outcome | None:
+        """How a prompt has ended; None while it is running. One that ended without an error was cancelled."""
+        if host.is_running(prompt_id):
+            return None
+        return Outcome.ERROR if host.has_failed(prompt_id) else Outcome.INTERRUPTED
+
     executing = staticmethod(host.executing)
-    is_running = staticmethod(host.is_running)
     interrupted = staticmethod(host.interrupted)
     stop_if_interrupted = staticmethod(host.stop_if_interrupted)
     progress_bar = staticmethod(host.progress_bar)

@@ -35,6 +35,7 @@ class StageFigures:
     device_bytes: int | None = None
     """Largest sample of the memory in use on the card, by all programs."""
     seconds: float | None = None
+    """Of a resumed denoise stage: what all of its steps take at the pace of those that were run."""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ IN_PARTS = Text(
     "Made in {parts} parts of at most {longest:.0f} s.",
     "分 {parts} 段完成，每段不超过 {longest:.0f} 秒。",
 )
-PARTS_KEPT = Text("{kept} of them were finished by an earlier run.", "其中 {kept} 段由先前的运行完成。")
+PARTS_KEPT = Text("Parts finished by an earlier run: {kept}.", "先前的运行已完成 {kept} 段。")
 FALLBACKS_ENABLED = Text(
     "Memory ran out during the run; these fallback optimizations were enabled: {optimizations}.",
     "运行中显存不足，已启用这些回退优化：{optimizations}。",

@@ -54,8 +54,8 @@ class Host(Protocol):
         """Ids of the prompt and the node that this thread executes."""
         ...
 
-    def is_running(self, prompt_id: str) -> bool:
-        """Whether a prompt is still being executed."""
+    def ended(self, prompt_id: str) -> Outcome | None:
+        """How a prompt has ended; None while it is being executed."""
         ...
 
     def kind_of(self, prompt: str, node: str) -> str:
@@ -135,12 +135,13 @@ class Recorder:
         return watch.to_event() if watch else None
 
     def _give_up_if_over(self) -> None:
-        """End a run whose graph has ended between two of Sonic's nodes, usually because it was cancelled."""
+        """End a run whose graph has ended between two of Sonic's nodes: it was cancelled, or another node failed."""
         with self._lock:
             watch, prompt = self._watch, self._prompt
-            if watch is None or self._safely(self._host.is_running, prompt) is not False:
+            outcome = None if watch is None else self._safely(self._host.ended, prompt)
+            if watch is None or outcome is None:
                 return
-            watch.finish(self._host.interrupted()())
+            watch.end(outcome)
             self._conclude(watch)
 
     def _run(self, name: str, arguments: Mapping[str, Any]) -> RunWatch:

@@ -27,11 +27,10 @@ class _Tally:
     peak: Peak = Peak()
     device_bytes: int | None = None
     seconds: float = 0.0
-    is_whole: bool = True
-    """Whether the whole stage was run here; otherwise its seconds are not reported."""
 
-    def figures(self) -> StageFigures:
-        return StageFigures(*self.peak, self.device_bytes, self.seconds if self.is_whole else None)
+    def figures(self, share: float = 1.0) -> StageFigures:
+        """The figures, of which the seconds took `share` of the stage's work; 0: the seconds are unknown."""
+        return StageFigures(*self.peak, self.device_bytes, self.seconds / share if share else None)
 
 
 class RunWatch:
@@ -146,9 +145,9 @@ class RunWatch:
     def skip_steps(self, steps: int) -> None:
         """`steps` denoising steps are skipped because an earlier attempt completed them."""
         with self._lock:
-            self._pace.calls = steps * self._pace.calls_per_step
+            self._pace.skip(steps)
+            self._tallies.setdefault("denoise", _Tally())
             self.step = min(steps, self.steps)
-            self._tallies.setdefault("denoise", _Tally()).is_whole = False
         self._notify()
 
     def call_done(self) -> bool:
@@ -173,12 +172,16 @@ class RunWatch:
 
         The figures of a stage that ran out of memory are those before the failed allocation.
         """
+        self.end(self._outcome_of(error))
+
+    def end(self, outcome: Outcome) -> None:
+        """The run has ended outside of Sonic's nodes. Only the first call of this or of `finish` has an effect."""
         with self._lock:
             if self.outcome is not Outcome.RUNNING:
                 return
             self.leave()
             self._ended_s = self._clock()
-            self.outcome = self._outcome_of(error)
+            self.outcome = outcome
         self._notify()
 
     # Queries
@@ -213,11 +216,18 @@ class RunWatch:
             return peak.allocated_bytes
 
     def figures(self) -> dict[str, StageFigures]:
-        """The figures of each stage so far, in the order of a run; stages that were not entered are missing."""
+        """The figures of each stage so far, in the order of a run; stages that were not entered are missing.
+
+        Where completed steps were skipped, its seconds are those of all steps so far at the pace of the others.
+        """
         with self._lock:
             if self._open and self._pause_peak is None:
                 self._charge(self.stage)
-            return {stage: self._tallies[stage].figures() for stage in STAGES if stage in self._tallies}
+            return {
+                stage: self._tallies[stage].figures(self._pace.share_made if stage == "denoise" else 1.0)
+                for stage in STAGES
+                if stage in self._tallies
+            }
 
     def to_event(self) -> dict[str, Any]:
         """The run as the event ``sonic_guard.run``: bytes and seconds."""
@@ -294,9 +304,18 @@ class _Pace:
     def __init__(self, calls_to_do: int = 0, calls_per_step: int = 1) -> None:
         self.calls = 0
         self.calls_per_step = max(1, calls_per_step)
+        self._skipped = 0
         self._to_do = calls_to_do
         self._latest_s: float | None = None
         self._call_s: float | None = None
+
+    @property
+    def share_made(self) -> float:
+        """Share of the calls so far that were made and not skipped; 1 where none was skipped."""
+        return 1 - self._skipped / self.calls if self._skipped else 1.0
+
+    def skip(self, steps: int) -> None:
+        self.calls = self._skipped = steps * self.calls_per_step
 
     def call_done(self, now_s: float) -> None:
         self.calls += 1

@@ -15,19 +15,13 @@ from sonic_guard.operations.preflight import PreflightRequest, preflight
 from sonic_guard.operations.preset_files import load_preset
 from sonic_guard.planning.capacity import Capacity
 from sonic_guard.planning.planner import make_plan
+from tests.support.graphs import PLANNING
 
-NODES = ("Preflight", "AudioDuration", "FaceBox", "Preset", "OOMRisk", "AutoDowngrade", "LowVRAM", "LongVideo")
+NODES = ("TalkingHead", "Preflight", "LowVRAM", "OOMRisk", "AutoDowngrade", "FaceBox", "AudioDuration", "Preset")
 CARD = "RTX 3060 12GB"
 FACE = {"aspect": "original", "face_index": 0, "face_box": ""}
 PLAN = {"target_card": CARD, "reserve": 0.1, "language": "en"}
-PREFLIGHT = {
-    **FACE,
-    **PLAN,
-    "preset": "fast",
-    "on_risk": "downgrade",
-    "policy": "lossless_first",
-    "cut_silence": False,
-}
+PREFLIGHT = PLANNING | PLAN
 RUN = {"min_resolution": 1024, "duration": 5.0, "fps": 25.0, "dtype": "fp16", "use_interframe": True}
 
 PICTURE = ("SaveImage", "images", {"filename_prefix": "sonic guard"})
@@ -101,7 +95,7 @@ def test_sonics_own_nodes_are_there_too(host, kind):
 
 
 def test_preflight_gives_what_the_library_plans(host):
-    outputs = {slot: TEXT for slot in (*range(2, 11), 12)} | {0: PICTURE, 1: SOUND, 11: SOUND}
+    outputs = {slot: TEXT for slot in (*range(3, 12), 13)} | {1: PICTURE, 2: SOUND, 12: SOUND}
     before = len(host.log_text())
     entry = host.run(graph("Preflight", outputs, **PREFLIGHT))
     shown = texts(entry)
@@ -111,51 +105,51 @@ def test_preflight_gives_what_the_library_plans(host):
     result = preflight(PreflightRequest(portrait, 5.0, requested, capacity))
     job, crop = result.plan.job, result.selection.crop
     assert job.min_resolution < requested.min_resolution, "the card should be too small for the requested settings"
-    assert [shown[slot] for slot in range(2, 10)] == [
+    assert [shown[slot] for slot in range(3, 11)] == [
         str(job.min_resolution), "4.98", str(job.expand_ratio), str(job.steps), str(job.dynamic_scale), str(job.fps),
         str(job.dtype), str(job.interpolate),
     ]  # fmt: skip
-    assert shown[12] == "25.0"
-    assert CARD in shown[10]
-    assert f"min_resolution: 768 → {job.min_resolution}" in shown[10]
-    assert entry["outputs"]["ours"]["text"] == [shown[10]]
+    assert shown[13] == "25.0"
+    assert CARD in shown[11]
+    assert f"min_resolution: 768 → {job.min_resolution}" in shown[11]
+    assert entry["outputs"]["ours"]["text"] == [shown[11]]
 
-    (picture,) = files(host, entry, 0, "images")
+    (picture,) = files(host, entry, 1, "images")
     assert Image.open(picture).size == (crop.width, crop.height)
-    assert samples(*files(host, entry, 1, "audio")) == 62 * 1280 + 320
-    assert samples(*files(host, entry, 11, "audio")) == (2 * 62 - 1) * 640
+    assert samples(*files(host, entry, 2, "audio")) == 62 * 1280 + 320
+    assert samples(*files(host, entry, 12, "audio")) == (2 * 62 - 1) * 640
     assert "Traceback" not in host.log_text()[before:]
 
 
 @pytest.mark.parametrize("target", ["20 GiB", "7.5"])
 def test_a_workflow_may_name_a_size_that_is_not_in_the_menu(host, target):
-    shown = texts(host.run(graph("Preflight", {10: TEXT}, **PREFLIGHT | {"target_card": target})))
-    assert f"{float(target.split()[0]):g} GiB" in shown[10]
+    shown = texts(host.run(graph("Preflight", {11: TEXT}, **PREFLIGHT | {"target_card": target})))
+    assert f"{float(target.split()[0]):g} GiB" in shown[11]
 
 
 def test_an_unknown_card_is_refused_before_the_run(host):
-    status, answer = host.queue(graph("Preflight", {10: TEXT}, **PREFLIGHT | {"target_card": "RTX 9999"}))
+    status, answer = host.queue(graph("Preflight", {11: TEXT}, **PREFLIGHT | {"target_card": "RTX 9999"}))
     assert status == 400
     assert "RTX 9999" in str(answer)
 
 
 def test_a_sound_of_a_third_of_a_second_is_filled_up_with_silence(host):
-    entry = host.run(graph("Preflight", {3: TEXT, 1: SOUND}, audio="short.wav", **PREFLIGHT))
-    assert float(texts(entry)[3]) == pytest.approx(0.5)
-    assert samples(*files(host, entry, 1, "audio")) == 8000
+    entry = host.run(graph("Preflight", {4: TEXT, 2: SOUND}, audio="short.wav", **PREFLIGHT))
+    assert float(texts(entry)[4]) == pytest.approx(0.5)
+    assert samples(*files(host, entry, 2, "audio")) == 8000
 
 
 @pytest.mark.parametrize(("on_risk", "resolution"), [("warn", "1024"), ("downgrade", None)])
 def test_what_preflight_does_about_a_risk(host, on_risk, resolution):
-    entry = host.run(graph("Preflight", {2: TEXT, 10: TEXT}, **PREFLIGHT | {"on_risk": on_risk, "preset": "hd"}))
+    entry = host.run(graph("Preflight", {3: TEXT, 11: TEXT}, **PREFLIGHT | {"on_risk": on_risk, "preset": "hd"}))
     shown = texts(entry)
-    assert (shown[2] == "1024") is (resolution == "1024")
-    assert ("Will run out of memory" in shown[10]) is (on_risk == "warn")
+    assert (shown[3] == "1024") is (resolution == "1024")
+    assert ("Will run out of memory" in shown[11]) is (on_risk == "warn")
 
 
 def test_preflight_can_plan_for_this_machine_and_speak_chinese(host):
     settings = PREFLIGHT | {"target_card": "auto", "preset": "minimal", "language": "zh"}
-    assert "放得下" in texts(host.run(graph("Preflight", {10: TEXT}, **settings)))[10]
+    assert "放得下" in texts(host.run(graph("Preflight", {11: TEXT}, **settings)))[11]
 
 
 def test_audio_duration(host):
@@ -238,11 +232,11 @@ PREFLIGHT_ERRORS = [
 
 @pytest.mark.parametrize(("change", "message"), PREFLIGHT_ERRORS)
 def test_preflight_errors_name_what_is_wrong(host, change, message):
-    assert message in complaint(host.run(graph("Preflight", {10: TEXT}, **PREFLIGHT | change)))
+    assert message in complaint(host.run(graph("Preflight", {11: TEXT}, **PREFLIGHT | change)))
 
 
 def test_a_sound_without_samples(host):
-    nodes = graph("Preflight", {10: TEXT}, **PREFLIGHT)
+    nodes = graph("Preflight", {11: TEXT}, **PREFLIGHT)
     nodes["audio"] = {"class_type": "EmptyAudio", "inputs": {"duration": 0.0, "sample_rate": 16_000, "channels": 1}}
     assert "audio: the sound is empty" in complaint(host.run(nodes))
 
@@ -257,7 +251,7 @@ def test_oom_risk_stops(host):
     [("preset", "turbo"), ("target_card", "RTX 9999"), ("on_risk", "pray"), ("face_index", -1), ("reserve", 0.9)],
 )
 def test_values_that_do_not_exist_are_refused(host, name, value):
-    status, answer = host.queue(graph("Preflight", {10: TEXT}, **PREFLIGHT | {name: value}))
+    status, answer = host.queue(graph("Preflight", {11: TEXT}, **PREFLIGHT | {name: value}))
     if status == 200:  # ComfyUI 0.3.64 leaves the value of a combo to the node
         assert repr(value) in complaint(host.wait(answer["prompt_id"]))
     else:

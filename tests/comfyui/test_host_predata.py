@@ -17,7 +17,8 @@ SECONDS = 1.2
 LATENTS = int(SECONDS * 12.5)
 
 
-def test_the_stock_nodes_end_with_a_video(host):
+def test_the_stock_nodes_end_with_a_video_and_leave_no_sound_file(host):
+    before = set((host.base / "input").iterdir())
     graph = {
         "small": small(real_predata=True, seed=21),
         "picture": node("LoadImage", image="portrait.png"),
@@ -43,6 +44,7 @@ def test_the_stock_nodes_end_with_a_video(host):
     (run,) = runs(host, 1)
     assert (run.outcome, run.job.latent_frames) == (Outcome.DONE, LATENTS)
     assert list(run.stages) == ["predata", "denoise", "decode", "interpolate"]
+    assert {file.name for file in set((host.base / "input").iterdir()) - before} == {"voice for sonic.wav"}
 
 
 def test_a_long_video_runs_predata_and_leaves_no_sound_file(host):

@@ -6,7 +6,7 @@ Its networks have few channels (`tests/support/hostpack`), its code is all there
 import pytest
 
 from sonic_guard.history.run_record import Outcome
-from tests.support.watched_runs import FRAMES, PAGE, STEPS, WINDOW, graph, watched
+from tests.support.watched_runs import FRAMES, PAGE, STEPS, WINDOW, graph, node, runs, watched
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -57,6 +57,25 @@ def test_out_of_memory_is_remembered_with_its_stage(host, stage):
 def test_another_failure_is_no_lack_of_memory(host):
     seen = watched(host, graph(5, fail="error"))
     assert (seen.row.outcome, seen.row.stage) == (Outcome.ERROR, "denoise")
+
+
+def test_a_node_that_fails_between_sonics_nodes_ends_the_run_with_an_error(host):
+    """Not as cancelled: a node that refuses what cannot run is one of them."""
+    made = graph(11) | {
+        "picture": node("LoadImage", image="portrait.png"),
+        "voice": node("LoadAudio", audio="voice.wav"),
+        "data": node(
+            "SONIC_PreData", clip_vision=["small", 2], vae=["small", 3], audio=["voice", 0], image=["picture", 0],
+            weight_dtype=["small", 4], min_resolution=128, duration=1.0, expand_ratio=0.5,
+        ),
+        "failing": node("FailingSonic", model=["small", 0], data_dict=["data", 0]),
+    }  # fmt: skip
+    made["sampler"]["inputs"] |= {"model": ["failing", 0], "data_dict": ["data", 0]}
+    assert watched(host, made).ended == "execution_error"
+    row = watched(host, graph(12)).row
+    assert row.outcome is Outcome.DONE
+    failed = runs(host, 2)[1]
+    assert (failed.outcome, failed.stage) == (Outcome.ERROR, "predata")
 
 
 def test_cancelling_stops_the_sampler_between_two_calls_of_its_network(host):

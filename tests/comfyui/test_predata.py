@@ -57,6 +57,7 @@ def test_without_torchcodec_sonic_receives_every_sample(helped):
     assert made["finite"]
     assert made["tokens"] == [2 * 6, 32, 1024], "of half a second, six latent frames with sound and without"
     assert made["untouched"]
+    assert not made["left"], "the wrapper leaves its sound file in the input folder"
 
 
 def test_without_torchcodec_it_needs_the_pack(tmp_path, torchaudio):

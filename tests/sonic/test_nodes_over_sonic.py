@@ -1,47 +1,74 @@
 """The nodes over the wrapper's own model, without a host."""
 
 import importlib
-import importlib.util
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from sonic_guard.optimizations import ESCALATION_ORDER
 from tests.support import small_sonic
-from tests.support.node_inputs import PORTRAIT, pack_job, sound
+from tests.support.node_inputs import PORTRAIT, pack_job, pack_plan, sound
+
+ALL_BUT_FP8 = [each for each in ESCALATION_ORDER if each != "fp8_weights"]
 
 
 @pytest.mark.parametrize(
-    ("switches", "enabled", "fallbacks"),
+    ("inputs", "enabled", "fallbacks"),
     [
-        ({}, {"unet_offload"}, [each for each in ESCALATION_ORDER if each != "fp8_weights"]),
+        ({}, {"unet_offload"}, ALL_BUT_FP8),
         (
             {"sequential_cfg": "on", "feed_forward_chunking": "off", "fp8_weights": "auto"},
             {"unet_offload", "sequential_cfg"},
             ["streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "layer_chunking", "fp8_weights"],
         ),
+        ({"mode": "off"}, set(), []),
+        ({"mode": "off", "layer_chunking": "auto"}, set(), ["layer_chunking"]),
         (
-            {"optimizations": "sequential_cfg+layer_chunking", "layer_chunking": "off"},
-            {"unet_offload", "sequential_cfg"},
-            ["streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "feed_forward_chunking"],
+            {"mode": "least_memory"},
+            {"streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "layer_chunking"},
+            ALL_BUT_FP8,
         ),
     ],
-    ids=["as they stand", "moved", "with a plan"],
+    ids=["as they stand", "moved", "off", "one of them", "least memory"],
 )  # fmt: skip
 @pytest.mark.parametrize(("language", "word"), [("en", "Enabled: "), ("zh", "已启用：")])
-def test_low_vram_wraps_the_wrappers_model(run_node, pack, switches, enabled, fallbacks, language, word):
+def test_low_vram_wraps_the_wrappers_model(run_node, pack, inputs, enabled, fallbacks, language, word):
     model = small_sonic.build()
-    out = run_node("SonicGuardLowVRAM", model=model, target_card="80 GiB", language=language, **switches)
+    out = run_node("SonicGuardLowVRAM", model=model, target_card="80 GiB", language=language, **inputs)
     job = pack_job(pack)
     assert out["model"].sonic is model
     assert set(out["model"].optimizations_for(job)) == enabled
     assert list(out["model"].fallbacks) == fallbacks
     assert out["weight_dtype"] is torch.float32
-    assert out["report"].startswith(
-        word + " + ".join(optimization for optimization in fallbacks if optimization in enabled)
-    )
+    if enabled:
+        first = next(optimization for optimization in fallbacks if optimization in enabled)
+        assert out["report"].startswith(f"{word}{first}")
     assert ("fp8_weights" in out["report"]) == ("fp8_weights" in fallbacks)
+
+
+def test_a_plan_enables_what_it_needs_for_its_card_unless_the_node_says_off(run_node, pack):
+    plan = pack_plan(pack, "8 GiB", overrides=overrides_of(pack, min_resolution=1024))
+    needed = plan.result.plan.job.optimizations
+    assert {"sequential_cfg", "layer_chunking"} <= set(needed)
+    for off in ([], ["sequential_cfg"]):
+        out = run_node("SonicGuardLowVRAM", model=small_sonic.build(), plan=plan, **dict.fromkeys(off, "off"))
+        assert set(out["model"].optimizations_for(pack_job(pack))) == needed - set(off), "a job that needs none of them"
+        assert out["model"].choice.capacity == plan.result.plan.capacity
+    planned = replace(plan.result.plan.job, optimizations=frozenset())
+    out = run_node("SonicGuardLowVRAM", model=small_sonic.build(), plan=plan, target_card="80 GiB")
+    assert out["model"].optimized_job(planned) == plan.result.plan.job, "the run is the one that was planned"
+
+
+def overrides_of(pack, **values):
+    return importlib.import_module(f"{pack.__name__}.sonic_guard.operations.preflight").Overrides(**values)
+
+
+@pytest.mark.parametrize("plan", ["auto", 5, object()])
+def test_what_is_no_plan_is_refused(run_node, refusal, plan):
+    with pytest.raises(refusal, match="plan: expected a plan, got .*Connect the output plan of Preflight"):
+        run_node("SonicGuardLowVRAM", model=small_sonic.build(), plan=plan)
 
 
 def test_low_vram_takes_what_a_run_turns_out_to_need(run_node, pack):
@@ -53,7 +80,7 @@ def test_low_vram_takes_what_a_run_turns_out_to_need(run_node, pack):
 def test_before_predata_other_models_leave_the_gpu_and_cancel_is_checked(pack, monkeypatch):
     """SONIC_PreData has ComfyUI unload its models at its end only; by then its own are loaded too."""
     module, host = (
-        importlib.import_module(f"{pack.__name__}.nodes.comfyui.{name}") for name in ("long_video_inputs", "host")
+        importlib.import_module(f"{pack.__name__}.nodes.comfyui.{name}") for name in ("talking_head_inputs", "host")
     )
     happened, events = [], []
     monkeypatch.setattr(host, "free_memory", lambda needed: happened.append(("free", needed)))
@@ -65,8 +92,10 @@ def test_before_predata_other_models_leave_the_gpu_and_cancel_is_checked(pack, m
         return ([projection(torch.ones(1)) for _ in range(2)],)
 
     trimmed = module.media_audio.from_dict(sound(0.5))
-    inputs = module.VideoInputs(small_sonic.build(), None, None, trimmed, PORTRAIT, 512, 25, 1.0, 25.0, 0, 0.0)
+    planned = SimpleNamespace(whole=SimpleNamespace(min_resolution=512))  # all that SONIC_PreData takes of a plan
+    inputs = module.VideoInputs(small_sonic.build(), None, None, trimmed, PORTRAIT, planned, 0)
     data = module.run_predata(inputs, module.Wrapper(predata, None), events.append)(trimmed)
     assert len(data) == 2
     assert happened == [("free", None), "predata", "check", "check"]
-    assert [event.share for event in events] == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"
+    assert events[0] is module.Preparing.PICTURE
+    assert [event.share for event in events[1:]] == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"

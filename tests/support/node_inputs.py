@@ -1,7 +1,6 @@
 """Small pictures, sounds and models to give to the nodes."""
 
 import importlib
-import importlib.util
 
 import numpy as np
 import skimage.data
@@ -24,3 +23,23 @@ class NotSonic:
 def pack_job(pack):
     """A job of the pack's own copy of the library."""
     return importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 5.0)
+
+
+def pack_plan(pack, card, duration_s=5.0, **request):
+    """A plan as Preflight hands it out where Low VRAM is in the graph: a `PlannedRun` of the pack's own library."""
+    planning, files, faces, capacity, budget, operations = (
+        importlib.import_module(f"{pack.__name__}.sonic_guard.{name}")
+        for name in (
+            *("planning.capabilities", "operations.preset_files", "operations.face_box", "planning.capacity"),
+            *("devices.budget", "operations.preflight"),
+        )
+    )
+    nodes = {"SonicGuardLowVRAM": {}}
+    asked = operations.PreflightRequest(
+        faces.portrait_of((PORTRAIT[0].numpy() * 255).astype(np.uint8)),
+        duration_s,
+        files.load_preset("fast"),
+        capacity.Capacity(budget.budget_for(card)),
+        **{"capabilities": planning.capabilities_of(nodes)} | request,
+    )
+    return operations.PlannedRun(asked, operations.preflight(asked), PORTRAIT, sound(duration_s))

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import shutil
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -47,6 +48,7 @@ def main() -> None:
     (Path(BASE) / "input").mkdir(exist_ok=True)
     kind: Any = classes["SONIC_PreData"]
     work = getattr(kind(), kind.FUNCTION)
+    stored = _kept_when_read(Path(BASE) / "sound.wav")
     try:
         with torch.inference_mode():  # as ComfyUI runs its nodes
             (data,) = work(
@@ -59,17 +61,31 @@ def main() -> None:
         return
     import soundfile  # pyright: ignore[reportMissingImports]
 
-    (file,) = (Path(BASE) / "input").glob("audio_*_temp.wav")
-    stored, _ = soundfile.read(file, dtype="float32", always_2d=True)
+    samples, _ = soundfile.read(stored, dtype="float32", always_2d=True)
     tokens = torch.stack([*data["audio_tensor_list"], *data["uncond_audio_tensor_list"]])
     made = {
-        "kept": bool((torch.from_numpy(stored.T) == sound[0]).all()),
+        "kept": bool((torch.from_numpy(samples.T) == sound[0]).all()),
         "tokens": list(tokens.shape),
         "finite": bool(tokens.isfinite().all()),
         "digest": hashlib.sha256(tokens.numpy().tobytes()).hexdigest(),
+        "left": len(list((Path(BASE) / "input").iterdir())),
         "untouched": torchaudio.save is real and wrapper.torchaudio is torchaudio,
     }
     sys.stdout.write(json.dumps(made))
+
+
+def _kept_when_read(copy: Path) -> Path:
+    """Has a copy made of the sound that SONIC_PreData reads: with this pack the file is gone when it ends."""
+    import librosa  # pyright: ignore[reportMissingImports]
+
+    load = librosa.load
+
+    def keep(path: Any, *others: Any, **named: Any) -> Any:
+        shutil.copy(path, copy)
+        return load(path, *others, **named)
+
+    librosa.load = keep
+    return copy
 
 
 def _named(name: str, file: Path) -> ModuleType:

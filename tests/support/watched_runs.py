@@ -156,7 +156,7 @@ def file_of(host, result):
 
 
 def error_of(result):
-    """Message and node of the error that ended a graph."""
+    """The error that ended a graph, as ComfyUI describes it: its message, the node, and the nodes that had run."""
     assert result["status"]["status_str"] == "error", result["status"]
     (error,) = (data for name, data in result["status"]["messages"] if name == "execution_error")
-    return error["exception_message"], error["node_id"]
+    return error

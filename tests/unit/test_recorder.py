@@ -32,14 +32,14 @@ class Comfy:
 
     def __init__(self, history):
         self.history, self.prompt, self.job, self.notified, self.bars = history, "p1", JOB, [], []
-        self.node, self.over, self.source, self.kind = 0, set(), "", ""
+        self.node, self.over, self.source, self.kind = 0, {}, "", ""
 
     def executing(self):
         self.node += 1
         return self.prompt, str(self.node)
 
-    def is_running(self, prompt_id):
-        return prompt_id not in self.over
+    def ended(self, prompt_id):
+        return self.over.get(prompt_id)
 
     def kind_of(self, prompt, node):
         return self.kind
@@ -153,14 +153,16 @@ def test_an_unfinished_run_of_a_graph_is_not_continued_in_the_next(recorder, com
     assert list(run.stages) == ["denoise"]
 
 
-def test_a_run_cancelled_between_two_nodes_is_not_running_for_ever(recorder, comfy, history):
+@pytest.mark.parametrize("outcome", [Outcome.INTERRUPTED, Outcome.ERROR])
+def test_a_run_that_ends_between_two_nodes_is_not_running_for_ever(recorder, comfy, history, outcome):
+    """The user cancels, or a node fails that is not Sonic's: one refuses what cannot run."""
     work(recorder, LOADER)
     assert recorder.event()["outcome"] == "running"
-    comfy.over.add("p1")
+    comfy.over["p1"] = outcome
     assert recorder.event() is None
     (run,) = history.runs()
-    assert (run.outcome, run.stage) == (Outcome.INTERRUPTED, "load")
-    assert comfy.notified[-1]["outcome"] == "interrupted"
+    assert (run.outcome, run.stage) == (outcome, "load")
+    assert comfy.notified[-1]["outcome"] == str(outcome)
 
 
 def test_a_sampler_fed_by_another_predata_is_a_run_of_its_own(recorder, comfy, history):
@@ -229,7 +231,7 @@ def broken(monkeypatch, owner, name, error):
 
 @pytest.mark.parametrize(
     "method",
-    ["executing", "is_running", "fed_by", "expected", "environment", "notify", "log", "interrupted", "progress_bar"],
+    ["executing", "ended", "fed_by", "expected", "environment", "notify", "log", "interrupted", "progress_bar"],
 )
 @pytest.mark.parametrize("error", [OSError("disk full"), HistoryError("history: gone.")])
 def test_a_failure_of_the_recorder_does_not_stop_the_run(recorder, comfy, monkeypatch, caplog, method, error):
@@ -330,7 +332,7 @@ def test_a_low_vram_model_that_resumes_reports_the_completed_steps_to_the_page(r
         model.on_skipped(2)
     assert 2 in [run["step"] for run in comfy.notified]
     (run,) = history.runs()
-    assert run.stages["denoise"].seconds is None
+    assert run.stages["denoise"].seconds is None, "no step was run, whose pace would be known"
     assert run.stages["predata"].seconds is not None
 
 

@@ -103,7 +103,7 @@ def test_the_report_names_what_happened_during_the_run(tmp_path):
     )
     assert lines[2:] == [
         "Made in 4 parts of at most 20 s.",
-        "2 of them were finished by an earlier run.",
+        "Parts finished by an earlier run: 2.",
         "Enabled: streaming_decode + unet_offload.",
         "Memory ran out during the run; these fallback optimizations were enabled: "
         "sequential_cfg + feed_forward_chunking.",

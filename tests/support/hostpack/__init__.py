@@ -126,6 +126,21 @@ class SmallSonic:
         return sonic, _data(Job(64, 64, (frames + 0.5) / 12.5, min_resolution=64), vae), Clip(), vae, torch.float32
 
 
+class FailingSonic:
+    """A node between SONIC_PreData and the sampler, which fails."""
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {"required": {"model": ("MODEL_SONIC",), "data_dict": ("SONIC_PREDATA",)}}
+
+    RETURN_TYPES = ("MODEL_SONIC",)
+    FUNCTION = "fail"
+    CATEGORY = "tests"
+
+    def fail(self, model, data_dict):
+        raise ValueError("this node fails on request")
+
+
 class UnknownSonic:
     """A MODEL_SONIC that is none."""
 
@@ -213,5 +228,5 @@ def _fail(how):
 
 
 _library()
-NODE_CLASS_MAPPINGS = {"SmallSonic": SmallSonic, "UnknownSonic": UnknownSonic}
+NODE_CLASS_MAPPINGS = {"SmallSonic": SmallSonic, "FailingSonic": FailingSonic, "UnknownSonic": UnknownSonic}
 PromptServer.instance.add_on_prompt_handler(_choose_predata)
