@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo lint test test-fast test-integration test-sonic test-comfyui test-web test-browser generate fuzz clean
+.PHONY: demo lint test test-fast test-integration test-sonic test-comfyui test-web test-browser test-end-to-end generate fuzz clean
 
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -58,9 +58,18 @@ test-web: $(STAMP)
 test-browser: test-web
 	$(PYTEST) tests/browser $(ARGS)
 
-# All of it, in one run so that no core waits for a folder to end.
+# All of it but test-end-to-end, in one run so that no core waits for a folder to end.
 test: lint test-web
 	$(PYTEST) $(ARGS)
+
+# Every network at its real size with random weights, in a running ComfyUI: half an hour and more, 15 GiB of memory, 8 GB
+# of disk; skipped where they are missing. LOG=docs/end-to-end.md writes the log, WEIGHTS=FOLDER keeps the weights,
+# THREADS=1 is faster where other programs run.
+THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
+
+test-end-to-end: $(STAMP)
+	OMP_NUM_THREADS=$(THREADS) $(if $(LOG),SONIC_GUARD_END_TO_END_LOG=$(LOG)) $(if $(WEIGHTS),SONIC_GUARD_WEIGHTS=$(WEIGHTS)) \
+	  $(BIN)/python -m pytest tests/end_to_end $(ARGS)
 
 # Everything that is made from something else; see CONTRIBUTING.md. CHECK=1 only says what is out of date, LANGUAGE=de
 # begins a language, SONIC=FOLDER also traces the memory model's constants from the wrapper in a ComfyUI (minutes).

@@ -54,8 +54,8 @@ COMFYUI = frozenset(
      "folder_paths", "latent_preview", "nodes", "server", "app", "node_helpers", "utils")
 )  # fmt: skip
 """ComfyUI's top-level modules, which the library never imports."""
-COMFYUI_READERS = frozenset(("sonic_guard.devtools.comfy_vae",))
-"""Takes ComfyUI's VAE out of a checkout whose path it is given, to trace it; not published."""
+COMFYUI_READERS = frozenset(("sonic_guard.devtools.comfy_vae", "sonic_guard.devtools.comfy_svd"))
+"""Take networks out of a ComfyUI whose path they are given, for tracing and random weights; not published."""
 
 PURE = {
     "memory": frozenset(

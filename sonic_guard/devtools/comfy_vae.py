@@ -8,25 +8,35 @@ from typing import Any
 from ..errors import WrapperError
 
 
-def vae_builder(comfyui: Path) -> Callable[[], Any]:
-    """A function that builds the VAE that ComfyUI builds for an SVD checkpoint.
+def import_comfyui(folder: Path) -> None:
+    """Import ComfyUI's modules from `folder` into this process, in CPU mode: `comfy` can be imported from here on.
 
-    Imports ComfyUI's modules from the folder `comfyui` into this process, in CPU mode. Raises `WrapperError` if ComfyUI
-    cannot be imported (its requirements are not installed).
+    Raises `WrapperError` if that fails (ComfyUI's requirements are not installed).
     """
-    sys.path.append(str(comfyui))
+    sys.path.append(str(folder))
     argv, sys.argv = sys.argv, sys.argv[:1]
     try:
         import comfy.cli_args
 
         comfy.cli_args.args.cpu = True
-        import comfy.model_management
-        from comfy.ldm.models.autoencoder import AutoencodingEngine
+        import comfy.ldm.models.autoencoder
+        import comfy.model_management  # noqa: F401
     except ImportError as error:
-        raise WrapperError(f"comfyui: {comfyui} does not import here ({error}); use ComfyUI's own Python.") from error
+        raise WrapperError(f"comfyui: {folder} does not import here ({error}); use ComfyUI's own Python.") from error
     finally:
         sys.argv = argv
-        sys.path.remove(str(comfyui))
+        sys.path.remove(str(folder))
+
+
+def vae_builder(comfyui: Path) -> Callable[[], Any]:
+    """A function that builds the VAE that ComfyUI builds for an SVD checkpoint.
+
+    Imports ComfyUI's modules from the folder `comfyui` (see `import_comfyui`). Raises `WrapperError`.
+    """
+    import_comfyui(comfyui)
+    import comfy.model_management
+    from comfy.ldm.models.autoencoder import AutoencodingEngine
+
     # As on NVIDIA cards, where the VAE uses torch's attention kernels; otherwise it would slice by free memory.
     comfy.model_management.ENABLE_PYTORCH_ATTENTION = True
     encoder = {

@@ -76,7 +76,7 @@ def run_predata(
     dtype, size = TORCH_DTYPES[job.dtype], job.frame_size
     whisper: Any = WhisperModel(WhisperConfig())
     whisper.to(device).eval()
-    token, bucket = _audio_nets(checkout, device)
+    token, bucket = audio_nets(checkout, device)
     test_data = build_test_data(job, device)
     clip = _image_encoder(device)
     for name, module in (("whisper", whisper.encoder), ("token", token), ("bucket", bucket), ("clip", clip)):
@@ -97,7 +97,8 @@ def run_predata(
     return {**data, "test_data": test_data, "img_latent": latent.to(device, dtype)}
 
 
-def _audio_nets(checkout: Checkout, device: torch.device) -> tuple[nn.Module, nn.Module]:
+def audio_nets(checkout: Checkout, device: torch.device) -> tuple[nn.Module, nn.Module]:
+    """The networks that make audio prompts and motion buckets, with the arguments `SONIC_PreData` gives them."""
     token = checkout.audio_proj.AudioProjModel(
         seq_len=10, blocks=5, channels=384, intermediate_dim=1024, output_dim=PROMPT_WIDTH,
         context_tokens=PROMPT_TOKENS,

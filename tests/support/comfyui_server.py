@@ -26,10 +26,11 @@ RUN_S = 300
 class Host:
     """A running ComfyUI."""
 
-    def __init__(self, port: int, base: Path, log: Path) -> None:
+    def __init__(self, port: int, base: Path, log: Path, process: subprocess.Popen[bytes]) -> None:
         self.port = port
         self.base = base
         self.log = log
+        self.process = process
         self.start_log = ""
         """Its output while it started."""
 
@@ -61,14 +62,19 @@ class Host:
         assert status == 200, answer
         return self.wait(answer["prompt_id"])
 
-    def wait(self, number: str) -> dict[str, Any]:
+    def wait(self, number: str, limit_s: float = RUN_S) -> dict[str, Any]:
         """The history's entry of the graph queued as `number`, once it has come to its end."""
-        deadline = time.monotonic() + RUN_S
+        deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             if entry := self.get(f"/history/{number}").get(number):
                 return entry
             time.sleep(0.1)
-        pytest.fail(f"the graph has not come to an end in {RUN_S} s")
+        pytest.fail(f"the graph has not come to an end in {limit_s} s")
+
+    def kill(self) -> None:
+        """End it as a crash or a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def log_text(self) -> str:
         """The host's output so far."""
@@ -79,24 +85,37 @@ class Host:
 def running(base: Path, sonic: Path | None = None) -> Iterator[Host]:
     """A host whose data is all under `base`, with the Sonic pack in the folder `sonic`, as a rule that of the real
     ComfyUI; skips where there is none to start."""
-    comfyui, sonic, python = installed.comfyui(), sonic or installed.sonic(), installed.python()
+    install(base, sonic or installed.sonic(), "hostpack")
+    with started(base) as host:
+        yield host
+
+
+def install(base: Path, sonic: Path, test_pack: str) -> None:
+    """Make `base` the data of a host with this pack, the Sonic pack in the folder `sonic`, and a pack of
+    `tests/support`; skips where there is no ComfyUI that could start with them."""
+    python = installed.python()
     if subprocess.run([python, "-c", "import deface, pydub, pynvml"], capture_output=True).returncode:
         pytest.skip(f"{python} lacks what the pack needs; install requirements.txt there, as ComfyUI Manager does")
     for folder in ("custom_nodes", "input", "output", "user"):
         (base / folder).mkdir(exist_ok=True)
-    (base / "custom_nodes" / "sonic-guard").symlink_to(installed.PACK, target_is_directory=True)
-    (base / "custom_nodes" / sonic.name).symlink_to(sonic, target_is_directory=True)
-    (base / "custom_nodes" / "hostpack").symlink_to(
-        installed.PACK / "tests" / "support" / "hostpack", target_is_directory=True
-    )
+    packs = {
+        "sonic-guard": installed.PACK, sonic.name: sonic, test_pack: installed.PACK / "tests" / "support" / test_pack,
+    }  # fmt: skip
+    for name, folder in packs.items():
+        (base / "custom_nodes" / name).symlink_to(folder, target_is_directory=True)
+
+
+@contextmanager
+def started(base: Path) -> Iterator[Host]:
+    """A host over the data that `install` has prepared."""
     port = _free_port()
     command = [
-        python, "main.py", "--cpu", "--disable-api-nodes", "--port", str(port),
+        installed.python(), "main.py", "--cpu", "--disable-api-nodes", "--port", str(port),
         "--base-directory", base, "--database-url", f"sqlite:///{base / 'comfyui.db'}",
     ]  # fmt: skip
     with (base / "host.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=comfyui, stdout=log, stderr=log, start_new_session=True)
-        host = Host(port, base, base / "host.log")
+        process = subprocess.Popen(command, cwd=installed.comfyui(), stdout=log, stderr=log, start_new_session=True)
+        host = Host(port, base, base / "host.log", process)
         try:
             _wait(host, process)
             host.start_log = host.log_text()

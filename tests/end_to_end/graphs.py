@@ -1,0 +1,72 @@
+"""The graphs of the end-to-end tests. Names of nodes and of inputs are here and in `tests.support.graphs` only."""
+
+from sonic_guard.optimizations import EXACT, Optimization
+from tests.support.graphs import Graph, long_video, low_vram, low_vram_trio, node, sources, trio
+from tests.support.workflow_prompts import api_graph
+
+PICTURE, VOICE, SPEECH = "portrait.jpg", "voice.wav", "speech.wav"
+VOICE_S, SPEECH_S = 0.6, 12.0
+"""Seconds of the two sounds."""
+WINDOW = 8.0
+"""`fps` of the short runs: their seven latent frames go through the network in one window."""
+PRESET = {
+    "name": "tiny", "min_resolution": 128, "inference_steps": 1, "fps": WINDOW, "dtype": "fp32", "duration": "auto",
+}  # fmt: skip
+"""A preset of the user's, for nodes that plan."""
+
+_TINY = {
+    "dtype": "fp32", "min_resolution": 128, "duration": 1.0, "inference_steps": 1, "fps": WINDOW, "seed": 3,
+}  # fmt: skip
+_SOURCES = sources(PICTURE, VOICE)
+
+
+def _saved(name: str) -> Graph:
+    """Nodes after the sampler: a video file, and the frames as they are."""
+    video = {"images": ["7", 0], "audio": ["2", 0], "fps": 25.0}
+    return {
+        "8": node("CreateVideo", **video),
+        "9": node("SaveVideo", video=["8", 0], filename_prefix=name, format="auto", codec="auto"),
+        "keep": node("KeepFrames", images=["7", 0], name=name),
+    }
+
+
+def stock(name: str) -> Graph:
+    """The wrapper's three nodes."""
+    return _SOURCES | trio(**_TINY) | _saved(name)
+
+
+def optimized(name: str, *, fp8: bool = False) -> Graph:
+    """The three nodes with Low VRAM between them, every exact optimization enabled."""
+    switches = {str(each): "on" for each in EXACT} | {str(Optimization.FP8_WEIGHTS): "on" if fp8 else "off"}
+    return _SOURCES | low_vram_trio(**_TINY) | low_vram(**switches) | _saved(name)
+
+
+def two_parts(prefix: str) -> Graph:
+    """Long Video of `SPEECH` in two parts of two steps, without frame interpolation; node `LONG_VIDEO`."""
+    loaders = {name: trio(dtype="fp32", use_interframe=False)[name] for name in ("4", "5")}
+    settings = {
+        "min_resolution": 128, "inference_steps": 2, "fps": 5.0, "seed": 3, "part_s": PART_S,
+        "encoder_preset": "ultrafast", "filename_prefix": prefix,
+    }  # fmt: skip
+    return sources(PICTURE, SPEECH) | long_video(**settings) | loaders
+
+
+LONG_VIDEO = "11"
+PART_S = 11.4
+"""The shortest parts for windows of 5 frames, so that `SPEECH` is made in two."""
+
+
+def from_template(workflow: dict, infos: dict) -> Graph:
+    """An example workflow as the page sends it, with the tests' files and preset.
+
+    Its links stay, so what Preflight plans is what runs; only the number format is set to fp32, because a CPU takes
+    minutes for a step in fp16.
+    """
+    files = {"LoadImage": {"image": PICTURE}, "LoadAudio": {"audio": VOICE}, "SONICTLoader": {"dtype": "fp32"}}
+    graph = api_graph(workflow, infos)
+    for each in graph.values():
+        inputs = each["inputs"]
+        inputs |= files.get(each["class_type"], {})
+        if "preset" in inputs:
+            inputs["preset"] = PRESET["name"]
+    return graph
