@@ -31,7 +31,7 @@ JOB = (
 
 OUT_OF_MEMORY = (
     Step("sonic_guard.low_vram.engine", "LowVramSonic", "an allocation fails in denoise, decode or interpolate"),
-    Step("sonic_guard.devices.out_of_memory", "is_out_of_memory", "recognises the error of CUDA, HIP or MPS"),
+    Step("sonic_guard.devices.out_of_memory", "is_too_much_at_once", "recognises the error of CUDA, HIP or MPS"),
     Step("sonic_guard.optimizations", "ESCALATION_ORDER", "names the next fallback optimization"),
     Step("sonic_guard.low_vram.completed_steps", "SamplingLoop", "resumes after the last completed step"),
     Step("sonic_guard.long_video.rendering", "run", "none is left: finished parts stay on disk"),

@@ -28,7 +28,7 @@ def draw_chart(result: Preflight, path: Path) -> None:
         raise SonicGuardError("chart: drawing needs matplotlib; install it with `pip install matplotlib`.") from error
     if not path.suffix:
         raise OutputError(f"chart: {shown(path)} has no suffix; end it in .png, .svg or .pdf.")
-    requested, plan = predict(result.requested), result.plan
+    requested, plan = predict(result.requested, device=result.plan.budget.device), result.plan
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
     rows = range(len(STAGES))

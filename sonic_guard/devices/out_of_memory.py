@@ -1,4 +1,4 @@
-"""Recognises out-of-memory errors of GPUs, and frees memory after them. Works without torch."""
+"""Recognises errors of GPUs after which less at a time may work, and frees memory after them. Works without torch."""
 
 import gc
 import re
@@ -17,10 +17,18 @@ _FORMS = re.compile(
     | CUDA_ERROR_OUT_OF_MEMORY | cudaErrorMemoryAllocation | hipErrorOutOfMemory | ERROR_OUT_OF_DEVICE_MEMORY
     | ^Allocation\ on\ device\b                              # torch on cudaMallocAsync
     | ^Invalid\ buffer\ size:                                # Metal: above the limit of one buffer
+    | kIOGPUCommandBufferCallbackErrorOutOfMemory            # Metal: while the commands ran
     | not\ enough\ GPU\ video\ memory                        # DirectML
     | NVML_SUCCESS\ ==\ r\ .* CUDACachingAllocator           # torch failed to query NVML for its out-of-memory message
     """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_TOO_LARGE_FOR_MPS = re.compile(
+    r"""
+      Can't\ be\ indexed\ using\ 32-bit\ iterator         # torch's own kernels for MPS
+    | MPSGr?aph\ does\ not\ support\ tensor\ dims\ larger  # Metal's; torch spells it both ways
+    """,
+    re.VERBOSE,
 )
 _CUDA_ERROR_MEMORY_ALLOCATION = 2
 """CUDA's error code; HIP has the same."""
@@ -35,6 +43,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     ``DefaultCPUAllocator``), for which the optimizations for the GPU do not help.
     """
     return any(map(_is_gpu_out_of_memory, _chain(error)))
+
+
+def is_too_much_at_once(error: BaseException) -> bool:
+    """Whether `error` is an out-of-memory error of a GPU, or says that a tensor has too many numbers for MPS.
+
+    Both end when less goes through the network at a time. Metal's assertions about "NDArray > 2**32" end the process
+    and cannot be recovered from.
+    """
+    return is_out_of_memory(error) or any(
+        isinstance(each, RuntimeError) and _TOO_LARGE_FOR_MPS.search(str(each)) for each in _chain(error)
+    )
 
 
 def give_back_memory() -> None:

@@ -132,7 +132,7 @@ def point_of(run: Run) -> Point | None:
     None if it neither completed the stage with the largest prediction nor ran out of memory. The prediction is computed
     with the current model, so that the errors of older versions do not count.
     """
-    estimate = predict(run.job, unet_bytes=_unet_bytes(run))
+    estimate = predict(run.job, unet_bytes=_unet_bytes(run), device=run.environment.device)
     # A stage that adapts to the free memory does not show what it needs.
     sizes = {stage: size for stage, size in estimate.stages.items() if size and stage not in estimate.floors}
     if run.outcome is Outcome.OUT_OF_MEMORY:

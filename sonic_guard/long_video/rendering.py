@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..atomic_files import try_out
-from ..devices.out_of_memory import give_back_memory, is_out_of_memory
+from ..devices.out_of_memory import give_back_memory, is_too_much_at_once
 from ..errors import NoFallbackLeftError
 from ..job import LATENT_FPS, duration_of
 from ..media.audio import Sound
@@ -253,7 +253,7 @@ def _attempt(run: _Run, part: Part, optimizations: tuple[str, ...]) -> str:
 
             run.make_part(task, emit, tick)
     except Exception as error:
-        if not is_out_of_memory(error):
+        if not is_too_much_at_once(error):
             raise
         return str(error) or type(error).__name__  # not the error: its traceback keeps tensors of the calls alive
     run.store.add(part)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..comfy.sonic_objects import job_of
-from ..devices.out_of_memory import give_back_memory, is_out_of_memory
+from ..devices.out_of_memory import give_back_memory, is_out_of_memory, is_too_much_at_once
 from ..errors import SonicGuardError
 from ..job import MIN_CHUNK_SIZE, Job
 from ..optimizations import Optimization, unused, without_redundant
@@ -71,8 +71,11 @@ class LowVramSonic:
         self._chunk_size = chunk_size
         self.on_stage: OnStage = on_stage or _ignore
         self._free_memory: Callable[[Job | None], object] = free_memory or _ignore
-        self.on_restart: Callable[[Optimization], object] = _ignore
-        """Receives the optimization with which a run is restarted after an out-of-memory error."""
+        self.on_restart: Callable[[Optimization, bool], object] = _ignore
+        """Receives the optimization with which a run is restarted, and whether memory ran out.
+
+        Otherwise a tensor had too many numbers for MPS.
+        """
         self.on_skipped: Callable[[int], object] = _ignore
         """Receives the number of denoising steps that are skipped, if any."""
         self._steps = steps
@@ -119,15 +122,16 @@ class LowVramSonic:
                 return self._process(optimizations, chunk_size, self._bind(args, kwargs), steps)
             except Exception as error:
                 left = self.fallbacks_left(optimizations, chunk_size)
-                if not left or not is_out_of_memory(error):
+                if not left or not is_too_much_at_once(error):
                     raise
+                out_of_memory = is_out_of_memory(error)
                 # Not the error itself: its traceback keeps the tensors of the failed calls alive.
                 reason = str(error) or type(error).__name__
             self._free_memory(None)
             give_back_memory()
             optimizations, chunk_size = without_redundant(optimizations | {left[0]}), self._min_chunk_size
-            log.warning("Sonic ran out of memory (%s); it begins again with %s.", reason, left[0])
-            self.on_restart(left[0])
+            log.warning("The GPU could not run Sonic (%s); it begins again with %s.", reason, left[0])
+            self.on_restart(left[0], out_of_memory)
 
     @property
     def _min_chunk_size(self) -> int:

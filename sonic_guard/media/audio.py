@@ -38,6 +38,8 @@ class SoundInfo:
     """ffmpeg's name of the format: mp3, aac, flac, pcm_s16le …"""
     counted: bool = True
     """Whether the samples were counted; otherwise they are taken from the file's header."""
+    refusal: str = ""
+    """Why ComfyUI's Load Audio will not read the file, as part of a sentence; empty if it will."""
 
     @property
     def duration_s(self) -> float:

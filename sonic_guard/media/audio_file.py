@@ -1,7 +1,8 @@
 """Sound files through PyAV: `probe` counts samples, `load` decodes them. No ffmpeg program is needed.
 
-Both agree with ComfyUI's Load Audio: the first audio stream, every frame the decoder yields, no resampling.
-Only `claimed` uses the length in the header. Damaged packets are left out, as in ffmpeg, with a warning in the log.
+Both agree with ComfyUI's Load Audio: the first audio track unless another is chosen, every frame the decoder yields, no
+resampling. Only `claimed` uses the length in the header. Damaged packets are left out, as in ffmpeg, with a warning in
+the log; Load Audio refuses such a file, see `SoundInfo.refusal`.
 """
 
 import logging
@@ -9,6 +10,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -22,28 +24,30 @@ from . import mp3_frames
 from .audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Sound, SoundInfo, check_finite
 from .byte_source import Content
 from .cancellation import Check, deadline
-from .containers import Source, demuxed, opened, sound_decoders
+from .containers import Allowed, Source, demuxed, has_odd_tags, opened, sound_decoders
 
 log = logging.getLogger(__name__)
 
 BUFFER_GROWTH = 1.25
 """Growth factor of the buffer for a sound of unknown length: at most a quarter more memory than the sound."""
+READABLE_FORMATS = frozenset(("u8", "s16", "s32", "flt", "dbl", "u8p", "s16p", "s32p", "fltp", "dblp"))
+"""libav's sample formats that PyAV converts to numpy: all but 64-bit whole numbers."""
 COUNT_LIMIT_S = 600.0
 """Default time limit of an exact count; an hour of sound takes some seconds."""
 
 
-def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
-    """Count the samples in the sound file `path`; equal to what `load` decodes.
+def probe(path: str | os.PathLike[str], *, track: int = 1, check: Check | None = None) -> SoundInfo:
+    """Count the samples in a track of the sound file `path`; equal to what `load` decodes.
 
     The middle of a long MP3 is counted without decoding it (see `mp3_frames.shorten`). Everything else is decoded,
     in a few thousandths of its duration and in constant memory.
 
     `check` is called before every packet; its exceptions propagate. Without it, `SlowFileError` is raised after
-    `COUNT_LIMIT_S`. Raises `AudioError` if the file does not exist, has no sound, cannot be decoded, or is longer
-    than `job.MAX_DURATION_S`.
+    `COUNT_LIMIT_S`. Raises `AudioError` if the file does not exist, has no sound or no such `track` (1 is the first),
+    cannot be decoded, or is longer than `job.MAX_DURATION_S`.
     """
     with _source(path, check) as source:
-        with _opened(source, source) as (container, stream):
+        with _opened(source, source, track=track) as (container, stream):
             if container.format.name != "mp3":
                 return _count(container, stream, source)
         shortened = mp3_frames.shorten(source)
@@ -52,12 +56,12 @@ def probe(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundI
             return _count(container, stream, source, known)
 
 
-def claimed(path: str | os.PathLike[str], *, check: Check | None = None) -> SoundInfo:
+def claimed(path: str | os.PathLike[str], *, track: int = 1, check: Check | None = None) -> SoundInfo:
     """The length stated in the header of the sound file `path`, which may be wrong; for files too long for `probe`.
 
     Raises `AudioError` as `probe` does, and if the header states no length.
     """
-    with _source(path, check) as source, _opened(source, source) as (container, stream):
+    with _source(path, check) as source, _opened(source, source, track=track) as (container, stream):
         length = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         if length is None and container.duration:
             length = container.duration / 1_000_000
@@ -71,20 +75,22 @@ def claimed(path: str | os.PathLike[str], *, check: Check | None = None) -> Soun
         return SoundInfo(samples, context.sample_rate, context.channels, context.codec.canonical_name, counted=False)
 
 
-def load(path: str | os.PathLike[str], limit_s: float = math.inf, *, check: Check | None = None) -> Sound:
-    """Decode the sound file `path`, at most its first `limit_s` seconds (rounded to the nearest sample).
+def load(
+    path: str | os.PathLike[str], limit_s: float = math.inf, *, track: int = 1, check: Check | None = None
+) -> Sound:
+    """Decode a track of the sound file `path`, at most its first `limit_s` seconds (rounded to the nearest sample).
 
     `limit_s` is above zero. Memory: 4 bytes per sample and channel, and up to a quarter more while decoding.
     Raises `AudioError` and `SlowFileError` as `probe` does, and `AudioError` for NaN or infinite samples.
     """
-    with _source(path, check) as source, _opened(source, source) as (container, stream):
-        frames = _frames(container, stream, source)
+    with _source(path, check) as source, _opened(source, source, track=track) as (container, stream):
+        frames = _frames(container, stream, source, _Damage())
         first = next(frames)
         limit = round(limit_s * first.sample_rate) if math.isfinite(limit_s) else math.inf
         buffer = _Buffer(first.layout.nb_channels)
-        buffer.append(_samples(first))
+        buffer.append(samples_of(first))
         while buffer.samples < limit and (frame := next(frames, None)):
-            buffer.append(_samples(frame))
+            buffer.append(samples_of(frame))
         sound = Sound(buffer.waveform(), first.sample_rate)
     if sound.samples > limit:
         sound = sound.part(0, int(limit))
@@ -97,17 +103,30 @@ def _source(path: str | os.PathLike[str], check: Check | None) -> AbstractContex
 
 
 @contextmanager
-def _opened(content: Content, source: Source, kind: str | None = None) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """The container in `content` and its first audio stream; libav's errors become `AudioError`s about `source`."""
+def _opened(
+    content: Content, source: Source, kind: str | None = None, *, track: int = 1
+) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """The container in `content` and one of its audio streams; libav's errors become `AudioError`s about `source`."""
+    name = source.name
+    with open_sound(content, source, kind) as container:
+        streams = container.streams.audio
+        if not 1 <= track <= len(streams):
+            raise AudioError(f"{name}: there is no track {track}. Choose one from 1 to {len(streams)}.")
+        stream = streams[track - 1]
+        if stream.codec_context is None:
+            raise AudioError(f"{name}: its sound format is unknown to PyAV. Convert it to WAV, FLAC or MP3.")
+        yield container, stream
+
+
+@contextmanager
+def open_sound(content: Content, source: Source, kind: str | None = None) -> Iterator[InputContainer]:
+    """The container in `content`, which has an audio stream; libav's errors become `AudioError`s about `source`."""
     name = source.name
     try:
-        with demuxed(content, name, AudioError, sound_decoders(), kind) as container:
+        with demuxed(content, name, AudioError, Allowed(sound_decoders()), kind) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: there is no sound in this file. Use a sound file or a video with sound.")
-            stream = container.streams.audio[0]
-            if stream.codec_context is None:
-                raise AudioError(f"{name}: its sound format is unknown to PyAV. Convert it to WAV, FLAC or MP3.")
-            yield container, stream
+            yield container
     except FFmpegError as error:
         raise AudioError(
             f"{name}: cannot be read as a sound ({error.strerror}). It is damaged, cut off, or not a sound file; "
@@ -117,7 +136,8 @@ def _opened(content: Content, source: Source, kind: str | None = None) -> Iterat
 
 def _count(container: InputContainer, stream: AudioStream, source: Source, known: int = 0) -> SoundInfo:
     """Decode and count, starting from `known` samples."""
-    frames = _frames(container, stream, source)
+    damage = _Damage()
+    frames = _frames(container, stream, source, damage)
     first = next(frames)
     samples, most = known + first.samples, MAX_DURATION_S * first.sample_rate
     for frame in frames:
@@ -125,20 +145,39 @@ def _count(container: InputContainer, stream: AudioStream, source: Source, known
         if samples > most:
             raise _too_long(source.name)
     codec = stream.codec_context.codec.canonical_name
-    return SoundInfo(samples, first.sample_rate, first.layout.nb_channels, codec)
+    return SoundInfo(
+        samples, first.sample_rate, first.layout.nb_channels, codec, refusal=_refusal(container, first, damage)
+    )
 
 
-def _frames(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[AudioFrame]:
+@dataclass
+class _Damage:
+    packets: int = 0
+    """Packets that the decoder has rejected."""
+
+
+def _refusal(container: InputContainer, frame: AudioFrame, damage: _Damage) -> str:
+    """Why Load Audio will not read a file with such a `frame`, as part of a sentence."""
+    if has_odd_tags(container):
+        return "it has tags in an old 8-bit encoding"
+    if damage.packets:
+        return "a part of it is damaged"
+    return "its samples have 8 bits" if frame.format.name in ("u8", "u8p") else ""
+
+
+def _frames(container: InputContainer, stream: AudioStream, source: Source, damage: _Damage) -> Iterator[AudioFrame]:
     """The frames of `stream`: at least one, none empty, all of one sample rate and number of channels."""
     kind: tuple[int, int] | None = None
     name = source.name
-    for frame in _decoded(container, stream, source):
+    for frame in _decoded(container, stream, source, damage):
         if frame.samples == 0:
             continue
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if kind is None:
             kind = rate, channels
             _check_kind(rate, channels, name)
+            if frame.format.name not in READABLE_FORMATS:
+                raise AudioError(f"{name}: its samples are {frame.format.name}, which PyAV does not read. Convert it.")
         if kind != (rate, channels):
             raise AudioError(
                 f"{name}: the file mixes sound of {kind[0]} Hz, {kind[1]} ch and of {rate} Hz, {channels} ch. "
@@ -163,22 +202,21 @@ def _too_long(name: str) -> AudioError:
     return AudioError(f"{name}: the sound is longer than {MAX_DURATION_S // 3600:.0f} hours. Cut it.")
 
 
-def _decoded(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[AudioFrame]:
-    """Everything the decoder yields; packets that it rejects are left out."""
-    damaged = 0
+def _decoded(container: InputContainer, stream: AudioStream, source: Source, damage: _Damage) -> Iterator[AudioFrame]:
+    """Everything the decoder yields; packets that it rejects are left out, and counted in `damage`."""
     for packet in container.demux(stream):
         source.check()
         try:
             frames = stream.decode(packet)
         except InvalidDataError:
-            damaged += 1
+            damage.packets += 1
         else:
             yield from frames
-    if damaged:
-        log.warning("%s: %d damaged packets were left out.", source.name, damaged)
+    if damage.packets:
+        log.warning("%s: damaged packets were left out: %d.", source.name, damage.packets)
 
 
-def _samples(frame: AudioFrame) -> np.ndarray:
+def samples_of(frame: AudioFrame) -> np.ndarray:
     """The frame as float32 ``[samples, channels]``, full scale ±1."""
     data = frame.to_ndarray()
     data = data.T if frame.format.is_planar else data.reshape(-1, frame.layout.nb_channels)

@@ -1,5 +1,8 @@
-"""Random access to bytes: of a whole file, or of a file with its middle left out."""
+"""Random access to bytes: of a whole file, or of a file with parts of it left out."""
 
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 
@@ -36,6 +39,34 @@ class Spliced(NamedTuple):
         return self.rest.read_at(self.start + offset - len(self.head), count)
 
 
+class Section(NamedTuple):
+    """Bytes of a content."""
+
+    start: int
+    """Offset of the first."""
+    size: int
+    """Their number."""
+
+
+class Excerpt:
+    """Sections of a content, one after another."""
+
+    def __init__(self, content: Content, sections: Iterable[Section]) -> None:
+        self._content, self._sections = content, tuple(sections)
+        self._ends = tuple(accumulate(section.size for section in self._sections))
+        self.size = self._ends[-1] if self._ends else 0
+        """Number of bytes, of all sections together."""
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset`; fewer at the end of a section."""
+        index = bisect_right(self._ends, offset)
+        if index == len(self._sections):
+            return b""
+        left = self._ends[index] - offset
+        start, whole = self._sections[index]
+        return self._content.read_at(start + whole - left, min(count, left))
+
+
 class Stream:
     """A content as a file object, for libav and Pillow."""
 
@@ -56,6 +87,11 @@ class Stream:
             raise
         self._at += len(data)
         return data
+
+    def check(self) -> None:
+        """Raise the error of reading again, if there was one."""
+        if self.error is not None:
+            raise self.error
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Set the position and return it; `whence` as in `io.IOBase.seek`."""

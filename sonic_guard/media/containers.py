@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from os import PathLike, fstat
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import av
 from av.codec import Codec
@@ -34,7 +34,35 @@ MAX_READ_FACTOR = 64
 """Most bytes read from a file, in multiples of its size: libav seeks back and forth where its streams lie apart."""
 ALWAYS_READ_BYTES = 1 << 30
 """Bytes that may be read from a file of any size, in addition."""
-_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
+
+
+class Allowed(NamedTuple):
+    """What libav may use to open a file."""
+
+    decoders: Collection[str]
+    """libav decodes the beginning of every stream when it opens a file, and uses only these for that.
+
+    Otherwise a cover picture of 16,000² pixels in a sound file costs a gigabyte.
+    """
+    containers: Collection[str] = CONTAINERS
+    refusal: str = (
+        "this is damaged, or a kind of file that is not read here. Use WAV, MP3, FLAC, M4A, OGG, MP4, MOV, MKV or AVI; "
+        "a list that names other files is never followed."
+    )
+    """What is said of a file that is none of them."""
+    by_suffix: bool = True
+    """Whether its suffix may tell what a file is. By that, libav would take a picture for a series of files."""
+    max_pixels: int = 0
+    """Most pixels of a picture that is decoded while the file is opened; 0 where no decoder makes any."""
+
+    def options(self) -> dict[str, str]:
+        """As options of libav."""
+        options = {
+            "format_whitelist": ",".join(self.containers),
+            "codec_whitelist": ",".join(self.decoders),
+            "protocol_whitelist": "none",
+        }
+        return options | ({"max_pixels": str(self.max_pixels)} if self.max_pixels else {})
 
 
 class Source:
@@ -96,31 +124,21 @@ def sound_decoders() -> tuple[str, ...]:
 
 @contextmanager
 def demuxed(
-    content: Content,
-    name: str,
-    error: type[SonicGuardError],
-    decoders: Collection[str],
-    kind: str | None = None,
+    content: Content, name: str, error: type[SonicGuardError], allowed: Allowed, kind: str | None = None
 ) -> Iterator[InputContainer]:
     """The container in `content`; `kind` is libav's name of its format if known.
 
-    libav decodes the beginning of every stream when it opens a file. It may use only the given `decoders` for that:
-    otherwise a cover picture of 16,000² pixels in a sound file costs a gigabyte.
-
-    Raises `error`, about `name`, for formats outside `CONTAINERS` and for impossible sizes, and libav's errors for
+    Raises `error`, about `name`, for formats that are not `allowed` and for impossible sizes, and libav's errors for
     damaged files.
     """
     if fault := riff_chunks.fault(content) or mp4_boxes.fault(content):
         raise error(f"{name}: it is damaged: {fault}. Export it again.")
-    stream: Any = Stream(content, name)
-    options = {**_OPTIONS, "codec_whitelist": ",".join(decoders)}
+    stream: Any = Stream(content, name if allowed.by_suffix else "")
+    options = allowed.options()
     try:
         container: Any = av.open(stream, "r", format=kind, options=options, buffer_size=BUFFER_BYTES, **_ODD_TAGS)
     except ArgumentError as error_of_libav:
-        raise error(
-            f"{name}: this is damaged, or a kind of file that is not read here. Use WAV, MP3, FLAC, M4A, OGG, MP4, "
-            "MOV, MKV or AVI; a list that names other files is never followed."
-        ) from error_of_libav
+        raise error(f"{name}: {allowed.refusal}") from error_of_libav
     with container:
         yield container
 
@@ -132,5 +150,15 @@ def _kind_of_decoder(name: str) -> str:
         return ""
 
 
-_ODD_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""Tags in old 8-bit encodings are common and not needed here. PyAV 19 and later ignore errors in them by default."""
+def has_odd_tags(container: InputContainer) -> bool:
+    """Whether a tag is not UTF-8, as in old 8-bit encodings. Before PyAV 19, ComfyUI opens no such file."""
+    tags = [container.metadata, *(stream.metadata for stream in container.streams)]
+    return any(not text.isascii() and _has_surrogate(text) for each in tags for text in (*each, *each.values()))
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+_ODD_TAGS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Such tags are common and not needed here. PyAV 19 and later leave out what they cannot decode."""

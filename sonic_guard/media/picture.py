@@ -3,24 +3,29 @@
 All other modules use one format: uint8 [H, W, 3], RGB, upright, without alpha.
 """
 
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from os import PathLike
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ..errors import PictureError, SonicGuardError
 from ..plain_files import shown
-from . import jpeg_parts
-from .byte_source import Stream
+from . import jpeg_parts, libav_picture, png_parts
+from .byte_source import Content, Stream
 from .cancellation import Check, nothing
 from .containers import opened
 
+log = logging.getLogger(__name__)
+Found = TypeVar("Found")
 Rgb: TypeAlias = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3]."""
 
@@ -33,6 +38,8 @@ STRIPE_ROWS = 256
 
 _QUARTER_TURNS = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+"""Tags of the size as stored."""
 _DEEP_GREY = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 _open_lock = threading.Lock()
 
@@ -41,58 +48,97 @@ def load(path: str | PathLike[str], *, enough: int | None = None, check: Check =
     """The picture in a file, as uint8 RGB [H, W, 3].
 
     It is turned upright by its EXIF orientation. Alpha is dropped without blending, as in ComfyUI's LoadImage. The
-    first frame of an animation is taken. 16-bit grey is scaled, not clipped.
+    first frame of an animation is taken. 16-bit grey is scaled, not clipped; floats are clipped to 0…1. What is missing
+    at the end of a file that was cut off is grey or black.
     With `enough`, a JPEG is decoded at a half, a quarter or an eighth of its size if its long side still has at least
     that many pixels; this is several times as fast.
 
-    Raises `PictureError` if the file is missing, not a picture, damaged, larger than `MAX_PIXELS`, or holds 32-bit
-    floats (which have no fixed white). `check` is called whenever bytes are read; its exceptions propagate.
+    Raises `PictureError` if the file is missing, not a picture, damaged beyond decoding, or larger than `MAX_PIXELS`.
+    `check` is called whenever bytes are read; its exceptions propagate.
     """
-    with _readable(path, check) as image:
+    name = shown(path)
+
+    def decoded(image: ImageFile) -> Rgb:
         if enough:
             width, height = (max(1, enough * side // max(image.size)) for side in image.size)
             image.draft(None, (width, height))
+        _decode(image, name)
         ImageOps.exif_transpose(image, in_place=True)
-        return _file_to_rgb(image, shown(path))
+        return _file_to_rgb(image)
+
+    return _read(path, check, decoded, libav_picture.load)
 
 
 def read_size(path: str | PathLike[str], *, check: Check = nothing) -> tuple[int, int]:
     """Width and height in pixels of the picture that `load` would return, from the file's header alone.
 
-    EXIF data that follows the pixels of a PNG is not read. Raises as `load` does, except for damage that only
-    decoding shows.
+    Kinds that Pillow does not read are decoded. Raises as `load` does, except for damage that only decoding shows.
     """
-    with _readable(path, check) as image:
-        width, height = image.size
-        exif = Image.Image.getexif(image)  # the PNG class's method would decode the whole picture to find EXIF
-        turned = exif.get(ExifTags.Base.Orientation, 1) in _QUARTER_TURNS
-        return (height, width) if turned else (width, height)
+    return _read(path, check, _upright_size, libav_picture.size)
 
 
-@contextmanager
-def _readable(path: str | PathLike[str], check: Check) -> Iterator[Image.Image]:
-    """`path` opened by Pillow; errors inside the block become `PictureError`."""
+def _read(
+    path: str | PathLike[str],
+    check: Check,
+    by_pillow: Callable[[ImageFile], Found],
+    by_libav: Callable[[Content, str], Found],
+) -> Found:
+    """What `by_pillow` finds in the picture at `path`, or `by_libav` where Pillow does not open it.
+
+    ComfyUI's LoadImage asks libav first. Where both read a file, their pictures have the same size.
+    """
     with opened(path, PictureError, "a picture", check) as source:
         if slow := jpeg_parts.fault(source):
             raise PictureError(f"{source.name}: it is damaged: {slow}. Save it again as PNG or JPEG.")
-        stream = Stream(source)
+        content = png_parts.pixels_only(source)
+        stream = Stream(content)
         try:
-            with _opened(stream) as image:
+            with _opened(stream, source.name) as image:
                 _check_size(image.width, image.height, source.name)
-                yield image
-        except MemoryError:
-            raise
+                found = by_pillow(image)
+            stream.check()  # Pillow ignores errors of reading, or reports them as damage
+            return found
+        except _UnopenedError as unopened:
+            stream.check()
+            try:
+                return by_libav(content, source.name)
+            except libav_picture.UnreadableError:
+                raise _picture_error(source.name, unopened.cause) from unopened
         except Exception as error:
-            if stream.error is None:
-                raise _picture_error(source.name, error) from error
-        if stream.error is not None:  # Pillow reports it as damage, or ignores it
-            raise stream.error
+            stream.check()
+            raise _picture_error(source.name, error) from error
+
+
+def _decode(image: ImageFile, name: str) -> None:
+    """Decode `image`, as far as it is whole: ComfyUI reads a file that was cut off, too.
+
+    Raises what Pillow does where nothing is decoded.
+    """
+    try:
+        image.load()
+    except (MemoryError, SonicGuardError):
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds of exceptions on damaged files
+        image.tile = []  # nothing is left to decode
+        if image.getbbox() is None:
+            raise
+        log.warning("%s: damaged or cut off (%s); what can be decoded of it is used.", name, error)
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of the turned picture, without decoding it."""
+    width, height = image.size
+    if isinstance(image, TiffImageFile):  # some versions of Pillow have swapped them already
+        width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+    exif = Image.Image.getexif(image)  # the PNG class's method would decode the whole picture to find EXIF
+    turned = exif.get(ExifTags.Base.Orientation, 1) in _QUARTER_TURNS
+    return (height, width) if turned else (width, height)
 
 
 def _picture_error(name: str, error: Exception) -> Exception:
-    """The error to raise for the exception `error` of Pillow; a `SonicGuardError` stays itself."""
+    """The error to raise for the exception `error` of Pillow; this pack's own and a `MemoryError` stay themselves."""
     match error:
-        case SonicGuardError():
+        case MemoryError() | SonicGuardError():
             return error
         case UnidentifiedImageError():
             text = "this is not a picture, whatever its name says. Use a PNG, JPEG or WebP."
@@ -103,6 +149,14 @@ def _picture_error(name: str, error: Exception) -> Exception:
         case _:  # Pillow's decoders raise many kinds of exceptions on damaged files
             text = f"the file is damaged ({error!r:.200}). Save it again as PNG or JPEG."
     return PictureError(f"{name}: {text}")
+
+
+class _UnopenedError(Exception):
+    """Pillow does not open a file."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 def from_batch(images: Any, name: str = "image") -> list[Rgb]:
@@ -129,13 +183,17 @@ def size_of(image: Any) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(file: Any) -> Iterator[Image.Image]:
+def _opened(file: Any, name: str) -> Iterator[ImageFile]:
     """`Image.open` for `FORMATS`, with `MAX_PIXELS` as the limit instead of Pillow's."""
-    formats = _formats()
+    formats = (*_formats(), "TGA") if name.lower().endswith(".tga") else _formats()  # it has no signature
     with _open_lock:  # the limit is a global of Pillow: two threads must not restore each other's value
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
             image = Image.open(file, formats=formats)
+        except (MemoryError, Image.DecompressionBombError):
+            raise
+        except Exception as error:
+            raise _UnopenedError(error) from error
         finally:
             Image.MAX_IMAGE_PIXELS = before
     with image:
@@ -149,15 +207,15 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _file_to_rgb(image: Image.Image, name: str) -> Rgb:
-    if image.mode == "F":
-        raise PictureError(f"{name}: 32-bit floats have no fixed white. Save it with 8 or 16 bits a channel.")
+def _file_to_rgb(image: Image.Image) -> Rgb:
     rgb = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, STRIPE_ROWS):
         bottom = min(top + STRIPE_ROWS, image.height)
         stripe = image.crop((0, top, image.width, bottom))
         if image.mode in _DEEP_GREY:  # Pillow's convert would turn every value above 255 into white
             rgb[top:bottom] = np.clip(np.asarray(stripe) >> 8, 0, 255)[..., None]
+        elif image.mode == "F":
+            rgb[top:bottom] = np.rint(np.clip(np.nan_to_num(np.asarray(stripe)), 0, 1) * 255)[..., None]
         else:
             rgb[top:bottom] = np.asarray(stripe.convert("RGB"))
     return rgb

@@ -10,7 +10,7 @@ from av.container import InputContainer
 from ..atomic_files import errors_about, fault
 from ..errors import OutputError
 from .cancellation import Check, nothing
-from .containers import demuxed, opened
+from .containers import Allowed, demuxed, opened
 
 DECODERS = ("h264", "ffv1", "prores", "aac", "flac", "pcm_s24le")
 """libav's names of the decoders of what this pack writes."""
@@ -57,6 +57,6 @@ def pictures_of(path: Path, about: Path | None = None, check: Check = nothing) -
 def _demuxed(path: Path, check: Check) -> Iterator[InputContainer]:
     with (
         opened(path, OutputError, "a video", check) as source,
-        demuxed(source, source.name, OutputError, DECODERS) as container,
+        demuxed(source, source.name, OutputError, Allowed(DECODERS)) as container,
     ):
         yield container

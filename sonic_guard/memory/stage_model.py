@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ..job import Dtype, Job
 from ..optimizations import Optimization
 from .constants import DECODE_GROUP, FEATURES, LATENT_SIDE, Constants, constants, features, variant
-from .hard_limits import GUIDANCE_BRANCHES, Limit, find_limits
+from .hard_limits import GUIDANCE_BRANCHES, Limit, attention_scores, find_limits
 
 STAGES = ("load", "predata", "denoise", "decode", "interpolate")
 SAMPLER_STAGES = STAGES[2:]
@@ -41,6 +41,11 @@ SVD_UNET_PARAMETERS = 1_524_623_082
 """SVD's UNet without Sonic's audio adapters."""
 FRAME_BYTES = 12
 """Bytes per pixel of a finished picture in host memory: three fp32 numbers."""
+MPS_SCORE_BYTES = 4
+"""Bytes of an attention score on MPS, which computes them in fp32 whatever the network's number format.
+
+512×896 was reported to need one buffer of 75·5·7168² scores and 71.78 GiB.
+"""
 PROMPT_NUMBERS, EMBEDDING_NUMBERS, LATENT_CHANNELS = 32 * 1024, 1024, 4
 """Numbers in the audio prompt and in the picture's embedding of one latent frame; channels of its latents."""
 
@@ -84,6 +89,8 @@ class Estimate:
     """Peak of the host memory: the models, and the frames in fp32."""
     limits: tuple[Limit, ...]
     """Hard limits other than memory that the job exceeds."""
+    device: str = "cuda"
+    """torch's device type for which it holds."""
 
     @property
     def after_load_bytes(self) -> int:
@@ -105,10 +112,11 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
     """The memory that `job` needs.
 
     `unet_bytes` are the weights of the actual checkpoint (see `checkpoints.read_header`) if they differ from the
-    default; `device` is cuda (also for ROCm), mps or cpu, and affects only the hard limits.
+    default; `device` is cuda (also for ROCm), mps or cpu: it decides the hard limits, and on mps the attention scores
+    count in denoise.
     """
     row = job_features(job)
-    stages = _stage_bytes(job, row, unet_bytes)
+    stages = _stage_bytes(job, row, unet_bytes, device)
     floors = {"decode": min(stages["decode"], _decode_floor(job, row))}
     needed = {**stages, **floors}
     peak_stage = max(needed, key=needed.__getitem__)
@@ -122,12 +130,13 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
         peak_stage=peak_stage,
         host_ram_bytes=host_ram_bytes(job),
         limits=find_limits(job, device),
+        device=device,
     )
 
 
-def stage_bytes(job: Job, unet_bytes: int | None = None) -> dict[str, int]:
+def stage_bytes(job: Job, unet_bytes: int | None = None, device: str = "cuda") -> dict[str, int]:
     """Peak bytes of tensors on the GPU by stage, for a job with its optimizations; overhead not included."""
-    return _stage_bytes(job, job_features(job), unet_bytes)
+    return _stage_bytes(job, job_features(job), unet_bytes, device)
 
 
 def job_features(job: Job) -> tuple[int, ...]:
@@ -136,12 +145,13 @@ def job_features(job: Job) -> tuple[int, ...]:
     return features(job.latent_frames, size.width, size.height, job.window, job.chunk_size)
 
 
-def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict[str, int]:
+def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None, device: str) -> dict[str, int]:
     table = constants()
     keys = row_keys(job)
     unet = resident_bytes(job, unet_bytes)
     rife = table.rife_bytes if job.interpolate else 0
     window = unet.window + largest_row(table, keys.entry, row) + largest_row(table, keys.window, row)
+    window += score_bytes(job, device)
     prompts = prompts_in_host_bytes(job)
     return {
         "load": unet.load + rife,
@@ -150,6 +160,15 @@ def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None) -> dict
         "decode": rife + largest_row(table, keys.decode, row) - prompts,
         "interpolate": rife + largest_row(table, keys.interpolate, row) - prompts if job.interpolate else 0,
     }
+
+
+def score_bytes(job: Job, device: str) -> int:
+    """Bytes of the largest matrix of attention scores in denoise; 0 but on mps.
+
+    CUDA's attention kernels do without it. Layer chunking computes it by groups of frames, sequential CFG by branch.
+    It is added to the network's peak, of which a part may be freed by then: an upper bound.
+    """
+    return MPS_SCORE_BYTES * attention_scores(job, job.optimizations) if device == "mps" else 0
 
 
 def prompts_in_host_bytes(job: Job) -> int:

@@ -22,6 +22,7 @@ from .stage_model import (
     prompts_in_host_bytes,
     resident_bytes,
     row_keys,
+    score_bytes,
 )
 
 _ONE = FEATURES.index("one")
@@ -41,15 +42,16 @@ class Split(NamedTuple):
         return sum(self)
 
 
-def split_stages(job: Job, *, unet_bytes: int | None = None) -> dict[str, Split]:
+def split_stages(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") -> dict[str, Split]:
     """The parts of every stage of `job`, in the order of a run; of a stage that is left out they are 0.
 
-    Each `total` is the stage's size in ``stage_model.predict(job, unet_bytes=unet_bytes)``, decode's its floor.
+    Each `total` is the stage's size in ``stage_model.predict`` for the same arguments, decode's its floor.
     """
     table, row, keys = constants(), job_features(job), row_keys(job)
     unet = resident_bytes(job, unet_bytes)
     rife = Split(table.rife_bytes if job.interpolate else 0)
-    window = _sum(Split(unet.window), _parts(keys.entry, row), _parts(keys.window, row))
+    scores = Split(0, score_bytes(job, device))
+    window = _sum(Split(unet.window), _parts(keys.entry, row), _parts(keys.window, row), scores)
     prepare = _sum(Split(unet.prepare), _parts(keys.prepare, row))
     prompts = Split(0, 0, -prompts_in_host_bytes(job))
     return {

@@ -95,7 +95,7 @@ def _figures(run: Run, stage: str) -> dict[str, Any]:
 
 
 def _stages(estimate: Estimate, lang: str) -> list[dict[str, Any]]:
-    parts, stages = split_stages(estimate.job), []
+    parts, stages = split_stages(estimate.job, device=estimate.device), []
     for stage, size in estimate.stages.items():
         if size:
             split = parts[stage]

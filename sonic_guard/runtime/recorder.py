@@ -184,25 +184,30 @@ class Recorder:
         return follow(
             model, data, watch, fps=fps, steps=steps,
             check=self._host.stop_if_interrupted, progress=(lambda done, _: bar(done)) if bar else None,
-            restarted=lambda optimization: self._restarted(watch, optimization),
+            restarted=lambda *restart: self._restarted(watch, *restart),
         )  # fmt: skip
 
-    def _restarted(self, watch: RunWatch, optimization: Optimization) -> None:
-        """Record that memory ran out, and the restart as a run of its own: the calibration learns from both."""
+    def _restarted(self, watch: RunWatch, optimization: Optimization, out_of_memory: bool) -> None:
+        """Record how the run ended, and the restart as a run of its own: the calibration learns from both."""
         job, number, watch.id = watch.job, watch.id, None
         if job is None:
             return
         if number is not None:
             stage, figures = watch.stage, watch.figures()
-            self._note(lambda history: history.finish(number, Outcome.OUT_OF_MEMORY, stage, figures))
+            # Only memory that ran out says something about memory.
+            outcome = Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.ERROR
+            self._note(lambda history: history.finish(number, outcome, stage, figures))
         enabled = without_redundant(job.optimizations | {optimization})  # as the engine restarts it
         job = replace(job, optimizations=enabled, chunk_size=MIN_CHUNK_SIZE)
-        watch.restart(job, stage_bytes(job))
+        watch.restart(job, self._stage_bytes(job))
         self._begin(watch)
 
     def _set_job(self, watch: RunWatch, job: Job | None) -> None:
         if job is not None:
-            watch.job, watch.predicted = job, stage_bytes(job)
+            watch.job, watch.predicted = job, self._stage_bytes(job)
+
+    def _stage_bytes(self, job: Job) -> dict[str, int]:
+        return stage_bytes(job, device=self._environment.device if self._environment else "cuda")
 
     def _begin(self, watch: RunWatch) -> None:
         """Record the beginning of the run, so that one in which ComfyUI crashes is in the history too."""

@@ -28,7 +28,7 @@ def follow(
     steps: int,
     check: Callable[[], object] | None = None,
     progress: Callable[[int, int], object] | None = None,
-    restarted: Callable[[Any], object] | None = None,
+    restarted: Callable[[Any, bool], object] | None = None,
 ) -> Iterator[None]:
     """Follow the wrapper's ``SONICSampler.sampler_main``, which runs inside the block: the stages from denoise on.
 
@@ -40,7 +40,7 @@ def follow(
         steps: denoising steps.
         check: called before every call of a network; an exception from it ends the run.
         progress: called with (steps done, steps to do) after each step; skipped steps count as done.
-        restarted: called with the optimization with which a `LowVramSonic` restarts the run when memory runs out.
+        restarted: called as `LowVramSonic.on_restart` when the model restarts the run.
 
     Neither a failure of this library nor an unknown wrapper disturbs the run: what cannot be followed is logged once,
     and its stage is missing in `watch`.
@@ -50,9 +50,9 @@ def follow(
         watch.expect(steps, calls_per_step(data, fps))
         watch.enter("denoise")
 
-    def again(optimization: Any) -> None:
+    def again(optimization: Any, out_of_memory: bool) -> None:
         if restarted:
-            hooks.safely(restarted, optimization)
+            hooks.safely(restarted, optimization, out_of_memory)
         begin()
 
     begin()
@@ -75,7 +75,7 @@ def follow(
 
 
 @contextmanager
-def _callback(model: Any, attribute: str, callback: Callable[[Any], None]) -> Iterator[None]:
+def _callback(model: Any, attribute: str, callback: Callable[..., None]) -> Iterator[None]:
     """Inside the block, set the callback `attribute` of a `LowVramSonic`; the wrapper's model has none."""
     before = getattr(model, attribute, None)
     if before is None:

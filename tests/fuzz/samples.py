@@ -10,6 +10,8 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 from PIL import Image
 
+from tests.support.picture_files import heic
+
 SOUNDS = {
     ".wav": ("wav", "pcm_s16le", 16_000),
     ".mp3": ("mp3", "libmp3lame", 44_100),
@@ -25,7 +27,7 @@ VIDEOS = {
     ".mov": ("mov", "prores_ks", "yuv422p10le"),
 }
 PICTURES = {
-    ".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP", ".gif": "GIF", ".bmp": "BMP", ".tif": "TIFF",
+    ".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP", ".gif": "GIF", ".bmp": "BMP", ".tif": "TIFF", ".heic": "HEIC",
 }  # fmt: skip
 KINDS = dict.fromkeys(SOUNDS, "sound") | dict.fromkeys(VIDEOS, "video") | dict.fromkeys(PICTURES, "picture")
 """What reads a file, by its suffix."""
@@ -66,7 +68,10 @@ def _video(suffix: str) -> bytes:
 def _picture(suffix: str) -> bytes:
     file = io.BytesIO()
     y, x = np.mgrid[0:32, 0:48]
-    picture = Image.fromarray(np.stack([x * 5, y * 7, x + y], -1).astype(np.uint8))
+    rgb = np.stack([x * 5, y * 7, x + y], -1).astype(np.uint8)
+    if suffix == ".heic":
+        return heic(rgb, quarter_turns=1)
+    picture = Image.fromarray(rgb)
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
     more = {"exif": exif} if suffix in (".jpg", ".png", ".webp") else {}

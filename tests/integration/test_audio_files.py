@@ -274,7 +274,7 @@ def test_damage_is_logged(tmp_path, mp3_files, caplog):
     (tmp_path / "torn.mp3").write_bytes(WILD["junk inside"](mp3_files["bare"]))
     with caplog.at_level(logging.WARNING):
         load(tmp_path / "torn.mp3")
-    assert "torn.mp3: 1 damaged packets were left out" in caplog.text
+    assert "torn.mp3: damaged packets were left out: 1" in caplog.text
 
 
 def test_a_name_with_a_colon_is_a_file(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,8 @@ from sonic_guard.errors import AudioError, OutputError, PictureError, SlowFileEr
 from sonic_guard.media import audio_file, containers, picture, riff_chunks, silence
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video_file import frames, verify
+from tests.support.picture_files import box, gradient, heic, meta, png
+from tests.support.picture_files import chunk as png_chunk
 from tests.support.sound_files import encode, hours_of_silence
 
 PACK = Path(__file__).resolve().parents[2]
@@ -268,6 +271,43 @@ def test_a_table_that_claims_millions_of_samples_costs_nothing(tmp_path, name):
     read = in_a_child("sound", file)
     assert "it is damaged: its tables claim 40,000,0" in read.result
     assert read.grown_mib < MOST_MEMORY_MIB
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        box(b"iloc", b"\2\0\0\0", b"\x44\0", struct.pack(">I", 200_000_000)),
+        box(b"iinf", b"\1\0\0\0", struct.pack(">I", 200_000_000)),
+        box(b"free", bytes(3 << 20)) + box(b"iloc", b"\2\0\0\0", b"\x44\0", struct.pack(">I", 200_000_000)),
+    ],
+    ids=["places", "names", "far in"],
+)
+@pytest.mark.parametrize("what", ["picture", "sound"])
+def test_a_heic_that_claims_millions_of_items_costs_nothing(tmp_path, what, table):
+    (tmp_path / "photo.heic").write_bytes(meta(table) + box(b"mdat", bytes(64)))
+    read = in_a_child(what, tmp_path / "photo.heic")
+    assert "it is damaged: its tables claim 200,000,000 entries" in read.result
+    assert read.grown_mib < MOST_MEMORY_MIB
+
+
+def qoi(width, height):
+    return b"qoif" + struct.pack(">II", width, height) + b"\3\0" + b"\xfd" * 60 + bytes(7) + b"\1"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        qoi(30_000, 30_000),
+        b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 30_000, 30_000, 8, 3) + bytes(12) + b"\0\1" + bytes(99),
+        heic(gradient()).replace(struct.pack(">II", 64, 64), struct.pack(">II", 30_000, 30_000)),
+        png(gradient(), *[png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(50 << 20)))] * 20),
+        png(gradient(), png_chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(bytes(500 << 20)))),
+    ],
+    ids=["QOI", "PSD", "HEIC", "texts", "profile"],
+)
+def test_a_picture_that_unpacks_to_gigabytes_costs_nothing(tmp_path, data):
+    (tmp_path / "photo.png").write_bytes(data)
+    assert in_a_child("picture", tmp_path / "photo.png").grown_mib < MOST_MEMORY_MIB
 
 
 def test_tables_of_uncompressed_sound_may_have_a_line_for_a_byte_pair(tmp_path):

@@ -5,6 +5,7 @@ import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
+import av
 import numpy as np
 import pytest
 import skimage.data
@@ -15,6 +16,7 @@ from PIL import Image
 
 from sonic_guard.errors import PictureError
 from sonic_guard.media import picture
+from tests.support.picture_files import chunk, exif, gradient, heic, png
 
 ASTRONAUT = Image.fromarray(skimage.data.astronaut())
 ORIENTATION = 0x0112
@@ -128,10 +130,83 @@ def test_load_refuses_what_is_not_there(tmp_path):
         picture.load(tmp_path)
 
 
-def test_load_refuses_floats(tmp_path):
-    Image.new("F", (4, 4), 0.5).save(tmp_path / "hdr.tiff")
-    with pytest.raises(PictureError, match="32-bit floats"):
-        picture.load(tmp_path / "hdr.tiff")
+def test_load_clips_floats(tmp_path):
+    Image.fromarray(np.array([[-1, 0.5, 7, np.nan]], np.float32)).save(tmp_path / "hdr.tiff")
+    assert picture.load(tmp_path / "hdr.tiff")[0, :, 0].tolist() == [0, 128, 255, 0]
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_load_reads_heic_upright_whatever_its_name(tmp_path, turns):
+    stored = gradient(96, 64)
+    (tmp_path / "phone.jpg").write_bytes(heic(stored, turns))
+    upright = np.rot90(stored, turns)
+    rgb = picture.load(tmp_path / "phone.jpg")
+    assert rgb.shape == upright.shape
+    assert np.abs(rgb.astype(int) - upright).mean() < 4
+    assert picture.read_size(tmp_path / "phone.jpg") == picture.size_of(upright)
+
+
+@pytest.mark.parametrize("suffix", ["jp2", "qoi", "dds", "pcx", "sgi", "tga"])
+def test_load_reads_rare_kinds(tmp_path, suffix):
+    path = tmp_path / f"rare.{suffix}"
+    Image.fromarray(gradient(50, 40)).save(path)
+    assert picture.read_size(path) == (50, 40)
+    assert np.abs(picture.load(path).astype(int) - gradient(50, 40)).mean() < 8
+
+
+def long_text(bytes_of_text):
+    return chunk(b"zTXt", b"parameters\0\0" + zlib.compress(b"a face, " * (bytes_of_text // 8)))
+
+
+def profile_text(orientation):
+    """EXIF data as ImageMagick writes it."""
+    data = b"Exif\0\0" + exif(orientation)
+    return chunk(
+        b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n%8d\n%s\n" % (len(data), data.hex().encode()))
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "turned"),
+    [
+        ([long_text(3 << 20)], [], False),
+        ([long_text(3 << 20)] * 30, [long_text(3 << 20)] * 30, False),
+        ([chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(bytes(3 << 20)))], [], False),
+        ([chunk(b"eXIf", exif(6))], [], True),
+        ([long_text(3 << 20)], [chunk(b"eXIf", exif(6)), long_text(3 << 20)], True),
+        ([profile_text(6)], [], True),
+        ([], [profile_text(6)], True),
+    ],
+    ids=["text", "texts around the pixels", "profile", "EXIF", "EXIF after the pixels", "EXIF in a text", "and after"],
+)
+def test_load_reads_a_png_whatever_else_is_in_it(tmp_path, before, after, turned):
+    stored = gradient(50, 40)
+    (tmp_path / "workflow.png").write_bytes(png(stored, *before, after=after))
+    upright = np.rot90(stored, 3) if turned else stored
+    np.testing.assert_array_equal(picture.load(tmp_path / "workflow.png"), upright)
+    assert picture.read_size(tmp_path / "workflow.png") == picture.size_of(upright)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "avif"])
+def test_read_size_is_the_size_of_the_turned_picture(tmp_path, suffix, orientation):
+    data = Image.Exif()
+    data[ORIENTATION] = orientation
+    Image.fromarray(gradient(80, 48)).save(tmp_path / f"photo.{suffix}", exif=data)
+    size = picture.size_of(picture.load(tmp_path / f"photo.{suffix}"))
+    assert picture.read_size(tmp_path / f"photo.{suffix}") == size == ((48, 80) if orientation > 4 else (80, 48))
+
+
+def test_load_says_that_a_video_is_no_picture(tmp_path):
+    with av.open(str(tmp_path / "film.png"), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height = 64, 48
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode(None))
+    for read in (picture.load, picture.read_size):
+        with pytest.raises(PictureError, match=r"film\.png: this is a video, not a picture"):
+            read(tmp_path / "film.png")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -152,12 +227,24 @@ def test_load_of_a_damaged_file_is_a_picture_or_an_error(tmp_path, suffix):
             assert path.name in str(error)
 
 
-def test_load_cut_off_in_the_middle_is_an_error(tmp_path):
-    path = tmp_path / "half.jpg"
+@pytest.mark.parametrize(("suffix", "left"), [("jpg", -2), ("jpg", 20_000), ("png", 200_000), ("tiff", 300_000)])
+def test_load_of_a_file_that_was_cut_off_is_what_is_left_of_it(tmp_path, suffix, left, caplog):
+    path = tmp_path / f"cut.{suffix}"
     ASTRONAUT.save(path)
-    path.write_bytes(path.read_bytes()[:20_000])
-    with pytest.raises(PictureError, match="truncated"):
-        picture.load(path)
+    whole = picture.load(path)
+    path.write_bytes(path.read_bytes()[:left])
+    rgb = picture.load(path)
+    np.testing.assert_array_equal(rgb[:100], whole[:100])
+    assert picture.read_size(path) == picture.size_of(rgb) == (512, 512)
+    assert f"cut.{suffix}: damaged or cut off" in caplog.text
+
+
+def test_load_of_a_file_with_only_a_header_is_an_error(tmp_path):
+    ASTRONAUT.save(tmp_path / "head.jpg")
+    whole = (tmp_path / "head.jpg").read_bytes()
+    (tmp_path / "head.jpg").write_bytes(whole[: whole.index(b"\xff\xda") + 14])
+    with pytest.raises(PictureError, match=r"head\.jpg: cannot be read: .* truncated"):
+        picture.load(tmp_path / "head.jpg")
 
 
 def test_load_leaves_pillows_limit_alone(tmp_path):

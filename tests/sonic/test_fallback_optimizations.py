@@ -54,7 +54,7 @@ class Breaking:
     def run(self, **settings):
         """Its frames by a low-VRAM model, and the fallback optimizations that were enabled."""
         model, enabled = LowVramSonic(self.sonic, (), **settings), []
-        model.on_restart = enabled.append
+        model.on_restart = lambda optimization, _: enabled.append(optimization)
         try:
             return small_sonic.run(model, self, 1, N), enabled
         finally:
@@ -87,6 +87,15 @@ def test_it_begins_again_with_the_next_optimization_and_gives_the_same_frames(
     assert (dict(vars(quick[0])), dict(vars(quick[0].pipe.unet))) == before
 
 
+@pytest.mark.parametrize("text", ["Can't be indexed using 32-bit iterator", "Invalid buffer size: 71.78 GiB"])
+@pytest.mark.parametrize(("at_stage", "after"), [("denoise", 2), ("decode", 0)])
+def test_mps_has_errors_of_its_own_for_too_much_at_once(quick, stock, at_stage, after, text):
+    broken = Breaking(quick, at_stage, 1, after, error=lambda: RuntimeError(text))
+    frames, enabled = broken.run(fallbacks=FALLBACKS)
+    assert torch.equal(frames, stock)
+    assert enabled == list(FALLBACKS[:1])
+
+
 def test_with_none_left_the_error_comes_out(quick):
     with pytest.raises(torch.OutOfMemoryError):
         Breaking(quick, "decode", 99).run(fallbacks=FALLBACKS)
@@ -112,7 +121,7 @@ def test_optimizations_that_are_enabled_are_not_enabled_again(quick, stock):
     model = LowVramSonic(
         broken.sonic, {Optimization.STREAMING_DECODE, Optimization.TENSOR_OFFLOAD}, fallbacks=FALLBACKS
     )
-    model.on_restart = enabled.append
+    model.on_restart = lambda optimization, _: enabled.append(optimization)
     frames = small_sonic.run(model, broken, 1, N)
     broken.hook.remove()
     assert enabled == [Optimization.SEQUENTIAL_CFG]

@@ -43,6 +43,18 @@ def encode(file, codec, rate=44_100, sound=None, **options):
         container.mux(stream.encode(None))
 
 
+def encode_tracks(file, *tracks, title="", codec="aac"):
+    """A film without pictures whose audio tracks, mono at `RATE`, hold these sounds; `title` is the last one's."""
+    with av.open(str(file), "w") as container:
+        streams = [container.add_stream(codec, rate=RATE, layout="mono") for _ in tracks]
+        streams[-1].metadata["title"] = title
+        for stream, sound in zip(streams, tracks, strict=True):
+            frame = av.AudioFrame.from_ndarray(np.float32(sound)[None], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = RATE, 0
+            for packet in (*stream.encode(frame), *stream.encode(None)):
+                container.mux(packet)
+
+
 def decoded_samples(path):
     """What Load Audio's loop would collect; it gives up at a damaged packet, this goes on as ffmpeg does."""
     samples = 0

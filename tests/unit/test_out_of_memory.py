@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sonic_guard.devices.out_of_memory import is_out_of_memory
+from sonic_guard.devices.out_of_memory import is_out_of_memory, is_too_much_at_once
 from tests.support import installed
 
 OUT_OF_MEMORY = [
@@ -30,10 +30,18 @@ OUT_OF_MEMORY = [
     "miopenStatusAllocFailed",
     "MIOpen Error: handlehip.cpp:70: Memory not available to allocate buffer: 655360000",
     "MPS backend out of memory (MPS allocated: 15.72 GiB, other allocations: 2.41 MiB, max allowed: 18.13 GiB).",
-    "Invalid buffer size: 19.38 GiB",
+    "Invalid buffer size: 71.78 GiB",
+    "Invalid buffer size: 9.75 GB",
+    "MPS backend out of memory (MPS allocated: 7.23 GB, other allocations: 1.54 GB, max allowed: 9.07 GB). Tried to",
+    "Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
     "XPU out of memory. Tried to allocate 1.00 GiB (GPU 0; 15.91 GiB total capacity)",
     "level_zero backend failed with error: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)",
     "Could not allocate tensor with 234881024 bytes. There is not enough GPU video memory available!",
+]
+TOO_LARGE_FOR_MPS = [
+    "Can't be indexed using 32-bit iterator",
+    "MPSGaph does not support tensor dims larger than INT_MAX",
+    "MPSGraph does not support tensor dims larger than INT_MAX",
 ]
 OTHER = [
     "CUDA error: invalid configuration argument",
@@ -43,7 +51,7 @@ OTHER = [
     "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if you passed in a non-contiguous input.",
     "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
     "[enforce fail at alloc_cpu.cpp:114] data. DefaultCPUAllocator: can't allocate memory",
-    "Can't be indexed using 32-bit iterator",
+    "Placeholder storage has not been allocated on MPS device!",  # a tensor on the CPU
     "mat1 and mat2 shapes cannot be multiplied (77x2048 and 768x320)",
     "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!",
     "out of resource: shared memory, Required: 147456, Hardware limit: 101376",
@@ -54,11 +62,24 @@ OTHER = [
 @pytest.mark.parametrize("text", OUT_OF_MEMORY)
 def test_words_of_a_full_gpu(text):
     assert is_out_of_memory(RuntimeError(text))
+    assert is_too_much_at_once(RuntimeError(text))
+
+
+@pytest.mark.parametrize("text", TOO_LARGE_FOR_MPS)
+def test_words_of_mps_for_too_many_numbers(text):
+    """Recovered from in the same way; but they say nothing about how much memory there is."""
+    assert is_too_much_at_once(RuntimeError(text))
+    assert not is_out_of_memory(RuntimeError(text))
+    wrapped = ValueError("in a node")
+    wrapped.__cause__ = RuntimeError(text)
+    assert is_too_much_at_once(wrapped)
+    assert not is_too_much_at_once(ValueError(text))
 
 
 @pytest.mark.parametrize("text", OTHER)
 def test_words_of_another_failure(text):
     assert not is_out_of_memory(RuntimeError(text))
+    assert not is_too_much_at_once(RuntimeError(text))
 
 
 @pytest.mark.parametrize(

@@ -339,7 +339,7 @@ def test_a_low_vram_model_that_resumes_reports_the_completed_steps_to_the_page(r
 class Restarting:
     """A model that restarts a run, as far as the recorder sees it."""
 
-    def on_restart(self, optimization):
+    def on_restart(self, optimization, out_of_memory):
         raise AssertionError("the recorder takes its place")
 
 
@@ -349,12 +349,21 @@ def test_a_restart_is_recorded_as_the_engine_runs_it(recorder, comfy, history):
     model = Restarting()
     work(recorder, PREDATA)
     with recorder.around(SAMPLER, NOBODY | {"model": model}):
-        model.on_restart(Optimization.FEED_FORWARD_CHUNKING)
-        model.on_restart(Optimization.LAYER_CHUNKING)
+        model.on_restart(Optimization.FEED_FORWARD_CHUNKING, True)
+        model.on_restart(Optimization.LAYER_CHUNKING, True)
     done, second, _ = history.runs()
     assert second.job.optimizations == {Optimization.FEED_FORWARD_CHUNKING}
     assert done.job.optimizations == {Optimization.LAYER_CHUNKING}
     assert done.predicted == stage_bytes(done.job)
+
+
+def test_a_restart_for_another_reason_than_memory_teaches_nothing_about_memory(recorder, comfy, history):
+    model = Restarting()
+    work(recorder, PREDATA)
+    with recorder.around(SAMPLER, NOBODY | {"model": model}):
+        model.on_restart(Optimization.LAYER_CHUNKING, False)
+    done, first = history.runs()
+    assert (first.outcome, done.outcome) == (Outcome.ERROR, Outcome.DONE)
 
 
 def test_a_low_vram_model_that_begins_again_leaves_a_run_for_each_beginning(recorder, comfy, history):
@@ -363,8 +372,8 @@ def test_a_low_vram_model_that_begins_again_leaves_a_run_for_each_beginning(reco
     model = Restarting()
     work(recorder, PREDATA)
     with recorder.around(SAMPLER, NOBODY | {"model": model}):
-        model.on_restart(Optimization.TENSOR_OFFLOAD)
-        model.on_restart(Optimization.SEQUENTIAL_CFG)
+        model.on_restart(Optimization.TENSOR_OFFLOAD, True)
+        model.on_restart(Optimization.SEQUENTIAL_CFG, True)
     done, second, first = history.runs()
     assert [run.outcome for run in (first, second, done)] == [
         Outcome.OUT_OF_MEMORY,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from sonic_guard.job import Dtype, Job
 from sonic_guard.memory import constants
-from sonic_guard.memory.stage_model import STAGES, predict, stage_bytes
+from sonic_guard.memory.hard_limits import MAX_MPS_ELEMENTS, LimitKind
+from sonic_guard.memory.stage_model import STAGES, predict, score_bytes, stage_bytes
 from sonic_guard.optimizations import Optimization
 
 GIB = 2**30
@@ -114,6 +115,46 @@ def test_what_holds_for_every_prediction(job):
         assert larger[stage] >= size
     sequential = stage_bytes(replace(job, optimizations=job.optimizations | {Optimization.SEQUENTIAL_CFG}))
     assert sequential["denoise"] <= estimate.stages["denoise"]
+
+
+def test_the_score_matrix_counts_on_mps_as_reported():
+    """512×896, 3 s: "Invalid buffer size: 71.78 GiB" for one matrix of fp32 scores."""
+    job = Job(512, 896, 3.0)
+    cuda, mps = predict(job), predict(job, device="mps")
+    assert mps.stages["denoise"] - cuda.stages["denoise"] == 75 * 5 * 7168**2 * 4
+    assert (mps.peak_stage, round(mps.peak_bytes / GIB) > 71) == ("denoise", True)
+    assert {**mps.stages, "denoise": 0} == {**cuda.stages, "denoise": 0}
+
+
+@pytest.mark.parametrize(
+    ("optimizations", "frames"),
+    [
+        ({Optimization.SEQUENTIAL_CFG}, 25),  # one branch of three
+        ({Optimization.LAYER_CHUNKING}, 1),  # a group of one
+        ({Optimization.LAYER_CHUNKING, Optimization.SEQUENTIAL_CFG}, 1),
+        ({Optimization.FEED_FORWARD_CHUNKING, Optimization.TENSOR_OFFLOAD}, 75),
+    ],
+)
+def test_optimizations_divide_the_score_matrix(optimizations, frames):
+    job = Job(512, 896, 3.0, optimizations=frozenset(optimizations))
+    sizes = [stage_bytes(job, device=device)["denoise"] for device in ("mps", "cuda")]
+    assert sizes[0] - sizes[1] == frames * 5 * 7168**2 * 4
+
+
+@settings(max_examples=300, deadline=None)
+@given(job=jobs)
+def test_what_holds_for_every_prediction_on_mps(job):
+    cuda, mps = (stage_bytes(job, device=device) for device in ("cuda", "mps"))
+    scores = score_bytes(job, "mps")
+    assert {**mps, "denoise": 0} == {**cuda, "denoise": 0}
+    assert scores > 0
+    assert max(scores, cuda["denoise"]) <= mps["denoise"] <= cuda["denoise"] + scores
+    assert stage_bytes(job, device="cpu") == cuda
+    assert score_bytes(replace(job, duration_s=2 * job.duration_s), "mps") == scores
+    for each in (Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING):
+        assert score_bytes(replace(job, optimizations=job.optimizations | {each}), "mps") <= scores
+    meets_limit = any(limit.kind is LimitKind.MPS_INDEX for limit in predict(job, device="mps").limits)
+    assert meets_limit is (scores > 4 * MAX_MPS_ELEMENTS), "the limit and the bytes count the same scores"
 
 
 def test_constants_say_where_they_come_from():

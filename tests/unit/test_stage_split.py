@@ -29,9 +29,10 @@ jobs = st.builds(
 
 
 @settings(deadline=None)
-@given(jobs, st.none() | st.integers(1, 10**10))
-def test_parts_sum_to_what_the_stage_cannot_do_without(job, unet_bytes):
-    estimate, parts = predict(job, unet_bytes=unet_bytes), split_stages(job, unet_bytes=unet_bytes)
+@given(jobs, st.none() | st.integers(1, 10**10), st.sampled_from(["cuda", "mps", "cpu"]))
+def test_parts_sum_to_what_the_stage_cannot_do_without(job, unet_bytes, device):
+    estimate = predict(job, unet_bytes=unet_bytes, device=device)
+    parts = split_stages(job, unet_bytes=unet_bytes, device=device)
     needed = {stage: estimate.floors.get(stage, size) for stage, size in estimate.stages.items()}
     assert tuple(parts) == STAGES
     assert {stage: part.total for stage, part in parts.items()} == needed
