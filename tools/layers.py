@@ -75,7 +75,7 @@ IMPURE = frozenset(
      "subprocess", "socket", "threading", "multiprocessing", "asyncio", "urllib", "http", "tempfile", "shutil")
 )  # fmt: skip
 """What a pure layer never imports: hardware, clocks, random numbers, processes and the network."""
-FROM_DEVICES = frozenset(("Budget", "Card", "GIB", "smallest_card_for"))
+FROM_DEVICES = frozenset(("Budget", "Card", "GIB", "Speed", "smallest_card_for"))
 """What a pure layer takes from `devices`: plain data and a lookup in the catalogue, and nothing that asks a machine."""
 HIDDEN_IMPORTS = frozenset(("__import__", "importlib.import_module", "import_module", "exec", "eval"))
 """Calls that import what no test of imports sees; no module of the pack makes them."""

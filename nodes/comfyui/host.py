@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,17 @@ def live_budget(reserve: float, held_bytes: int = 0) -> Budget:
     # SONIC_PreData has ComfyUI unload all models before it ends; if its output is cached, `free_memory` does.
     loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
     reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
-    return budget_for(AUTO, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
+    live = budget_for(AUTO, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
+    return replace(live, bf16=vae_in_16_bits())
+
+
+def vae_in_16_bits() -> bool:
+    """Whether ComfyUI runs Sonic's VAE in 16 bits here, as its version, its options and the card decide."""
+    import torch
+    from comfy import model_management
+
+    formats = [torch.bfloat16, torch.float32]  # what ComfyUI allows a VAE of Stable Video Diffusion
+    return model_management.vae_dtype(model_management.vae_device(), formats).itemsize == 2
 
 
 def target_of(target: Any) -> Any:

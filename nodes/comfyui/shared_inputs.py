@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...sonic_guard.devices.budget import budget_for
-from ...sonic_guard.devices.card_catalogue import all_cards
+from ...sonic_guard.devices.card_catalogue import menu_cards
 from ...sonic_guard.errors import SonicGuardError, brief
 from ...sonic_guard.job import Dtype
 from ...sonic_guard.media import audio as media_audio
@@ -34,7 +34,7 @@ def target_card() -> io.Combo.Input:
     """The card to plan for."""
     return io.Combo.Input(
         "target_card",
-        options=["auto", *SIZES, *(card.title for card in all_cards())],
+        options=["auto", *SIZES, *(card.title for card in menu_cards())],
         default="auto",
         tooltip="The graphics card to plan for. auto: the card in the settings, else the one that Preflight plans for, "
         "else the card of this machine with the memory that is free now.",

@@ -10,6 +10,7 @@ from ..memory.stage_model import Estimate
 from ..messages import plan_messages
 from ..operations.preflight import Preflight
 from ..optimizations import ESCALATION_ORDER, Optimization
+from ..preview.answer import time_dict
 
 
 def estimate_dict(estimate: Estimate) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def plan_dict(result: Preflight, available: Collection[Optimization] = (), lang:
         "estimate": estimate_dict(plan.estimate),
         "longest_s": plan.longest_s,
         "sound_s": result.sound_s,
-        "denoise_seconds": result.seconds,
+        "denoise_seconds": result.time.seconds,
+        "time": time_dict(result.time, lang),
         "duration_s": plan.job.duration_s,
         "expand_ratio": selection.expand_ratio,
         "face": {"box": list(selection.face.box), "ratio": selection.ratio, "score": selection.face.score},

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..errors import BudgetError, brief
-from .card_catalogue import GIB, MAX_CARD_NAME, find_card, less_reserve
+from .card_catalogue import GIB, MAX_CARD_NAME, Speed, card_of_device, find_card, less_reserve
 from .nvml import read_card
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,11 @@ MAX_GIB = 1024
 
 Source = Literal["torch", "nvml", "catalogue", "number", "ram"]
 
+_AMOUNT = re.compile(
+    r"\s*(?:total vram\s+)?([-+]?[\d.]+(?:e[-+]?\d+)?|[-+]?inf|nan)\s*(gib|gb|g|mib|mb)?(?:, total ram [\d.]+ ?mb)?\s*",
+    re.IGNORECASE,
+)
+"""A number of GiB or MiB, and the line in which ComfyUI's log has it."""
 _AMD_WITHOUT_BF16 = ("gfx8", "gfx900", "gfx902", "gfx906", "gfx909", "gfx90c", "gfx10")
 """AMD architectures up to RDNA 2, CDNA (gfx908, gfx90a) excepted."""
 
@@ -50,7 +55,9 @@ class Budget:
     device: str = "cuda"
     """torch's device type: cuda (also for ROCm), mps or cpu."""
     bf16: bool = True
-    """Whether ComfyUI runs its VAE in bf16. NVIDIA cards before RTX 30 and CPUs do not support it and use fp32."""
+    """Whether ComfyUI runs its VAE in 16 bits. NVIDIA cards before RTX 30 and CPUs have no bf16 and use fp32."""
+    speed: Speed | None = None
+    """Published figures of the card; None where they are not known: for a number, a CPU, a card of no catalogue."""
 
     def __post_init__(self) -> None:
         if self.total_bytes <= 0:
@@ -71,19 +78,21 @@ class Budget:
 
 
 def budget_for(target: str | float, *, reserve: float = RESERVE, reclaimable_bytes: int = 0) -> Budget:
-    """The budget of "auto" (this machine), of a card's name, or of a number of GiB (8, "8", "8 GiB", "8GB").
+    """The budget of "auto" (this machine), of a card's name, or of a number of GiB (8, "8", "8 GiB", "24564 MB").
 
     `reclaimable_bytes` is used for "auto" only: another machine is assumed to be empty. A bare number above 1024 is
-    looked up as a card ("4090"). For a number of GiB a card with bf16 is assumed.
+    looked up as a card ("4090"). MB are MiB, as drivers and ComfyUI's log mean them. For a number a card with bf16 is
+    assumed.
 
-    Raises `BudgetError` for an unknown or ambiguous card and for amounts outside `MIN_GIB` … `MAX_GIB`.
+    Raises `BudgetError` for an unknown or ambiguous card, for one on which Sonic cannot run, and for amounts outside
+    `MIN_GIB` … `MAX_GIB`.
     """
     if isinstance(target, str) and target.strip().lower() == "auto":
         return live_budget(reserve=reserve, reclaimable_bytes=reclaimable_bytes)
     gib = _gib(target)
     if gib is not None:
         size = int(gib * GIB)
-        return Budget(f"{gib:g} GiB", size, size, reserve=reserve, source="number")
+        return Budget(f"{round(gib, 2):g} GiB", size, size, reserve=reserve, source="number")
     card = find_card(str(target))
     return Budget(
         card.title,
@@ -93,6 +102,7 @@ def budget_for(target: str | float, *, reserve: float = RESERVE, reclaimable_byt
         source="catalogue",
         device="mps" if card.vendor == "Apple" else "cuda",
         bf16=card.bf16,
+        speed=card.speed,
     )
 
 
@@ -175,7 +185,8 @@ def visible_device(setting: str | None, index: int) -> int | str | None:
 def amd_has_bf16(architecture: str) -> bool:
     """Whether an AMD architecture ("gfx1100", "gfx90a:sramecc+") has bf16.
 
-    Source: ComfyUI's ``model_management.should_use_bf16``, which excludes RDNA 2 and older.
+    Source: ComfyUI's ``model_management.should_use_bf16`` since 0.3.65, which excludes RDNA 2 and older; before, its
+    ``vae_dtype`` excluded RDNA 3 and CDNA as well. In ComfyUI, its own answer replaces this one.
     """
     return not architecture.startswith(_AMD_WITHOUT_BF16)
 
@@ -184,21 +195,19 @@ def _gib(target: str | float) -> float | None:
     """The number of GiB in `target`; None if it may be a card's name."""
     if isinstance(target, bool) or not isinstance(target, (str, int, float)):
         raise BudgetError(f"memory: expected a card's name or a number of GiB, got {brief(target)}.")
-    amount, unit = target, None
+    amount, unit = target, ""
     if isinstance(target, str):
-        match = len(target) <= MAX_CARD_NAME and re.fullmatch(
-            r"([-+]?[\d.]+(?:e[-+]?\d+)?|[-+]?inf|nan)\s*(gib|gb|g)?", target.strip().lower()
-        )
+        match = len(target) <= MAX_CARD_NAME and _AMOUNT.fullmatch(target)
         if not match:
             return None
-        amount, unit = match.groups()
+        amount, unit = match[1], (match[2] or "").lower()
     try:
-        gib = float(amount)
+        gib = float(amount) / (1024 if unit.startswith("m") else 1)
     except (ValueError, OverflowError):
         gib = math.nan
     if MIN_GIB <= gib <= MAX_GIB:
         return gib
-    if isinstance(target, str) and unit is None and gib > MAX_GIB:
+    if isinstance(target, str) and not unit and gib > MAX_GIB:
         return None
     raise BudgetError(
         f"memory: {brief(target)} is not a usable amount. Give GiB from {MIN_GIB} to {MAX_GIB}, such as 12."
@@ -232,7 +241,8 @@ def _cuda_budget(torch: Any, index: int) -> Budget:
     active = stats.get("active_bytes.all.current", 0)
     card = torch.cuda.get_device_properties(index)
     bf16 = amd_has_bf16(card.gcnArchName) if torch.version.hip else card.major >= 8
-    return Budget(card.name, total, cuda_free_bytes(free, reserved, active), source="torch", bf16=bf16)
+    free = cuda_free_bytes(free, reserved, active)
+    return Budget(card.name, total, free, source="torch", bf16=bf16, speed=_speed(card.name, total))
 
 
 def _mps_budget(torch: Any) -> Budget:
@@ -240,9 +250,12 @@ def _mps_budget(torch: Any) -> Budget:
 
     limit = torch.mps.recommended_max_memory()
     driver, allocated = torch.mps.driver_allocated_memory(), torch.mps.current_allocated_memory()
-    free = mps_free_bytes(limit, driver, allocated, psutil.virtual_memory().available)
+    memory = psutil.virtual_memory()
+    free = mps_free_bytes(limit, driver, allocated, memory.available)
     macos = int(platform.mac_ver()[0].split(".")[0])
-    return Budget("Apple GPU", limit, free, source="torch", device="mps", bf16=macos >= 14)
+    read_chip = getattr(torch.backends.mps, "get_name", None)  # torch 2.9 and newer
+    speed = _speed(read_chip(), memory.total) if read_chip else None
+    return Budget("Apple GPU", limit, free, source="torch", device="mps", bf16=macos >= 14, speed=speed)
 
 
 def _nvml_budget(index: int) -> Budget | None:
@@ -251,4 +264,16 @@ def _nvml_budget(index: int) -> Budget | None:
     card = None if device is None else read_card(device)
     if card is None:
         return None
-    return Budget(card.name, card.total_bytes, card.free_bytes, source="nvml", bf16=card.capability >= 8)
+    return Budget(
+        card.name,
+        card.total_bytes,
+        card.free_bytes,
+        source="nvml",
+        bf16=card.capability >= 8,
+        speed=_speed(card.name, card.total_bytes),
+    )
+
+
+def _speed(name: str, total_bytes: int) -> Speed | None:
+    card = card_of_device(name, total_bytes)
+    return card and card.speed

@@ -7,12 +7,13 @@ unified memory, the family has a `usable_share`.
 
 import difflib
 import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..errors import BudgetError, brief
+from .card_names import Reading, Slice, read_name
 
 GIB = 1 << 30
 """Bytes in a GiB."""
@@ -21,24 +22,33 @@ MAX_RESERVE = 0.9
 MAX_CARD_NAME = 200
 """Longest accepted name of a card in characters."""
 
-_CATALOGUE = Path(__file__).with_name("cards.json")
+_FILE = Path(__file__).with_name("cards.json")
 
 _OPTIONAL_WORDS = {
     "NVIDIA": {"nvidia", "geforce", "rtx", "gtx", "tesla", "turing", "ampere", "lovelace", "hopper", "blackwell"},
     "AMD": {"amd", "radeon", "rx", "pro", "ai", "instinct"},
-    "Intel": {"intel", "arc", "pro"},
-    "Apple": {"apple"},
+    "Apple": {"apple", "silicon"},
 }
 """Words that may be omitted: "4090" and "NVIDIA GeForce RTX 4090" are the same card."""
+_LESS, _MORE = 0.90, 1.074
+"""A size so near to a nominal one means that one: error correction takes a sixteenth, and GB are 10**9 bytes."""
+_MODIFIED_KINDS = ("desktop", "workstation")
+_MOST_MODIFIED = 4
+"""Most memory of a modified card, in sizes it is sold with: twice the chips of twice the size. Nobody takes any off."""
+_SLICE_SHARE = 0.95
+"""Part of the nominal memory that a slice of MIG has: 4,864 MiB of 5 GB."""
 
-_IGNORED_WORDS = frozenset(
-    {"gpu", "graphics", "card", "series", "generation", "workstation", "server", "edition", "memory", "pcie"}
-)
-"""Words that drivers and shops add to any card's name."""
 
-_MEMORY = re.compile(r"(?<![a-z0-9.])(\d+) ?(?:gib|gb|g)\b")
-_LAPTOP = re.compile(r"laptop|mobile|notebook|with max-?q(?: design)?|max-?q")
-_CLUTTER = re.compile(r"[®™]|\((?:r|tm|c)\)|\bsxm\d?\b|\bhbm\d?e?\b")
+class Speed(NamedTuple):
+    """Published figures of a card that decide how long a run takes."""
+
+    fp16_tflops: float
+    """Dense, with accumulation in fp32."""
+    fp32_tflops: float
+    gbps: float
+    """Memory bandwidth in 10**9 bytes a second."""
+    like_measured: bool = True
+    """Whether torch runs the same kernels on it as on the card whose time was measured: NVIDIA, from Ampere on."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +60,29 @@ class Card:
     memory_gib: int
     """Nominal memory; for Apple, the machine's whole memory."""
     vendor: str
-    """NVIDIA, AMD, Intel or Apple."""
+    """NVIDIA, AMD or Apple."""
     architecture: str
     """The vendor's generation, such as "Ampere" or "RDNA 3"."""
     kind: str
     """desktop, laptop, workstation, data centre or unified (memory shared with the CPU)."""
     bf16: bool
-    """Whether ComfyUI runs its VAE in bf16; otherwise in fp32, which needs twice the memory."""
+    """Whether ComfyUI, as it is now, runs its VAE in bf16; otherwise in fp32, which needs twice the memory."""
+    speed: Speed
     usable_share: float = 1.0
     """Share of `memory_gib` that programs can allocate."""
     yardstick: bool = False
     """Whether it is the reference card for its memory size: a well-known consumer card."""
+    modified: bool = False
+    """Whether it has another memory size than it is sold with. Everything else is its chip's."""
+    slice_of: str = ""
+    """Of a slice of MIG: the title of the whole card."""
 
     @property
     def title(self) -> str:
-        """Unique name in the catalogue: "RTX 3060 12GB"."""
-        return f"{self.name} {self.memory_gib}GB"
+        """Unique name, by which `find_card` finds it: "RTX 3060 12GB", "RTX 2080 Ti 22GB (modified)"."""
+        if self.slice_of:
+            return f"{self.slice_of} {self.name}"
+        return f"{self.name} {self.memory_gib}GB{' (modified)' if self.modified else ''}"
 
     @property
     def laptop(self) -> bool:
@@ -80,9 +97,8 @@ class Card:
 
 @cache
 def all_cards() -> tuple[Card, ...]:
-    """Every card in every memory size, in the order of the catalogue."""
-    data = json.loads(_CATALOGUE.read_text(encoding="utf-8"))
-    yardsticks = frozenset(data["yardsticks"])
+    """Every card in every memory size it is sold with, in the order of the catalogue."""
+    yardsticks = frozenset(_data()["yardsticks"])
     return tuple(
         Card(
             name=name,
@@ -91,35 +107,51 @@ def all_cards() -> tuple[Card, ...]:
             architecture=family["architecture"],
             kind=family["kind"],
             bf16=family["bf16"],
+            speed=Speed(tflops, tflops / family["fp16_to_fp32"], gbps, family["vendor"] == "NVIDIA" and family["bf16"]),
             usable_share=family.get("usable_share", 1.0),
             yardstick=f"{name} {gib}GB" in yardsticks,
         )
-        for family in data["families"]
+        for family in _data()["families"]
         for name, sizes in family["cards"].items()
-        for gib in sizes
+        for gib, tflops, gbps in sizes
     )
 
 
+def menu_cards() -> tuple[Card, ...]:
+    """The best-known cards, about thirty: desktop, laptop, AMD, Apple, servers; in each of them the newest first."""
+    known = {card.title: card for card in all_cards()}
+    return tuple(known[title] for title in _data()["menu"])
+
+
 def find_card(text: str) -> Card:
-    """The card with the name `text`, as users ("rtx3060 12g"), shops or drivers write it.
+    """The card with the name `text`, as users ("rtx3060 12g"), shops, drivers or ComfyUI's log write it.
 
     Case, order, spaces and the vendor's words are ignored; "laptop", "Ti" and "SUPER" are not. For a card sold with
-    several memory sizes the size is required, because a prediction for the wrong one would mislead.
+    several memory sizes the size is required, because a prediction for the wrong one would mislead. A card for desktops
+    with a size it is not sold with is a modified one. The name of a slice of MIG gives the slice.
 
-    Raises `BudgetError` with similar names for an unknown card, and with the sizes for an ambiguous one.
+    Raises `BudgetError` with similar names for an unknown card, with the sizes for an ambiguous one, and with the
+    reason for one on which the wrapper cannot run.
     """
     if len(text) > MAX_CARD_NAME:
         raise BudgetError(f"card: {brief(text)} is too long for a card's name. A number of GiB works too, such as 12.")
-    words, memory_gib = _read(text)
-    models = [card for card in all_cards() if (words ^ _read(card.name)[0]) <= _OPTIONAL_WORDS[card.vendor]]
-    if not words or not models:
-        raise BudgetError(_unknown(text, words))
-    fitting = [card for card in models if memory_gib in (None, card.memory_gib)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise BudgetError(f"card: {brief(text)} comes in several sizes. Say which: {_titles(models)}.")
-    raise BudgetError(f"card: there is no {models[0].name} with {memory_gib} GB. It comes as: {_titles(models)}.")
+    reading = read_name(text)
+    models = _models(reading)
+    if not models:
+        raise BudgetError(_unusable(text, reading) or _unknown(text, reading))
+    card = _in_size(text, models, reading.memory_gib)
+    return _sliced(text, card, reading.slice) if reading.slice else card
+
+
+@lru_cache(maxsize=64)
+def card_of_device(name: str, total_bytes: int) -> Card | None:
+    """The card that a driver calls `name`, in the size nearest to its memory; None where the catalogue has none."""
+    for text in (f"{name}, {total_bytes >> 20} MiB", name):
+        try:
+            return find_card(text)
+        except BudgetError:  # a name of several sizes, or the memory of a part of the card
+            continue
+    return None
 
 
 def smallest_card_for(needed_bytes: int, reserve: float = 0.10) -> Card | None:
@@ -142,18 +174,94 @@ def less_reserve(available_bytes: int, reserve: float) -> int:
     return int(available_bytes * (1 - reserve))
 
 
-@lru_cache(maxsize=1024)
-def _read(text: str) -> tuple[frozenset[str], int | None]:
-    """The words that distinguish cards (letters and digits separated), and the memory in GB if it is given."""
-    text = _LAPTOP.sub(" laptop ", _CLUTTER.sub(" ", text.lower()))
-    memory = _MEMORY.search(text)
-    words = re.findall(r"\d+|[a-z]+", _MEMORY.sub(" ", text))
-    return frozenset(words) - _IGNORED_WORDS, int(memory[1]) if memory else None
+@cache
+def _data() -> dict[str, Any]:
+    return json.loads(_FILE.read_text(encoding="utf-8"))
 
 
-def _unknown(text: str, words: frozenset[str]) -> str:
-    names = {card.name.lower(): card.name for card in all_cards()}
-    longer = [name for name in names if words and words <= _read(name)[0]]
+class _Name(NamedTuple):
+    """What a card is called, its own name or an alias."""
+
+    words: frozenset[str]
+    card: str
+    optional: set[str]
+
+
+@cache
+def _names() -> tuple[_Name, ...]:
+    makers = {card.name: card.vendor for card in all_cards()}
+    called = [*((name, name) for name in makers), *_data()["aliases"].items()]
+    return tuple(_Name(read_name(name).words, card, _OPTIONAL_WORDS[makers[card]]) for name, card in called)
+
+
+def _models(reading: Reading) -> list[Card]:
+    """The sizes of the card that is meant; empty if there is none."""
+    for words in filter(None, (reading.words, *reading.others())):
+        found = {name.card for name in _names() if words ^ name.words <= name.optional}
+        if found:
+            return [card for card in all_cards() if card.name in found]
+    return []
+
+
+def _in_size(text: str, models: list[Card], gib: float | None) -> Card:
+    fitting = [card for card in models if gib in (None, card.memory_gib)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if gib is None:
+        raise BudgetError(f"card: {brief(text)} comes in several sizes. Say which: {_titles(models)}.")
+    near = min(models, key=lambda card: abs(card.memory_gib - gib))
+    if _LESS * near.memory_gib <= gib <= _MORE * near.memory_gib:
+        return near
+    laptops = [card for card in all_cards() if card.name == f"{near.name} Laptop" and card.memory_gib == round(gib)]
+    modified = None if laptops else _modified(models, round(gib))
+    if modified is None:
+        raise BudgetError(f"card: there is no {near.name} with {gib:g} GB. It comes as: {_titles(models + laptops)}.")
+    return modified
+
+
+def _modified(models: list[Card], gib: int) -> Card | None:
+    """The chip with `gib` of memory; None where nobody changes it, or to such a size."""
+    sizes = [card.memory_gib for card in models]
+    if models[0].kind not in _MODIFIED_KINDS or not min(sizes) <= gib <= _MOST_MODIFIED * max(sizes):
+        return None
+    base = max(models, key=lambda card: (gib % card.memory_gib == 0, card.memory_gib))
+    return replace(base, memory_gib=gib, yardstick=False, modified=True)
+
+
+def _sliced(text: str, card: Card, part: Slice) -> Card:
+    """A slice of `card`: the bandwidth is divided like the memory, the multiprocessors by their own number."""
+    slices = _data()["mig"].get(card.name, 0)
+    if not 1 <= part.compute <= slices or not 1 <= part.memory_gib <= card.memory_gib:
+        raise BudgetError(f"card: {brief(text)} does not exist; {card.title} has {slices or 'no'} slices.")
+    compute, memory = part.compute / slices, part.memory_gib / card.memory_gib
+    return replace(
+        card,
+        name=f"MIG {part.profile}",
+        memory_gib=part.memory_gib,
+        speed=card.speed._replace(
+            fp16_tflops=card.speed.fp16_tflops * compute,
+            fp32_tflops=card.speed.fp32_tflops * compute,
+            gbps=card.speed.gbps * memory,
+        ),
+        usable_share=_SLICE_SHARE,
+        slice_of=card.title,
+    )
+
+
+def _unusable(text: str, reading: Reading) -> str | None:
+    """Why Sonic cannot run on a GPU; None if nothing is known against it."""
+    for maker, names in _data()["unusable"].items():
+        if any(read_name(name).words <= reading.words for name in names):
+            return (
+                f"card: {brief(text)} cannot run Sonic. Sonic's wrapper runs on CUDA or ROCm (NVIDIA, AMD), on MPS "
+                f"(Apple) or on the CPU only, not on GPUs of {maker}."
+            )
+    return None
+
+
+def _unknown(text: str, reading: Reading) -> str:
+    words, names = reading.words, {card.name.lower(): card.name for card in all_cards()}
+    longer = [name for name in names if words and words <= read_name(name).words]
     similar = difflib.get_close_matches(" ".join(text.lower().split()), names, n=4, cutoff=0.5)
     close = [names[key] for key in dict.fromkeys(longer + similar)][:4]
     hint = f"Close: {', '.join(close)}. " if close else ""

@@ -12,6 +12,7 @@ from ..planning.capacity import Risk, Verdict
 from ..planning.planner import Change, Plan, Policy
 from . import plan_texts as texts
 from .catalogue import fill, gib
+from .time_messages import time_text
 
 
 def why(change: Change, lang: str = "en") -> str:
@@ -132,7 +133,7 @@ def stage_figure(estimate: Estimate, stage: str, lang: str = "en") -> str:
 
 
 def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
-    """Frames, face, budget and, where known, parts and time, in a line each."""
+    """Frames, face, budget, parts if there are several, and time, in a line each."""
     plan, face, job = result.plan, result.selection, result.plan.job
     lines = [
         fill(
@@ -149,8 +150,7 @@ def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
     ]  # fmt: skip
     if plan.parts > 1:
         lines.append(fill(texts.PARTS, lang, parts=plan.parts))
-    if result.seconds is not None:
-        lines.append(fill(texts.DENOISING_TIME, lang, minutes=result.seconds / 60))
+    lines.append(time_text(result.time, lang))
     return lines
 
 
@@ -174,8 +174,6 @@ def notes(result: Preflight, lang: str = "en") -> list[str]:
         lines.append(fill(texts.SMALL_CROP, lang))
     if job.fps != job.output_fps:
         lines.append(fill(texts.WINDOW_FPS, lang, fps=job.output_fps))
-    if result.seconds is None:
-        lines.append(fill(texts.UNKNOWN_TIME, lang))
     if not overhead().confirmed:
         lines.append(fill(texts.OVERHEAD, lang))
     return lines

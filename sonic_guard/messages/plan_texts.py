@@ -108,7 +108,6 @@ STOCK = Text("no memory optimization: stock Sonic", "未启用显存优化：原
 ENABLED = Text("enabled: {enabled}", "已启用：{enabled}")
 NONE_ENABLED = Text("enabled: none; available: {available}", "未启用；可用：{available}")
 PARTS = Text("in {parts} parts", "分 {parts} 段")
-DENOISING_TIME = Text("about {minutes:.0f} min of denoising", "去噪约需 {minutes:.0f} 分钟")
 FRAME = Text(
     "{size} · {frames} frames · {seconds:.2f} s · {dtype} · {steps} steps",
     "{size} · {frames} 帧 · {seconds:.2f} 秒 · {dtype} · {steps} 步",
@@ -116,10 +115,6 @@ FRAME = Text(
 
 # ---- notes
 
-UNKNOWN_TIME = Text(
-    "Run time: unknown until a run on this card has been recorded.",
-    "运行时间：在此显卡上有运行记录之前无法预测。",
-)
 SMALL_CROP = Text(
     "The crop has fewer pixels than the video and is enlarged. A larger image gives a sharper video.",
     "裁剪部分的像素少于视频，将被放大。换用更大的图片会更清晰。",

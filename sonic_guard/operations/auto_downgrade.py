@@ -5,7 +5,7 @@ from typing import Any
 
 from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
 from ..planning.capacity import Capacity
-from ..planning.pace import Pace, predict_seconds
+from ..planning.pace import Pace, TimePrediction, predict_time
 from ..planning.planner import Plan, Policy, make_plan
 from .input_values import one_of
 from .run_settings import RunSettings, job_from, vae_dtype_on
@@ -35,8 +35,8 @@ class AutoDowngrade:
     plan: Plan
     duration: float
     """Seconds of sound for Sonic. Sonic Talking Head cuts the sound itself and gets all of it."""
-    seconds: float | None
-    """Predicted seconds of denoising; None while no run on the card is known."""
+    time: TimePrediction
+    """How long it denoises."""
 
     @property
     def refused(self) -> bool:
@@ -61,4 +61,4 @@ def auto_downgrade(request: AutoDowngradeRequest) -> AutoDowngrade:
         fixed=capabilities.fixed - {"dtype", "interpolate"},
     )
     duration_s = job.duration_s if capabilities.to_file else plan.job.duration_s
-    return AutoDowngrade(plan, duration_s, predict_seconds(plan.job, request.pace))
+    return AutoDowngrade(plan, duration_s, predict_time(plan.job, capacity.budget, request.pace))

@@ -6,7 +6,7 @@ from typing import Any
 from ..devices.card_catalogue import GIB
 from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
 from ..planning.capacity import Capacity, Verdict
-from ..planning.pace import Pace, predict_seconds
+from ..planning.pace import Pace, TimePrediction, predict_time
 from ..planning.planner import Plan, make_plan
 from .input_values import flag
 from .run_settings import RunSettings, job_from, vae_dtype_on
@@ -35,8 +35,8 @@ class OomRisk:
 
     plan: Plan
     """The run as its nodes will make it; nothing is changed."""
-    seconds: float | None
-    """Predicted seconds of denoising; None while no run on the card is known."""
+    time: TimePrediction
+    """How long it denoises."""
     refused: bool
     """Whether the node stops the graph here."""
 
@@ -55,4 +55,4 @@ def oom_risk(request: OomRiskRequest) -> OomRisk:
     job = job_from(request.settings, vae_dtype_on(request.capacity.budget))
     plan = make_plan(request.capabilities.run(job, request.capacity), request.capacity, None)
     refused = bool(request.stop) and plan.risk.verdict is Verdict.FAIL
-    return OomRisk(plan, predict_seconds(plan.job, request.pace), refused)
+    return OomRisk(plan, predict_time(plan.job, request.capacity.budget, request.pace), refused)

@@ -12,7 +12,7 @@ from ..memory.stage_model import Estimate
 from ..optimizations import EXACT
 from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
 from ..planning.capacity import Capacity, Verdict
-from ..planning.pace import Pace, predict_seconds
+from ..planning.pace import Pace, TimePrediction, predict_time
 from ..planning.part_length import parts_for
 from ..planning.planner import Plan, Policy, make_plan
 from ..planning.presets import Preset
@@ -111,8 +111,8 @@ class Preflight:
     """Seconds of the sound for Sonic and for the video. Sonic Talking Head cuts the sound itself and gets all of it."""
     refused: bool
     """Whether the node stops the graph here."""
-    seconds: float | None = None
-    """Predicted seconds of denoising, of all parts; None while no run on the card is known."""
+    time: TimePrediction
+    """How long it denoises, all parts together."""
     with_low_vram: Plan | None = None
     """Where settings had to change and no node of the graph enables optimizations: the plan with Sonic Low VRAM."""
 
@@ -178,8 +178,8 @@ def preflight(request: PreflightRequest) -> Preflight:
     longest = run if request.longest_s is None else replace(run, duration_s=min(run.duration_s, request.longest_s))
     asked = capabilities.run(longest, capacity) if policy is None else capabilities.begin(longest)
     plan = make_plan(asked, capacity, policy, available=capabilities.available, fixed=capabilities.fixed)
-    plan = replace(plan, parts=_parts(requested, plan.job))
-    seconds = predict_seconds(plan.job, request.pace)
+    parts = _part_frames(requested, plan.job)
+    plan = replace(plan, parts=len(parts))
     frames = requested.latent_frames if capabilities.to_file else plan.job.latent_frames
     return Preflight(
         selection,
@@ -188,7 +188,7 @@ def preflight(request: PreflightRequest) -> Preflight:
         request.sound_s,
         fitted_lengths(frames, plan.job.interpolate),
         refused=_is_refused(request, plan),
-        seconds=None if seconds is None else plan.parts * seconds,
+        time=predict_time(plan.job, capacity.budget, request.pace, windows=sum(-(-each // plan.job.window) for each in parts)),
         with_low_vram=_with_low_vram(request, requested, plan),
     )
 
@@ -212,11 +212,11 @@ def _settings(request: PreflightRequest, selection: FaceSelection) -> RunSetting
     )
 
 
-def _parts(whole: Job, part: Job) -> int:
-    """How many parts like `part` the sound of `whole` takes. Those of a file overlap."""
+def _part_frames(whole: Job, part: Job) -> list[int]:
+    """Latent frames of each of the parts like `part` that the sound of `whole` takes. Those of a file overlap."""
     if not whole.to_file or part.latent_frames >= whole.latent_frames:
-        return parts_for(whole, part)
-    return len(plan_parts(whole, part.latent_frames))
+        return [part.latent_frames] * parts_for(whole, part)
+    return [each.latent_frames for each in plan_parts(whole, part.latent_frames)]
 
 
 def _is_refused(request: PreflightRequest, plan: Plan) -> bool:

@@ -1,36 +1,85 @@
-"""How long a run takes: in proportion to the network's work, once a run on the card is known."""
+"""How long denoising takes: measured on this card, estimated from its published speed, or relative to another run.
+
+Every clock of the pack asks `predict_time`. Loading, decoding and interpolation are not counted: see ``docs/time.md``.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from statistics import median
+from typing import NamedTuple
 
+from ..devices.budget import Budget
 from ..job import Job
+from .pass_time import extra_s, measured_s, span_s
+
+RELATIVE_TO = Job(512, 512, 10.0)
+"""The run that others are compared with where the card is unknown: 512², 10 s, 25 steps, fp16."""
+SPREAD = (0.9, 1.15)
+"""Between what a run takes and what earlier runs on the card, of other settings perhaps, let expect."""
 
 
-def network_work(job: Job) -> int:
-    """Latent pixels the network goes over: steps × windows × frames in a window × H·W / 64.
+class TimeSource(StrEnum):
+    """Where a prediction of time comes from."""
 
-    Time follows it closely within a resolution; across resolutions spatial attention grows faster.
-    """
-    size = job.frame_size
-    return job.steps * job.windows * job.window * (size.width * size.height // 64)
+    MEASURED = "measured here"
+    """Earlier runs on this card."""
+    ESTIMATED = "estimated"
+    """The card's published speed."""
+    RELATIVE = "relative"
+    """Nothing is known of the card."""
+
+
+class TimePrediction(NamedTuple):
+    """How long a run denoises."""
+
+    source: TimeSource
+    relative: float
+    """Time as a ratio to `RELATIVE_TO` on the same card."""
+    seconds: float | None = None
+    """Most likely time; None unless it is measured here."""
+    low_s: float | None = None
+    """Fewest seconds; None where it is relative."""
+    high_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds a unit of `network_work` takes on one card."""
+    """The time of a stock pass on one card, as a ratio to that on the card the model was measured on."""
 
-    seconds_per_work: float
+    ratio: float
     runs: int
     """How many runs it was computed from."""
 
 
+def passes(job: Job) -> int:
+    """Passes of the network in a run: steps × windows."""
+    return job.steps * job.windows
+
+
 def learn_pace(runs: Iterable[tuple[Job, float]]) -> Pace | None:
     """The pace of a card from its finished runs (job, seconds of denoising); None without any."""
-    ratios = [seconds / network_work(job) for job, seconds in runs if seconds > 0]
+    ratios = [_ratio(job, seconds / passes(job)) for job, seconds in runs if seconds > 0]
     return Pace(median(ratios), len(ratios)) if ratios else None
 
 
-def predict_seconds(job: Job, pace: Pace | None) -> float | None:
-    """Seconds of denoising, or None while no run on this card is known: then the time is unknown."""
-    return None if pace is None else network_work(job) * pace.seconds_per_work
+def predict_time(job: Job, budget: Budget, pace: Pace | None = None, *, windows: int | None = None) -> TimePrediction:
+    """How long `job` denoises on the card of `budget`, whose `pace` is known from its history if it has one.
+
+    `windows` are those of all parts of a video; by default, the job's own.
+    """
+    count = job.steps * (job.windows if windows is None else windows)
+    relative = count * (measured_s(job) + extra_s(job)) / (passes(RELATIVE_TO) * measured_s(RELATIVE_TO))
+    if pace is not None:
+        seconds = count * (pace.ratio * measured_s(job) + extra_s(job))
+        low, high = (share * seconds for share in SPREAD)
+        return TimePrediction(TimeSource.MEASURED, relative, seconds, low, high)
+    if budget.speed is not None:
+        low, high = (count * each for each in span_s(job, budget.speed))
+        return TimePrediction(TimeSource.ESTIMATED, relative, None, low, high)
+    return TimePrediction(TimeSource.RELATIVE, relative)
+
+
+def _ratio(job: Job, pass_s: float) -> float:
+    # On a slow card the optimizations' own time hardly shows: it is never most of a pass.
+    return max(pass_s - extra_s(job), pass_s / 2) / measured_s(job)

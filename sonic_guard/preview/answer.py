@@ -9,8 +9,10 @@ from ..job import Job
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..memory.stage_split import split_stages
 from ..messages import advice_messages, plan_messages
+from ..messages.time_messages import time_text
 from ..optimizations import ESCALATION_ORDER
 from ..planning.advice import advise
+from ..planning.pace import TimePrediction
 from .evaluation import Preview
 
 
@@ -41,10 +43,16 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
         "parts": plan.parts,
         "changes": [plan_messages.change_line(change, lang) for change in plan.changes],
         "limits": [plan_messages.limit_text(limit, lang) for limit in estimate.limits],
-        "time_s": judged.seconds,
+        "time_s": judged.time.seconds,
+        "time": time_dict(judged.time, lang),
         "settings": settings_dict(plan.job),
         "last": run_dict(last) if last else None,
     }
+
+
+def time_dict(time: TimePrediction, lang: str = "en") -> dict[str, Any]:
+    """How long a run denoises: a range in seconds, null where the card is unknown, and a text."""
+    return {"low_s": time.low_s, "high_s": time.high_s, "text": time_text(time, lang)}
 
 
 def settings_dict(job: Job) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ..operations.preset_values import DEFAULT_DURATION_S
 from ..planning.advice import Where
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD, GraphCapabilities, capabilities_of
 from ..planning.capacity import Capacity
-from ..planning.pace import Pace, predict_seconds
+from ..planning.pace import Pace, TimePrediction, predict_time
 from ..planning.planner import Plan, make_plan
 from ..planning.presets import Preset
 from .input_files import Files
@@ -52,8 +52,8 @@ class Judged(NamedTuple):
 
     plan: Plan
     where: Where
-    seconds: float | None
-    """Predicted seconds of denoising; None while no run on the card is known."""
+    time: TimePrediction
+    """How long it denoises."""
     available: Collection[str] = ()
     """What could still be enabled, as `make_plan` takes it."""
     low_vram: bool = False
@@ -132,7 +132,7 @@ class Context:
     ) -> Judged:
         """`job` compared with what it may use, unchanged."""
         plan = make_plan(job, capacity, None, available=available)
-        return Judged(plan, where, predict_seconds(job, self.pace(capacity)), available, low_vram)
+        return Judged(plan, where, predict_time(job, capacity.budget, self.pace(capacity)), available, low_vram)
 
     def choice_capacity(self, choice: LowVramChoice, planner: PlannerNode) -> Capacity:
         """What a model of Sonic Low VRAM chooses its optimizations for: the plan's, or its card, or a planner's.

@@ -168,7 +168,7 @@ def _judged(result: Preflight | OomRisk | AutoDowngrade, planner: PlannerNode, c
     return Judged(
         result.plan,
         planner.where,
-        result.seconds,
+        result.time,
         context.capabilities.available,
         context.is_stock,
         result.refused,

@@ -68,7 +68,7 @@ def test_the_answer_of_a_prediction(site):
     assert list(answer) == [
         "card", "verdict", "verdict_text", "headroom_text", "budget_bytes", "available_bytes", "peak_bytes",
         "peak_stage", "stages", "frame_text", "advice", "risk", "assumed", "optimizations", "parts", "changes",
-        "limits", "time_s", "settings", "last",
+        "limits", "time_s", "time", "settings", "last",
     ]  # fmt: skip
     assert (answer["card"], answer["verdict"], answer["verdict_text"]) == ("8 GiB", "safe", "Fits")
     assert [stage["stage"] for stage in answer["stages"]] == ["load", "predata", "denoise", "decode", "interpolate"]
@@ -112,15 +112,20 @@ def test_a_prediction_knows_what_such_runs_took(site, runs):
     answer = site.predict(sources() | trio() | {"9": node("X")}, "7", target_card=CARD).data
     assert answer["last"] is None  # another card's name, and 7.3 s of sound
     run, job = site.pack("sonic_guard.history.run_record"), site.pack("sonic_guard.job").Job
-    stage_bytes, work = (
-        site.pack("sonic_guard.memory.stage_model").stage_bytes,
-        site.pack("sonic_guard.planning.pace").network_work,
+    stage_bytes = site.pack("sonic_guard.memory.stage_model").stage_bytes
+    passes, measured_s = (
+        site.pack("sonic_guard.planning.pace").passes,
+        site.pack("sonic_guard.planning.pass_time").measured_s,
     )
+
+    def work(settings):
+        return 3.0 * passes(settings) * measured_s(settings)
+
     environment = run.RunEnvironment("RTX 4060 8GB", total_bytes=8 << 30, available_bytes=20 << 30)
     for number in range(30):
         settings = job(512, 512, 36.3 - number)
         tensors = stage_bytes(settings)["denoise"]
-        took = {"denoise": run.StageFigures(tensors, tensors + (number << 24), None, work(settings) / 1e6)}
+        took = {"denoise": run.StageFigures(tensors, tensors + (number << 24), None, work(settings))}
         site.history.finish(site.history.begin(settings, environment, {"denoise": tensors}), run.Outcome.DONE, "", took)
     site.services.forget()
     answer = site.predict(sources() | trio(), "7").data
@@ -128,7 +133,7 @@ def test_a_prediction_knows_what_such_runs_took(site, runs):
     assert answer["risk"]["probability"] > 0.5  # 10 GiB on a card of 8
     assert answer["risk"]["upper_bytes"] >= answer["risk"]["expected_bytes"]
     assert answer["risk"]["text"].endswith("from 30 runs on this card")
-    assert answer["time_s"] == pytest.approx(work(job(512, 512, 7.3)) / 1e6)
+    assert answer["time_s"] == pytest.approx(work(job(512, 512, 7.3)))
     assert answer["last"]["stages"]["denoise"]["seconds"] == answer["time_s"]
 
 

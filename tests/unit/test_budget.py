@@ -18,6 +18,7 @@ from sonic_guard.devices.budget import (
     mps_free_bytes,
     visible_device,
 )
+from sonic_guard.devices.card_catalogue import find_card
 from sonic_guard.errors import BudgetError
 
 GIB = 1 << 30
@@ -78,6 +79,14 @@ def test_fractions_of_a_gib_count():
 
 
 @pytest.mark.parametrize(
+    "target", ["24564 MB", "24564MiB", "24564 mb", "Total VRAM 24564 MB", "Total VRAM 24564 MB, total RAM 65298 MB"]
+)
+def test_figures_of_drivers_and_of_comfyuis_log_are_mebibytes(target):
+    budget = budget_for(target)
+    assert (budget.card, budget.total_bytes) == ("23.99 GiB", 24_564 << 20)
+
+
+@pytest.mark.parametrize(
     "target",
     [
         0,
@@ -95,6 +104,8 @@ def test_fractions_of_a_gib_count():
         "1e9 GiB",
         "1.2.3",
         "1e999 GB",
+        "200 MB",
+        "2000000 MB",
     ],
 )
 def test_amounts_no_machine_has_are_refused(target):
@@ -110,8 +121,19 @@ def test_neither_a_name_nor_a_number_is_refused(target):
 
 def test_a_card_by_name_is_empty_and_knows_its_number_formats():
     budget = budget_for("RTX 3060 12GB", reserve=0.2, reclaimable_bytes=GIB)
-    assert budget == Budget("RTX 3060 12GB", 12 * GIB, 12 * GIB, 0, 0.2, "catalogue", bf16=True)
+    speed = find_card("RTX 3060 12GB").speed
+    assert budget == Budget("RTX 3060 12GB", 12 * GIB, 12 * GIB, 0, 0.2, "catalogue", bf16=True, speed=speed)
     assert not budget_for("RTX 2080 Ti").bf16
+
+
+def test_a_modified_card_is_called_so_and_keeps_its_chips_number_formats():
+    budget = budget_for("RTX 2080 Ti 22GB")
+    assert (budget.card, budget.total_bytes, budget.bf16) == ("RTX 2080 Ti 22GB (modified)", 22 * GIB, False)
+
+
+def test_a_card_that_sonic_cannot_use_is_no_budget():
+    with pytest.raises(BudgetError, match="Arc A770 16GB' cannot run Sonic"):
+        budget_for("Arc A770 16GB")
 
 
 def test_a_bare_model_number_is_a_card():

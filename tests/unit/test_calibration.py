@@ -29,7 +29,8 @@ from sonic_guard.history.run_record import Outcome, Run, StageFigures
 from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import overhead, predict, stage_bytes
 from sonic_guard.optimizations import Optimization
-from sonic_guard.planning.pace import learn_pace, network_work
+from sonic_guard.planning.pace import learn_pace, passes
+from sonic_guard.planning.pass_time import measured_s
 
 JOB = Job(512, 512, 10.0)
 TENSORS = stage_bytes(JOB)
@@ -272,7 +273,7 @@ def test_what_always_holds(found, size):
 def test_the_pace_is_learnt_from_runs_that_are_done():
     runs = [run(1, **ORDINARY), run(2, outcome=Outcome.ERROR, stage="decode", **ORDINARY), run(3, load=1.0)]
     assert denoise_times(runs) == [(JOB, 60.0)]
-    assert learn_pace(denoise_times(runs)).seconds_per_work == 60.0 / network_work(JOB)
+    assert learn_pace(denoise_times(runs)).ratio == pytest.approx(60.0 / (passes(JOB) * measured_s(JOB)))
 
 
 def test_peaks_leave_out_what_takes_what_is_free():

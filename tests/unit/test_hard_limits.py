@@ -144,7 +144,7 @@ def test_nothing_but_silence_helps_too_short_a_sound(policy):
     assert "补静音" in refusal(plan, "zh")
 
 
-CARDS = sorted({card.title for card in all_cards() if card.vendor in ("NVIDIA", "AMD", "Apple")})
+CARDS = sorted(card.title for card in all_cards())
 AVAILABLE = st.frozensets(st.sampled_from([*ESCALATION_ORDER, SPLIT]))
 JOBS = st.builds(
     Job,

@@ -11,13 +11,13 @@ import pytest
 
 from sonic_guard import messages
 from sonic_guard.memory.hard_limits import LimitKind
-from sonic_guard.messages import advice_texts, plan_texts, run_texts
+from sonic_guard.messages import advice_texts, plan_texts, run_texts, time_texts
 from sonic_guard.messages.catalogue import LANGUAGES, clock, fill, gib
 from sonic_guard.optimizations import OPTIMIZATIONS, Text
 from sonic_guard.planning.capacity import Verdict
 
-TEXT_MODULES = (plan_texts, advice_texts, run_texts)
-MESSAGE_MODULES = ("plan_messages", "advice_messages", "run_messages")
+TEXT_MODULES = (plan_texts, advice_texts, run_texts, time_texts)
+MESSAGE_MODULES = ("plan_messages", "advice_messages", "run_messages", "time_messages")
 
 
 def named_texts(module: ModuleType) -> Iterator[tuple[str, Text]]:

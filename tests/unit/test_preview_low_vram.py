@@ -15,7 +15,7 @@ from sonic_guard.memory.stage_model import predict
 from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization
 from sonic_guard.planning.advice import LOW_VRAM, Where, advise
 from sonic_guard.planning.capacity import Verdict
-from sonic_guard.planning.pace import Pace, network_work
+from sonic_guard.planning.pace import Pace, TimeSource, predict_time
 from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluation import job_for
 from tests.support.graph_runs import SPEECH_S, Run, foresee, plan, switched, write_speech_files
@@ -176,12 +176,13 @@ def test_frames_that_go_to_a_file_do_not_pile_up(here):
 
 
 def test_the_time_is_that_of_all_parts(folder):
-    here = machine(folder, CardHistory(pace=Pace(1e-6, 1)))
+    here = machine(folder, CardHistory(pace=Pace(2.0, 1)))
     whole, cut = (
         foresee(sources(audio="speech.wav") | talking_head(part_s=part_s), "11", here).judged for part_s in (0.0, 60.0)
     )
-    assert whole.seconds == pytest.approx(network_work(whole.plan.job) * 1e-6)
-    assert 1.0 < cut.seconds / whole.seconds < 1.6  # every part is longer than what it shows
+    assert whole.time == predict_time(whole.plan.job, whole.plan.budget, Pace(2.0, 1))
+    assert whole.time.source is TimeSource.MEASURED
+    assert 1.0 < cut.time.seconds / whole.time.seconds < 1.6  # every part is longer than what it shows
 
 
 @pytest.mark.parametrize(
@@ -357,13 +358,14 @@ def test_no_part_is_longer_than_the_sound(asked, here):
 
 @pytest.mark.parametrize("on_risk", ["warn", "downgrade"])
 def test_preflight_counts_the_time_of_all_parts(on_risk, folder):
-    here = machine(folder, CardHistory(pace=Pace(1e-6, 1)))
+    here = machine(folder, CardHistory(pace=Pace(2.0, 1)))
     settings = {"preset": "minimal", "target_card": "8.4 GiB", "on_risk": on_risk}
     graph = sources(audio="speech.wav") | preflight(**settings) | low_vram(**switched()) | talking_head(model=["10", 0])
     judged = foresee(graph, "3", here).judged
     assert judged.plan.parts > 1
     whole = replace(judged.plan.job, duration_s=SPEECH_S)
-    assert 1.0 <= judged.seconds / (network_work(whole) * 1e-6) < 1 + 1 / judged.plan.parts + 0.5
+    in_one = predict_time(whole, judged.plan.budget, Pace(2.0, 1))
+    assert 1.0 <= judged.time.seconds / in_one.seconds < 1 + 1 / judged.plan.parts + 0.5
 
 
 def execute(graph, nodes, folder):
