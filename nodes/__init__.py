@@ -11,6 +11,7 @@ from .audio_duration_node import AudioDuration
 from .auto_downgrade_node import AutoDowngrade
 from .comfyui import host
 from .face_box_node import FaceBox
+from .load_voice_node import LoadVoice
 from .low_vram_node import LowVRAM
 from .oom_risk_node import OOMRisk
 from .preflight_node import Preflight
@@ -37,4 +38,4 @@ class SonicGuardExtension(ComfyExtension):
         """Every node class. Also starts the service: ComfyUI 0.3.64 has `on_load`, but never calls it."""
         if host.is_running_comfyui():
             _start_service()
-        return [TalkingHead, Preflight, LowVRAM, OOMRisk, AutoDowngrade, FaceBox, AudioDuration, PresetNode]
+        return [TalkingHead, Preflight, LowVRAM, OOMRisk, AutoDowngrade, FaceBox, AudioDuration, PresetNode, LoadVoice]

@@ -1,5 +1,6 @@
 """Sonic Talking Head: a portrait, a voice of any length and Sonic's models in, a video file out."""
 
+from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import InputImpl, io
@@ -32,6 +33,7 @@ from .comfyui.talking_head_inputs import (
     run_predata,
     run_sampler,
     video_request,
+    with_any_model,
     with_model,
 )
 
@@ -139,14 +141,17 @@ class TalkingHead(io.ComfyNode):
 
     @classmethod
     def check_lazy_status(
-        cls, language: str, part_s: float, preview_s: float, image: Any = None, audio: Any = None, plan: Any = None,
-        **others: Any,
+        cls, language: str, part_s: float, preview_s: float, format: str, crf: int, encoder_preset: str,  # noqa: A002
+        filename_prefix: str, image: Any = None, audio: Any = None, plan: Any = None, **others: Any,
     ) -> list[str]:  # fmt: skip
         """The models that are still to be loaded. What cannot run, whatever they are, is refused here."""
         missing = [name for name in MODELS if others.get(name) is None]
         if missing:
+            shared_inputs.read_language(language)
+            encoding = Encoding(one_of("format", format, formats()), crf, encoder_preset)
             source = read_source(plan, image, audio, _planning(others), capabilities())
-            _planned(planning_request(source, part_s, preview_s), shared_inputs.read_language(language))
+            planned = _planned(with_any_model(planning_request(source, part_s, preview_s)), language)
+            _new_file(filename_prefix, encoding, planned)
         return missing
 
     @classmethod
@@ -165,12 +170,11 @@ class TalkingHead(io.ComfyNode):
         source = read_source(plan, image, audio, PlanningInputs(**planning), can, held_by(low_vram_sonic))
         request = with_model(planning_request(source, part_s, preview_s), low_vram_sonic, vae)
         planned = _planned(request, language)
-        job, size = planned.part, planned.part.frame_size
+        job = planned.part
         inputs = VideoInputs(
             low_vram_sonic, clip_vision, vae, source.voice(planned), source.picture(planned), planned, seed
         )
-        prefix = text("filename_prefix", filename_prefix).strip() or PREFIX
-        target, subfolder = host.new_output(prefix, encoding.kind.suffix, size.width, size.height)
+        target, subfolder = _new_file(filename_prefix, encoding, planned)
         work = host.user_folder() / "long"
         sweep(work, KEPT_DAYS)
         video = run(
@@ -199,6 +203,12 @@ class TalkingHead(io.ComfyNode):
 
 def _planning(inputs: dict[str, Any]) -> PlanningInputs:
     return PlanningInputs(**{name: inputs[name] for name in PlanningInputs.__dataclass_fields__})
+
+
+def _new_file(filename_prefix: Any, encoding: Encoding, planned: PlannedVideo) -> tuple[Path, str]:
+    """See `host.new_output`."""
+    prefix, size = text("filename_prefix", filename_prefix).strip() or PREFIX, planned.part.frame_size
+    return host.new_output(prefix, encoding.kind.suffix, size.width, size.height)
 
 
 def _planned(request: TalkingHeadRequest, language: str) -> PlannedVideo:

@@ -54,7 +54,7 @@ def first_of(texts: Collection[str], most: int, between: str = ", ") -> str:
 
 def _cut(text: str) -> str:
     left = len(text) - MAX_ERROR_TEXT
-    return f"{text[:MAX_ERROR_TEXT]}… (and {left:,} more characters)"
+    return f"{text[:MAX_ERROR_TEXT]}… (characters left out: {left:,})"
 
 
 class JobError(SonicGuardError):

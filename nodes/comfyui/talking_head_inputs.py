@@ -7,7 +7,7 @@ from typing import Any
 
 from ...sonic_guard.comfy.sonic_objects import held_bytes, model_dtype, vae_dtype
 from ...sonic_guard.errors import JobError, SonicGuardError, WrapperError, brief
-from ...sonic_guard.job import latent_frames
+from ...sonic_guard.job import Dtype, latent_frames
 from ...sonic_guard.long_video.manifest import weights_key
 from ...sonic_guard.long_video.part_maker import Predata, as_computed, audio_scales, tensors_of
 from ...sonic_guard.long_video.rendering import EncodingAudio, Event, Preparing
@@ -80,6 +80,11 @@ def read_source(
 def planning_request(source: Source, part_s: float, preview_s: float) -> TalkingHeadRequest:
     """What is to be planned, as far as it is known without the model."""
     return TalkingHeadRequest(source.run, part_s, preview_s, longest_sound_s(source.sound), pause_in(source.sound))
+
+
+def with_any_model(request: TalkingHeadRequest) -> TalkingHeadRequest:
+    """The same for the model that needs least: what does not fit with it fits with none."""
+    return replace(request, run=replace(request.run, model=ModelSettings(Dtype.FP16, interpolate=False)))
 
 
 def with_model(request: TalkingHeadRequest, model: ChosenLowVramSonic, vae: Any) -> TalkingHeadRequest:

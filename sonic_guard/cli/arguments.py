@@ -46,6 +46,7 @@ def _add_plan(commands: Any) -> None:
     plan = commands.add_parser("plan", help="from a picture and a sound to settings that fit a card")
     plan.add_argument("--image", required=True, help="the portrait: any picture file")
     plan.add_argument("--audio", required=True, help="the voice: any sound or video file")
+    plan.add_argument("--track", type=int, default=1, help="audio track of a file that has several (default: 1)")
     plan.add_argument("--preset", default="fast", help="fast, hd, minimal or one of your own (default: fast)")
     plan.add_argument("--preset-dir", type=Path, help="folder of your own presets")
     plan.add_argument(

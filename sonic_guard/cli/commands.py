@@ -66,7 +66,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     available = named_optimizations(arguments.optimize)
     preset = load_preset(arguments.preset, arguments.preset_dir)
     budget = budget_for(arguments.gpu, reserve=arguments.reserve)
-    sound = audio_file.probe(arguments.audio)
+    sound = audio_file.probe(arguments.audio, track=arguments.track)
     request = PreflightRequest(
         portrait_of(picture.load(arguments.image)),
         sound.duration_s,
@@ -86,15 +86,31 @@ def _plan(arguments: argparse.Namespace) -> int:
         from .chart import draw_chart
 
         draw_chart(result, arguments.chart)
+    warnings = _sound_warnings(sound, arguments)
     if arguments.json:
         from .json_report import plan_dict
 
-        _print_json(plan_dict(result, available, arguments.lang))
+        _print_json(plan_dict(result, available, arguments.lang) | {"sound_warnings": warnings})
     else:
-        from .tables import print_plan
+        from .tables import print_plan, print_warnings
 
         print_plan(result, available, arguments.lang)
+        print_warnings(warnings)
     return EXIT_OK if result.plan.fits else EXIT_NOTHING_FITS
+
+
+def _sound_warnings(sound: Any, arguments: argparse.Namespace) -> list[str]:
+    """That the track is silent; and, where a workflow is written, what its Load Audio would not read."""
+    from ..media import audio_tracks
+    from ..messages.sound_messages import other_track_text, refusal_text, silence_text
+
+    hearing = audio_tracks.listen(arguments.audio, arguments.track)
+    warnings = [silence_text(hearing, arguments.lang, command_line=True)]
+    if arguments.workflow:
+        warnings.append(refusal_text(Path(arguments.audio).name, sound, arguments.lang))
+        if arguments.track != 1:
+            warnings.append(other_track_text(arguments.track, arguments.lang))
+    return [warning for warning in warnings if warning]
 
 
 def _write_workflow(result: Any, available: frozenset[Optimization], arguments: argparse.Namespace) -> None:
@@ -203,7 +219,7 @@ def _history(arguments: argparse.Namespace) -> int:
     history = History(arguments.db or history_location(), existing=True)
     if arguments.delete_card is not None:
         deleted = history.delete_card(arguments.delete_card)
-        sys.stdout.write(json.dumps({"deleted": deleted}) + "\n" if arguments.json else f"{deleted} runs deleted.\n")
+        sys.stdout.write(json.dumps({"deleted": deleted}) + "\n" if arguments.json else f"Runs deleted: {deleted}.\n")
         return EXIT_OK
     if arguments.csv:
         from ..atomic_files import write_file

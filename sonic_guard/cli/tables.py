@@ -55,6 +55,13 @@ def print_plan(result: Preflight, available: Collection[Optimization] = (), lang
         console.print(note, style="dim")
 
 
+def print_warnings(warnings: Iterable[str]) -> None:
+    """What may spoil a run that fits, a line each."""
+    console = Console(highlight=False)
+    for warning in warnings:
+        console.print(f"! {warning}", style="bold yellow", markup=False)
+
+
 def print_estimate(estimate: Estimate) -> None:
     """The stages of an estimate."""
     console = Console(highlight=False)

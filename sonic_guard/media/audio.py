@@ -8,6 +8,7 @@ import logging
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,17 @@ MAX_CHANNELS = 64
 """As many as libav has names for; with more, the axes of channels and samples are swapped."""
 
 
+class Refusal(StrEnum):
+    """What ComfyUI's Load Audio does not take, though it can be read. Each has a text in `sound_texts`."""
+
+    OLD_TAGS = "old tags"
+    """PyAV before version 19 opens no file with tags that are not UTF-8."""
+    DAMAGED = "damaged"
+    """It gives up at the first packet that cannot be decoded."""
+    EIGHT_BITS = "8 bits"
+    """Of whole numbers it takes those of 16 and 32 bits."""
+
+
 @dataclass(frozen=True)
 class SoundInfo:
     """Length and format of a sound file."""
@@ -38,8 +50,8 @@ class SoundInfo:
     """ffmpeg's name of the format: mp3, aac, flac, pcm_s16le …"""
     counted: bool = True
     """Whether the samples were counted; otherwise they are taken from the file's header."""
-    refusal: str = ""
-    """Why ComfyUI's Load Audio will not read the file, as part of a sentence; empty if it will."""
+    refusal: "Refusal | None" = None
+    """Why ComfyUI's Load Audio will not read the file; None if it will."""
 
     @property
     def duration_s(self) -> float:

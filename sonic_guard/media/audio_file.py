@@ -21,7 +21,7 @@ from av.error import FFmpegError, InvalidDataError
 from ..errors import AudioError
 from ..job import MAX_DURATION_S
 from . import mp3_frames
-from .audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Sound, SoundInfo, check_finite
+from .audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Refusal, Sound, SoundInfo, check_finite
 from .byte_source import Content
 from .cancellation import Check, deadline
 from .containers import Allowed, Source, demuxed, has_odd_tags, opened, sound_decoders
@@ -156,13 +156,13 @@ class _Damage:
     """Packets that the decoder has rejected."""
 
 
-def _refusal(container: InputContainer, frame: AudioFrame, damage: _Damage) -> str:
-    """Why Load Audio will not read a file with such a `frame`, as part of a sentence."""
+def _refusal(container: InputContainer, frame: AudioFrame, damage: _Damage) -> Refusal | None:
+    """Why Load Audio will not read a file with such a `frame`."""
     if has_odd_tags(container):
-        return "it has tags in an old 8-bit encoding"
+        return Refusal.OLD_TAGS
     if damage.packets:
-        return "a part of it is damaged"
-    return "its samples have 8 bits" if frame.format.name in ("u8", "u8p") else ""
+        return Refusal.DAMAGED
+    return Refusal.EIGHT_BITS if frame.format.name in ("u8", "u8p") else None
 
 
 def _frames(container: InputContainer, stream: AudioStream, source: Source, damage: _Damage) -> Iterator[AudioFrame]:

@@ -77,6 +77,18 @@ def read_size(path: str | PathLike[str], *, check: Check = nothing) -> tuple[int
     return _read(path, check, _upright_size, libav_picture.size)
 
 
+def is_batch(path: str | PathLike[str], *, check: Check = nothing) -> bool:
+    """Whether ComfyUI's LoadImage makes a batch of the picture in a file: of an animated GIF, PNG or WebP.
+
+    Raises as `read_size` does.
+    """
+    return _read(path, check, _is_animated, lambda *_: False)
+
+
+def _is_animated(image: ImageFile) -> bool:
+    return image.format in ("GIF", "PNG", "WEBP") and getattr(image, "is_animated", False)
+
+
 def _read(
     path: str | PathLike[str],
     check: Check,

@@ -1,4 +1,6 @@
-"""Texts in several languages, and how their placeholders are filled."""
+"""Texts in several languages, and how their placeholders and numbers are filled in."""
+
+from typing import NamedTuple
 
 from ..devices.card_catalogue import GIB
 from ..optimizations import Text
@@ -13,6 +15,18 @@ def fill(text: Text, lang: str, **values: object) -> str:
     Raises `KeyError` for a placeholder without a value; a test compares every call with the text it fills.
     """
     return text[LANGUAGES.index(lang)].format(**values)
+
+
+class Counted(NamedTuple):
+    """A text with a number, for one and for any other."""
+
+    one: Text
+    others: Text
+
+
+def count(text: Counted, lang: str, number: int, **values: object) -> str:
+    """`text` for that `number`, which fills its placeholder ``number``; raises as `fill` does."""
+    return fill(text.one if number == 1 else text.others, lang, number=number, **values)
 
 
 def gib(size_bytes: float) -> str:

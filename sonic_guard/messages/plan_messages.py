@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from ..devices.card_catalogue import Card
 from ..job import MIN_SOUND_S, Job
+from ..media.audio_tracks import Hearing
 from ..memory.hard_limits import MAX_ATTENTION_BATCH, Limit, LimitKind
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..operations.preflight import Preflight
@@ -11,7 +12,8 @@ from ..optimizations import ESCALATION_ORDER, OPTIMIZATIONS, Optimization
 from ..planning.capacity import Risk, Verdict
 from ..planning.planner import Change, Plan, Policy
 from . import plan_texts as texts
-from .catalogue import fill, gib
+from .catalogue import count, fill, gib
+from .sound_messages import silence_text
 from .time_messages import time_text
 
 
@@ -64,13 +66,20 @@ def headroom_line(risk: Risk, lang: str = "en") -> str:
 def frame_line(job: Job, lang: str = "en") -> str:
     """Size, number and length of the frames, data type and steps in a line."""
     return fill(
-        texts.FRAME, lang, size=job.frame_size, frames=job.output_frames, seconds=job.output_s, dtype=job.dtype,
-        steps=job.steps,
+        texts.FRAME, lang, size=job.frame_size, frames=frame_count(job.output_frames, lang),
+        seconds=job.output_s, dtype=job.dtype, steps=count(texts.STEP_COUNT, lang, job.steps),
     )  # fmt: skip
+
+
+def frame_count(frames: int, lang: str = "en") -> str:
+    """A number of frames, as part of a sentence."""
+    return count(texts.FRAME_COUNT, lang, frames)
 
 
 def assumption(key: str, name: str = "", value: object = None, lang: str = "en") -> str:
     """What a preview assumes: the value of the input `name`, or what is not known of image, audio or face."""
+    if isinstance(value, Hearing):
+        return silence_text(value, lang)
     if isinstance(value, bool):
         value = switch_word(value, lang)
     return fill(
@@ -81,8 +90,8 @@ def assumption(key: str, name: str = "", value: object = None, lang: str = "en")
 def risk_line(probability: float | None, runs: int, lang: str = "en") -> str:
     """The probability of an out-of-memory error, or where the prediction comes from."""
     if probability is not None:
-        return fill(texts.RISK_KNOWN, lang, percent=100 * probability, runs=runs)
-    return fill(texts.RISK_FEW_RUNS, lang, runs=runs) if runs else fill(texts.RISK_MODEL, lang)
+        return count(texts.RISK_KNOWN, lang, runs, percent=100 * probability)
+    return count(texts.RISK_FEW_RUNS, lang, runs) if runs else fill(texts.RISK_MODEL, lang)
 
 
 def refusal(plan: Plan, lang: str = "en") -> str:
@@ -137,8 +146,9 @@ def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
     plan, face, job = result.plan, result.selection, result.plan.job
     lines = [
         fill(
-            texts.FRAMES, lang, size=job.frame_size, sound=job.duration_s, frames=job.output_frames, fps=job.output_fps,
-            seconds=job.output_s, steps=job.steps, dtype=job.dtype,
+            texts.FRAMES, lang, size=job.frame_size, sound=job.duration_s, fps=job.output_fps, seconds=job.output_s,
+            frames=frame_count(job.output_frames, lang), steps=count(texts.STEP_COUNT, lang, job.steps),
+            dtype=job.dtype,
         ),
         fill(
             texts.FACE, lang, ratio=face.ratio, margin=job.expand_ratio, width=face.crop.width, height=face.crop.height,

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from ..memory.hard_limits import LimitKind
 from ..optimizations import Text
 from ..planning.capacity import Verdict
+from .catalogue import Counted
 
 # ---- words
 
 ON = Text("on", "开")
 OFF = Text("off", "关")
 SEMICOLON = Text("; ", "；")
+
+FRAME_COUNT = Counted(Text("{number} frame", "{number} 帧"), Text("{number} frames", "{number} 帧"))
+STEP_COUNT = Counted(Text("{number} step", "{number} 步"), Text("{number} steps", "{number} 步"))
 
 VERDICTS: Mapping[Verdict, Text] = {
     Verdict.SAFE: Text("Fits", "放得下"),
@@ -93,8 +97,8 @@ LONGEST_AUDIO = Text(" Up to {minutes:.1f} min of audio would fit.", " 音频不
 # ---- the report
 
 FRAMES = Text(
-    "{size} px, {sound:.2f} s of audio → {frames} frames at {fps:g} fps ({seconds:.2f} s), {steps} steps, {dtype}",
-    "{size} 像素，音频 {sound:.2f} 秒 → {frames} 帧，每秒 {fps:g} 帧（{seconds:.2f} 秒），{steps} 步，{dtype}",
+    "{size} px, {sound:.2f} s of audio → {frames} at {fps:g} fps ({seconds:.2f} s), {steps}, {dtype}",
+    "{size} 像素，音频 {sound:.2f} 秒 → {frames}，每秒 {fps:g} 帧（{seconds:.2f} 秒），{steps}，{dtype}",
 )
 FACE = Text(
     "face {ratio:.0%} of the image's side → expand_ratio {margin:g}, crop {width}×{height}",
@@ -109,8 +113,8 @@ ENABLED = Text("enabled: {enabled}", "已启用：{enabled}")
 NONE_ENABLED = Text("enabled: none; available: {available}", "未启用；可用：{available}")
 PARTS = Text("in {parts} parts", "分 {parts} 段")
 FRAME = Text(
-    "{size} · {frames} frames · {seconds:.2f} s · {dtype} · {steps} steps",
-    "{size} · {frames} 帧 · {seconds:.2f} 秒 · {dtype} · {steps} 步",
+    "{size} · {frames} · {seconds:.2f} s · {dtype} · {steps}",
+    "{size} · {frames} · {seconds:.2f} 秒 · {dtype} · {steps}",
 )
 
 # ---- notes
@@ -145,6 +149,10 @@ ASSUMPTIONS: Mapping[str, Text] = {
         "face unknown: a face in the center of the image is assumed",
         "人脸位置未知：按位于图片中央计算",
     ),
+    "no face": Text(
+        "no face is found in the image: SONIC_PreData will probably stop the run",
+        "图片中未找到人脸：SONIC_PreData 很可能会中止运行",
+    ),
     "claimed": Text(
         "the audio is too long to be decoded for a preview: {value} s are assumed, as its header says",
         "音频过长，预览时不解码：按文件头所示的 {value} 秒计算",
@@ -159,10 +167,17 @@ ASSUMPTIONS: Mapping[str, Text] = {
 # ---- where a prediction comes from
 
 RISK_MODEL = Text("from the model alone", "仅来自模型")
-RISK_FEW_RUNS = Text("from the model and {runs} runs on this card", "来自模型与此显卡上的 {runs} 次运行")
-RISK_KNOWN = Text(
-    "risk {percent:.3g} %, from {runs} runs on this card",
-    "风险 {percent:.3g} %，来自此显卡上的 {runs} 次运行",
+RISK_FEW_RUNS = Counted(
+    Text("from the model and {number} run on this card", "来自模型与此显卡上的 {number} 次运行"),
+    Text("from the model and {number} runs on this card", "来自模型与此显卡上的 {number} 次运行"),
+)
+RISK_KNOWN = Counted(
+    Text(
+        "risk {percent:.3g} %, from {number} run on this card", "风险 {percent:.3g} %，来自此显卡上的 {number} 次运行"
+    ),
+    Text(
+        "risk {percent:.3g} %, from {number} runs on this card", "风险 {percent:.3g} %，来自此显卡上的 {number} 次运行"
+    ),
 )
 
 # ---- hard limits

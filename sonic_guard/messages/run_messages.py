@@ -8,8 +8,8 @@ from ..operations.talking_head import TalkingHead
 from ..optimizations import ESCALATION_ORDER, EXACT, Optimization
 from ..planning.selection import Switches
 from . import run_texts as texts
-from .catalogue import clock, fill
-from .plan_messages import change_line
+from .catalogue import clock, count, fill
+from .plan_messages import change_line, frame_count
 
 
 def optimization_report(switches: Switches, unsupported: frozenset[Optimization], reason: str, lang: str = "en") -> str:
@@ -62,7 +62,8 @@ def video_report(video: LongVideo, planned: TalkingHead, lang: str = "en") -> st
     lines = [
         video.path.name,  # without its folder: the report stays in ComfyUI's history, which every page can read
         fill(
-            texts.VIDEO, lang, width=size.width, height=size.height, frames=info.frames, fps=float(info.rate),
+            texts.VIDEO, lang, width=size.width, height=size.height,
+            frames=frame_count(info.frames, lang), fps=float(info.rate),
             time=clock(info.seconds), size=f"{video.path.stat().st_size / GIB * 1024:.1f} MiB",
         ),
         fill(texts.IN_PARTS, lang, parts=video.parts, longest=job.duration_s)
@@ -74,7 +75,7 @@ def video_report(video: LongVideo, planned: TalkingHead, lang: str = "en") -> st
         whole = planned.preflight.requested
         lines.append(fill(texts.PREVIEW, lang, steps=job.steps, seconds=whole.output_s))
     if video.kept:
-        lines.append(fill(texts.PARTS_KEPT, lang, kept=video.kept))
+        lines.append(count(texts.PARTS_KEPT, lang, video.kept))
     if optimizations:
         lines.append(fill(texts.ENABLED, lang, optimizations=_names(optimizations)))
     if video.optimizations:

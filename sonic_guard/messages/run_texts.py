@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from ..long_video.rendering import Preparing
 from ..optimizations import Text
+from .catalogue import Counted
 
 # ---- Sonic Low VRAM
 
@@ -47,8 +48,8 @@ WRITING_VIDEO = Text("Writing the video: {share:.0%}", "正在写入视频：{sh
 # ---- report of a long video
 
 VIDEO = Text(
-    "{width}×{height}, {frames} frames at {fps:g} fps, {time}; {size}",
-    "{width}×{height}，{frames} 帧，每秒 {fps:g} 帧，{time}；{size}",
+    "{width}×{height}, {frames} at {fps:g} fps, {time}; {size}",
+    "{width}×{height}，{frames}，每秒 {fps:g} 帧，{time}；{size}",
 )
 PREVIEW = Text(
     "A preview in {steps} steps. Set preview_s to 0 for the whole video of {seconds:.1f} s.",
@@ -59,8 +60,11 @@ IN_PARTS = Text(
     "Made in {parts} parts of at most {longest:.0f} s.",
     "分 {parts} 段完成，每段不超过 {longest:.0f} 秒。",
 )
-PARTS_KEPT = Text("Parts finished by an earlier run: {kept}.", "先前的运行已完成 {kept} 段。")
+PARTS_KEPT = Counted(
+    Text("{number} of them was finished by an earlier run.", "其中 {number} 段由先前的运行完成。"),
+    Text("{number} of them were finished by an earlier run.", "其中 {number} 段由先前的运行完成。"),
+)
 FALLBACKS_ENABLED = Text(
-    "Memory ran out during the run; these fallback optimizations were enabled: {optimizations}.",
-    "运行中显存不足，已启用这些回退优化：{optimizations}。",
+    "Memory ran out during the run; enabled as a fallback: {optimizations}.",
+    "运行中显存不足，已作为回退启用：{optimizations}。",
 )

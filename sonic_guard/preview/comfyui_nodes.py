@@ -18,7 +18,7 @@ def load_image(inputs: Inputs, context: Context) -> Outcome:
 def load_audio(inputs: Inputs, context: Context) -> Outcome:
     """LoadAudio. The file is read only if its length is needed."""
     name = _file(inputs, "audio")
-    return Outcome(() if name is None else (Voice(name),))
+    return Outcome(() if name is None else (Voice(name, by_load_audio=True),))
 
 
 def _file(inputs: Inputs, name: str) -> str | None:

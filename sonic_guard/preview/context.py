@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from ..comfy.api_graph import Graph
 from ..comfy.target_card import AUTO, target_for
 from ..devices.budget import RESERVE, Budget, host_memory_bytes
-from ..errors import GraphError, PresetError, UnknownNameError
+from ..errors import AudioError, GraphError, PresetError, UnknownNameError
 from ..history.history_cache import CardHistory
 from ..job import Job
 from ..media import face
+from ..media.audio import SoundInfo
+from ..messages.sound_messages import refusal_text
 from ..operations.face_box import Portrait
 from ..operations.low_vram_choice import LowVramChoice
 from ..operations.preset_files import find_preset, load_preset
@@ -160,14 +162,27 @@ class Context:
         if voice.name is None:
             seconds, cut = voice.seconds, None
         else:
-            cut = self.machine.files.voice_s(voice.name) if cut_silence else None
-            info = self.machine.files.sound(voice.name)
+            info = self._sound_info(voice.name, voice, inputs)
+            cut = self.machine.files.voice_s(voice.name, voice.track) if cut_silence else None
             seconds = info.duration_s if cut is None else cut
             if not info.counted:
                 inputs.assume("claimed", value=f"{seconds:.0f}")
         if cut_silence and cut is None:
             inputs.assume("silence")
         return seconds
+
+    def _sound_info(self, name: str, voice: Voice, inputs: Inputs) -> SoundInfo:
+        """The track of a file that `voice` is; that it is silent is noted.
+
+        Raises `AudioError` if LoadAudio will refuse the file.
+        """
+        info = self.machine.files.sound(name, voice.track)
+        if voice.by_load_audio and info.refusal:
+            raise AudioError(refusal_text(name, info))
+        hearing = self.machine.files.hearing(name, voice.track)
+        if hearing and hearing.silent:
+            inputs.assume("silent", value=hearing)
+        return info
 
     def portrait(self, picture: Picture, inputs: Inputs) -> Portrait:
         """`picture` as an operation takes it. Faces are searched in its file, if its pixels are still the file's."""

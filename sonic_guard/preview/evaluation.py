@@ -38,6 +38,7 @@ _PLANNING = (
 KINDS: Mapping[str, Kind] = {
     "SonicGuardPreflight": Kind(("image", "audio", *_PLANNING), pack_nodes.preflight),
     "SonicGuardAudioDuration": Kind(("audio", "cut_silence", "use_interframe"), pack_nodes.audio_duration),
+    "SonicGuardLoadVoice": Kind(("audio", "track"), pack_nodes.load_voice),
     "SonicGuardFaceBox": Kind(("image", *_FACE), pack_nodes.face_box),
     "SonicGuardPreset": Kind(("preset", "audio"), pack_nodes.preset),
     "SonicGuardOOMRisk": Kind((*_SETTINGS, "stop"), pack_nodes.oom_risk),

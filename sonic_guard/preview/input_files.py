@@ -20,8 +20,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..errors import FileNameError, SlowFileError, SonicGuardError, UnknownNameError
-from ..media import audio_file, picture, silence
+from ..media import audio_file, audio_tracks, picture, silence
 from ..media.audio import SoundInfo
+from ..media.audio_tracks import Hearing
 from ..media.cancellation import Check, deadline
 from ..media.face import SURE, TILE, Box, Face, find_faces
 
@@ -136,16 +137,24 @@ class Files:
         """The faces in a picture, largest first; None where that takes too long (`MAX_SEARCHED_PIXELS`)."""
         return self._fact(name, _faces, self._pictures)
 
-    def sound(self, name: str) -> SoundInfo:
-        """A sound's length; that in its header, where counting takes too long. Raises `AudioError`."""
-        return self._fact(name, _sound, self._sounds)
+    def is_batch(self, name: str) -> bool:
+        """Whether LoadImage makes a batch of a picture."""
+        return self._fact(name, _is_batch, self._headers)
 
-    def voice_s(self, name: str) -> float | None:
-        """Seconds of a sound without the silence at its ends; None where finding it takes too long."""
-        info = self.sound(name)
+    def sound(self, name: str, track: int = 1) -> SoundInfo:
+        """The length of a track; that in its header, where counting takes too long. Raises `AudioError`."""
+        return self._fact(name, _sound, self._sounds, track)
+
+    def hearing(self, name: str, track: int = 1) -> Hearing | None:
+        """Whether a track is silent; None where listening takes too long. Raises `AudioError`."""
+        return self._fact(name, _hearing, self._sounds, track)
+
+    def voice_s(self, name: str, track: int = 1) -> float | None:
+        """Seconds of a track without the silence at its ends; None where finding it takes too long."""
+        info = self.sound(name, track)
         if not info.counted or 4 * info.samples * info.channels > MAX_DECODED_BYTES:
             return None
-        return self._fact(name, _voice_s, self._sounds)
+        return self._fact(name, _voice_s, self._sounds, track)
 
     def warm_up(self) -> None:
         """Load the face detector in the background, once: it takes most of a second."""
@@ -153,18 +162,19 @@ class Files:
             self._warm = True
             self._pictures.submit(find_faces, np.zeros((32, 32, 3), np.uint8))
 
-    def _fact(self, name: str, find: Callable[[Path, Limit], Known], executor: ThreadPoolExecutor) -> Known:
+    def _fact(self, name: str, find: Callable[..., Known], executor: ThreadPoolExecutor, *about: int) -> Known:
+        """What `find` returns for the file, a limit and `about`."""
         path = resolve(self._folder(), name)
         try:
             status = path.stat()
         except OSError as error:
             raise UnknownNameError(f"file: {name!r} cannot be read: {error.strerror}.") from error
-        key = (find, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        key = (find, about, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         with self._lock:
             fact = self._facts.get(key)
             if fact is None:
                 fact = self._facts[key] = _Fact()
-                fact.future = executor.submit(_outcome, find, path, fact)
+                fact.future = executor.submit(_outcome, find, path, fact, about)
             self._facts.move_to_end(key)
             if len(self._facts) > self._capacity:
                 self._facts.popitem(last=False)
@@ -211,9 +221,9 @@ class _Failure(NamedTuple):
     text: str
 
 
-def _outcome(find: Callable[[Path, Limit], Known], path: Path, fact: _Fact) -> Known | _Failure:
+def _outcome(find: Callable[..., Known], path: Path, fact: _Fact, about: tuple[int, ...]) -> Known | _Failure:
     try:
-        return find(path, fact.limit)
+        return find(path, fact.limit, *about)
     except SonicGuardError as error:
         return _Failure(type(error), str(error))
     except OSError as error:
@@ -224,17 +234,28 @@ def _size(path: Path, limit: Limit) -> tuple[int, int]:
     return picture.read_size(path, check=limit(path, HEADER_LIMIT_S))
 
 
-def _sound(path: Path, limit: Limit) -> SoundInfo:
+def _is_batch(path: Path, limit: Limit) -> bool:
+    return picture.is_batch(path, check=limit(path, HEADER_LIMIT_S))
+
+
+def _sound(path: Path, limit: Limit, track: int) -> SoundInfo:
     try:
-        return audio_file.probe(path, check=limit(path))
+        return audio_file.probe(path, track=track, check=limit(path))
     except SlowFileError:
-        return audio_file.claimed(path, check=limit(path))
+        return audio_file.claimed(path, track=track, check=limit(path))
 
 
-def _voice_s(path: Path, limit: Limit) -> float | None:
+def _hearing(path: Path, limit: Limit, track: int) -> Hearing | None:
+    try:
+        return audio_tracks.listen(path, track, check=limit(path))
+    except SlowFileError:
+        return None
+
+
+def _voice_s(path: Path, limit: Limit, track: int) -> float | None:
     try:
         check = limit(path)
-        return silence.cut_silence(audio_file.load(path, check=check), check=check).duration_s
+        return silence.cut_silence(audio_file.load(path, track=track, check=check), check=check).duration_s
     except SlowFileError:
         return None
 

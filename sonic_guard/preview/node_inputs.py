@@ -52,6 +52,10 @@ class Voice:
     name: str | None = None
     seconds: float = 0.0
     """Length of a sound that is no file's."""
+    track: int = 1
+    """Of the file."""
+    by_load_audio: bool = False
+    """Whether ComfyUI's LoadAudio reads the file, which refuses some."""
 
 
 @dataclass(frozen=True)

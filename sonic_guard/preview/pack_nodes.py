@@ -86,6 +86,13 @@ def audio_duration(inputs: Inputs, context: Context) -> Outcome:
     return Outcome(result.outputs(for_sonic, for_video, UNKNOWN, UNKNOWN))
 
 
+def load_voice(inputs: Inputs, context: Context) -> Outcome:
+    """SonicGuardLoadVoice. The file is read only if its length is needed."""
+    if inputs.get("audio") is UNKNOWN:
+        return Outcome(())
+    return Outcome((Voice(inputs.text("audio", ""), track=inputs.whole("track", 1)),))
+
+
 def face_box(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardFaceBox; of a batch, the first picture."""
     picture = inputs.of("image", Picture)

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from ..comfy.api_graph import Graph, Link, Node
 from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
+from ..errors import PictureError
 from ..job import Dtype
 from ..operations.run_settings import RunSettings, job_from, vae_dtype_on
 from ..optimizations import Optimization
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
 from .context import ASSUMED_SOUND_S, Context, Outcome
-from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, SonicData, SonicModel
+from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, Picture, SonicData, SonicModel
 
 TRIO = frozenset({LOADER, PREDATA, SAMPLER})
 
@@ -28,15 +29,32 @@ def predata(inputs: Inputs, context: Context) -> Outcome:
     if sound_s is None:
         inputs.assume("sound", value=duration)
         sound_s = duration
+    picture = context.picture(inputs)
+    _check_taken(picture, context, inputs)
     return Outcome((
         SonicData(
-            context.picture(inputs),
+            picture,
             min(duration, sound_s),
             inputs.whole("min_resolution", 512),
             inputs.number("expand_ratio", 0.5, matters=False),
             isinstance(inputs.get("weight_dtype"), OffloadedDtype),
         ),
     ))  # fmt: skip
+
+
+def _check_taken(picture: Picture, context: Context, inputs: Inputs) -> None:
+    """Raise `PictureError` if SONIC_PreData does not take a picture; note if it probably finds no face in it."""
+    if min(picture.width, picture.height) == 1:
+        raise PictureError(f"image: SONIC_PreData takes no picture of {picture.width}×{picture.height} pixels.")
+    if picture.name is None:
+        return
+    if context.machine.files.is_batch(picture.name):
+        raise PictureError(
+            f"image: {picture.name!r} has several frames, and SONIC_PreData takes one picture. Put Preflight (Sonic "
+            "Guard) in between, which takes the first, or save one frame as PNG."
+        )
+    if context.machine.files.faces(picture.name) == ():
+        inputs.assume("no face")
 
 
 def sampler(inputs: Inputs, context: Context) -> Outcome:

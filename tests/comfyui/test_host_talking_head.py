@@ -21,7 +21,7 @@ from tests.support.watched_runs import RATE, error_of, file_of, node, runs, talk
 
 pytest.importorskip("aiohttp")
 
-SHORT_S, LONG_S, PART_S = 2.0, 24.0, 16.0
+SHORT_S, LONG_S, PART_S = 1.6, 24.0, 16.0
 """The long sound takes three parts."""
 SHORT, LONG = int(SHORT_S * 12.5), int(LONG_S * 12.5)
 """Their latent frames."""
@@ -122,7 +122,7 @@ def test_the_mode_decides_which_optimizations_are_enabled(host, voices, mode, en
     if low_vram:
         switches = dict.fromkeys(map(str, Optimization), "mode")
         graph["low"] = node(
-            "SonicGuardLowVRAM", model=["small", 0], mode=mode, **switches, target_card="auto", reserve=0.1,
+            "SonicGuardLowVRAM", model=["small", 0], mode=mode, **switches, target_card="80 GiB", reserve=0.1,
             language="en",
         )  # fmt: skip
         graph["head"]["inputs"]["model"] = ["low", 0]
@@ -138,6 +138,7 @@ REFUSED = [
     pytest.param({"part_s": 1.0}, "part", id="parts too short"),
     pytest.param({"target_card": "1.5 GiB", "min_resolution": 1024}, "No change of settings makes it fit", id="card"),
     pytest.param({"on_risk": "stop", "target_card": "4 GiB", "min_resolution": 2048}, "Will run out", id="stop"),
+    pytest.param({"filename_prefix": "../../x"}, "filename_prefix: '../../x' names no file", id="file"),
     pytest.param({"face_index": 3}, "face number 3 does not exist", id="no such face"),
     pytest.param({"target_card": "4 GiB", "min_resolution": 2048, "mode": "off", "on_risk": "stop"}, "", id="mode"),
 ]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from sonic_guard.preview.evaluation import KINDS, PREDICTED
-from tests.support.graphs import after_preflight, long_video, low_vram, low_vram_trio, node, preflight, sources, trio
+from tests.support.graphs import after_preflight, low_vram, low_vram_trio, node, preflight, sources, talking_head, trio
 
 Graph = dict[str, Any]
 
@@ -29,9 +29,12 @@ TEMPLATES: dict[str, Callable[[], Graph]] = {
     "after preflight": after_preflight,
     "silence cut": lambda: after_preflight(cut_silence=True, target_card="auto"),
     "low vram": lambda: sources() | low_vram() | low_vram_trio(),
-    "long video": lambda: sources() | long_video(),
-    "long video in parts": lambda: sources() | low_vram() | long_video(model=["10", 0], part_s=60.0),
-    "preflight and long video": lambda: sources() | preflight(target_card="8 GiB") | long_video(audio=["3", 1]),
+    "low vram by a plan": lambda: sources() | preflight() | low_vram(plan=["3", 0], mode="off") | low_vram_trio(),
+    "talking head": lambda: sources() | talking_head(),
+    "talking head in parts": lambda: sources() | low_vram() | talking_head(model=["10", 0], part_s=60.0),
+    "a preview": lambda: sources() | talking_head(preview_s=3.0, mode="least_memory", fp8_weights=True),
+    "preflight and talking head": lambda: sources() | preflight(target_card="8 GiB") | talking_head(plan=["3", 0]),
+    "preflight beside": lambda: sources() | preflight(target_card="8 GiB") | talking_head(audio=["3", 2]),
     "oom risk": lambda: _guarded("SonicGuardOOMRisk", stop=False),
     "auto downgrade": lambda: _guarded("SonicGuardAutoDowngrade", inference_steps=25, policy="article"),
     "preset": lambda: sources() | {"3": node("SonicGuardPreset", preset="hd", audio=["2", 0])} | trio(fps=["3", 4]),

@@ -1,4 +1,4 @@
-"""A Sonic for Sonic Long Video that makes grey frames at once: what is around it is real, from order to file."""
+"""A Sonic for Sonic Talking Head that makes grey frames at once: what is around it is real, from order to file."""
 
 from typing import Any
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.fuzz import standins
 from tests.fuzz.size import cases
 from tests.fuzz.values import anything, fingerprint, images, portrait, sounds, tensors, tone
+from tests.support.node_inputs import pack_overrides, pack_plan
 
 MAX_TEXT = 4_100
 """Characters in a sentence: the library's own limit, and a note of what was left out."""
@@ -29,6 +30,7 @@ SPOKEN = {
     "face_box": ("face box",),
     "model": ("low VRAM:", "sonic:"),
     "part_s": ("part length:",),
+    "min_resolution": ("out of memory",),
     "encoder_preset": ("preset:",),
     "inference_steps": ("steps:",),
 }
@@ -71,10 +73,8 @@ def expected(slot: Any) -> st.SearchStrategy[Any]:
         case "COMBO":
             return st.sampled_from(CARDS if slot.id == "target_card" else slot.options)
         case "STRING":
-            return st.sampled_from(
-                BOXES if slot.id == "face_box" else ["", "sequential_cfg+feed_forward_chunking", "video/x"]
-            )
-    return MODELS
+            return st.sampled_from(BOXES if slot.id == "face_box" else ["", "video/x"])
+    return MODELS if slot.id == "model" else st.none()
 
 
 def hostile(slot: Any) -> st.SearchStrategy[Any]:
@@ -114,10 +114,10 @@ MODELS = st.sampled_from([object(), None, "model", {}, 5]) | st.one_of(
 
 
 @pytest.fixture(scope="module")
-def long_video(nodes, pack, tmp_path_factory):
-    """Sonic Long Video in a host that is not there, and with a Sonic that takes no time."""
+def talking_head(nodes, pack, tmp_path_factory):
+    """Sonic Talking Head in a host that is not there, and with a Sonic that takes no time."""
     modules = {
-        name: importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("comfyui.host", "long_video_node")
+        name: importlib.import_module(f"{pack.__name__}.nodes.{name}") for name in ("comfyui.host", "talking_head_node")
     }
     home = tmp_path_factory.mktemp("comfyui")
     host = {
@@ -133,13 +133,18 @@ def long_video(nodes, pack, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, work in host.items():
             patch.setattr(modules["comfyui.host"], name, work)
-        patch.setattr(modules["long_video_node"], "make_part", standins.make_part)
+        patch.setattr(modules["talking_head_node"], "make_part", standins.make_part)
         video_of = SimpleNamespace(VideoFromFile=Path)
-        patch.setattr(modules["long_video_node"], "InputImpl", video_of)
+        patch.setattr(modules["talking_head_node"], "InputImpl", video_of)
         import folder_paths
 
         patch.setattr(folder_paths, "get_output_directory", lambda: str(home / "output"))
-        yield nodes["SonicGuardLongVideo"]
+        yield nodes["SonicGuardTalkingHead"]
+
+
+def plan_of(pack: Any, card: str) -> Any:
+    """What Preflight hands out for a small picture and a second of sound."""
+    return pack_plan(pack, card, 1.0, overrides=pack_overrides(pack, min_resolution=128))
 
 
 def optimized(pack: Any, *sonic: Any) -> Any:
@@ -148,7 +153,7 @@ def optimized(pack: Any, *sonic: Any) -> Any:
     return module.ChosenLowVramSonic(standins.Sonic(*sonic), module.LowVramChoice())
 
 
-def long_inputs_of(node: Any, pack: Any) -> st.SearchStrategy[dict[str, Any]]:
+def video_inputs_of(node: Any, pack: Any) -> st.SearchStrategy[dict[str, Any]]:
     """As `inputs_of`, where what is fine is small, and what is wrong leads to no huge frames."""
     slots = node.GET_SCHEMA().inputs
     numbers = [torch.float32, torch.float16, torch.bfloat16]
@@ -157,13 +162,16 @@ def long_inputs_of(node: Any, pack: Any) -> st.SearchStrategy[dict[str, Any]]:
         "clip_vision": st.builds(standins.Clip),
         "vae": st.builds(standins.Vae, st.sampled_from(numbers)),
         "audio": st.builds(tone, st.floats(0.3, 1.2)),
+        "plan": st.none() | st.builds(plan_of, st.just(pack), st.sampled_from(["8 GiB", "80 GiB"])),
         "min_resolution": st.just(128),
         "encoder_preset": st.just("ultrafast"),
+        "part_s": st.just(0.0),  # a sound as short as these has no parts
     }
     fine = {slot.id: of_its_own[slot.id] if slot.id in of_its_own else expected(slot) for slot in slots}
+    fine |= {"seconds": st.just(0.0)}
     wrong = {slot.id: anything if slot.id == "min_resolution" else hostile(slot) for slot in slots}
     unsupported = st.sampled_from([torch.float64, torch.int8])
-    wrong |= dict.fromkeys(("model", "clip_vision", "vae"), MODELS | anything)
+    wrong |= dict.fromkeys(("model", "clip_vision", "vae", "plan"), MODELS | anything)
     wrong["model"] |= st.builds(lambda dtype: optimized(pack, dtype), unsupported)
     wrong["vae"] |= st.builds(standins.Vae, unsupported)
     one = st.sampled_from(slots).flatmap(lambda slot: st.fixed_dictionaries(fine | {slot.id: wrong[slot.id]}))
@@ -248,5 +256,5 @@ def test_preflight(node_of, data):
 
 
 @cases(40, 15, data=st.data())
-def test_long_video(long_video, pack, data):
-    return outcome_of(long_video, data.draw(long_inputs_of(long_video, pack), "inputs"))
+def test_talking_head(talking_head, pack, data):
+    return outcome_of(talking_head, data.draw(video_inputs_of(talking_head, pack), "inputs"))

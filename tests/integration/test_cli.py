@@ -18,6 +18,7 @@ from sonic_guard.history.run_record import Outcome
 from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, without_redundant
 from tests.support import processes
 from tests.support.history_runs import begin
+from tests.support.sound_files import RATE, encode, encode_tracks
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 PORTRAIT, SPEECH = str(DEMO / "portrait.jpg"), str(DEMO / "speech.mp3")
@@ -138,11 +139,11 @@ def test_a_plan_meets_no_hard_limit(capsys, gpu, preset, optimize):
 
 def test_a_hard_limit_that_nothing_clears_is_exit_code_3(capsys):
     """The article's policy changes nothing on a card of that size."""
-    assert main(_plan("--gpu", "M4 Max 64GB", "--policy", "article", "--json")) == EXIT_NOTHING_FITS
+    assert main(_plan("--gpu", "M3 Ultra 512GB", "--policy", "article", "--json")) == EXIT_NOTHING_FITS
     data = json.loads(capsys.readouterr().out)
     assert (data["verdict"], data["fits"], len(data["estimate"]["limits"])) == ("fail", False, 1)
     assert data["headroom_bytes"] > 20 * 2**30
-    assert main(_plan("--gpu", "M4 Max 64GB", "--policy", "article")) == EXIT_NOTHING_FITS
+    assert main(_plan("--gpu", "M3 Ultra 512GB", "--policy", "article")) == EXIT_NOTHING_FITS
     out = capsys.readouterr().out
     assert "Will fail at a hard limit" in out
     assert "headroom" not in out
@@ -452,3 +453,29 @@ def test_a_history_that_is_none_is_reported_in_a_line(capsys, bad, monkeypatch, 
     assert message in error
     assert len(error.splitlines()) == 1
     assert sorted(bad.iterdir()) == before
+
+
+def test_a_silent_track_is_said_and_another_one_can_be_chosen(tmp_path, capsys):
+    file = tmp_path / "film.mp4"
+    voice = 0.4 * np.sin(np.arange(3 * RATE) / 10)
+    encode_tracks(file, np.zeros(5 * RATE), voice)
+    command = ["plan", "--image", PORTRAIT, "--audio", str(file), "--gpu", "24"]
+    first, second = _json(capsys, *command), _json(capsys, *command, "--track", "2")
+    (warning,) = first["sound_warnings"]
+    assert warning.endswith("Track 2 has sound. Choose it with --track 2.")
+    assert second["sound_warnings"] == []
+    assert first["estimate"]["output_s"] > second["estimate"]["output_s"] + 1
+    assert main(command) == EXIT_OK
+    assert "Audio track 1 of 2 is silent" in " ".join(capsys.readouterr().out.split())
+    assert main([*command, "--track", "3"]) == EXIT_BAD_INPUT
+    assert "there is no track 3" in capsys.readouterr().err
+
+
+def test_a_workflow_says_what_its_load_audio_does_not_read(tmp_path, capsys):
+    encode(tmp_path / "old.wav", "pcm_u8")
+    command = ["plan", "--image", PORTRAIT, "--audio", str(tmp_path / "old.wav"), "--gpu", "24"]
+    assert _json(capsys, *command)["sound_warnings"] == [
+        "The audio is silent (below -50 dBFS): the mouth in the video will not speak."
+    ]
+    _, refused = _json(capsys, *command, "--workflow", str(tmp_path / "graph.json"))["sound_warnings"]
+    assert refused.startswith("ComfyUI's Load Audio will not read old.wav: its samples have 8 bits.")

@@ -9,7 +9,7 @@ import torch
 
 from sonic_guard.optimizations import ESCALATION_ORDER
 from tests.support import small_sonic
-from tests.support.node_inputs import PORTRAIT, pack_job, pack_plan, sound
+from tests.support.node_inputs import PORTRAIT, pack_job, pack_overrides, pack_plan, sound
 
 ALL_BUT_FP8 = [each for each in ESCALATION_ORDER if each != "fp8_weights"]
 
@@ -49,7 +49,7 @@ def test_low_vram_wraps_the_wrappers_model(run_node, pack, inputs, enabled, fall
 
 
 def test_a_plan_enables_what_it_needs_for_its_card_unless_the_node_says_off(run_node, pack):
-    plan = pack_plan(pack, "8 GiB", overrides=overrides_of(pack, min_resolution=1024))
+    plan = pack_plan(pack, "8 GiB", overrides=pack_overrides(pack, min_resolution=1024))
     needed = plan.result.plan.job.optimizations
     assert {"sequential_cfg", "layer_chunking"} <= set(needed)
     for off in ([], ["sequential_cfg"]):
@@ -61,14 +61,25 @@ def test_a_plan_enables_what_it_needs_for_its_card_unless_the_node_says_off(run_
     assert out["model"].optimized_job(planned) == plan.result.plan.job, "the run is the one that was planned"
 
 
-def overrides_of(pack, **values):
-    return importlib.import_module(f"{pack.__name__}.sonic_guard.operations.preflight").Overrides(**values)
-
-
 @pytest.mark.parametrize("plan", ["auto", 5, object()])
 def test_what_is_no_plan_is_refused(run_node, refusal, plan):
     with pytest.raises(refusal, match="plan: expected a plan, got .*Connect the output plan of Preflight"):
         run_node("SonicGuardLowVRAM", model=small_sonic.build(), plan=plan)
+
+
+def test_before_loading_only_what_runs_with_no_model_is_refused(nodes, user_folder, refusal):
+    """The preset asks for fp32, which does not fit; the loader may have fp16."""
+    node = nodes["SonicGuardTalkingHead"]
+    presets = user_folder / "sonic_guard" / "presets"
+    presets.mkdir(parents=True)
+    (presets / "exact.json").write_text('{"name": "exact", "min_resolution": 512, "dtype": "fp32"}', encoding="utf-8")
+    widgets = {each.id: each.default for each in node.GET_SCHEMA().inputs if getattr(each, "default", None) is not None}
+    widgets |= {"preset": "exact", "on_risk": "stop", "mode": "off", "target_card": "12 GiB"}
+    media = {"image": PORTRAIT, "audio": sound(3.0)}
+    assert node.check_lazy_status(**widgets, **media) == ["model", "clip_vision", "vae"]
+    assert node.check_lazy_status(**widgets, **media, model=1, clip_vision=2, vae=3) == []
+    with pytest.raises(refusal, match="Will run out of memory"):
+        node.check_lazy_status(**widgets | {"target_card": "6 GiB"}, **media)
 
 
 def test_low_vram_takes_what_a_run_turns_out_to_need(run_node, pack):

@@ -25,13 +25,18 @@ def pack_job(pack):
     return importlib.import_module(f"{pack.__name__}.sonic_guard.job").Job(512, 512, 5.0)
 
 
+def pack_overrides(pack, **values):
+    """Overrides of the preset's settings, of the pack's own library."""
+    return importlib.import_module(f"{pack.__name__}.sonic_guard.operations.preflight").Overrides(**values)
+
+
 def pack_plan(pack, card, duration_s=5.0, **request):
     """A plan as Preflight hands it out where Low VRAM is in the graph: a `PlannedRun` of the pack's own library."""
-    planning, files, faces, capacity, budget, operations = (
+    planning, files, faces, capacity, budget, operations, audio = (
         importlib.import_module(f"{pack.__name__}.sonic_guard.{name}")
         for name in (
             *("planning.capabilities", "operations.preset_files", "operations.face_box", "planning.capacity"),
-            *("devices.budget", "operations.preflight"),
+            *("devices.budget", "operations.preflight", "media.audio"),
         )
     )
     nodes = {"SonicGuardLowVRAM": {}}
@@ -42,4 +47,4 @@ def pack_plan(pack, card, duration_s=5.0, **request):
         capacity.Capacity(budget.budget_for(card)),
         **{"capabilities": planning.capabilities_of(nodes)} | request,
     )
-    return operations.PlannedRun(asked, operations.preflight(asked), PORTRAIT, sound(duration_s))
+    return operations.PlannedRun(asked, operations.preflight(asked), PORTRAIT, audio.from_dict(sound(duration_s)))

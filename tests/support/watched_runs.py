@@ -120,9 +120,10 @@ def voice(path, seconds):
 def talking_head(voice, *, prefix="video/test", widgets=None, link_plan=False, **changes):
     """Small networks and Talking Head; with `link_plan` it gets its plan from Preflight, and no picture and no sound.
 
-    `widgets` are those of the node that plans and of Talking Head; `changes` are those of `small`.
+    `widgets` are those of the node that plans and of Talking Head; `changes` are those of `small`. It is planned for a
+    large card: networks as large as the real ones would not always fit this machine, which has no GPU.
     """
-    planning = PLANNING | {"preset": "minimal", "target_card": "auto", "min_resolution": 128, "inference_steps": 1}
+    planning = PLANNING | {"preset": "minimal", "target_card": "80 GiB", "min_resolution": 128, "inference_steps": 1}
     others = {
         "preview_s": 0.0, "seed": 3, "mode": "auto", "fp8_weights": False, "part_s": 0.0, "format": "h264", "crf": 18,
         "encoder_preset": "ultrafast", "filename_prefix": prefix, "language": "en",

@@ -11,20 +11,22 @@ import pytest
 
 from sonic_guard import messages
 from sonic_guard.memory.hard_limits import LimitKind
-from sonic_guard.messages import advice_texts, plan_texts, run_texts, time_texts
-from sonic_guard.messages.catalogue import LANGUAGES, clock, fill, gib
+from sonic_guard.messages import advice_texts, plan_texts, run_texts, sound_texts, time_texts
+from sonic_guard.messages.catalogue import LANGUAGES, Counted, clock, count, fill, gib
 from sonic_guard.optimizations import OPTIMIZATIONS, Text
 from sonic_guard.planning.capacity import Verdict
 
-TEXT_MODULES = (plan_texts, advice_texts, run_texts, time_texts)
-MESSAGE_MODULES = ("plan_messages", "advice_messages", "run_messages", "time_messages")
+TEXT_MODULES = (plan_texts, advice_texts, run_texts, sound_texts, time_texts)
+MESSAGE_MODULES = ("plan_messages", "advice_messages", "run_messages", "sound_messages", "time_messages")
 
 
 def named_texts(module: ModuleType) -> Iterator[tuple[str, Text]]:
-    """Every text of a module, those in a mapping too."""
+    """Every text of a module, those in a mapping and the forms for numbers too."""
     for name, value in vars(module).items():
         if isinstance(value, Text):
             yield name, value
+        elif isinstance(value, Counted):
+            yield from ((f"{name}[{form}]", text) for form, text in value._asdict().items())
         elif name.isupper() and isinstance(value, Mapping):
             yield from ((f"{name}[{key}]", text) for key, text in value.items())
 
@@ -68,10 +70,11 @@ def fill_calls() -> Iterator[tuple[str, list[str], set[str]]]:
     folder = Path(next(iter(messages.__path__)))
     for module in MESSAGE_MODULES:
         for node in ast.walk(ast.parse((folder / f"{module}.py").read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "fill":
+            if isinstance(node, ast.Call) and (called := getattr(node.func, "id", "")) in ("fill", "count"):
                 parts = [part.attr for part in ast.walk(node.args[0]) if isinstance(part, ast.Attribute)]
                 used = [name for name in parts if name.isupper()]
-                yield f"{module}:{node.lineno}", used, {word.arg for word in node.keywords if word.arg}
+                given = {word.arg for word in node.keywords if word.arg}
+                yield f"{module}:{node.lineno}", used, given | ({"number"} if called == "count" else set())
 
 
 @pytest.mark.parametrize(
@@ -83,11 +86,19 @@ def test_a_call_gives_every_placeholder_of_its_text(where, used, given):
     module = import_module(f"sonic_guard.messages.{where.partition(':')[0]}").texts
     candidates = [text for name, text in named_texts(module) if name.partition("[")[0] in used]
     needed = {name for text in candidates for name, _ in placeholders(text.en)}
-    assert needed == given
+    assert needed == given - ({"number"} - needed)
 
 
 def test_no_call_is_missed():
     assert sum(bool(used) for _, used, _ in fill_calls()) > 40
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 of them were"), (1, "1 of them was"), (2, "2 of them were"), (21, "21 of them were")]
+)
+def test_one_is_counted_as_one(number, text):
+    assert count(run_texts.PARTS_KEPT, "en", number).startswith(text)
+    assert count(run_texts.PARTS_KEPT, "zh", number) == f"其中 {number} 段由先前的运行完成。"
 
 
 def test_a_missing_value_is_an_error():

@@ -30,6 +30,7 @@ NODES = [
     "SonicGuardFaceBox",
     "SonicGuardAudioDuration",
     "SonicGuardPreset",
+    "SonicGuardLoadVoice",
 ]
 TAKEN_AS_A_WHOLE = {
     "SonicGuardLowVRAM": list(ESCALATION_ORDER),

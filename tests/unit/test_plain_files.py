@@ -179,4 +179,4 @@ def test_of_a_long_list_the_first_are_reported_and_the_others_counted():
 def test_no_error_is_longer_than_a_page_of_text():
     assert str(SonicGuardError("a" * MAX_ERROR_TEXT)) == "a" * MAX_ERROR_TEXT
     text = str(PictureError("b" * 1_000_000))
-    assert text == "b" * MAX_ERROR_TEXT + f"… (and {1_000_000 - MAX_ERROR_TEXT:,} more characters)"
+    assert text == "b" * MAX_ERROR_TEXT + f"… (characters left out: {1_000_000 - MAX_ERROR_TEXT:,})"
