@@ -46,6 +46,11 @@ def headline(risk: Risk, lang: str = "en") -> str:
     return fill(texts.HEADLINE, lang, verdict=verdict_text(risk, lang), headroom=headroom_line(risk, lang))
 
 
+def unknown_text(lang: str = "en") -> str:
+    """Instead of a verdict, where a picture, a sound or a setting is not known."""
+    return fill(texts.UNKNOWN, lang)
+
+
 def verdict_text(risk: Risk, lang: str = "en") -> str:
     """The verdict in a few words; where a hard limit is all that stops the run, it says so."""
     limit_only = risk.limits and risk.headroom_bytes >= 0 and not risk.short_of_host_ram
@@ -76,15 +81,25 @@ def frame_count(frames: int, lang: str = "en") -> str:
     return count(texts.FRAME_COUNT, lang, frames)
 
 
-def assumption(key: str, name: str = "", value: object = None, lang: str = "en") -> str:
-    """What a preview assumes: the value of the input `name`, or what is not known of image, audio or face."""
+def assumption(
+    key: str, name: str = "", value: object = None, cause: str = "", source: str = "", lang: str = "en"
+) -> str:
+    """What a preview assumes: the value of the input `name`, or what is not known of image, audio or face; and why.
+
+    `cause` is why it is not known, and `source` the node or file that it would come from.
+    """
     if isinstance(value, Hearing):
         return silence_text(value, lang)
     if isinstance(value, bool):
         value = switch_word(value, lang)
-    return fill(
-        texts.ASSUMPTIONS[key], lang, name=name, value=f"{value:g}" if isinstance(value, float) else value
-    )  # fmt: skip
+    text = fill(texts.ASSUMPTIONS[key], lang, name=name, value=f"{value:g}" if isinstance(value, float) else value)
+    if not cause:
+        return text
+    if cause == "nothing" and key in texts.NOTHING_CHOSEN:
+        why = fill(texts.NOTHING_CHOSEN[key], lang)
+    else:
+        why = fill(texts.CAUSES[cause], lang, source=source)
+    return fill(texts.ASSUMED_BECAUSE, lang, why=why, assumption=text)
 
 
 def risk_line(probability: float | None, runs: int, lang: str = "en") -> str:

@@ -33,6 +33,9 @@ STAGES: Mapping[str, Text] = {
 WILL_FAIL_AT_LIMIT = Text("Will fail at a hard limit", "会因硬性限制而失败")
 """Instead of a verdict, where a hard limit is all that stops the run."""
 
+UNKNOWN = Text("Not known yet", "尚无法判断")
+"""Instead of a verdict, where it would rest on a picture, a sound or a setting that is not known."""
+
 ADAPTS = Text("{needed}, up to {most} if there is room", "{needed}，显存充足时最多用到 {most}")
 
 # ---- verdict and headroom
@@ -143,8 +146,8 @@ OVERHEAD = Text(
 # ---- what a preview has to assume
 
 ASSUMPTIONS: Mapping[str, Text] = {
-    "picture": Text("image unknown: a square is assumed", "图片未知：按正方形计算"),
-    "sound": Text("audio unknown: {value} s are assumed", "音频未知：按 {value} 秒计算"),
+    "picture": Text("a square picture is assumed", "按正方形图片计算"),
+    "sound": Text("{value} s of audio are assumed", "音频按 {value} 秒计算"),
     "face": Text(
         "face unknown: a face in the center of the image is assumed",
         "人脸位置未知：按位于图片中央计算",
@@ -161,8 +164,27 @@ ASSUMPTIONS: Mapping[str, Text] = {
         "silence is not trimmed in this preview: the audio is too long, or not from a file",
         "此预览未切除静音：音频过长，或并非来自文件",
     ),
-    "value": Text("{name} unknown: {value} is assumed", "{name} 未知：按 {value} 计算"),
+    "value": Text("{value} is assumed for {name}", "{name} 按 {value} 计算"),
+    "default": Text("{name} is not set: its default {value} is assumed", "{name} 未设置：按默认值 {value} 计算"),
 }
+"""Part of a sentence."""
+ASSUMED_BECAUSE = Text("{why}: {assumption}", "{why}：{assumption}")
+CAUSES: Mapping[str, Text] = {
+    "run": Text("it is known only when the graph runs", "运行时才能确定"),
+    "node": Text("the node {source} is not known", "不认识节点 {source}"),
+    "beyond": Text("the graph is too large to be sent as a whole", "工作流过大，未能全部发送"),
+    "nothing": Text("nothing is connected", "没有连接"),
+    "lost": Text("there is no file {source} in the input folder", "输入文件夹中没有文件 {source}"),
+    "outside": Text(
+        "{source} is outside the input folder and is not read beforehand", "{source} 不在输入文件夹中，无法预先读取"
+    ),
+}
+"""Why a value is not known before the run; the first part of a sentence."""
+NOTHING_CHOSEN: Mapping[str, Text] = {
+    "picture": Text("no picture is chosen yet", "尚未选择图片"),
+    "sound": Text("no sound is chosen yet", "尚未选择音频"),
+}
+"""The same, where nothing is connected or chosen."""
 
 # ---- where a prediction comes from
 

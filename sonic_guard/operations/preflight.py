@@ -179,6 +179,7 @@ def preflight(request: PreflightRequest) -> Preflight:
     asked = capabilities.run(longest, capacity) if policy is None else capabilities.begin(longest)
     plan = make_plan(asked, capacity, policy, available=capabilities.available, fixed=capabilities.fixed)
     parts = _part_frames(requested, plan.job)
+    windows = sum(-(-each // plan.job.window) for each in parts)
     plan = replace(plan, parts=len(parts))
     frames = requested.latent_frames if capabilities.to_file else plan.job.latent_frames
     return Preflight(
@@ -188,7 +189,9 @@ def preflight(request: PreflightRequest) -> Preflight:
         request.sound_s,
         fitted_lengths(frames, plan.job.interpolate),
         refused=_is_refused(request, plan),
-        time=predict_time(plan.job, capacity.budget, request.pace, windows=sum(-(-each // plan.job.window) for each in parts)),
+        time=predict_time(
+            plan.job, capacity.budget, request.pace, windows=windows
+        ),
         with_low_vram=_with_low_vram(request, requested, plan),
     )
 

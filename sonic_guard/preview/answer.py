@@ -15,6 +15,9 @@ from ..planning.advice import advise
 from ..planning.pace import TimePrediction
 from .evaluation import Preview
 
+UNKNOWN = "unknown"
+"""The verdict on a run that rests on an assumption: neither that it fits nor that it does not."""
+
 
 def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dict[str, Any]:
     """Everything that a widget shows of a run before it starts."""
@@ -25,8 +28,10 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
     last = card_history.last(plan.job)
     return {
         "card": budget.card,
-        "verdict": str(plan.risk.verdict),
-        "verdict_text": plan_messages.verdict_text(plan.risk, lang),
+        "verdict": UNKNOWN if preview.unknown else str(plan.risk.verdict),
+        "verdict_text": (
+            plan_messages.unknown_text(lang) if preview.unknown else plan_messages.verdict_text(plan.risk, lang)
+        ),
         "headroom_text": plan_messages.headroom_line(plan.risk, lang),
         "budget_bytes": budget.usable_bytes,
         "available_bytes": budget.available_bytes,

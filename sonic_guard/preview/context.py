@@ -1,7 +1,7 @@
 """What the evaluation of a node may use of the machine and of the graph, and its results."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +32,11 @@ ASSUMED_SIDE = 2048
 """Side in pixels of the square that is assumed for an unknown picture: its shape counts, its pixels do not."""
 ASSUMED_SOUND_S = DEFAULT_DURATION_S
 """Length that is assumed for an unknown sound: the default of SONIC_PreData."""
+LONGEST_GUESS_S = 600.0
+"""Longest `duration` of SONIC_PreData that is taken for the length of an unknown sound."""
 
+MOST_OUTPUTS = 8
+"""Outputs of a node that has nothing to give: a link to any of them gets the cause."""
 MAX_PLANNERS = 20
 """Most nodes of this pack upstream of a node; each takes milliseconds, and one is enough."""
 
@@ -69,6 +73,11 @@ class Outcome(NamedTuple):
 
     outputs: tuple[Any, ...]
     judged: Judged | None = None
+
+
+def unknown_outputs(inputs: Inputs, name: str) -> Outcome:
+    """What a node gives that cannot do without its input `name`, if that is not known: nothing, for the same reason."""
+    return Outcome((inputs.unknown(name),) * MOST_OUTPUTS)
 
 
 @dataclass
@@ -150,7 +159,7 @@ class Context:
         """The picture at an input, or a square."""
         picture = inputs.of(name, Picture)
         if picture is None:
-            inputs.assume("picture")
+            inputs.assume("picture", unknown=inputs.unknown(name))
             return Picture(ASSUMED_SIDE, ASSUMED_SIDE, assumed=True)
         return picture
 
@@ -159,17 +168,23 @@ class Context:
         voice = inputs.of(name, Voice)
         if voice is None:
             return None
-        if voice.name is None:
-            seconds, cut = voice.seconds, None
-        else:
-            info = self._sound_info(voice.name, voice, inputs)
-            cut = self.machine.files.voice_s(voice.name, voice.track) if cut_silence else None
-            seconds = info.duration_s if cut is None else cut
-            if not info.counted:
-                inputs.assume("claimed", value=f"{seconds:.0f}")
-        if cut_silence and cut is None:
+        seconds = self.measured(voice, inputs).seconds
+        if not cut_silence:
+            return seconds
+        cut = None if voice.name is None else self.machine.files.voice_s(voice.name, voice.track)
+        if cut is None:
             inputs.assume("silence")
-        return seconds
+            return seconds
+        return cut
+
+    def measured(self, voice: Voice, inputs: Inputs) -> Voice:
+        """`voice` with its length and rate, read from its file if it is one's."""
+        if voice.name is None:
+            return voice
+        info = self._sound_info(voice.name, voice, inputs)
+        if not info.counted:
+            inputs.assume("claimed", value=f"{info.duration_s:.0f}")
+        return replace(voice, seconds=info.duration_s, rate=info.sample_rate)
 
     def _sound_info(self, name: str, voice: Voice, inputs: Inputs) -> SoundInfo:
         """The track of a file that `voice` is; that it is silent is noted.

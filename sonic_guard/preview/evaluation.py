@@ -5,7 +5,7 @@ unknown nodes are unknown; a stated assumption is used instead.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ..comfy.api_graph import MAX_TEXT, Graph, Node, parse_graph, upstream
@@ -14,19 +14,13 @@ from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER
 from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
-from . import comfyui_nodes, pack_nodes, sonic_nodes
+from . import pack_nodes, sonic_nodes
 from .context import Context, Judged, Machine, Outcome
-from .node_inputs import Assumption, Inputs
+from .foreign import FOREIGN
+from .kind import Kind
+from .node_inputs import Assumption, Cause, Inputs, Unknown
 
 log = logging.getLogger(__name__)
-
-
-class Kind(NamedTuple):
-    """A kind of node whose outputs can be predicted."""
-
-    needs: tuple[str, ...]
-    """The inputs that matter."""
-    evaluate: Callable[[Inputs, Context], Outcome]
 
 
 _SETTINGS = ("image", "min_resolution", "duration", "fps", "dtype", "use_interframe", "target_card", "reserve")
@@ -53,17 +47,7 @@ KINDS: Mapping[str, Kind] = {
         ("model", "plan", "image", "audio", *_PLANNING, MODE, "fp8_weights", "part_s", "preview_s"),
         pack_nodes.talking_head,
     ),
-    "LoadImage": Kind(("image",), comfyui_nodes.load_image),
-    "LoadAudio": Kind(("audio",), comfyui_nodes.load_audio),
-    "Reroute": Kind(("",), comfyui_nodes.reroute),
-    "ImageScale": Kind(("image", "width", "height"), comfyui_nodes.scale),
-    "ImageScaleBy": Kind(("image", "scale_by"), comfyui_nodes.scale_by),
-    "ImageScaleToTotalPixels": Kind(("image", "megapixels", "resolution_steps"), comfyui_nodes.scale_to_total),
-    "ImageCrop": Kind(("image", "width", "height", "x", "y"), comfyui_nodes.crop),
-    **{
-        f"Primitive{name}": Kind(("value",), comfyui_nodes.primitive)
-        for name in ("Int", "Float", "String", "StringMultiline", "Boolean")
-    },
+    **FOREIGN,
 }
 """By ComfyUI's name of the node."""
 _FOR_ANOTHER = sonic_nodes.TRIO | {LOW_VRAM}
@@ -86,6 +70,11 @@ class Preview(NamedTuple):
     judged: Judged
     assumed: tuple[Assumption, ...]
     """What could not be read from the graph."""
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it rests on an assumption that its verdict depends on: nothing can be said about the run yet."""
+        return any(assumption.material for assumption in self.assumed)
 
 
 def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Preview:
@@ -113,30 +102,33 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
 def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Evaluation:
     """What the node `node_id` of `graph` will give; of a kind that is not in `KINDS`, nothing. Raises as `preview`."""
     context, assumed = Context(machine, graph, target), dict[Assumption, None]()
-    outputs: dict[str, tuple[Any, ...]] = {}
+    outputs: dict[str, tuple[Any, ...] | Unknown] = {}
     outcome = Outcome(())
     for current in upstream(graph, node_id, _needs):  # `node_id` is the last
-        kind = KINDS.get(graph[current].type)
-        if kind:
+        node = graph[current]
+        if kind := KINDS.get(node.type):
             context.node_id = current
-            outcome = kind.evaluate(Inputs(graph[current], outputs, assumed), context)
+            outcome = kind.evaluate(Inputs(node, outputs, assumed), context)
             outputs[current] = outcome.outputs
+        else:
+            outputs[current] = Unknown(Cause.NODE, node.type[:MAX_TEXT])
     return Evaluation(outcome, tuple(assumed))
 
 
 def job_for(prompt: Mapping[str, Any], sampler_id: str, machine: Machine) -> Job | None:
     """The run that `sampler_id` is about to make in a whole prompt; None where it cannot be predicted."""
     try:
-        return preview(parse_graph(prompt, max_nodes=None), sampler_id, machine).judged.plan.job
+        predicted = preview(parse_graph(prompt, max_nodes=None), sampler_id, machine)
     except SonicGuardError as error:
         log.debug("No prediction for node %s: %s", sampler_id, error)
         return None
+    return None if predicted.unknown else predicted.judged.plan.job
 
 
 _ASKED = ""
 """Id of the sampler that `sampler_of` returns; no node of a graph has it."""
 
 
-def _needs(node: Node) -> tuple[str, ...]:
+def _needs(node: Node) -> Collection[str]:
     kind = KINDS.get(node.type)
-    return kind.needs if kind else ()
+    return kind.needed(node) if kind else ()

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -128,6 +128,27 @@ class Files:
         files = copy(self)
         files._waits = False
         return files
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name; nothing is read. Raises `FileNameError` as `resolve`."""
+        try:
+            resolve(self._folder(), name)
+        except UnknownNameError:
+            return False
+        return True
+
+    def name_of(self, path: str) -> str | None:
+        """The name of the file at a path, as nodes take it that ask for a path instead of a name; None outside.
+
+        A relative path starts where ComfyUI was started: there the folder is called ``input``.
+        """
+        if not os.path.isabs(path):
+            parts = PurePath(path).parts
+            return PurePath(*parts[1:]).as_posix() if len(parts) > 1 and parts[0] == "input" else None
+        for folder in (self._folder(), os.path.realpath(self._folder())):
+            if Path(path).is_relative_to(folder):
+                return Path(path).relative_to(folder).as_posix()
+        return None
 
     def size(self, name: str) -> tuple[int, int]:
         """Width and height of a picture. Raises `PictureError` and, as all methods below, what `resolve` raises."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ..comfy.api_graph import MAX_TEXT, Link, Node
@@ -20,13 +21,42 @@ MAX_NUMBER = 1e15
 """Beyond it no setting makes sense, and a Python int may not even fit into a float."""
 
 
-class _Unknown:
-    def __repr__(self) -> str:
-        return "UNKNOWN"
+class Cause(StrEnum):
+    """Why a value is not known before the run. Each has a text in `plan_texts`."""
+
+    RUN = "run"
+    """It follows from pixels or samples, which are there only during a run."""
+    NODE = "node"
+    """It comes from a node that is not in `KINDS`."""
+    BEYOND = "beyond"
+    """It comes from a part of the graph that was not sent: a page sends the nearest nodes of a large one."""
+    NOTHING = "nothing"
+    """Nothing is connected or chosen."""
+    LOST = "lost"
+    """The file is not in the input folder (any more)."""
+    OUTSIDE = "outside"
+    """The file is not in a folder that a preview may read."""
 
 
-UNKNOWN: Final = _Unknown()
-"""The value of an output that cannot be predicted."""
+@dataclass(frozen=True)
+class Unknown:
+    """The value of an output that cannot be predicted. Nodes downstream that need the value pass it on."""
+
+    cause: Cause = Cause.RUN
+    source: str = ""
+    """The class of the node, or the name of the file."""
+
+
+UNKNOWN: Final = Unknown()
+NOTHING: Final = Unknown(Cause.NOTHING)
+
+
+class NotKnownError(Exception):
+    """A value is needed that is not known before the run. It stays within the evaluation of a node."""
+
+    def __init__(self, unknown: Unknown) -> None:
+        super().__init__(unknown)
+        self.unknown = unknown
 
 
 @dataclass(frozen=True)
@@ -52,10 +82,21 @@ class Voice:
     name: str | None = None
     seconds: float = 0.0
     """Length of a sound that is no file's."""
+    rate: int = 44_100
+    """Samples a second of a sound that is no file's, as far as known: nodes cut between two samples."""
     track: int = 1
     """Of the file."""
     by_load_audio: bool = False
     """Whether ComfyUI's LoadAudio reads the file, which refuses some."""
+
+
+class Film(NamedTuple):
+    """A VIDEO: its pictures and its sound."""
+
+    picture: Any
+    """A `Picture` or an `Unknown`."""
+    voice: Any
+    """A `Voice` or an `Unknown`."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +147,7 @@ class Plan:
 _TYPE_WORDS: Mapping[type, str] = {
     Picture: "picture",
     Voice: "voice",
+    Film: "video",
     SonicModel: "Sonic model",
     SonicData: "SONIC_PREDATA",
     Plan: "plan",
@@ -113,19 +155,41 @@ _TYPE_WORDS: Mapping[type, str] = {
 """What messages call a value of such a type."""
 
 
+MATERIAL = frozenset(("picture", "sound", "value"))
+"""The assumptions without which nothing can be said about a run: its verdict is "unknown", and never that it fits.
+
+They are the shape of the picture, the length of the sound, and a setting whose link leads to an unknown value. The
+others leave the verdict as it is: a face's place ("face") changes no size; silence that is not cut ("silence") makes
+the prediction larger; a header's length ("claimed") is the file's own statement; and where a node is still missing, its
+defaults ("default") are what it will be added with.
+"""
+
+
 class Assumption(NamedTuple):
     """A value that could not be read from the graph, and the one that was assumed instead."""
 
     key: str
-    """value, picture, sound, face or silence: see `plan_messages.assumption`."""
+    """value, default, picture, sound, face, silence or claimed: see `plan_messages.assumption`."""
     name: str = ""
+    """The input, of a value or default."""
     value: object = None
+    cause: str = ""
+    """Why the value is not known: a `Cause`."""
+    source: str = ""
+    """What it comes from: the class of a node, or the name of a file."""
+
+    @property
+    def material(self) -> bool:
+        """Whether the verdict depends on it."""
+        return self.key in MATERIAL
 
 
 class Inputs:
     """The inputs of one node. What is assumed is noted in `assumed`."""
 
-    def __init__(self, node: Node, outputs: Mapping[str, tuple[Any, ...]], assumed: dict[Assumption, None]) -> None:
+    def __init__(
+        self, node: Node, outputs: Mapping[str, tuple[Any, ...] | Unknown], assumed: dict[Assumption, None]
+    ) -> None:
         self._node = node
         self._outputs = outputs
         self._assumed = assumed
@@ -138,13 +202,48 @@ class Inputs:
         """Whether anything is connected or set there."""
         return name in self._node.inputs
 
+    def names(self, prefix: str) -> list[str]:
+        """The inputs whose names begin with `prefix`, in the order in which the node gets them."""
+        return [name for name in self._node.inputs if name.startswith(prefix)]
+
     def get(self, name: str) -> Any:
-        """The value, or `UNKNOWN`."""
-        value = self._node.inputs.get(name, UNKNOWN)
+        """The value, or `UNKNOWN`, whatever the cause."""
+        value = self.value(name)
+        return UNKNOWN if isinstance(value, Unknown) else value
+
+    def value(self, name: str) -> Any:
+        """The value, or an `Unknown` with its cause."""
+        value = self._node.inputs.get(name, NOTHING)
         if not isinstance(value, Link):
             return value
-        outputs = self._outputs.get(value.node, ())
+        outputs = self._outputs.get(value.node, Unknown(Cause.BEYOND))
+        if isinstance(outputs, Unknown):
+            return outputs
         return outputs[value.slot] if 0 <= value.slot < len(outputs) else UNKNOWN
+
+    def unknown(self, name: str) -> Unknown:
+        """Why the value at `name` is not known. For one that is there but empty: nothing was chosen."""
+        value = self.value(name)
+        return value if isinstance(value, Unknown) else NOTHING
+
+    def known(self, name: str, default: Any) -> Any:
+        """A setting of the type of its `default`: a bool, int, float or str, or the default if nothing is set.
+
+        Raises `NotKnownError` if it comes from an unknown value, unlike the methods below, which assume the default.
+        """
+        value = self.value(name)
+        if isinstance(value, Unknown):
+            if self.has(name):
+                raise NotKnownError(value)
+            return default
+        match default:
+            case bool():
+                return self.flag(name, default)
+            case int():
+                return self.whole(name, default)
+            case float():
+                return self.number(name, default)
+        return self.text(name, default)
 
     def whole(self, name: str, default: int) -> int:
         """A whole number."""
@@ -192,16 +291,17 @@ class Inputs:
             return None
         raise _wrong(name, f"a link to a {_TYPE_WORDS[kind]}", value)
 
-    def assume(self, key: str, name: str = "", value: object = None) -> None:
-        """Note that something is assumed."""
-        self._assumed[Assumption(key, name, value)] = None
+    def assume(self, key: str, name: str = "", value: object = None, unknown: Unknown | None = None) -> None:
+        """Note that something is assumed, and why the value is not known."""
+        reason = (unknown.cause, unknown.source) if unknown else ()
+        self._assumed[Assumption(key, name, value, *reason)] = None
 
     def _or_assumed(self, name: str, default: object, *, matters: bool = True) -> Any:
-        value = self.get(name)
-        if value is not UNKNOWN:
+        value = self.value(name)
+        if not isinstance(value, Unknown):
             return value
         if matters:
-            self.assume("value", name, default)
+            self.assume("value" if self.has(name) else "default", name, default, value)
         return default
 
 

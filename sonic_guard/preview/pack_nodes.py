@@ -23,7 +23,7 @@ from ..planning.advice import Where
 from ..planning.capabilities import MODE, GraphCapabilities
 from ..planning.planner import Policy
 from ..planning.selection import mode_switches
-from .context import ASSUMED_SOUND_S, Context, Judged, Outcome
+from .context import ASSUMED_SOUND_S, Context, Judged, Outcome, unknown_outputs
 from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, Picture, Plan, PlannerNode, Voice
 from .sonic_nodes import model_of
 
@@ -80,7 +80,7 @@ def audio_duration(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardAudioDuration."""
     sound_s = context.sound_s(inputs, cut_silence=inputs.flag("cut_silence", False))
     if sound_s is None:
-        return Outcome(())
+        return unknown_outputs(inputs, "audio")
     result = measure_sound(AudioDurationRequest(sound_s, inputs.flag("use_interframe", True)))
     for_sonic, for_video = Voice(seconds=result.lengths.for_sonic_s), Voice(seconds=result.lengths.for_video_s)
     return Outcome(result.outputs(for_sonic, for_video, UNKNOWN, UNKNOWN))
@@ -97,7 +97,7 @@ def face_box(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardFaceBox; of a batch, the first picture."""
     picture = inputs.of("image", Picture)
     if picture is None:
-        return Outcome(())
+        return unknown_outputs(inputs, "image")
     request = FaceBoxRequest(
         context.portrait(picture, inputs),
         inputs.word("aspect", Aspect, Aspect.ORIGINAL),
@@ -113,7 +113,7 @@ def preset(inputs: Inputs, context: Context) -> Outcome:
     requested = context.preset(inputs.text("preset", "fast"))
     sound_s = context.sound_s(inputs)
     if sound_s is None and inputs.has("audio"):
-        inputs.assume("sound", value=ASSUMED_SOUND_S)
+        inputs.assume("sound", value=ASSUMED_SOUND_S, unknown=inputs.unknown("audio"))
     return Outcome(astuple(preset_values(PresetRequest(requested, sound_s))))
 
 
@@ -123,7 +123,7 @@ def oom_risk(inputs: Inputs, context: Context) -> Outcome:
     capacity, capabilities = context.capacity(planner.target, planner.reserve), context.capabilities
     settings, stop = _settings(inputs, context), inputs.flag("stop", True, matters=False)
     result = assess(OomRiskRequest(settings, capacity, stop, capabilities, context.pace(capacity)))
-    return Outcome(result.outputs(inputs.get("image"), UNKNOWN), _judged(result, planner, context))
+    return Outcome(result.outputs(inputs.value("image"), UNKNOWN), _judged(result, planner, context))
 
 
 def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
@@ -193,7 +193,7 @@ def _sound_s(inputs: Inputs, context: Context) -> float:
     """Seconds of the sound at an input, or the length that is assumed."""
     sound_s = context.sound_s(inputs, cut_silence=inputs.flag("cut_silence", False))
     if sound_s is None:
-        inputs.assume("sound", value=ASSUMED_SOUND_S)
+        inputs.assume("sound", value=ASSUMED_SOUND_S, unknown=inputs.unknown("audio"))
         return ASSUMED_SOUND_S
     return sound_s
 

@@ -10,7 +10,7 @@ from ..job import Dtype
 from ..operations.run_settings import RunSettings, job_from, vae_dtype_on
 from ..optimizations import Optimization
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
-from .context import ASSUMED_SOUND_S, Context, Outcome
+from .context import ASSUMED_SOUND_S, LONGEST_GUESS_S, Context, Outcome
 from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, Picture, SonicData, SonicModel
 
 TRIO = frozenset({LOADER, PREDATA, SAMPLER})
@@ -26,9 +26,9 @@ def predata(inputs: Inputs, context: Context) -> Outcome:
     """SONIC_PreData."""
     duration = inputs.number("duration", ASSUMED_SOUND_S)
     sound_s = context.sound_s(inputs)
-    if sound_s is None:
-        inputs.assume("sound", value=duration)
-        sound_s = duration
+    if sound_s is None:  # a duration beyond all clips stands for "all of the sound"
+        sound_s = duration if duration <= LONGEST_GUESS_S else ASSUMED_SOUND_S
+        inputs.assume("sound", value=sound_s, unknown=inputs.unknown("audio"))
     picture = context.picture(inputs)
     _check_taken(picture, context, inputs)
     return Outcome((

@@ -55,6 +55,14 @@ TEMPLATES: dict[str, Callable[[], Graph]] = {
         | {"12": node("ImageCrop", image=["9", 0], width=300, height=300, x=10, y=10)}
         | trio(image=["12", 0])
     ),
+    "other packs": lambda: (
+        sources()
+        | {"8": node("ImageResizeKJv2", image=["1", 0], width=576, height=0, keep_proportion="pad", divisible_by=16)}
+        | {"9": node("ImpactSwitch", select=2, input1=["1", 0], input2=["8", 0])}
+        | {"10": node("Context (rgthree)", images=["9", 0]), "11": node("Any Switch (rgthree)", any_01=["10", 7])}
+        | {"12": node("VHS_LoadAudio", audio_file="input/voice.wav", seek_seconds=1.5, duration=2.0)}
+        | trio(image=["11", 0], audio=["12", 0], duration=["12", 1])
+    ),
     "primitives": lambda: (
         sources()
         | {"8": node("PrimitiveInt", value=512), "9": node("Reroute", **{"": ["8", 0]})}
@@ -219,11 +227,14 @@ sensible = st.sampled_from([
     *("8 GiB", "auto", "4090", "6", "fp16", "bf16", "fp32", "off", "on", "article", "none", "1:1", "warn", ""),
     *("portrait.png", "voice.wav", "quiet.wav", "sub/wide.jpg", ["1", 0], ["2", 0], ["3", 0], ["3", 3], ["5", 0]),
     *(["3", 1], ["3", 9], ["10", 0], ["10", 1], ["6", 0], ["8", 0]),
-    *("streaming_decode+unet_offload", "100, 50, 300, 250"),
+    *("streaming_decode+unet_offload", "100, 50, 300, 250", "scale dimensions", "keep proportion", "right", "pad"),
+    *("input/voice.wav", "ghost.png", "portrait.png [output]"),
 ])  # fmt: skip
 """Values that fit somewhere."""
 _kinds = st.sampled_from([*KINDS, *KINDS, "UnknownNode", "VAEDecode"])
-_names = st.sampled_from(sorted({name for kind in KINDS.values() for name in kind.needs}))
+_names = st.sampled_from(
+    sorted({name for kind in KINDS.values() if isinstance(kind.needs, tuple) for name in kind.needs})
+)
 _positions = st.integers(0, 12)
 _edits = st.one_of(
     st.builds(Set, _positions, st.integers(0, 15), values),

@@ -81,6 +81,38 @@ def test_names_of_nothing(folder, name):
         resolve(folder, name)
 
 
+def test_whether_a_file_is_there(folder):
+    files = Files(lambda: folder)
+    assert files.has("sub/b.png")
+    assert not files.has("sub")
+    assert not files.has("ghost.png")
+    with pytest.raises(FileNameError):
+        files.has("../secret.png")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("input/a.png", "a.png"),
+        ("input/sub/b.png", "sub/b.png"),
+        ("./input/a.png", "a.png"),
+        ("{folder}/sub/b.png", "sub/b.png"),
+        ("input/../secret.png", "../secret.png"),
+        ("input", None),
+        ("a.png", None),
+        ("output/a.png", None),
+        ("../input/a.png", None),
+        ("/etc/passwd", None),
+        ("{folder}2/secret.png", None),
+        ("https://x.org/input/a.png", None),
+        ("", None),
+    ],
+)
+def test_paths_as_names(folder, path, name):
+    """A name is not checked here; `resolve` refuses one that leads out."""
+    assert Files(lambda: folder).name_of(path.format(folder=folder)) == name
+
+
 @settings(deadline=None)
 @given(name=st.text() | st.text(alphabet="./\\a:~[]input ").map(lambda text: f"sub/{text}"))
 def test_no_name_leads_out(tmp_path_factory, name):

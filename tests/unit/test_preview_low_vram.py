@@ -80,7 +80,7 @@ def test_low_vram_alone_is_judged_with_what_is_assumed(here):
     graph = {"5": trio()["5"]} | low_vram(target_card="6 GiB", sequential_cfg="on")
     foreseen = foresee(graph, "10", here)
     assert Optimization.SEQUENTIAL_CFG in foreseen.judged.plan.job.optimizations
-    assert {assumed.key for assumed in foreseen.assumed} == {"picture", "sound", "value"}
+    assert {assumed.key for assumed in foreseen.assumed} == {"picture", "sound", "default"}
 
 
 def test_predata_runs_without_the_unet_only_if_its_weight_dtype_comes_from_low_vram(here):

@@ -105,6 +105,5 @@ def test_the_report_names_what_happened_during_the_run(tmp_path):
         "Made in 4 parts of at most 20 s.",
         "2 of them were finished by an earlier run.",
         "Enabled: streaming_decode + unet_offload.",
-        "Memory ran out during the run; enabled as a fallback: "
-        "sequential_cfg + feed_forward_chunking.",
+        "Memory ran out during the run; enabled as a fallback: sequential_cfg + feed_forward_chunking.",
     ]

@@ -147,5 +147,14 @@ export class GraphSnapshot {
 
 /** @param {unknown} value */
 function isPlain(value) {
-  return typeof value === "string" ? value.length <= LONGEST_TEXT : ["number", "boolean"].includes(typeof value);
+  return typeof value === "string" ? value.length <= LONGEST_TEXT : isNumber(value) || isBox(value);
+}
+
+/** @param {unknown} value */
+const isNumber = (value) => typeof value === "number" || typeof value === "boolean";
+
+/** Whether it is a box of a picture, such as ImageCropV2's. @param {unknown} value */
+function isBox(value) {
+  const sides = typeof value === "object" && value && !Array.isArray(value) ? Object.values(value) : [];
+  return sides.length === 4 && sides.every(isNumber);
 }

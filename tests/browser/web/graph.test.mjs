@@ -20,6 +20,10 @@ const cases = {
     nodes: [picture, risk([1, 0], { w: { fps: 25, dtype: "fp16", stop: true } })],
     graph: { 9: riskNode({ image: ["1", 0], fps: 25, dtype: "fp16", stop: true }), 1: loaded },
   },
+  "of a widget's objects only a box": {
+    nodes: [risk(null, { w: { crop_region: { x: 0, y: 8, width: 512, height: 640 }, curve: { points: [1] }, list: [1] } })],
+    graph: { 9: riskNode({ crop_region: { x: 0, y: 8, width: 512, height: 640 } }) },
+  },
   "nothing connected": { nodes: [risk(null)], graph: { 9: riskNode({}) } },
   "a link to a widget's input wins over the widget": {
     nodes: [{ id: 2, type: "Number", w: { n: 7 } }, risk(null, { in: { fps: [2, 0] }, w: { fps: 25 } })],
