@@ -7,8 +7,9 @@ from comfy_api.latest import io
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import crop, frame_grid
-from ..sonic_guard.messages.plan_messages import low_vram_line, refusal
+from ..sonic_guard.messages.plan_messages import refusal
 from ..sonic_guard.messages.plan_messages import report as report_of
+from ..sonic_guard.messages.sound_messages import sound_lines
 from ..sonic_guard.operations.preflight import PlannedRun, preflight
 from .comfyui import images, planning_inputs, shared_inputs
 from .comfyui.sonic_model import capabilities
@@ -69,11 +70,11 @@ class Preflight(shared_inputs.TargetCard):
         result = preflight(request)
         plan = result.plan
         if result.refused:
-            hint = low_vram_line(result.with_low_vram, language) if result.with_low_vram else ""
-            raise SonicGuardError(f"{refusal(plan, language)} {hint}".rstrip())
+            raise SonicGuardError(refusal(plan, language))
         fitted = frame_grid.fit_to_frames(sound, result.lengths.latent_frames, plan.job.interpolate)
         picture = crop.crop(images.as_batch(image)[:1], result.selection.crop)
-        report = f"{report_of(result, language)}\n{run_history.risk_text(plan.estimate, plan.budget, language)}"
+        risk = run_history.risk_text(plan.estimate, plan.budget, language)
+        report = "\n".join([report_of(result, language), risk, *sound_lines(sound, language)])
         outputs = result.outputs(
             PlannedRun(request, result, picture, sound),
             picture,

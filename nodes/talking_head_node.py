@@ -13,6 +13,7 @@ from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
 from ..sonic_guard.messages.plan_messages import refusal
 from ..sonic_guard.messages.run_messages import video_report
+from ..sonic_guard.messages.sound_messages import sound_lines
 from ..sonic_guard.operations.input_values import flag, one_of, text
 from ..sonic_guard.operations.talking_head import TalkingHead as PlannedVideo
 from ..sonic_guard.operations.talking_head import TalkingHeadRequest, plan_talking_head
@@ -193,7 +194,7 @@ class TalkingHead(io.ComfyNode):
             notify=progress.notify,
             check=host.stop_if_interrupted,
         )
-        report = video_report(video, planned, language)
+        report = "\n".join([video_report(video, planned, language), *sound_lines(source.sound, language)])
         shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}
         outputs = planned.outputs(
             InputImpl.VideoFromFile(str(target)), images.from_rgbs(pick(target, PICTURES)), report

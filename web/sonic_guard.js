@@ -8,11 +8,13 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { commands } from "./lib/commands.mjs";
 import { GraphPoller } from "./lib/graph_poller.mjs";
-import { allInstances } from "./lib/graph.mjs";
+import { allInstances, isRun } from "./lib/graph.mjs";
 import { HistoryTab } from "./lib/history.mjs";
 import { Lease, LiveUpdates } from "./lib/live.mjs";
 import { runAsText } from "./lib/model.mjs";
-import { PREDICTING_NODES, NodeCard, onScreen, SONIC_NODES } from "./lib/node_card.mjs";
+import { NodeCard, onScreen } from "./lib/node_card.mjs";
+import { mainNodes, PREDICTING_NODES, SONIC_NODES } from "./lib/node_classes.mjs";
+import { carryOut } from "./lib/remedy.mjs";
 import { GraphSnapshot } from "./lib/graph_snapshot.mjs";
 import { Server } from "./lib/server.mjs";
 import { DEFAULTS, settings } from "./lib/settings.mjs";
@@ -46,6 +48,8 @@ const context = {
   onCanvas: () => !setting("Comfy.VueNodes.Enabled"),
   onWheel: (/** @type {WheelEvent} */ event) => context.onCanvas() && app.canvas.processMouseWheel(event),
   onVisibility: updateActivity,
+  act,
+  pictureUrl: (/** @type {string} */ file) => api.apiURL(`/view?${pictureQuery(file)}`),
 };
 
 /** @type {WeakMap<object, NodeCard>} */
@@ -61,8 +65,28 @@ function updateActivity() {
 
 /** @param {boolean} [force]  Ask the server even where nothing has changed. */
 function refresh(force = true) {
+  const instances = [...allInstances(app.graph)].filter(isRun);
+  const shown = instances.map(({ node }) => node).filter(({ comfyClass }) => context.wanted(comfyClass ?? ""));
+  const main = mainNodes(shown);
+  for (const node of shown) cardOf.get(node)?.setMain(main.has(node));
   const snapshot = new GraphSnapshot(app.graph);
   for (const card of onScreen) card.check(snapshot, force);
+}
+
+/** Do what an advice says, in one step of ComfyUI's undo. @param {import("./lib/types.d.ts").Action[]} actions */
+function act(actions) {
+  // @ts-ignore  global of the page
+  const create = (/** @type {string} */ type) => globalThis.LiteGraph.createNode(type);
+  const root = app.graph.rootGraph ?? app.graph;
+  if (!carryOut({ root, canvas: app.canvas, create }, actions)) toast("cannot do", "info");
+  refresh();
+}
+
+/** A picture of the input folder, small. @param {string} file */
+function pictureQuery(file) {
+  const cut = file.lastIndexOf("/") + 1;
+  const where = { filename: file.slice(cut), subfolder: file.slice(0, Math.max(0, cut - 1)), type: "input" };
+  return new URLSearchParams({ ...where, preview: "webp;70" });
 }
 
 function redraw() {

@@ -24,7 +24,7 @@ from ..messages.plan_messages import (
 )
 from ..operations.preflight import Preflight
 from ..optimizations import Optimization
-from ..planning.capacity import Verdict
+from ..planning.planner import Level
 
 try:
     from rich.console import Console
@@ -35,21 +35,21 @@ except ImportError as error:
 if TYPE_CHECKING:  # it needs SQLAlchemy
     from ..history.history_store import Page
 
-_STYLES = {Verdict.SAFE: "bold green", Verdict.TIGHT: "bold yellow", Verdict.FAIL: "bold red"}
+_STYLES = {Level.OK: "bold green", Level.WARN: "bold yellow", Level.BAD: "bold red", Level.UNKNOWN: "bold"}
 
 
 def print_plan(result: Preflight, available: Collection[Optimization] = (), lang: str = "en") -> None:
     """The verdict, the settings, the optimizations (of those `available`), the stages and the changes."""
     console = Console(highlight=False)
     plan = result.plan
-    console.print(headline(plan.risk, lang), style=_STYLES[plan.risk.verdict])
+    console.print(headline(plan.risk, lang, plan.losses), style=_STYLES[plan.level])
     for line in (*summary_lines(result, lang), optimizations_line(plan.job.optimizations, available, lang)):
         console.print(line)
     console.print(_stage_table(plan.estimate, plan.budget.usable_bytes, lang))
     for change in plan.changes:
         console.print(f"· {change_line(change, lang)}")
     if not plan.fits:
-        console.print(refusal(plan, lang), style=_STYLES[Verdict.FAIL])
+        console.print(refusal(plan, lang), style=_STYLES[Level.BAD])
     _print_limits(console, plan.estimate, lang)
     for note in notes(result, lang):
         console.print(note, style="dim")

@@ -1,7 +1,10 @@
 """The one sentence that says what would help most, or how much more would fit."""
 
+from collections.abc import Sequence
+
+from ..job import Job
 from ..planning.advice import LOW_VRAM, Advice, Where
-from ..planning.planner import Change
+from ..planning.planner import VISIBLE, Change
 from . import advice_texts as texts
 from .catalogue import fill, gib
 from .plan_messages import limit_text, switch_word, what_would_fit
@@ -16,8 +19,9 @@ def advice_sentence(advice: Advice, where: Where = Where.THIS_NODE, lang: str = 
         return " ".join(limit_text(limit, lang) for limit in advice.limits)
     if not advice.changes:
         return what_would_fit(advice.card, advice.longest_s, lang)
-    *first, last = (_setting(change, where, lang) for change in advice.changes)
-    settings = fill(texts.AND, lang).join([*([fill(texts.COMMA, lang).join(first)] if first else []), last])
+    settings = _settings(advice.changes, where, lang)
+    if advice.keeps:
+        return _keeping(advice.changes, advice.keeps, where, lang)
     size = gib(advice.changes[-1].after_bytes)
     if advice.fits:
         return fill(texts.ALSO_FITS, lang, settings=settings, size=size)
@@ -27,6 +31,25 @@ def advice_sentence(advice: Advice, where: Where = Where.THIS_NODE, lang: str = 
     if any(change.clears for change in advice.changes):
         return fill(texts.ONE_CLEARS_LIMIT if one else texts.ALL_CLEAR_LIMIT, lang, settings=settings, size=size)
     return fill(texts.ONE_CHANGE if one else texts.ALL_CHANGES, lang, settings=settings, size=size)
+
+
+def button_text(*, adds_node: bool, lang: str = "en") -> str:
+    """What the button does that follows an advice."""
+    return fill(texts.ADD_LOW_VRAM if adds_node else texts.APPLY, lang)
+
+
+def _keeping(changes: Sequence[Change], job: Job, where: Where, lang: str) -> str:
+    """What makes the picture of `job` possible; its size and its rate are named as the result, not as settings."""
+    settings = _settings([change for change in changes if change.name not in VISIBLE], where, lang)
+    kept = all(change.name not in VISIBLE for change in changes)
+    return fill(
+        texts.KEEPS if kept else texts.ALLOWS, lang, settings=settings, size=job.frame_size, fps=job.output_fps
+    )  # fmt: skip
+
+
+def _settings(changes: Sequence[Change], where: Where, lang: str) -> str:
+    *first, last = (_setting(change, where, lang) for change in changes)
+    return fill(texts.AND, lang).join([*([fill(texts.COMMA, lang).join(first)] if first else []), last])
 
 
 def _setting(change: Change, where: Where, lang: str) -> str:

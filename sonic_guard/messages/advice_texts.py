@@ -16,6 +16,10 @@ SETTING_ON_NODE = Text("{name} {value} on {node}", "{node} 的 {name} 设为 {va
 SPECIAL_SETTINGS: Mapping[str, Text] = {
     SPLIT: Text("parts of {value} s", "按 {value} 秒分段"),
     LOW_VRAM: Text("Sonic Low VRAM", "加入“Sonic 低显存”"),
+    Optimization.FP8_WEIGHTS: Text(
+        "fp8_weights on (changes the frames slightly)",
+        "fp8_weights 设为 开（画面有轻微变化）",
+    ),
     Optimization.UNET_OFFLOAD: Text("weight_dtype from Sonic Low VRAM", "weight_dtype 改接“Sonic 低显存”"),
 }
 """Changes that are not a value in a field of the same name."""
@@ -32,6 +36,8 @@ ALL_CLEAR_LIMIT = Text(
     "{settings} together clear the hard limit; the peak is then {size}.",
     "{settings}，合起来可避开硬性限制，此时峰值为 {size}。",
 )
+KEEPS = Text("{settings} keeps {size} px at {fps:g} fps.", "{settings}，可保持 {size} 像素、每秒 {fps:g} 帧。")
+ALLOWS = Text("{settings} makes it {size} px at {fps:g} fps.", "{settings}，可达到 {size} 像素、每秒 {fps:g} 帧。")
 ALSO_FITS = Text("{settings} also fits, with a peak of {size}.", "{settings} 也放得下（峰值 {size}）。")
 BY_PLANNER: Mapping[Where, Text] = {
     Where.ON_RISK: Text(
@@ -44,3 +50,8 @@ BY_PLANNER: Mapping[Where, Text] = {
     ),
 }
 """Where a planning node in the graph would make the changes."""
+
+# ---- the button that does it
+
+ADD_LOW_VRAM = Text("Add Sonic Low VRAM", "加入“Sonic 低显存”")
+APPLY = Text("Apply", "应用")

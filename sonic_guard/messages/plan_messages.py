@@ -1,6 +1,6 @@
 """Sentences about a plan: verdict, changes, the report of a preflight, hard limits and assumptions."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ..devices.card_catalogue import Card
 from ..job import MIN_SOUND_S, Job
@@ -8,7 +8,7 @@ from ..media.audio_tracks import Hearing
 from ..memory.hard_limits import MAX_ATTENTION_BATCH, Limit, LimitKind
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..operations.preflight import Preflight
-from ..optimizations import ESCALATION_ORDER, OPTIMIZATIONS, Optimization
+from ..optimizations import ESCALATION_ORDER, EXACT, OPTIMIZATIONS, Optimization
 from ..planning.capacity import Risk, Verdict
 from ..planning.planner import Change, Plan, Policy
 from . import plan_texts as texts
@@ -41,9 +41,9 @@ def switch_word(on: bool, lang: str = "en") -> str:
     return fill(texts.ON if on else texts.OFF, lang)
 
 
-def headline(risk: Risk, lang: str = "en") -> str:
+def headline(risk: Risk, lang: str = "en", losses: Sequence[Change] = ()) -> str:
     """Verdict, decisive stage and headroom in a line."""
-    return fill(texts.HEADLINE, lang, verdict=verdict_text(risk, lang), headroom=headroom_line(risk, lang))
+    return fill(texts.HEADLINE, lang, verdict=verdict_text(risk, lang, losses), headroom=headroom_line(risk, lang))
 
 
 def unknown_text(lang: str = "en") -> str:
@@ -51,10 +51,22 @@ def unknown_text(lang: str = "en") -> str:
     return fill(texts.UNKNOWN, lang)
 
 
-def verdict_text(risk: Risk, lang: str = "en") -> str:
-    """The verdict in a few words; where a hard limit is all that stops the run, it says so."""
-    limit_only = risk.limits and risk.headroom_bytes >= 0 and not risk.short_of_host_ram
-    return fill(texts.WILL_FAIL_AT_LIMIT, lang) if limit_only else verdict_word(risk.verdict, lang)
+def verdict_text(risk: Risk, lang: str = "en", losses: Sequence[Change] = ()) -> str:
+    """The verdict in a few words.
+
+    Where a hard limit is all that stops the run, it says so; where the run fits because the changes `losses` took size
+    or frame rate from it, these.
+    """
+    if risk.limits and not risk.missing_bytes and not risk.short_of_host_ram:
+        return fill(texts.WILL_FAIL_AT_LIMIT, lang)
+    if losses and risk.verdict is Verdict.SAFE:
+        return fill(texts.SEMICOLON, lang).join(loss_text(change, lang) for change in losses)
+    return verdict_word(risk.verdict, lang)
+
+
+def loss_text(change: Change, lang: str = "en") -> str:
+    """A change that a viewer of the video sees, in a few words."""
+    return fill(texts.LOSSES[change.name], lang, before=change.before, after=change.after)
 
 
 def headroom_line(risk: Risk, lang: str = "en") -> str:
@@ -62,7 +74,8 @@ def headroom_line(risk: Risk, lang: str = "en") -> str:
     items = [limit_name(limit, lang) for limit in risk.limits]
     if not items or risk.headroom_bytes < 0:
         size = gib(abs(risk.headroom_bytes))
-        left = fill(texts.OVER_BUDGET if risk.headroom_bytes < 0 else texts.HEADROOM, lang, size=size)
+        over = texts.INTO_RESERVE if risk.verdict is Verdict.TIGHT else texts.OVER_BUDGET
+        left = fill(over if risk.headroom_bytes < 0 else texts.HEADROOM, lang, size=size)
         items.insert(0, fill(texts.DECISIVE_STAGE, lang, stage=stage_word(risk.stage, lang), headroom=left))
     line = fill(texts.SEMICOLON, lang).join(items)
     return line + (fill(texts.SHORT_OF_HOST_RAM, lang) if risk.short_of_host_ram else "")
@@ -79,6 +92,12 @@ def frame_line(job: Job, lang: str = "en") -> str:
 def frame_count(frames: int, lang: str = "en") -> str:
     """A number of frames, as part of a sentence."""
     return count(texts.FRAME_COUNT, lang, frames)
+
+
+def crop_line(crop: tuple[int, int], job: Job, lang: str = "en") -> str:
+    """The shorter side of the crop, given in pixels as width and height, next to that of the video."""
+    size = job.frame_size
+    return fill(texts.CROP, lang, picture=min(crop), video=min(size.width, size.height))
 
 
 def assumption(
@@ -118,8 +137,28 @@ def refusal(plan: Plan, lang: str = "en") -> str:
         return fill(texts.UNCHANGED, lang, headline=verdict, card=card)
     if plan.policy is not Policy.LOSSLESS_FIRST:
         return fill(texts.ARTICLE_EXHAUSTED, lang, headline=verdict, card=card)
+    if plan.rescue:
+        return fill(texts.REFUSAL, lang, headline=verdict, card=card, advice=rescue_line(plan.rescue, lang))
     advice = what_would_fit(plan.smallest_card, plan.longest_s, lang)
-    return fill(texts.REFUSAL, lang, headline=verdict, card=card, advice=advice)
+    closest = [attempt_line(plan.attempt, lang)] if plan.attempt else []
+    return " ".join([fill(texts.REFUSAL, lang, headline=verdict, card=card, advice=advice), *closest])
+
+
+def rescue_line(plan: Plan, lang: str = "en") -> str:
+    """The settings that fit with optimizations of Sonic Low VRAM that are not enabled."""
+    job = plan.job
+    exact = job.optimizations <= EXACT
+    return fill(
+        texts.RESCUE if exact else texts.RESCUE_INEXACT, lang, size=job.frame_size, fps=job.output_fps, dtype=job.dtype
+    )  # fmt: skip
+
+
+def attempt_line(attempt: Estimate, lang: str = "en") -> str:
+    """Where nothing fits: the run that needs the least, and how much that is."""
+    job = attempt.job
+    return fill(
+        texts.ATTEMPT, lang, size=job.frame_size, fps=job.output_fps, dtype=job.dtype, peak=gib(attempt.peak_bytes)
+    )  # fmt: skip
 
 
 def what_would_fit(card: Card | None, longest_s: float | None, lang: str = "en") -> str:
@@ -131,29 +170,26 @@ def what_would_fit(card: Card | None, longest_s: float | None, lang: str = "en")
 def report(result: Preflight, lang: str = "en") -> str:
     """A whole preflight as text, in several lines."""
     plan = result.plan
-    lines = [headline(plan.risk, lang), *summary_lines(result, lang), *stage_lines(plan.estimate, lang)]
+    lines = [headline(plan.risk, lang, plan.losses), *summary_lines(result, lang), *stage_lines(plan.estimate, lang)]
     lines += [f"· {change_line(change, lang)}" for change in plan.changes]
     if not plan.fits:
         lines.append(refusal(plan, lang))
     return "\n".join([*lines, *notes(result, lang), *limit_lines(plan.estimate, lang)])
 
 
+def stage_line(estimate: Estimate, stage: str, lang: str = "en") -> str:
+    """What a stage requires, overhead included, and what it uses if there is room."""
+    required, size = estimate.required(stage), estimate.stages[stage]
+    most = size + overhead().of(size)
+    name = stage_word(stage, lang)
+    return fill(
+        texts.STAGE_UPTO if most > required else texts.STAGE, lang, stage=name, size=gib(required), most=gib(most)
+    )  # fmt: skip
+
+
 def stage_lines(estimate: Estimate, lang: str = "en") -> list[str]:
-    """What each stage needs, overhead included, a line each."""
-    return [
-        f"  {stage_word(stage, lang)}: {stage_figure(estimate, stage, lang)}"
-        for stage in STAGES
-        if estimate.stages[stage]
-    ]
-
-
-def stage_figure(estimate: Estimate, stage: str, lang: str = "en") -> str:
-    """What a stage needs, overhead included; of a stage that adapts to what is free also the most that it takes."""
-    needed = gib(estimate.required(stage))
-    if stage not in estimate.floors:
-        return needed
-    most = estimate.stages[stage] + overhead().of(estimate.stages[stage])
-    return fill(texts.ADAPTS, lang, needed=needed, most=gib(most))
+    """What each stage needs, a line each."""
+    return [f"  {stage_line(estimate, stage, lang)}" for stage in STAGES if estimate.stages[stage]]
 
 
 def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
@@ -192,7 +228,7 @@ def optimizations_line(
 def notes(result: Preflight, lang: str = "en") -> list[str]:
     """What else the user should know, a line each."""
     job, crop = result.plan.job, result.selection.crop
-    lines = [] if result.with_low_vram is None else [low_vram_line(result.with_low_vram, lang)]
+    lines = [] if result.with_low_vram is None or not result.plan.fits else [low_vram_line(result.with_low_vram, lang)]
     if result.sound_s < job.duration_s:
         lines.append(fill(texts.PADDED, lang))
     if min(crop.width, crop.height) < job.min_resolution:
@@ -233,9 +269,9 @@ def limit_name(limit: Limit, lang: str = "en") -> str:
 
 
 def change_line(change: Change, lang: str = "en") -> str:
-    """A change, the peak before and after it, and its reason, in a line."""
-    peaks = f"{gib(change.before_bytes)} → {gib(change.after_bytes)}"
+    """A change, the memory of its stage before and after it, and its reason, in a line."""
     return fill(
-        texts.CHANGE, lang, name=change.name, before=change.before, after=change.after, bytes=peaks,
+        texts.CHANGE, lang, name=change.name, before=change.before, after=change.after,
+        stage=stage_word(change.stage, lang), old=gib(change.stage_before_bytes), new=gib(change.stage_after_bytes),
         why=why(change, lang),
     )  # fmt: skip

@@ -43,6 +43,7 @@ ADAPTS = Text("{needed}, up to {most} if there is room", "{needed}，显存充�
 HEADLINE = Text("{verdict}: {headroom}", "{verdict}：{headroom}")
 DECISIVE_STAGE = Text("{stage}, {headroom}", "{stage}阶段，{headroom}")
 HEADROOM = Text("{size} headroom", "余量 {size}")
+INTO_RESERVE = Text("{size} of the reserve used", "占用预留 {size}")
 OVER_BUDGET = Text("{size} over budget", "超出预算 {size}")
 SHORT_OF_HOST_RAM = Text("; the frames do not fit into host memory (RAM)", "；内存放不下全部画面")
 
@@ -71,7 +72,16 @@ REASONS: Mapping[str, Text] = {
     ),
 }
 
-CHANGE = Text("{name}: {before} → {after} ({bytes}). {why}", "{name}：{before} → {after}（{bytes}）。{why}")
+CHANGE = Text(
+    "{name}: {before} → {after} ({stage} {old} → {new}). {why}",
+    "{name}：{before} → {after}（{stage} {old} → {new}）。{why}",
+)
+
+LOSSES: Mapping[str, Text] = {
+    "min_resolution": Text("Made smaller: {before} → {after} px", "画面已缩小：{before} → {after} 像素"),
+    "interpolate": Text("Half the frame rate", "帧率减半"),
+}
+"""Changes that a viewer of the video sees, instead of a verdict."""
 
 CLEARS_LIMIT = Text(" It clears a hard limit: {limits}.", "可避开硬性限制：{limits}。")
 
@@ -93,6 +103,20 @@ ARTICLE_EXHAUSTED = Text(
     "{headline} on {card}. The policy “article” has no further changes. “lossless_first” tries more.",
     "{headline}（{card}）。article 策略没有更多可改的设置。lossless_first 策略会尝试更多。",
 )
+RESCUE = Text(
+    "The optimizations of Sonic Low VRAM make it fit: {size} px, {fps:g} fps, {dtype}.",
+    "启用“Sonic 低显存”的优化后放得下：{size} 像素，每秒 {fps:g} 帧，{dtype}。",
+)
+RESCUE_INEXACT = Text(
+    "The optimizations of Sonic Low VRAM with fp8_weights on, which changes the frames slightly, make it fit: {size} "
+    "px, {fps:g} fps, {dtype}.",
+    "启用“Sonic 低显存”的优化并将 fp8_weights 设为“开”（画面有轻微变化）后放得下：{size} 像素，每秒 {fps:g} "
+    "帧，{dtype}。",
+)
+ATTEMPT = Text(
+    "The closest that was tried: {size} px, {fps:g} fps, {dtype}, peak {peak}.",
+    "最接近的尝试：{size} 像素，每秒 {fps:g} 帧，{dtype}，峰值 {peak}。",
+)
 SMALLEST_CARD = Text("The smallest common card on which it fits is the {card}.", "常见显卡中至少需要 {card}。")
 NO_CARD = Text("It fits on no common card.", "常见显卡都放不下。")
 LONGEST_AUDIO = Text(" Up to {minutes:.1f} min of audio would fit.", " 音频不超过 {minutes:.1f} 分钟时可以放下。")
@@ -111,6 +135,8 @@ BUDGET = Text(
     "budget {budget} on {card}, predicted peak {peak} with overhead",
     "预算 {budget}（{card}），预测峰值 {peak}（含开销）",
 )
+STAGE = Text("{stage}: {size}", "{stage}：{size}")
+STAGE_UPTO = Text("{stage}: {size}, up to {most} if there is room", "{stage}：{size}，显存有余时可达 {most}")
 STOCK = Text("no memory optimization: stock Sonic", "未启用显存优化：原版 Sonic")
 ENABLED = Text("enabled: {enabled}", "已启用：{enabled}")
 NONE_ENABLED = Text("enabled: none; available: {available}", "未启用；可用：{available}")
@@ -119,6 +145,8 @@ FRAME = Text(
     "{size} · {frames} · {seconds:.2f} s · {dtype} · {steps}",
     "{size} · {frames} · {seconds:.2f} 秒 · {dtype} · {steps}",
 )
+
+CROP = Text("{picture} px picture, {video} px video", "图片 {picture} 像素，视频 {video} 像素")
 
 # ---- notes
 

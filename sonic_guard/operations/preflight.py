@@ -189,9 +189,7 @@ def preflight(request: PreflightRequest) -> Preflight:
         request.sound_s,
         fitted_lengths(frames, plan.job.interpolate),
         refused=_is_refused(request, plan),
-        time=predict_time(
-            plan.job, capacity.budget, request.pace, windows=windows
-        ),
+        time=predict_time(plan.job, capacity.budget, request.pace, windows=windows),
         with_low_vram=_with_low_vram(request, requested, plan),
     )
 

@@ -6,7 +6,6 @@ Pure: numbers in, an `Advice` out; `advice_messages.advice_sentence` puts it int
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 
 from ..devices.card_catalogue import Card
 from ..job import SIZE_STEP, Dtype, Job
@@ -22,6 +21,8 @@ MUCH_LARGER = 1.25
 """A larger picture is mentioned if its sides are at least this many times as long."""
 LOW_VRAM = "low_vram"
 """Name of a change: add the node Sonic Low VRAM, which enables the optimizations it takes to fit."""
+POLICY = "policy"
+"""Name of a change: another policy of the planner, which keeps more of the picture."""
 _LOW_VRAM_SWITCHES = Switches(auto=EXACT)
 """What that node can enable. Without a wire to SONIC_PreData it cannot offload the UNet, so that one is not taken for
 granted either."""
@@ -48,6 +49,8 @@ class Advice:
     """Whether the run fits as it is. Then `changes` would fit too; else they make it fit."""
     changes: tuple[Change, ...] = ()
     """One change that is enough, or all it takes; empty where nothing helps."""
+    keeps: Job | None = None
+    """Where a plan made the picture smaller or the frame rate lower: the run that `changes` allow instead."""
     card: Card | None = None
     """Where nothing helps: the smallest common card on which something would."""
     longest_s: float | None = None
@@ -63,15 +66,20 @@ def advise(
     available: Collection[str] = (),
     low_vram: bool = False,
 ) -> Advice | None:
-    """The advice for the run in `plan`; None if it fits and a much larger picture would not.
+    """The advice for the run in `plan`; None if it fits, nothing was lost, and a much larger picture would not fit.
 
-    Where it does not fit: the first single change that is enough, in this order: optimizations, fp16, the largest
-    picture that still shows a mouth, half the frame rate. Else what the planner changes in total; else the smallest
-    card. With a planning node before it (`ON_RISK`, `POLICY`) it is what that node would do. `available` is
-    `make_plan`'s. `low_vram`: Sonic Low VRAM could be added, which keeps every pixel. Together with other
-    changes it is proposed only if less of the picture is lost then; after a planning node, only if that finds nothing.
+    Where the plan lost size or frame rate: the optimizations that keep more of them. Where it does not fit: the first
+    single change that is enough, in this order: optimizations, fp16, the largest picture that still shows a mouth, half
+    the frame rate. Else what the planner changes in total; else the same with optimizations that no node enables yet,
+    exact ones before fp8 weights; else the smallest card. With a planning node before it (`ON_RISK`, `POLICY`) it is
+    what that node would do.
+
+    `available` is `make_plan`'s. `low_vram`: Sonic Low VRAM could be added, which keeps every pixel. Together with
+    other changes, or after a planning node, it is proposed only if less is lost then.
     """
     job, capacity = plan.job, plan.capacity
+    if plan.fits and plan.losses:
+        return _keeping(plan, available, low_vram=low_vram)
     if plan.fits:
         larger = None if plan.changes else next(filter(capacity.fits, _larger(job)), None)
         return Advice(True, (_change("min_resolution", job, larger, capacity),)) if larger else None
@@ -82,15 +90,50 @@ def advise(
         for name, changed in _single_changes(job, available, _with_low_vram(job, capacity) if low_vram else None):
             if capacity.fits(changed):
                 return Advice(False, (_change(name, job, changed, capacity),))
-    planned = partial(make_plan, capacity=capacity, policy=Policy.LOSSLESS_FIRST, available=available)
-    best = planned(job)
-    if low_vram and (can_change_settings or not best.fits):
+    best = make_plan(job, capacity, available=available)
+    if low_vram:
         optimized = replace(job, optimizations=without_redundant(job.optimizations | EXACT))
-        better = planned(optimized)
+        better = make_plan(optimized, capacity, available=available)
         same_settings = replace(better.job, optimizations=best.job.optimizations) == best.job
-        if better.fits and not (best.fits and same_settings):
+        loses_less = not same_settings if can_change_settings else _shows_more(better.job, best.job)
+        if better.fits and (loses_less or not best.fits):
             return Advice(False, (_change(LOW_VRAM, job, optimized, capacity), *better.changes))
-    return Advice(False, best.changes if best.fits else (), best.smallest_card, best.longest_s)
+    if best.rescue:
+        return Advice(False, _by_node(best.rescue, available, low_vram=low_vram))
+    return Advice(False, best.changes if best.fits else (), card=best.smallest_card, longest_s=best.longest_s)
+
+
+def _keeping(plan: Plan, available: Collection[str], *, low_vram: bool) -> Advice | None:
+    """What loses less of the picture than `plan`: another policy, else optimizations, exact ones before fp8 weights."""
+    if plan.policy is Policy.ARTICLE:
+        kept = make_plan(plan.requested, plan.capacity, available=available)
+        if kept.fits and _shows_more(kept.job, plan.job):
+            words = str(Policy.ARTICLE), str(Policy.LOSSLESS_FIRST)
+            return Advice(True, (change_between(POLICY, words, plan.estimate, kept.estimate),), keeps=kept.job)
+    for more in (EXACT, frozenset(ESCALATION_ORDER)):
+        kept = make_plan(plan.requested, plan.capacity, plan.policy, available={*available, *more})
+        if kept.fits and _shows_more(kept.job, plan.job):
+            return Advice(True, _by_node(kept, available, low_vram=low_vram), keeps=kept.job)
+    return None
+
+
+def _shows_more(job: Job, other: Job) -> bool:
+    """Whether `job` has a larger picture or the higher frame rate, and gives nothing for it."""
+    ours, theirs = (job.min_resolution, job.interpolate), (other.min_resolution, other.interpolate)
+    return ours != theirs and ours[0] >= theirs[0] and ours[1] >= theirs[1]
+
+
+def _by_node(plan: Plan, available: Collection[str], *, low_vram: bool) -> tuple[Change, ...]:
+    """The changes of `plan` that the user would make: what is `available` is enabled in any case.
+
+    Where Sonic Low VRAM has to be added, that stands for the exact optimizations.
+    """
+    if not low_vram or not any(change.name in ESCALATION_ORDER for change in plan.changes):
+        return tuple(change for change in plan.changes if change.name not in available)
+    optimizations = plan.requested.optimizations | plan.job.optimizations & EXACT
+    optimized = replace(plan.requested, optimizations=without_redundant(optimizations))
+    rest = (change for change in plan.changes if change.name not in EXACT)
+    return (_change(LOW_VRAM, plan.requested, optimized, plan.capacity), *rest)
 
 
 def _with_low_vram(job: Job, capacity: Capacity) -> Job:

@@ -36,11 +36,13 @@ class Risk:
     stage: str
     """The stage that needs most."""
     headroom_bytes: int
-    """Memory left over at that stage, before the reserve; negative: how much is missing."""
+    """Memory left over in the budget at that stage; negative: how much it needs beyond the budget."""
     short_of_host_ram: bool = False
     """Whether the run needs more host memory than the machine has, whatever memory the card has."""
     limits: tuple[Limit, ...] = ()
     """Hard limits that the run meets: it fails at them, however much memory there is."""
+    missing_bytes: int = 0
+    """What the run needs beyond all that is available, the reserve included."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,16 @@ class Capacity:
 
     def assess(self, estimate: Estimate) -> Risk:
         """Compare a run with this capacity."""
-        headroom = self.budget.available_bytes - estimate.peak_bytes
+        headroom = self.budget.usable_bytes - estimate.peak_bytes
+        missing = max(0, estimate.peak_bytes - self.budget.available_bytes)
         short = not self.has_host_ram(estimate)
-        if headroom < 0 or short or estimate.limits:
+        if missing or short or estimate.limits:
             verdict = Verdict.FAIL
-        elif estimate.peak_bytes > self.budget.usable_bytes:
+        elif headroom < 0:
             verdict = Verdict.TIGHT
         else:
             verdict = Verdict.SAFE
-        return Risk(verdict, estimate.peak_stage, headroom, short, estimate.limits)
+        return Risk(verdict, estimate.peak_stage, headroom, short, estimate.limits, missing)
 
     def _fits_gpu(self, estimate: Estimate) -> bool:
         return estimate.peak_bytes <= self.budget.usable_bytes and not estimate.limits

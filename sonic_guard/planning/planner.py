@@ -5,7 +5,7 @@ is all of its policy. Therefore it never changes what fits, never changes more t
 more memory.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -16,8 +16,8 @@ from ..devices.card_catalogue import GIB, Card, smallest_card_for
 from ..errors import PlanError, brief
 from ..job import SIZE_STEP, Dtype, Job
 from ..memory.hard_limits import Limit
-from ..memory.stage_model import Estimate, predict
-from ..optimizations import ESCALATION_ORDER, Optimization, without_redundant
+from ..memory.stage_model import STAGES, Estimate, predict
+from ..optimizations import ESCALATION_ORDER, EXACT, Optimization, without_redundant
 from .capacity import Capacity, Risk, Verdict
 from .part_length import longest_part, parts_for
 from .selection import Fits, fewest_optimizations, fits_with_some, largest_chunk_size
@@ -30,6 +30,8 @@ GOOD_RESOLUTION = 384
 """Below this the mouth is a few pixels: half the frame rate is the smaller loss. A crop keeps as many pixels, too."""
 MIN_RESOLUTION = 128
 """The least the wrapper's node accepts."""
+VISIBLE = frozenset({"min_resolution", "interpolate"})
+"""Names of the changes that a viewer of the video sees."""
 ARTICLE_FREE_BYTES = 8 * GIB
 ARTICLE_RESOLUTION = 768
 ARTICLE_STEPS = 20
@@ -44,6 +46,31 @@ class Policy(StrEnum):
     """What the article does: with less than 8 GiB free, at most 768 px and 20 steps. Then optimizations, then parts."""
 
 
+class Level(StrEnum):
+    """How a user should take a run that is predicted: what the page colours by."""
+
+    OK = "ok"
+    WARN = "warn"
+    """It runs, but not as it was asked for, or only just."""
+    BAD = "bad"
+    UNKNOWN = "unknown"
+    """Too little of it is known."""
+
+
+_LEVELS: Mapping[str, Level] = {
+    Verdict.SAFE: Level.OK,
+    Verdict.TIGHT: Level.WARN,
+    Verdict.FAIL: Level.BAD,
+    "unknown": Level.UNKNOWN,
+}
+
+
+def level_of(verdict: Verdict, losses: Collection["Change"]) -> Level:
+    """The level of a run with a verdict, given the changes to it that a viewer sees."""
+    level = _LEVELS[verdict]
+    return Level.WARN if level is Level.OK and losses else level
+
+
 @dataclass(frozen=True)
 class Change:
     """One thing the planner changed."""
@@ -56,8 +83,19 @@ class Change:
     """Peak of the run without this change (and with those listed before it), overhead included."""
     after_bytes: int
     """Peak of the run with it."""
+    stage: str
+    """The stage whose memory it reduces most; where it reduces none, the one with the peak."""
+    stage_before_bytes: int
+    """What that stage requires without the change, overhead included."""
+    stage_after_bytes: int
+    """What it requires with the change."""
     clears: tuple[Limit, ...] = ()
     """Hard limits that the run meets without this change, and does not meet with it."""
+
+
+def is_in(loss: Change, job: Job) -> bool:
+    """Whether `job` has what a change that a viewer sees has led to."""
+    return _word(getattr(job, loss.name)) == loss.after
 
 
 @dataclass(frozen=True)
@@ -65,8 +103,10 @@ class Plan:
     """What to run."""
 
     job: Job
-    """The settings. Where nothing fits: the best attempt, the one that needs least. Where the sound is split: those of
-    one part."""
+    """The settings. Where nothing fits: the requested ones, as far as the policy leaves them, with every optimization
+    there is. Where the sound is split: those of one part."""
+    requested: Job
+    """The settings that were asked for."""
     changes: tuple[Change, ...]
     estimate: Estimate
     risk: Risk
@@ -79,6 +119,20 @@ class Plan:
     """Where nothing fits here: the smallest common card on which something would, and meets none of its hard limits."""
     longest_s: float | None = None
     """Where nothing fits but a shorter sound would: its length in seconds."""
+    attempt: Estimate | None = None
+    """Where nothing fits: of all that was tried, what needs the least memory."""
+    rescue: "Plan | None" = None
+    """Where nothing fits: the plan that fits with optimizations that are not available yet, exact ones if they do."""
+
+    @property
+    def losses(self) -> tuple[Change, ...]:
+        """The changes that a viewer of the video sees."""
+        return tuple(change for change in self.changes if change.name in VISIBLE)
+
+    @property
+    def level(self) -> Level:
+        """How a user should take it, as a colour shows it."""
+        return level_of(self.risk.verdict, self.losses)
 
     @property
     def fits(self) -> bool:
@@ -135,9 +189,11 @@ def make_plan(
         tried.append(replace(candidate, optimizations=without_redundant(candidate.optimizations)))
     longest = longest_part(tried[-1], could_fit)
     return replace(
-        _plan(job, _best_attempt(kept, tried, capacity), capacity, allowed),
+        _plan(job, replace(kept, optimizations=without_redundant(offered)), capacity, allowed),
         smallest_card=_smallest_card(tried, capacity),
         longest_s=longest.duration_s if longest else None,
+        attempt=_least(tried, capacity),
+        rescue=_rescue(job, capacity, frozenset(available)) if allowed is Policy.LOSSLESS_FIRST else None,
     )
 
 
@@ -155,18 +211,22 @@ def _plan(requested: Job, chosen: Job, capacity: Capacity, policy: Policy | None
     """`chosen` as the plan for `requested`."""
     estimate = capacity.estimate(chosen)
     changes = () if chosen == requested or policy is None else tuple(_changes(requested, chosen, capacity, policy))
-    return Plan(chosen, changes, estimate, capacity.assess(estimate), capacity, policy, parts_for(requested, chosen))
+    risk, parts = capacity.assess(estimate), parts_for(requested, chosen)
+    return Plan(chosen, requested, changes, estimate, risk, capacity, policy, parts)
 
 
-def _best_attempt(kept: Job, tried: Iterable[Job], capacity: Capacity) -> Job:
-    """Where nothing fits: what meets the fewest hard limits and needs least; `kept` where that is no less."""
+def _rescue(job: Job, capacity: Capacity, available: frozenset[str]) -> Plan | None:
+    """The plan for `job` with the exact optimizations that are not `available`, else with all; None if none fits."""
+    more = next((each for each in (EXACT, frozenset(ESCALATION_ORDER)) if each - available), None)
+    if more is None:
+        return None
+    plan = make_plan(job, capacity, available=available | more)
+    return plan if plan.fits else plan.rescue
 
-    def shortfall(job: Job) -> tuple[int, bool, int]:
-        estimate = capacity.estimate(job)
-        return len(estimate.limits), not capacity.has_host_ram(estimate), max(0, estimate.peak_bytes - usable)
 
-    usable = capacity.budget.usable_bytes
-    return min((kept, *tried), key=shortfall)
+def _least(candidates: Iterable[Job], capacity: Capacity) -> Estimate:
+    """What the candidate with the lowest peak needs, with all of its optimizations."""
+    return min(map(capacity.estimate, candidates), key=lambda estimate: estimate.peak_bytes)
 
 
 def _smallest_card(jobs: Iterable[Job], capacity: Capacity) -> Card | None:
@@ -250,7 +310,10 @@ def change_between(name: str, words: tuple[str, str], before: Estimate, after: E
     """The change `name`, given the values and the estimates before and after it."""
     left = {limit.kind for limit in after.limits}
     clears = tuple(limit for limit in before.limits if limit.kind not in left)
-    return Change(name, *words, before.peak_bytes, after.peak_bytes, clears)
+    saved = {stage: before.required(stage) - after.required(stage) for stage in STAGES}
+    stage = max(STAGES, key=saved.__getitem__) if max(saved.values()) > 0 else after.peak_stage
+    stage_bytes = before.required(stage), after.required(stage)
+    return Change(name, *words, before.peak_bytes, after.peak_bytes, stage, *stage_bytes, clears)
 
 
 def _word(value: object) -> str:

@@ -6,6 +6,7 @@ from ..history.calibration import peaks
 from ..history.history_cache import CardHistory
 from ..history.run_record import Run
 from ..job import Job
+from ..media.face import Box
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..memory.stage_split import split_stages
 from ..messages import advice_messages, plan_messages
@@ -13,7 +14,10 @@ from ..messages.time_messages import time_text
 from ..optimizations import ESCALATION_ORDER
 from ..planning.advice import advise
 from ..planning.pace import TimePrediction
+from ..planning.planner import level_of
 from .evaluation import Preview
+from .node_inputs import Picture
+from .remedies import InsertLowVram, actions_for, as_dict
 
 UNKNOWN = "unknown"
 """The verdict on a run that rests on an assumption: neither that it fits nor that it does not."""
@@ -22,15 +26,17 @@ UNKNOWN = "unknown"
 def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dict[str, Any]:
     """Everything that a widget shows of a run before it starts."""
     judged = preview.judged
-    plan, where = judged.plan, judged.where
+    plan = judged.plan
     estimate, budget = plan.estimate, plan.budget
-    advice = advise(plan, where, available=judged.available, low_vram=judged.low_vram)
     last = card_history.last(plan.job)
     return {
         "card": budget.card,
         "verdict": UNKNOWN if preview.unknown else str(plan.risk.verdict),
+        "level": UNKNOWN if preview.unknown else str(level_of(plan.risk.verdict, judged.losses)),
         "verdict_text": (
-            plan_messages.unknown_text(lang) if preview.unknown else plan_messages.verdict_text(plan.risk, lang)
+            plan_messages.unknown_text(lang)
+            if preview.unknown
+            else plan_messages.verdict_text(plan.risk, lang, judged.losses)
         ),
         "headroom_text": plan_messages.headroom_line(plan.risk, lang),
         "budget_bytes": budget.usable_bytes,
@@ -39,7 +45,9 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
         "peak_stage": estimate.peak_stage,
         "stages": _stages(estimate, lang),
         "frame_text": plan_messages.frame_line(plan.job, lang),
-        "advice": {"text": advice_messages.advice_sentence(advice, where, lang)} if advice else None,
+        "advice": _advice(preview, lang),
+        "attempt": plan_messages.attempt_line(plan.attempt, lang) if plan.attempt and not plan.rescue else None,
+        "crop": _crop(preview, lang),
         "risk": _risk(estimate, budget.available_bytes, card_history, lang),
         "assumed": [plan_messages.assumption(*assumed, lang=lang) for assumed in preview.assumed],
         "optimizations": [
@@ -58,6 +66,42 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
 def time_dict(time: TimePrediction, lang: str = "en") -> dict[str, Any]:
     """How long a run denoises: a range in seconds, null where the card is unknown, and a text."""
     return {"low_s": time.low_s, "high_s": time.high_s, "text": time_text(time, lang)}
+
+
+def _advice(preview: Preview, lang: str) -> dict[str, Any] | None:
+    """The one sentence of help, and what its button does, if anything can."""
+    judged = preview.judged
+    advice = advise(judged.plan, judged.where, available=judged.available, low_vram=judged.low_vram)
+    if advice is None:
+        return None
+    actions = actions_for(advice, judged.where, preview.graph, preview.node)
+    adds_node = any(isinstance(action, InsertLowVram) for action in actions)
+    return {
+        "text": advice_messages.advice_sentence(advice, judged.where, lang),
+        "button": advice_messages.button_text(adds_node=adds_node, lang=lang) if actions else None,
+        "actions": [as_dict(action) for action in actions],
+    }
+
+
+def _crop(preview: Preview, lang: str) -> dict[str, Any] | None:
+    """The picture's file, and the crop and the face in it as parts of its sides: left, top, width, height."""
+    cropped = preview.judged.cropped
+    if cropped is None:
+        return None
+    picture, crop, face = cropped
+    is_face_known = all(assumed.key != "face" for assumed in preview.assumed)
+    return {
+        "file": picture.name,
+        "aspect": picture.width / picture.height,
+        "crop": _parts(crop, picture),
+        "face": _parts(face, picture) if is_face_known else None,
+        "text": plan_messages.crop_line((crop.width, crop.height), preview.judged.plan.job, lang),
+    }
+
+
+def _parts(box: Box, picture: Picture) -> list[float]:
+    sides = (picture.width, picture.height)
+    return [part / side for part, side in zip((box.x1, box.y1, box.width, box.height), sides * 2, strict=True)]
 
 
 def settings_dict(job: Job) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ..planning.advice import Where
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD, GraphCapabilities, capabilities_of
 from ..planning.capacity import Capacity
 from ..planning.pace import Pace, TimePrediction, predict_time
-from ..planning.planner import Plan, make_plan
+from ..planning.planner import Change, Plan, is_in, make_plan
 from ..planning.presets import Preset
 from .input_files import Files
 from .node_inputs import Inputs, Picture, PlannerNode, Voice
@@ -53,6 +53,14 @@ class Machine:
     """What is known from earlier runs on a card: `HistoryCache.of`."""
 
 
+class Cropped(NamedTuple):
+    """What a run takes of a picture that is a file's."""
+
+    picture: Picture
+    crop: face.Box
+    face: face.Box
+
+
 class Judged(NamedTuple):
     """A run compared with a card."""
 
@@ -66,6 +74,10 @@ class Judged(NamedTuple):
     """Whether no node enables optimizations yet, so that Sonic Low VRAM could."""
     refused: bool = False
     """Whether the node will stop the graph."""
+    losses: tuple[Change, ...] = ()
+    """What a viewer sees of the changes that a planner in the graph made to the run."""
+    cropped: Cropped | None = None
+    """None where the picture is no file's, or is not known."""
 
 
 class Outcome(NamedTuple):
@@ -122,6 +134,10 @@ class Context:
         self.planners.append(planner)
         return planner
 
+    def note_losses(self, planner: PlannerNode, losses: tuple[Change, ...]) -> None:
+        """The last planner's changes, for the nodes downstream: they run what it made of the request."""
+        self.planners[-1] = planner._replace(losses=losses)
+
     def planner_upstream(self) -> PlannerNode:
         """The planner that Sonic's own nodes are judged by."""
         planner = self.planners[-1] if self.planners else PlannerNode("auto", RESERVE, Where.SONIC_NODES)
@@ -143,7 +159,9 @@ class Context:
     ) -> Judged:
         """`job` compared with what it may use, unchanged."""
         plan = make_plan(job, capacity, None, available=available)
-        return Judged(plan, where, predict_time(job, capacity.budget, self.pace(capacity)), available, low_vram)
+        losses = tuple(each for each in self.planners[-1].losses if is_in(each, job)) if self.planners else ()
+        time = predict_time(job, capacity.budget, self.pace(capacity))
+        return Judged(plan, where, time, available, low_vram, losses=losses)
 
     def choice_capacity(self, choice: LowVramChoice, planner: PlannerNode) -> Capacity:
         """What a model of Sonic Low VRAM chooses its optimizations for: the plan's, or its card, or a planner's.

@@ -70,6 +70,9 @@ class Preview(NamedTuple):
     judged: Judged
     assumed: tuple[Assumption, ...]
     """What could not be read from the graph."""
+    graph: Graph
+    node: str
+    """The graph and the node that were asked for."""
 
     @property
     def unknown(self) -> bool:
@@ -88,7 +91,7 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
     """
     if node_id not in graph:
         raise GraphError(f"node: there is no node {node_id!r:.{MAX_TEXT}} in the graph.")
-    node = graph[node_id]
+    node, asked = graph[node_id], (graph, node_id)
     if node.type not in PREDICTED:
         raise GraphError(f"node: there is nothing to predict for a {node.type:.{MAX_TEXT}}.")
     if node.type in _FOR_ANOTHER:
@@ -96,7 +99,7 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
         node_id = _ASKED
     outcome, assumed = evaluate(graph, node_id, machine, target)
     assert outcome.judged  # noqa: S101  (`PREDICTED` are those that are judged)
-    return Preview(outcome.judged, assumed)
+    return Preview(outcome.judged, assumed, *asked)
 
 
 def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Evaluation:

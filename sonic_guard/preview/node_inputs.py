@@ -11,6 +11,7 @@ from ..job import Dtype
 from ..operations.low_vram_choice import LowVramChoice
 from ..operations.preflight import PlannedRun
 from ..planning.advice import Where
+from ..planning.planner import Change
 
 Word = TypeVar("Word", bound=str)
 Value = TypeVar("Value")
@@ -134,6 +135,8 @@ class PlannerNode(NamedTuple):
     reserve: float
     where: Where
     """Where the user would change what it plans."""
+    losses: tuple[Change, ...] = ()
+    """What a viewer sees of the changes it made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +145,8 @@ class Plan:
 
     run: PlannedRun
     planner: PlannerNode
+    cropped: Any = None
+    """What is shown of the crop: a `context.Cropped`, if the picture is a file's."""
 
 
 _TYPE_WORDS: Mapping[type, str] = {

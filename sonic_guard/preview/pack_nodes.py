@@ -23,7 +23,7 @@ from ..planning.advice import Where
 from ..planning.capabilities import MODE, GraphCapabilities
 from ..planning.planner import Policy
 from ..planning.selection import mode_switches
-from .context import ASSUMED_SOUND_S, Context, Judged, Outcome, unknown_outputs
+from .context import ASSUMED_SOUND_S, Context, Cropped, Judged, Outcome, unknown_outputs
 from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, Picture, Plan, PlannerNode, Voice
 from .sonic_nodes import model_of
 
@@ -34,15 +34,23 @@ def preflight(inputs: Inputs, context: Context) -> Outcome:
     request, planner = _request(picture, voice_s, inputs, context)
     result = plan_preflight(request)
     crop, lengths = result.selection.crop, result.lengths
-    cropped = Picture(crop.width, crop.height, assumed=picture.assumed)
+    made = Picture(crop.width, crop.height, assumed=picture.assumed)
+    judged = _judged(result, planner, context)._replace(cropped=_cropped(picture, result))
+    run = PlannedRun(request, result, made, Voice(seconds=request.sound_s))
     outputs = result.outputs(
-        Plan(PlannedRun(request, result, cropped, Voice(seconds=request.sound_s)), planner),
-        cropped,
+        Plan(run, context.planners[-1], judged.cropped),  # the planner with what it took from the picture
+        made,
         Voice(seconds=lengths.for_sonic_s),
         UNKNOWN,
         Voice(seconds=lengths.for_video_s),
     )
-    return Outcome(outputs, _judged(result, planner, context))
+    return Outcome(outputs, judged)
+
+
+def _cropped(picture: Picture, result: Preflight) -> Cropped | None:
+    """What is shown of the crop; None where the picture is no file's."""
+    selection = result.selection
+    return None if picture.name is None else Cropped(picture, selection.crop, selection.face.box)
 
 
 def _request(
@@ -156,9 +164,10 @@ def talking_head(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardTalkingHead: its longest part. The sound is cut evenly."""
     model, linked = model_of(inputs, context), inputs.of("plan", Plan)
     if linked is None:
-        run, planner = _request(context.picture(inputs), _sound_s(inputs, context), inputs, context)
+        picture = context.picture(inputs)
+        run, planner = _request(picture, _sound_s(inputs, context), inputs, context)
     else:
-        run, planner = linked.run.request, linked.planner
+        picture, run, planner = None, linked.run.request, linked.planner
     if model.low_vram is None:
         switches = mode_switches(inputs.word(MODE, Mode, Mode.AUTO), fp8=inputs.flag("fp8_weights", False))
     else:
@@ -168,10 +177,12 @@ def talking_head(inputs: Inputs, context: Context) -> Outcome:
     )
     planned = plan_talking_head(TalkingHeadRequest(run, inputs.number("part_s", 0.0), inputs.number("preview_s", 0.0)))
     judged = _judged(planned.preflight, planner, context)
-    return Outcome(planned.outputs(UNKNOWN, UNKNOWN, UNKNOWN), judged)
+    cropped = _cropped(picture, planned.preflight) if picture else linked and linked.cropped
+    return Outcome(planned.outputs(UNKNOWN, UNKNOWN, UNKNOWN), judged._replace(cropped=cropped))
 
 
 def _judged(result: Preflight | OomRisk | AutoDowngrade, planner: PlannerNode, context: Context) -> Judged:
+    context.note_losses(planner, result.plan.losses)
     return Judged(
         result.plan,
         planner.where,
@@ -179,6 +190,7 @@ def _judged(result: Preflight | OomRisk | AutoDowngrade, planner: PlannerNode, c
         context.capabilities.available,
         context.is_stock,
         result.refused,
+        result.plan.losses,
     )
 
 

@@ -407,7 +407,7 @@ def test_settings_work_at_once(page, server):
     add(page, "SonicGuardOOMRisk")
     add(page, "SONICSampler")
     shows(card(page, 1), "GiB")
-    shows(card(page, 2), "GiB")
+    shows(card(page, 2), "Will run out")
     asked = {question["node"]: question.get("target_card") for question in server.questions}  # in whatever order
     assert asked == {"1": None, "2": "auto"}
     setting(page, "SonicGuard.SonicNodes", False)
@@ -420,22 +420,65 @@ def test_settings_work_at_once(page, server):
     setting(page, "SonicGuard.Widget", True)
     setting(page, "SonicGuard.TargetCard", "20 GiB")
     setting(page, "SonicGuard.Rate", 5)
-    shows(card(page, 2), "GiB")
+    shows(card(page, 2), "Will run out")
     page.wait_for_timeout(300)
     assert server.leases[-1] == {"client": "page-1", "rate_hz": 5}
-    assert server.questions[-1]["target_card"] == "20 GiB"
+    assert [question["target_card"] for question in server.questions if question["node"] == "2"][-1] == "20 GiB"
 
 
-def test_a_saved_node_of_sonics_own_keeps_its_size(page):
-    """What the user has laid out below it must not be covered; a new node has its card open, and so have our own."""
-    add(page, "SONICSampler", saved={"properties": {}}, min_resolution=512)
-    add(page, "SONICSampler", min_resolution=512)
-    add(page, "SonicGuardOOMRisk", saved={"properties": {}}, min_resolution=512)
-    shows(card(page, 3), "Will run out")
-    add(page, "SONICSampler", saved=page.evaluate("() => app.graph.nodes[1].serialize()"), min_resolution=512)
-    shows(card(page, 4), "Will run out")
-    heights = [card(page, node).locator("> div").bounding_box()["height"] for node in (1, 2, 3, 4)]
-    assert heights[0] < 90 < 200 < min(heights[1:])
+def size_of(page, node):
+    return page.evaluate("(index) => [...app.graph.nodes[index].size]", node - 1)
+
+
+def test_a_saved_node_of_sonics_own_keeps_its_size_until_the_user_opens_its_card(page):
+    """Nothing of what the user has laid out is moved or made larger; verdict and advice are shown all the same."""
+    add(page, "SONICSampler", saved={"properties": {}, "size": [300, 100]}, min_resolution=512)
+    shows(card(page), "reduces the peak")
+    page.evaluate("() => app.graph.nodes[0].setSize([300, 100])")
+    page.locator("input").fill("576")
+    page.wait_for_timeout(300)
+    assert size_of(page, 1) == [300, 100]
+    card(page).get_by_role("button", name="Show more").click()
+    shows(card(page), "budget 7")
+    page.wait_for_function("() => app.graph.nodes[0].size[1] > 200")
+
+
+def test_the_whole_card_is_on_one_node_and_a_line_on_the_others(page):
+    for kind in ("SONIC_PreData", "SONICSampler", "SonicGuardLowVRAM"):
+        add(page, kind, min_resolution=512)
+    shows(card(page, 3), "budget 7")
+    assert [card(page, node).locator(".row").count() for node in (1, 2, 3)] == [0, 0, 5]
+    add(page, "SonicGuardPreflight", min_resolution=512)
+    shows(card(page, 4), "budget 7")
+    shows(card(page, 3), "512×512")
+    assert [card(page, node).locator(".row").count() for node in (1, 2, 3, 4)] == [0, 0, 0, 5]
+    page.evaluate("() => { app.graph.nodes[3].mode = 2; }")
+    shows(card(page, 3), "budget 7")
+
+
+def test_a_line_opens_to_the_whole_card_and_that_is_saved(page):
+    add(page, "SonicGuardLowVRAM", min_resolution=512)
+    add(page, "SonicGuardPreflight", min_resolution=512)
+    shows(card(page, 2), "budget 7")
+    card(page, 1).locator(".line").click()
+    shows(card(page, 1), "budget 7")
+    saved = page.evaluate("() => app.graph.nodes[0].serialize()")
+    add(page, "SonicGuardLowVRAM", saved=saved, min_resolution=512)
+    shows(card(page, 3), "budget 7")
+    card(page, 3).get_by_role("button", name="Show less").click()
+    card(page, 3).locator(".line").wait_for()
+
+
+def test_a_report_says_when_the_inputs_have_changed_since(page):
+    add(page, min_resolution=512)
+    shows(card(page), "Will run out")
+    page.evaluate("() => app.graph.nodes[0].onExecuted({ text: ['All is well.'] })")
+    shows(card(page), "Report of the last run")
+    assert "other inputs" not in card(page).inner_text()
+    page.locator("input").fill("320")
+    shows(card(page), "Report of the last run, with other inputs than now")
+    page.locator("input").fill("512")
+    card(page).get_by_text("with other inputs").wait_for(state="detached")
 
 
 def test_folding_is_saved_and_values_do_not_shift(page):
@@ -500,7 +543,7 @@ def test_text_can_be_read(page, server, theme):
     server.past = [page_server.past_run(number) for number in (1, 2)]
     server.last = page_server.run(outcome="oom", left_s=None)
     for node, size in enumerate((300, 376, 512), start=1):
-        add(page, "SONICSampler", min_resolution=size)
+        add(page, min_resolution=size)
         shows(card(page, node), "Last run")
     say(page, "live", page_server.live())
     server.problem = "No face was found."
@@ -597,7 +640,7 @@ def history(page, server):
 
 def test_history_without_runs_reports_what_to_do(page):
     open_history(page)
-    shows(page.locator("aside"), "No runs yet. Run a workflow with SONICSampler")
+    shows(page.locator("aside"), "No runs yet. After the first one, this tab lists")
     open_history(page)
     assert page.locator("aside").is_hidden()
 

@@ -72,7 +72,7 @@ def test_a_prediction_stands_on_the_nodes_and_follows_the_user(page, renderer, t
     card = shown(page, "RTX 4060 8GB")
     card.locator("[data-stage=denoise]").first.wait_for()
     assert card.locator(".row").count() == 5
-    assert "Fits" in card.inner_text()
+    assert "Made smaller: 768 → 320 px" in card.inner_text()
     turn(page, PREFLIGHT, "on_risk", "warn")
     assert "denoise" in shown(page, "Will run out of memory").inner_text()
     keep(page, f"page-{page.front_end}-{renderer}-{theme}")
@@ -88,7 +88,7 @@ def test_sonics_own_nodes_show_the_run_that_preflight_will_hand_them(page):
             type_,
         ).as_element()
         assert element, f"{type_} has no card"
-        page.wait_for_function("(card) => /Fits/.test(card.textContent)", arg=element)
+        page.wait_for_function("(card) => /Made smaller: 768/.test(card.textContent)", arg=element)
 
 
 LOW_VRAM, LONG_VIDEO = "SonicGuardLowVRAM", "SonicGuardLongVideo"
@@ -129,13 +129,123 @@ def test_the_nodes_that_enable_optimizations_have_cards(page, renderer):
     )
     turn(page, LOW_VRAM, "sequential_cfg", "on")
     show(page, LOW_VRAM, LONG_VIDEO, scale=0.8)
-    for _ in (LOW_VRAM, LONG_VIDEO):
-        card = shown(page, "sequential_cfg")
-        assert card.locator(".row").count() == 5
-    cards = page.locator(f"{CARD}:visible").filter(has_text="optimizations: ")
-    cards.nth(1).wait_for()
-    assert cards.count() >= 2, "theirs; a planner that is on screen counts on them, too"
+    card = shown(page, "optimizations: ")
+    assert "sequential_cfg" in card.inner_text()
+    assert card.locator(".row").count() == 5
+    line = page.locator(f"{CARD}:visible .line").first
+    line.wait_for()
     keep(page, f"low-vram-{page.front_end}-{renderer}")
+    line.dispatch_event("click")  # it may be out of view
+    page.wait_for_function("(card) => document.querySelectorAll(`${card} .legend`).length === 2", arg=CARD)
+
+
+STATE = """(inside) => {
+  const graph = inside ? app.graph._nodes.find((node) => node.subgraph).subgraph : app.graph;
+  const link = (id) => graph.links.get?.(id) ?? graph.links[id];
+  const given = (node, name) => {
+    const found = link(node.inputs.find((input) => input.name === name).link);
+    const origin = graph.getNodeById(found.origin_id);
+    return origin ? `${origin.type}.${origin.outputs[found.origin_slot].name}` : "outside";
+  };
+  const find = (type) => graph.nodes.find((node) => node.type === type);
+  const made = find("SonicGuardLowVRAM");
+  return {
+    sampler: given(find("SONICSampler"), "model"),
+    data: given(find("SONIC_PreData"), "weight_dtype"),
+    low_vram: made ? given(made, "model") : null,
+    overlaps: made ? graph.nodes.filter((other) => other !== made &&
+      other.pos[0] < made.pos[0] + made.size[0] && made.pos[0] < other.pos[0] + other.size[0] &&
+      other.pos[1] - 30 < made.pos[1] + made.size[1] && made.pos[1] - 30 < other.pos[1] + other.size[1]).length : 0,
+  };
+}"""
+BEFORE = {"sampler": "SONICTLoader.model", "data": "SONICTLoader.weight_dtype", "low_vram": None, "overlaps": 0}
+AFTER = {
+    "sampler": "SonicGuardLowVRAM.model", "data": "SonicGuardLowVRAM.weight_dtype", "low_vram": "SONICTLoader.model",
+    "overlaps": 0,
+}  # fmt: skip
+
+
+def becomes(page, expected, *, inside=False):
+    """Wait until the part of the graph that the button changes is as expected."""
+    for _ in range(100):
+        if page.evaluate(STATE, inside) == expected:
+            return
+        page.wait_for_timeout(100)
+    assert page.evaluate(STATE, inside) == expected
+
+
+def press(page):
+    """Press the button of the card."""
+    button = page.locator(f"{CARD}:visible button.act").first
+    button.wait_for()
+    button.click()
+
+
+def smaller(page):
+    """The example with a card on which Preflight makes the picture smaller."""
+    load(page, EXAMPLE)
+    turn(page, PREFLIGHT, "target_card", "RTX 4060 8GB")
+    turn(page, PREFLIGHT, "preset", "hd")
+
+
+def test_the_button_adds_low_vram_in_one_step_that_can_be_undone(page, renderer):
+    smaller(page)
+    show(page, PREFLIGHT, SAMPLER, PREDATA, scale=0.6)
+    assert "keeps 1024×1024 px" in shown(page, "Made smaller: 1024").inner_text()
+    keep(page, f"button-{page.front_end}-{renderer}")
+    press(page)
+    becomes(page, AFTER)
+    shown(page, "memory optimizations")
+    page.locator("[data-tone=ok]").first.wait_for()
+    keep(page, f"pressed-{page.front_end}-{renderer}")
+    page.keyboard.press("Control+z")
+    becomes(page, BEFORE)
+    shown(page, "Made smaller: 1024")
+
+
+def test_the_button_works_inside_a_subgraph(page):
+    """Low VRAM comes into the subgraph that the sampler is in; the model comes in from outside."""
+    smaller(page)
+    page.evaluate(
+        """() => { app.graph.convertToSubgraph(new Set(
+          app.graph._nodes.filter((node) => ["SONIC_PreData", "SONICSampler"].includes(node.type)))); }"""
+    )
+    show(page, PREFLIGHT, scale=0.6)
+    shown(page, "Made smaller: 1024")
+    outside = {"sampler": "outside", "data": "outside"}
+    becomes(page, BEFORE | outside, inside=True)
+    press(page)
+    becomes(page, AFTER | {"low_vram": "outside"}, inside=True)
+    shown(page, "memory optimizations")
+    page.keyboard.press("Control+z")
+    becomes(page, BEFORE | outside, inside=True)
+
+
+def test_the_button_sets_a_value(page):
+    load(page, EXAMPLE)
+    turn(page, PREFLIGHT, "target_card", "RTX 3050 6GB")
+    turn(page, PREFLIGHT, "preset", "hd")
+    turn(page, PREFLIGHT, "policy", "article")
+    page.evaluate("(type) => { app.graph.add(LiteGraph.createNode(type)); }", LOW_VRAM)
+    show(page, PREFLIGHT, scale=0.6)
+    shown(page, "policy lossless_first keeps 1024")
+    press(page)
+    policy = """(type) => app.graph._nodes.find((node) => node.type === type).widgets
+      .find((widget) => widget.name === "policy").value"""
+    page.wait_for_function(f"(type) => ({policy})(type) === 'lossless_first'", arg=PREFLIGHT)
+    page.keyboard.press("Control+z")
+    page.wait_for_function(f"(type) => ({policy})(type) === 'article'", arg=PREFLIGHT)
+
+
+def test_no_node_of_a_saved_workflow_changes_its_size(page, renderer):
+    """Neither those of the wrapper nor our own, whatever the cards show."""
+    load(page, EXAMPLE)
+    turn(page, PREFLIGHT, "target_card", "4 GiB")
+    show(page, PREFLIGHT, SAMPLER, PREDATA, scale=0.6)
+    shown(page, "over budget")
+    page.wait_for_timeout(500)
+    sizes = page.evaluate("() => Object.fromEntries(app.graph._nodes.map((node) => [node.id, [...node.size]]))")
+    assert sizes == {str(node["id"]): node["size"] for node in EXAMPLE["nodes"]}
 
 
 def test_nothing_of_it_is_saved_with_the_workflow(page):

@@ -11,29 +11,21 @@ import pytest
 from tests.end_to_end.graphs import PICTURE, PRESET, SPEECH, SPEECH_S, VOICE, VOICE_S
 from tests.support import comfyui_server, installed, random_kit
 from tests.support.graphs import write_wav
-from tests.support.run_log import Row, RunLog, Stopwatch
+from tests.support.run_log import Stopwatch, renew
 from tests.support.watched_runs import voice
 
 LOG = "SONIC_GUARD_END_TO_END_LOG"
 """Environment variable: the file to write the log to."""
 
 
-@pytest.fixture(scope="session")
-def log() -> Iterator[RunLog]:
-    log = RunLog()
-    yield log
-    if target := os.environ.get(LOG):
-        (installed.PACK / target).write_text(log.to_markdown(), encoding="utf-8")
-
-
 @pytest.fixture
-def watch(request: pytest.FixtureRequest, log: RunLog) -> Iterator[Stopwatch]:
+def watch(request: pytest.FixtureRequest) -> Iterator[Stopwatch]:
     """Measures the runs of a test, which become a row of the log."""
-    watch = Stopwatch()
+    watch = Stopwatch(installed.sonic())
     yield watch
-    title = request.node.name.removeprefix("test_").replace("_", " ").replace("|", " ")
-    passed = request.node.stash.get(PASSED, False)
-    log.rows.append(Row(title, watch.runs, watch.seconds, watch.peak_bytes, "passed" if passed else "failed"))
+    if target := os.environ.get(LOG):
+        title = request.node.name.removeprefix("test_").replace("_", " ")
+        renew(installed.PACK / target, watch.row(title, request.node.stash.get(PASSED, False)))
 
 
 PASSED = pytest.StashKey[bool]()

@@ -9,25 +9,24 @@ import pytest
 from sonic_guard.job import latent_frames
 from sonic_guard.media.video_file import verify
 from tests.end_to_end import graphs
-from tests.support import comfyui_server, installed
+from tests.support import comfyui_server
 from tests.support.workflows import EXAMPLES
 
 PICTURES = 2 * latent_frames(graphs.VOICE_S) - 1
-SAME = 1e-5
+SAME = 2e-5
 """Difference of optimized frames from stock ones in fp32, as a share of their root mean square."""
-NEARLY = 0.2
-"""The same of frames with fp8 weights; random weights leave more of an error than trained ones."""
+NEARLY = 0.1
+"""The same of frames with fp8 weights."""
 
 
 @pytest.fixture(scope="module")
-def host(full, log):
+def host(full):
     with comfyui_server.started(full) as host:
-        log.note_versions(host, installed.sonic())
         yield host
 
 
 @pytest.fixture(scope="module")
-def stock_frames(host, log):
+def stock_frames(host):
     """The frames of the wrapper's own nodes, which the first test makes."""
     return np.load(host.base / "output" / "stock.npy")
 
@@ -70,12 +69,16 @@ def test_stock_nodes(host, watch):
 
 def test_low_vram_with_every_exact_optimization_makes_the_stock_frames(host, watch, stock_frames):
     check_video(video_of(host, watch.run(host, graphs.optimized("optimized"))))
-    assert apart(np.load(host.base / "output" / "optimized.npy"), stock_frames) < SAME
+    difference = apart(np.load(host.base / "output" / "optimized.npy"), stock_frames)
+    watch.found = f"{difference:.1e} of the frames' rms apart"
+    assert difference < SAME
 
 
 def test_fp8_weights_are_near_and_leave_nothing_behind(host, watch, stock_frames):
     watch.run(host, graphs.optimized("fp8", fp8=True))
-    assert SAME < apart(np.load(host.base / "output" / "fp8.npy"), stock_frames) < NEARLY
+    difference = apart(np.load(host.base / "output" / "fp8.npy"), stock_frames)
+    watch.found = f"{difference:.1e} of the frames' rms apart"
+    assert SAME < difference < NEARLY
     watch.run(host, graphs.optimized("again"))
     first, again = (np.load(host.base / "output" / f"{name}.npy") for name in ("optimized", "again"))
     assert np.array_equal(first, again)

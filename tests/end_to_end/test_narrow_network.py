@@ -25,7 +25,7 @@ def report_of(entry):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(narrow, log):
+def undisturbed(narrow):
     """Digest of the video that the first test makes."""
     (file,) = (narrow / "output").glob("calm*.mp4")
     return digest(file)

@@ -56,9 +56,11 @@ def answer(question: dict[str, Any], last: dict[str, Any] | None = None, **more:
     budget = int(7.2 * GIB)
     headroom = (budget - peak["required"]) / GIB
     verdict = "fail" if headroom < 0 else "tight" if headroom < 0.5 else "safe"
+    advice = {"text": "min_resolution 448 reduces the peak to 6.4 GiB.", "button": None, "actions": []}
     return {
         "card": "RTX 4060 8GB",
         "verdict": verdict,
+        "level": {"safe": "ok", "tight": "warn", "fail": "bad"}[verdict],
         "verdict_text": word[verdict],
         "headroom_text": word["headroom" if headroom >= 0 else "over"].format(abs(headroom)),
         "budget_bytes": budget,
@@ -67,7 +69,9 @@ def answer(question: dict[str, Any], last: dict[str, Any] | None = None, **more:
         "peak_stage": peak["stage"],
         "stages": stages,
         "frame_text": f"{size}×{size} · 249 frames · 9.96 s · fp16 · 25 steps",
-        "advice": None if headroom >= 0 else {"text": "min_resolution 448 reduces the peak to 6.4 GiB."},
+        "advice": None if headroom >= 0 else advice,
+        "attempt": None,
+        "crop": None,
         "risk": {"probability": None, "runs": 0, "upper_bytes": None, "text": "risk from the model alone"},
         "assumed": ["image unknown: a square is assumed"],
         "optimizations": [],

@@ -1,10 +1,11 @@
 """The log of end-to-end runs: what ran, with what versions, how long it took, and the memory of ComfyUI's process."""
 
 import datetime
-import json
-import platform
+import os
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,96 +15,102 @@ from tests.support.comfyui_server import Host
 GIB = 2**30
 RUN_S = 3600
 """For a graph with the full network on a busy machine."""
+HEAD = """# End-to-end runs
+
+A real ComfyUI with the wrapper's own loader, predata and sampler on a CPU, over weight files with random numbers
+(`python -m sonic_guard.devtools.random_weights`): 128 px, seconds of sound. The seconds are those of the runs, without
+ComfyUI's start; the peak is the resident memory of its process, with the weight files that it maps.
+
+`make test-end-to-end LOG=docs/end-to-end.md` renews the rows of the tests that it runs.
+
+| test | date | versions | machine | runs | seconds | peak RAM, GiB | result |
+|---|---|---|---|---:|---:|---:|---|
+"""
 
 
 class Row(NamedTuple):
-    """A test and its runs."""
+    """A test and its runs, as the log shows them."""
 
-    title: str
-    runs: int
-    seconds: float
-    """Of all runs, from queueing to the result; the start of ComfyUI is not counted."""
-    peak_bytes: int | None
-    """Most resident memory of ComfyUI's process, mapped weight files included; None where the system does not say."""
+    test: str
+    date: str
+    versions: str
+    machine: str
+    runs: str
+    seconds: str
+    peak: str
     result: str
 
 
-@dataclass
-class RunLog:
-    """The rows so far, and the machine."""
-
-    rows: list[Row] = field(default_factory=list)
-    versions: dict[str, str] = field(default_factory=dict)
-
-    def note_versions(self, host: Host, sonic: Path) -> None:
-        """Remember what `host` runs on, and the wrapper in the folder `sonic`."""
-        system = host.get("/system_stats")["system"]
-        self.versions = {
-            "ComfyUI": system["comfyui_version"],
-            "ComfyUI_Sonic": read_commit(sonic)[:7],
-            "torch": system["pytorch_version"],
-            "Python": system["python_version"].split()[0],
-            "system": f"{platform.system()} {platform.machine()}, {system['ram_total'] / GIB:.0f} GiB",
-        }
-
-    def to_markdown(self) -> str:
-        """The document."""
-        date = datetime.datetime.now(datetime.UTC).date()
-        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        lines = [
-            "# End-to-end runs",
-            "",
-            "ComfyUI with the wrapper's own loader, predata and sampler on a CPU, over weight files with random",
-            "numbers (`python -m sonic_guard.devtools.random_weights`).",
-            "Written by `make test-end-to-end LOG=docs/end-to-end.md`.",
-            "",
-            f"{date}: {versions}.",
-            "",
-            "| test | runs | seconds | peak RAM, GiB | result |",
-            "|---|---:|---:|---:|---|",
-        ]
-        for row in self.rows:
-            peak = "" if row.peak_bytes is None else f"{row.peak_bytes / GIB:.1f}"
-            lines.append(f"| {row.title} | {row.runs} | {row.seconds:.0f} | {peak} | {row.result} |")
-        return "\n".join([*lines, ""])
+def renew(file: Path, row: Row) -> None:
+    """Write `row` to the log `file`, instead of an earlier one of the same test; rows of other tests stay."""
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    _, _, table = text.partition("|---:|---|\n")
+    cells = (line.strip("|").split("|") for line in table.splitlines())
+    known = [Row(*(cell.strip() for cell in line)) for line in cells]
+    rows = {each.test: each for each in (*known, row)}
+    lines = [f"| {' | '.join(each)} |" for each in rows.values()]
+    file.write_text("\n".join([HEAD.rstrip(), *lines, ""]), encoding="utf-8")
 
 
 @dataclass
 class Stopwatch:
     """Time and memory of the runs of one test."""
 
+    sonic: Path
+    """The wrapper's folder."""
     runs: int = 0
     seconds: float = 0.0
-    peak_bytes: int | None = None
+    peak_bytes: int = 0
+    """Zero where the system does not say (it is read from /proc)."""
+    found: str = ""
+    """What the test measured, for the log."""
+    versions: str = ""
+    machine: str = ""
 
     def run(self, host: Host, graph: dict[str, Any]) -> dict[str, Any]:
         """The history's entry of a graph, run to its end without an error."""
         with self.measuring(host):
             status, answer = host.queue(graph)
-            assert status == 200, json.dumps(answer, indent=1)
+            assert status == 200, answer
             entry = host.wait(answer["prompt_id"], RUN_S)
         assert entry["status"]["status_str"] == "success", entry["status"]
         return entry
 
-    def measuring(self, host: Host) -> "_Measuring":
-        """A context that counts as one run on `host`."""
-        return _Measuring(self, host)
+    @contextmanager
+    def measuring(self, host: Host) -> Iterator[None]:
+        """Count what happens inside as one run on `host`, which may be killed in it."""
+        self._describe(host)
+        process, begun = Path("/proc") / str(host.process.pid), time.monotonic()
+        if process.is_dir():
+            (process / "clear_refs").write_text("5")  # the peak begins anew
+        try:
+            yield
+        finally:
+            self.runs += 1
+            self.seconds += time.monotonic() - begun
+            self.peak_bytes = max(self.peak_bytes, _peak_bytes(process))
+
+    def row(self, test: str, passed: bool) -> Row:
+        """What the log shows."""
+        date = datetime.datetime.now(datetime.UTC).date()
+        peak = f"{self.peak_bytes / GIB:.1f}" if self.peak_bytes else ""
+        result = ": ".join(filter(None, ("passed" if passed else "failed", self.found)))
+        return Row(
+            test, str(date), self.versions, self.machine, str(self.runs), f"{self.seconds:.0f}", peak, result
+        )  # fmt: skip
+
+    def _describe(self, host: Host) -> None:
+        system = host.get("/system_stats")["system"]
+        commit = read_commit(self.sonic)[:7]
+        self.versions = (
+            f"ComfyUI {system['comfyui_version']}, ComfyUI_Sonic {commit}, torch {system['pytorch_version']}"
+        )
+        self.machine = f"{os.cpu_count()} cores, {system['ram_total'] / GIB:.0f} GiB"
 
 
-class _Measuring:
-    def __init__(self, watch: Stopwatch, host: Host) -> None:
-        self._watch, self._process = watch, Path("/proc") / str(host.process.pid)
-
-    def __enter__(self) -> None:
-        self._begun = time.monotonic()
-        if self._process.is_dir():
-            (self._process / "clear_refs").write_text("5")  # the peak begins anew
-
-    def __exit__(self, *_: object) -> None:
-        self._watch.runs += 1
-        self._watch.seconds += time.monotonic() - self._begun
-        status = self._process / "status"
-        if status.is_file():
-            (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-            peak = int(line.split()[1]) * 1024
-            self._watch.peak_bytes = max(self._watch.peak_bytes or 0, peak)
+def _peak_bytes(process: Path) -> int:
+    """Most resident memory of a process, by its folder in /proc; zero where that says nothing."""
+    if not (process / "status").is_file():
+        return 0
+    peaks = (line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
+    return max((int(line.split()[1]) * 1024 for line in peaks), default=0)

@@ -70,8 +70,29 @@ def test_it_reports_where(where, lang, sentence):
     assert sentence_for(JOB, capacity_of(12), where, lang) == sentence
 
 
-def test_what_a_planner_has_done_needs_no_advice():
-    assert advise(make_plan(JOB, capacity_of(12))) is None
+def test_what_a_planner_has_done_without_a_loss_needs_no_advice():
+    plan = make_plan(replace(JOB, dtype=Dtype.FP32), capacity_of(24))
+    assert [change.name for change in plan.changes] == ["dtype"]
+    assert advise(plan, low_vram=True) is None
+
+
+@pytest.mark.parametrize(
+    ("gib", "available", "low_vram", "sentence"),
+    [
+        (8, (), True, "Sonic Low VRAM keeps 768×768 px at 25 fps."),
+        (8, (), False, "sequential_cfg on and feed_forward_chunking on keeps 768×768 px at 25 fps."),
+        (8, EXACT, False, None),
+        (4.4, EXACT, False, "fp8_weights on (changes the frames slightly) keeps 768×768 px at 25 fps."),
+    ],
+)
+def test_where_a_planner_made_the_picture_smaller_it_names_what_keeps_it(gib, available, low_vram, sentence):
+    plan = make_plan(JOB, capacity_of(gib), available=available)
+    advice = advise(plan, available=available, low_vram=low_vram)
+    assert (advice and advice_sentence(advice)) == sentence
+    if advice:
+        assert plan.losses
+        assert advice.keeps
+        assert advice.keeps.min_resolution == 768
 
 
 def test_what_a_planner_could_not_do_names_a_card():
@@ -128,10 +149,14 @@ def test_low_vram_enables_no_more_than_it_must():
 
 
 @pytest.mark.parametrize("where", [Where.ON_RISK, Where.POLICY])
-def test_a_planner_in_front_proposes_low_vram_only_if_it_has_nothing(where):
-    """On a card that fits a smaller picture without optimizations it downgrades; on one that fits none it cannot."""
+def test_before_a_planner_makes_a_smaller_picture_low_vram_is_proposed(where):
     plan = make_plan(JOB, capacity_of(12), None)
-    assert advise(plan, where, low_vram=True) == advise(plan, where)
+    advice = advise(plan, where, low_vram=True)
+    assert advice
+    assert advice_sentence(advice, where).startswith("Sonic Low VRAM reduces the peak to")
+    assert "min_resolution 512" in advice_sentence(advise(plan, where), where)
+    fp32 = make_plan(replace(JOB, min_resolution=512, dtype=Dtype.FP32), capacity_of(14), None)
+    assert advise(fp32, where, low_vram=True) == advise(fp32, where), "fp16 is no loss"
     smallest = predict(replace(JOB, min_resolution=128, interpolate=False))
     optimized = predict(replace(JOB, min_resolution=128, interpolate=False, optimizations=EXACT))
     assert optimized.peak_bytes < smallest.peak_bytes
@@ -158,8 +183,8 @@ def test_low_vram_and_a_loss_together_where_neither_is_enough():
     [
         ("RTX PRO 6000", 1280, (), ("min_resolution 1152 clears the hard limit; the peak is then 35.2 GiB.", "1152")),
         ("RTX PRO 6000", 1280, EXACT, ("sequential_cfg on clears the hard limit; the peak is then 16.4 GiB.", "开")),
-        ("M4 Max 64GB", 768, (), ("min_resolution 384 clears the hard limit; the peak is then 7.2 GiB.", "384")),
-        ("M4 Max 64GB", 768, EXACT, ("layer_chunking on clears the hard limit; the peak is then 6.5 GiB.", "开")),
+        ("M4 Max 64GB", 768, (), ("min_resolution 384 clears the hard limit; the peak is then 15.0 GiB.", "384")),
+        ("M4 Max 64GB", 768, EXACT, ("layer_chunking on clears the hard limit; the peak is then 8.2 GiB.", "开")),
     ],
 )
 def test_a_hard_limit_is_helped_too(card, side, available, sentences, lang):
@@ -215,7 +240,7 @@ def test_advice_is_true(job, gib, where, available):
     if advice.changes:
         assert advice.changes[-1].after_bytes <= usable
         assert (advice.changes[0].before_bytes > usable or bool(predict(job).limits)) is not plan.fits
-        outcomes = [predict(changed) for changed in _changed(job, advice.changes)]
+        outcomes = [predict(changed) for changed in _changed(job, advice.changes, available)]
         assert any(each.peak_bytes == advice.changes[-1].after_bytes and not each.limits for each in outcomes)
     else:
         assert not make_plan(job, capacity, available=available | EXACT if low_vram else available).fits
@@ -232,9 +257,9 @@ def test_a_larger_picture_is_proposed_only_if_it_is_much_larger(job, gib):
         assert MUCH_LARGER * job.min_resolution <= int(change.after) <= min(job.width, job.height, 2048)
 
 
-def _changed(job: Job, changes) -> list[Job]:
-    """What may come of `changes`: Low VRAM enables whatever is needed."""
-    optimizations = [frozenset[Optimization]()]
+def _changed(job: Job, changes, available) -> list[Job]:
+    """What may come of `changes`: Low VRAM enables whatever is needed, and what is available is enabled anyway."""
+    optimizations = [frozenset(some) for size in range(len(available) + 1) for some in combinations(available, size)]
     for change in changes:
         if change.name == LOW_VRAM:
             optimizations = [frozenset(some) for size in range(len(EXACT) + 1) for some in combinations(EXACT, size)]

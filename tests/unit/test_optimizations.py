@@ -113,7 +113,7 @@ def test_an_entry_is_all_that_planning_and_texts_need(each):
     assert capabilities_of({LOW_VRAM: only}).available == {each}
     kept = make_plan(replace(JOB, optimizations=frozenset({each})), Capacity(budget_for(80)), available=[each])
     assert kept.fits and kept.job.optimizations == {each}
-    change = Change(each, "off", "on", 2, 1)
+    change = Change(each, "off", "on", 2, 1, "denoise", 2, 1)
     for lang in ("en", "zh"):
         assert getattr(OPTIMIZATIONS[each].reason, lang) == why(change, lang)
         assert advice_sentence(Advice(False, (change,)), lang=lang)

@@ -121,7 +121,7 @@ def test_it_is_the_run_that_the_nodes_lead_to(graph, nodes, folder, here):
 @pytest.mark.parametrize("asked", ["5", "6", "7"])
 def test_each_of_sonics_nodes_shows_the_same_run(asked, here):
     graph = after_preflight(preset="hd", target_card="10 GiB")
-    assert foresee(graph, asked, here) == foresee(graph, "7", here)
+    assert foresee(graph, asked, here)[:2] == foresee(graph, "7", here)[:2]
     assert foresee(graph, asked, here).assumed == ()
 
 

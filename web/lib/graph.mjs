@@ -9,7 +9,8 @@
  * @typedef {import("./types.d.ts").Graph} Graph
  * @typedef {import("./types.d.ts").Link} Link
  * @typedef {{node: Node, parents: Node[]}} NodeInstance  A node, and the subgraph nodes around it, outermost first.
- * @typedef {{instance: NodeInstance, slot: number} | {value: unknown} | null} Source  The source of an input.
+ * @typedef {{node: Node, widget: import("./types.d.ts").Widget}} Owner  A widget, and the node it is on.
+ * @typedef {{instance: NodeInstance, slot: number} | {value: unknown, owner: Owner | null} | null} Source  Of an input.
  */
 
 const MUTED = 2;
@@ -134,9 +135,10 @@ function outputOf(instance, slot, type, seen) {
  */
 function virtualOutput(instance, slot, type, seen) {
   const { node, parents } = instance;
-  const value = node.widgets?.[0]?.value;
+  const widget = node.widgets?.[0];
+  const value = widget?.value;
   if (node.inputs?.length) return sourceOf(instance, slot, seen);
-  if (node.type === "PrimitiveNode") return { value };
+  if (node.type === "PrimitiveNode") return { value, owner: widget ? { node, widget } : null };
   const resolved = node.resolveVirtualOutput?.(slot);
   if (resolved) {
     const [other] = instancesOf(resolved.node);
@@ -182,7 +184,7 @@ function promotedValue(parent, slot) {
   const input = parent.inputs?.[slot];
   if (!input?.widget) return null;
   const widget = parent.getWidgetFromSlot?.(input) ?? parent.widgets?.find(({ name }) => name === input.widget?.name);
-  return widget ? { value: widget.value } : null;
+  return widget ? { value: widget.value, owner: { node: parent, widget } } : null;
 }
 
 /**

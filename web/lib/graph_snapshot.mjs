@@ -4,6 +4,7 @@
 //
 // Not by graphToPrompt, which converts the whole graph and writes values into widgets.
 
+import { LONG_VIDEO, LOW_VRAM } from "./node_classes.mjs";
 import { allInstances, executionId, isRun, instanceAt, sourceOf } from "./graph.mjs";
 
 /**
@@ -19,11 +20,10 @@ const MOST_BYTES = 60_000;
 /** Longer texts are prompts and notes, on which no prediction depends. */
 const LONGEST_TEXT = 500;
 
-/** Nodes whose prediction is that of a sampling node downstream, and these sampling nodes. */
-const UPSTREAM_NODES = new Set(["SONIC_PreData", "SonicGuardLowVRAM"]);
-const SAMPLING_NODES = new Set(["SONICSampler", "SonicGuardLongVideo"]);
+/** Nodes that run Sonic's network: what is asked about a node before them depends on them, too. */
+const SAMPLING_NODES = new Set(["SONICSampler", ...LONG_VIDEO]);
 /** Nodes that enable optimizations: a plan uses them wherever they are in the graph. */
-const OPTIMIZING_NODES = new Set(["SonicGuardLowVRAM", "SonicGuardLongVideo"]);
+const OPTIMIZING_NODES = new Set([LOW_VRAM, ...LONG_VIDEO]);
 
 /** A graph at one moment; questions about several of its nodes share what was read. */
 export class GraphSnapshot {
@@ -52,7 +52,7 @@ export class GraphSnapshot {
   question(node) {
     const [instance] = this.#instancesOf(node);
     if (!instance) return null;
-    const samplers = UPSTREAM_NODES.has(node.comfyClass ?? "") ? this.#samplersAfter(instance) : [];
+    const samplers = SAMPLING_NODES.has(node.comfyClass ?? "") ? [] : this.#samplersAfter(instance);
     const upstream = this.#upstream([instance, ...samplers]).values();
     const instances = new Map([instance, ...this.#optimizing, ...upstream].map((each) => [executionId(each), each]));
     return { graph: this.#inApiFormat(instances), node: executionId(instance) };

@@ -2,6 +2,7 @@
 // Live updates from the server about the machine and the current run, and the lease that requests them.
 
 import { withSample } from "./model.mjs";
+import { LONG_VIDEO } from "./node_classes.mjs";
 
 /** @typedef {import("./types.d.ts").Run} Run */
 
@@ -48,6 +49,9 @@ export class Lease {
     if (client) this.#server.ask("/sonic_guard/watch", JSON.stringify({ client, ...options }));
   }
 }
+
+/** Id of the node that makes a whole video, if it runs. @param {Run} run */
+const idOfVideo = ({ nodes }) => LONG_VIDEO.map((kind) => nodes[kind]).find((id) => id !== undefined);
 
 /** Longest pause between two parts of a long video. */
 const PART_GAP_MS = 10_000;
@@ -116,8 +120,8 @@ export class LiveUpdates {
     if (before.outcome === "running") {
       return before.elapsed_s <= run.elapsed_s && (before.id === null || before.id === run.id);
     }
-    const video = run.nodes.SonicGuardLongVideo;
+    const video = idOfVideo(run);
     const soon = performance.now() - this.#lastRunAt < PART_GAP_MS;
-    return before.outcome === "done" && video !== undefined && video === before.nodes.SonicGuardLongVideo && soon;
+    return before.outcome === "done" && video !== undefined && video === idOfVideo(before) && soon;
   }
 }

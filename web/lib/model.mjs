@@ -1,7 +1,7 @@
 // @ts-check
 // Computes what is drawn from figures: percentages, scales, paths and sentences. Pure functions.
 
-import { bare, duration, gib, of, stageWord, t } from "./words.mjs";
+import { bare, duration, gib, of, stageHint, stageWord, t } from "./words.mjs";
 
 /**
  * @typedef {import("./types.d.ts").Answer} Answer
@@ -28,6 +28,7 @@ export const KINDS = /** @type {const} */ (["weights", "window", "clip", "overhe
  * @property {boolean} now
  * @property {boolean} over
  * @property {string} label  The row as text.
+ * @property {string} hint  What the stage does.
  */
 
 /**
@@ -62,7 +63,8 @@ export function chart(language, answer, run, live) {
       now,
       over: stage.required > answer.budget_bytes,
     };
-    return { ...row, label: rowText(language, stage, row, answer.budget_bytes) };
+    const label = rowText(language, stage, row, answer.budget_bytes);
+    return { ...row, label, hint: stageHint(language, stage.stage) };
   });
   return { rows, budget: at(answer.budget_bytes) };
 }
@@ -78,10 +80,11 @@ function partsOf(stage, at) {
   return parts.filter(({ size }) => size > 0);
 }
 
-/** @param {Language} language @param {Stage} stage @param {Omit<Row, "label">} row @param {number} budget */
+/** @param {Language} language @param {Stage} stage @param {Omit<Row, "label" | "hint">} row @param {number} budget */
 function rowText(language, stage, row, budget) {
   const parts = KINDS.filter((kind) => stage[kind] > 0).map((kind) => `${t(language, kind)} ${bare(stage[kind])}`);
   const words = [t(language, "row", { stage: row.text, size: gib(row.required), parts: parts.join(", ") })];
+  if (row.more) words.push(t(language, "row.upto", { size: gib(stage.upto) }));
   if (row.over) words.push(t(language, "row.over", { size: gib(row.required - budget) }));
   if (row.measured !== null) words.push(t(language, "row.measured", { size: gib(row.measured) }));
   if (row.now) words.push(t(language, "row.now"));

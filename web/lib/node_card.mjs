@@ -1,26 +1,15 @@
 // @ts-check
-// The card on one node: a DOM widget that exists while its node is in a graph, and is updated while it is on screen.
+// The card on one node: it exists while its node is in a graph, and is updated while it is on screen.
 
+import { CardWidget } from "./card_widget.mjs";
 import { patch } from "./dom.mjs";
 import { Prediction } from "./prediction.mjs";
 import { GraphSnapshot } from "./graph_snapshot.mjs";
+import { SONIC_NODES } from "./node_classes.mjs";
 import { card } from "./view.mjs";
 
-/** Nodes of this pack that show a prediction, and nodes of Sonic that do. */
-export const PREDICTING_NODES = new Set([
-  ...["SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade"],
-  ...["SonicGuardLowVRAM", "SonicGuardLongVideo"],
-]);
-export const SONIC_NODES = new Set(["SONICSampler", "SONIC_PreData"]);
-
-const NAME = "sonic_guard";
-/** The property in which a node keeps, with its workflow, whether its card is folded. */
-const FOLDED = "sonic_guard_folded";
-/** LiteGraph's margin around a DOM widget. */
-const MARGIN = 10;
-const LEAST_WIDTH = 320;
-/** Height until the card has been laid out for the first time. */
-const FIRST_HEIGHT = 60;
+/** The property in which a node keeps, with its workflow, whether the user has unfolded its card or folded it. */
+const OPEN = "sonic_guard_open";
 
 /**
  * The cards on screen; only these are updated. A front end may drop a graph without calling its nodes' onRemoved; their
@@ -41,6 +30,8 @@ export const onScreen = new Set();
  * @property {() => boolean} onCanvas  Whether LiteGraph draws the nodes, not Nodes 2.0.
  * @property {(event: WheelEvent) => void} onWheel
  * @property {() => void} onVisibility  Called when a card has come on the screen or left it.
+ * @property {(actions: import("./types.d.ts").Action[]) => void} act  Do what an advice says.
+ * @property {(file: string) => string} pictureUrl  The address of a small version of a picture in the input folder.
  */
 
 export class NodeCard {
@@ -49,15 +40,19 @@ export class NodeCard {
   #prediction;
   #root = document.createElement("section");
   #body = document.createElement("div");
-  #height = FIRST_HEIGHT;
-  #resized = new ResizeObserver(() => this.#fit());
+  #widget;
   #seen = new IntersectionObserver((entries) => this.#setOnScreen(entries[entries.length - 1].isIntersecting));
   /** Id of the node while it is in a graph. */
   #id = "";
-  /** @type {any} */
-  #widget = null;
-  /** The node's own report of its last run. @type {string | null} */
+  /** The node's own report of its last run, and a key of what the node was given then. @type {string | null} */
   #report = null;
+  #reportOf = "";
+  /** A key of what the node is given now. */
+  #given = "";
+  /** Whether this is the node of its graph that shows the whole card. */
+  #isMain = false;
+  /** Whether the workflow was made without this card: then it takes no room unless the user wants it. */
+  #isGuest = false;
   /** The last run that this card saw begin (see LiveUpdates.begun), and the settings it showed then. */
   #ranAs = 0;
   #ranWith = "";
@@ -78,10 +73,10 @@ export class NodeCard {
     this.#prediction = new Prediction(node, context.server, extra, () => this.draw());
     this.#root.className = "sonic-guard";
     this.#root.append(this.#body);
+    this.#widget = new CardWidget(node, this.#root, this.#body, context.onCanvas);
     // Keys that press a button must not reach the canvas; the wheel zooms the canvas as elsewhere.
     this.#root.addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && event.stopPropagation());
     this.#root.addEventListener("wheel", context.onWheel, { passive: false });
-    if (this.#isSonicNode) this.#fold(false);
     this.updateWidget();
   }
 
@@ -92,7 +87,7 @@ export class NodeCard {
     // Nodes 2.0 may keep the elements of a node for the next one with its id, as after an undo: then replace them.
     document.querySelector(`.sonic-guard[data-left="${CSS.escape(this.#id)}"]`)?.replaceWith(this.#root);
     this.#seen.observe(this.#root);
-    this.#resized.observe(this.#body);
+    this.#widget.start();
     this.draw();
   }
 
@@ -100,7 +95,7 @@ export class NodeCard {
   stop() {
     this.#root.dataset.left = this.#id;
     this.#seen.disconnect();
-    this.#resized.disconnect();
+    this.#widget.stop();
     this.#prediction.stop();
     this.#setOnScreen(false);
   }
@@ -108,24 +103,30 @@ export class NodeCard {
   /** Add the widget to the node or remove it, by the settings and whether there is a report. */
   updateWidget() {
     const wanted = this.#vram || this.#report !== null;
-    if (wanted && !this.#widget) this.#attach();
-    else if (!wanted && this.#widget) {
-      this.#node.removeWidget(this.#widget);
-      this.#widget = null;
-      this.#shrink();
-    }
+    if (wanted && !this.#widget.isAttached) this.#widget.attach(this.#vram);
+    else if (!wanted) this.#widget.detach();
     this.draw();
   }
 
   /** @param {string} text  The node's report of a run. */
   setReport(text) {
+    const root = this.#rootGraph;
     this.#report = text;
+    this.#reportOf = this.#given = root ? this.#keyIn(new GraphSnapshot(root)) : "";
     this.updateWidget();
   }
 
-  /** On a node saved without this pack the card is folded: other nodes may lie right below. @param {any} saved */
+  /** The node was loaded from a workflow. @param {any} saved */
   configured(saved) {
-    if (this.#isSonicNode && saved?.properties?.[FOLDED] === undefined) this.#fold(true);
+    this.#isGuest = this.#isSonicNode;
+    if (Array.isArray(saved?.size)) this.#widget.configured(saved.size);
+    this.draw();
+  }
+
+  /** Whether this is the node of its graph that shows the whole card. @param {boolean} isMain */
+  setMain(isMain) {
+    if (isMain === this.#isMain) return;
+    this.#isMain = isMain;
     this.draw();
   }
 
@@ -135,7 +136,24 @@ export class NodeCard {
    * @param {boolean} force  Ask the server even if nothing has changed.
    */
   check(snapshot, force) {
+    if (this.#report !== null) this.#compare(this.#keyIn(snapshot));
     if (this.#vram) this.#prediction.check(snapshot, force);
+  }
+
+  /** @param {string} given */
+  #compare(given) {
+    const changed = given !== this.#given;
+    this.#given = given;
+    if (changed) this.draw();
+  }
+
+  /** @param {GraphSnapshot} snapshot */
+  #keyIn(snapshot) {
+    return JSON.stringify(snapshot.question(this.#node)?.graph ?? null);
+  }
+
+  get #rootGraph() {
+    return this.#node.graph?.rootGraph ?? this.#node.graph ?? null;
   }
 
   /** Draw the card. */
@@ -143,9 +161,13 @@ export class NodeCard {
     const { server, updates, language } = this.#context;
     const { answer, problem, missing, busy } = this.#prediction;
     const run = this.#run();
+    const mode = this.#mode;
+    this.#widget.setShape(mode === "full" || !this.#vram ? "card" : this.#isSonicNode ? "hanging" : mode);
+    /** @type {import("./view.mjs").State} */
     const state = {
       language: language(),
       vram: this.#vram,
+      mode,
       answer,
       problem,
       missing,
@@ -155,14 +177,24 @@ export class NodeCard {
       live: updates.live,
       samples: run !== null && run === updates.run ? updates.samples : [],
       report: this.#report,
-      open: { ...this.#open, card: !this.#folded },
-      toggle: (/** @type {string} */ what) => this.#toggle(what),
+      stale: this.#report !== null && this.#given !== this.#reportOf,
+      open: this.#open,
+      toggle: (what) => this.#toggle(what),
+      act: () => this.#context.act(answer?.advice?.actions ?? []),
+      pictureUrl: this.#context.pictureUrl,
     };
     patch(this.#body, card(state));
   }
 
   get #isSonicNode() {
     return SONIC_NODES.has(String(this.#node.comfyClass));
+  }
+
+  /** How much of the card is shown: what the user has chosen, else all of it on the main node. */
+  get #mode() {
+    const open = this.#node.properties?.[OPEN];
+    if (open ?? (this.#isMain && !this.#isGuest)) return "full";
+    return this.#isMain ? "folded" : "line";
   }
 
   /** Whether predictions are shown, in addition to the node's own report. */
@@ -185,42 +217,13 @@ export class NodeCard {
 
   /** Whether this node takes part in `run`; computed again when run or graph has changed. @param {Run} run */
   #isIn(run) {
-    const root = this.#node.graph?.rootGraph ?? this.#node.graph;
+    const root = this.#rootGraph;
     const key = JSON.stringify(run.nodes) + this.#prediction.asked;
     if (root && key !== this.#isInKey) {
       this.#isInKey = key;
       this.#isInRun = key.startsWith("{}") || new GraphSnapshot(root).isIn(this.#node, run.nodes, this.#isSonicNode);
     }
     return this.#isInRun;
-  }
-
-  #attach() {
-    const options = {
-      serialize: false, // not sent with a prompt
-      hideOnZoom: false,
-      margin: MARGIN,
-      getMinHeight: () => this.#height + 2 * MARGIN,
-    };
-    this.#widget = this.#node.addDOMWidget(NAME, NAME, this.#root, options);
-    this.#widget.serialize = false; // not saved: it would shift the values of widgets added later
-    const [width, height] = this.#node.computeSize();
-    const least = this.#vram ? LEAST_WIDTH : 0;
-    this.#node.setSize([Math.max(this.#node.size[0], width, least), Math.max(this.#node.size[1], height)]);
-  }
-
-  /** Give the card the height of its content, and shrink the node with it. */
-  #fit() {
-    const height = this.#body.offsetHeight;
-    if (height === 0 || height === this.#height || !this.#widget) return;
-    const tight = this.#node.size[1] <= this.#node.computeSize()[1] + 1;
-    this.#height = height;
-    if (tight) this.#shrink();
-    this.#node.setDirtyCanvas?.(true, true);
-  }
-
-  /** LiteGraph enlarges nodes by itself but never shrinks them; Nodes 2.0 ignores these sizes. */
-  #shrink() {
-    if (this.#context.onCanvas()) this.#node.setSize([this.#node.size[0], this.#node.computeSize()[1]]);
   }
 
   /** @param {boolean} isOnScreen */
@@ -231,20 +234,13 @@ export class NodeCard {
     if (isOnScreen) this.draw();
   }
 
-  get #folded() {
-    return this.#node.properties?.[FOLDED] === true;
-  }
-
-  /** @param {boolean} folded */
-  #fold(folded) {
-    this.#node.properties ??= {};
-    this.#node.properties[FOLDED] = folded;
-  }
-
   /** @param {string} what */
   #toggle(what) {
-    if (what === "card") this.#fold(!this.#folded);
-    else this.#open[what] = !this.#open[what];
+    if (what === "card") {
+      this.#node.properties ??= {};
+      this.#node.properties[OPEN] = this.#mode !== "full";
+      this.#widget.release();
+    } else this.#open[what] = !this.#open[what];
     this.draw();
   }
 }

@@ -2,7 +2,9 @@
 // and the members of a LiteGraph graph that this pack reads. Sizes are in bytes.
 
 export type Language = "en" | "zh";
-export type Verdict = "safe" | "tight" | "fail";
+export type Verdict = "safe" | "tight" | "fail" | "unknown";
+/** How a user should take it; the page colours by it. */
+export type Level = "ok" | "warn" | "bad" | "unknown";
 export type Outcome = "running" | "done" | "oom" | "interrupted" | "error" | "killed";
 
 /** Predicted memory of one stage. `weights + window + clip + overhead == required`. */
@@ -22,6 +24,7 @@ export interface Stage {
 export interface Answer {
   card: string;
   verdict: Verdict;
+  level: Level;
   verdict_text: string;
   headroom_text: string;
   budget_bytes: number;
@@ -30,7 +33,15 @@ export interface Answer {
   peak_stage: string;
   stages: Stage[];
   frame_text: string;
-  advice: { text: string } | null;
+  advice: Advice | null;
+  /** Where nothing fits: the best that was tried. */
+  attempt?: string | null;
+  /** Weight files that are not there. */
+  missing_files?: { name: string; folder: string; url?: string | null }[];
+  /** The picture of the run, if it is a file's. */
+  crop?: Crop | null;
+  /** How long the run takes, in words. */
+  time?: { low_s: number; high_s: number; text: string } | null;
   risk: { probability: number | null; runs: number; upper_bytes: number | null; text: string };
   assumed: string[];
   /** The optimizations the prediction includes. */
@@ -42,6 +53,32 @@ export interface Answer {
   time_s: number | null;
   settings: Settings;
   last: Run | null;
+}
+
+/** The one sentence of help, and what its button does; no button without actions. */
+export interface Advice {
+  text: string;
+  button: string | null;
+  actions: Action[];
+}
+
+/** A change of the graph; nodes by execution id, slots by name. */
+export type Action =
+  | { do: "insert_low_vram"; sampler: string; values: Record<string, string> }
+  | { do: "set"; node: string; input: string; value: string | number | boolean }
+  | { do: "connect"; source: string; output: string; node: string; input: string };
+
+/** Left, top, width and height as parts of a picture's sides. */
+export type Box = [number, number, number, number];
+
+export interface Crop {
+  /** Its name in the input folder. */
+  file: string;
+  /** Width of the whole picture by its height. */
+  aspect: number;
+  crop: Box;
+  face: Box | null;
+  text: string;
 }
 
 export interface Settings {
@@ -137,6 +174,7 @@ export interface Link {
   origin_slot: number;
   target_id: number | string;
   target_slot: number;
+  parentId?: number;
 }
 
 export interface Widget {
@@ -157,7 +195,12 @@ export interface Graph {
   nodes: Node[];
   links: Map<number | string, Link>;
   rootGraph?: Graph;
+  /** Of a subgraph: the inputs of its node, as its own nodes see them. */
+  inputs?: { connect(slot: Slot | undefined, node: Node): unknown }[];
   getNodeById(id: number | string): Node | null | undefined;
+  add?(node: Node): unknown;
+  beforeChange?(): void;
+  afterChange?(): void;
 }
 
 export interface Node {

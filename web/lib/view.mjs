@@ -1,19 +1,22 @@
 // @ts-check
-// The views of a node's card. Pure functions of its state.
+// The views of a node's card: the whole card, the folded one, and the line on nodes whose run another card shows.
+// Pure functions of the card's state.
 
 import { h } from "./dom.mjs";
-import { chart, figures, KINDS, memoryLine, outcome, progress, sparkline } from "./model.mjs";
-import { bare, duration, gib, of, t } from "./words.mjs";
+import { chart, figures, memoryLine, outcome, progress, sparkline } from "./model.mjs";
+import { bars, legend } from "./view_bars.mjs";
+import { picture } from "./view_picture.mjs";
+import { duration, gib, of, t } from "./words.mjs";
 
 /**
  * @typedef {import("./dom.mjs").View} View
- * @typedef {import("./model.mjs").Row} Row
  * @typedef {import("./types.d.ts").Answer} Answer
  * @typedef {import("./types.d.ts").Language} Language
  *
  * @typedef {object} State
  * @property {Language} language
  * @property {boolean} vram  Whether predictions are shown; else only the report.
+ * @property {"full" | "folded" | "line"} mode
  * @property {Answer | null} answer  The newest prediction.
  * @property {string | null} problem  Error message if there is none for the current graph.
  * @property {boolean} missing  The server answers, but without the routes of this pack.
@@ -23,44 +26,76 @@ import { bare, duration, gib, of, t } from "./words.mjs";
  * @property {import("./types.d.ts").Live | null} live
  * @property {import("./types.d.ts").Sample[]} samples
  * @property {string | null} report  The node's own report of its last run.
- * @property {Record<string, boolean>} open  Which fold-outs are open; `card` is the card itself.
+ * @property {boolean} stale  Whether the node's inputs have changed since that run.
+ * @property {Record<string, boolean>} open  Which fold-outs are open.
  * @property {(what: string) => void} toggle
+ * @property {() => void} act  Do what the advice says.
+ * @property {(file: string) => string} pictureUrl  The address of a small version of a picture in the input folder.
  */
 
 /** The card. @param {State} state @returns {View[]} */
 export function card(state) {
-  const { language, answer, problem, run, open } = state;
-  if (!state.vram) return state.report ? [h("div", { class: "report" }, state.report)] : [];
+  const { language, answer, problem, run, mode } = state;
+  if (!state.vram) return state.report ? [h("div", { class: "report" }, staleNote(state), state.report)] : [];
+  if (mode === "line") return [line(state)];
+  const full = mode === "full";
   const running = run?.outcome === "running";
-  const drawn = answer && problem === null ? chart(language, answer, run, running ? state.live : null) : null;
+  const known = problem === null ? answer : null;
+  const drawn = known && chart(language, known, run, running ? state.live : null);
   return h(
     "div",
     {},
     foldButton(state),
-    open.card && h("div", { class: "title" }, t(language, "title"), answer ? ` · ${answer.card}` : null),
+    full && h("div", { class: "title" }, t(language, "title"), answer ? ` · ${answer.card}` : null),
     headline(state),
+    known && !running && help(state, known),
     drawn && bars(state, drawn),
-    open.card && drawn && answer && legend(language, answer, drawn.rows),
+    full && drawn && known && legend(language, known, drawn.rows),
     ...during(state),
-    open.card && answer && problem === null && !running && explanation(state, answer),
-    ...(open.card ? machine(state) : []),
+    full && known && !running && explanation(state, known),
+    ...(full ? machine(state) : []),
   ).children.filter((child) => typeof child !== "string");
 }
 
-const TONES = { safe: "ok", tight: "warn", fail: "bad" };
+/** @param {Answer} answer */
+const toneOf = ({ level }) => level;
+
+/** The state of the prediction as a tone, words, and the figure next to them. @param {State} state */
+function verdict({ language, answer, problem, missing, away, run }) {
+  if (away) return { tone: "away", words: t(language, "away"), figure: "" };
+  if (missing) return { tone: "away", words: t(language, "missing"), figure: "" };
+  if (problem !== null) return { tone: "bad", words: problem, figure: "" };
+  if (!answer) return { tone: "away", words: t(language, "looking"), figure: "" };
+  const words = (run?.outcome === "running" ? `${t(language, "running")} · ` : "") + answer.verdict_text;
+  return { tone: toneOf(answer), words, figure: answer.headroom_text };
+}
 
 /** Verdict and headroom, or why there are none. @param {State} state */
-function headline({ language, answer, problem, missing, away, run }) {
-  const sentence = (/** @type {string} */ tone, /** @type {string} */ words) =>
-    h("div", { class: "top sentence", role: "status" }, icon(tone), h("span", {}, words));
-  if (away) return sentence("away", t(language, "away"));
-  if (missing) return sentence("away", t(language, "missing"));
-  if (problem !== null) return sentence("bad", problem);
-  if (!answer) return sentence("away", t(language, "looking"));
-  const tone = TONES[answer.verdict];
-  const words = (run?.outcome === "running" ? `${t(language, "running")} · ` : "") + answer.verdict_text;
-  const verdict = h("span", { class: "verdict", "data-tone": tone }, icon(tone), h("span", {}, words));
-  return h("div", { class: "top", role: "status" }, verdict, h("span", { class: "headroom" }, answer.headroom_text));
+function headline(state) {
+  const { tone, words, figure } = verdict(state);
+  if (!figure) return h("div", { class: "top sentence", role: "status" }, icon(tone), h("span", {}, words));
+  const said = h("span", { class: "verdict", "data-tone": tone }, icon(tone), h("span", {}, words));
+  return h("div", { class: "top", role: "status" }, said, h("span", { class: "headroom" }, figure));
+}
+
+/** One line, which opens the whole card: the verdict, and what the node will run. @param {State} state */
+function line(state) {
+  const { language, answer, run, toggle } = state;
+  const { tone, words, figure } = verdict(state);
+  const more = run?.outcome === "running" ? progress(language, run) : answer && figure ? sizeOf(language, answer) : "";
+  const title = [words, figure, answer?.advice?.text, t(language, "unfold")].filter(Boolean).join("\n");
+  return h(
+    "button",
+    { class: "line", type: "button", title, "aria-expanded": "false", onclick: () => toggle("card") },
+    icon(tone),
+    h("span", { class: "words", "data-tone": tone }, words),
+    more && h("span", { class: "more-words" }, more),
+  );
+}
+
+/** What will be run, in a few words. @param {Language} language @param {Answer} answer */
+function sizeOf(language, { settings: { width, height, steps, dtype } }) {
+  return `${width}×${height} · ${dtype} · ${t(language, "steps", { steps })}`;
 }
 
 const SHAPES = {
@@ -70,10 +105,14 @@ const SHAPES = {
     h("path", { d: "M4.9.8h6.2l4.1 4.1v6.2l-4.1 4.1H4.9L.8 11.1V4.9z" }),
     h("path", { d: "M5.2 5.2l5.6 5.6M10.8 5.2l-5.6 5.6" }),
   ],
+  unknown: [
+    h("circle", { cx: 8, cy: 8, r: 7 }),
+    h("path", { d: "M6 6.2a2 2 0 1 1 2.9 1.8c-.6.3-.9.7-.9 1.4M8 11.6v.4" }),
+  ],
   away: [h("circle", { cx: 8, cy: 8, r: 6.5, class: "ring" })],
 };
 
-/** A shape for each verdict, so that it can be recognised without colour. @param {string} tone */
+/** A shape for each tone, so that it can be recognised without colour. @param {string} tone */
 const icon = (tone) =>
   h(
     "svg",
@@ -82,90 +121,50 @@ const icon = (tone) =>
   );
 
 /** @param {State} state */
-function foldButton({ language, open, toggle }) {
-  const label = t(language, open.card ? "fold" : "unfold");
-  const attributes = {
-    class: "fold",
-    type: "button",
-    title: label,
-    "aria-label": label,
-    "aria-expanded": String(Boolean(open.card)),
-  };
-  return h("button", { ...attributes, onclick: () => toggle("card") }, open.card ? "▴" : "▾");
+function foldButton({ language, mode, toggle }) {
+  const full = mode === "full";
+  const label = t(language, full ? "fold" : "unfold");
+  const attributes = { class: "fold", type: "button", title: label, "aria-label": label, "aria-expanded": String(full) };
+  return h("button", { ...attributes, onclick: () => toggle("card") }, full ? "▴" : "▾");
 }
 
-/** @param {State} state @param {{rows: Row[], budget: number}} drawn */
-function bars({ language, away, missing, busy, open }, { rows, budget }) {
-  const attributes = {
-    class: open.card ? "rows" : "rows small",
-    role: "group",
-    "aria-label": t(language, "by stage"),
-    "data-dim": away || missing || busy,
-  };
-  return h("div", attributes, ...rows.map((row) => bar(row, budget, open.card)));
+/** What is in the way, the one sentence of advice, and the button that does it. @param {State} state @param {Answer} answer */
+function help({ language, act }, { advice, limits, attempt, missing_files: files }) {
+  const warning = (/** @type {import("./dom.mjs").Maybe[]} */ ...words) =>
+    h("div", { class: "limit" }, icon("warn"), h("span", {}, ...words));
+  const lines = [
+    files?.length && warning(t(language, "missing files"), ...files.map((file) => fileLine(file))),
+    ...limits.map((limit) => warning(limit)),
+    advice && h("div", { class: "advice" }, h("span", {}, advice.text), adviceButton(advice, act)),
+    attempt && h("div", { class: "attempt" }, attempt),
+  ].filter(Boolean);
+  return lines.length > 0 && h("div", { class: "help" }, ...lines);
 }
 
-/** @param {Row} row @param {number} budget @param {boolean} full */
-function bar(row, budget, full) {
-  const at = (/** @type {number} */ from, /** @type {number} */ size) =>
-    `left:${from.toFixed(2)}%;width:${size.toFixed(2)}%`;
-  const track = h(
-    "span",
-    { class: "bar" },
-    row.more && h("i", { class: "more", style: at(row.more.from, row.more.size) }),
-    ...row.parts.map(({ kind, from, size }) => h("i", { class: kind, style: at(from, size) })),
-    row.measuredSize !== null && h("i", { class: "measured", style: at(0, row.measuredSize) }),
-    h("i", { class: "budget", style: `left:${budget.toFixed(2)}%` }),
-    row.needle !== null && h("i", { class: "needle", style: `left:${row.needle.toFixed(2)}%` }),
-  );
-  const number =
-    row.measured === null
-      ? [gib(row.required)]
-      : [h("b", {}, bare(row.measured)), row.predicted === null ? " GiB" : ` / ${gib(row.predicted)}`];
-  return h(
-    "div",
-    {
-      class: "row",
-      role: "img",
-      "aria-label": row.label,
-      title: row.label,
-      "data-stage": row.stage,
-      "data-now": row.now,
-      "data-over": row.over,
-    },
-    full && h("span", { class: "name" }, row.now ? `▸ ${row.text}` : row.text),
-    track,
-    full && h("span", { class: "number" }, ...number),
-  );
+/** @param {NonNullable<Answer["advice"]>} advice @param {() => void} act */
+function adviceButton({ button }, act) {
+  return button && h("button", { class: "act", type: "button", onclick: act }, button);
 }
 
-/** @param {Language} language @param {Answer} answer @param {Row[]} all */
-function legend(language, answer, all) {
-  const used = KINDS.filter((kind) => answer.stages.some((stage) => stage[kind] > 0));
-  const key = (/** @type {string} */ kind, /** @type {string} */ words) =>
-    h("span", { class: "key" }, h("i", { class: `swatch ${kind}` }), words);
-  return h(
-    "div",
-    { class: "legend", "aria-hidden": "true" },
-    ...used.map((kind) => key(kind, t(language, kind))),
-    all.some(({ more }) => more) && key("more", t(language, "upto")),
-    all.some(({ measured }) => measured !== null) && key("measured", t(language, "measured")),
-    key("budget", t(language, "budget", { size: of(language, answer.budget_bytes, answer.available_bytes) })),
-  );
+/** A file that has to be put in a folder. @param {{name: string, folder: string, url?: string | null}} file */
+function fileLine({ name, folder, url }) {
+  const words = url ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, name) : name;
+  return h("span", { class: "file" }, words, ` → ${folder}`);
 }
 
 /** Memory over time and the figures of a run. @param {State} state */
-function during({ language, run, live, samples, open }) {
+function during({ language, run, live, samples, mode }) {
   if (!run) return [];
-  const line = open.card ? sparkline(samples, run) : null;
+  const full = mode === "full";
+  const path = full ? sparkline(samples, run) : null;
   const box = { class: "spark", viewBox: "0 0 100 100", preserveAspectRatio: "none" };
   const spark =
-    line &&
+    path &&
     h(
       "svg",
       { ...box, role: "img", "aria-label": t(language, "spark") },
-      h("path", { class: "predicted", d: line.predicted }),
-      h("path", { class: "measured", d: line.measured }),
+      h("path", { class: "predicted", d: path.predicted }),
+      h("path", { class: "measured", d: path.measured }),
     );
   if (run.outcome === "running") {
     const words = [figures(language, run, live), progress(language, run)];
@@ -176,31 +175,35 @@ function during({ language, run, live, samples, open }) {
     { class: "figures" },
     h("span", {}, h("b", {}, t(language, "last run")), " · ", outcome(language, run)),
   );
-  return open.card ? [spark, last] : [];
+  return full ? [spark, last] : [];
 }
 
-/** Advice, limits, notes and changes. @param {State} state @param {Answer} answer */
+/** Picture, notes and changes. @param {State} state @param {Answer} answer */
 function explanation(state, answer) {
-  const { language } = state;
-  const { advice, limits, frame_text: frame, optimizations, parts, time_s: time, risk, assumed, changes } = answer;
+  const { language, pictureUrl } = state;
+  const { frame_text: frame, optimizations, parts, risk, assumed, changes, crop } = answer;
   const part = parts > 1 ? ` · ${t(language, "one part", { parts })}` : "";
-  const takes = time === null ? "" : ` · ${t(language, "takes", { time: duration(language, time) })}`;
   const upper = risk.upper_bytes === null ? "" : ` · ${t(language, "upper", { size: gib(risk.upper_bytes) })}`;
-  const source = t(language, "prediction", { from: risk.text }) + upper;
   const enabled = optimizations.length > 0 && t(language, "optimizations", { optimizations: optimizations.join(" + ") });
   const guess = assumed.length > 0 && t(language, "assumed", { what: assumed.join(language === "zh" ? "；" : "; ") });
-  const notes = [frame + part + takes, enabled, source, guess];
+  const source = t(language, "prediction", { from: risk.text }) + upper;
+  const notes = [frame + part, timeOf(language, answer), enabled, source, guess];
+  const text = h("div", { class: "notes" }, ...notes.map((words) => words && h("div", {}, words)));
   return h(
     "div",
     { class: "explanation" },
-    advice && h("div", { class: "help" }, advice.text),
-    ...limits.map((limit) => h("div", { class: "limit" }, icon("warn"), h("span", {}, limit))),
-    h("div", { class: "notes" }, ...notes.map((line) => line && h("div", {}, line))),
+    crop ? h("div", { class: "beside" }, picture(language, crop, pictureUrl), text) : text,
     changes.length > 0 &&
       foldOut(state, "changes", t(language, "changes", { count: changes.length }), () =>
-        list(changes.map((text) => [text])),
+        list(changes.map((words) => [words])),
       ),
   );
+}
+
+/** How long it takes, in words. @param {Language} language @param {Answer} answer */
+function timeOf(language, { time, time_s: seconds }) {
+  if (time) return time.text;
+  return seconds === null ? null : t(language, "takes", { time: duration(language, seconds) });
 }
 
 /**
@@ -209,17 +212,21 @@ function explanation(state, answer) {
  * @returns {import("./dom.mjs").Maybe[]}
  */
 function machine(state) {
-  const { language, live, report } = state;
+  const { language, live, report, stale } = state;
   const cards = live && live.cards.length > 1 ? live.cards : [];
+  const title = t(language, stale ? "report.stale" : "report");
   return [
     live && h("div", { class: "notes" }, memoryLine(language, live)),
     cards.length > 0 &&
       foldOut(state, "cards", t(language, "cards", { count: cards.length }), () =>
         list(cards.map((one) => oneCard(language, one))),
       ),
-    report && foldOut(state, "report", t(language, "report"), () => h("div", { class: "report" }, report)),
+    report && foldOut(state, "report", title, () => h("div", { class: "report" }, report)),
   ];
 }
+
+/** Above a report that is not of the current inputs. @param {State} state */
+const staleNote = ({ language, stale }) => stale && h("div", { class: "stale" }, t(language, "report.stale"));
 
 /** @param {Language} language @param {{index: number, name: string, used: number | null, total: number | null}} one */
 function oneCard(language, { index, name, used, total }) {
@@ -230,7 +237,7 @@ function oneCard(language, { index, name, used, total }) {
 }
 
 /** @param {import("./dom.mjs").Child[][]} lines */
-const list = (lines) => h("ul", {}, ...lines.map((line) => h("li", {}, ...line)));
+const list = (lines) => h("ul", {}, ...lines.map((words) => h("li", {}, ...words)));
 
 /** @param {State} state @param {string} what @param {string} words @param {() => View} content */
 function foldOut({ open, toggle }, what, words, content) {

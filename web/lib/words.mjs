@@ -18,9 +18,10 @@ export const TEXT = {
   window: ["window", "窗口"],
   clip: ["clip", "整段"],
   overhead: ["overhead", "开销"],
-  upto: ["if memory is free", "显存有余时"],
+  upto: ["if there is room", "显存有余时"],
   measured: ["measured", "实测"],
   row: ["{stage}: {size} predicted ({parts})", "{stage}：预测 {size}（{parts}）"],
+  "row.upto": ["up to {size} if there is room", "显存有余时可达 {size}"],
   "row.over": ["{size} over budget", "超出预算 {size}"],
   "row.measured": ["{size} measured", "实测 {size}"],
   "row.now": ["running now", "正在运行"],
@@ -50,6 +51,11 @@ export const TEXT = {
   "ended in": ["{outcome} in {stage}", "在{stage}阶段{outcome}"],
   changes: ["Changes ({count})", "改动（{count}）"],
   report: ["Report of the last run", "上次运行的报告"],
+  "report.stale": ["Report of the last run, with other inputs than now", "上次运行的报告（输入已改变）"],
+  "missing files": ["Not there yet; put the file into the folder:", "缺少以下文件，请放入对应文件夹："],
+  picture: ["The picture, its face and the crop", "图片、人脸与裁剪范围"],
+  steps: ["{steps} steps", "{steps} 步"],
+  "cannot do": ["The graph has changed meanwhile; try again.", "工作流已改变，请重试。"],
   assumed: ["Assumed: {what}", "假定：{what}"],
   prediction: ["Prediction: {from}", "预测：{from}"],
   upper: ["upper bound {size}", "上界 {size}"],
@@ -64,14 +70,52 @@ export const TEXT = {
   "stage.denoise": ["denoise", "去噪"],
   "stage.decode": ["decode", "解码"],
   "stage.interpolate": ["interpolate", "插帧"],
+  "hint.load": ["load: the network comes into memory.", "加载：把网络载入显存。"],
+  "hint.predata": [
+    "predata: picture and sound become what the network is given.",
+    "预处理：把图片和声音变成网络的输入。",
+  ],
+  "hint.denoise": [
+    "denoise: the network makes the frames out of noise, a window of frames at a time. This takes most of the time.",
+    "去噪：网络从噪声中生成画面，每次一个窗口。大部分时间用在这里。",
+  ],
+  "hint.decode": [
+    "decode: what the network made becomes pixels. It uses what is free, and needs much less.",
+    "解码：把网络的结果变成像素。有多少空闲显存就用多少，实际需要的少得多。",
+  ],
+  "hint.interpolate": [
+    "interpolate: a frame is added between every two, for 25 frames a second.",
+    "插帧：在每两帧之间加一帧，达到每秒 25 帧。",
+  ],
+  "hint.weights": ["The network's own numbers: the same for every video.", "网络自身的参数：与视频无关。"],
+  "hint.window": [
+    "What one pass of the network computes with: grows with width × height.",
+    "网络计算一次所用：随宽 × 高增长。",
+  ],
+  "hint.clip": ["What is kept of the whole video: grows with its length.", "整段视频需保留的部分：随时长增长。"],
+  "hint.overhead": [
+    "What the driver and torch take in addition.",
+    "驱动程序与 torch 额外占用的部分。",
+  ],
+  "hint.more": ["Used if it is free, but not needed.", "有空闲时会用到，但并非必需。"],
+  "hint.measured": ["What the run really took.", "运行时的实际占用。"],
+  "hint.budget": [
+    "The free memory of the card less a reserve. A stage beyond this line may fail.",
+    "显卡的空闲显存减去预留。超过此线的阶段可能失败。",
+  ],
+  "hint.picture": [
+    "Bright: the part that Sonic gets. Dashed: the face.",
+    "明亮部分交给 Sonic；虚线为人脸。",
+  ],
   history: ["Sonic history", "Sonic 历史"],
   "history.tooltip": [
     "Sonic history: predicted and measured VRAM of every run",
     "Sonic 历史：每次运行的预测与实测显存",
   ],
   "history.empty": [
-    "No runs yet. Run a workflow with SONICSampler: its predicted and measured memory will be listed here.",
-    "还没有运行记录。运行一次含 SONICSampler 的工作流，预测与实测显存就会列在这里。",
+    "No runs yet. After the first one, this tab lists for each run when it was, its settings, the memory predicted and " +
+      "measured, and how it ended; a plot shows how good the predictions are.",
+    "还没有运行记录。首次运行之后，这里会列出每次运行的时间、设置、预测与实测显存以及结果，并以图显示预测的准确程度。",
   ],
   "history.unreadable": [
     "{count} more runs cannot be read and are not used for the prediction. See ComfyUI's log.",
@@ -169,3 +213,6 @@ export function moment(language, iso) {
 
 /** The text for a stage; an unknown stage keeps its name. @param {Language} language @param {string} stage */
 export const stageWord = (language, stage) => (TEXT[`stage.${stage}`] ? t(language, `stage.${stage}`) : stage);
+
+/** What a stage does, in a sentence; empty for an unknown one. @param {Language} language @param {string} stage */
+export const stageHint = (language, stage) => (TEXT[`hint.${stage}`] ? t(language, `hint.${stage}`) : "");

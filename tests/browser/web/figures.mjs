@@ -13,6 +13,7 @@ export function stage(name, weights, window, clip, overhead) {
 export const answer = ({ budget = 7, stages = [stage("denoise", 3, 3, 0, 0.5)], ...more } = {}) => ({
   card: "RTX 4060 8GB",
   verdict: "safe",
+  level: "ok",
   verdict_text: "Fits",
   headroom_text: "denoise, 0.5 GiB headroom",
   budget_bytes: budget * GIB,

@@ -10,6 +10,7 @@ import { answer, GIB, live, run, stage } from "./figures.mjs";
 const state = (more = {}) => ({
   language: "en",
   vram: true,
+  mode: "full",
   answer: answer(),
   problem: null,
   missing: false,
@@ -19,7 +20,10 @@ const state = (more = {}) => ({
   live: null,
   samples: [],
   report: null,
-  open: { card: true },
+  stale: false,
+  open: {},
+  act: () => {},
+  pictureUrl: (file) => `/view?${file}`,
   toggle: () => {},
   ...more,
 });
@@ -63,12 +67,29 @@ for (const [name, more, expected, absent] of [
     /undefined/,
   ],
   ["advice", { answer: answer({ advice: { text: "448 fits." } }) }, /448 fits\./, /Assumed/],
+  ["how long it takes", { answer: answer({ time: { low_s: 240, high_s: 540, text: "4 to 9 minutes" } }) }, /4 to 9 min/, /about/],
+  ["the seconds of the last runs", { answer: answer({ time_s: 61 }) }, /takes about 1 min 1 s/, /undefined/],
+  ["the best that was tried", { answer: answer({ attempt: "128 px: 3 GiB" }) }, /128 px: 3 GiB/, /undefined/],
+  [
+    "weight files that are missing",
+    { answer: answer({ missing_files: [{ name: "unet.pth", folder: "models/sonic" }] }) },
+    /Not there yet.*unet\.pth → models\/sonic/,
+    /undefined/,
+  ],
+  ["a report of other inputs", { report: "All is well.", stale: true }, /Report of the last run, with other inputs/, /undefined/],
+  ["the report alone, of other inputs", { vram: false, report: "768", stale: true }, /other inputs than now 768/, /GiB/],
+  [
+    "what a stage can use",
+    { answer: answer({ stages: [{ ...stage("decode", 1, 1, 0, 0), upto: 19.8 * GIB }] }) },
+    /decode 2.0 GiB.*if there is room/,
+    /19\.8/,
+  ],
   ["what is assumed", { answer: answer({ assumed: ["a square", "10 s"] }) }, /Assumed: a square; 10 s/, /undefined/],
   ["hard limits", { answer: answer({ limits: ["batch over 65,535"] }) }, /batch over 65,535/, /undefined/],
   ["changes, folded", { answer: answer({ changes: ["steps: 30 → 20"] }) }, /▸ Changes \(1\)/, /30 → 20/],
   [
     "changes, open",
-    { answer: answer({ changes: ["steps: 30 → 20"] }), open: { card: true, changes: true } },
+    { answer: answer({ changes: ["steps: 30 → 20"] }), open: { changes: true } },
     /▾ Changes \(1\) .*30 → 20/,
     /▸/,
   ],
@@ -99,19 +120,72 @@ for (const [name, more, expected, absent] of [
 test("no card without a prediction and a report", () => assert.deepEqual(card(state({ vram: false })), []));
 
 test("a folded card keeps its verdict and its bars", () => {
-  const views = card(state({ open: {} }));
+  const views = card(state({ mode: "folded" }));
   assert.match(views.map(textOf).join(" "), /Fits/);
   assert.doesNotMatch(views.map(textOf).join(" "), /Sonic VRAM|budget/);
   assert.equal(ofClass(views, "row").length, 1);
 });
 
-for (const verdict of ["safe", "tight", "fail"]) {
-  test(`the verdict ${verdict} has a shape of its own`, () => {
-    const shapeOf = (kind) =>
-      JSON.stringify(ofClass(card(state({ answer: answer({ verdict: kind }) })), "icon")[0].children);
-    for (const other of ["safe", "tight", "fail"]) assert.equal(shapeOf(verdict) === shapeOf(other), verdict === other);
+const LEVELS = ["ok", "warn", "bad", "unknown"];
+for (const level of LEVELS) {
+  test(`the level ${level} has a shape of its own, on the card and on the line`, () => {
+    for (const mode of ["full", "line"]) {
+      const shapeOf = (kind) =>
+        JSON.stringify(ofClass(card(state({ mode, answer: answer({ level: kind }) })), "icon")[0].children);
+      for (const other of LEVELS) assert.equal(shapeOf(level) === shapeOf(other), level === other);
+    }
   });
 }
+
+test("the colour is that of the level, whatever the verdict", () => {
+  const [verdict] = ofClass(card(state({ answer: answer({ verdict: "safe", level: "warn" }) })), "verdict");
+  assert.equal(verdict.attributes["data-tone"], "warn");
+});
+
+const ADVICE = { text: "Sonic Low VRAM keeps 768.", button: "Add Sonic Low VRAM", actions: [{ do: "insert_low_vram" }] };
+
+for (const mode of ["full", "folded"]) {
+  test(`the advice and its button are on the ${mode} card`, () => {
+    let done = 0;
+    const views = card(state({ mode, answer: answer({ advice: ADVICE }), act: () => done++ }));
+    assert.match(views.map(textOf).join(" "), /keeps 768\..*Add Sonic Low VRAM/);
+    ofClass(views, "act")[0].attributes.onclick();
+    assert.equal(done, 1);
+  });
+}
+
+test("no button without actions, and no advice while the run is under way", () => {
+  const advice = { text: "A larger card.", button: null, actions: [] };
+  assert.equal(ofClass(card(state({ answer: answer({ advice }) })), "act").length, 0);
+  assert.equal(ofClass(card(state({ answer: answer({ advice: ADVICE }), run: run() })), "act").length, 0);
+});
+
+test("a line has the verdict and what is run, and opens the card", () => {
+  const opened = [];
+  const settings = { width: 512, height: 640, steps: 25, dtype: "fp16" };
+  const views = card(
+    state({ mode: "line", answer: answer({ settings, advice: ADVICE }), toggle: (what) => opened.push(what) }),
+  );
+  assert.equal(views.map(textOf).join(" ").replace(/\s+/g, " ").trim(), "Fits 512×640 · fp16 · 25 steps");
+  assert.match(views[0].attributes.title, /headroom\nSonic Low VRAM keeps 768\.\nShow more/);
+  views[0].attributes.onclick();
+  assert.deepEqual(opened, ["card"]);
+});
+
+test("a line shows how far a run is", () => {
+  const words = text({ mode: "line", run: run({ step: 3, left_s: 60 }) });
+  assert.match(words, /Running · Fits step 3 \/ 25 · 1 min left/);
+});
+
+test("the picture has its crop and its face, in parts of its sides", () => {
+  const crop = { file: "a b.png", aspect: 1.5, crop: [0.1, 0, 0.5, 1], face: [0.2, 0.25, 0.25, 0.5], text: "384 px" };
+  const views = card(state({ answer: answer({ crop }) }));
+  const [image] = all(views).filter(({ tag }) => tag === "img");
+  assert.equal(image.attributes.src, "/view?a b.png");
+  assert.equal(ofClass(views, "kept")[0].attributes.style, "left:10.00%;top:0.00%;width:50.00%;height:100.00%");
+  assert.equal(ofClass(views, "face")[0].attributes.style, "left:20.00%;top:25.00%;width:25.00%;height:50.00%");
+  assert.equal(ofClass(card(state({ answer: answer({ crop: { ...crop, face: null } }) })), "face").length, 0);
+});
 
 test("every image has a text alternative, and every button a label", () => {
   const views = all(
@@ -128,13 +202,13 @@ test("every image has a text alternative, and every button a label", () => {
   for (const { attributes } of pictures) assert.ok(attributes["aria-label"]);
   for (const button of views.filter(({ tag }) => tag === "button")) {
     assert.ok(button.attributes["aria-label"] ?? textOf(button));
-    assert.match(button.attributes["aria-expanded"], /^(true|false)$/);
+    if (button.attributes.class !== "act") assert.match(button.attributes["aria-expanded"], /^(true|false)$/);
   }
 });
 
 test("several cards fold out, each with what it holds", () => {
   const two = [0, 1].map((index) => ({ index, name: `Card ${index}`, used: (index + 1) * GIB, total: 8 * GIB }));
-  const words = text({ live: live({ cards: two }), open: { card: true, cards: true } });
+  const words = text({ live: live({ cards: two }), open: { cards: true } });
   assert.match(words, /2 cards 0 · Card 0: 1.0 of 8.0 GiB 1 · Card 1: 2.0 of 8.0 GiB/);
 });
 
@@ -188,7 +262,7 @@ const read = (views) => views.map(textOf).join(" ").replace(/\s+/g, " ");
 
 for (const [name, more, expected] of [
   ["loading", { history: null }, /Calculating/],
-  ["no runs yet", { history: { runs: [], unreadable: 0, before: null, cards: [], calibration: {} } }, /No runs yet\. Run a workflow/],
+  ["no runs yet", { history: { runs: [], unreadable: 0, before: null, cards: [], calibration: {} } }, /No runs yet\. After the first one, this tab lists/],
   ["recording is off", { recording: false }, /Recording is off/],
   ["a problem", { problem: "The database is locked." }, /The database is locked/],
   ["calibration", {}, /runs: 2 · median error 1.5 % · 4.1 % from the model alone · upper bound ×1.06/],

@@ -1,0 +1,181 @@
+"""What has to be done to a graph for an advice to come true: the actions of the button on a card.
+
+Pure: an advice and a graph in, actions out. There are none unless all of the advice can be done: a value that a node
+computes cannot be set. The page carries them out, as one step that can be undone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..comfy.api_graph import Graph, Link, Node, upstream
+from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
+from ..optimizations import ESCALATION_ORDER, Mode, Optimization, Setting
+from ..planning.advice import LOW_VRAM as ADD_LOW_VRAM
+from ..planning.advice import POLICY, Advice, Where
+from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
+from ..planning.planner import SPLIT, Change, Policy
+
+PLANNERS = frozenset({"SonicGuardPreflight", "SonicGuardAutoDowngrade"})
+"""Nodes that change settings until a run fits."""
+RUNNERS = frozenset({SAMPLER, TALKING_HEAD})
+"""Nodes that run Sonic's network."""
+
+
+@dataclass(frozen=True)
+class InsertLowVram:
+    """Add Sonic Low VRAM in front of a node that runs the network."""
+
+    sampler: str
+    values: dict[str, str] = field(default_factory=dict[str, str])
+    """Settings of the new node that are not its defaults."""
+    do: str = "insert_low_vram"
+
+
+@dataclass(frozen=True)
+class SetValue:
+    """Give a node's widget a value."""
+
+    node: str
+    input: str
+    value: str | int | float | bool
+    do: str = "set"
+
+
+@dataclass(frozen=True)
+class Connect:
+    """Connect an output to an input, both by name."""
+
+    source: str
+    output: str
+    node: str
+    input: str
+    do: str = "connect"
+
+
+Action = InsertLowVram | SetValue | Connect
+
+
+def actions_for(advice: Advice, where: Where, graph: Graph, node_id: str) -> tuple[Action, ...]:
+    """The actions that do what `advice` for the run of the node `node_id` says; none where they cannot do all of it."""
+    runners = list(_runners(graph, node_id))
+    if not advice.changes or (not runners and graph[node_id].type in (LOADER, PREDATA)):
+        return ()
+    names = {change.name for change in advice.changes}
+    if ADD_LOW_VRAM in names:
+        return _with_low_vram(advice, where, graph, node_id, runners)
+    if POLICY in names or (where in (Where.ON_RISK, Where.POLICY) and not advice.keeps):
+        return _let_planner_act(where, graph, runners[0] if runners else node_id)
+    changes = [change for change in advice.changes if not (advice.keeps and change.name not in ESCALATION_ORDER)]
+    return _all(_action(change, where, graph, node_id, runners) for change in changes)
+
+
+def as_dict(action: Action) -> dict[str, Any]:
+    """For JSON."""
+    return asdict(action)
+
+
+def _with_low_vram(advice: Advice, where: Where, graph: Graph, node_id: str, runners: list[str]) -> tuple[Action, ...]:
+    """Sonic Low VRAM in front of every runner, and the rest of the advice, unless a planner in the graph does that."""
+    switched_on = {
+        change.name: str(Setting.ON)
+        for change in advice.changes
+        if change.name in ESCALATION_ORDER
+    }  # fmt: skip
+    inserted = [InsertLowVram(runner, switched_on) for runner in runners]
+    planned = (
+        any(graph[each].type in PLANNERS for each in upstream(graph, runners[0], _all_inputs)) if runners else False
+    )
+    rest = [change for change in advice.changes if change.name not in (ADD_LOW_VRAM, *ESCALATION_ORDER)]
+    if not inserted or not rest or planned:
+        return tuple(inserted)
+    others = _all(_action(change, where, graph, node_id, runners) for change in rest)
+    return (*inserted, *others) if others else ()
+
+
+def _let_planner_act(where: Where, graph: Graph, node_id: str) -> tuple[Action, ...]:
+    """The setting with which the last planner before `node_id` makes the changes itself."""
+    name, value = ("on_risk", "downgrade") if where is Where.ON_RISK else ("policy", str(Policy.LOSSLESS_FIRST))
+    planners = [each for each in upstream(graph, node_id, _all_inputs) if name in graph[each].inputs]
+    return _all([_set(graph, planners[-1], name, value)]) if planners else ()
+
+
+def _action(change: Change, where: Where, graph: Graph, node_id: str, runners: list[str]) -> Action | None:
+    """What makes one change; None where nothing can."""
+    if change.name in ESCALATION_ORDER:
+        return _enable(Optimization(change.name), graph, node_id, runners)
+    name = {"interpolate": "use_interframe", SPLIT: "part_s"}.get(change.name, change.name)
+    owner = node_id if name in graph[node_id].inputs else _owner(graph, name, runners)
+    return _set(graph, owner, name, _value(change)) if owner else None
+
+
+def _enable(optimization: Optimization, graph: Graph, node_id: str, runners: list[str]) -> Action | None:
+    """Enable an optimization on the node that has its switch; `unet_offload` may only lack its link."""
+    owner = node_id if optimization in graph[node_id].inputs else _owner(graph, optimization, runners)
+    if owner is None and runners and graph[runners[0]].type == TALKING_HEAD:
+        return _set(graph, runners[0], MODE, str(Mode.AUTO))
+    if owner is None:
+        return InsertLowVram(runners[0], {str(optimization): str(Setting.ON)}) if runners else None
+    if optimization is Optimization.UNET_OFFLOAD and graph[owner].inputs.get(optimization) == Setting.ON:
+        data = next((each for each in _upstream(graph, runners) if graph[each].type == PREDATA), None)
+        return Connect(owner, "weight_dtype", data, "weight_dtype") if data else None
+    return _set(graph, owner, optimization, True if graph[owner].type == TALKING_HEAD else str(Setting.ON))
+
+
+def _owner(graph: Graph, name: str, runners: list[str]) -> str | None:
+    """The nearest node to the runners, they included, that has an input of that name and is no planner."""
+    for each in reversed(_upstream(graph, runners)):
+        if name in graph[each].inputs and graph[each].type in (LOADER, PREDATA, LOW_VRAM, *RUNNERS):
+            return each
+    return None
+
+
+def _set(graph: Graph, node_id: str, name: str, value: str | int | float | bool) -> SetValue | None:
+    """Set the widget that decides a value, through primitive nodes and reroutes; None where a node computes it.
+
+    A node that exists only in the page has been left out there, and the page finds its widget.
+    """
+    given = graph[node_id].inputs.get(name)
+    seen = {node_id}
+    while isinstance(given, Link):
+        source = graph.get(given.node)
+        if source is None or given.node in seen:
+            return None
+        name = "" if source.type == "Reroute" else "value"
+        if source.type != "Reroute" and not source.type.startswith("Primitive"):
+            return None
+        node_id, given = given.node, source.inputs.get(name)
+        seen.add(node_id)
+    return None if given is None else SetValue(node_id, str(name), value)
+
+
+def _value(change: Change) -> str | int | float | bool:
+    if change.name == "interpolate":
+        return change.after == "on"
+    if change.name == SPLIT:
+        return float(change.after)
+    return int(change.after) if change.after.isdecimal() else change.after
+
+
+def _runners(graph: Graph, node_id: str) -> Iterator[str]:
+    """The nodes that run the network of the run that `node_id` leads to."""
+    if graph[node_id].type in RUNNERS:
+        yield node_id
+        return
+    for each, node in graph.items():
+        if node.type in RUNNERS and node_id in upstream(graph, each, _all_inputs):
+            yield each
+
+
+def _upstream(graph: Graph, runners: list[str]) -> list[str]:
+    return upstream(graph, runners[0], _all_inputs) if runners else []
+
+
+def _all_inputs(node: Node) -> list[str]:
+    return list(node.inputs)
+
+
+def _all(actions: Iterator[Action | None] | list[Action | None]) -> tuple[Action, ...]:
+    """The actions if there is one for everything, else none."""
+    every = list(actions)
+    return tuple(dict.fromkeys(each for each in every if each)) if all(every) else ()

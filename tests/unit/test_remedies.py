@@ -1,0 +1,175 @@
+"""The button of a card: what it does to the graph makes the advice come true, or there is no button."""
+
+import pytest
+
+from sonic_guard.comfy.api_graph import Graph, Link, parse_graph
+from sonic_guard.history.history_cache import CardHistory
+from sonic_guard.optimizations import ESCALATION_ORDER
+from sonic_guard.preview.answer import answer
+from sonic_guard.preview.evaluation import preview
+from tests.support.graphs import (
+    after_preflight,
+    low_vram,
+    low_vram_trio,
+    machine,
+    node,
+    preflight,
+    sources,
+    talking_head,
+    trio,
+    write_files,
+)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    return machine(write_files(tmp_path_factory.mktemp("input")))
+
+
+def ask(graph: Graph, asked: str, here, target: str = "auto", lang: str = "en"):
+    return answer(preview(graph, asked, here, target), CardHistory(), lang)
+
+
+def primitive(kind, value):
+    return {"20": node(kind, value=value)}
+
+
+def insert(sampler, **values):
+    return [{"do": "insert_low_vram", "sampler": sampler, "values": values}]
+
+
+def put(node_id, name, value):
+    return [{"do": "set", "node": node_id, "input": name, "value": value}]
+
+
+OFF = dict.fromkeys(ESCALATION_ORDER, "off")
+ON = {"fp8_weights": "on"}
+
+
+def after_warning(card):
+    return sources() | preflight(preset="hd", target_card=card, on_risk="warn", reserve=0.2)
+
+
+@pytest.mark.parametrize(
+    ("graph", "asked", "target", "actions"),
+    [
+        (sources() | trio(min_resolution=768), "7", "8 GiB", insert("7")),
+        (sources() | trio(min_resolution=768), "6", "8 GiB", insert("7")),
+        (after_preflight(preset="hd", target_card="8 GiB"), "3", "auto", insert("7")),
+        (after_preflight(preset="hd", target_card="8 GiB", on_risk="warn"), "3", "auto", insert("7")),
+        (after_preflight(target_card="4 GiB"), "3", "auto", insert("7", **ON)),
+        (sources() | preflight(preset="hd", target_card="8 GiB"), "3", "auto", []),
+        (sources() | low_vram() | low_vram_trio(), "7", "4 GiB", put("10", "fp8_weights", "on")),
+        (sources() | low_vram() | low_vram_trio(), "10", "4 GiB", put("10", "fp8_weights", "on")),
+        (sources() | low_vram(fp8_weights=["20", 0]) | low_vram_trio() | primitive("PrimitiveString", "off"),
+         "7", "4 GiB", put("20", "value", "on")),
+        (sources() | low_vram(**OFF) | low_vram_trio(min_resolution=768),
+         "7", "12 GiB", put("6", "min_resolution", 512)),
+        (sources() | talking_head(), "11", "4 GiB", put("11", "fp8_weights", True)),
+        (sources() | talking_head(mode="off"), "11", "8 GiB", put("11", "mode", "auto")),
+        (sources() | trio(), "7", "2 GiB", []),
+        (sources() | trio(min_resolution=256), "7", "24 GiB", put("6", "min_resolution", 512)),
+        (sources() | trio(min_resolution=["20", 0]) | primitive("PrimitiveInt", 256), "7", "24 GiB",
+         put("20", "value", 512)),
+        (sources() | trio(min_resolution=["20", 0]) | {"20": node("Reroute", **{"": ["21", 0]}),
+         "21": node("PrimitiveInt", value=256)}, "7", "24 GiB", put("21", "value", 512)),
+        (sources() | low_vram(**OFF) | low_vram_trio(min_resolution=["20", 0])
+         | {"20": node("SomeOtherPack", value=768)}, "7", "8 GiB", []),
+    ],
+    ids=[
+        "stock", "predata", "made smaller by Preflight", "kept by Preflight", "4 GiB after Preflight",
+        "Preflight alone", "fp8", "fp8, asked of Low VRAM", "fp8 of a primitive", "a size",
+        "Talking Head", "Talking Head without optimizations", "no remedy", "a larger size", "a primitive's", "through a reroute", "of a node that computes it",
+    ],
+)  # fmt: skip
+def test_the_actions(graph, asked, target, actions, here):
+    advice = ask(parse_graph(graph), asked, here, target)["advice"]
+    assert advice["actions"] == actions
+    assert bool(advice["button"]) is bool(actions)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "graph"),
+    [
+        ("on_risk", "downgrade", low_vram() | low_vram_trio() | after_warning("6 GiB")),
+        ("policy", "lossless_first", low_vram() | after_preflight(preset="hd", target_card="6 GiB", policy="article")),
+    ],
+)
+def test_a_planner_in_the_graph_does_it_itself(name, value, graph, here):
+    assert ask(parse_graph(graph), "3", here)["advice"]["actions"] == put("3", name, value)
+
+
+def applied(graph: Graph, actions) -> Graph:
+    """The graph as the page has it after a click."""
+    graph = dict(graph)
+    for action in actions:
+        if action["do"] == "set":
+            old = graph[action["node"]]
+            graph[action["node"]] = replace_input(old, action["input"], action["value"])
+        else:
+            sampler = graph[action["sampler"]]
+            new = parse_graph(low_vram(model="", **action["values"]))["10"]
+            graph["99"] = replace_input(new, "model", sampler.inputs["model"])
+            graph[action["sampler"]] = replace_input(sampler, "model", Link("99", 0))
+            data = sampler.inputs.get("data_dict")
+            if isinstance(data, Link):
+                graph[data.node] = replace_input(graph[data.node], "weight_dtype", Link("99", 1))
+    return graph
+
+
+def replace_input(old, name, value):
+    return old._replace(inputs={**old.inputs, name: value})
+
+
+@pytest.mark.parametrize("target", ["4 GiB", "6 GiB", "8 GiB", "12 GiB", "16 GiB", "24 GiB"])
+@pytest.mark.parametrize(
+    ("graph", "asked"),
+    [
+        (sources() | trio(min_resolution=768), "7"),
+        (sources() | trio(min_resolution=512, dtype="fp32"), "7"),
+        (sources() | trio(min_resolution=1024), "6"),
+        (after_preflight(preset="hd"), "3"),
+        (after_preflight(preset="hd", on_risk="warn"), "3"),
+        (sources() | low_vram() | low_vram_trio(min_resolution=1024), "7"),
+        (sources() | talking_head(preset="hd"), "11"),
+    ],
+    ids=["stock", "fp32", "predata", "preflight", "warn", "low vram", "talking head"],
+)
+def test_after_a_click_or_a_few_the_run_fits_and_no_picture_is_smaller_than_it_could_be(graph, asked, target, here):
+    """Who clicks as long as there is a button and it does not fit ends with a run that does, or with no button."""
+    parsed = parse_graph(graph)
+    if asked == "3":
+        parsed["3"] = replace_input(parsed["3"], "target_card", target)
+    for _ in range(4):
+        shown = ask(parsed, asked, here, target)
+        if shown["level"] == "ok" or not shown["advice"] or not shown["advice"]["actions"]:
+            break
+        parsed = applied(parsed, shown["advice"]["actions"])
+    else:
+        pytest.fail(f"still: {shown['verdict_text']}, {shown['advice']}")
+    assert shown["level"] in ("ok", "warn"), shown
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "Made smaller: 1024 → 384 px"), ("zh", "画面已缩小：1024 → 384 像素")]
+)
+@pytest.mark.parametrize("asked", ["3", "6", "7"])
+def test_a_smaller_picture_is_never_plain_green(lang, words, asked, here):
+    """On Preflight, which made it smaller, and on the nodes that run what it made."""
+    shown = ask(parse_graph(after_preflight(preset="hd", target_card="8 GiB")), asked, here, lang=lang)
+    assert (shown["verdict"], shown["level"], shown["verdict_text"]) == ("safe", "warn", words)
+
+
+def test_a_size_of_the_users_own_is_not_called_smaller(here):
+    """The loss is that of the planner whose settings the run has."""
+    graph = parse_graph(after_preflight(preset="hd", target_card="8 GiB"))
+    graph["6"] = replace_input(graph["6"], "min_resolution", 256)
+    assert ask(graph, "7", here)["level"] == "ok"
+
+
+def test_a_card_has_no_button_for_what_another_node_computes(here):
+    """Preflight decides the size: to set it on SONIC_PreData would do nothing."""
+    graph = parse_graph(low_vram() | after_preflight(preset="hd", target_card="2 GiB"))
+    shown = ask(graph, "7", here)
+    assert shown["level"] == "bad"
+    assert shown["advice"]["actions"] == []

@@ -1,0 +1,34 @@
+// @ts-check
+// The classes of the nodes that this pack shows something on, and which of them shows the whole card.
+
+export const LOW_VRAM = "SonicGuardLowVRAM";
+export const PREFLIGHT = "SonicGuardPreflight";
+/** The node that makes a whole video: its name, and the one it had in workflows saved before. */
+export const LONG_VIDEO = ["SonicGuardTalkingHead", "SonicGuardLongVideo"];
+
+/** Nodes of Sonic that show a prediction. */
+export const SONIC_NODES = new Set(["SONICSampler", "SONIC_PreData"]);
+
+/** Nodes that show a prediction, the one that says most about the run first. */
+const RANKING = [
+  ...LONG_VIDEO,
+  ...[PREFLIGHT, "SonicGuardAutoDowngrade", "SonicGuardOOMRisk", LOW_VRAM],
+  ...SONIC_NODES,
+];
+
+/** Nodes of this pack that show a prediction. */
+export const PREDICTING_NODES = new Set(RANKING.filter((kind) => !SONIC_NODES.has(kind)));
+
+/**
+ * The nodes among `nodes` that show the whole card: those of the first class in the ranking that is among them. On the
+ * others a line is enough, because the run is the same.
+ * @template {{comfyClass?: string}} Node
+ * @param {Iterable<Node>} nodes
+ * @returns {Set<Node>}
+ */
+export function mainNodes(nodes) {
+  const all = [...nodes];
+  const rank = (/** @type {Node} */ { comfyClass }) => RANKING.indexOf(comfyClass ?? "");
+  const first = Math.min(...all.map(rank).filter((place) => place !== -1));
+  return new Set(all.filter((node) => rank(node) === first));
+}
