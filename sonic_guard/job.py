@@ -102,7 +102,7 @@ class Job:
     vae_dtype: Dtype = Dtype.BF16
     """Number format that ComfyUI chooses for the VAE on this card: bf16, or fp32 if the card does not support bf16."""
     to_file: bool = False
-    """Whether Sonic Long Video runs it: frames are written to a file, and audio prompts are kept in host memory."""
+    """Whether Sonic Talking Head runs it: frames are written to a file, and audio prompts are kept in host memory."""
 
     def __post_init__(self) -> None:
         _check_whole("width", self.width, 1, 1 << 17)

@@ -6,18 +6,21 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sonic_guard.devices.card_catalogue import GIB, smallest_card_for
 from sonic_guard.job import Job
 from sonic_guard.memory.article_formula import ARTICLE_TABLE, GB, article_gb
 from sonic_guard.memory.stage_model import predict, stage_bytes
+from sonic_guard.messages.plan_messages import stage_word
+from sonic_guard.messages.weight_messages import table_head, table_rows
 from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, OPTIMIZATIONS, Optimization, without_redundant
 
 from .import_graph import ROOT
 from .ways import TARGET_CARD
 
-DOCUMENTS = ("README.md", "docs/memory-model.md", "docs/architecture.md")
+DOCUMENTS = ("README.md", "README_zh.md", "docs/memory-model.md", "docs/architecture.md")
 _BLOCK = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NUMBER = re.compile(r"[\d.]+|–")
 
@@ -32,34 +35,49 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (names, rule, *lines))
 
 
-def stages_by_size() -> str:
+def stages_by_size(lang: str = "en") -> str:
     """GiB of tensors at the worst moment of three stages, stock, fp16, F = 25."""
     sides = (384, *SIDES)
-    rows = (("denoise", 10.0, ""), ("interpolate", 10.0, ", 10 s"), ("interpolate", 60.0, ", 60 s"))
+    after = _in(lang, ", {} s", "，{} 秒").format
+    rows = (("denoise", 10.0, ""), ("interpolate", 10.0, after(10)), ("interpolate", 60.0, after(60)))
     return table(
         ("", *(f"{side}²" for side in sides)),
         (
-            (stage + note, *(_gib(stage_bytes(_square(side, seconds))[stage]) for side in sides))
+            (stage_word(stage, lang) + note, *(_gib(stage_bytes(_square(side, seconds))[stage]) for side in sides))
             for stage, seconds, note in rows
         ),
     )
 
 
-def stock_and_optimized() -> str:
-    """What Sonic alone needs, and what Sonic Long Video needs with every exact optimization."""
+def stock_and_optimized(lang: str = "en") -> str:
+    """What Sonic alone needs, and what Sonic Talking Head needs with every exact optimization."""
 
     def rows() -> Iterable[Iterable[str]]:
         for side in SIDES:
-            for seconds, sound in ((10.0, "10 s"), (600.0, "10 min")):
+            for seconds, sound in ((10.0, _in(lang, "10 s", "10 秒")), (600.0, _in(lang, "10 min", "10 分钟"))):
                 job = _square(side, seconds)
                 optimized = replace(job, optimizations=without_redundant(EXACT), to_file=True)
-                for name, run in (("stock", job), ("optimized", optimized)):
+                for name, run in ((_in(lang, "stock", "原版"), job), (_in(lang, "optimized", "优化"), optimized)):
                     estimate = predict(run)
                     card = smallest_card_for(estimate.peak_bytes, 0.1)
                     sizes = [*(estimate.stages[stage] for stage in SHOWN), estimate.peak_bytes]
-                    yield str(job.frame_size), sound, name, *map(_gib, sizes), card.title if card else "none"
+                    yield (
+                        str(job.frame_size),
+                        sound,
+                        name,
+                        *map(_gib, sizes),
+                        card.title if card else _in(lang, "none", "无"),
+                    )
 
-    return table(("picture", "sound", "", *SHOWN, "peak with overhead", "smallest card"), rows())
+    stages = (stage_word(stage, lang) for stage in SHOWN)
+    head = (_in(lang, "picture", "画面"), _in(lang, "sound", "音频"), "", *stages)
+    ends = (_in(lang, "peak with overhead", "含开销的峰值"), _in(lang, "smallest card", "最小的显卡"))
+    return table((*head, *ends), rows())
+
+
+def weight_files(lang: str = "en") -> str:
+    """Every weight file: where it is put, and where it comes from."""
+    return table(table_head(lang), table_rows(lang))
 
 
 def optimizations_in_denoise() -> str:
@@ -139,6 +157,10 @@ def target_card() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "stages-by-size": stages_by_size,
     "stock-and-optimized": stock_and_optimized,
+    "weight-files": weight_files,
+    "stages-by-size-zh": partial(stages_by_size, "zh"),
+    "stock-and-optimized-zh": partial(stock_and_optimized, "zh"),
+    "weight-files-zh": partial(weight_files, "zh"),
     "optimizations-in-denoise": optimizations_in_denoise,
     "article": article,
     "optimizations": optimizations,
@@ -155,6 +177,10 @@ def filled(text: str) -> str:
 def document_files() -> dict[Path, str]:
     """The documents with tables, by their paths."""
     return {ROOT / name: filled((ROOT / name).read_text(encoding="utf-8")) for name in DOCUMENTS}
+
+
+def _in(lang: str, english: str, chinese: str) -> str:
+    return chinese if lang == "zh" else english
 
 
 def _square(side: int, seconds: float) -> Job:

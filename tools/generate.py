@@ -9,22 +9,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from sonic_guard.comfy.workflow_file import example_texts
 from sonic_guard.operations.preset_files import builtin_dir
 from sonic_guard.planning.presets import schema_text
 
 from . import doc_tables, locale_files, thumbnails
 from .architecture_picture import draw
+from .example_workflows import workflow_files
 from .import_graph import ROOT, read_modules
-
-EXAMPLES = ROOT / "example_workflows"
 
 
 def plain_files() -> dict[Path, str]:
     """Every generated text that needs nothing but this repository, by its path."""
     return {
         builtin_dir() / "schema.json": schema_text(),
-        **{EXAMPLES / f"{name}.json": text for name, text in example_texts().items()},
+        **workflow_files(),
         ROOT / "docs" / "architecture.svg": draw(read_modules()),
         **doc_tables.document_files(),
     }
@@ -38,6 +36,7 @@ def out_of_date(files: Mapping[Path, str]) -> list[Path]:
 def write(files: Mapping[Path, str]) -> None:
     """Write each of `files`."""
     for path, text in files.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
 
 

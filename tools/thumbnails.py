@@ -1,9 +1,10 @@
 """The pictures of the example workflows: ``python -m tools.thumbnails http://127.0.0.1:8188``.
 
-They are taken in Chromium from a running ComfyUI that has this pack and ComfyUI_Sonic, with demo/portrait.jpg and
-demo/speech.mp3 in its input folder, models/checkpoints/svd_xt_1_1.safetensors and models/sonic/unet.pth (empty files
-will do: nothing is queued). Each picture holds, in a comment of the JPEG, a digest of what it shows: the
-workflow and the names on this pack's nodes. By it a picture that is out of date is known without taking another.
+They are taken in Chromium from a running ComfyUI that has this pack and ComfyUI_Sonic, and every weight file of
+`sonic_guard/comfy/weight_files.py` (empty files will do: nothing is queued). Below stands what the workflow makes of
+what: a voice, and a video of the face. Its first frame is known without a run, because it is the crop of the portrait.
+Each picture holds, in a comment of the JPEG, a digest of what it shows: the workflow and the names on this pack's
+nodes. By it a picture that is out of date is known without taking another.
 """
 
 import argparse
@@ -15,19 +16,36 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from sonic_guard.media import audio_file, picture
+from sonic_guard.operations.example_files import PORTRAIT, VOICE, example_folder
+from sonic_guard.operations.face_box import FaceBoxRequest, portrait_of, select_face
 
 from .import_graph import ROOT
 from .locale_files import SOURCE, read_texts
 
 HOW = "python -m tools.thumbnails URL, with a running ComfyUI"
 EXAMPLES = ROOT / "example_workflows"
-WIDTH = 1280
+SIZE = (960, 960)
+"""The front end shows them in a square of about 260 pixels."""
+FRAME = 470
+"""Side of the video in the corner."""
+BARS, BAR = 16, 10
+"""Of the voice beside the video: how many, and their width in pixels."""
+NOTE = "MarkdownNote"
+"""Left out: nobody can read it at that size."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MARGIN, SCALE = 40, 0.8
 VIEWPORT = (2200, 1600)
 ORIGIN = (160, 240)
 """Where the leftmost and the topmost node are put, in pixels: clear of the page's menus."""
+SETTINGS = {
+    "Comfy.Minimap.Visible": False, "Comfy.Sidebar.Size": "small", "Comfy.RightSidePanel.IsOpen": False,
+    "SonicGuard.TargetCard": "RTX 4060 8GB",
+}  # fmt: skip
+"""Of the page, so that only the graph is seen, and the cards on its nodes are those of a common graphics card."""
 SETTLE_MS = 8000
 """For the front end to draw the nodes, and for the predictions to arrive."""
 
@@ -43,9 +61,9 @@ def digest(workflow: Path) -> str:
 def out_of_date(examples: Path = EXAMPLES) -> list[Path]:
     """The pictures in `examples` that show something other than their workflow."""
     return [
-        picture
+        jpeg
         for workflow in sorted(examples.glob("*.json"))
-        if not (picture := workflow.with_suffix(".jpg")).is_file() or _digest_in(picture) != digest(workflow)
+        if not (jpeg := workflow.with_suffix(".jpg")).is_file() or _digest_in(jpeg) != digest(workflow)
     ]
 
 
@@ -63,11 +81,13 @@ def take(url: str) -> None:
         page.goto(url, wait_until="domcontentloaded")
         page.wait_for_function("window.app?.graph && app.canvas && app.extensionManager?.setting")
         page.wait_for_timeout(3000)  # the front end loads its own first graph
-        for name, value in {"Comfy.Minimap.Visible": False, "Comfy.Sidebar.Size": "small"}.items():
+        for name, value in SETTINGS.items():
             page.evaluate("([name, value]) => app.extensionManager.setting.set(name, value)", [name, value])
         for workflow in sorted(EXAMPLES.glob("*.json")):
-            picture = workflow.with_suffix(".jpg")
-            picture.write_bytes(_jpeg(_shot(page, json.loads(workflow.read_text(encoding="utf-8"))), digest(workflow)))
+            target = workflow.with_suffix(".jpg")
+            graph = json.loads(workflow.read_text(encoding="utf-8"))
+            graph["nodes"] = [node for node in graph["nodes"] if node["type"] != NOTE]
+            target.write_bytes(_jpeg(_shot(page, graph), digest(workflow)))
         browser.close()
 
 
@@ -98,15 +118,59 @@ def _shot(page: Any, graph: dict[str, Any]) -> bytes:
 
 
 def _jpeg(png: bytes, note: str) -> bytes:
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
+    shot = Image.open(io.BytesIO(png)).convert("RGB")
+    shot = shot.resize((SIZE[0], round(shot.height * SIZE[0] / shot.width)), Image.Resampling.LANCZOS)
+    image = Image.new("RGB", SIZE, shot.getpixel((2, 2)))
+    image.paste(shot, (0, 0))
+    _add_video(image)
+    _add_voice(image)
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=82, optimize=True, comment=note)
+    image.save(file, "JPEG", quality=85, optimize=True, comment=note)
     return file.getvalue()
 
 
-def _digest_in(picture: Path) -> str:
-    with Image.open(picture) as image:
+def _add_video(image: Image.Image) -> None:
+    """Put the first frame of the video into the lower right corner, with a player's signs and a shadow."""
+    left, top = image.width - FRAME - MARGIN, image.height - FRAME - MARGIN
+    shadow = Image.new("L", image.size)
+    ImageDraw.Draw(shadow).rounded_rectangle((left - 10, top - 10, left + FRAME + 10, top + FRAME + 10), 30, fill=200)
+    image.paste((0, 0, 0), (0, 0), shadow.filter(ImageFilter.GaussianBlur(14)))
+    mask = Image.new("L", (FRAME, FRAME))
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, FRAME - 1, FRAME - 1), 20, fill=255)
+    image.paste(_first_frame(), (left, top), mask)
+
+
+def _add_voice(image: Image.Image) -> None:
+    """Draw the loudness of the example voice to the left of the video."""
+    sound = audio_file.load(example_folder() / VOICE)
+    parts = np.array_split(np.abs(sound.waveform).max(axis=0), BARS)
+    loudness = [float(np.sqrt(np.mean(part**2))) for part in parts]
+    draw, middle = ImageDraw.Draw(image), image.height - MARGIN - FRAME // 2
+    step = (image.width - FRAME - 3 * MARGIN - BAR) / (BARS - 1)
+    for number, each in enumerate(loudness):
+        left, half = MARGIN + number * step, 8 + 90 * each / max(loudness)
+        draw.rounded_rectangle((left, middle - half, left + BAR, middle + half), BAR // 2, fill=(120, 170, 255))
+
+
+def _first_frame() -> Image.Image:
+    """The crop that Sonic Guard makes of the example portrait, as a player shows it before it plays."""
+    rgb = picture.load(example_folder() / PORTRAIT)
+    crop = select_face(FaceBoxRequest(portrait_of(rgb))).crop
+    cut = Image.fromarray(rgb[crop.y1 : crop.y2, crop.x1 : crop.x2])
+    frame = cut.resize((FRAME, FRAME), Image.Resampling.LANCZOS)
+    draw = ImageDraw.Draw(frame, "RGBA")
+    middle, radius, line = FRAME // 2, FRAME // 7, FRAME - 34
+    across, down = middle, round(FRAME * 0.7)
+    draw.ellipse((across - radius, down - radius, across + radius, down + radius), fill=(0, 0, 0, 150))
+    tip = [(across - 0.35 * radius, down - 0.5 * radius), (across - 0.35 * radius, down + 0.5 * radius)]
+    draw.polygon([*tip, (across + 0.6 * radius, down)], fill=(255, 255, 255, 255))
+    draw.line((24, line, FRAME - 24, line), fill=(255, 255, 255, 110), width=8)
+    draw.line((24, line, FRAME // 3, line), fill=(255, 255, 255, 255), width=8)
+    return frame
+
+
+def _digest_in(jpeg: Path) -> str:
+    with Image.open(jpeg) as image:
         return image.info.get("comment", b"").decode("ascii", "replace")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from ...sonic_guard.atomic_files import temp_for
 from ...sonic_guard.comfy.api_graph import parse_graph
 from ...sonic_guard.comfy.target_card import AUTO, target_for
+from ...sonic_guard.comfy.weight_files import WeightFile
 from ...sonic_guard.devices.budget import Budget, budget_for, host_memory_bytes
 from ...sonic_guard.devices.steady_budget import SteadyBudget
 from ...sonic_guard.errors import OutputError, SonicGuardError, brief
@@ -63,6 +64,20 @@ def models_folder() -> Path:
     import folder_paths
 
     return Path(folder_paths.models_dir)
+
+
+def has_weights(file: WeightFile, name: str) -> bool:
+    """Whether there is a file `name` where ComfyUI looks for the weight file `file`.
+
+    A file that the user selects may be in any folder of its kind, which extra_model_paths.yaml adds to; the others are
+    looked for by the wrapper in `models/sonic` alone.
+    """
+    import folder_paths
+
+    folders = {str(models_folder() / file.folder)}
+    if file.is_selected and file.folder in folder_paths.folder_names_and_paths:  # the wrapper adds its own
+        folders.update(folder_paths.get_folder_paths(file.folder))
+    return any(Path(folder, name).is_file() for folder in folders)
 
 
 def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:

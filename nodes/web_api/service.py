@@ -35,7 +35,13 @@ class Service:
         memory_reader = MemoryReader()
         self._monitor = Monitor(memory_reader.read, self._push, memory_reader.close, is_there=host.is_connected)
         self._recorder = Recorder(self, self._monitor)
-        self._machine = Machine(Files(host.input_folder), host.user_presets, self._budget, run_history.history_cache.of)
+        self._machine = Machine(
+            Files(host.input_folder),
+            host.user_presets,
+            self._budget,
+            run_history.history_cache.of,
+            host.has_weights,
+        )
 
     def start(self) -> None:
         """Serve the pages, and instrument Sonic's nodes when a graph is queued: by then every pack is loaded."""

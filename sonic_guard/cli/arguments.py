@@ -7,6 +7,8 @@ from typing import Any
 
 from ..errors import OptimizationError
 from ..job import Dtype
+from ..messages import cli_texts as texts
+from ..messages.catalogue import LANGUAGES, fill
 from ..optimizations import ESCALATION_ORDER, EXACT, Optimization
 from ..plain_files import printable
 
@@ -19,101 +21,144 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
     Ends the program with exit code 2 and a message where they cannot be parsed.
     """
-    parser = argparse.ArgumentParser(prog="sonic-guard", description="Plan Sonic runs that fit the card.")
+    parser = _Parser(prog="sonic-guard", description=_text(texts.DESCRIPTION, _language(argv)), lang=_language(argv))
+    parser.set_defaults(lang=LANGUAGES[0])
     commands = parser.add_subparsers(
-        required=True, dest="command", metavar="plan | estimate | trace | measure | history"
+        title=_text(texts.COMMANDS, parser.lang),
+        required=True,
+        dest="command",
+        metavar="plan | estimate | trace | measure | history",
     )
-    for add in (_add_plan, _add_estimate, _add_trace, _add_measure, _add_history):
-        add(commands)
+    for name, add in _COMMANDS.items():
+        add(commands.add_parser(name, help=parser.help(name), description=parser.help(name), lang=parser.lang))
     return parser.parse_args(argv)
 
 
-def named_optimizations(names: Iterable[str]) -> frozenset[Optimization]:
+def named_optimizations(names: Iterable[str], lang: str = LANGUAGES[0]) -> frozenset[Optimization]:
     """The optimizations that ``--optimize`` names.
 
     Raises `OptimizationError` for an unknown name, with the known ones.
     """
     given = frozenset(names)
     if unknown := sorted(given - {*ESCALATION_ORDER, ALL}):
+        known = ", ".join([*ESCALATION_ORDER, ALL])
         raise OptimizationError(
-            f"--optimize: unknown {printable(', '.join(unknown))}; known are {', '.join([*ESCALATION_ORDER, ALL])}."
+            fill(texts.UNKNOWN_OPTIMIZATION, lang, unknown=printable(", ".join(unknown)), known=known)
         )
     exact = EXACT if ALL in given else frozenset[Optimization]()
     return exact | frozenset(map(Optimization, given - {ALL}))
 
 
-def _add_plan(commands: Any) -> None:
-    plan = commands.add_parser("plan", help="from a picture and a sound to settings that fit a card")
-    plan.add_argument("--image", required=True, help="the portrait: any picture file")
-    plan.add_argument("--audio", required=True, help="the voice: any sound or video file")
-    plan.add_argument("--track", type=int, default=1, help="audio track of a file that has several (default: 1)")
-    plan.add_argument("--preset", default="fast", help="fast, hd, minimal or one of your own (default: fast)")
-    plan.add_argument("--preset-dir", type=Path, help="folder of your own presets")
-    plan.add_argument(
-        "--gpu", default="auto", type=_gpu, help='"RTX 3060 12GB", a number of GiB, or auto: this machine'
-    )
-    plan.add_argument("--reserve", type=float, default=0.10, help="part of the memory to keep free (default: 0.10)")
-    plan.add_argument("--policy", default="lossless_first", help="lossless_first or article")
-    _add_optimize(plan, "memory optimizations that may be enabled where the run does not fit without (default: none)")
-    plan.add_argument("--aspect", default="original", help="crop: original, 1:1, 9:16, 16:9 or none")
-    plan.add_argument("--face", type=int, default=0, help="which face, 0 is the largest")
-    plan.add_argument("--face-box", help="x1,y1,x2,y2 in pixels instead of face detection")
-    plan.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the reasons")
-    plan.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    plan.add_argument("--workflow", type=Path, help="write a ComfyUI workflow to this file")
-    plan.add_argument("--chart", type=Path, help="write a chart of VRAM by stage to this file")
+class _Formatter(argparse.HelpFormatter):
+    """Help that begins with the word for "usage" in a language."""
+
+    usage = texts.USAGE.en
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        super().add_usage(usage, actions, groups, self.usage if prefix is None else prefix)
 
 
-def _add_estimate(commands: Any) -> None:
-    estimate = commands.add_parser("estimate", help="the memory a run needs, stage by stage")
-    estimate.add_argument("--width", type=int, required=True, help="width of the frames in pixels")
-    estimate.add_argument("--height", type=int, required=True, help="height of the frames in pixels")
-    estimate.add_argument("--duration", type=float, required=True, help="seconds of sound")
-    estimate.add_argument("--min-resolution", type=int, help="shorter side to scale to (default: as given)")
-    estimate.add_argument("--fps", type=float, default=25.0, help="sets the window (default: 25)")
-    estimate.add_argument("--dtype", choices=[str(dtype) for dtype in Dtype], default="fp16")
-    estimate.add_argument("--steps", type=int, default=25)
-    estimate.add_argument("--no-interframe", action="store_true", help="without frame interpolation")
-    _add_optimize(estimate, "memory optimizations that are enabled (default: none, the stock wrapper)")
-    estimate.add_argument("--weights", type=Path, help="Sonic's checkpoint: count its parameters")
-    estimate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help is in a language. Every option is in one group, whose title argparse does not know."""
+
+    def __init__(self, *, lang: str, **settings: Any) -> None:
+        formatter = type("_", (_Formatter,), {"usage": _text(texts.USAGE, lang)})
+        super().__init__(add_help=False, formatter_class=formatter, **settings)
+        self.lang = lang
+        self.options = self.add_argument_group(_text(texts.OPTIONS, lang))
+        self.options.add_argument("-h", "--help", action="help", help=self.help("help"))
+        # Before the command or after it.
+        self.options.add_argument("--lang", choices=LANGUAGES, default=argparse.SUPPRESS, help=self.help("lang"))
+
+    def help(self, key: str, **values: object) -> str:
+        return fill(texts.HELP[key], self.lang, **values).replace("%", "%%")
+
+    def option(self, key: str, target: Any = None, **settings: Any) -> None:
+        """Add the option that `texts.HELP` has as "command.option", or as "option" alone."""
+        values = {"names": ", ".join(ESCALATION_ORDER), "all": ALL} if key.endswith(".optimize") else {}
+        (target or self.options).add_argument(
+            f"--{key.rpartition('.')[2]}", help=self.help(key, **values), **settings
+        )  # fmt: skip
 
 
-def _add_optimize(command: argparse.ArgumentParser, text: str) -> None:
-    names = ", ".join(ESCALATION_ORDER)
-    command.add_argument(
-        "--optimize", action="extend", nargs="+", default=[], metavar="NAME",
-        help=f"{text}: {names}, or {ALL} for those that give the same frames",
-    )  # fmt: skip
+def _language(argv: Sequence[str] | None) -> str:
+    """The language that the help is in, which has to be known before there is a parser."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--lang", default=LANGUAGES[0])
+    try:
+        lang = first.parse_known_args(argv)[0].lang
+    except argparse.ArgumentError:  # without a value: the parser itself reports it
+        return LANGUAGES[0]
+    return lang if lang in LANGUAGES else LANGUAGES[0]
 
 
-def _add_trace(commands: Any) -> None:
-    trace = commands.add_parser("trace", help="derive the model's constants from a Sonic checkout, without a GPU")
-    trace.add_argument("--sonic", type=Path, required=True, help="folder of the ComfyUI_Sonic pack")
-    trace.add_argument("--comfyui", type=Path, help="folder of ComfyUI (default: two levels above --sonic)")
-    trace.add_argument("--out", type=Path, help="write the constants to this file")
-    trace.add_argument("--check", action="store_true", help="only compare the shipped model with a few traced runs")
-    trace.add_argument("--json", action="store_true", help="print JSON instead of a table")
+def _text(text: Any, lang: str) -> str:
+    return fill(text, lang)
 
 
-def _add_measure(commands: Any) -> None:
-    measure = commands.add_parser("measure", help="measure the wrapper's classes on a CUDA card")
-    measure.add_argument("--sonic", type=Path, required=True, help="folder of the ComfyUI_Sonic pack")
-    measure.add_argument("--out", type=Path, default=Path("measured.jsonl"), help="table to write or to continue")
-    measure.add_argument("--limit", type=float, default=540.0, help="seconds after which no case is begun")
-    measure.add_argument("--markdown", type=Path, help="also write the table as Markdown to this file")
-    measure.add_argument("--overhead", type=Path, help="write the overhead the table shows, as memory/overhead.json")
+def _add_plan(plan: _Parser) -> None:
+    plan.option("plan.image", required=True, metavar="FILE")
+    plan.option("plan.audio", required=True, metavar="FILE")
+    plan.option("plan.track", type=int, default=1, metavar="NUMBER")
+    plan.option("plan.preset", default="fast", metavar="NAME")
+    plan.option("plan.preset-dir", type=Path, metavar="FOLDER")
+    plan.option("plan.gpu", default="auto", type=_gpu, metavar="CARD")
+    plan.option("plan.reserve", type=float, default=0.10, metavar="PART")
+    plan.option("plan.policy", default="lossless_first")
+    nodes = plan.options.add_mutually_exclusive_group()
+    plan.option("plan.optimize", nodes, action="extend", nargs="+", default=[], metavar="NAME")
+    plan.option("plan.stock", nodes, action="store_true")
+    plan.option("plan.aspect", default="original")
+    plan.option("plan.face", type=int, default=0, metavar="NUMBER")
+    plan.option("plan.face-box", metavar="X1,Y1,X2,Y2")
+    plan.option("json", action="store_true")
+    plan.option("plan.workflow", type=Path, metavar="FILE")
+    plan.option("plan.chart", type=Path, metavar="FILE")
 
 
-def _add_history(commands: Any) -> None:
-    history = commands.add_parser("history", help="earlier runs, and the calibration of the next prediction")
-    history.add_argument("--db", help="file or database URL (default: SONIC_GUARD_DB)")
-    history.add_argument("--card", help="only the runs on this card, named as in the table")
-    history.add_argument("--limit", type=int, help="only so many of the newest runs (default: 200 shown, all to --csv)")
-    history.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    history.add_argument("--csv", type=Path, metavar="FILE", help="write the runs to this file, for a spreadsheet")
-    history.add_argument("--delete-card", metavar="CARD", help="delete all runs on this card, and show nothing")
+def _add_estimate(estimate: _Parser) -> None:
+    estimate.option("estimate.width", type=int, required=True, metavar="PX")
+    estimate.option("estimate.height", type=int, required=True, metavar="PX")
+    estimate.option("estimate.duration", type=float, required=True, metavar="SECONDS")
+    estimate.option("estimate.min-resolution", type=int, metavar="PX")
+    estimate.option("estimate.fps", type=float, default=25.0)
+    estimate.option("estimate.dtype", choices=[str(dtype) for dtype in Dtype], default="fp16")
+    estimate.option("estimate.steps", type=int, default=25)
+    estimate.option("estimate.no-interframe", action="store_true")
+    estimate.option("estimate.optimize", action="extend", nargs="+", default=[], metavar="NAME")
+    estimate.option("estimate.weights", type=Path, metavar="FILE")
+    estimate.option("json", action="store_true")
+
+
+def _add_trace(trace: _Parser) -> None:
+    trace.option("sonic", type=Path, required=True, metavar="FOLDER")
+    trace.option("trace.comfyui", type=Path, metavar="FOLDER")
+    trace.option("trace.out", type=Path, metavar="FILE")
+    trace.option("trace.check", action="store_true")
+    trace.option("json", action="store_true")
+
+
+def _add_measure(measure: _Parser) -> None:
+    measure.option("sonic", type=Path, required=True, metavar="FOLDER")
+    measure.option("measure.out", type=Path, default=Path("measured.jsonl"), metavar="FILE")
+    measure.option("measure.limit", type=float, default=540.0, metavar="SECONDS")
+    measure.option("measure.markdown", type=Path, metavar="FILE")
+    measure.option("measure.overhead", type=Path, metavar="FILE")
+
+
+def _add_history(history: _Parser) -> None:
+    history.option("history.db")
+    history.option("history.card")
+    history.option("history.limit", type=int, metavar="RUNS")
+    history.option("json", action="store_true")
+    history.option("history.csv", type=Path, metavar="FILE")
+    history.option("history.delete-card", metavar="CARD")
 
 
 def _gpu(text: str) -> str:
     return "auto" if text.strip().lower() == "auto" else text
+
+
+_COMMANDS = {
+    "plan": _add_plan, "estimate": _add_estimate, "trace": _add_trace, "measure": _add_measure, "history": _add_history,
+}  # fmt: skip

@@ -11,14 +11,15 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from ..errors import OutputError, SonicGuardError
+from ..errors import SonicGuardError
 from ..job import Dtype, Job
-from ..optimizations import Optimization, Setting, without_redundant
-from ..plain_files import printable, shown
+from ..messages import cli_texts as texts
+from ..messages.catalogue import fill
+from ..optimizations import without_redundant
+from ..plain_files import printable
 from .arguments import ALL, named_optimizations, parse_arguments
+from .output import print_json, progress, write_text
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
 _SHOWN_RUNS, _MAX_RUNS = 200, 1_000_000
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sonic-guard: {_with_path(error)}\n")
         return EXIT_BAD_INPUT
     except OSError as error:
-        sys.stderr.write(f"sonic-guard: output: {error.strerror or error}.\n")
+        sys.stderr.write(f"sonic-guard: {fill(texts.NO_OUTPUT, arguments.lang, error=error.strerror or error)}\n")
         return EXIT_BAD_INPUT
     return code
 
@@ -51,94 +52,15 @@ def _with_path(error: SonicGuardError) -> str:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from ..devices.budget import budget_for, host_memory_bytes
-    from ..media import audio_file, picture
-    from ..media.crop import Aspect
-    from ..operations.face_box import portrait_of
-    from ..operations.preflight import PreflightRequest, preflight
-    from ..operations.preset_files import load_preset
-    from ..planning.capabilities import GraphCapabilities
-    from ..planning.capacity import Capacity
-    from ..planning.selection import Switches
+    from .plan_command import run_plan
 
-    if arguments.aspect not in tuple(Aspect):
-        raise SonicGuardError(f"--aspect: there is no {arguments.aspect!r}; choose one of {', '.join(Aspect)}.")
-    available = named_optimizations(arguments.optimize)
-    preset = load_preset(arguments.preset, arguments.preset_dir)
-    budget = budget_for(arguments.gpu, reserve=arguments.reserve)
-    sound = audio_file.probe(arguments.audio, track=arguments.track)
-    request = PreflightRequest(
-        portrait_of(picture.load(arguments.image)),
-        sound.duration_s,
-        preset,
-        Capacity(budget, host_memory_bytes(arguments.gpu)),
-        policy=arguments.policy,
-        aspect=arguments.aspect,
-        face_index=arguments.face,
-        face_box=arguments.face_box,
-        name=arguments.image,
-        capabilities=GraphCapabilities(Switches(auto=available)),
-    )
-    result = preflight(request)
-    if arguments.workflow:
-        _write_workflow(result, available, arguments)
-    if arguments.chart:
-        from .chart import draw_chart
-
-        draw_chart(result, arguments.chart)
-    warnings = _sound_warnings(sound, arguments)
-    if arguments.json:
-        from .json_report import plan_dict
-
-        _print_json(plan_dict(result, available, arguments.lang) | {"sound_warnings": warnings})
-    else:
-        from .tables import print_plan, print_warnings
-
-        print_plan(result, available, arguments.lang)
-        print_warnings(warnings)
-    return EXIT_OK if result.plan.fits else EXIT_NOTHING_FITS
-
-
-def _sound_warnings(sound: Any, arguments: argparse.Namespace) -> list[str]:
-    """That the track is silent; and, where a workflow is written, what its Load Audio would not read."""
-    from ..media import audio_tracks
-    from ..messages.sound_messages import other_track_text, refusal_text, silence_text
-
-    hearing = audio_tracks.listen(arguments.audio, arguments.track)
-    warnings = [silence_text(hearing, arguments.lang, command_line=True)]
-    if arguments.workflow:
-        warnings.append(refusal_text(Path(arguments.audio).name, sound, arguments.lang))
-        if arguments.track != 1:
-            warnings.append(other_track_text(arguments.track, arguments.lang))
-    return [warning for warning in warnings if warning]
-
-
-def _write_workflow(result: Any, available: frozenset[Optimization], arguments: argparse.Namespace) -> None:
-    """Write the graph that runs the plan: loaders and Sonic Talking Head, or the stock nodes behind Preflight."""
-    from ..comfy.workflow_file import Way, WorkflowSettings, build_workflow
-
-    settings = WorkflowSettings(
-        image=Path(arguments.image).name,
-        audio=Path(arguments.audio).name,
-        preset=arguments.preset,
-        target="auto" if arguments.gpu == "auto" else result.plan.budget.card,
-        policy=arguments.policy,
-        aspect=arguments.aspect,
-        face_index=arguments.face,
-        face_box=arguments.face_box or "",
-        reserve=arguments.reserve,
-        language=arguments.lang,
-        way=Way.TALKING_HEAD if available else Way.STOCK,
-        optimizations={Optimization.FP8_WEIGHTS: Setting.AUTO} if Optimization.FP8_WEIGHTS in available else {},
-    )
-    graph = build_workflow(result.plan.job, settings)
-    _write(arguments.workflow, json.dumps(graph, indent=1, ensure_ascii=False) + "\n")
+    return EXIT_OK if run_plan(arguments) else EXIT_NOTHING_FITS
 
 
 def _estimate(arguments: argparse.Namespace) -> int:
     from ..memory.stage_model import predict
 
-    enabled = named_optimizations(arguments.optimize)
+    enabled = named_optimizations(arguments.optimize, arguments.lang)
     if ALL in arguments.optimize:
         enabled = without_redundant(enabled)
     job = Job(
@@ -163,47 +85,49 @@ def _estimate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from .json_report import estimate_dict
 
-        _print_json(estimate_dict(estimate))
+        print_json(estimate_dict(estimate, arguments.lang))
     else:
         from .tables import print_estimate
 
-        print_estimate(estimate)
+        print_estimate(estimate, arguments.lang)
     return EXIT_OK
 
 
 def _trace(arguments: argparse.Namespace) -> int:
-    _need_trace()
+    _need_trace(arguments.lang)
     from ..devtools.trace import check, derive_constants
 
     comfyui = arguments.comfyui or arguments.sonic.expanduser().resolve().parent.parent
     if arguments.check:
-        rows = check(arguments.sonic, comfyui, _progress)
+        rows = check(arguments.sonic, comfyui, progress)
         if arguments.json:
-            _print_json(rows)
+            print_json(rows)
         else:
             from .tables import print_check
 
-            print_check(rows)
+            print_check(rows, arguments.lang)
         return EXIT_OK
-    text = derive_constants(arguments.sonic, comfyui, _progress)
+    text = derive_constants(arguments.sonic, comfyui, progress)
     if arguments.out:
-        _write(arguments.out, text)
+        write_text(arguments.out, text)
     else:
         sys.stdout.write(text)
     return EXIT_OK
 
 
 def _measure(arguments: argparse.Namespace) -> int:
-    _need_trace()
+    _need_trace(arguments.lang)
     from ..devtools.measure import measure
     from ..devtools.measured_summary import fit_overhead, summarise
 
-    outcome = measure(arguments.sonic, arguments.out, limit_s=arguments.limit, progress=_progress)
-    _progress(f"{outcome.measured} cases measured, {outcome.left} left, {outcome.given_up} given up.")
+    outcome = measure(arguments.sonic, arguments.out, limit_s=arguments.limit, progress=progress)
+    progress(
+        fill(texts.MEASURED, arguments.lang, measured=outcome.measured, left=outcome.left, given_up=outcome.given_up)
+    )
     if arguments.markdown:
-        _write(arguments.markdown, summarise(arguments.out))
+        write_text(arguments.markdown, summarise(arguments.out))
     if arguments.overhead:
-        _write(arguments.overhead, json.dumps(fit_overhead(arguments.out), indent=1) + "\n")
+        write_text(arguments.overhead, json.dumps(fit_overhead(arguments.out), indent=1) + "\n")
     return EXIT_OK
 
 
@@ -212,14 +136,17 @@ def _history(arguments: argparse.Namespace) -> int:
         from ..history.export import calibration_dict, calibrations, csv_parts
         from ..history.history_store import History, history_location
     except ModuleNotFoundError as error:
-        raise SonicGuardError(f"history: needs SQLAlchemy and Alembic, which ComfyUI brings: {error}.") from error
+        raise SonicGuardError(fill(texts.NO_DATABASE, arguments.lang, error=error)) from error
 
     if arguments.limit is not None and not 1 <= arguments.limit <= _MAX_RUNS:
-        raise SonicGuardError(f"--limit: expected 1 to {_MAX_RUNS} runs, got {arguments.limit}.")
+        raise SonicGuardError(fill(texts.WRONG_LIMIT, arguments.lang, most=_MAX_RUNS, limit=arguments.limit))
     history = History(arguments.db or history_location(), existing=True)
     if arguments.delete_card is not None:
         deleted = history.delete_card(arguments.delete_card)
-        sys.stdout.write(json.dumps({"deleted": deleted}) + "\n" if arguments.json else f"Runs deleted: {deleted}.\n")
+        text = (
+            json.dumps({"deleted": deleted}) if arguments.json else fill(texts.DELETED, arguments.lang, count=deleted)
+        )
+        sys.stdout.write(f"{text}\n")
         return EXIT_OK
     if arguments.csv:
         from ..atomic_files import write_file
@@ -233,39 +160,20 @@ def _history(arguments: argparse.Namespace) -> int:
 
         calibration = {card: calibration_dict(each) for card, each in found.items()}
         more = {"unreadable": page.unreadable, "before": page.before}
-        _print_json({
+        print_json({
             "runs": list(map(run_dict, page.runs)), **more, "cards": history.cards(), "calibration": calibration,
         })  # fmt: skip
     else:
         from .tables import print_history
 
-        print_history(page, found)
+        print_history(page, found, arguments.lang)
     return EXIT_OK
 
 
-def _need_trace() -> None:
+def _need_trace(lang: str) -> None:
     """Raise `SonicGuardError` in the published pack, which comes without the tracing tools (see `.comfyignore`)."""
     if importlib.util.find_spec("..devtools", __package__) is None:
-        raise SonicGuardError("this copy of the pack has no tracing tools; use a clone of its repository.")
-
-
-def _progress(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
-
-
-def _print_json(data: Any) -> None:
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    from ..atomic_files import write_file
-
-    try:
-        content = text.encode()
-    except UnicodeEncodeError as error:  # a file's name may be any bytes, and stand in a workflow
-        raise OutputError(f"{shown(path)}: it would name a file whose name is no text. Rename that file.") from error
-    write_file(path, [content])
+        raise SonicGuardError(fill(texts.NO_TRACING, lang))
 
 
 _COMMANDS = {"plan": _plan, "estimate": _estimate, "trace": _trace, "measure": _measure, "history": _history}

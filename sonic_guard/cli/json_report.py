@@ -8,12 +8,13 @@ from ..job import Job
 from ..memory.article_formula import article_bytes
 from ..memory.stage_model import Estimate
 from ..messages import plan_messages
-from ..operations.preflight import Preflight
+from ..operations.stock_plan import StockPlan
 from ..optimizations import ESCALATION_ORDER, Optimization
 from ..preview.answer import time_dict
+from .planned import Planned
 
 
-def estimate_dict(estimate: Estimate) -> dict[str, Any]:
+def estimate_dict(estimate: Estimate, lang: str = "en") -> dict[str, Any]:
     """An estimate as JSON: stage bytes without overhead, peak with it."""
     job, size = estimate.job, estimate.job.frame_size
     return {
@@ -31,7 +32,7 @@ def estimate_dict(estimate: Estimate) -> dict[str, Any]:
         "peak_stage": estimate.peak_stage,
         "host_ram_bytes": estimate.host_ram_bytes,
         "optimizations": in_order(job.optimizations),
-        "limits": [plan_messages.limit_text(limit) for limit in estimate.limits],
+        "limits": [plan_messages.limit_text(limit, lang) for limit in estimate.limits],
         "article_bytes": article_bytes(job),
     }
 
@@ -47,8 +48,9 @@ def in_order(optimizations: Collection[Optimization]) -> list[str]:
     return [str(each) for each in ESCALATION_ORDER if each in optimizations]
 
 
-def plan_dict(result: Preflight, available: Collection[Optimization] = (), lang: str = "en") -> dict[str, Any]:
-    """A preflight as JSON; `available` are the optimizations that could be enabled."""
+def plan_dict(planned: Planned, lang: str = "en") -> dict[str, Any]:
+    """A plan as JSON, and what would be left of the request with Sonic's own nodes alone."""
+    result = planned.result
     plan, selection = result.plan, result.selection
     return {
         "verdict": str(plan.risk.verdict),
@@ -58,7 +60,7 @@ def plan_dict(result: Preflight, available: Collection[Optimization] = (), lang:
         "headroom_bytes": plan.risk.headroom_bytes,
         "job": job_dict(plan.job),
         "optimizations": in_order(plan.job.optimizations),
-        "available_optimizations": in_order(available),
+        "available_optimizations": in_order(planned.available),
         "changes": [
             {
                 "name": change.name,
@@ -73,7 +75,8 @@ def plan_dict(result: Preflight, available: Collection[Optimization] = (), lang:
         ],
         "parts": plan.parts,
         "smallest_card": plan.smallest_card.title if plan.smallest_card else None,
-        "estimate": estimate_dict(plan.estimate),
+        "estimate": estimate_dict(plan.estimate, lang),
+        "stock": _stock_dict(planned.stock),
         "longest_s": plan.longest_s,
         "sound_s": result.sound_s,
         "denoise_seconds": result.time.seconds,
@@ -82,4 +85,16 @@ def plan_dict(result: Preflight, available: Collection[Optimization] = (), lang:
         "expand_ratio": selection.expand_ratio,
         "face": {"box": list(selection.face.box), "ratio": selection.ratio, "score": selection.face.score},
         "crop": list(selection.crop),
+    }
+
+
+def _stock_dict(stock: StockPlan | None) -> dict[str, Any] | None:
+    if stock is None:
+        return None
+    return {
+        "requested": estimate_dict(stock.requested),
+        "fits": stock.plan.fits,
+        "verdict": str(stock.plan.risk.verdict),
+        "job": job_dict(stock.plan.job),
+        "peak_bytes": stock.plan.estimate.peak_bytes,
     }

@@ -4,8 +4,6 @@ The widgets of Sonic's own nodes hold the planned numbers and are also linked to
 another picture or sound, and still works if Preflight is deleted.
 """
 
-import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,8 +12,10 @@ from typing import Any
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER, Mode, Optimization, Setting
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
+from .sonic_objects import LOADER, PREDATA, SAMPLER
+from .ui_graph import Promoted, UiGraph, UiNode
+from .weight_files import CHECKPOINT_LOADER, WEIGHT_FILES
 
-_FORMAT_VERSION = 0.4
 _OWN, _SONIC = "sonic-guard", "comfyui_sonic"
 _SHORTEST_S = 1.0
 """Smallest value of SONIC_PreData's `duration` widget, which is used only in a graph without Preflight."""
@@ -53,96 +53,6 @@ class Way(StrEnum):
     """Sonic's loader and Sonic Talking Head, which plans by itself."""
 
 
-@dataclass
-class _Node:
-    """A node under construction; inputs are filled in as links are drawn."""
-
-    id: int
-    type: str
-    position: tuple[int, int]
-    size: tuple[int, int]
-    outputs: list[tuple[str, str]]
-    widgets: list[Any]
-    pack: str = "comfy-core"
-    inputs: list[dict[str, Any]] = field(default_factory=list)
-
-    def input_slot(self, name: str, kind: str, widget: bool) -> int:
-        entry: dict[str, Any] = {"name": name, "type": kind, "link": None}
-        if widget:
-            entry["widget"] = {"name": name}
-        self.inputs.append(entry)
-        return len(self.inputs) - 1
-
-
-class _Graph:
-    def __init__(self) -> None:
-        self.nodes: list[_Node] = []
-        self.links: list[list[Any]] = []
-
-    def add(
-        self,
-        kind: str,
-        position: tuple[int, int],
-        size: tuple[int, int],
-        outputs: Mapping[str, str] | tuple[tuple[str, str], ...] = (),
-        widgets: tuple[Any, ...] = (),
-        pack: str = "comfy-core",
-    ) -> _Node:
-        pairs = list(outputs.items()) if isinstance(outputs, Mapping) else list(outputs)
-        node = _Node(len(self.nodes) + 1, kind, position, size, pairs, list(widgets), pack)
-        self.nodes.append(node)
-        return node
-
-    def link(
-        self, source: _Node, output: str, target: _Node, name: str, *, widget: bool = False, kind: str = ""
-    ) -> None:
-        names = [pair[0] for pair in source.outputs]
-        slot = names.index(output)
-        kind = kind or source.outputs[slot][1]
-        target_slot = target.input_slot(name, kind, widget)
-        number = len(self.links) + 1
-        target.inputs[target_slot]["link"] = number
-        self.links.append([number, source.id, slot, target.id, target_slot, source.outputs[slot][1]])
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            # Derived from the content, so that a regenerated file is identical.
-            "id": str(uuid.uuid5(uuid.NAMESPACE_OID, repr([(n.type, n.widgets) for n in self.nodes]))),
-            "revision": 0,
-            "last_node_id": len(self.nodes),
-            "last_link_id": len(self.links),
-            "nodes": [self._node(order, node) for order, node in enumerate(self.nodes)],
-            "links": self.links,
-            "groups": [],
-            "config": {},
-            "extra": {},
-            "version": _FORMAT_VERSION,
-        }
-
-    def _node(self, order: int, node: _Node) -> dict[str, Any]:
-        outputs = [
-            {
-                "name": name,
-                "type": kind,
-                "links": [n for n, source, slot, *_ in self.links if (source, slot) == (node.id, i)],
-            }
-            for i, (name, kind) in enumerate(node.outputs)
-        ]
-        return {
-            "id": node.id,
-            "type": node.type,
-            "pos": list(node.position),
-            "size": list(node.size),
-            "flags": {},
-            "order": order,
-            "mode": 0,
-            "inputs": node.inputs,
-            "outputs": outputs,
-            "properties": {"cnr_id": node.pack, "Node name for S&R": node.type},
-            "widgets_values": node.widgets,
-        }
-
-
 @dataclass(frozen=True)
 class WorkflowSettings:
     """The values of a workflow that do not follow from its job."""
@@ -150,6 +60,8 @@ class WorkflowSettings:
     image: str
     """Name of a file in ComfyUI's input folder, as `audio`."""
     audio: str
+    track: int | None = None
+    """The audio track that Load Voice takes; None: Load Audio takes the first one."""
     preset: str = "fast"
     """Value of Preflight's widget of this name, as the next fields."""
     target: str = "auto"
@@ -175,37 +87,55 @@ class WorkflowSettings:
 
 def build_workflow(job: Job, settings: WorkflowSettings) -> dict[str, Any]:
     """The graph in ComfyUI's UI format 0.4, with the numbers of `job` in the widgets of the nodes after Preflight."""
-    graph = _Graph()
-    picture = graph.add(
-        "LoadImage", (0, 200), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (settings.image, "image")
-    )
-    sound = graph.add("LoadAudio", (0, 620), (320, 140), {"AUDIO": "AUDIO"}, (settings.audio, None, None))
-    files = graph.add(
-        "ImageOnlyCheckpointLoader", (380, 0), (400, 100),
-        {"MODEL": "MODEL", "CLIP_VISION": "CLIP_VISION", "VAE": "VAE"}, (settings.checkpoint,),
-    )  # fmt: skip
-    model = graph.add(
-        "SONICTLoader", (860, 0), (300, 160), {"model": "MODEL_SONIC", "weight_dtype": "DTYPE"},
-        (settings.sonic_unet, 1.0, job.interpolate, str(job.dtype)), _SONIC,
-    )  # fmt: skip
-    graph.link(files, "MODEL", model, "model")
+    graph = UiGraph()
+    picture = graph.add("LoadImage", (0, 0), (320, 340), {"IMAGE": "IMAGE", "MASK": "MASK"}, (settings.image, "image"))
+    sound = _add_voice(graph, settings)
+    files, model = _add_loaders(graph, job, settings)
     if settings.way is Way.TALKING_HEAD:
-        _add_talking_head(graph, settings, picture, sound, files, model)
+        if settings.optimizations.keys() - {Optimization.FP8_WEIGHTS}:
+            model = _add_low_vram(graph, model, settings)
+        node = _add_talking_head(graph, settings, files, model)
+        graph.link(picture, "IMAGE", node, "image")
+        graph.link(sound, sound.outputs[0][0], node, "audio")
     else:
         check = _add_preflight(graph, settings)
         graph.link(picture, "IMAGE", check, "image")
-        graph.link(sound, "AUDIO", check, "audio")
+        graph.link(sound, sound.outputs[0][0], check, "audio")
         graph.link(check, "use_interframe", model, "use_interframe", widget=True)
         graph.link(check, "dtype", model, "dtype", widget=True, kind="COMBO")
         if settings.way is Way.LOW_VRAM:
-            model = _add_low_vram(graph, check, model, settings)
+            model = _add_low_vram(graph, model, settings)
+            graph.link(check, "plan", model, "plan")
         _add_sonic(graph, job, check, files, model, _POSITIONS[settings.way])
     if settings.note:
-        graph.add("MarkdownNote", (0, 840), (320, 250), (), (settings.note,))
-    return graph.to_dict()
+        graph.add("MarkdownNote", (-500, 0), (460, 480), (), (settings.note,))
+    return graph.to_dict([file for file in WEIGHT_FILES if not file.is_selected])
 
 
-def _add_preflight(graph: _Graph, settings: WorkflowSettings) -> _Node:
+def _add_voice(graph: UiGraph, settings: WorkflowSettings) -> UiNode:
+    if settings.track is None:
+        return graph.add("LoadAudio", (0, 400), (320, 140), {"AUDIO": "AUDIO"}, (settings.audio, None, None))
+    widgets = (settings.audio, settings.track, None)
+    return graph.add("SonicGuardLoadVoice", (0, 400), (320, 140), {"audio": "AUDIO"}, widgets, _OWN)
+
+
+def _add_loaders(graph: UiGraph, job: Job, settings: WorkflowSettings) -> tuple[UiNode, UiNode]:
+    """Add the loaders of the checkpoint and of Sonic's network."""
+    selected = {file.node: [file] for file in WEIGHT_FILES if file.is_selected}
+    files = graph.add(
+        CHECKPOINT_LOADER, (380, 0), (400, 100), {"MODEL": "MODEL", "CLIP_VISION": "CLIP_VISION", "VAE": "VAE"},
+        (settings.checkpoint,), models=selected[CHECKPOINT_LOADER],
+    )  # fmt: skip
+    position = (380, 160) if settings.way is Way.TALKING_HEAD else (860, 0)
+    model = graph.add(
+        LOADER, position, (400, 160), {"model": "MODEL_SONIC", "weight_dtype": "DTYPE"},
+        (settings.sonic_unet, 1.0, job.interpolate, str(job.dtype)), _SONIC, selected[LOADER],
+    )  # fmt: skip
+    graph.link(files, "MODEL", model, "model")
+    return files, model
+
+
+def _add_preflight(graph: UiGraph, settings: WorkflowSettings) -> UiNode:
     widgets = (*_planning(settings), settings.language)
     return graph.add("SonicGuardPreflight", (380, 200), (400, 1010), PREFLIGHT_OUTPUTS, widgets, _OWN)
 
@@ -219,22 +149,22 @@ def _planning(settings: WorkflowSettings) -> tuple[Any, ...]:
 
 
 _POSITIONS = {
-    Way.STOCK: ((860, 260), (1240, 0), (1240, 420), (1620, 0)),
-    Way.LOW_VRAM: ((1240, 0), (1240, 400), (1620, 0), (1620, 180)),
+    Way.STOCK: ((860, 260), (1320, 0), (1320, 420), (1680, 0)),
+    Way.LOW_VRAM: ((1320, 0), (1320, 400), (1680, 0), (1680, 180)),
 }
 """Positions of SONIC_PreData, SONICSampler, Create Video and Save Video."""
 
 
 def _add_sonic(
-    graph: _Graph, job: Job, check: _Node, files: _Node, model: _Node, positions: tuple[tuple[int, int], ...]
+    graph: UiGraph, job: Job, check: UiNode, files: UiNode, model: UiNode, positions: tuple[tuple[int, int], ...]
 ) -> None:
     """Add Sonic's other nodes after `model`, and those that make a video of its pictures."""
     data = graph.add(
-        "SONIC_PreData", positions[0], (300, 330), {"data_dict": "SONIC_PREDATA"},
+        PREDATA, positions[0], (300, 330), {"data_dict": "SONIC_PREDATA"},
         (job.min_resolution, max(_SHORTEST_S, round(job.duration_s, 2)), job.expand_ratio), _SONIC,
     )  # fmt: skip
     sampler = graph.add(
-        "SONICSampler", positions[1], (300, 320), {"image": "IMAGE", "fps": "FLOAT"},
+        SAMPLER, positions[1], (300, 320), {"image": "IMAGE", "fps": "FLOAT"},
         (0, "fixed", job.steps, job.dynamic_scale, job.fps), _SONIC,
     )  # fmt: skip
     video = graph.add("CreateVideo", positions[2], (300, 110), {"VIDEO": "VIDEO"}, (job.output_fps,))
@@ -256,25 +186,23 @@ def _add_sonic(
     graph.link(video, "VIDEO", save, "video")
 
 
-def _add_low_vram(graph: _Graph, check: _Node, model: _Node, settings: WorkflowSettings) -> _Node:
+def _add_low_vram(graph: UiGraph, model: UiNode, settings: WorkflowSettings) -> UiNode:
     """Add Sonic Low VRAM after `model`."""
+    position = (380, 380) if settings.way is Way.TALKING_HEAD else (860, 260)
     switches = (str(settings.optimizations.get(each, Setting.MODE)) for each in ESCALATION_ORDER)
     node = graph.add(
-        LOW_VRAM, (860, 260), (300, 420), _LOW_VRAM_OUTPUTS,
+        LOW_VRAM, position, (400, 420), _LOW_VRAM_OUTPUTS,
         (str(settings.mode), *switches, settings.target, settings.reserve, settings.language), _OWN,
     )  # fmt: skip
     graph.link(model, "model", node, "model")
-    graph.link(check, "plan", node, "plan")
     return node
 
 
-def _add_talking_head(
-    graph: _Graph, settings: WorkflowSettings, picture: _Node, sound: _Node, files: _Node, model: _Node
-) -> None:
+def _add_talking_head(graph: UiGraph, settings: WorkflowSettings, files: UiNode, model: UiNode) -> UiNode:
     """Add Sonic Talking Head after the loaders; it saves the video itself."""
     fp8 = settings.optimizations.get(Optimization.FP8_WEIGHTS) is Setting.AUTO
     node = graph.add(
-        TALKING_HEAD, (860, 260), (420, 640), _TALKING_HEAD_OUTPUTS,
+        TALKING_HEAD, (840, 0), (420, 1020), _TALKING_HEAD_OUTPUTS,
         (
             *_planning(settings), 0.0, 0, str(settings.mode), fp8, 0.0, "h264", 18, "medium", _PREFIX,
             settings.language,
@@ -284,41 +212,24 @@ def _add_talking_head(
     graph.link(model, "model", node, "model")
     graph.link(files, "CLIP_VISION", node, "clip_vision")
     graph.link(files, "VAE", node, "vae")
-    graph.link(picture, "IMAGE", node, "image")
-    graph.link(sound, "AUDIO", node, "audio")
+    return node
 
 
-_WEIGHTS = """
-Weights: **svd_xt_1_1.safetensors** in **models/checkpoints**, and Sonic's own in **models/sonic**.
-"""
-_EXAMPLES = {
-    "Sonic Guard - 1 Talking head": (
-        Way.TALKING_HEAD,
-        """## A portrait and a voice
-1. Choose both on the left, then run.
-2. **Sonic Talking Head** chooses what fits your graphics card and writes the video to **output/video**. Its card \
-shows the memory before the run.
-3. If the run was stopped, run the same graph again: it resumes after the last completed **denoising step**.
-""",
-    ),
-    "Sonic Guard - 2 Sonic's own nodes": (
-        Way.LOW_VRAM,
-        """## Sonic's own nodes on a small card
-1. Choose an image and an audio file, then run.
-2. **Preflight** plans the size and the memory optimizations for your graphics card. **Sonic Low VRAM** enables them: \
-the same frames in less memory.
-""",
-    ),
-}
-"""By the example's name, in the order a newcomer needs: the nodes that run it, and its note."""
-
-
-def example_texts() -> dict[str, str]:
-    """The content of ``example_workflows/NAME.json`` by name; write it there to regenerate the files."""
-    graphs = {
-        name: build_workflow(
-            Job(512, 512, 10.0), WorkflowSettings("portrait.jpg", "speech.mp3", way=way, note=note + _WEIGHTS)
-        )
-        for name, (way, note) in _EXAMPLES.items()
-    }
-    return {name: json.dumps(graph, indent=1, ensure_ascii=False) + "\n" for name, graph in graphs.items()}
+def build_blueprint(name: str, description: str, category: str, settings: WorkflowSettings) -> dict[str, Any]:
+    """The loaders and Sonic Talking Head as one subgraph, with the inputs that a user may want to set."""
+    graph = UiGraph()
+    files, model = _add_loaders(graph, Job(512, 512, 10.0), settings)
+    node = _add_talking_head(graph, settings, files, model)
+    shown = (
+        Promoted(node, "image", "IMAGE"),
+        Promoted(node, "audio", "AUDIO"),
+        Promoted(node, "preset", "COMBO", widget=True),
+        Promoted(node, "target_card", "COMBO", widget=True),
+        Promoted(node, "aspect", "COMBO", widget=True),
+        Promoted(node, "min_resolution", "INT", widget=True),
+        Promoted(node, "seconds", "FLOAT", widget=True),
+        Promoted(node, "preview_s", "FLOAT", widget=True),
+        Promoted(files, "ckpt_name", "COMBO", widget=True),
+        Promoted(model, "sonic_unet", "COMBO", widget=True),
+    )
+    return graph.to_blueprint(name, description, category, shown, (node,))

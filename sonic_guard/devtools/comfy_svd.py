@@ -53,6 +53,14 @@ def svd_unet(levels: tuple[int, ...] = LEVELS) -> nn.Module:
     )  # fmt: skip
 
 
+def tiny_vae() -> nn.Module:
+    """ComfyUI's TAESD, which it takes in a checkpoint in place of SVD's VAE; a frame costs a fraction of the time."""
+    from comfy.taesd.taesd import TAESD
+
+    with torch.device("meta"):
+        return TAESD()
+
+
 def image_encoder() -> nn.Module:
     """ComfyUI's ViT-H/14, SVD's image encoder, with ComfyUI's names."""
     import comfy.ops

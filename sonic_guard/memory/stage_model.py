@@ -172,7 +172,7 @@ def score_bytes(job: Job, device: str) -> int:
 
 
 def prompts_in_host_bytes(job: Job) -> int:
-    """Bytes of the audio prompts, in fp32 as made by predata, that Sonic Long Video keeps in host memory.
+    """Bytes of the audio prompts, in fp32 as made by predata, that Sonic Talking Head keeps in host memory.
 
     0 with `Optimization.TENSOR_OFFLOAD`, whose rows in the constants do not include the prompts.
     """
@@ -248,7 +248,7 @@ def clip_host_bytes(job: Job) -> ClipBytes:
     With `Optimization.TENSOR_OFFLOAD` these are: the audio prompts (once as made by predata, with silence stored once,
     and once for each guidance branch); the picture's embedding for each branch; and the latents (noise, the current
     step's, the sums and means of the next; in decode, twice). To resume a run, the latents of the last completed step
-    and of the current one are kept too; Sonic Long Video keeps these in a file. Before the loop the prompts are
+    and of the current one are kept too; Sonic Talking Head keeps these in a file. Before the loop the prompts are
     concatenated, which takes them twice.
 
     Without it they are at most the prompts as made by predata (see `prompts_in_host_bytes`), which are concatenated

@@ -37,11 +37,6 @@ def refusal_text(name: str, info: SoundInfo, lang: str = "en") -> str:
     return fill(texts.REFUSED, lang, name=name, refusal=fill(texts.REFUSALS[info.refusal], lang))
 
 
-def other_track_text(track: int, lang: str = "en") -> str:
-    """How a workflow takes another track than the first."""
-    return fill(texts.OTHER_TRACK, lang, track=track)
-
-
 def _name(track: Track, lang: str) -> str:
     if not track.title:
         return str(track.number)

@@ -35,7 +35,3 @@ REFUSED = Text(
     "ComfyUI's Load Audio will not read {name}: {refusal}. Load Voice (Sonic Guard) does, or convert it to WAV.",
     "ComfyUI 的“加载音频”无法读取 {name}：{refusal}。请改用“加载人声 (Sonic Guard)”，或转换为 WAV。",
 )
-OTHER_TRACK = Text(
-    "ComfyUI's Load Audio takes the first track: use Load Voice (Sonic Guard) with track {track} in the workflow.",
-    "ComfyUI 的“加载音频”只取第一条音轨：请在工作流中使用“加载人声 (Sonic Guard)”，并将 track 设为 {track}。",
-)

@@ -9,7 +9,7 @@ from ..job import Job
 from ..media.face import Box
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..memory.stage_split import split_stages
-from ..messages import advice_messages, plan_messages
+from ..messages import advice_messages, plan_messages, weight_messages
 from ..messages.time_messages import time_text
 from ..optimizations import ESCALATION_ORDER
 from ..planning.advice import advise
@@ -60,6 +60,11 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
         "time": time_dict(judged.time, lang),
         "settings": settings_dict(plan.job),
         "last": run_dict(last) if last else None,
+        "missing_files": [
+            {"name": file.name, "folder": f"models/{file.folder}", "url": file.url, "page": file.page}
+            for file in preview.missing
+        ],
+        "missing_text": weight_messages.missing_text(len(preview.missing), lang) if preview.missing else None,
     }
 
 

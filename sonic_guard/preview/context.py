@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..comfy.api_graph import Graph
 from ..comfy.target_card import AUTO, target_for
+from ..comfy.weight_files import WeightFile
 from ..devices.budget import RESERVE, Budget, host_memory_bytes
 from ..errors import AudioError, GraphError, PresetError, UnknownNameError
 from ..history.history_cache import CardHistory
@@ -51,6 +52,8 @@ class Machine:
     """The memory of a target card, less a reserve."""
     card_history: Callable[..., CardHistory]
     """What is known from earlier runs on a card: `HistoryCache.of`."""
+    has_weights: Callable[[WeightFile, str], bool] = lambda _file, _name: True
+    """Whether there is a file of that name in the place of a weight file."""
 
 
 class Cropped(NamedTuple):

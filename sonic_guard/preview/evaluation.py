@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..comfy.api_graph import MAX_TEXT, Graph, Node, parse_graph, upstream
 from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
+from ..comfy.weight_files import SELECTED_BY, WeightFile, missing
 from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER
@@ -74,6 +75,9 @@ class Preview(NamedTuple):
     node: str
     """The graph and the node that were asked for."""
 
+    missing: tuple[WeightFile, ...] = ()
+    """The weight files that the run needs and that are not there."""
+
     @property
     def unknown(self) -> bool:
         """Whether it rests on an assumption that its verdict depends on: nothing can be said about the run yet."""
@@ -99,7 +103,7 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
         node_id = _ASKED
     outcome, assumed = evaluate(graph, node_id, machine, target)
     assert outcome.judged  # noqa: S101  (`PREDICTED` are those that are judged)
-    return Preview(outcome.judged, assumed, *asked)
+    return Preview(outcome.judged, assumed, *asked, _missing_files(graph, machine))
 
 
 def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Evaluation:
@@ -116,6 +120,15 @@ def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto")
         else:
             outputs[current] = Unknown(Cause.NODE, node.type[:MAX_TEXT])
     return Evaluation(outcome, tuple(assumed))
+
+
+def _missing_files(graph: Graph, machine: Machine) -> tuple[WeightFile, ...]:
+    selected = {
+        node.type: name
+        for node in graph.values()
+        if isinstance(name := node.inputs.get(SELECTED_BY.get(node.type, "")), str)
+    }
+    return missing(machine.has_weights, selected)
 
 
 def job_for(prompt: Mapping[str, Any], sampler_id: str, machine: Machine) -> Job | None:

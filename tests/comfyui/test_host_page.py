@@ -17,7 +17,7 @@ from tests.support.watched_runs import graph
 PREFLIGHT, SAMPLER, PREDATA = "SonicGuardPreflight", "SONICSampler", "SONIC_PreData"
 CARD = ".sonic-guard"
 EXAMPLE = json.loads(
-    (installed.PACK / "example_workflows" / "Sonic Guard - Preflight.json").read_text(encoding="utf-8")
+    (installed.PACK / "example_workflows" / "Sonic Guard - 2 Sonic's own nodes.json").read_text(encoding="utf-8")
 )
 THEMES = ("dark", "light")
 

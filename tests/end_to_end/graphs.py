@@ -13,6 +13,8 @@ PRESET = {
     "name": "tiny", "min_resolution": 128, "inference_steps": 1, "fps": WINDOW, "dtype": "fp32", "duration": "auto",
 }  # fmt: skip
 """A preset of the user's, for nodes that plan."""
+CARD = "24 GiB"
+"""What nodes plan for, so that the plan is the same whatever memory is free at the moment."""
 
 _TINY = {
     "dtype": "fp32", "min_resolution": 128, "duration": 1.0, "inference_steps": 1, "fps": WINDOW, "seed": 3,
@@ -69,4 +71,6 @@ def from_template(workflow: dict, infos: dict) -> Graph:
         inputs |= files.get(each["class_type"], {})
         if "preset" in inputs:
             inputs["preset"] = PRESET["name"]
+        if "target_card" in inputs:
+            inputs["target_card"] = CARD
     return graph

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK,
 from sonic_guard.history.history_store import History
 from sonic_guard.history.run_record import Outcome
 from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, without_redundant
+from sonic_guard.planning.selection import STREAMED
 from tests.support import processes
 from tests.support.history_runs import begin
 from tests.support.sound_files import RATE, encode, encode_tracks
@@ -95,25 +97,64 @@ def test_an_unknown_optimization_is_answered_with_the_known_ones(capsys, command
     assert all(name in err_text for name in (*ESCALATION_ORDER, "all"))
 
 
-def test_a_plan_enables_nothing_that_is_not_named(capsys):
-    stock = _json(capsys, *_plan("--gpu", "8"))
-    assert (stock["optimizations"], stock["available_optimizations"]) == ([], [])
-    assert [change["name"] for change in stock["changes"]] == ["min_resolution"]
-    one = _json(capsys, *_plan("--gpu", "8", "--optimize", "sequential_cfg"))
-    assert one["optimizations"] == one["available_optimizations"] == ["sequential_cfg"]
-    every = _json(capsys, *_plan("--gpu", "8", "--optimize", "all"))
+def test_a_plan_is_as_sonic_talking_head_makes_it(capsys):
+    """All exact optimizations where they are needed: 768 px on 8 GiB."""
+    every = _json(capsys, *_plan("--gpu", "8"))
     assert every["available_optimizations"] == [each for each in ESCALATION_ORDER if each in EXACT]
-    assert every["optimizations"] == ["sequential_cfg", "feed_forward_chunking"]
     assert every["job"]["min_resolution"] == 768
-    assert [change["name"] for change in every["changes"]] == every["optimizations"]
+    assert [change["name"] for change in every["changes"]] == ["sequential_cfg", "feed_forward_chunking"]
+    assert set(every["optimizations"]) == {"sequential_cfg", "feed_forward_chunking", *map(str, STREAMED)}
+    assert _json(capsys, *_plan("--gpu", "8", "--optimize", "all")) == every
+
+
+def test_a_plan_enables_what_is_named_and_nothing_else(capsys):
+    one = _json(capsys, *_plan("--gpu", "12", "--optimize", "sequential_cfg"))
+    assert one["available_optimizations"] == ["sequential_cfg"]
+    assert set(one["optimizations"]) == {"sequential_cfg", *map(str, STREAMED)}
+    inexact = _json(capsys, *_plan("--gpu", "4", "--optimize", "all", "fp8_weights"))
+    assert inexact["available_optimizations"] == list(ESCALATION_ORDER)
+    assert "fp8_weights" in inexact["optimizations"]
+
+
+def test_a_plan_for_the_wrapper_alone(capsys):
+    stock = _json(capsys, *_plan("--gpu", "8", "--stock"))
+    assert (stock["optimizations"], stock["available_optimizations"], stock["stock"]) == ([], [], None)
+    assert [change["name"] for change in stock["changes"]] == ["min_resolution"]
+    beside = _json(capsys, *_plan("--gpu", "8"))["stock"]
+    assert beside["job"] == stock["job"]
+    assert (beside["fits"], beside["peak_bytes"]) == (True, stock["estimate"]["peak_bytes"])
+    assert (beside["requested"]["width"], beside["requested"]["peak_bytes"]) == (
+        768, stock["changes"][0]["before_bytes"],
+    )  # fmt: skip
+
+
+def test_stock_and_optimizations_exclude_each_other(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(_plan("--stock", "--optimize", "all"))
+    assert ended.value.code == EXIT_BAD_INPUT
+
+
+@pytest.mark.parametrize(
+    ("gpu", "message"),
+    [
+        ("8", "at 768×768 px: 17.8 GiB in denoise. On this card they would end at 320×320 px, 25 fps."),
+        ("5", "They fit on this card at no size."),
+        ("80", "It fits, too."),
+    ],
+)
+def test_the_table_shows_sonic_alone_beside_the_plan(capsys, gpu, message):
+    assert main(_plan("--gpu", gpu)) == EXIT_OK
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Sonic's own nodes alone" in out
+    assert message in out
 
 
 @pytest.mark.parametrize(
     ("optimize", "message"),
     [
-        ([], "stock Sonic"),
-        (["--optimize", "all"], "enabled: sequential_cfg + feed_forward_chunking"),
-        (["--optimize", "unet_offload", "--gpu", "80"], "enabled: none; available: unet_offload"),
+        (["--stock"], "stock Sonic"),
+        ([], "enabled: streaming_decode + unet_offload + sequential_cfg + feed_forward_chunking"),
+        (["--optimize", "sequential_cfg", "--gpu", "80"], "enabled: streaming_decode + unet_offload"),
     ],
 )
 def test_the_table_of_a_plan_names_optimizations(capsys, optimize, message):
@@ -121,16 +162,43 @@ def test_the_table_of_a_plan_names_optimizations(capsys, optimize, message):
     assert message in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_workflow_of_an_optimized_plan_has_the_node_that_enables_them(tmp_path):
+def _nodes(workflow: Path) -> dict[str, list]:
+    """The widgets of a written workflow's nodes."""
+    return {node["type"]: node["widgets_values"] for node in json.loads(workflow.read_text("utf-8"))["nodes"]}
+
+
+LOADERS = {"LoadImage", "LoadAudio", "ImageOnlyCheckpointLoader", "SONICTLoader"}
+
+
+@pytest.mark.parametrize(
+    ("options", "types"),
+    [
+        ([], {"SonicGuardTalkingHead"}),
+        (["--optimize", "all"], {"SonicGuardTalkingHead"}),
+        (["--optimize", "all", "fp8_weights"], {"SonicGuardTalkingHead"}),
+        (["--optimize", "sequential_cfg"], {"SonicGuardLowVRAM", "SonicGuardTalkingHead"}),
+        (["--stock"], {"SonicGuardPreflight", "SONIC_PreData", "SONICSampler", "CreateVideo", "SaveVideo"}),
+    ],
+    ids=str,
+)
+def test_the_workflow_has_the_nodes_that_run_the_plan(tmp_path, options, types):
+    file = tmp_path / "w.json"
+    assert main(_plan("--gpu", "12", *options, "--workflow", str(file))) == EXIT_OK
+    assert set(_nodes(file)) == LOADERS | types
+
+
+def test_single_optimizations_are_set_on_sonic_low_vram(tmp_path):
     file = tmp_path / "w.json"
     named = ["sequential_cfg", "fp8_weights"]
     assert main(_plan("--gpu", "8", "--optimize", *named, "--workflow", str(file))) == EXIT_OK
-    nodes = {node["type"]: node["widgets_values"] for node in json.loads(file.read_text("utf-8"))["nodes"]}
-    switches = dict(zip(ESCALATION_ORDER, nodes["SonicGuardLowVRAM"], strict=False))
-    assert switches == {each: "auto" if each in named else "off" for each in ESCALATION_ORDER}
+    mode, *switches = _nodes(file)["SonicGuardLowVRAM"]
+    assert mode == "off"
+    assert dict(zip(ESCALATION_ORDER, switches, strict=False)) == {
+        each: "auto" if each in named else "mode" for each in ESCALATION_ORDER
+    }
 
 
-@pytest.mark.parametrize("optimize", [[], ["--optimize", "all"]])
+@pytest.mark.parametrize("optimize", [["--stock"], []])
 @pytest.mark.parametrize(("gpu", "preset"), [("M4 Max 64GB", "fast"), ("RTX PRO 6000", "hd"), ("M4 Max 128GB", "hd")])
 def test_a_plan_meets_no_hard_limit(capsys, gpu, preset, optimize):
     data = _json(capsys, *_plan("--gpu", gpu, "--preset", preset, *optimize))
@@ -139,18 +207,19 @@ def test_a_plan_meets_no_hard_limit(capsys, gpu, preset, optimize):
 
 def test_a_hard_limit_that_nothing_clears_is_exit_code_3(capsys):
     """The article's policy changes nothing on a card of that size."""
-    assert main(_plan("--gpu", "M3 Ultra 512GB", "--policy", "article", "--json")) == EXIT_NOTHING_FITS
+    plan = _plan("--gpu", "M3 Ultra 512GB", "--policy", "article", "--stock")
+    assert main([*plan, "--json"]) == EXIT_NOTHING_FITS
     data = json.loads(capsys.readouterr().out)
     assert (data["verdict"], data["fits"], len(data["estimate"]["limits"])) == ("fail", False, 1)
     assert data["headroom_bytes"] > 20 * 2**30
-    assert main(_plan("--gpu", "M3 Ultra 512GB", "--policy", "article")) == EXIT_NOTHING_FITS
+    assert main(plan) == EXIT_NOTHING_FITS
     out = capsys.readouterr().out
     assert "Will fail at a hard limit" in out
     assert "headroom" not in out
 
 
 def test_what_clears_a_hard_limit_is_reported(capsys):
-    data = _json(capsys, *_plan("--gpu", "M4 Max 64GB", "--optimize", "all"))
+    data = _json(capsys, *_plan("--gpu", "M4 Max 64GB"))
     assert [(change["name"], change["clears"]) for change in data["changes"]] == [("layer_chunking", ["mps"])]
     assert "hard limit" in data["changes"][0]["why"]
 
@@ -177,33 +246,84 @@ def test_the_request_of_a_preset_survives_where_it_fits(capsys):
 
 def test_reasons_in_chinese(capsys):
     data = _json(capsys, *_plan("--gpu", "8", "--lang", "zh"))
-    assert "显存" in data["changes"][0]["why"]
+    assert "画面相同" in data["changes"][0]["why"]
 
 
 def test_tables_for_people(capsys):
-    assert main(_plan("--gpu", "8")) == EXIT_OK
+    assert main(_plan("--gpu", "8", "--stock")) == EXIT_OK
     out = capsys.readouterr().out
     for word in ("Fits", "denoise", "budget", "min_resolution"):
         assert word in out
 
 
+LATIN = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
+NAMES = {
+    *ESCALATION_ORDER, "min_resolution", "expand_ratio", "off", "on", "px", "fps", "fp16", "GiB", "GB", "Sonic", "UNet",
+    "CFG", "ComfyUI", "input", "RTX", "NVIDIA", "GeForce", "UTC", "id", "bold", "json", "jpg", "mp3", "png", "portrait",
+    "speech",
+}  # fmt: skip
+"""What is written alike in every language: names, values and units."""
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before the command", "after it"])
+@pytest.mark.parametrize("options", [[], ["--stock"], ["--gpu", "6"]], ids=str)
+def test_a_plan_in_chinese_is_in_chinese_to_the_end(capsys, tmp_path, monkeypatch, options, before):
+    monkeypatch.chdir(tmp_path)
+    plan = _plan("--gpu", "8", *options, "--workflow", "w.json", "--chart", "c.png")
+    assert main(["--lang", "zh", *plan] if before else [*plan, "--lang", "zh"]) == EXIT_OK
+    assert set(LATIN.findall(capsys.readouterr().out)) <= NAMES
+
+
+def test_an_estimate_and_the_history_in_chinese(capsys, history_file):
+    assert main(["--lang", "zh", "estimate", "--width", "512", "--height", "512", "--duration", "10"]) == EXIT_OK
+    assert main(["--lang", "zh", "history", "--db", str(history_file)]) == EXIT_OK
+    out = capsys.readouterr().out
+    assert "已取消" in out
+    assert set(LATIN.findall(out)) <= NAMES
+
+
+@pytest.mark.parametrize("command", ["plan", "estimate", "trace", "measure", "history"])
+def test_help_in_chinese(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help", "--lang", "zh"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert "用法：" in out
+    assert "显示此帮助并退出" in out
+    assert "usage" not in out
+
+
+def test_errors_of_the_command_line_in_chinese(capsys):
+    assert main(["--lang", "zh", *_plan("--optimize", "turbo")]) == EXIT_BAD_INPUT
+    assert "未知的 turbo；可用的有" in capsys.readouterr().err
+
+
 def test_workflow_and_chart_are_written(capsys, tmp_path):
     workflow, chart = tmp_path / "w.json", tmp_path / "c.png"
-    data = _json(capsys, *_plan("--gpu", "8", "--workflow", str(workflow), "--chart", str(chart)))
-    graph = json.loads(workflow.read_text(encoding="utf-8"))
-    widgets = {node["type"]: node["widgets_values"] for node in graph["nodes"]}
-    assert widgets["SONIC_PreData"][0] == data["job"]["min_resolution"]
-    assert widgets["LoadImage"][0] == "portrait.jpg"
-    assert widgets["LoadAudio"][0] == "speech.mp3"
+    files = ["--workflow", str(workflow), "--chart", str(chart)]
+    data = _json(capsys, *_plan("--gpu", "8", "--stock", *files))
+    assert _nodes(workflow)["SONIC_PreData"][0] == data["job"]["min_resolution"]
+    assert _nodes(workflow)["LoadImage"][0] == "portrait.jpg"
+    assert _nodes(workflow)["LoadAudio"][0] == "speech.mp3"
     with Image.open(chart) as picture:
         assert picture.width > 800
         assert np.asarray(picture.convert("L")).std() > 10, "the chart is blank"
 
 
+def test_the_last_line_says_what_was_made_and_what_to_do_next(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(_plan("--gpu", "8", "--workflow", "w.json", "--chart", "c.png")) == EXIT_OK
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.endswith(
+        "Chart: c.png Workflow: w.json. Put portrait.jpg and speech.mp3 into ComfyUI's input folder, drag the workflow "
+        "into ComfyUI, and run it."
+    )
+
+
 def test_nothing_fits_is_its_own_exit_code(capsys):
     assert main(_plan("--gpu", "2", "--json")) == EXIT_NOTHING_FITS
     data = json.loads(capsys.readouterr().out)
-    assert (data["verdict"], data["changes"]) == ("fail", [])
+    assert (data["verdict"], data["fits"], data["stock"]["fits"]) == ("fail", False, False)
     assert data["smallest_card"]
 
 
@@ -329,25 +449,15 @@ def test_weights_of_a_real_file_count(capsys, tmp_path):
     assert stock["stages"]["load"] - small["stages"]["load"] == 2 * (1_575_741_162 - 1_000_000)
 
 
-def test_a_workflow_holds_what_was_asked_for(tmp_path):
+@pytest.mark.parametrize(("options", "planner"), [(["--stock"], "SonicGuardPreflight"), ([], "SonicGuardTalkingHead")])
+def test_a_workflow_holds_what_was_asked_for(tmp_path, options, planner):
     file = tmp_path / "w.json"
-    box = "150,40,300,200"
-    assert (
-        main(_plan("--gpu", "20", "--face-box", box, "--reserve", "0.3", "--lang", "zh", "--workflow", str(file))) == 0
-    )
-    (check,) = [node for node in json.loads(file.read_text("utf-8"))["nodes"] if node["type"] == "SonicGuardPreflight"]
-    assert check["widgets_values"] == [
-        "fast",
-        "20 GiB",
-        "downgrade",
-        "lossless_first",
-        "original",
-        0,
-        box,
-        False,
-        0.3,
-        "zh",
-    ]
+    asked = ["--face-box", "150,40,300,200", "--reserve", "0.3", "--lang", "zh"]
+    assert main(_plan("--gpu", "20", *asked, *options, "--workflow", str(file))) == EXIT_OK
+    widgets = _nodes(file)[planner]
+    assert widgets[:5] == ["fast", "20 GiB", "original", 0, "150,40,300,200"]
+    assert widgets[13] == 0.3
+    assert widgets[-1] == "zh"
 
 
 @pytest.mark.parametrize(

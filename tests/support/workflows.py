@@ -1,13 +1,12 @@
 """The workflows this pack writes: its examples and those of a plan."""
 
-import json
-
-from sonic_guard.comfy.workflow_file import Way, WorkflowSettings, build_workflow, example_texts
+from sonic_guard.comfy.workflow_file import Way, WorkflowSettings, build_workflow
 from sonic_guard.job import Dtype, Job
 from tests.support.installed import PACK
+from tools.example_workflows import example_workflows
 
 FOLDER = PACK / "example_workflows"
-EXAMPLES = {name: json.loads(text) for name, text in example_texts().items()}
+EXAMPLES = example_workflows()
 FILES = {"image": "portrait.png", "audio": "voice.wav"}
 PLANNED = {
     f"planned, {way}": build_workflow(

@@ -9,15 +9,21 @@ from types import ModuleType
 
 import pytest
 
-from sonic_guard import messages
+import sonic_guard
 from sonic_guard.memory.hard_limits import LimitKind
-from sonic_guard.messages import advice_texts, plan_texts, run_texts, sound_texts, time_texts
+from sonic_guard.messages import advice_texts, cli_texts, plan_texts, run_texts, sound_texts, time_texts, weight_texts
 from sonic_guard.messages.catalogue import LANGUAGES, Counted, clock, count, fill, gib
 from sonic_guard.optimizations import OPTIMIZATIONS, Text
 from sonic_guard.planning.capacity import Verdict
 
-TEXT_MODULES = (plan_texts, advice_texts, run_texts, sound_texts, time_texts)
-MESSAGE_MODULES = ("plan_messages", "advice_messages", "run_messages", "sound_messages", "time_messages")
+TEXT_MODULES = (plan_texts, advice_texts, run_texts, sound_texts, time_texts, cli_texts, weight_texts)
+MESSAGE_MODULES = (
+    "messages.plan_messages", "messages.advice_messages", "messages.run_messages", "messages.weight_messages",
+    "messages.sound_messages", "messages.time_messages",
+    "cli.commands", "cli.tables",
+    "cli.chart", "cli.output", "cli.plan_command",
+)  # fmt: skip
+"""Those that fill texts, each with its texts as `texts`."""
 
 
 def named_texts(module: ModuleType) -> Iterator[tuple[str, Text]]:
@@ -67,9 +73,11 @@ def test_every_verdict_and_hard_limit_has_its_texts():
 
 def fill_calls() -> Iterator[tuple[str, list[str], set[str]]]:
     """Of each call of `fill`: where it is, the names of the texts it may fill, and the placeholders it gives."""
-    folder = Path(next(iter(messages.__path__)))
+    folder = Path(next(iter(sonic_guard.__path__)))
     for module in MESSAGE_MODULES:
-        for node in ast.walk(ast.parse((folder / f"{module}.py").read_text(encoding="utf-8"))):
+        for node in ast.walk(
+            ast.parse(folder.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
+        ):
             if isinstance(node, ast.Call) and (called := getattr(node.func, "id", "")) in ("fill", "count"):
                 parts = [part.attr for part in ast.walk(node.args[0]) if isinstance(part, ast.Attribute)]
                 used = [name for name in parts if name.isupper()]
@@ -83,7 +91,7 @@ def fill_calls() -> Iterator[tuple[str, list[str], set[str]]]:
 def test_a_call_gives_every_placeholder_of_its_text(where, used, given):
     """And no others, unless it picks one of several texts."""
     assert used, "the first argument of `fill` names its text, so that this test can find it"
-    module = import_module(f"sonic_guard.messages.{where.partition(':')[0]}").texts
+    module = import_module(f"sonic_guard.{where.partition(':')[0]}").texts
     candidates = [text for name, text in named_texts(module) if name.partition("[")[0] in used]
     needed = {name for text in candidates for name, _ in placeholders(text.en)}
     assert needed == given - ({"number"} - needed)

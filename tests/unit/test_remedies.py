@@ -78,8 +78,9 @@ def after_warning(card):
     ],
     ids=[
         "stock", "predata", "made smaller by Preflight", "kept by Preflight", "4 GiB after Preflight",
-        "Preflight alone", "fp8", "fp8, asked of Low VRAM", "fp8 of a primitive", "a size",
-        "Talking Head", "Talking Head without optimizations", "no remedy", "a larger size", "a primitive's", "through a reroute", "of a node that computes it",
+        "Preflight alone", "fp8", "fp8, asked of Low VRAM", "fp8 of a primitive", "a size", "Talking Head",
+        "Talking Head without optimizations", "no remedy", "a larger size", "a primitive's", "through a reroute",
+        "of a node that computes it",
     ],
 )  # fmt: skip
 def test_the_actions(graph, asked, target, actions, here):

@@ -1,0 +1,32 @@
+"""What the commands write: JSON and progress to the terminal, texts to files."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..atomic_files import write_file
+from ..errors import OutputError
+from ..messages import cli_texts as texts
+from ..messages.catalogue import fill
+from ..plain_files import shown
+
+
+def progress(text: str) -> None:
+    """A line on the error stream, at once."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def print_json(data: Any) -> None:
+    """`data` as JSON on the output."""
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str, lang: str = "en") -> None:
+    """Write `text` to a file. Raises `OutputError`."""
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:  # a file's name may be any bytes, and stand in a workflow
+        raise OutputError(fill(texts.NO_TEXT_NAME, lang, path=shown(path))) from error
+    write_file(path, [content])

@@ -1,0 +1,232 @@
+"""Texts of the command line: its help, its tables, and what it has written."""
+
+from collections.abc import Mapping
+
+from ..history.run_record import Outcome
+from ..optimizations import Text
+
+# ---- help
+
+DESCRIPTION = Text(
+    "Plans talking-head videos with Sonic that fit the graphics card.",
+    "为 Sonic 数字人视频制定放得进显卡的方案。",
+)
+USAGE = Text("usage: ", "用法：")
+OPTIONS = Text("options", "选项")
+COMMANDS = Text("commands", "命令")
+
+HELP: Mapping[str, Text] = {
+    "help": Text("show this help and exit", "显示此帮助并退出"),
+    "lang": Text("language of every text: en or zh (default: en)", "所有文字的语言：en 或 zh（默认 en）"),
+    "json": Text("print JSON instead of tables", "输出 JSON 而不是表格"),
+    "sonic": Text("folder of the ComfyUI_Sonic pack", "ComfyUI_Sonic 节点包的文件夹"),
+    "plan": Text(
+        "from a portrait and a voice to settings that fit a card",
+        "由人像与语音得出放得进显卡的设置",
+    ),
+    "plan.image": Text("the portrait: any picture file", "人像：任意图片文件"),
+    "plan.audio": Text("the voice: any sound or video file", "语音：任意音频或视频文件"),
+    "plan.track": Text("audio track of a file that has several (default: 1)", "文件含多条音轨时使用第几条（默认 1）"),
+    "plan.preset": Text(
+        "fast, hd, minimal or one of your own (default: fast)",
+        "fast、hd、minimal 或自定义预设（默认 fast）",
+    ),
+    "plan.preset-dir": Text("folder of your own presets", "自定义预设的文件夹"),
+    "plan.gpu": Text(
+        '"RTX 3060 12GB", a number of GiB, or auto: this machine',
+        "“RTX 3060 12GB”、以 GiB 为单位的数字，或 auto（本机）",
+    ),
+    "plan.reserve": Text("part of the memory to keep free (default: 0.10)", "预留的显存比例（默认 0.10）"),
+    "plan.policy": Text("lossless_first or article", "lossless_first 或 article"),
+    "plan.optimize": Text(
+        "only these memory optimizations, where the run does not fit without: {names}, or {all} for those that give "
+        "the same frames (default: {all}, as Sonic Talking Head does)",
+        "放不下时只允许启用这些显存优化：{names}；{all} 表示画面不变的全部优化（默认 {all}，与“Sonic 数字人”节点相同）",
+    ),
+    "plan.stock": Text(
+        "plan for Sonic's own nodes alone, without memory optimizations",
+        "只用 Sonic 自己的节点，不启用显存优化",
+    ),
+    "plan.aspect": Text("crop: original, 1:1, 9:16, 16:9 or none", "裁剪：original、1:1、9:16、16:9 或 none"),
+    "plan.face": Text("which face, 0 is the largest", "第几张人脸，0 为最大的一张"),
+    "plan.face-box": Text(
+        "x1,y1,x2,y2 in pixels instead of face detection",
+        "以像素为单位的 x1,y1,x2,y2，代替人脸检测",
+    ),
+    "plan.workflow": Text("write a ComfyUI workflow to this file", "把 ComfyUI 工作流写入此文件"),
+    "plan.chart": Text("write a chart of VRAM by stage to this file", "把各阶段显存图写入此文件"),
+    "estimate": Text("the memory a run needs, stage by stage", "一次运行各阶段所需的显存"),
+    "estimate.width": Text("width of the frames in pixels", "画面宽度（像素）"),
+    "estimate.height": Text("height of the frames in pixels", "画面高度（像素）"),
+    "estimate.duration": Text("seconds of sound", "音频秒数"),
+    "estimate.min-resolution": Text("shorter side to scale to (default: as given)", "缩放后的短边（默认不缩放）"),
+    "estimate.fps": Text("sets the window (default: 25)", "决定窗口长度（默认 25）"),
+    "estimate.dtype": Text("number format (default: fp16)", "数值精度（默认 fp16）"),
+    "estimate.steps": Text("denoising steps (default: 25)", "去噪步数（默认 25）"),
+    "estimate.no-interframe": Text("without frame interpolation", "不插帧"),
+    "estimate.optimize": Text(
+        "memory optimizations that are enabled: {names}, or {all} for those that give the same frames (default: none, "
+        "the stock wrapper)",
+        "已启用的显存优化：{names}；{all} 表示画面不变的全部优化（默认不启用，即原版 Sonic）",
+    ),
+    "estimate.weights": Text("Sonic's checkpoint: count its parameters", "Sonic 的权重文件：统计其参数量"),
+    "trace": Text(
+        "derive the model's constants from a Sonic checkout, without a GPU",
+        "由 Sonic 的源码得出模型常数，无需显卡",
+    ),
+    "trace.comfyui": Text(
+        "folder of ComfyUI (default: two levels above --sonic)",
+        "ComfyUI 的文件夹（默认为 --sonic 的上两级）",
+    ),
+    "trace.out": Text("write the constants to this file", "把常数写入此文件"),
+    "trace.check": Text(
+        "only compare the shipped model with a few traced runs",
+        "只把现有模型与几次形状追踪相比较",
+    ),
+    "measure": Text("measure the wrapper's classes on a CUDA card", "在 CUDA 显卡上实测 Sonic 封装"),
+    "measure.out": Text("table to write or to continue", "要写入或续写的表"),
+    "measure.limit": Text("seconds after which no case is begun", "超过此秒数后不再开始新的测量"),
+    "measure.markdown": Text("also write the table as Markdown to this file", "另以 Markdown 写入此文件"),
+    "measure.overhead": Text(
+        "write the overhead the table shows, as memory/overhead.json",
+        "写出表中得出的开销，格式同 memory/overhead.json",
+    ),
+    "history": Text("earlier runs, and the calibration of the next prediction", "以往的运行，以及对下次预测的校准"),
+    "history.db": Text("file or database URL (default: SONIC_GUARD_DB)", "文件或数据库 URL（默认 SONIC_GUARD_DB）"),
+    "history.card": Text("only the runs on this card, named as in the table", "只看此显卡上的运行，名称与表中相同"),
+    "history.limit": Text(
+        "only so many of the newest runs (default: 200 shown, all to --csv)",
+        "只取最近的若干次（默认显示 200 次，--csv 为全部）",
+    ),
+    "history.csv": Text("write the runs to this file, for a spreadsheet", "把运行记录写入此表格文件"),
+    "history.delete-card": Text(
+        "delete all runs on this card, and show nothing",
+        "删除此显卡上的全部运行记录，不显示表格",
+    ),
+}
+"""By command and option; those of several commands by the option alone."""
+
+# ---- the plan
+
+STAGE = Text("stage", "阶段")
+NEEDED = Text("needed", "需要")
+OF_BUDGET = Text("of {budget}", "占 {budget}")
+STOCK_COLUMN = Text("Sonic alone", "仅用 Sonic")
+TENSORS = Text("tensors", "张量")
+WITH_OVERHEAD = Text("with overhead", "含开销")
+IF_ROOM = Text("{stage}: up to {most} if there is room.", "{stage}：显存充足时最多用到 {most}。")
+STOCK_FITS = Text(
+    "Sonic's own nodes alone, at {size} px: {peak} in {stage}. It fits, too.",
+    "仅用 Sonic 自己的节点，{size} 像素：{stage}阶段 {peak}，也放得下。",
+)
+STOCK_SMALLER = Text(
+    "Sonic's own nodes alone, at {size} px: {peak} in {stage}. On this card they would end at {smaller} px, {fps:g} "
+    "fps.",
+    "仅用 Sonic 自己的节点，{size} 像素：{stage}阶段 {peak}。在此显卡上只能做到 {smaller} 像素、每秒 {fps:g} 帧。",
+)
+STOCK_NEVER = Text(
+    "Sonic's own nodes alone, at {size} px: {peak} in {stage}. They fit on this card at no size.",
+    "仅用 Sonic 自己的节点，{size} 像素：{stage}阶段 {peak}。在此显卡上任何尺寸都放不下。",
+)
+WROTE_CHART = Text("Chart: {path}", "图表：{path}")
+WROTE_WORKFLOW = Text(
+    "Workflow: {path}. Put {image} and {audio} into ComfyUI's input folder, drag the workflow into ComfyUI, and run "
+    "it.",
+    "工作流：{path}。把 {image} 和 {audio} 放入 ComfyUI 的 input 文件夹，将工作流拖入 ComfyUI 并运行。",
+)
+NOT_AS_IT_IS = Text("Nothing fits, so the workflow will not run as it is.", "没有放得下的设置，该工作流无法直接运行。")
+
+# ---- the chart
+
+PLANNED = Text("planned, {size}", "方案，{size}")
+STOCK_BAR = Text("Sonic alone, {size}", "仅用 Sonic，{size}")
+REQUESTED = Text("requested, {size}", "所求，{size}")
+OVERHEAD = Text("overhead", "开销")
+ASSUMED = Text(" (assumed)", "（假设）")
+BUDGET = Text("budget {size}", "预算 {size}")
+AXIS = Text("GiB of VRAM", "显存（GiB）")
+
+# ---- an estimate
+
+FRAMES = Text(
+    "{size} px, {latent} latent frames → {frames} frames, window {window}, {dtype}",
+    "{size} 像素，{latent} 个潜变量帧 → {frames} 帧，窗口 {window}，{dtype}",
+)
+PEAK = Text("peak {peak} in {stage}, overhead included", "峰值 {peak}（{stage}阶段，含开销）")
+HOST_MEMORY = Text("host memory {size}", "内存 {size}")
+ARTICLE = Text("(the article's formula: {size:.1f} GB)", "（文章公式：{size:.1f} GB）")
+ASSUMED_OVERHEAD = Text(
+    "Overhead is an assumption until it is measured on a card.",
+    "开销为假设值，尚未在显卡上实测。",
+)
+
+# ---- a check of the model
+
+JOB = Text("job", "任务")
+TRACED = Text("traced", "追踪")
+MODEL = Text("model", "模型")
+APART = Text("apart", "相差")
+MEASURED = Text(
+    "{measured} cases measured, {left} left, {given_up} given up.",
+    "已测 {measured} 项，剩余 {left} 项，放弃 {given_up} 项。",
+)
+
+# ---- the history
+
+STARTED = Text("started (UTC)", "开始（UTC）")
+SIZE = Text("frames", "画面")
+PREDICTED = Text("predicted", "预测")
+ACTUAL = Text("actual", "实测")
+OFF = Text("off", "误差")
+OUTCOME = Text("outcome", "结果")
+OUTCOMES: Mapping[Outcome, Text] = {
+    Outcome.RUNNING: Text("running", "运行中"),
+    Outcome.DONE: Text("done", "完成"),
+    Outcome.OUT_OF_MEMORY: Text("out of memory", "显存不足"),
+    Outcome.INTERRUPTED: Text("interrupted", "已取消"),
+    Outcome.ERROR: Text("error", "出错"),
+    Outcome.KILLED: Text("killed", "被终止"),
+}
+NO_RUNS = Text("No runs.", "没有运行记录。")
+UNREADABLE = Text("{count} more cannot be read by this version.", "另有 {count} 条无法由此版本读取。")
+OLDER = Text("Older runs are not shown; --limit shows more of them.", "未显示更早的运行；用 --limit 可显示更多。")
+DELETED = Text("{count} runs deleted.", "已删除 {count} 次运行。")
+NOT_CALIBRATED = Text("not calibrated yet; predictions are from the model only.", "尚未校准；预测仅来自模型。")
+CALIBRATED = Text(
+    "calibrated from {runs} jobs: median error {model:.1%} by the model only{corrected}{bound}.",
+    "由 {runs} 项任务校准：仅用模型的误差中位数 {model:.1%}{corrected}{bound}。",
+)
+CORRECTED = Text(", {error:.1%} corrected", "，校准后 {error:.1%}")
+UPPER_BOUND = Text(
+    "; 95 of 100 runs stay below {factor:.2f} times the prediction (context apart)",
+    "；100 次运行中有 95 次低于预测的 {factor:.2f} 倍（上下文另计）",
+)
+NO_UPPER_BOUND = Text("; no upper bound yet", "；尚无上界")
+
+# ---- errors of the command line itself
+
+UNKNOWN_OPTIMIZATION = Text(
+    "--optimize: unknown {unknown}; known are {known}.",
+    "--optimize：未知的 {unknown}；可用的有 {known}。",
+)
+UNKNOWN_ASPECT = Text(
+    "--aspect: there is no {aspect}; choose one of {known}.",
+    "--aspect：没有 {aspect}；请选择 {known} 之一。",
+)
+WRONG_LIMIT = Text(
+    "--limit: expected 1 to {most} runs, got {limit}.",
+    "--limit：应为 1 到 {most} 次，得到的是 {limit}。",
+)
+NO_TRACING = Text(
+    "this copy of the pack has no tracing tools; use a clone of its repository.",
+    "此节点包不含追踪工具；请使用其仓库的克隆。",
+)
+NO_DATABASE = Text(
+    "history: needs SQLAlchemy and Alembic, which ComfyUI brings: {error}.",
+    "history：需要 ComfyUI 自带的 SQLAlchemy 与 Alembic：{error}。",
+)
+NO_OUTPUT = Text("output: {error}.", "输出：{error}。")
+NO_TEXT_NAME = Text(
+    "{path}: it would name a file whose name is no text. Rename that file.",
+    "{path}：其中的文件名不是文本。请重命名该文件。",
+)

@@ -1,0 +1,39 @@
+"""The portrait and the voice that the templates name, put into ComfyUI's input folder.
+
+ComfyUI serves only the workflow and the picture of a pack's template. Without these files a template would open with
+two red nodes.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+PORTRAIT, VOICE = "sonic_guard_portrait.jpg", "sonic_guard_voice.mp3"
+"""Names that no file of a user's has by chance. Where the files come from: ``tools/example_media.py``."""
+
+
+def example_folder() -> Path:
+    """The folder of the files that come with the pack."""
+    return Path(__file__).resolve().parents[2] / "example_workflows" / "input"
+
+
+def place_examples(input_folder: Path, noted: Path) -> list[Path]:
+    """Copy the example files into `input_folder`, once: the file `noted` has a line for each folder that got them.
+
+    So whoever deletes them is not given them again. A file that is there is left as it is. Returns the new files.
+    Raises `OSError` where a file cannot be written.
+    """
+    folder = os.path.realpath(input_folder)
+    known = noted.read_text(encoding="utf-8").splitlines() if noted.is_file() else []
+    if folder in known:
+        return []
+    placed = []
+    for name in (PORTRAIT, VOICE):
+        target = Path(folder, name)
+        with suppress(FileExistsError), target.open("xb") as file:
+            file.write((example_folder() / name).read_bytes())
+            placed.append(target)
+    noted.parent.mkdir(parents=True, exist_ok=True)
+    with noted.open("a", encoding="utf-8") as file:
+        file.write(f"{folder}\n")
+    return placed
