@@ -97,10 +97,11 @@ def _switch(optimization: Optimization) -> io.Combo.Input:
     options = [
         setting for setting in Setting if optimization is not Optimization.UNET_OFFLOAD or setting is not Setting.AUTO
     ]
-    return io.Combo.Input(
-        str(optimization),
-        options=list(map(str, options)),
-        default=str(Setting.MODE),
-        extra_dict=shared_inputs.ADVANCED,
-        tooltip=OPTIMIZATIONS[optimization].tooltip.en,
+    return shared_inputs.advanced(
+        io.Combo.Input(
+            str(optimization),
+            options=list(map(str, options)),
+            default=str(Setting.MODE),
+            tooltip=OPTIMIZATIONS[optimization].tooltip.en,
+        )
     )

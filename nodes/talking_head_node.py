@@ -22,7 +22,7 @@ from ..sonic_guard.planning.selection import mode_switches
 from .comfyui import host, images, planning_inputs, shared_inputs
 from .comfyui.node_progress import NodeProgress
 from .comfyui.planning_inputs import PlanningInputs
-from .comfyui.shared_inputs import ADVANCED
+from .comfyui.shared_inputs import advanced
 from .comfyui.sonic_model import capabilities
 from .comfyui.sonic_wrapper import find_wrapper
 from .comfyui.talking_head_inputs import (
@@ -85,38 +85,38 @@ class TalkingHead(io.ComfyNode):
                     "preview_s", default=0.0, min=0.0, max=60.0, step=1.0,
                     tooltip="A preview: the first seconds at the final size, in few steps. 0: the whole video.",
                 ),
-                io.Int.Input(
-                    "seed", default=0, min=0, max=2**31 - 1, control_after_generate=False, extra_dict=ADVANCED,
+                advanced(io.Int.Input(
+                    "seed", default=0, min=0, max=2**31 - 1, control_after_generate=False,
                     tooltip="Stays the same from run to run, so that a run that was stopped can be resumed.",
-                ),
+                )),
                 shared_inputs.mode(),
-                io.Boolean.Input(
-                    "fp8_weights", default=False, extra_dict=ADVANCED,
+                advanced(io.Boolean.Input(
+                    "fp8_weights", default=False,
                     tooltip="Stores the UNet's large weights in 8 bits where the run does not fit otherwise. Changes "
                     "the pixels slightly, and is slower.",
-                ),
-                io.Float.Input(
-                    "part_s", default=0.0, min=0.0, max=36000.0, step=1.0, extra_dict=ADVANCED,
+                )),
+                advanced(io.Float.Input(
+                    "part_s", default=0.0, min=0.0, max=36000.0, step=1.0,
                     tooltip="Longest part in seconds; parts begin and end at pauses of the speech. 0: one pass if "
                     "it fits, otherwise the longest parts that fit.",
-                ),
-                io.Combo.Input(
-                    "format", options=list(formats()), default=next(iter(formats())), extra_dict=ADVANCED,
+                )),
+                advanced(io.Combo.Input(
+                    "format", options=list(formats()), default=next(iter(formats())),
                     tooltip="h264: plays everywhere. ffv1: lossless. prores: for editing.",
-                ),
-                io.Int.Input(
-                    "crf", default=18, min=1, max=51, extra_dict=ADVANCED,
+                )),
+                advanced(io.Int.Input(
+                    "crf", default=18, min=1, max=51,
                     tooltip="Quality of h264: lower values are better and make larger files. 18 is visually lossless, "
                     "23 gives half the file size.",
-                ),
-                io.Combo.Input(
-                    "encoder_preset", options=list(PRESETS), default="medium", extra_dict=ADVANCED,
+                )),
+                advanced(io.Combo.Input(
+                    "encoder_preset", options=list(PRESETS), default="medium",
                     tooltip="Speed preset of the h264 encoder: slower presets make smaller files.",
-                ),
-                io.String.Input(
-                    "filename_prefix", default=PREFIX, extra_dict=ADVANCED,
+                )),
+                advanced(io.String.Input(
+                    "filename_prefix", default=PREFIX,
                     tooltip="Name in ComfyUI's output folder, as in Save Video.",
-                ),
+                )),
                 shared_inputs.language(),
             ],
             outputs=[

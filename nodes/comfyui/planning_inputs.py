@@ -11,7 +11,7 @@ from ...sonic_guard.operations.preflight import ON_RISK, Overrides, PreflightReq
 from ...sonic_guard.planning.capabilities import GraphCapabilities
 from ..web_api import run_history
 from . import host, images, shared_inputs
-from .shared_inputs import ADVANCED
+from .shared_inputs import advanced
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,15 @@ def schema_inputs() -> list[io.Input]:
             "seconds", default=0.0, min=0.0, max=360000.0, step=0.5,
             tooltip="Seconds of the audio that are used, from its beginning. 0: the preset's, usually all of it.",
         ),
-        io.Float.Input(
-            "dynamic_scale", default=0.0, min=0.0, max=2.0, step=0.1, extra_dict=ADVANCED,
+        advanced(io.Float.Input(
+            "dynamic_scale", default=0.0, min=0.0, max=2.0, step=0.1,
             tooltip="Strength of motion. 0: the preset's.",
-        ),
-        io.Combo.Input(
-            "on_risk", options=list(ON_RISK), default="downgrade", extra_dict=ADVANCED,
+        )),
+        advanced(io.Combo.Input(
+            "on_risk", options=list(ON_RISK), default="downgrade",
             tooltip="What to do if the requested settings do not fit. downgrade: change them until they fit. "
             "warn: run anyway. stop: end the run here.",
-        ),
+        )),
         shared_inputs.policy(),
         shared_inputs.cut_silence(),
         shared_inputs.reserve(),

@@ -1,6 +1,6 @@
 """Inputs that several nodes share, so that they read and behave the same everywhere."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
@@ -21,13 +21,23 @@ from ...sonic_guard.planning.presets import Preset
 from . import host
 
 CATEGORY = "Sonic Guard"
-ADVANCED = {"advanced": True}
-"""Extra of an input that is rarely needed: the page folds it away. Older versions of ComfyUI show it."""
 MODEL = io.Custom("MODEL_SONIC")
 """The wrapper's model."""
 PLAN = io.Custom("SONIC_PLAN")
 """A `PlannedRun`: one link from Preflight to the nodes that run the plan."""
 SIZES = tuple(f"{size} GiB" for size in (4, 6, 8, 10, 12, 16, 24, 32))
+
+
+Rare = TypeVar("Rare", bound=io.Input)
+
+
+def advanced(slot: Rare) -> Rare:
+    """An input that is rarely needed: the page folds it away.
+
+    Older versions of ComfyUI show it. They have no argument for it, and most inputs none for anything else that is new.
+    """
+    slot.extra_dict["advanced"] = True
+    return slot
 
 
 def target_card() -> io.Combo.Input:
@@ -63,13 +73,14 @@ def preset_text(name: str) -> str:
 
 def policy() -> io.Combo.Input:
     """How to change settings that do not fit."""
-    return io.Combo.Input(
-        "policy",
-        options=[str(policy) for policy in Policy],
-        default=str(Policy.LOSSLESS_FIRST),
-        extra_dict=ADVANCED,
-        tooltip="lossless_first: reduce the image quality only if nothing else is enough. article: at most 768 px and "
-        "20 steps if less than 8 GiB are free; then memory optimizations and parts.",
+    return advanced(
+        io.Combo.Input(
+            "policy",
+            options=[str(policy) for policy in Policy],
+            default=str(Policy.LOSSLESS_FIRST),
+            tooltip="lossless_first: reduce the image quality only if nothing else is enough. article: at most 768 px "
+            "and 20 steps if less than 8 GiB are free; then memory optimizations and parts.",
+        )
     )
 
 
@@ -110,31 +121,34 @@ def face_box() -> io.String.Input:
 
 def reserve() -> io.Float.Input:
     """Share of the memory that is not planned for."""
-    return io.Float.Input(
-        "reserve",
-        default=0.10,
-        min=0.0,
-        max=0.5,
-        step=0.01,
-        extra_dict=ADVANCED,
-        tooltip="Share of the free memory that is not planned for: for the desktop and for errors of the prediction.",
+    return advanced(
+        io.Float.Input(
+            "reserve",
+            default=0.10,
+            min=0.0,
+            max=0.5,
+            step=0.01,
+            tooltip="Share of the free memory that is not planned for: for the desktop and for errors of the "
+            "prediction.",
+        )
     )
 
 
 def language() -> io.Combo.Input:
     """Language of the report."""
-    return io.Combo.Input(
-        "language", options=list(LANGUAGES), default="en", extra_dict=ADVANCED, tooltip="Language of the report."
+    return advanced(
+        io.Combo.Input("language", options=list(LANGUAGES), default="en", tooltip="Language of the report.")
     )
 
 
 def cut_silence() -> io.Boolean.Input:
     """Whether to cut silence."""
-    return io.Boolean.Input(
-        "cut_silence",
-        default=False,
-        extra_dict=ADVANCED,
-        tooltip="Trim silence at the beginning and the end; 0.1 s of it is kept.",
+    return advanced(
+        io.Boolean.Input(
+            "cut_silence",
+            default=False,
+            tooltip="Trim silence at the beginning and the end; 0.1 s of it is kept.",
+        )
     )
 
 

@@ -99,7 +99,8 @@ class _Handlers:
 
         def predict() -> dict[str, Any]:
             predicted = preview(graph, node, self._machine, target)
-            return answer(predicted, self._services.machine.card_history(predicted.judged.plan.budget.card), language)
+            known = self._services.machine.card_history(predicted.judged.plan.budget.card)
+            return answer(predicted, known, language, (graph, node))
 
         while True:
             try:

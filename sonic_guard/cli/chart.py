@@ -12,10 +12,10 @@ from ..messages import cli_texts as texts
 from ..messages.catalogue import LANGUAGES, fill, gib
 from ..messages.plan_messages import headline, stage_word
 from ..plain_files import shown
-from ..planning.capacity import Verdict
+from ..planning.planner import Level
 from .planned import Planned
 
-_COLOURS = {Verdict.SAFE: "#2f8f46", Verdict.TIGHT: "#b7791f", Verdict.FAIL: "#c0392b"}
+_COLOURS = {Level.OK: "#2f8f46", Level.WARN: "#b7791f", Level.BAD: "#c0392b", Level.UNKNOWN: "#555555"}
 _COMPARED, _PLAN, _OVERHEAD = "#c9ccd3", "#4a6fae", "#9db2d6"
 _FONTS = {"zh": ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei")}
 """Fonts with the signs of a language, those of the systems that have one."""
@@ -72,7 +72,9 @@ def _draw(axes: Any, planned: Planned, lang: str) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_xlabel(fill(texts.AXIS, lang))
-    axes.set_title(f"{plan.budget.card} · {headline(plan.risk, lang)}", color=_COLOURS[plan.risk.verdict], fontsize=11)
+    axes.set_title(
+        f"{plan.budget.card} · {headline(plan.risk, lang, plan.losses)}", color=_COLOURS[plan.level], fontsize=11
+    )
     axes.legend(fontsize=8, frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -77,6 +77,7 @@ def plan_dict(planned: Planned, lang: str = "en") -> dict[str, Any]:
         "smallest_card": plan.smallest_card.title if plan.smallest_card else None,
         "estimate": estimate_dict(plan.estimate, lang),
         "stock": _stock_dict(planned.stock),
+        "sound_warnings": list(planned.warnings),
         "longest_s": plan.longest_s,
         "sound_s": result.sound_s,
         "denoise_seconds": result.time.seconds,

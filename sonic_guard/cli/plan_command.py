@@ -10,6 +10,7 @@ from ..comfy.workflow_file import Way, WorkflowSettings, build_workflow
 from ..devices.budget import budget_for, host_memory_bytes
 from ..errors import SonicGuardError
 from ..media import audio_file, audio_tracks, picture
+from ..media.audio import SoundInfo
 from ..media.crop import Aspect
 from ..messages import cli_texts as texts
 from ..messages.catalogue import fill
@@ -49,12 +50,14 @@ class Nodes:
 def run_plan(arguments: argparse.Namespace) -> bool:
     """Plan, write and print. Returns whether it fits. Raises `SonicGuardError` for bad input."""
     nodes = read_nodes(arguments)
-    request = _request(arguments, nodes.capabilities)
-    result, warnings = preflight(request), _sound_warnings(arguments)
+    sound = audio_file.probe(arguments.audio, track=arguments.track)
+    request = _request(arguments, sound.duration_s, nodes.capabilities)
+    result = preflight(request)
     stock = None if nodes.way is Way.STOCK else stock_plan(request, result)
-    planned = Planned(result, nodes.capabilities.switches.all, stock)
+    warnings = _sound_warnings(arguments)
+    planned = Planned(result, nodes.capabilities.switches.all, stock, warnings)
     if arguments.workflow:
-        graph = build_workflow(result.plan.job, _workflow_settings(arguments, nodes, result.plan))
+        graph = build_workflow(result.plan.job, _workflow_settings(arguments, sound, nodes, result.plan))
         write_text(arguments.workflow, json.dumps(graph, indent=1, ensure_ascii=False) + "\n", arguments.lang)
     if arguments.chart:
         from .chart import draw_chart
@@ -63,27 +66,20 @@ def run_plan(arguments: argparse.Namespace) -> bool:
     if arguments.json:
         from .json_report import plan_dict
 
-        print_json(plan_dict(planned, arguments.lang) | {"sound_warnings": warnings})
+        print_json(plan_dict(planned, arguments.lang))
     else:
-        from .tables import print_plan, print_warnings, print_written
+        from .tables import print_plan, print_written
 
         print_plan(planned, arguments.lang)
-        print_warnings(warnings)
         print_written(arguments, result.plan.fits)
     return result.plan.fits
 
 
-def _sound_warnings(arguments: argparse.Namespace) -> list[str]:
+def _sound_warnings(arguments: argparse.Namespace) -> tuple[str, ...]:
     """That the track is silent."""
     heard = audio_tracks.listen(arguments.audio, arguments.track)
     warning = silence_text(heard, arguments.lang, command_line=True)
-    return [warning] if warning else []
-
-
-def _loaded_track(arguments: argparse.Namespace) -> int | None:
-    """The track that Load Voice has to take; None where ComfyUI's Load Audio reads the file and takes its first."""
-    is_plain = arguments.track == 1 and audio_file.probe(arguments.audio).refusal is None
-    return None if is_plain else arguments.track
+    return (warning,) if warning else ()
 
 
 def read_nodes(arguments: argparse.Namespace) -> Nodes:
@@ -96,16 +92,15 @@ def read_nodes(arguments: argparse.Namespace) -> Nodes:
     return Nodes(mode=Mode.OFF, optimizations=dict.fromkeys(named, Setting.AUTO))
 
 
-def _request(arguments: argparse.Namespace, capabilities: GraphCapabilities) -> PreflightRequest:
+def _request(arguments: argparse.Namespace, sound_s: float, capabilities: GraphCapabilities) -> PreflightRequest:
     if arguments.aspect not in tuple(Aspect):
         known = ", ".join(Aspect)
         raise SonicGuardError(fill(texts.UNKNOWN_ASPECT, arguments.lang, aspect=repr(arguments.aspect), known=known))
     preset = load_preset(arguments.preset, arguments.preset_dir)
     budget = budget_for(arguments.gpu, reserve=arguments.reserve)
-    sound = audio_file.probe(arguments.audio, track=arguments.track)
     return PreflightRequest(
         portrait_of(picture.load(arguments.image)),
-        sound.duration_s,
+        sound_s,
         preset,
         Capacity(budget, host_memory_bytes(arguments.gpu)),
         policy=arguments.policy,
@@ -117,11 +112,12 @@ def _request(arguments: argparse.Namespace, capabilities: GraphCapabilities) -> 
     )
 
 
-def _workflow_settings(arguments: argparse.Namespace, nodes: Nodes, plan: Plan) -> WorkflowSettings:
+def _workflow_settings(arguments: argparse.Namespace, sound: SoundInfo, nodes: Nodes, plan: Plan) -> WorkflowSettings:
+    is_plain = arguments.track == 1 and sound.refusal is None  # ComfyUI's own Load Audio reads it
     return WorkflowSettings(
         image=Path(arguments.image).name,
         audio=Path(arguments.audio).name,
-        track=_loaded_track(arguments),
+        track=None if is_plain else arguments.track,
         preset=arguments.preset,
         target="auto" if arguments.gpu == "auto" else plan.budget.card,
         policy=arguments.policy,

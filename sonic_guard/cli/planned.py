@@ -16,3 +16,5 @@ class Planned(NamedTuple):
     """The optimizations that could be enabled."""
     stock: StockPlan | None
     """The same with Sonic's own nodes alone; None where these are planned for."""
+    warnings: tuple[str, ...] = ()
+    """What may spoil a run that fits."""

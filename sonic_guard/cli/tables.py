@@ -64,12 +64,7 @@ def print_plan(planned: Planned, lang: str = "en") -> None:
     _print_limits(console, plan.estimate, lang)
     for note in notes(result, lang):
         console.print(note, style="dim")
-
-
-def print_warnings(warnings: Iterable[str]) -> None:
-    """What may spoil a run that fits, a line each."""
-    console = Console(highlight=False)
-    for warning in warnings:
+    for warning in planned.warnings:
         console.print(f"! {warning}", style="bold yellow", markup=False)
 
 

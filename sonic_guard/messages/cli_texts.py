@@ -26,7 +26,10 @@ HELP: Mapping[str, Text] = {
     ),
     "plan.image": Text("the portrait: any picture file", "人像：任意图片文件"),
     "plan.audio": Text("the voice: any sound or video file", "语音：任意音频或视频文件"),
-    "plan.track": Text("audio track of a file that has several (default: 1)", "文件含多条音轨时使用第几条（默认 1）"),
+    "plan.track": Text(
+        "audio track of a file that has several (default: 1)",
+        "文件含多条音轨时选用第几条（默认 1）",
+    ),
     "plan.preset": Text(
         "fast, hd, minimal or one of your own (default: fast)",
         "fast、hd、minimal 或自定义预设（默认 fast）",
@@ -190,7 +193,7 @@ OUTCOMES: Mapping[Outcome, Text] = {
 NO_RUNS = Text("No runs.", "没有运行记录。")
 UNREADABLE = Text("{count} more cannot be read by this version.", "另有 {count} 条无法由此版本读取。")
 OLDER = Text("Older runs are not shown; --limit shows more of them.", "未显示更早的运行；用 --limit 可显示更多。")
-DELETED = Text("{count} runs deleted.", "已删除 {count} 次运行。")
+DELETED = Text("Runs deleted: {count}.", "已删除 {count} 次运行。")
 NOT_CALIBRATED = Text("not calibrated yet; predictions are from the model only.", "尚未校准；预测仅来自模型。")
 CALIBRATED = Text(
     "calibrated from {runs} jobs: median error {model:.1%} by the model only{corrected}{bound}.",

@@ -6,6 +6,7 @@ from typing import Any
 from ..errors import JobError, brief
 from ..job import MAX_DURATION_S, MIN_SOUND_S, Job, duration_of
 from ..long_video.part_plan import Part, Pause, middle, plan_parts
+from ..planning.pace import predict_time
 from ..planning.selection import STREAMED
 from .preflight import Preflight, PreflightRequest, preflight
 
@@ -87,4 +88,13 @@ def plan_talking_head(request: TalkingHeadRequest) -> TalkingHead:
     part = replace(
         whole, duration_s=length_s, optimizations=planned.optimizations | STREAMED, chunk_size=planned.chunk_size
     )
+    if request.preview_s:
+        result = _as_preview(result, request.run, whole, parts)
     return TalkingHead(result, whole, longest, parts, part)
+
+
+def _as_preview(result: Preflight, run: PreflightRequest, whole: Job, parts: tuple[Part, ...]) -> Preflight:
+    """The plan of the whole video with the parts and the time of its preview, which is what runs."""
+    windows = sum(-(-part.latent_frames // whole.window) for part in parts)
+    time = predict_time(whole, run.capacity.budget, run.pace, windows=windows)
+    return replace(result, plan=replace(result.plan, parts=len(parts)), time=time)

@@ -188,8 +188,10 @@ def make_plan(
             return _plan(job, sized(_with_fewest_changes(job, candidate, capacity.fits)), capacity, allowed)
         tried.append(replace(candidate, optimizations=without_redundant(candidate.optimizations)))
     longest = longest_part(tried[-1], could_fit)
+    # Where memory is not what is missing, optimizations would change nothing.
+    shown = kept if capacity.fits_bytes(kept) else replace(kept, optimizations=without_redundant(offered))
     return replace(
-        _plan(job, replace(kept, optimizations=without_redundant(offered)), capacity, allowed),
+        _plan(job, shown, capacity, allowed),
         smallest_card=_smallest_card(tried, capacity),
         longest_s=longest.duration_s if longest else None,
         attempt=_least(tried, capacity),

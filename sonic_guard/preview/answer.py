@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..comfy.api_graph import Graph
 from ..history.calibration import peaks
 from ..history.history_cache import CardHistory
 from ..history.run_record import Run
@@ -15,6 +16,7 @@ from ..optimizations import ESCALATION_ORDER
 from ..planning.advice import advise
 from ..planning.pace import TimePrediction
 from ..planning.planner import level_of
+from .context import Judged
 from .evaluation import Preview
 from .node_inputs import Picture
 from .remedies import InsertLowVram, actions_for, as_dict
@@ -23,8 +25,13 @@ UNKNOWN = "unknown"
 """The verdict on a run that rests on an assumption: neither that it fits nor that it does not."""
 
 
-def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dict[str, Any]:
-    """Everything that a widget shows of a run before it starts."""
+def answer(
+    preview: Preview, card_history: CardHistory, lang: str = "en", asked: tuple[Graph, str] | None = None
+) -> dict[str, Any]:
+    """Everything that a widget shows of a run before it starts.
+
+    `asked`: the graph and the id of the node of the preview, for the button that does what the advice says.
+    """
     judged = preview.judged
     plan = judged.plan
     estimate, budget = plan.estimate, plan.budget
@@ -45,7 +52,7 @@ def answer(preview: Preview, card_history: CardHistory, lang: str = "en") -> dic
         "peak_stage": estimate.peak_stage,
         "stages": _stages(estimate, lang),
         "frame_text": plan_messages.frame_line(plan.job, lang),
-        "advice": _advice(preview, lang),
+        "advice": _advice(judged, asked, lang),
         "attempt": plan_messages.attempt_line(plan.attempt, lang) if plan.attempt and not plan.rescue else None,
         "crop": _crop(preview, lang),
         "risk": _risk(estimate, budget.available_bytes, card_history, lang),
@@ -73,13 +80,12 @@ def time_dict(time: TimePrediction, lang: str = "en") -> dict[str, Any]:
     return {"low_s": time.low_s, "high_s": time.high_s, "text": time_text(time, lang)}
 
 
-def _advice(preview: Preview, lang: str) -> dict[str, Any] | None:
+def _advice(judged: Judged, asked: tuple[Graph, str] | None, lang: str) -> dict[str, Any] | None:
     """The one sentence of help, and what its button does, if anything can."""
-    judged = preview.judged
     advice = advise(judged.plan, judged.where, available=judged.available, low_vram=judged.low_vram)
     if advice is None:
         return None
-    actions = actions_for(advice, judged.where, preview.graph, preview.node)
+    actions = actions_for(advice, judged.where, *asked) if asked else ()
     adds_node = any(isinstance(action, InsertLowVram) for action in actions)
     return {
         "text": advice_messages.advice_sentence(advice, judged.where, lang),

@@ -71,10 +71,6 @@ class Preview(NamedTuple):
     judged: Judged
     assumed: tuple[Assumption, ...]
     """What could not be read from the graph."""
-    graph: Graph
-    node: str
-    """The graph and the node that were asked for."""
-
     missing: tuple[WeightFile, ...] = ()
     """The weight files that the run needs and that are not there."""
 
@@ -95,7 +91,7 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
     """
     if node_id not in graph:
         raise GraphError(f"node: there is no node {node_id!r:.{MAX_TEXT}} in the graph.")
-    node, asked = graph[node_id], (graph, node_id)
+    node = graph[node_id]
     if node.type not in PREDICTED:
         raise GraphError(f"node: there is nothing to predict for a {node.type:.{MAX_TEXT}}.")
     if node.type in _FOR_ANOTHER:
@@ -103,7 +99,7 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
         node_id = _ASKED
     outcome, assumed = evaluate(graph, node_id, machine, target)
     assert outcome.judged  # noqa: S101  (`PREDICTED` are those that are judged)
-    return Preview(outcome.judged, assumed, *asked, _missing_files(graph, machine))
+    return Preview(outcome.judged, assumed, _missing_files(graph, machine))
 
 
 def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Evaluation:

@@ -83,9 +83,7 @@ def _with_low_vram(advice: Advice, where: Where, graph: Graph, node_id: str, run
         if change.name in ESCALATION_ORDER
     }  # fmt: skip
     inserted = [InsertLowVram(runner, switched_on) for runner in runners]
-    planned = (
-        any(graph[each].type in PLANNERS for each in upstream(graph, runners[0], _all_inputs)) if runners else False
-    )
+    planned = any(graph[each].type in PLANNERS for each in _upstream(graph, runners))
     rest = [change for change in advice.changes if change.name not in (ADD_LOW_VRAM, *ESCALATION_ORDER)]
     if not inserted or not rest or planned:
         return tuple(inserted)
@@ -131,7 +129,7 @@ def _owner(graph: Graph, name: str, runners: list[str]) -> str | None:
 
 
 def _set(graph: Graph, node_id: str, name: str, value: str | int | float | bool) -> SetValue | None:
-    """Set the widget that decides a value, through primitive nodes and reroutes; None where a node computes it.
+    """Set the widget that an input's value comes from, through primitives and reroutes; None where a node computes it.
 
     A node that exists only in the page has been left out there, and the page finds its widget.
     """

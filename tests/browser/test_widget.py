@@ -262,7 +262,7 @@ def test_a_run_is_shown_on_what_judges_it(page):
     assert "Running" not in card(page, 3).inner_text()
 
 
-@pytest.mark.parametrize("kind", ["SonicGuardLowVRAM", "SonicGuardLongVideo"])
+@pytest.mark.parametrize("kind", ["SonicGuardLowVRAM", "SonicGuardTalkingHead"])
 def test_the_nodes_that_enable_optimizations_have_a_card(page, server, kind):
     add(page, kind, sequential_cfg="auto")
     shows(card(page), "Sonic VRAM · RTX 4060 8GB")
@@ -291,7 +291,7 @@ def test_a_judge_asks_again_when_optimizations_change(page, server):
 
 def test_the_parts_of_a_long_video_are_shown_one_after_the_other(page):
     """On Long Video and on what feeds it; what was changed meanwhile is not taken for what ran."""
-    for kind in ("SonicGuardLowVRAM", "SonicGuardLongVideo", "SonicGuardLowVRAM"):
+    for kind in ("SonicGuardLowVRAM", "SonicGuardTalkingHead", "SonicGuardLowVRAM"):
         add(page, kind, min_resolution=512)
     page.evaluate("() => app.graph.connect(app.graph.nodes[0], 0, app.graph.nodes[1], 0)")
     for node in (1, 2, 3):
@@ -299,7 +299,7 @@ def test_the_parts_of_a_long_video_are_shown_one_after_the_other(page):
 
     def part(number, **changes):
         run = page_server.run(
-            id=number, nodes={"SonicGuardLongVideo": "2"}, peak_bytes=number * page_server.GIB, **changes
+            id=number, nodes={"SonicGuardTalkingHead": "2"}, peak_bytes=number * page_server.GIB, **changes
         )
         say(page, "live", page_server.live(run=None if "outcome" in changes else run))
         say(page, "run", run)

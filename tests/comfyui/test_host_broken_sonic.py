@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from tests.support import comfyui_server, installed
-from tests.support.watched_runs import long_video, node
+from tests.support.watched_runs import error_of, node, talking_head
 
 REASON = "cannot import name 'FLAX_WEIGHTS_NAME' from 'transformers.utils'"
 FILE = "/home/me/my own venv/lib/transformers/utils/__init__.py"
@@ -46,13 +46,10 @@ def test_where_sonic_imports_there_is_a_prediction(host):
     assert predict(host, graph, "down")[0] == 200
 
 
-def test_long_video_reports_the_same(broken):
+def test_talking_head_reports_the_same(broken):
     shutil.copy(installed.PACK / "demo" / "portrait.jpg", broken.base / "input")
     shutil.copy(installed.PACK / "demo" / "speech.mp3", broken.base / "input")
     # Its model and VAE come from the tests' pack, which needs the wrapper's files and not its nodes.
     picture = {"picture": node("LoadImage", image="portrait.jpg")}
-    result = broken.run(long_video("speech.mp3", prefix="video/none") | picture)
-    message = next(
-        data["exception_message"] for name, data in result["status"]["messages"] if name == "execution_error"
-    )
-    assert f"could not import it: {REASON}" in message
+    error = error_of(broken.run(talking_head("speech.mp3", prefix="video/none") | picture))
+    assert f"could not import it: {REASON}" in error["exception_message"]

@@ -252,7 +252,7 @@ def test_reasons_in_chinese(capsys):
 def test_tables_for_people(capsys):
     assert main(_plan("--gpu", "8", "--stock")) == EXIT_OK
     out = capsys.readouterr().out
-    for word in ("Fits", "denoise", "budget", "min_resolution"):
+    for word in ("Made smaller: 768 → 320 px", "denoise", "budget", "min_resolution"):
         assert word in out
 
 
@@ -529,7 +529,7 @@ def test_history_as_a_table_for_spreadsheets(capsys, history_file, tmp_path):
 def test_history_of_a_card_is_deleted(capsys, history_file):
     assert _json(capsys, "history", "--db", str(history_file), "--delete-card", "=RTX [bold]3060") == {"deleted": 1}
     assert main(["history", "--db", str(history_file), "--delete-card", "none"]) == EXIT_OK
-    assert "0 runs" in capsys.readouterr().out
+    assert "Runs deleted: 0" in capsys.readouterr().out
     assert [run.id for run in History(history_file).runs()] == [1]
 
 

@@ -66,11 +66,18 @@ def test_the_answer_of_a_prediction(site):
     assert (reply.status, reply.headers["Cache-Control"]) == (200, "no-store")
     answer = reply.data
     assert list(answer) == [
-        "card", "verdict", "verdict_text", "headroom_text", "budget_bytes", "available_bytes", "peak_bytes",
-        "peak_stage", "stages", "frame_text", "advice", "risk", "assumed", "optimizations", "parts", "changes",
-        "limits", "time_s", "time", "settings", "last",
+        "card", "verdict", "level", "verdict_text", "headroom_text", "budget_bytes", "available_bytes", "peak_bytes",
+        "peak_stage", "stages", "frame_text", "advice", "attempt", "crop", "risk", "assumed", "optimizations", "parts",
+        "changes", "limits", "time_s", "time", "settings", "last", "missing_files", "missing_text",
     ]  # fmt: skip
-    assert (answer["card"], answer["verdict"], answer["verdict_text"]) == ("8 GiB", "safe", "Fits")
+    assert (answer["card"], answer["verdict"], answer["level"]) == ("8 GiB", "safe", "warn")
+    assert answer["verdict_text"] == "Made smaller: 1024 → 384 px"
+    assert answer["advice"]["actions"] == [{"do": "insert_low_vram", "sampler": "7", "values": {}}]
+    assert answer["crop"]["file"] == "portrait.png"
+    for box in (answer["crop"]["crop"], answer["crop"]["face"]):
+        left, top, width, height = box
+        assert 0 <= left < left + width <= 1
+        assert 0 <= top < top + height <= 1
     assert [stage["stage"] for stage in answer["stages"]] == ["load", "predata", "denoise", "decode", "interpolate"]
     for stage in answer["stages"]:
         assert stage["weights"] + stage["window"] + stage["clip"] + stage["overhead"] == stage["required"]
@@ -84,7 +91,7 @@ def test_the_answer_of_a_prediction(site):
         "probability": None, "runs": 0, "upper_bytes": None, "expected_bytes": answer["peak_bytes"],
         "text": "from the model alone",
     }  # fmt: skip
-    assert (answer["assumed"], answer["advice"], answer["last"], answer["time_s"]) == ([], None, None, None)
+    assert (answer["assumed"], answer["last"], answer["time_s"]) == ([], None, None)
     assert (answer["optimizations"], answer["parts"]) == ([], 1)
 
 

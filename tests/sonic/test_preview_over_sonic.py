@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from sonic_guard.comfy.api_graph import parse_graph
 from sonic_guard.errors import SonicGuardError
+from sonic_guard.history.history_cache import CardHistory
 from sonic_guard.job import LATENT_FPS
 from sonic_guard.optimizations import ESCALATION_ORDER
+from sonic_guard.planning.pace import Pace
 from sonic_guard.preview.evaluation import evaluate
 from sonic_guard.preview.node_inputs import OffloadedDtype
 from tests.support import small_sonic
@@ -180,10 +182,23 @@ def test_a_video_is_planned_as_the_node_itself_plans_it(widgets, dtype, low_vram
     with pytest.MonkeyPatch.context() as patch:
         made = Node(pack, patch, sonic, dtype, low_vram_switches).planned(graph["11"]["inputs"], SPEECH)
     assert asdict(foreseen.job) == asdict(made.preflight.plan.job)
-    assert foreseen.parts == len(made.parts) or widgets.get("preview_s")
+    assert foreseen.parts == len(made.parts)
     assert foreseen.job.optimizations == made.part.optimizations
     assert made.part.latent_frames <= foreseen.job.latent_frames
     assert foreseen.budget.card == made.preflight.plan.budget.card
+
+
+def test_the_time_and_the_parts_of_a_preview_are_its_own(folder):
+    """5 of 200 s, in 10 of 20 steps; the memory is that of the whole video, whose size it has."""
+    here = machine(folder, CardHistory(pace=Pace(2.0, 1)))
+    widgets = {"min_resolution": 512, "part_s": 60.0}
+    whole, part = (
+        foresee(sources(audio="speech.wav") | talking_head(**widgets, preview_s=preview_s), "11", here).judged
+        for preview_s in (0.0, 5.0)
+    )
+    assert (whole.plan.parts, part.plan.parts) == (5, 1)
+    assert part.time.seconds == pytest.approx(whole.time.seconds * 5 / 200 / 2, rel=0.4)  # parts overlap
+    assert part.plan.job == whole.plan.job
 
 
 @pytest.mark.parametrize(("part_s", "parts"), [(0.0, 3), (30.0, 9), (50.0, 5), (1000.0, 3)])

@@ -18,11 +18,9 @@ from sonic_guard.planning.capacity import Verdict
 
 TEXT_MODULES = (plan_texts, advice_texts, run_texts, sound_texts, time_texts, cli_texts, weight_texts)
 MESSAGE_MODULES = (
-    "messages.plan_messages", "messages.advice_messages", "messages.run_messages", "messages.weight_messages",
-    "messages.sound_messages", "messages.time_messages",
-    "cli.commands", "cli.tables",
-    "cli.chart", "cli.output", "cli.plan_command",
-)  # fmt: skip
+    *(f"messages.{name}_messages" for name in ("plan", "advice", "run", "sound", "time", "weight")),
+    *(f"cli.{name}" for name in ("commands", "tables", "chart", "output", "plan_command")),
+)
 """Those that fill texts, each with its texts as `texts`."""
 
 
@@ -75,9 +73,8 @@ def fill_calls() -> Iterator[tuple[str, list[str], set[str]]]:
     """Of each call of `fill`: where it is, the names of the texts it may fill, and the placeholders it gives."""
     folder = Path(next(iter(sonic_guard.__path__)))
     for module in MESSAGE_MODULES:
-        for node in ast.walk(
-            ast.parse(folder.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
-        ):
+        file = folder.joinpath(*module.split(".")).with_suffix(".py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and (called := getattr(node.func, "id", "")) in ("fill", "count"):
                 parts = [part.attr for part in ast.walk(node.args[0]) if isinstance(part, ast.Attribute)]
                 used = [name for name in parts if name.isupper()]

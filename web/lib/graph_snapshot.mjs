@@ -4,7 +4,7 @@
 //
 // Not by graphToPrompt, which converts the whole graph and writes values into widgets.
 
-import { LONG_VIDEO, LOW_VRAM } from "./node_classes.mjs";
+import { TALKING_HEAD, LOW_VRAM } from "./node_classes.mjs";
 import { allInstances, executionId, isRun, instanceAt, sourceOf } from "./graph.mjs";
 
 /**
@@ -21,9 +21,9 @@ const MOST_BYTES = 60_000;
 const LONGEST_TEXT = 500;
 
 /** Nodes that run Sonic's network: what is asked about a node before them depends on them, too. */
-const SAMPLING_NODES = new Set(["SONICSampler", ...LONG_VIDEO]);
+const SAMPLING_NODES = new Set(["SONICSampler", TALKING_HEAD]);
 /** Nodes that enable optimizations: a plan uses them wherever they are in the graph. */
-const OPTIMIZING_NODES = new Set([LOW_VRAM, ...LONG_VIDEO]);
+const OPTIMIZING_NODES = new Set([LOW_VRAM, TALKING_HEAD]);
 
 /** A graph at one moment; questions about several of its nodes share what was read. */
 export class GraphSnapshot {

@@ -2,7 +2,7 @@
 // Live updates from the server about the machine and the current run, and the lease that requests them.
 
 import { withSample } from "./model.mjs";
-import { LONG_VIDEO } from "./node_classes.mjs";
+import { TALKING_HEAD } from "./node_classes.mjs";
 
 /** @typedef {import("./types.d.ts").Run} Run */
 
@@ -51,7 +51,7 @@ export class Lease {
 }
 
 /** Id of the node that makes a whole video, if it runs. @param {Run} run */
-const idOfVideo = ({ nodes }) => LONG_VIDEO.map((kind) => nodes[kind]).find((id) => id !== undefined);
+const idOfVideo = ({ nodes }) => nodes[TALKING_HEAD];
 
 /** Longest pause between two parts of a long video. */
 const PART_GAP_MS = 10_000;

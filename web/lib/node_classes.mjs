@@ -3,15 +3,15 @@
 
 export const LOW_VRAM = "SonicGuardLowVRAM";
 export const PREFLIGHT = "SonicGuardPreflight";
-/** The node that makes a whole video: its name, and the one it had in workflows saved before. */
-export const LONG_VIDEO = ["SonicGuardTalkingHead", "SonicGuardLongVideo"];
+/** The node that makes a whole video. */
+export const TALKING_HEAD = "SonicGuardTalkingHead";
 
 /** Nodes of Sonic that show a prediction. */
 export const SONIC_NODES = new Set(["SONICSampler", "SONIC_PreData"]);
 
 /** Nodes that show a prediction, the one that says most about the run first. */
 const RANKING = [
-  ...LONG_VIDEO,
+  TALKING_HEAD,
   ...[PREFLIGHT, "SonicGuardAutoDowngrade", "SonicGuardOOMRisk", LOW_VRAM],
   ...SONIC_NODES,
 ];

@@ -187,7 +187,7 @@ function explanation(state, answer) {
   const enabled = optimizations.length > 0 && t(language, "optimizations", { optimizations: optimizations.join(" + ") });
   const guess = assumed.length > 0 && t(language, "assumed", { what: assumed.join(language === "zh" ? "；" : "; ") });
   const source = t(language, "prediction", { from: risk.text }) + upper;
-  const notes = [frame + part, timeOf(language, answer), enabled, source, guess];
+  const notes = [frame + part, timeOf(language, answer), crop?.text, enabled, source, guess];
   const text = h("div", { class: "notes" }, ...notes.map((words) => words && h("div", {}, words)));
   return h(
     "div",

@@ -16,18 +16,12 @@ const percent = (part) => `${(part * 100).toFixed(2)}%`;
  * @param {import("./types.d.ts").Crop} crop
  * @param {(file: string) => string} url
  */
-export function picture(language, { file, aspect, crop, face, text }, url) {
-  const shown = h("img", { src: url(file), alt: t(language, "picture"), loading: "lazy", draggable: "false" });
+export function picture(language, { file, aspect, crop, face }, url) {
   return h(
-    "figure",
-    { class: "crop" },
-    h(
-      "span",
-      { class: "frame", style: `aspect-ratio:${aspect.toFixed(4)}`, title: t(language, "hint.picture") },
-      shown,
-      h("i", { class: "kept", style: place(crop) }),
-      face && h("i", { class: "face", style: place(face) }),
-    ),
-    h("figcaption", {}, text),
+    "span",
+    { class: "frame", style: `aspect-ratio:${aspect.toFixed(4)}`, title: t(language, "hint.picture") },
+    h("img", { src: url(file), alt: t(language, "picture"), loading: "lazy", draggable: "false" }),
+    h("i", { class: "kept", style: place(crop) }),
+    face && h("i", { class: "face", style: place(face) }),
   );
 }

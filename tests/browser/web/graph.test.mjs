@@ -294,9 +294,9 @@ test("a run concerns its upstream nodes, in a subgraph too, and no others", () =
 // ---- nodes that enable optimizations
 
 const lowVram = (more = {}) => ({ id: 20, type: "SonicGuardLowVRAM", w: { sequential_cfg: "auto" }, ...more });
-const longVideo = (more = {}) => ({ id: 21, type: "SonicGuardLongVideo", w: { part_s: 0 }, ...more });
+const longVideo = (more = {}) => ({ id: 21, type: "SonicGuardTalkingHead", w: { part_s: 0 }, ...more });
 const lowVramSent = { class_type: "SonicGuardLowVRAM", inputs: { sequential_cfg: "auto" } };
-const long = { class_type: "SonicGuardLongVideo", inputs: { part_s: 0 } };
+const long = { class_type: "SonicGuardTalkingHead", inputs: { part_s: 0 } };
 
 for (const [name, nodes, sent] of [
   ["anywhere in the graph", [lowVram(), longVideo()], { 20: lowVramSent, 21: long }],
@@ -360,6 +360,6 @@ test("a run of Long Video concerns it and its upstream nodes, Low VRAM and OOM R
     longVideo({ in: { model: [20, 0], image: [9, 0] } }),
     { id: 30, type: "SonicGuardLowVRAM" },
   ]);
-  const concerned = (id) => new GraphSnapshot(root).isIn(root.getNodeById(id), { SonicGuardLongVideo: "21" }, false);
+  const concerned = (id) => new GraphSnapshot(root).isIn(root.getNodeById(id), { SonicGuardTalkingHead: "21" }, false);
   assert.deepEqual([21, 20, 9, 1, 30].map(concerned), [true, true, true, true, false]);
 });

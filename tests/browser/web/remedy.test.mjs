@@ -6,7 +6,6 @@ import { freePlace } from "../../../web/lib/remedy.mjs";
 
 for (const [name, kinds, main] of [
   ["the node that makes the video before all others", ["SONICSampler", "SonicGuardPreflight", "SonicGuardTalkingHead"], [2]],
-  ["its name in workflows saved before", ["SonicGuardPreflight", "SonicGuardLongVideo"], [1]],
   ["Preflight before Low VRAM and the sampler", ["SONICSampler", "SonicGuardLowVRAM", "SonicGuardPreflight"], [2]],
   ["Low VRAM before the sampler", ["SONIC_PreData", "SONICSampler", "SonicGuardLowVRAM"], [2]],
   ["the sampler where it is alone with its data", ["SONIC_PreData", "SONICSampler", "LoadImage"], [1]],

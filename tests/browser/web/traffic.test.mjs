@@ -229,7 +229,7 @@ test("updates: without torch the whole card is drawn, without a GPU nothing", ()
 for (const [name, first, second, seconds, begun] of [
   ["the next part of a long video", {}, {}, 2, 1],
   ["a long video made again later", {}, {}, 60, 2],
-  ["another long video", {}, { nodes: { SonicGuardLongVideo: "8" } }, 2, 2],
+  ["another long video", {}, { nodes: { SonicGuardTalkingHead: "8" } }, 2, 2],
   ["a long video after one that failed", { outcome: "oom" }, {}, 2, 2],
   ["another sampler's run", { nodes: { SONICSampler: "5" } }, { nodes: { SONICSampler: "5" } }, 2, 2],
   ["the same run", { outcome: "running" }, { id: 1 }, 2, 1],
@@ -237,7 +237,7 @@ for (const [name, first, second, seconds, begun] of [
   test(`updates: ${name}`, (context) => {
     const clock = context.mock.method(performance, "now", () => 0);
     const { api, updates } = listening();
-    const nodes = { SonicGuardLongVideo: "7" };
+    const nodes = { SonicGuardTalkingHead: "7" };
     api.emit("sonic_guard.run", run({ id: 1, nodes: { SONICTLoader: "3", ...nodes } }));
     api.emit("sonic_guard.run", run({ id: 1, nodes: { SONICTLoader: "3", ...nodes }, outcome: "done", ...first }));
     clock.mock.mockImplementation(() => seconds * 1000);
