@@ -8,6 +8,7 @@ from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import frame_grid, silence
 from ..sonic_guard.operations.audio_duration import AudioDurationRequest, audio_duration
 from .comfyui import shared_inputs
+from .comfyui.languages import errors_in_users_language
 
 
 class AudioDuration(io.ComfyNode):
@@ -44,6 +45,7 @@ class AudioDuration(io.ComfyNode):
         )
 
     @classmethod
+    @errors_in_users_language
     def execute(cls, audio: Any, cut_silence: bool, use_interframe: bool) -> io.NodeOutput:
         """Measure and trim."""
         sound = shared_inputs.read_sound(audio, cut_silence)

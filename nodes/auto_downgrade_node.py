@@ -11,6 +11,7 @@ from ..sonic_guard.operations.auto_downgrade import AutoDowngradeRequest, auto_d
 from ..sonic_guard.operations.run_settings import RunSettings
 from ..sonic_guard.planning.planner import Plan
 from .comfyui import host, images, shared_inputs
+from .comfyui.languages import errors_in_users_language
 from .comfyui.sonic_model import capabilities
 
 
@@ -51,12 +52,13 @@ class AutoDowngrade(shared_inputs.TargetCard):
         return capabilities().text
 
     @classmethod
+    @errors_in_users_language
     def execute(
         cls, image: Any, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
         inference_steps: int, target_card: str, policy: str, reserve: float, language: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Plan."""
-        shared_inputs.read_language(language)
+        language = shared_inputs.read_language(language)
         settings = RunSettings(
             *size_of(images.as_tensor(image)), duration, min_resolution, fps, dtype, use_interframe, inference_steps
         )

@@ -8,6 +8,7 @@ from comfy_api.latest import io, ui
 from ..sonic_guard.media import crop, picture
 from ..sonic_guard.operations.face_box import FaceBoxRequest, portrait_of, select_face
 from .comfyui import images, shared_inputs
+from .comfyui.languages import errors_in_users_language
 
 
 class FaceBox(io.ComfyNode):
@@ -47,6 +48,7 @@ class FaceBox(io.ComfyNode):
         )
 
     @classmethod
+    @errors_in_users_language
     def execute(cls, image: Any, aspect: str, face_index: int, face_box: str) -> io.NodeOutput:
         """Find the face of every picture."""
         pictures = picture.from_batch(images.as_tensor(image))

@@ -8,11 +8,13 @@ from comfy_api.latest import io
 from ..sonic_guard.errors import WrapperError
 from ..sonic_guard.low_vram import engine
 from ..sonic_guard.low_vram.network_check import supported_optimizations, wrapped
+from ..sonic_guard.messages.error_messages import error_text
 from ..sonic_guard.messages.run_messages import no_dtype_text, optimization_report
 from ..sonic_guard.operations.low_vram_choice import LowVramRequest, choose_low_vram
 from ..sonic_guard.optimizations import ESCALATION_ORDER, OPTIMIZATIONS, Optimization, Setting
 from ..sonic_guard.planning.selection import NONE
 from .comfyui import host, shared_inputs
+from .comfyui.languages import errors_in_users_language
 from .comfyui.sonic_model import ChosenLowVramSonic
 
 log = logging.getLogger(__name__)
@@ -56,11 +58,12 @@ class LowVRAM(shared_inputs.TargetCard):
         )
 
     @classmethod
+    @errors_in_users_language
     def execute(
         cls, model: Any, mode: str, target_card: str, reserve: float, language: str, plan: Any = None, **settings: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Check the model, and wrap it."""
-        shared_inputs.read_language(language)
+        language = shared_inputs.read_language(language)
         planned = None if plan is None else shared_inputs.read_plan(plan).result.plan
         choice = choose_low_vram(LowVramRequest(settings, mode, planned, host.target_of(target_card), reserve))
         sonic = wrapped(model)
@@ -68,7 +71,9 @@ class LowVRAM(shared_inputs.TargetCard):
             allowed = supported_optimizations(sonic)
         except WrapperError as error:
             log.warning("Sonic Low VRAM passes the model on unchanged: %s", error)
-            return cls._out(model, optimization_report(NONE, frozenset(), str(error), language), language)
+            return cls._out(
+                model, optimization_report(NONE, frozenset(), error_text(error, language), language), language
+            )
         supported, left = choice.within(allowed), choice.switches.all - allowed
         if supported.offloads_unet:
             engine.offload_unet(sonic)

@@ -12,6 +12,7 @@ from ..sonic_guard.operations.oom_risk import OomRiskRequest, oom_risk
 from ..sonic_guard.operations.run_settings import RunSettings
 from ..sonic_guard.planning.planner import Plan
 from .comfyui import host, images, shared_inputs
+from .comfyui.languages import errors_in_users_language
 from .comfyui.sonic_model import capabilities
 from .web_api import run_history
 
@@ -55,12 +56,13 @@ class OOMRisk(shared_inputs.TargetCard):
         return capabilities().text
 
     @classmethod
+    @errors_in_users_language
     def execute(
         cls, image: Any, min_resolution: int, duration: float, fps: float, dtype: str, use_interframe: bool,
         target_card: str, stop: bool, reserve: float, language: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Predict and assess."""
-        shared_inputs.read_language(language)
+        language = shared_inputs.read_language(language)
         settings = RunSettings(*size_of(images.as_tensor(image)), duration, min_resolution, fps, dtype, use_interframe)
         result = oom_risk(OomRiskRequest(settings, host.capacity(target_card, reserve), stop, capabilities()))
         report = _report(result.plan, language)

@@ -12,6 +12,7 @@ from ..sonic_guard.messages.plan_messages import report as report_of
 from ..sonic_guard.messages.sound_messages import sound_lines
 from ..sonic_guard.operations.preflight import PlannedRun, preflight
 from .comfyui import images, planning_inputs, shared_inputs
+from .comfyui.languages import errors_in_users_language
 from .comfyui.sonic_model import capabilities
 from .web_api import run_history
 
@@ -61,9 +62,10 @@ class Preflight(shared_inputs.TargetCard):
         return f"{shared_inputs.preset_text(preset)} {capabilities().text}"
 
     @classmethod
+    @errors_in_users_language
     def execute(cls, image: Any, audio: Any, language: str, **planning: Any) -> io.NodeOutput:
         """Find the face, measure the sound, plan, trim and crop."""
-        shared_inputs.read_language(language)
+        language = shared_inputs.read_language(language)
         inputs = planning_inputs.PlanningInputs(**planning)
         sound = inputs.sound(audio)
         request = inputs.request(image, sound, capabilities())

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.operations.preset_values import PresetRequest, preset_values
 from .comfyui import shared_inputs
+from .comfyui.languages import errors_in_users_language
 
 
 class PresetNode(io.ComfyNode):
@@ -45,6 +46,7 @@ class PresetNode(io.ComfyNode):
         return shared_inputs.preset_text(preset)
 
     @classmethod
+    @errors_in_users_language
     def execute(cls, preset: str, audio: Any = None) -> io.NodeOutput:
         """Read the preset."""
         sound_s = None if audio is None else media_audio.duration_of(audio)

@@ -11,6 +11,7 @@ from ..sonic_guard.long_video.part_store import sweep
 from ..sonic_guard.long_video.rendering import run
 from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
+from ..sonic_guard.messages.error_messages import error_text
 from ..sonic_guard.messages.plan_messages import refusal
 from ..sonic_guard.messages.run_messages import video_report
 from ..sonic_guard.messages.sound_messages import sound_lines
@@ -20,6 +21,7 @@ from ..sonic_guard.operations.talking_head import TalkingHeadRequest, plan_talki
 from ..sonic_guard.planning.capabilities import GraphCapabilities
 from ..sonic_guard.planning.selection import mode_switches
 from .comfyui import host, images, planning_inputs, shared_inputs
+from .comfyui.languages import errors_in_users_language, interface_language
 from .comfyui.node_progress import NodeProgress
 from .comfyui.planning_inputs import PlanningInputs
 from .comfyui.shared_inputs import advanced
@@ -44,6 +46,7 @@ PREFIX = "video/sonic"
 """Of the file's name, where the user gives none."""
 PICTURES = 8
 """In the preview."""
+_NOTHING_CONNECTED = "Connect a portrait to image and a voice to audio, or the plan of Preflight to plan."
 MODELS = ("model", "clip_vision", "vae")
 
 
@@ -132,7 +135,7 @@ class TalkingHead(io.ComfyNode):
     ) -> bool | str:
         """Whether the card is known, and a portrait and a voice are connected; a link has the value None here."""
         if plan is ... and ... in (image, audio):
-            return "Connect a portrait to image and a voice to audio, or the plan of Preflight to plan."
+            return error_text(_NOTHING_CONNECTED, interface_language())
         return shared_inputs.check_target_card(target_card)
 
     @classmethod
@@ -141,6 +144,7 @@ class TalkingHead(io.ComfyNode):
         return shared_inputs.preset_text(preset)
 
     @classmethod
+    @errors_in_users_language
     def check_lazy_status(
         cls, language: str, part_s: float, preview_s: float, format: str, crf: int, encoder_preset: str,  # noqa: A002
         filename_prefix: str, image: Any = None, audio: Any = None, plan: Any = None, **others: Any,
@@ -156,13 +160,14 @@ class TalkingHead(io.ComfyNode):
         return missing
 
     @classmethod
+    @errors_in_users_language
     def execute(
         cls, model: Any, clip_vision: Any, vae: Any, preview_s: float, seed: int, mode: str, fp8_weights: bool,
         part_s: float, format: str, crf: int, encoder_preset: str, filename_prefix: str, language: str,  # noqa: A002
         image: Any = None, audio: Any = None, plan: Any = None, **planning: Any,
     ) -> io.NodeOutput:  # fmt: skip
         """Plan the video, make the parts that are missing, and join them."""
-        shared_inputs.read_language(language)
+        language = shared_inputs.read_language(language)
         encoding = Encoding(one_of("format", format, formats()), crf, encoder_preset)
         wrapper, progress = find_wrapper(), NodeProgress(language)
         own = mode_switches(mode, fp8=flag("fp8_weights", fp8_weights))

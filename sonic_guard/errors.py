@@ -20,11 +20,14 @@ class SonicGuardError(Exception):
     A text of more than `MAX_ERROR_TEXT` characters is truncated, because it may contain input from a file or a page.
     """
 
+    text: str
+    """In English, even where the exception's own text, `str`, has been translated for the user."""
     path: Path | None
     """The full path of the file concerned, if there is one on this machine."""
 
     def __init__(self, text: str = "", *, path: Path | None = None) -> None:
-        super().__init__(text if len(text) <= MAX_ERROR_TEXT else _cut(text))
+        self.text = text if len(text) <= MAX_ERROR_TEXT else _cut(text)
+        super().__init__(self.text)
         self.path = path
 
 

@@ -74,6 +74,14 @@ def nodes(pack: ModuleType) -> dict[str, Any]:
     return {node.GET_SCHEMA().node_id: node for node in asyncio.run(extension.get_node_list())}
 
 
+@pytest.fixture(autouse=True)
+def no_page_before() -> Iterator[None]:
+    """No test hears of the pages of another one, whose language errors are in."""
+    yield
+    if languages := sys.modules.get("sonic_guard_pack.nodes.comfyui.languages"):
+        languages.pages.clear()
+
+
 @pytest.fixture
 def user_folder(pack: ModuleType, tmp_path: Path) -> Path:
     """An empty folder instead of ComfyUI's user folder."""

@@ -15,6 +15,7 @@ import { runAsText } from "./lib/model.mjs";
 import { NodeCard, onScreen } from "./lib/node_card.mjs";
 import { mainNodes, PREDICTING_NODES, SONIC_NODES } from "./lib/node_classes.mjs";
 import { carryOut } from "./lib/remedy.mjs";
+import { labelOptions } from "./lib/option_labels.mjs";
 import { GraphSnapshot } from "./lib/graph_snapshot.mjs";
 import { Server } from "./lib/server.mjs";
 import { DEFAULTS, settings } from "./lib/settings.mjs";
@@ -180,6 +181,7 @@ app.registerExtension({
   nodeCreated(/** @type {any} */ node) {
     const kind = node.comfyClass ?? "";
     if (!kind.startsWith("SonicGuard") && !SONIC_NODES.has(kind)) return;
+    if (kind.startsWith("SonicGuard")) labelOptions(node, language);
     const card = new NodeCard(node, context);
     cardOf.set(node, card);
     after(node, "onAdded", () => card.start());

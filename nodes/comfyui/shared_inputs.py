@@ -12,6 +12,7 @@ from ...sonic_guard.media import audio as media_audio
 from ...sonic_guard.media import silence
 from ...sonic_guard.media.crop import Aspect
 from ...sonic_guard.messages.catalogue import LANGUAGES
+from ...sonic_guard.messages.error_messages import error_text
 from ...sonic_guard.operations.input_values import flag, one_of
 from ...sonic_guard.operations.preflight import PlannedRun
 from ...sonic_guard.operations.preset_files import list_presets, load_preset
@@ -19,6 +20,7 @@ from ...sonic_guard.optimizations import Mode
 from ...sonic_guard.planning.planner import Policy
 from ...sonic_guard.planning.presets import Preset
 from . import host
+from .languages import AUTO, interface_language, language_for
 
 CATEGORY = "Sonic Guard"
 MODEL = io.Custom("MODEL_SONIC")
@@ -137,7 +139,12 @@ def reserve() -> io.Float.Input:
 def language() -> io.Combo.Input:
     """Language of the report."""
     return advanced(
-        io.Combo.Input("language", options=list(LANGUAGES), default="en", tooltip="Language of the report.")
+        io.Combo.Input(
+            "language",
+            options=[AUTO, *LANGUAGES],
+            default=AUTO,
+            tooltip="Language of reports and errors. auto: that of ComfyUI's interface.",
+        )
     )
 
 
@@ -185,8 +192,8 @@ def run_settings() -> list[io.Input]:
 
 
 def read_language(value: Any) -> str:
-    """The language of a report. Raises `SonicGuardError` for one that is not known."""
-    return one_of("language", value, LANGUAGES)
+    """The language of a report, one of `LANGUAGES`. Raises `SonicGuardError` for a value that is not in the menu."""
+    return language_for(one_of("language", value, (AUTO, *LANGUAGES)))
 
 
 def read_plan(value: Any) -> PlannedRun:
@@ -226,5 +233,5 @@ def check_target_card(target_card: str | None) -> bool | str:
     try:
         budget_for(target_card)
     except SonicGuardError as error:
-        return str(error)
+        return error_text(error, interface_language())
     return True

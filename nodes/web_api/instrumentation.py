@@ -13,6 +13,7 @@ from typing import Any
 
 from ...sonic_guard.comfy.sonic_objects import PREDATA
 from ...sonic_guard.runtime.recorder import STAGE_OF
+from ..comfyui.languages import errors_in_users_language
 from ..comfyui.predata_files import tidies_up
 from ..comfyui.torchaudio_save import saves_sound_here
 
@@ -46,6 +47,7 @@ def _instrumented(original: Any, name: str, around: Around) -> type | None:
     if name == PREDATA:
         work = tidies_up(saves_sound_here(work))
 
+    @errors_in_users_language
     @functools.wraps(work)
     def within_context(self: Any, *args: Any, **kwargs: Any) -> Any:
         with around(name, signature.bind(self, *args, **kwargs).arguments):

@@ -26,11 +26,15 @@ from ...sonic_guard.errors import (
     SonicGuardError,
     UnknownNameError,
 )
+from ...sonic_guard.messages.error_messages import error_text
+from ..comfyui.languages import interface_language
 
 log = logging.getLogger(__name__)
 
 LINGER_S = 1.0
 """Most seconds for reading the rest of a body that is not needed, so that its sender reads the answer."""
+LANGUAGE = "sonic_guard_language"
+"""Key of a request under which a handler notes the language of its page."""
 _PORTS = {"http": 80, "https": 443}
 _STATUS = {GraphError: 400, RequestError: 400, FileNameError: 400, UnknownNameError: 404}
 """By the error's class; 422 for every other."""
@@ -63,20 +67,22 @@ def guarded(handler: Handler) -> Handler:
 
 async def _answer(handler: Handler, request: web.Request) -> web.StreamResponse:
     if not _is_own_page(request):
-        return _refusal(403, "Only pages of this server are answered.")
+        return _refusal(request, 403, "Only pages of this server are answered.")
     if _is_rebound(request):
-        return _refusal(403, "This server is not known by that name. Open ComfyUI as localhost or by its IP address.")
+        return _refusal(
+            request, 403, "This server is not known by that name. Open ComfyUI as localhost or by its IP address."
+        )
     try:
         response = await handler(request)
     except HistoryError as error:
         log.warning("%s", error)  # the text names files of this machine
-        return _refusal(500, "The history cannot be used; ComfyUI's log says why.")
+        return _refusal(request, 500, "The history cannot be used; ComfyUI's log says why.")
     except SonicGuardError as error:
-        return _refusal(_STATUS.get(type(error), 422), str(error))
+        return _refusal(request, _STATUS.get(type(error), 422), str(error))
     except RecursionError:
-        return _refusal(400, "The request is nested too deeply.")
+        return _refusal(request, 400, "The request is nested too deeply.")
     except RefusedError as error:
-        return _refusal(error.status, str(error))
+        return _refusal(request, error.status, str(error))
     if not response.prepared:
         response.headers.update(PRIVATE)
     return response
@@ -86,8 +92,9 @@ PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """Headers of every answer."""
 
 
-def _refusal(status: int, text: str) -> web.Response:
-    return web.json_response({"error": text}, status=status)
+def _refusal(request: web.Request, status: int, text: str) -> web.Response:
+    language = request.get(LANGUAGE) or interface_language()
+    return web.json_response({"error": error_text(text, language)}, status=status)
 
 
 async def _read_the_rest(request: web.Request) -> None:

@@ -24,7 +24,8 @@ from ...sonic_guard.preview.answer import answer, run_dict
 from ...sonic_guard.preview.context import Machine
 from ...sonic_guard.preview.evaluation import preview
 from ...sonic_guard.preview.input_files import NotYetError
-from .request_guard import PRIVATE, RefusedError, guarded
+from ..comfyui.languages import heard_from_page
+from .request_guard import LANGUAGE, PRIVATE, RefusedError, guarded
 
 if TYPE_CHECKING:  # it needs SQLAlchemy, which predictions do not
     from ...sonic_guard.history.history_store import History
@@ -94,6 +95,8 @@ class _Handlers:
         language = _text(body, "language", "en")
         if language not in LANGUAGES:
             raise RequestError(f"language: choose one of {', '.join(LANGUAGES)}.")
+        heard_from_page(language)
+        request[LANGUAGE] = language
         graph, node = parse_graph(body.get("graph")), _text(body, "node")
         target = _name(_text(body, "target_card", "auto"), "target_card")
 

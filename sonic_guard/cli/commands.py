@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from ..errors import SonicGuardError
 from ..job import Dtype, Job
 from ..messages import cli_texts as texts
-from ..messages.catalogue import fill
+from ..messages.catalogue import LANGUAGES, fill
+from ..messages.error_messages import error_text
 from ..optimizations import without_redundant
 from ..plain_files import printable
 from .arguments import ALL, named_optimizations, parse_arguments
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except SonicGuardError as error:
-        sys.stderr.write(f"sonic-guard: {_with_path(error)}\n")
+        lang = getattr(arguments, "lang", LANGUAGES[0])
+        sys.stderr.write(f"sonic-guard: {_with_path(error, lang)}\n")
         return EXIT_BAD_INPUT
     except OSError as error:
         sys.stderr.write(f"sonic-guard: {fill(texts.NO_OUTPUT, arguments.lang, error=error.strerror or error)}\n")
@@ -45,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _with_path(error: SonicGuardError) -> str:
+def _with_path(error: SonicGuardError, lang: str) -> str:
     """The error's text, with the whole path where it has only a name: here the user has given that path."""
-    text = str(error)
+    text = error_text(error, lang)
     return text if error.path is None or str(error.path) in text else f"{text} ({printable(str(error.path))})"
 
 

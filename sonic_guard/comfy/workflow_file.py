@@ -71,7 +71,7 @@ class WorkflowSettings:
     face_index: int = 0
     face_box: str = ""
     reserve: float = 0.1
-    language: str = "en"
+    language: str = "auto"
     checkpoint: str = "svd_xt_1_1.safetensors"
     """Name of the SVD checkpoint."""
     sonic_unet: str = "unet.pth"
@@ -202,7 +202,7 @@ def _add_talking_head(graph: UiGraph, settings: WorkflowSettings, files: UiNode,
     """Add Sonic Talking Head after the loaders; it saves the video itself."""
     fp8 = settings.optimizations.get(Optimization.FP8_WEIGHTS) is Setting.AUTO
     node = graph.add(
-        TALKING_HEAD, (840, 0), (420, 1020), _TALKING_HEAD_OUTPUTS,
+        TALKING_HEAD, (840, 0), (420, 1120), _TALKING_HEAD_OUTPUTS,
         (
             *_planning(settings), 0.0, 0, str(settings.mode), fp8, 0.0, "h264", 18, "medium", _PREFIX,
             settings.language,

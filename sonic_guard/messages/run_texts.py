@@ -26,7 +26,7 @@ UNSUPPORTED = Text(
 UNCHANGED = Text("The model is passed on unchanged. {reason}", "模型原样输出。{reason}")
 NO_DTYPE = Text(
     "Link weight_dtype of SONICTLoader to SONIC_PreData: the data type of this model cannot be determined.",
-    "请把 SONICTLoader 的 weight_dtype 连到 SONIC_PreData：无法确定此模型的数值精度。",
+    "请把 SONICTLoader 的 weight_dtype 连到 SONIC_PreData：无法确定此模型的数据类型。",
 )
 
 # ---- progress of a long video

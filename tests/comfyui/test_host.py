@@ -7,7 +7,6 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from sonic_guard.comfy.workflow_file import example_texts
 from sonic_guard.devices.budget import budget_for
 from sonic_guard.job import Dtype, Job
 from sonic_guard.operations.face_box import portrait_of
@@ -16,6 +15,7 @@ from sonic_guard.operations.preset_files import load_preset
 from sonic_guard.planning.capacity import Capacity
 from sonic_guard.planning.planner import make_plan
 from tests.support.graphs import PLANNING
+from tests.support.workflows import EXAMPLES
 
 NODES = ("TalkingHead", "Preflight", "LowVRAM", "OOMRisk", "AutoDowngrade", "FaceBox", "AudioDuration", "Preset")
 CARD = "RTX 3060 12GB"
@@ -272,7 +272,7 @@ def test_words_and_help_are_served(host, language):
 
 def test_the_examples_are_among_the_templates(host):
     names = host.get("/workflow_templates")["sonic-guard"]
-    assert sorted(names) == sorted(example_texts())
+    assert sorted(names) == sorted(EXAMPLES)
     for name in names:
         assert host.get(f"/api/workflow_templates/sonic-guard/{name}.json")["nodes"]
         status, picture = host.request("GET", f"/api/workflow_templates/sonic-guard/{name}.jpg")

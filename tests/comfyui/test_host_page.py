@@ -351,3 +351,22 @@ def test_the_history_lists_the_runs_and_deletes_them_on_request(page, a_run):
     tab.locator("tbody tr").first.wait_for()
     keep(page, f"history-{page.front_end}")
     assert "done" in tab.inner_text()
+
+
+def test_the_options_are_in_the_language_of_the_interface(page, renderer):
+    """In front ends whose menus have labels; the value that is saved stays the same."""
+    set_to(page, "Comfy.Locale", "zh")
+    try:
+        load(page, EXAMPLE)
+        seen, value = page.evaluate(
+            """(type) => {
+              const node = app.graph._nodes.find((one) => one.type === type);
+              const widget = node.widgets.find((one) => one.name === "aspect");
+              return [widget._displayValue, widget.value];
+            }""",
+            PREFLIGHT,
+        )
+        assert value == "original"
+        assert seen == ("original" if page.front_end.startswith("1.27") else "原图比例 (original)")
+    finally:
+        set_to(page, "Comfy.Locale", "en")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.graphs import PICTURE, PRESET, SPEECH, SPEECH_S, VOICE, VOICE_S
+from tests.end_to_end.graphs import NARROW_PRESET, PICTURE, PRESET, SPEECH, SPEECH_S, VOICE, VOICE_S
 from tests.support import comfyui_server, installed, random_kit
 from tests.support.graphs import write_wav
 from tests.support.run_log import Stopwatch, renew
@@ -64,5 +64,6 @@ def _prepare(base: Path, kit: random_kit.Kit) -> Path:
     voice(base / "input" / SPEECH, SPEECH_S)
     presets = base / "user" / "sonic_guard" / "presets"
     presets.mkdir(parents=True)
-    (presets / f"{PRESET['name']}.json").write_text(json.dumps(PRESET), encoding="utf-8")
+    for preset in (PRESET, NARROW_PRESET):
+        (presets / f"{preset['name']}.json").write_text(json.dumps(preset), encoding="utf-8")
     return base

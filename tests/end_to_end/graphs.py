@@ -1,7 +1,7 @@
 """The graphs of the end-to-end tests. Names of nodes and of inputs are here and in `tests.support.graphs` only."""
 
 from sonic_guard.optimizations import EXACT, Optimization
-from tests.support.graphs import Graph, long_video, low_vram, low_vram_trio, node, sources, trio
+from tests.support.graphs import Graph, low_vram, low_vram_trio, node, sources, talking_head, trio
 from tests.support.workflow_prompts import api_graph
 
 PICTURE, VOICE, SPEECH = "portrait.jpg", "voice.wav", "speech.wav"
@@ -13,6 +13,8 @@ PRESET = {
     "name": "tiny", "min_resolution": 128, "inference_steps": 1, "fps": WINDOW, "dtype": "fp32", "duration": "auto",
 }  # fmt: skip
 """A preset of the user's, for nodes that plan."""
+NARROW_PRESET = PRESET | {"name": "narrow", "inference_steps": 2, "fps": 5.0, "use_interframe": False}
+"""For a video in parts: short windows allow short parts."""
 CARD = "24 GiB"
 """What nodes plan for, so that the plan is the same whatever memory is free at the moment."""
 
@@ -44,16 +46,16 @@ def optimized(name: str, *, fp8: bool = False) -> Graph:
 
 
 def two_parts(prefix: str) -> Graph:
-    """Long Video of `SPEECH` in two parts of two steps, without frame interpolation; node `LONG_VIDEO`."""
+    """Talking Head of `SPEECH` in two parts of two steps, without frame interpolation; node `TALKING_HEAD`."""
     loaders = {name: trio(dtype="fp32", use_interframe=False)[name] for name in ("4", "5")}
     settings = {
-        "min_resolution": 128, "inference_steps": 2, "fps": 5.0, "seed": 3, "part_s": PART_S,
+        "preset": NARROW_PRESET["name"], "target_card": CARD, "aspect": "none", "seed": 3, "part_s": PART_S,
         "encoder_preset": "ultrafast", "filename_prefix": prefix,
     }  # fmt: skip
-    return sources(PICTURE, SPEECH) | long_video(**settings) | loaders
+    return sources(PICTURE, SPEECH) | talking_head(**settings) | loaders
 
 
-LONG_VIDEO = "11"
+TALKING_HEAD = "11"
 PART_S = 11.4
 """The shortest parts for windows of 5 frames, so that `SPEECH` is made in two."""
 

@@ -16,12 +16,12 @@ PICTURES = latent_frames(graphs.SPEECH_S)
 
 
 def video_of(host, entry):
-    (shown,) = entry["outputs"][graphs.LONG_VIDEO]["images"]
+    (shown,) = entry["outputs"][graphs.TALKING_HEAD]["images"]
     return host.base / "output" / shown["subfolder"] / shown["filename"]
 
 
 def report_of(entry):
-    return entry["outputs"][graphs.LONG_VIDEO]["text"][0]
+    return entry["outputs"][graphs.TALKING_HEAD]["text"][0]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def undisturbed(narrow):
     return digest(file)
 
 
-def test_long_video_in_two_parts(narrow, watch):
+def test_a_video_in_two_parts(narrow, watch):
     with comfyui_server.started(narrow) as host:
         entry = watch.run(host, graphs.two_parts("calm"))
     assert verify(video_of(host, entry)) == (PICTURES, 12.5)
@@ -43,7 +43,7 @@ def test_interrupted_in_the_first_part_and_killed_in_the_second(narrow, watch, u
     graph = graphs.two_parts("stormy")
     with comfyui_server.started(narrow) as host:
         with watch.measuring(host):
-            seen = watched(host, graph, interrupt_at=1, node=graphs.LONG_VIDEO)
+            seen = watched(host, graph, interrupt_at=1, node=graphs.TALKING_HEAD)
         assert seen.ended == "execution_interrupted"
         assert seen.row.outcome is Outcome.INTERRUPTED
         assert work(narrow, "*.latents"), "the completed step is kept"
@@ -57,7 +57,7 @@ def test_interrupted_in_the_first_part_and_killed_in_the_second(narrow, watch, u
         entry = watch.run(host, graph)
         outcomes = [run.outcome for run in runs(host, 5)]
     assert digest(video_of(host, entry)) == undisturbed
-    assert "1 of them" in report_of(entry)
+    assert "Parts finished by an earlier run: 1." in report_of(entry)
     assert outcomes == [Outcome.DONE, Outcome.KILLED, Outcome.DONE, Outcome.INTERRUPTED, Outcome.DONE]
     assert not work(narrow, "*.mp4"), "what is finished is cleared away"
 

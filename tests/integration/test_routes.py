@@ -104,6 +104,17 @@ def test_an_answer_in_chinese(site):
     assert answer["stages"][2]["text"] == "去噪"
 
 
+@pytest.mark.parametrize(
+    ("language", "error"),
+    [("zh", "节点：工作流中没有节点 '99'。"), ("en", "node: there is no node '99' in the graph.")],
+)
+def test_an_error_in_the_language_of_the_page(site, user_folder, language, error):
+    assert site.predict(after_preflight(), "99", language=language).data["error"] == error
+    reply = site.ask("POST", "/sonic_guard/watch", json={"client": "", "rate_hz": 1})  # says no language
+    expected = {"zh": "client：应为 1 到 200 个可显示的字符。", "en": "client: expected 1 to 200 printable characters."}
+    assert reply.data["error"] == expected[language]
+
+
 def test_a_stage_that_is_left_out_is_not_shown(site):
     stages = site.predict(sources() | trio(use_interframe=False), "7").data["stages"]
     assert [stage["stage"] for stage in stages] == ["load", "predata", "denoise", "decode"]

@@ -136,7 +136,7 @@ def test_preflight_warns_in_the_users_language(run_node, refusal, language, word
         ({"on_risk": "pray"}, "on_risk: there is no 'pray'; choose one of downgrade, warn, stop."),
         ({"policy": "hope"}, "policy: there is no 'hope'"),
         ({"aspect": "4:3"}, "aspect: there is no '4:3'"),
-        ({"language": "fr"}, "language: there is no 'fr'; choose one of en, zh."),
+        ({"language": "fr"}, "language: there is no 'fr'; choose one of auto, en, zh."),
         ({"target_card": "2 GiB"}, "Will run out of memory"),
     ],
 )
