@@ -179,7 +179,7 @@ LOADERS = {"LoadImage", "LoadAudio", "ImageOnlyCheckpointLoader", "SONICTLoader"
         (["--optimize", "sequential_cfg"], {"SonicGuardLowVRAM", "SonicGuardTalkingHead"}),
         (["--stock"], {"SonicGuardPreflight", "SONIC_PreData", "SONICSampler", "CreateVideo", "SaveVideo"}),
     ],
-    ids=str,
+    ids=["default", "all", "all and fp8", "one", "stock"],
 )
 def test_the_workflow_has_the_nodes_that_run_the_plan(tmp_path, options, types):
     file = tmp_path / "w.json"
