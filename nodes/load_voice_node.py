@@ -9,10 +9,12 @@ from comfy_api.latest import io
 from ..sonic_guard.errors import SonicGuardError, brief
 from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import audio_file, audio_tracks
+from ..sonic_guard.messages.error_messages import error_text
 from ..sonic_guard.messages.sound_messages import silence_text
 from ..sonic_guard.operations.input_values import text
 from ..sonic_guard.preview.input_files import resolve
 from .comfyui import host, shared_inputs
+from .comfyui.languages import errors_in_users_language, interface_language
 
 MAX_TRACK = 99
 
@@ -61,10 +63,11 @@ class LoadVoice(io.ComfyNode):
         try:
             resolve(host.input_folder(), audio)
         except SonicGuardError as error:
-            return str(error)
+            return error_text(error, interface_language())
         return True
 
     @classmethod
+    @errors_in_users_language
     def execute(cls, audio: str, track: int) -> io.NodeOutput:
         """Read the track, and listen to it."""
         if isinstance(track, bool) or not isinstance(track, int):
@@ -72,7 +75,8 @@ class LoadVoice(io.ComfyNode):
         path = resolve(host.input_folder(), text("audio", audio))
         sound = audio_file.load(path, track=track, check=host.stop_if_interrupted)
         lines = [f"{sound.duration_s:.2f} s"]
-        if warning := silence_text(audio_tracks.listen(path, track, check=host.stop_if_interrupted)):
+        hearing = audio_tracks.listen(path, track, check=host.stop_if_interrupted)
+        if warning := silence_text(hearing, interface_language()):
             lines.append(warning)
         return io.NodeOutput(media_audio.to_dict(sound), ui={"text": ("\n".join(lines),)})
 

@@ -152,7 +152,7 @@ class TalkingHead(io.ComfyNode):
         """The models that are still to be loaded. What cannot run, whatever they are, is refused here."""
         missing = [name for name in MODELS if others.get(name) is None]
         if missing:
-            shared_inputs.read_language(language)
+            language = shared_inputs.read_language(language)
             encoding = Encoding(one_of("format", format, formats()), crf, encoder_preset)
             source = read_source(plan, image, audio, _planning(others), capabilities())
             planned = _planned(with_any_model(planning_request(source, part_s, preview_s)), language)

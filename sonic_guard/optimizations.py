@@ -88,11 +88,11 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         tooltip=Text(
             "Streaming decode and interpolation: two frames on the GPU instead of the whole clip, and no second copy "
             "of it in host memory.",
-            "流式解码与插帧：显存里只有两帧而不是整段视频，内存里也不再有第二份副本。",
+            "流式解码与插帧：显存中只保留两帧，而非整段视频；内存中也没有第二份副本。",
         ),
         reason=Text(
             "Decodes and interpolates in one stream instead of holding the whole clip on the GPU. Same frames.",
-            "解码与插帧以流的方式进行，不再把整段视频放在显存里。画面相同。",
+            "以流的方式解码与插帧，显存中不再保留整段视频。画面不变。",
         ),
     ),
     Optimization.UNET_OFFLOAD: Traits(
@@ -104,11 +104,11 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         tooltip=Text(
             "CPU offload of the UNet: it stays in host memory while SONIC_PreData runs. Connect weight_dtype of this "
             "node for it.",
-            "UNet 卸载：SONIC_PreData 运行期间 UNet 放在内存里。为此请连接本节点的 weight_dtype。",
+            "UNet 卸载：SONIC_PreData 运行期间将 UNet 卸载到内存。需连接本节点的 weight_dtype。",
         ),
         reason=Text(
             "Keeps the UNet in host memory until sampling begins. Same frames.",
-            "采样开始之前把 UNet 放在内存里。画面相同。",
+            "采样开始前将 UNet 卸载到内存。画面不变。",
         ),
     ),
     Optimization.TENSOR_OFFLOAD: Traits(
@@ -119,11 +119,11 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         contains=_NONE,
         tooltip=Text(
             "CPU offload of tensors: audio prompts and latents of the whole clip stay in host memory, not on the GPU.",
-            "张量卸载：整段视频的音频特征和潜变量放在内存里，不占显存。",
+            "张量卸载：整段视频的音频特征和潜变量卸载到内存，不占显存。",
         ),
         reason=Text(
             "Keeps the tensors of the whole clip in host memory. Same frames.",
-            "整段视频的张量放在内存里。画面相同。",
+            "将整段视频的张量卸载到内存。画面不变。",
         ),
     ),
     Optimization.SEQUENTIAL_CFG: Traits(
@@ -134,11 +134,11 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         contains=_NONE,
         tooltip=Text(
             "Sequential CFG: one guidance (CFG) branch at a time instead of three.",
-            "逐分支 CFG：三个引导（CFG）分支依次计算，而不是同时计算。",
+            "逐分支 CFG：依次计算三个引导（CFG）分支，而非同时计算。",
         ),
         reason=Text(
             "Runs the three guidance (CFG) branches one after the other. Same frames, slightly slower.",
-            "三个引导（CFG）分支依次计算。画面相同，略慢。",
+            "依次计算三个引导（CFG）分支。画面不变，略慢。",
         ),
     ),
     Optimization.FEED_FORWARD_CHUNKING: Traits(
@@ -149,11 +149,11 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         contains=_NONE,
         tooltip=Text(
             "Feed-forward chunking: runs the feed-forward layers on chunks of their input.",
-            "前馈层分块：把前馈层的输入分块依次计算。",
+            "前馈层分块：将前馈层的输入分块，依次计算。",
         ),
         reason=Text(
             "Runs the feed-forward layers in chunks. Same frames, slightly slower.",
-            "前馈层分块计算。画面相同，略慢。",
+            "分块计算前馈层。画面不变，略慢。",
         ),
     ),
     Optimization.LAYER_CHUNKING: Traits(
@@ -168,7 +168,7 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         ),
         reason=Text(
             "Runs the network's layers by groups of frames and positions. Same frames, slower.",
-            "各层按帧组与位置组计算。画面相同，较慢。",
+            "按帧分组、按位置分组计算网络各层。画面不变，较慢。",
         ),
     ),
     Optimization.FP8_WEIGHTS: Traits(

@@ -83,12 +83,14 @@ def no_page_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def user_folder(pack: ModuleType, tmp_path: Path) -> Path:
+def user_folder(pack: ModuleType, tmp_path: Path) -> Iterator[Path]:
     """An empty folder instead of ComfyUI's user folder."""
     import folder_paths
 
+    before = folder_paths.get_user_directory()
     folder_paths.set_user_directory(str(tmp_path))
-    return tmp_path
+    yield tmp_path
+    folder_paths.set_user_directory(before)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from ..errors import SonicGuardError
 from ..job import Dtype, Job
 from ..messages import cli_texts as texts
-from ..messages.catalogue import LANGUAGES, fill
+from ..messages.catalogue import fill
 from ..messages.error_messages import error_text
 from ..optimizations import without_redundant
 from ..plain_files import printable
@@ -38,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except SonicGuardError as error:
-        lang = getattr(arguments, "lang", LANGUAGES[0])
-        sys.stderr.write(f"sonic-guard: {_with_path(error, lang)}\n")
+        sys.stderr.write(f"sonic-guard: {_with_path(error, arguments.lang)}\n")
         return EXIT_BAD_INPUT
     except OSError as error:
         sys.stderr.write(f"sonic-guard: {fill(texts.NO_OUTPUT, arguments.lang, error=error.strerror or error)}\n")

@@ -14,6 +14,15 @@ INPUTS_ID, OUTPUTS_ID = -10, -20
 """Ids that stand for a subgraph's own inputs and outputs in its links."""
 
 
+class Slot(NamedTuple):
+    """An input of a node class."""
+
+    name: str
+    type: str
+    widget: bool = False
+    """Whether it is a widget's, which needs no link."""
+
+
 @dataclass
 class UiNode:
     """A node; its inputs are filled in as links are drawn."""
@@ -30,13 +39,21 @@ class UiNode:
     """The files it reads, for ComfyUI's list of missing models."""
     inputs: list[dict[str, Any]] = field(default_factory=list)
 
-    def input_slot(self, name: str, kind: str, widget: bool) -> int:
-        """The number of a new input."""
-        entry: dict[str, Any] = {"name": name, "type": kind, "link": None}
-        if widget:
-            entry["widget"] = {"name": name}
+    def input_slot(self, slot: Slot) -> int:
+        """The number of an input, which is a new one unless there is one of that name."""
+        names = [entry["name"] for entry in self.inputs]
+        if slot.name in names:
+            return names.index(slot.name)
+        entry: dict[str, Any] = {"name": slot.name, "type": slot.type, "link": None}
+        if slot.widget:
+            entry["widget"] = {"name": slot.name}
         self.inputs.append(entry)
         return len(self.inputs) - 1
+
+    def declare(self, slots: Iterable[Slot]) -> None:
+        """Add all inputs of its class, in order: older front ends count them in a subgraph's links."""
+        for slot in slots:
+            self.input_slot(slot)
 
     def slot_of(self, output: str) -> int:
         """The number of an output."""
@@ -56,9 +73,7 @@ class Promoted(NamedTuple):
     """An input of a node that a subgraph shows as its own."""
 
     node: UiNode
-    name: str
-    type: str
-    widget: bool = False
+    slot: Slot
 
 
 class UiGraph:
@@ -90,10 +105,10 @@ class UiGraph:
         """Link an output to an input, which is a widget's where `widget` says so. `kind`: its type if not the same."""
         slot = source.slot_of(output)
         given = source.outputs[slot][1]
-        self._draw(source.id, slot, target, (name, kind or given, widget), given)
+        self._draw(source.id, slot, target, Slot(name, kind or given, widget), given)
 
-    def _draw(self, origin: int, slot: int, target: UiNode, wanted: tuple[str, str, bool], kind: str) -> int:
-        target_slot = target.input_slot(*wanted)
+    def _draw(self, origin: int, slot: int, target: UiNode, wanted: Slot, kind: str) -> int:
+        target_slot = target.input_slot(wanted)
         number = len(self._links) + 1
         target.inputs[target_slot]["link"] = number
         self._links.append(_Link(number, origin, slot, target.id, target_slot, kind))
@@ -172,10 +187,11 @@ class UiGraph:
         }
 
     def _promote(self, slot: int, shown: Promoted, owner: str) -> dict[str, Any]:
-        link = self._draw(INPUTS_ID, slot, shown.node, (shown.name, shown.type, shown.widget), shown.type)
-        entry: dict[str, Any] = {"id": _id(owner, "in", shown.name), "name": shown.name, "type": shown.type}
-        if shown.widget:
-            entry["widget"] = {"name": shown.name}
+        name, kind, widget = shown.slot
+        link = self._draw(INPUTS_ID, slot, shown.node, shown.slot, kind)
+        entry: dict[str, Any] = {"id": _id(owner, "in", name), "name": name, "type": kind}
+        if widget:
+            entry["widget"] = {"name": name}
         return {**entry, "linkIds": [link], "pos": [-140, 20 * slot + 20]}
 
     def _hand_out(self, slot: int, node: UiNode, output: int, owner: str) -> dict[str, Any]:

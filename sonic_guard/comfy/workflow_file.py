@@ -13,8 +13,8 @@ from ..job import Job
 from ..optimizations import ESCALATION_ORDER, Mode, Optimization, Setting
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
 from .sonic_objects import LOADER, PREDATA, SAMPLER
-from .ui_graph import Promoted, UiGraph, UiNode
-from .weight_files import CHECKPOINT_LOADER, WEIGHT_FILES
+from .ui_graph import Promoted, Slot, UiGraph, UiNode
+from .weight_files import CHECKPOINT_LOADER, SELECTED_BY, WEIGHT_FILES
 
 _OWN, _SONIC = "sonic-guard", "comfyui_sonic"
 _SHORTEST_S = 1.0
@@ -38,6 +38,29 @@ PREFLIGHT_OUTPUTS = (
 """Names and types of Preflight's outputs, in order. New ones go to the end: links refer to slot numbers."""
 _LOW_VRAM_OUTPUTS = {"model": "MODEL_SONIC", "weight_dtype": "DTYPE", "report": "STRING"}
 _TALKING_HEAD_OUTPUTS = {"video": "VIDEO", "preview": "IMAGE", "report": "STRING"}
+TALKING_HEAD_INPUTS = (
+    *(
+        Slot(name, kind)
+        for name, kind in (
+            ("model", "MODEL_SONIC"), ("clip_vision", "CLIP_VISION"), ("vae", "VAE"), ("image", "IMAGE"),
+            ("audio", "AUDIO"), ("plan", "SONIC_PLAN"),
+        )
+    ),
+    *(
+        Slot(name, kind, widget=True)
+        for name, kind in (
+            ("preset", "COMBO"), ("target_card", "COMBO"), ("aspect", "COMBO"), ("face_index", "INT"),
+            ("face_box", "STRING"), ("margin", "FLOAT"), ("min_resolution", "INT"), ("inference_steps", "INT"),
+            ("seconds", "FLOAT"), ("dynamic_scale", "FLOAT"), ("on_risk", "COMBO"), ("policy", "COMBO"),
+            ("cut_silence", "BOOLEAN"), ("reserve", "FLOAT"), ("preview_s", "FLOAT"), ("seed", "INT"),
+            ("mode", "COMBO"), ("fp8_weights", "BOOLEAN"), ("part_s", "FLOAT"), ("format", "COMBO"), ("crf", "INT"),
+            ("encoder_preset", "COMBO"), ("filename_prefix", "STRING"), ("language", "COMBO"),
+        )
+    ),
+)  # fmt: skip
+"""All inputs of Sonic Talking Head, in order."""
+SHOWN = ("image", "audio", "preset", "target_card", "aspect", "min_resolution", "seconds", "preview_s")
+"""Those that the blueprint shows."""
 _PREFIX = "video/SonicGuard"
 """File name prefix of the saved videos."""
 
@@ -209,6 +232,7 @@ def _add_talking_head(graph: UiGraph, settings: WorkflowSettings, files: UiNode,
         ),
         _OWN,
     )  # fmt: skip
+    node.declare(TALKING_HEAD_INPUTS)
     graph.link(model, "model", node, "model")
     graph.link(files, "CLIP_VISION", node, "clip_vision")
     graph.link(files, "VAE", node, "vae")
@@ -220,16 +244,7 @@ def build_blueprint(name: str, description: str, category: str, settings: Workfl
     graph = UiGraph()
     files, model = _add_loaders(graph, Job(512, 512, 10.0), settings)
     node = _add_talking_head(graph, settings, files, model)
-    shown = (
-        Promoted(node, "image", "IMAGE"),
-        Promoted(node, "audio", "AUDIO"),
-        Promoted(node, "preset", "COMBO", widget=True),
-        Promoted(node, "target_card", "COMBO", widget=True),
-        Promoted(node, "aspect", "COMBO", widget=True),
-        Promoted(node, "min_resolution", "INT", widget=True),
-        Promoted(node, "seconds", "FLOAT", widget=True),
-        Promoted(node, "preview_s", "FLOAT", widget=True),
-        Promoted(files, "ckpt_name", "COMBO", widget=True),
-        Promoted(model, "sonic_unet", "COMBO", widget=True),
-    )
+    slots = {slot.name: slot for slot in TALKING_HEAD_INPUTS}
+    shown = [Promoted(node, slots[name]) for name in SHOWN]
+    shown += [Promoted(owner, Slot(SELECTED_BY[owner.type], "COMBO", widget=True)) for owner in (files, model)]
     return graph.to_blueprint(name, description, category, shown, (node,))

@@ -64,7 +64,7 @@ HELP: Mapping[str, Text] = {
     "estimate.duration": Text("seconds of sound", "音频秒数"),
     "estimate.min-resolution": Text("shorter side to scale to (default: as given)", "缩放后的短边（默认不缩放）"),
     "estimate.fps": Text("sets the window (default: 25)", "决定窗口长度（默认 25）"),
-    "estimate.dtype": Text("number format (default: fp16)", "数值精度（默认 fp16）"),
+    "estimate.dtype": Text("number format (default: fp16)", "数据类型（默认 fp16）"),
     "estimate.steps": Text("denoising steps (default: 25)", "去噪步数（默认 25）"),
     "estimate.no-interframe": Text("without frame interpolation", "不插帧"),
     "estimate.optimize": Text(

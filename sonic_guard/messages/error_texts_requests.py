@@ -25,6 +25,19 @@ GRAPHS = (
     Text("Sonic model", "Sonic 模型"),
     Text("plan", "计划"),
     Text("{width}×{height} pixels is not a possible size.", "{width}×{height} 像素不是可能的尺寸。"),
+    Text("with these settings nothing is left of the sound.", "按这些设置，音频没有剩余内容。"),
+    Text("these settings are not possible: {why}.", "这些设置不可行：{why}。"),
+    Text("expected x, y, width and height.", "应为 x、y、width 和 height。"),
+    Text(
+        "SONIC_PreData takes no picture of {width}×{height} pixels.",
+        "SONIC_PreData 不接受 {width}×{height} 像素的图片。",
+    ),
+    Text(
+        "{name} has several frames, and SONIC_PreData takes one picture. Put Preflight (Sonic Guard) in between, which "
+        "takes the first, or save one frame as PNG.",
+        "{name} 有多帧，而 SONIC_PreData 只接受一张图片。请在中间加入“预检 (Sonic Guard)”（只取第一帧），或将其中一帧"
+        "保存为 PNG。",
+    ),
     Text("the number is too large, or none.", "数值过大，或不是数值。"),
 )
 

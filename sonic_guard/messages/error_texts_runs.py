@@ -146,7 +146,7 @@ WRAPPER = (
         "{decoded} latent frames were decoded, not {expected}; this Sonic wrapper decodes in a way that is not known "
         "here. Update this pack, or report it with the wrapper's version; Sonic Low VRAM does not need this if "
         "streaming_decode is off.",
-        "解码了 {decoded} 个潜空间帧，应为 {expected} 个；此 Sonic 封装的解码方式未知。请更新本节点包，或反馈问题并"
+        "解码了 {decoded} 个潜变量帧，应为 {expected} 个；此 Sonic 封装的解码方式未知。请更新本节点包，或反馈问题并"
         "注明封装的版本；关闭 streaming_decode 后，“Sonic 低显存”不受影响。",
     ),
 )
@@ -155,7 +155,7 @@ RUNS = (
     Text(
         "Sonic made {made} frames from {latent} latent ones; {expected} were expected. Its node pack may have changed: "
         "update this pack, or report it with the pack's version.",
-        "Sonic 由 {latent} 个潜空间帧生成了 {made} 帧，应为 {expected} 帧。它的节点包可能有变动：请更新本节点包，或"
+        "Sonic 由 {latent} 个潜变量帧生成了 {made} 帧，应为 {expected} 帧。它的节点包可能有变动：请更新本节点包，或"
         "反馈问题并注明该节点包的版本。",
     ),
     Text(

@@ -60,7 +60,7 @@ REASONS: Mapping[str, Text] = {
     ),
     "interpolate": Text(
         "Frame interpolation needs the whole clip on the GPU. Without it the video has 12.5 fps.",
-        "插帧需要把整段视频放在显存里；关闭后视频为每秒 12.5 帧。",
+        "插帧时整段视频都在显存中；关闭后视频为每秒 12.5 帧。",
     ),
     "min_resolution": Text(
         "The largest resolution that fits. Memory grows with width × height.",
@@ -93,7 +93,7 @@ REFUSAL = Text(
 )
 AUDIO_TOO_SHORT = Text(
     "{headline}. No other setting helps: add silence to the audio, as Preflight does.",
-    "{headline}。更改其他设置无济于事：请给音频补静音，“预检”节点会自动补。",
+    "{headline}。更改其他设置无法解决：请给音频补静音（“预检”会自动完成）。",
 )
 UNCHANGED = Text(
     "{headline} on {card}. No setting was changed. Set on_risk to “downgrade” to search for settings that fit.",
@@ -110,14 +110,16 @@ RESCUE = Text(
 RESCUE_INEXACT = Text(
     "The optimizations of Sonic Low VRAM with fp8_weights on, which changes the frames slightly, make it fit: {size} "
     "px, {fps:g} fps, {dtype}.",
-    "启用“Sonic 低显存”的优化并将 fp8_weights 设为“开”（画面有轻微变化）后放得下：{size} 像素，每秒 {fps:g} "
+    "启用“Sonic 低显存”的优化并将 fp8_weights 设为 on（画面有轻微变化）后放得下：{size} 像素，每秒 {fps:g} "
     "帧，{dtype}。",
 )
 ATTEMPT = Text(
     "The closest that was tried: {size} px, {fps:g} fps, {dtype}, peak {peak}.",
     "最接近的尝试：{size} 像素，每秒 {fps:g} 帧，{dtype}，峰值 {peak}。",
 )
-SMALLEST_CARD = Text("The smallest common card on which it fits is the {card}.", "常见显卡中至少需要 {card}。")
+SMALLEST_CARD = Text(
+    "The smallest common card on which it fits is the {card}.", "常见显卡中，放得下的最小一款是 {card}。"
+)
 NO_CARD = Text("It fits on no common card.", "常见显卡都放不下。")
 LONGEST_AUDIO = Text(" Up to {minutes:.1f} min of audio would fit.", " 音频不超过 {minutes:.1f} 分钟时可以放下。")
 
@@ -178,7 +180,7 @@ ASSUMPTIONS: Mapping[str, Text] = {
     "sound": Text("{value} s of audio are assumed", "音频按 {value} 秒计算"),
     "face": Text(
         "face unknown: a face in the center of the image is assumed",
-        "人脸位置未知：按位于图片中央计算",
+        "人脸位置未知：按人脸位于图片中央计算",
     ),
     "no face": Text(
         "no face is found in the image: SONIC_PreData will probably stop the run",
@@ -216,17 +218,17 @@ NOTHING_CHOSEN: Mapping[str, Text] = {
 
 # ---- where a prediction comes from
 
-RISK_MODEL = Text("from the model alone", "仅来自模型")
+RISK_MODEL = Text("from the model alone", "仅依据模型")
 RISK_FEW_RUNS = Counted(
-    Text("from the model and {number} run on this card", "来自模型与此显卡上的 {number} 次运行"),
-    Text("from the model and {number} runs on this card", "来自模型与此显卡上的 {number} 次运行"),
+    Text("from the model and {number} run on this card", "依据模型与此显卡上的 {number} 次运行"),
+    Text("from the model and {number} runs on this card", "依据模型与此显卡上的 {number} 次运行"),
 )
 RISK_KNOWN = Counted(
     Text(
-        "risk {percent:.3g} %, from {number} run on this card", "风险 {percent:.3g} %，来自此显卡上的 {number} 次运行"
+        "risk {percent:.3g} %, from {number} run on this card", "风险 {percent:.3g} %，依据此显卡上的 {number} 次运行"
     ),
     Text(
-        "risk {percent:.3g} %, from {number} runs on this card", "风险 {percent:.3g} %，来自此显卡上的 {number} 次运行"
+        "risk {percent:.3g} %, from {number} runs on this card", "风险 {percent:.3g} %，依据此显卡上的 {number} 次运行"
     ),
 )
 
@@ -253,7 +255,7 @@ LIMITS: Mapping[LimitKind, Text] = {
         "Audio too short: {figure:.2f} s; the Sonic wrapper needs at least {least:.2f} s, and stops with “mat1 and "
         "mat2 shapes cannot be multiplied” otherwise. Add silence; Preflight does it.",
         "音频过短：{figure:.2f} 秒；Sonic 封装至少需要 {least:.2f} 秒，否则会以 “mat1 and mat2 shapes cannot be "
-        "multiplied” 中止。请补静音；“预检”节点会自动补。",
+        "multiplied” 中止。请补静音（“预检”会自动完成）。",
     ),
     LimitKind.ATTENTION_BATCH: Text(
         "Attention batch too large: temporal attention runs with batch {figure:,}, more than {most:,}; CUDA stops with "

@@ -17,7 +17,7 @@ ENABLED_WHEN_NEEDED = Text(
 )
 NOT_EXACT = Text(
     "fp8_weights changes the pixels slightly; all other optimizations give the frames of stock Sonic.",
-    "fp8_weights 会轻微改变画面；其余优化得到的画面与原版 Sonic 相同。",
+    "fp8_weights 会轻微改变画面；其余优化的画面与原版 Sonic 相同。",
 )
 UNSUPPORTED = Text(
     "This Sonic wrapper's network does not support {optimizations}; the model runs without.",

@@ -16,8 +16,8 @@ BETWEEN: Mapping[str, Text] = {
     "h": Text("{low:g} to {high:g} h", "{low:g} 至 {high:g} 小时"),
 }
 TIME: Mapping[TimeSource, Text] = {
-    TimeSource.MEASURED: Text("{time} of denoising", "去噪{time}"),
-    TimeSource.ESTIMATED: Text("{time} of denoising, not yet seen on this card", "去噪 {time}，尚未在此显卡上实测"),
+    TimeSource.MEASURED: Text("{time} of denoising", "去噪：{time}"),
+    TimeSource.ESTIMATED: Text("{time} of denoising, not yet seen on this card", "去噪：{time}（尚未在此显卡上实测）"),
     TimeSource.RELATIVE: Text(
         "denoising takes {relative:g} times as long as 512 px, 10 s", "去噪时长是 512 像素、10 秒的 {relative:g} 倍"
     ),

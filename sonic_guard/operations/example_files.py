@@ -5,7 +5,6 @@ two red nodes.
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 PORTRAIT, VOICE = "sonic_guard_portrait.jpg", "sonic_guard_voice.mp3"
@@ -24,16 +23,30 @@ def place_examples(input_folder: Path, noted: Path) -> list[Path]:
     Raises `OSError` where a file cannot be written.
     """
     folder = os.path.realpath(input_folder)
-    known = noted.read_text(encoding="utf-8").splitlines() if noted.is_file() else []
-    if folder in known:
+    if os.path.lexists(noted) and (not noted.is_file() or folder in _lines(noted)):
         return []
-    placed = []
-    for name in (PORTRAIT, VOICE):
-        target = Path(folder, name)
-        with suppress(FileExistsError), target.open("xb") as file:
-            file.write((example_folder() / name).read_bytes())
-            placed.append(target)
+    placed = [target for name in (PORTRAIT, VOICE) if _copy(example_folder() / name, target := Path(folder, name))]
     noted.parent.mkdir(parents=True, exist_ok=True)
-    with noted.open("a", encoding="utf-8") as file:
+    with noted.open("a", encoding="utf-8", errors="surrogateescape") as file:  # a folder's name may be any bytes
         file.write(f"{folder}\n")
     return placed
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """Whether `target` was made: all of it or nothing, and not where something has its name."""
+    content = source.read_bytes()
+    try:
+        file = target.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            file.write(content)
+    except OSError:
+        target.unlink()
+        raise
+    return True

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sonic_guard.comfy.workflow_file import TALKING_HEAD_INPUTS
 from tests.support import comfyui_frontends
 from tests.support.comfyui_page import load
 from tests.support.workflow_prompts import api_graph, api_inputs, nodes_of, slots
@@ -44,6 +45,16 @@ def test_the_slots_are_those_of_the_real_nodes(workflow, infos):
         assert [slot["name"] for slot in node["outputs"]] == info["output_name"][: len(node["outputs"])]
         missing = set(info["input"]["required"]) - set(api_inputs(node, info, {}))
         assert not missing - {slot["name"] for slot in node["inputs"]}, node["type"]
+
+
+def test_the_inputs_of_sonic_talking_head_are_all_there_and_in_order(infos):
+    inputs = infos["SonicGuardTalkingHead"]["input"]
+    own = [(name, kind if isinstance(kind, str) else "COMBO") for name, (kind, *_) in slots(inputs).items()]
+    known = [(slot.name, slot.type) for slot in TALKING_HEAD_INPUTS]
+    assert sorted(known) == sorted(own)
+    assert [slot.name for slot in TALKING_HEAD_INPUTS if slot.widget] == [
+        name for name in inputs["required"] if name not in ("model", "clip_vision", "vae")
+    ]
 
 
 def test_every_widget_holds_a_value_it_can_hold(workflow, infos):

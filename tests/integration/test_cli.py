@@ -246,7 +246,7 @@ def test_the_request_of_a_preset_survives_where_it_fits(capsys):
 
 def test_reasons_in_chinese(capsys):
     data = _json(capsys, *_plan("--gpu", "8", "--lang", "zh"))
-    assert "画面相同" in data["changes"][0]["why"]
+    assert "画面不变" in data["changes"][0]["why"]
 
 
 def test_tables_for_people(capsys):
@@ -294,6 +294,8 @@ def test_help_in_chinese(capsys, command):
 
 
 def test_errors_of_the_command_line_in_chinese(capsys):
+    assert main(["--lang", "zh", "estimate", "--width", "0", "--height", "512", "--duration", "10"]) == EXIT_BAD_INPUT
+    assert "width：0 超出 " in capsys.readouterr().err
     assert main(["--lang", "zh", *_plan("--optimize", "turbo")]) == EXIT_BAD_INPUT
     assert "未知的 turbo；可用的有" in capsys.readouterr().err
 
@@ -581,11 +583,13 @@ def test_a_silent_track_is_said_and_another_one_can_be_chosen(tmp_path, capsys):
     assert "there is no track 3" in capsys.readouterr().err
 
 
-def test_a_workflow_says_what_its_load_audio_does_not_read(tmp_path, capsys):
+def test_a_workflow_loads_what_load_audio_does_not_read_with_load_voice(tmp_path, capsys):
     encode(tmp_path / "old.wav", "pcm_u8")
-    command = ["plan", "--image", PORTRAIT, "--audio", str(tmp_path / "old.wav"), "--gpu", "24"]
-    assert _json(capsys, *command)["sound_warnings"] == [
-        "The audio is silent (below -50 dBFS): the mouth in the video will not speak."
-    ]
-    _, refused = _json(capsys, *command, "--workflow", str(tmp_path / "graph.json"))["sound_warnings"]
-    assert refused.startswith("ComfyUI's Load Audio will not read old.wav: its samples have 8 bits.")
+    encode_tracks(tmp_path / "film.mp4", np.zeros(5 * RATE), 0.4 * np.sin(np.arange(3 * RATE) / 10))
+    graph = tmp_path / "graph.json"
+    for name, track in (("old.wav", 1), ("film.mp4", 2)):
+        command = ["plan", "--image", PORTRAIT, "--audio", str(tmp_path / name), "--gpu", "24", "--track", str(track)]
+        assert main([*command, "--workflow", str(graph)]) == EXIT_OK
+        nodes = _nodes(graph)
+        assert nodes["SonicGuardLoadVoice"][:2] == [name, track]
+        assert "LoadAudio" not in nodes

@@ -1,5 +1,8 @@
 """The portrait and the voice of the templates: what they are, and how they come into ComfyUI's input folder."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 import skimage.data
@@ -7,6 +10,9 @@ import skimage.data
 from sonic_guard.media import audio_file, face, picture
 from sonic_guard.media.silence import find_silence
 from sonic_guard.operations.example_files import PORTRAIT, VOICE, example_folder, place_examples
+from tests.support import processes
+from tests.support.child_tasks import place_with_little_room
+from tools.example_media import RATE, speak
 
 
 @pytest.fixture
@@ -44,6 +50,31 @@ def test_a_file_of_the_user_is_left_as_it_is(folders):
     assert (folders[0] / PORTRAIT).read_bytes() == b"mine"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+@pytest.mark.parametrize("before", [b"", b"\xff\xfe no text\n"], ids=["no note", "a damaged note"])
+def test_a_folder_whose_name_is_no_text(folders, tmp_path, before):
+    odd = tmp_path / os.fsdecode(b"\xff")
+    odd.mkdir()
+    folders[1].parent.mkdir(parents=True)
+    folders[1].write_bytes(before)
+    assert len(place_examples(odd, folders[1])) == 2
+    assert place_examples(odd, folders[1]) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is POSIX's")
+def test_a_full_disk_leaves_no_part_of_a_file(folders):
+    """Limited by what a process may write into one file."""
+    assert processes.ended(place_with_little_room, *folders).code == 1
+    assert names(folders[0]) == []
+    assert not folders[1].exists()
+
+
+def test_what_is_no_plain_file_is_not_written_to(folders):
+    folders[1].mkdir(parents=True)
+    assert place_examples(*folders) == []
+    assert names(folders[0]) == []
+
+
 def test_a_folder_that_is_not_there_is_an_error_and_is_not_noted(folders, tmp_path):
     with pytest.raises(OSError, match="none"):
         place_examples(tmp_path / "none", folders[1])
@@ -55,6 +86,17 @@ def test_the_portrait_is_the_public_domain_picture_and_has_a_face():
     difference = pixels.astype(float) - skimage.data.astronaut()
     assert np.sqrt(np.mean(difference**2)) < 6, "of 255: JPEG's own loss"
     assert len(face.find_faces(pixels)) == 1
+
+
+def test_the_voice_is_the_synthesised_one():
+    """As MP3 has it: the same sound, later by the encoder's delay."""
+    sound = audio_file.load(example_folder() / VOICE)
+    assert sound.sample_rate == RATE
+    made = speak()
+    kept = sound.waveform[0, : len(made)]
+    spectra = [np.fft.rfft(each, 2 * len(made)) for each in (made, kept)]
+    correlation = np.fft.irfft(spectra[1] * np.conj(spectra[0]))
+    assert correlation.max() > 0.95 * np.linalg.norm(made) * np.linalg.norm(kept)
 
 
 def test_the_voice_is_a_few_seconds_that_are_loud_enough():

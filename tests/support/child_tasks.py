@@ -9,6 +9,7 @@ from sonic_guard.errors import OutputError
 from sonic_guard.long_video.exclusive_lock import locked
 from sonic_guard.long_video.rendering import run
 from sonic_guard.long_video.saved_steps import StepsOnDisk
+from sonic_guard.operations.example_files import place_examples
 from tests.support.numbered_frames import make_part, order
 from tests.support.numbered_runs import made_parts
 
@@ -21,6 +22,14 @@ def print_made_parts(folder: Path) -> None:
 def print_steps_done(folder: Path, name: str) -> None:
     """Look at the steps in `folder`; prints how many are done."""
     print("done", StepsOnDisk(folder, [name]).done)  # noqa: T201
+
+
+def place_with_little_room(input_folder: Path, noted: Path) -> None:
+    """Place the example files where no file can have more than 20,000 bytes."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    place_examples(input_folder, noted)
 
 
 def hang_in_the_second_part(folder: Path) -> None:

@@ -113,10 +113,7 @@ def refusal(pack):
 
 
 @pytest.fixture
-def run(nodes, pack, tmp_path):
-    import folder_paths
-
-    folder_paths.set_user_directory(str(tmp_path))
+def run(nodes, user_folder):
     given = {"SonicGuardAudioDuration": {"audio": tone(1.0)}, "SonicGuardLowVRAM": {"model": object()}}
     both = {"image": portrait(), "audio": tone(1.0)}
     defaults = {"SonicGuardPreflight": both, "SonicGuardPreset": {}} | given

@@ -35,12 +35,12 @@ def test_one_time_is_rounded(seconds, text):
         (
             TimePrediction(TimeSource.MEASURED, 1.0, 245.0, 220.0, 280.0),
             "about 4 min of denoising",
-            "去噪约 4 分钟",
+            "去噪：约 4 分钟",
         ),
         (
             TimePrediction(TimeSource.ESTIMATED, 1.0, None, 245.0, 530.0),
             "4 to 9 min of denoising, not yet seen on this card",
-            "去噪 4 至 9 分钟，尚未在此显卡上实测",
+            "去噪：4 至 9 分钟（尚未在此显卡上实测）",
         ),
         (
             TimePrediction(TimeSource.RELATIVE, 2.34),
