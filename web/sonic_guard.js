@@ -19,6 +19,7 @@ import { labelOptions } from "./lib/option_labels.mjs";
 import { GraphSnapshot } from "./lib/graph_snapshot.mjs";
 import { Server } from "./lib/server.mjs";
 import { DEFAULTS, settings } from "./lib/settings.mjs";
+import { orderTemplates } from "./lib/template_order.mjs";
 import { languageOf, t } from "./lib/words.mjs";
 
 const TAB = "sonic-guard-history";
@@ -52,6 +53,8 @@ const context = {
   act,
   pictureUrl: (/** @type {string} */ file) => api.apiURL(`/view?${pictureQuery(file)}`),
 };
+
+orderTemplates(api);
 
 /** @type {WeakMap<object, NodeCard>} */
 const cardOf = new WeakMap();

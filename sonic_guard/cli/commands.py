@@ -16,7 +16,6 @@ from ..errors import SonicGuardError
 from ..job import Dtype, Job
 from ..messages import cli_texts as texts
 from ..messages.catalogue import fill
-from ..messages.error_messages import error_text
 from ..optimizations import without_redundant
 from ..plain_files import printable
 from .arguments import ALL, named_optimizations, parse_arguments
@@ -48,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _with_path(error: SonicGuardError, lang: str) -> str:
     """The error's text, with the whole path where it has only a name: here the user has given that path."""
+    from ..messages.error_messages import error_text  # it knows the errors of media, which need numpy
+
     text = error_text(error, lang)
     return text if error.path is None or str(error.path) in text else f"{text} ({printable(str(error.path))})"
 

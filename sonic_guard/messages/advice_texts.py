@@ -18,7 +18,7 @@ SPECIAL_SETTINGS: Mapping[str, Text] = {
     LOW_VRAM: Text("Sonic Low VRAM", "加入“Sonic 低显存”"),
     Optimization.FP8_WEIGHTS: Text(
         "fp8_weights on (changes the frames slightly)",
-        "fp8_weights 设为 开（画面有轻微变化）",
+        "“FP8 权重”设为“开”（画面有轻微变化）",
     ),
     Optimization.UNET_OFFLOAD: Text("weight_dtype from Sonic Low VRAM", "weight_dtype 改接“Sonic 低显存”"),
 }

@@ -39,7 +39,7 @@ def test_a_disconnected_page_does_not_block_others(site, caplog):
     assert answer.status == 200
     known = site.services.machine.files._facts
     assert [record for record in caplog.records if record.name == "asyncio"] == []
-    assert {size for _, _, _, size, _ in known} == {(site.folder / name).stat().st_size for name in FILES}
+    assert {size for _, _, _, _, size, _ in known} == {(site.folder / name).stat().st_size for name in FILES}
 
 
 def test_a_sound_that_takes_too_long_to_count_is_answered_by_its_header(site, monkeypatch):

@@ -3,7 +3,7 @@
 
 import { h } from "./dom.mjs";
 import { mark, plot } from "./plot.mjs";
-import { bare, moment, percent, stageWord, t } from "./words.mjs";
+import { bare, moment, optimizationWord, percent, stageWord, t } from "./words.mjs";
 
 /**
  * @typedef {import("./types.d.ts").PastRun} PastRun
@@ -114,7 +114,7 @@ function row(language, run, withCard, on, select) {
     `${width}×${height}`,
     `${duration_s.toFixed(1)} s`,
     dtype,
-    ...optimizations,
+    ...optimizations.map((name) => optimizationWord(language, name)),
     ...(withCard ? [run.card.replace(/^NVIDIA (GeForce )?/, "")] : []),
   ];
   const error = predicted && actual ? signed(actual / predicted - 1) : null;

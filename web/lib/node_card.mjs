@@ -25,7 +25,7 @@ export const onScreen = new Set();
  * @property {import("./server.mjs").Server} server
  * @property {import("./live.mjs").LiveUpdates} updates
  * @property {() => import("./types.d.ts").Language} language
- * @property {() => string} targetCard  The graphics card that predictions on Sonic's own nodes are for.
+ * @property {() => string} targetCard  The graphics card that nodes on "auto" are predicted for.
  * @property {(kind: string) => boolean} wanted  Whether the settings enable predictions on nodes of a class.
  * @property {() => boolean} onCanvas  Whether LiteGraph draws the nodes, not Nodes 2.0.
  * @property {(event: WheelEvent) => void} onWheel
@@ -66,10 +66,7 @@ export class NodeCard {
   constructor(node, context) {
     this.#node = node;
     this.#context = context;
-    const extra = () => ({
-      language: context.language(),
-      ...(this.#isSonicNode && { target_card: context.targetCard() }),
-    });
+    const extra = () => ({ language: context.language(), target_card: context.targetCard() });
     this.#prediction = new Prediction(node, context.server, extra, () => this.draw());
     this.#root.className = "sonic-guard";
     this.#root.append(this.#body);

@@ -25,7 +25,7 @@ export function settings(onChange) {
   // ComfyUI shows the last one first.
   return [
     one("SonicGuard.TargetCard", {
-      name: "Graphics card for predictions on Sonic's own nodes",
+      name: "Graphics card of nodes whose target_card is auto, and of Sonic's own nodes",
       tooltip: "auto: the card of this machine and its free memory. Or a card or size, such as RTX 3060 12GB or 20 GiB.",
       type: "text",
     }),

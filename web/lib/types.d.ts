@@ -37,7 +37,7 @@ export interface Answer {
   /** Where nothing fits: the best that was tried. */
   attempt?: string | null;
   /** Weight files that are not there. */
-  missing_files?: { name: string; folder: string; url?: string | null }[];
+  missing_files?: { name: string; folder: string; url?: string | null; page?: string }[];
   /** The picture of the run, if it is a file's. */
   crop?: Crop | null;
   /** How long the run takes, in words. */

@@ -6,7 +6,7 @@ import { h } from "./dom.mjs";
 import { chart, figures, memoryLine, outcome, progress, sparkline } from "./model.mjs";
 import { bars, legend } from "./view_bars.mjs";
 import { picture } from "./view_picture.mjs";
-import { duration, gib, of, t } from "./words.mjs";
+import { duration, gib, of, optimizationWord, t } from "./words.mjs";
 
 /**
  * @typedef {import("./dom.mjs").View} View
@@ -133,7 +133,7 @@ function help({ language, act }, { advice, limits, attempt, missing_files: files
   const warning = (/** @type {import("./dom.mjs").Maybe[]} */ ...words) =>
     h("div", { class: "limit" }, icon("warn"), h("span", {}, ...words));
   const lines = [
-    files?.length && warning(t(language, "missing files"), ...files.map((file) => fileLine(file))),
+    files?.length && warning(t(language, "missing files"), ...files.map((file) => fileLine(language, file))),
     ...limits.map((limit) => warning(limit)),
     advice && h("div", { class: "advice" }, h("span", {}, advice.text), adviceButton(advice, act)),
     attempt && h("div", { class: "attempt" }, attempt),
@@ -146,11 +146,20 @@ function adviceButton({ button }, act) {
   return button && h("button", { class: "act", type: "button", onclick: act }, button);
 }
 
-/** A file that has to be put in a folder. @param {{name: string, folder: string, url?: string | null}} file */
-function fileLine({ name, folder, url }) {
-  const words = url ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, name) : name;
-  return h("span", { class: "file" }, words, ` → ${folder}`);
+/**
+ * A file that has to be put in a folder; its name may begin with folders below that one.
+ * @param {Language} language
+ * @param {NonNullable<Answer["missing_files"]>[number]} file
+ */
+function fileLine(language, { name, folder, url, page }) {
+  const [file, ...below] = name.split("/").reverse();
+  const words = url ? link(url, file) : file;
+  const licence = page && [" · ", link(page, t(language, "licence"))];
+  return h("span", { class: "file" }, words, ` → ${[folder, ...below.reverse()].join("/")}`, ...(licence || []));
 }
+
+/** @param {string} href @param {string} words */
+const link = (href, words) => h("a", { href, target: "_blank", rel: "noopener noreferrer" }, words);
 
 /** Memory over time and the figures of a run. @param {State} state */
 function during({ language, run, live, samples, mode }) {
@@ -184,7 +193,8 @@ function explanation(state, answer) {
   const { frame_text: frame, optimizations, parts, risk, assumed, changes, crop } = answer;
   const part = parts > 1 ? ` · ${t(language, "one part", { parts })}` : "";
   const upper = risk.upper_bytes === null ? "" : ` · ${t(language, "upper", { size: gib(risk.upper_bytes) })}`;
-  const enabled = optimizations.length > 0 && t(language, "optimizations", { optimizations: optimizations.join(" + ") });
+  const names = optimizations.map((name) => optimizationWord(language, name)).join(" + ");
+  const enabled = names && t(language, "optimizations", { optimizations: names });
   const guess = assumed.length > 0 && t(language, "assumed", { what: assumed.join(language === "zh" ? "；" : "; ") });
   const source = t(language, "prediction", { from: risk.text }) + upper;
   const notes = [frame + part, timeOf(language, answer), crop?.text, enabled, source, guess];

@@ -53,6 +53,7 @@ export const TEXT = {
   report: ["Report of the last run", "上次运行的报告"],
   "report.stale": ["Report of the last run, with other inputs than now", "上次运行的报告（输入已改变）"],
   "missing files": ["Not there yet; put the file into the folder:", "缺少以下文件，请放入对应文件夹："],
+  licence: ["accept the licence first", "请先接受许可协议"],
   picture: ["The picture, its face and the crop", "图片、人脸与裁剪范围"],
   steps: ["{steps} steps", "{steps} 步"],
   "cannot do": ["The graph has changed meanwhile; try again.", "工作流已改变，请重试。"],
@@ -62,6 +63,13 @@ export const TEXT = {
   takes: ["takes about {time}", "约需 {time}"],
   "one part": ["longest of {parts} parts", "共 {parts} 段，最长一段"],
   optimizations: ["memory optimizations: {optimizations}", "显存优化：{optimizations}"],
+  "optimization.streaming_decode": ["streaming_decode", "流式解码"],
+  "optimization.unet_offload": ["unet_offload", "UNet 卸载"],
+  "optimization.tensor_offload": ["tensor_offload", "张量卸载"],
+  "optimization.sequential_cfg": ["sequential_cfg", "逐分支 CFG"],
+  "optimization.feed_forward_chunking": ["feed_forward_chunking", "前馈层分块"],
+  "optimization.layer_chunking": ["layer_chunking", "逐层分块"],
+  "optimization.fp8_weights": ["fp8_weights", "FP8 权重"],
   "by stage": ["VRAM by stage", "各阶段显存"],
   fold: ["Show less", "收起"],
   unfold: ["Show more", "展开"],
@@ -213,6 +221,10 @@ export function moment(language, iso) {
 
 /** The text for a stage; an unknown stage keeps its name. @param {Language} language @param {string} stage */
 export const stageWord = (language, stage) => (TEXT[`stage.${stage}`] ? t(language, `stage.${stage}`) : stage);
+
+/** An optimization as its input is labelled; an unknown one keeps its name. @param {Language} language @param {string} name */
+export const optimizationWord = (language, name) =>
+  TEXT[`optimization.${name}`] ? t(language, `optimization.${name}`) : name;
 
 /** What a stage does, in a sentence; empty for an unknown one. @param {Language} language @param {string} stage */
 export const stageHint = (language, stage) => (TEXT[`hint.${stage}`] ? t(language, `hint.${stage}`) : "");

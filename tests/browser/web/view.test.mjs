@@ -74,6 +74,12 @@ for (const [name, more, expected, absent] of [
     "weight files that are missing",
     { answer: answer({ missing_files: [{ name: "unet.pth", folder: "models/sonic" }] }) },
     /Not there yet.*unet\.pth → models\/sonic/,
+    /undefined|licence/,
+  ],
+  [
+    "a weight file that belongs in a folder below, and has a licence",
+    { answer: answer({ missing_files: [{ name: "RIFE/flownet.pkl", folder: "models/sonic", url: "/f", page: "/p" }] }) },
+    /(?<!RIFE\/)flownet\.pkl → models\/sonic\/RIFE · accept the licence first/,
     /undefined/,
   ],
   ["a report of other inputs", { report: "All is well.", stale: true }, /Report of the last run, with other inputs/, /undefined/],
@@ -97,8 +103,8 @@ for (const [name, more, expected, absent] of [
   [
     "optimizations in Chinese",
     { language: "zh", answer: answer({ optimizations: ["sequential_cfg", "layer_chunking"], parts: 4 }) },
-    /共 4 段，最长一段.*显存优化：sequential_cfg \+ layer_chunking/,
-    /optimizations/,
+    /共 4 段，最长一段.*显存优化：逐分支 CFG \+ 逐层分块/,
+    /optimizations|chunking/,
   ],
   ["one part of many", { answer: answer({ parts: 4 }) }, /249 frames · longest of 4 parts/, /optimizations/],
   ["one card", { live: live({ cards: [{ index: 0, name: "A", used: 1, total: 2 }] }) }, /RAM/, /1 cards/],
