@@ -92,7 +92,7 @@ class TalkingHead(io.ComfyNode):
                     "seed", default=0, min=0, max=2**31 - 1, control_after_generate=False,
                     tooltip="Stays the same from run to run, so that a run that was stopped can be resumed.",
                 )),
-                shared_inputs.mode(),
+                advanced(shared_inputs.mode()),
                 advanced(io.Boolean.Input(
                     "fp8_weights", default=False,
                     tooltip="Stores the UNet's large weights in 8 bits where the run does not fit otherwise. Changes "

@@ -37,7 +37,8 @@ def interface_language() -> str:
 
 def language_for(choice: Any) -> str:
     """The language for a node whose `language` is `choice`: that of the interface for "auto", and for no language."""
-    return choice if choice in LANGUAGES else interface_language()
+    known = isinstance(choice, str) and choice in LANGUAGES  # a link may bring any value
+    return choice if known else interface_language()
 
 
 def errors_in_users_language(work: Work) -> Work:

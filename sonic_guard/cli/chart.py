@@ -10,7 +10,7 @@ from ..errors import OutputError, SonicGuardError
 from ..memory.stage_model import STAGES, Estimate, overhead, predict
 from ..messages import cli_texts as texts
 from ..messages.catalogue import LANGUAGES, fill, gib
-from ..messages.plan_messages import headline, stage_word
+from ..messages.plan_messages import card_name, headline, stage_word
 from ..plain_files import shown
 from ..planning.planner import Level
 from .planned import Planned
@@ -73,7 +73,9 @@ def _draw(axes: Any, planned: Planned, lang: str) -> None:
     axes.margins(x=0.12)
     axes.set_xlabel(fill(texts.AXIS, lang))
     axes.set_title(
-        f"{plan.budget.card} · {headline(plan.risk, lang, plan.losses)}", color=_COLOURS[plan.level], fontsize=11
+        f"{card_name(plan.budget.card, lang)} · {headline(plan.risk, lang, plan.losses)}",
+        color=_COLOURS[plan.level],
+        fontsize=11,
     )
     axes.legend(fontsize=8, frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)

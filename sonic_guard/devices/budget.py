@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 RESERVE = 0.10
 """Default share of the memory that is not used: the article's 90 % rule."""
+NO_GPU = "CPU (no GPU found)"
+"""Stands for the card where there is none, in histories, too; `messages` has it in other languages."""
 MIN_GIB = 0.5
 """Smallest accepted amount; about the size of a CUDA context."""
 MAX_GIB = 1024
@@ -129,7 +131,7 @@ def live_budget(device_index: int | None = None, *, reserve: float = RESERVE, re
     import psutil  # imported late, as below: `measure` plans on machines without it
 
     memory = psutil.virtual_memory()
-    budget = Budget("CPU (no GPU found)", memory.total, memory.available, source="ram", device="cpu", bf16=False)
+    budget = Budget(NO_GPU, memory.total, memory.available, source="ram", device="cpu", bf16=False)
     return replace(budget, reserve=reserve, reclaimable_bytes=reclaimable_bytes)
 
 

@@ -96,11 +96,12 @@ class Encoding:
     """One of `PRESETS`: slower is smaller."""
 
     def __post_init__(self) -> None:
-        if self.format not in (known := formats()):
+        known = formats()
+        if not isinstance(self.format, str) or self.format not in known:
             raise OutputError(f"format: this build of PyAV cannot write {brief(self.format)}, only {', '.join(known)}.")
         if isinstance(self.crf, bool) or not isinstance(self.crf, int) or not 1 <= self.crf <= 51:
             raise OutputError(f"crf: {brief(self.crf)} is not a whole number from 1 to 51.")
-        if self.preset not in PRESETS:
+        if not isinstance(self.preset, str) or self.preset not in PRESETS:
             raise OutputError(f"preset: there is no {brief(self.preset)}; choose one of {', '.join(PRESETS)}.")
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from ..devices.budget import NO_GPU
 from ..devices.card_catalogue import Card
 from ..job import MIN_SOUND_S, Job
 from ..media.audio_tracks import Hearing
@@ -34,6 +35,11 @@ def verdict_word(verdict: Verdict, lang: str = "en") -> str:
 def stage_word(stage: str, lang: str = "en") -> str:
     """A stage's name."""
     return fill(texts.STAGES[stage], lang)
+
+
+def card_name(card: str, lang: str = "en") -> str:
+    """The name of a budget's card; what stands there where there is none, in words."""
+    return fill(texts.NO_GPU, lang) if card == NO_GPU else card
 
 
 def switch_word(on: bool, lang: str = "en") -> str:
@@ -114,10 +120,8 @@ def assumption(
     text = fill(texts.ASSUMPTIONS[key], lang, name=name, value=f"{value:g}" if isinstance(value, float) else value)
     if not cause:
         return text
-    if cause == "nothing" and key in texts.NOTHING_CHOSEN:
-        why = fill(texts.NOTHING_CHOSEN[key], lang)
-    else:
-        why = fill(texts.CAUSES[cause], lang, source=source)
+    own = f"{cause} {key}"
+    why = fill(texts.CAUSES[own if own in texts.CAUSES else cause], lang, source=source)
     return fill(texts.ASSUMED_BECAUSE, lang, why=why, assumption=text)
 
 
@@ -130,7 +134,7 @@ def risk_line(probability: float | None, runs: int, lang: str = "en") -> str:
 
 def refusal(plan: Plan, lang: str = "en") -> str:
     """Why a plan does not fit, and what would help."""
-    verdict, card = headline(plan.risk, lang), plan.budget.card
+    verdict, card = headline(plan.risk, lang), card_name(plan.budget.card, lang)
     if any(limit.kind is LimitKind.SHORT_SOUND for limit in plan.risk.limits):
         return fill(texts.AUDIO_TOO_SHORT, lang, headline=verdict)
     if plan.policy is None:
@@ -205,7 +209,7 @@ def summary_lines(result: Preflight, lang: str = "en") -> list[str]:
             texts.FACE, lang, ratio=face.ratio, margin=job.expand_ratio, width=face.crop.width, height=face.crop.height,
         ),
         fill(
-            texts.BUDGET, lang, budget=gib(plan.budget.usable_bytes), card=plan.budget.card,
+            texts.BUDGET, lang, budget=gib(plan.budget.usable_bytes), card=card_name(plan.budget.card, lang),
             peak=gib(plan.estimate.peak_bytes),
         ),
     ]  # fmt: skip

@@ -120,6 +120,7 @@ ATTEMPT = Text(
 SMALLEST_CARD = Text(
     "The smallest common card on which it fits is the {card}.", "常见显卡中，放得下的最小一款是 {card}。"
 )
+NO_GPU = Text("CPU (no GPU found)", "CPU（未检测到 GPU）")
 NO_CARD = Text("It fits on no common card.", "常见显卡都放不下。")
 LONGEST_AUDIO = Text(" Up to {minutes:.1f} min of audio would fit.", " 音频不超过 {minutes:.1f} 分钟时可以放下。")
 
@@ -204,17 +205,14 @@ CAUSES: Mapping[str, Text] = {
     "node": Text("the node {source} is not known", "不认识节点 {source}"),
     "beyond": Text("the graph is too large to be sent as a whole", "工作流过大，未能全部发送"),
     "nothing": Text("nothing is connected", "没有连接"),
+    "nothing picture": Text("no picture is chosen yet", "尚未选择图片"),
+    "nothing sound": Text("no sound is chosen yet", "尚未选择音频"),
     "lost": Text("there is no file {source} in the input folder", "输入文件夹中没有文件 {source}"),
     "outside": Text(
         "{source} is outside the input folder and is not read beforehand", "{source} 不在输入文件夹中，无法预先读取"
     ),
 }
-"""Why a value is not known before the run; the first part of a sentence."""
-NOTHING_CHOSEN: Mapping[str, Text] = {
-    "picture": Text("no picture is chosen yet", "尚未选择图片"),
-    "sound": Text("no sound is chosen yet", "尚未选择音频"),
-}
-"""The same, where nothing is connected or chosen."""
+"""Why a value is not known before the run; the first part of a sentence. Some have a text for a kind of value."""
 
 # ---- where a prediction comes from
 

@@ -1,13 +1,23 @@
 """How long a run takes, in words."""
 
 import math
+from typing import NamedTuple
 
 from ..planning.pace import TimePrediction
 from . import time_texts as texts
 from .catalogue import fill
 
-_UNITS = (("h", 3600.0, 5400.0, 0.5), ("min", 60.0, 120.0, 1.0), ("s", 1.0, 0.0, 5.0))
-"""Unit, its seconds, the least seconds it is used for, and the step to which it is rounded."""
+
+class _Unit(NamedTuple):
+    name: str
+    seconds: float
+    step: float
+    """What a length of time is rounded to."""
+
+
+_SECONDS, _MINUTES, _FIVE_MINUTES, _HOURS = (
+    _Unit("s", 1.0, 5.0), _Unit("min", 60.0, 1.0), _Unit("min", 60.0, 5.0), _Unit("h", 3600.0, 0.5)
+)  # fmt: skip
 
 
 def time_text(time: TimePrediction, lang: str = "en") -> str:
@@ -23,16 +33,22 @@ def time_text(time: TimePrediction, lang: str = "en") -> str:
 
 def about(seconds: float, lang: str = "en") -> str:
     """A length of time, rounded: "about 4 min"."""
-    unit, one, step = _unit(seconds)
-    return fill(texts.ABOUT[unit], lang, time=max(step, step * round(seconds / one / step)))
+    unit = _unit(seconds, seconds)
+    return fill(texts.ABOUT[unit.name], lang, time=unit.step * max(1, round(seconds / unit.seconds / unit.step)))
 
 
 def between(low_s: float, high_s: float, lang: str = "en") -> str:
     """A range, rounded outwards: "4 to 9 min"."""
-    unit, one, step = _unit(high_s)
-    low, high = (step * turn(seconds / one / step) for turn, seconds in ((math.floor, low_s), (math.ceil, high_s)))
-    return fill(texts.BETWEEN[unit], lang, low=max(low, step / 5 if unit == "s" else step), high=high)
+    unit = _unit(low_s, high_s)
+    low, high = (seconds / unit.seconds / unit.step for seconds in (low_s, high_s))
+    return fill(
+        texts.BETWEEN[unit.name], lang, low=max(1.0, unit.step * math.floor(low)), high=unit.step * math.ceil(high)
+    )  # fmt: skip
 
 
-def _unit(seconds: float) -> tuple[str, float, float]:
-    return next((unit, one, step) for unit, one, least, step in _UNITS if seconds >= least)
+def _unit(low_s: float, high_s: float) -> _Unit:
+    if low_s >= 3600.0:
+        return _HOURS
+    if high_s >= 2700.0:
+        return _FIVE_MINUTES
+    return _MINUTES if high_s >= 120.0 else _SECONDS

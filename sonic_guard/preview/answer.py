@@ -37,7 +37,7 @@ def answer(
     estimate, budget = plan.estimate, plan.budget
     last = card_history.last(plan.job)
     return {
-        "card": budget.card,
+        "card": plan_messages.card_name(budget.card, lang),
         "verdict": UNKNOWN if preview.unknown else str(plan.risk.verdict),
         "level": UNKNOWN if preview.unknown else str(level_of(plan.risk.verdict, judged.losses)),
         "verdict_text": (

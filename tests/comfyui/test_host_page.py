@@ -4,21 +4,20 @@ The host is real, and so are its answers. Each front end's files are given to th
 With SONIC_GUARD_SHOTS set to a folder, what the page shows is kept there as pictures.
 """
 
-import json
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.support import comfyui_frontends, installed
+from tests.support import comfyui_frontends
 from tests.support.comfyui_page import SHOTS, load, set_to
 from tests.support.watched_runs import graph
+from tests.support.workflows import EXAMPLES, without_low_vram
 
 PREFLIGHT, SAMPLER, PREDATA = "SonicGuardPreflight", "SONICSampler", "SONIC_PreData"
 CARD = ".sonic-guard"
-EXAMPLE = json.loads(
-    (installed.PACK / "example_workflows" / "Sonic Guard - 2 Sonic's own nodes.json").read_text(encoding="utf-8")
-)
+EXAMPLE = without_low_vram(EXAMPLES["Sonic Guard - 2 Sonic's own nodes"])
+"""Preflight before Sonic's own nodes: a graph that Sonic Low VRAM would help."""
 THEMES = ("dark", "light")
 
 
@@ -72,7 +71,7 @@ def test_a_prediction_stands_on_the_nodes_and_follows_the_user(page, renderer, t
     card = shown(page, "RTX 4060 8GB")
     card.locator("[data-stage=denoise]").first.wait_for()
     assert card.locator(".row").count() == 5
-    assert "Made smaller: 768 → 320 px" in card.inner_text()
+    assert "Made smaller: 768 → 384 px" in card.inner_text()
     turn(page, PREFLIGHT, "on_risk", "warn")
     assert "denoise" in shown(page, "Will run out of memory").inner_text()
     keep(page, f"page-{page.front_end}-{renderer}-{theme}")
@@ -91,7 +90,7 @@ def test_sonics_own_nodes_show_the_run_that_preflight_will_hand_them(page):
         page.wait_for_function("(card) => /Made smaller: 768/.test(card.textContent)", arg=element)
 
 
-LOW_VRAM, LONG_VIDEO = "SonicGuardLowVRAM", "SonicGuardLongVideo"
+LOW_VRAM, TALKING_HEAD = "SonicGuardLowVRAM", "SonicGuardTalkingHead"
 
 
 def test_preflight_counts_on_low_vram_while_it_runs(page):
@@ -125,10 +124,10 @@ def test_the_nodes_that_enable_optimizations_have_cards(page, renderer):
             from = node;
           });
         }""",
-        [LOW_VRAM, LONG_VIDEO],
+        [LOW_VRAM, TALKING_HEAD],
     )
     turn(page, LOW_VRAM, "sequential_cfg", "on")
-    show(page, LOW_VRAM, LONG_VIDEO, scale=0.8)
+    show(page, LOW_VRAM, TALKING_HEAD, scale=0.8)
     card = shown(page, "optimizations: ")
     assert "sequential_cfg" in card.inner_text()
     assert card.locator(".row").count() == 5

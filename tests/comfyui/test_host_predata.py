@@ -81,6 +81,8 @@ def as_queued(host, workflow, sound):
         widgets = [name for name, (type_, *_) in slots.items() if isinstance(type_, list) or type_ in WIDGETS]
         inputs = dict(zip(widgets, values, strict=False))
         for slot in each.get("inputs", []):
+            if slot["link"] is None:
+                continue
             source, output = links[slot["link"]]
             inputs[slot["name"]] = SMALL.get((kinds[source], output), [source, output])
         inputs |= {name: value for name, value in QUICK.items() if name in inputs}

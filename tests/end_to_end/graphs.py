@@ -13,7 +13,7 @@ PRESET = {
     "name": "tiny", "min_resolution": 128, "inference_steps": 1, "fps": WINDOW, "dtype": "fp32", "duration": "auto",
 }  # fmt: skip
 """A preset of the user's, for nodes that plan."""
-NARROW_PRESET = PRESET | {"name": "narrow", "inference_steps": 2, "fps": 5.0, "use_interframe": False}
+NARROW_PRESET = PRESET | {"name": "narrow", "inference_steps": 3, "fps": 5.0, "use_interframe": False}
 """For a video in parts: short windows allow short parts."""
 CARD = "24 GiB"
 """What nodes plan for, so that the plan is the same whatever memory is free at the moment."""
@@ -46,7 +46,7 @@ def optimized(name: str, *, fp8: bool = False) -> Graph:
 
 
 def two_parts(prefix: str) -> Graph:
-    """Talking Head of `SPEECH` in two parts of two steps, without frame interpolation; node `TALKING_HEAD`.
+    """Talking Head of `SPEECH` in two parts of three steps, without frame interpolation; node `TALKING_HEAD`.
 
     The card is named, so that every run has the same optimizations: others round otherwise, and a lossy encoder makes
     much of little. The file is lossless for the same reason.

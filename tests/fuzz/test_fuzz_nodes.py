@@ -15,6 +15,7 @@ import torch
 from hypothesis import strategies as st
 
 from tests.fuzz import standins
+from tests.fuzz.samples import sample
 from tests.fuzz.size import cases
 from tests.fuzz.values import anything, fingerprint, images, portrait, sounds, tensors, tone
 from tests.support.node_inputs import pack_overrides, pack_plan
@@ -26,7 +27,7 @@ BOXES = ["0, 0, 1, 1", "0,0,64,64", "10, 10, 90, 100", "1, 1, 2, 2"]
 SPOKEN = {
     "target_card": ("card:", "memory:", "device:", "GiB"),
     "image": ("width:", "height:"),
-    "audio": ("There is no sound above",),
+    "audio": ("There is no sound above", "file:", ".wav:"),
     "face_box": ("face box",),
     "model": ("low VRAM:", "sonic:"),
     "part_s": ("part length:",),
@@ -46,9 +47,13 @@ def node_of(nodes, pack, tmp_path_factory):
     face_box.ui = SimpleNamespace(PreviewImage=lambda pictures, cls: pictures.mul(255).byte().numpy())  # no host's UI
     before = folder_paths.get_user_directory()
     folder_paths.set_user_directory(str(tmp_path_factory.mktemp("user")))
+    before_input = folder_paths.get_input_directory()
+    folder_paths.set_input_directory(str(tmp_path_factory.mktemp("input")))
+    (Path(folder_paths.get_input_directory()) / "voice.wav").write_bytes(sample(".wav"))
     warm(nodes)
     yield nodes.__getitem__
     folder_paths.set_user_directory(before)
+    folder_paths.set_input_directory(before_input)
 
 
 def warm(nodes):
@@ -195,8 +200,8 @@ def outcome_of(node: Any, inputs: dict[str, Any]) -> str:
     try:
         result = node.execute(**inputs)
     except errors.SonicGuardError as error:
-        message = str(error)
-        if len(message) > MAX_TEXT or not names_an_input(message, node):
+        message = error.text  # in English, whatever language it is shown in
+        if max(len(message), len(str(error))) > MAX_TEXT or not names_an_input(message, node):
             raise AssertionError(f"a sentence of {len(message)} characters that is none: {message[:300]!r}") from error
         ended = "refused"
     else:
@@ -217,6 +222,15 @@ def names_an_input(message: str, node: Any) -> bool:
 def test_audio_duration(node_of, data):
     node = node_of("SonicGuardAudioDuration")
     return outcome_of(node, data.draw(inputs_of(node), "inputs"))
+
+
+@cases(
+    10, 30,
+    audio=st.sampled_from(["voice.wav", "voice.wav [input]", "none.wav", "../a.wav", "a.wav [temp]"]) | anything,
+    track=st.integers(0, 3) | anything,
+)  # fmt: skip
+def test_load_voice(node_of, audio, track):
+    return outcome_of(node_of("SonicGuardLoadVoice"), {"audio": audio, "track": track})
 
 
 @cases(50, 20, data=st.data())

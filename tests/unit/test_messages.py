@@ -10,8 +10,18 @@ from types import ModuleType
 import pytest
 
 import sonic_guard
+from sonic_guard.devices.budget import NO_GPU
 from sonic_guard.memory.hard_limits import LimitKind
-from sonic_guard.messages import advice_texts, cli_texts, plan_texts, run_texts, sound_texts, time_texts, weight_texts
+from sonic_guard.messages import (
+    advice_texts,
+    cli_texts,
+    plan_messages,
+    plan_texts,
+    run_texts,
+    sound_texts,
+    time_texts,
+    weight_texts,
+)
 from sonic_guard.messages.catalogue import LANGUAGES, Counted, clock, count, fill, gib
 from sonic_guard.optimizations import OPTIMIZATIONS, Text
 from sonic_guard.planning.capacity import Verdict
@@ -126,3 +136,15 @@ def test_seconds_are_read_as_on_a_clock(seconds, text):
 )
 def test_texts_that_are_shown_without_values_have_no_placeholders(name):
     assert not placeholders(ALL[name].en)
+
+
+@pytest.mark.parametrize(
+    ("card", "lang", "shown"),
+    [
+        (NO_GPU, "en", NO_GPU),
+        (NO_GPU, "zh", "CPU（未检测到 GPU）"),
+        ("RTX 4060 8GB", "zh", "RTX 4060 8GB"),
+    ],
+)
+def test_where_there_is_no_card_the_words_for_it_are_in_the_users_language(card, lang, shown):
+    assert plan_messages.card_name(card, lang) == shown

@@ -15,6 +15,8 @@ from sonic_guard.planning.pace import TimePrediction, TimeSource
         (241.0, 539.0, "4 to 9 min", "4 至 9 分钟"),
         (40.0, 130.0, "1 to 3 min", "1 至 3 分钟"),
         (3600.0, 9000.0, "1 to 2.5 h", "1 至 2.5 小时"),
+        (2200.0, 7800.0, "35 to 130 min", "35 至 130 分钟"),
+        (4000.0, 4300.0, "1 to 1.5 h", "1 至 1.5 小时"),
     ],
 )
 def test_a_range_is_rounded_outwards(low_s, high_s, en, zh):
@@ -23,7 +25,14 @@ def test_a_range_is_rounded_outwards(low_s, high_s, en, zh):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.1, "about 5 s"), (47.0, "about 45 s"), (150.0, "about 2 min"), (245.0, "about 4 min"), (7300.0, "about 2 h")],
+    [
+        (0.1, "about 5 s"),
+        (47.0, "about 45 s"),
+        (150.0, "about 2 min"),
+        (245.0, "about 4 min"),
+        (3000.0, "about 50 min"),
+        (7300.0, "about 2 h"),
+    ],
 )
 def test_one_time_is_rounded(seconds, text):
     assert about(seconds) == text

@@ -10,7 +10,7 @@ from sonic_guard.comfy.weight_files import WEIGHT_FILES, as_properties
 from sonic_guard.comfy.workflow_file import WorkflowSettings, build_workflow
 from sonic_guard.job import Job
 from sonic_guard.operations.example_files import PORTRAIT, VOICE, example_folder
-from tests.support.workflows import EXAMPLES, FILES, FOLDER, PAGE_ONLY, WORKFLOWS
+from tests.support.workflows import EXAMPLES, FOLDER, PAGE_ONLY, WORKFLOWS
 from tools.example_workflows import workflow_files
 
 
@@ -66,7 +66,7 @@ def test_every_example_reports_what_to_do(name):
 
 
 def test_the_same_arguments_make_the_same_workflow():
-    settings = WorkflowSettings(**FILES)
+    settings = WorkflowSettings("portrait.png", "voice.wav")
     assert build_workflow(Job(512, 512, 5.0), settings) == build_workflow(Job(512, 512, 5.0), settings)
 
 

@@ -10,6 +10,7 @@ const picture = { id: 1, type: "LoadImage", w: { image: "face.png" } };
 const loaded = { class_type: "LoadImage", inputs: { image: "face.png" } };
 const risk = (from, more = {}) => ({ id: 9, type: "SonicGuardOOMRisk", in: { image: from }, ...more });
 const riskNode = (inputs) => ({ class_type: "SonicGuardOOMRisk", inputs });
+const box = { x: 0, y: 8, width: 512, height: 640 };
 const asked = (nodes, kind = "SonicGuardOOMRisk") => {
   const root = graph(nodes);
   return new GraphSnapshot(root).question(find(root, kind));
@@ -21,8 +22,8 @@ const cases = {
     graph: { 9: riskNode({ image: ["1", 0], fps: 25, dtype: "fp16", stop: true }), 1: loaded },
   },
   "of a widget's objects only a box": {
-    nodes: [risk(null, { w: { crop_region: { x: 0, y: 8, width: 512, height: 640 }, curve: { points: [1] }, list: [1] } })],
-    graph: { 9: riskNode({ crop_region: { x: 0, y: 8, width: 512, height: 640 } }) },
+    nodes: [risk(null, { w: { crop_region: box, curve: { points: [1] }, list: [1, 2, 3, 4] } })],
+    graph: { 9: riskNode({ crop_region: box }) },
   },
   "nothing connected": { nodes: [risk(null)], graph: { 9: riskNode({}) } },
   "a link to a widget's input wins over the widget": {
