@@ -90,11 +90,6 @@ class Outcome(NamedTuple):
     judged: Judged | None = None
 
 
-def unknown_outputs(inputs: Inputs, name: str) -> Outcome:
-    """What a node gives that cannot do without its input `name`, if that is not known: nothing, for the same reason."""
-    return Outcome((inputs.unknown(name),) * MOST_OUTPUTS)
-
-
 @dataclass
 class Context:
     """One evaluation."""

@@ -16,10 +16,10 @@ from ..job import Job
 from ..optimizations import ESCALATION_ORDER
 from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
 from . import pack_nodes, sonic_nodes
-from .context import Context, Judged, Machine, Outcome
+from .context import MOST_OUTPUTS, Context, Judged, Machine, Outcome
 from .foreign import FOREIGN
 from .kind import Kind
-from .node_inputs import Assumption, Cause, Inputs, Unknown
+from .node_inputs import Assumption, Cause, Inputs, NotKnownError, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +111,12 @@ def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto")
         node = graph[current]
         if kind := KINDS.get(node.type):
             context.node_id = current
-            outcome = kind.evaluate(Inputs(node, outputs, assumed), context)
-            outputs[current] = outcome.outputs
+            try:
+                outcome = kind.evaluate(Inputs(node, outputs, assumed), context)
+                outputs[current] = outcome.outputs
+            except NotKnownError as error:
+                outcome = Outcome((error.unknown,) * MOST_OUTPUTS)
+                outputs[current] = error.unknown
         else:
             outputs[current] = Unknown(Cause.NODE, node.type[:MAX_TEXT])
     return Evaluation(outcome, tuple(assumed))

@@ -53,7 +53,7 @@ NOTHING: Final = Unknown(Cause.NOTHING)
 
 
 class NotKnownError(Exception):
-    """A value is needed that is not known before the run. It stays within the evaluation of a node."""
+    """A value is needed that is not known before the run: then nothing that the node gives is known."""
 
     def __init__(self, unknown: Unknown) -> None:
         super().__init__(unknown)
@@ -74,6 +74,10 @@ class Picture:
     def __post_init__(self) -> None:
         if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
             raise GraphError(f"image: {self.width:.6g}×{self.height:.6g} pixels is not a possible size.")
+
+    def sized(self, width: int, height: int) -> "Picture":
+        """What a node gives that makes it that large: the same picture where it is."""
+        return self if (width, height) == (self.width, self.height) else Picture(width, height)
 
 
 @dataclass(frozen=True)
@@ -295,6 +299,13 @@ class Inputs:
         if value is UNKNOWN or value is None:
             return None
         raise _wrong(name, f"a link to a {_TYPE_WORDS[kind]}", value)
+
+    def needed(self, name: str, kind: type[Value]) -> Value:
+        """As `of`. Raises `NotKnownError` where it is not known."""
+        value = self.of(name, kind)
+        if value is None:
+            raise NotKnownError(self.unknown(name))
+        return value
 
     def assume(self, key: str, name: str = "", value: object = None, unknown: Unknown | None = None) -> None:
         """Note that something is assumed, and why the value is not known."""

@@ -23,8 +23,8 @@ from ..planning.advice import Where
 from ..planning.capabilities import MODE, GraphCapabilities
 from ..planning.planner import Policy
 from ..planning.selection import mode_switches
-from .context import ASSUMED_SOUND_S, Context, Cropped, Judged, Outcome, unknown_outputs
-from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, Picture, Plan, PlannerNode, Voice
+from .context import ASSUMED_SOUND_S, Context, Cropped, Judged, Outcome
+from .node_inputs import UNKNOWN, Inputs, NotKnownError, OffloadedDtype, Picture, Plan, PlannerNode, Voice
 from .sonic_nodes import model_of
 
 
@@ -88,7 +88,7 @@ def audio_duration(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardAudioDuration."""
     sound_s = context.sound_s(inputs, cut_silence=inputs.flag("cut_silence", False))
     if sound_s is None:
-        return unknown_outputs(inputs, "audio")
+        raise NotKnownError(inputs.unknown("audio"))
     result = measure_sound(AudioDurationRequest(sound_s, inputs.flag("use_interframe", True)))
     for_sonic, for_video = Voice(seconds=result.lengths.for_sonic_s), Voice(seconds=result.lengths.for_video_s)
     return Outcome(result.outputs(for_sonic, for_video, UNKNOWN, UNKNOWN))
@@ -103,9 +103,7 @@ def load_voice(inputs: Inputs, context: Context) -> Outcome:
 
 def face_box(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardFaceBox; of a batch, the first picture."""
-    picture = inputs.of("image", Picture)
-    if picture is None:
-        return unknown_outputs(inputs, "image")
+    picture = inputs.needed("image", Picture)
     request = FaceBoxRequest(
         context.portrait(picture, inputs),
         inputs.word("aspect", Aspect, Aspect.ORIGINAL),

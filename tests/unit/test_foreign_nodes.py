@@ -155,6 +155,24 @@ def test_a_loader_gives(kind, inputs, outputs, here):
     assert [pair for pair in zip(given, outputs, strict=False) if pair[1] not in (..., pair[0])] == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "inputs", "output"),
+    [
+        ("ResolutionSelector", {"aspect_ratio": "7:5 (New)", "megapixels": 1.0}, RUN),
+        ("PrimitiveBoundingBox", {"x": ["9", 0], "y": 0, "width": 64, "height": 64}, Unknown(Cause.BEYOND)),
+        ("PrimitiveBoundingBox", {"x": 8}, {"x": 8, "y": 0, "width": 512, "height": 512}),
+        ("ImpactSwitch", {"select": float("inf"), "input1": 5}, None),
+    ],
+)
+def test_what_a_later_version_or_half_a_graph_has_stops_no_prediction(kind, inputs, output, here):
+    graph = parse_graph({"1": node(kind, **inputs)})
+    if output is None:
+        with pytest.raises(GraphError, match="select: the number is too large, or none"):
+            evaluate(graph, "1", here)
+    else:
+        assert evaluate(graph, "1", here).outcome.outputs[0] == output
+
+
 def test_paths_into_the_input_folder_are_names_of_its_files(here, folder):
     inputs = {"audio_file": str(folder / "speech.wav")}
     assert evaluate(parse_graph({"1": node("VHS_LoadAudio", **inputs)}), "1", here).outcome.outputs[1] == 4.79

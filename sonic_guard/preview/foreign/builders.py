@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from ...comfy.api_graph import Node
 from ...errors import GraphError
-from ..context import MOST_OUTPUTS, Context, Outcome
+from ..context import Context, Outcome
 from ..kind import Kind
 from ..node_inputs import NOTHING, UNKNOWN, Inputs, NotKnownError, Picture, Unknown, Voice
 
@@ -42,6 +42,10 @@ class Samples(NamedTuple):
         """The samples nearest to a time, as most nodes round it."""
         return round(seconds * self.rate)
 
+    def voice(self) -> Voice:
+        """A sound of that length that is no file's."""
+        return Voice(None, self.samples / self.rate, self.rate)
+
 
 PICTURE: Final = object()
 """Default of a setting that is a second picture: the rule gets its `Size`, or None if nothing is connected."""
@@ -65,13 +69,9 @@ def resized(
     names = gives.split()
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        before, size = inputs.of(image, Picture), _SizeAt(inputs, image)
-        try:
-            width, height = _sensible(rule, size, inputs, context, settings)
-        except NotKnownError as error:
-            return Outcome((error.unknown,) * len(names))
-        same = keeps and before is not None and (width, height) == (before.width, before.height)
-        after = before if same else Picture(width, height)
+        width, height = _sensible(rule, _SizeAt(inputs, image), inputs, context, settings)
+        before = inputs.of(image, Picture) if keeps else None
+        after = before.sized(width, height) if before else Picture(width, height)
         values = {"image": after, "width": width, "height": height}
         return Outcome(tuple(values.get(name, UNKNOWN) for name in names))
 
@@ -93,28 +93,19 @@ def measures(*, image: str = "image", gives: str = "width height") -> Kind:
     return resized(lambda size: (size.width, size.height), image=image, gives=gives)
 
 
-def sounding(
-    rule: Callable[..., Samples], *, audio: str = "audio", gives: str = "audio", keeps: bool = True, **settings: Any
-) -> Kind:
+def sounding(rule: Callable[..., Samples], *, audio: str = "audio", keeps: bool = True, **settings: Any) -> Kind:
     """A node that gives the sound at `audio`, as long as `rule` returns.
 
-    `gives` names its outputs in order: audio, seconds; any other word is an output that cannot be predicted. `keeps`:
-    samples stay as they are where the length does, so that silence is found where it was.
+    `keeps`: samples stay as they are where the length does, so that silence is found where it was.
     """
-    names = gives.split()
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        try:
-            before = _voice_at(inputs, audio, context) if audio else None
-            sound = _samples(before) if before else None
-            after = _sensible(rule, sound, inputs, context, settings)
-        except NotKnownError as error:
-            return Outcome((error.unknown,) * len(names))
+        before = _voice_at(inputs, audio, context) if audio else None
+        sound = samples_of(before) if before else None
+        after = _sensible(rule, sound, inputs, context, settings)
         if after.samples <= 0:
             raise GraphError(f"{audio or 'audio'}: with these settings nothing is left of the sound.")
-        voice = before if keeps and before and after == sound else Voice(None, after.samples / after.rate, after.rate)
-        values = {"audio": voice, "seconds": after.samples / after.rate}
-        return Outcome(tuple(values.get(name, UNKNOWN) for name in names))
+        return Outcome((before if keeps and before and after == sound else after.voice(),))
 
     return Kind((audio, *settings) if audio else tuple(settings), evaluate)
 
@@ -128,10 +119,7 @@ def computed(rule: Callable[..., tuple[Any, ...]], **settings: Any) -> Kind:
     """A node that gives what `rule` computes from its settings: numbers, texts, truth values."""
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        try:
-            return Outcome(_sensible(lambda _, **values: rule(**values), None, inputs, context, settings))
-        except NotKnownError as error:
-            return Outcome((error.unknown,) * MOST_OUTPUTS)
+        return Outcome(_sensible(lambda _, **values: rule(**values), None, inputs, context, settings))
 
     return Kind(tuple(settings), evaluate)
 
@@ -149,43 +137,28 @@ def either(switch: str, on_true: str, on_false: str, *, default: bool = False) -
         return (switch, on_true if value else on_false) if isinstance(value, bool) else (switch, on_true, on_false)
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        try:
-            return Outcome((inputs.value(on_true if _is_true(inputs, switch, default) else on_false),))
-        except NotKnownError as error:
-            return Outcome((error.unknown,))
+        return Outcome((inputs.value(on_true if _is_true(inputs, switch, default) else on_false),))
 
     return Kind(needed, evaluate)
 
 
 def negated(name: str) -> Kind:
     """A node that gives whether a value is false, as Python takes it."""
-
-    def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        try:
-            return Outcome((not _is_true(inputs, name, False),))
-        except NotKnownError as error:
-            return Outcome((error.unknown,))
-
-    return Kind((name,), evaluate)
+    return Kind((name,), lambda inputs, _: Outcome((not _is_true(inputs, name, False),)))
 
 
-def numbered(select: str, pattern: str, *more: str, default: int = 1) -> Kind:
-    """A switch that gives the inputs of a number, such as ``input3``; `pattern` and `more` have a place for it: {}."""
-    patterns = (pattern, *more)
+def numbered(select: str, prefix: str) -> Kind:
+    """A switch that gives the input of a number, such as ``input3``; without a number, the first."""
 
     def needed(node: Node) -> list[str]:
-        chosen = node.inputs.get(select, default)
-        if isinstance(chosen, (int, float)):
-            return [select, *(each.format(int(chosen)) for each in patterns)]
-        heads = tuple(each.partition("{}")[0] for each in patterns)
-        return [select, *(name for name in node.inputs if name.startswith(heads))]
+        chosen = node.inputs.get(select, 1)
+        if isinstance(chosen, int):
+            return [select, f"{prefix}{chosen}"]
+        return [select, *(name for name in node.inputs if name.startswith(prefix))]
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        try:
-            chosen = inputs.known(select, default)
-        except NotKnownError as error:
-            return Outcome((error.unknown,) * len(patterns))
-        return Outcome((*(inputs.value(each.format(chosen)) for each in patterns), UNKNOWN, chosen))
+        chosen = inputs.known(select, 1)
+        return Outcome((inputs.value(f"{prefix}{chosen}"), UNKNOWN, chosen))
 
     return Kind(needed, evaluate)
 
@@ -208,27 +181,19 @@ class _SizeAt:
 
     @property
     def width(self) -> int:
-        return self._picture().width
+        return self._inputs.needed(self._name, Picture).width
 
     @property
     def height(self) -> int:
-        return self._picture().height
-
-    def _picture(self) -> Picture:
-        picture = self._inputs.of(self._name, Picture)
-        if picture is None:
-            raise NotKnownError(self._inputs.unknown(self._name))
-        return picture
+        return self._inputs.needed(self._name, Picture).height
 
 
 def _voice_at(inputs: Inputs, name: str, context: Context) -> Voice:
-    voice = inputs.of(name, Voice)
-    if voice is None:
-        raise NotKnownError(inputs.unknown(name))
-    return context.measured(voice, inputs)
+    return context.measured(inputs.needed(name, Voice), inputs)
 
 
-def _samples(voice: Voice) -> Samples:
+def samples_of(voice: Voice) -> Samples:
+    """The length of a sound that was measured."""
     return Samples(round(voice.seconds * voice.rate), voice.rate)
 
 
@@ -247,7 +212,7 @@ def _setting(inputs: Inputs, name: str, default: Any, context: Context) -> Any:
     value = inputs.value(name)
     if value is None or value == NOTHING:
         return None
-    return _SizeAt(inputs, name) if default is PICTURE else _samples(_voice_at(inputs, name, context))
+    return _SizeAt(inputs, name) if default is PICTURE else samples_of(_voice_at(inputs, name, context))
 
 
 def _is_true(inputs: Inputs, name: str, default: bool) -> bool:

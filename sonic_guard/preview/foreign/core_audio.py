@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ..context import Context, Outcome
 from ..kind import Kind
-from ..node_inputs import UNKNOWN, Film, Inputs, NotKnownError, Voice
+from ..node_inputs import UNKNOWN, Film, Inputs, Voice
 from .builders import SOUND, Samples, passes, sounding
 from .file_loaders import named_file, sound_loader
 from .sound_rules import joined, overlaid, shorter, trimmed
@@ -18,10 +18,7 @@ def trimmed_to(sound: Samples, start_index: float, duration: float) -> Samples:
 
 def load_video(inputs: Inputs, context: Context) -> Outcome:
     """LoadVideo."""
-    try:
-        return Outcome((Film(UNKNOWN, Voice(named_file(inputs, "file", context.machine.files))),))
-    except NotKnownError as error:
-        return Outcome((Film(error.unknown, error.unknown),))
+    return Outcome((Film(UNKNOWN, Voice(named_file(inputs, "file", context.machine.files))),))
 
 
 def video_components(inputs: Inputs, context: Context) -> Outcome:

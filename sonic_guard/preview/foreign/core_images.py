@@ -90,22 +90,21 @@ def centred(size: Size, width: int, height: int) -> tuple[int, int]:
 
 def crop_region(inputs: Inputs, context: Context) -> Outcome:
     """ImageCropV2, whose crop is one value."""
-    picture, region = inputs.of("image", Picture), inputs.value("crop_region")
-    if picture is None or isinstance(region, Unknown):
-        return Outcome((inputs.unknown("image") if picture is None else region,))
+    picture, region = inputs.needed("image", Picture), inputs.value("crop_region")
+    if isinstance(region, Unknown):
+        raise NotKnownError(region)
     if not isinstance(region, Mapping) or not all(isinstance(each, int) for each in region.values()):
         raise GraphError("crop_region: expected x, y, width and height.")
     x, y, width, height = (region.get(name, default) for name, default in _REGION.items())
-    size = cut(picture, max(1, width), max(1, height), x, y)
-    return Outcome((picture if size == (picture.width, picture.height) else Picture(*size),))
+    return Outcome((picture.sized(*cut(picture, max(1, width), max(1, height), x, y)),))
 
 
 _REGION = {"x": 0, "y": 0, "width": 512, "height": 512}
 
 
 IMAGES: Mapping[str, Kind] = {
-    "LoadImage": picture_loader("image", gives="image mask"),
-    "LoadImageOutput": picture_loader("image", gives="image mask"),
+    "LoadImage": picture_loader("image"),
+    "LoadImageOutput": picture_loader("image"),
     "EmptyImage": made(lambda width, height: (width, height), **SIZE),
     "ImageScale": resized(in_proportion, **SIZE),
     "ImageScaleBy": resized(lambda size, scale_by: scaled_by(size, scale_by), scale_by=1.0),

@@ -7,7 +7,7 @@ from ...comfy.api_graph import MAX_TEXT
 from ...errors import GraphError
 from ..context import Context, Outcome
 from ..kind import Kind
-from ..node_inputs import Inputs, Unknown
+from ..node_inputs import UNKNOWN, Inputs, NotKnownError, Unknown
 from .builders import computed, either, negated, passes
 
 RATIOS: Mapping[str, tuple[int, int]] = {
@@ -18,7 +18,10 @@ RATIOS: Mapping[str, tuple[int, int]] = {
 
 def selected_resolution(aspect_ratio: str, megapixels: float, multiple: int) -> tuple[int, int]:
     """ResolutionSelector: about that many pixels, in units of 1024²; the ratio is followed by its name."""
-    across, down = RATIOS[aspect_ratio.partition(" ")[0]]
+    ratio = RATIOS.get(aspect_ratio.partition(" ")[0])
+    if ratio is None:
+        raise NotKnownError(UNKNOWN)  # one of a later version
+    across, down = ratio
     scale = math.sqrt(megapixels * 1024 * 1024 / (across * down))
     return round(across * scale / multiple) * multiple, round(down * scale / multiple) * multiple
 
@@ -34,19 +37,13 @@ def converted(inputs: Inputs, context: Context) -> Outcome:
         raise GraphError(f"value: expected a number, got {value!r:.{MAX_TEXT}}.") from error
 
 
-def bounding_box(inputs: Inputs, context: Context) -> Outcome:
-    """PrimitiveBoundingBox."""
-    names = ("x", "y", "width", "height")
-    return Outcome(({name: inputs.value(name) for name in names},))
-
-
 VALUES: Mapping[str, Kind] = {
     "Reroute": passes(""),
     **dict.fromkeys(
         ("PrimitiveInt", "PrimitiveFloat", "PrimitiveString", "PrimitiveStringMultiline", "PrimitiveBoolean"),
         passes("value"),
     ),
-    "PrimitiveBoundingBox": Kind(("x", "y", "width", "height"), bounding_box),
+    "PrimitiveBoundingBox": computed(lambda **region: (region,), x=0, y=0, width=512, height=512),
     "SeedNode": passes("seed"),
     "CustomCombo": passes("choice", "index"),
     "ComfySwitchNode": either("switch", "on_true", "on_false"),

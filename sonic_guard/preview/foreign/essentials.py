@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from ..context import Context, Outcome
 from ..kind import Kind
-from ..node_inputs import NOTHING, Inputs, NotKnownError
+from ..node_inputs import NOTHING, Inputs
 from .builders import Size, computed, either, measures, passes, redrawn, resized
-from .picture_rules import MAX_RESOLUTION, stretched
+from .picture_rules import MAX_RESOLUTION, fitted, stretched
 
 
 def resize(size: Size, width: int, height: int, method: str, condition: str, multiple_of: int) -> tuple[int, int]:
@@ -30,8 +30,7 @@ def _scaled(size: Size, width: int, height: int, method: str) -> tuple[tuple[int
         width = MAX_RESOLUTION if size.height < height else size.width
     if height == 0:
         height = MAX_RESOLUTION if size.width < width else size.height
-    ratio = min(width / size.width, height / size.height)
-    scaled = round(size.width * ratio), round(size.height * ratio)
+    scaled = fitted(size, width, height)
     return scaled, ((max(width, scaled[0]), max(height, scaled[1])) if method == "pad" else scaled)
 
 
@@ -81,23 +80,12 @@ def condition(inputs: Inputs, context: Context) -> Outcome:
 _CONDITION = either("evaluate", "on_true", "on_false")
 
 
-def slider(value: float, rounding: int, minimum: float, maximum: float) -> tuple[float, int]:
+def slider(value: float, rounding: int, min: float, max: float) -> tuple[float, int]:  # noqa: A002  (the node's names)
     """SimpleMathSlider+: a place between two numbers."""
-    number = minimum + value * (maximum - minimum)
+    number = min + value * (max - min)
     number = round(number, rounding) if rounding > 0 else number
     return number, int(number)
 
-
-def math_slider(inputs: Inputs, context: Context) -> Outcome:
-    """SimpleMathSlider+."""
-    try:
-        settings = [inputs.known(name, default) for name, default in _SLIDER.items()]
-        return Outcome(slider(*settings))
-    except NotKnownError as error:
-        return Outcome((error.unknown, error.unknown))
-
-
-_SLIDER = {"value": 0.5, "rounding": 0, "min": 0.0, "max": 1.0}
 
 ESSENTIALS: Mapping[str, Kind] = {
     "ImageResize+": resized(
@@ -131,6 +119,6 @@ ESSENTIALS: Mapping[str, Kind] = {
     "SimpleMathPercent+": computed(lambda value: (value,), value=0.0),
     "SimpleMathInt+": computed(lambda value: (int(value),), value=0.0),
     "SimpleMathBoolean+": computed(lambda value: (value, int(value)), value=False),
-    "SimpleMathSlider+": Kind(tuple(_SLIDER), math_slider),
+    "SimpleMathSlider+": computed(slider, value=0.5, rounding=0, min=0.0, max=1.0),
     "SimpleCondition+": Kind(_CONDITION.needs, condition),
 }  # fmt: skip

@@ -51,30 +51,22 @@ def file_at_path(inputs: Inputs, name: str, files: Files) -> str:
     return inside
 
 
-def picture_loader(name: str, *, gives: str = "image mask", find: Find = named_file) -> Kind:
-    """A node that loads the picture that its input `name` names. `gives`: as in `resized`."""
-    names = gives.split()
-
-    def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        try:
-            file = find(inputs, name, context.machine.files)
-        except NotKnownError as error:
-            return Outcome((error.unknown,) * len(names))
-        picture = Picture(*context.machine.files.size(file), file)
-        values = {"image": picture, "width": picture.width, "height": picture.height}
-        return Outcome(tuple(values.get(each, UNKNOWN) for each in names))
-
-    return Kind((name,), evaluate)
+def loaded_picture(inputs: Inputs, name: str, context: Context, find: Find = named_file) -> Picture:
+    """The picture in the file that an input names. Raises as `find`."""
+    file = find(inputs, name, context.machine.files)
+    return Picture(*context.machine.files.size(file), file)
 
 
-def sound_loader(name: str, *, find: Find = named_file) -> Kind:
+def picture_loader(name: str, *, find: Find = named_file) -> Kind:
+    """A node that loads the picture that its input `name` names, and its mask."""
+    return Kind((name,), lambda inputs, context: Outcome((loaded_picture(inputs, name, context, find), UNKNOWN)))
+
+
+def sound_loader(name: str) -> Kind:
     """A node that loads the sound that its input `name` names. The file is read only if its length is needed."""
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        try:
-            return Outcome((Voice(find(inputs, name, context.machine.files), by_load_audio=True),))
-        except NotKnownError as error:
-            return Outcome((error.unknown,))
+        return Outcome((Voice(named_file(inputs, name, context.machine.files), by_load_audio=True),))
 
     return Kind((name,), evaluate)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ..context import Context, Outcome
 from ..kind import Kind
-from ..node_inputs import NOTHING, UNKNOWN, Inputs, NotKnownError
+from ..node_inputs import NOTHING, UNKNOWN, Inputs
 from .builders import computed, either, measures, negated, numbered, passes
 from .file_loaders import picture_loader
 
@@ -14,19 +14,13 @@ OUTPUTS = 50
 
 def inversed_switch(inputs: Inputs, context: Context) -> Outcome:
     """ImpactInversedSwitch: the input leaves at the output of a number, and the others stop what they lead to."""
-    try:
-        chosen = inputs.known("select", 1)
-    except NotKnownError as error:
-        return Outcome((error.unknown,) * OUTPUTS)
+    chosen = inputs.known("select", 1)
     return Outcome(tuple(inputs.value("input") if number == chosen else NOTHING for number in range(1, OUTPUTS + 1)))
 
 
 def image_switch(inputs: Inputs, context: Context) -> Outcome:
     """ImageMaskSwitch: of four pictures one; a number beyond them gives the last."""
-    try:
-        chosen = inputs.known("select", 1)
-    except NotKnownError as error:
-        return Outcome((error.unknown, UNKNOWN))
+    chosen = inputs.known("select", 1)
     return Outcome((inputs.value(_IMAGES[chosen - 1 if 1 <= chosen <= 3 else 3]), UNKNOWN))
 
 
@@ -44,10 +38,10 @@ def value_of(typ: str, value: str) -> tuple[object]:
 
 
 _IMAGES = ("images1", "images2_opt", "images3_opt", "images4_opt")
-_LOADER = picture_loader("image", gives="image mask")
+_LOADER = picture_loader("image")
 
 IMPACT_PACK: Mapping[str, Kind] = {
-    **dict.fromkeys(("ImpactSwitch", "LatentSwitch", "SEGSSwitch"), numbered("select", "input{}")),
+    **dict.fromkeys(("ImpactSwitch", "LatentSwitch", "SEGSSwitch"), numbered("select", "input")),
     "ImageMaskSwitch": Kind(("select", *_IMAGES), image_switch),
     "ImpactInversedSwitch": Kind(("select", "input"), inversed_switch),
     "ImpactConditionalBranch": either("cond", "tt_value", "ff_value"),

@@ -10,7 +10,7 @@ from ..context import Context, Outcome
 from ..kind import Kind
 from ..node_inputs import UNKNOWN, Inputs, NotKnownError, Picture
 from .builders import PICTURE, SOUND, Size, at_run, computed, either, measures, passes, redrawn, resized, sounding
-from .file_loaders import named_file
+from .file_loaders import loaded_picture
 from .picture_rules import divisible, fitted, joined, padded, stretched
 from .sound_rules import joined as joined_sounds
 
@@ -69,32 +69,23 @@ def pad_to_target(size: Size, target_width: int, target_height: int) -> tuple[in
 
 def load_and_resize(inputs: Inputs, context: Context) -> Outcome:
     """LoadAndResizeImage: a file, and its width and height."""
-    try:
-        name = named_file(inputs, "image", context.machine.files)
-        file = after = Picture(*context.machine.files.size(name), name)
-        if inputs.known("resize", False):
-            width, height = inputs.known("width", 512), inputs.known("height", 512)
-            proportional = inputs.known("keep_proportion", False)
-            size = fitted(file, width, height) if proportional else stretched(file, width, height)
-            size = divisible(*size, inputs.known("divisible_by", 2))
-            after = file if size == (file.width, file.height) else Picture(*size)
-    except NotKnownError as error:
-        return Outcome((error.unknown,) * 4)
+    after = loaded_picture(inputs, "image", context)
+    if inputs.known("resize", False):
+        width, height = inputs.known("width", 512), inputs.known("height", 512)
+        proportional = inputs.known("keep_proportion", False)
+        size = fitted(after, width, height) if proportional else stretched(after, width, height)
+        after = after.sized(*divisible(*size, inputs.known("divisible_by", 2)))
     return Outcome((after, UNKNOWN, after.width, after.height))
 
 
 def concatenated(inputs: Inputs, context: Context) -> Outcome:
     """ImageConcatMulti: one after the other; a picture that is missing is a black one like the first."""
-    try:
-        first = whole = _picture(inputs, "image_1")
-        direction, match = inputs.known("direction", "right"), inputs.known("match_image_size", False)
-        for number in range(2, min(inputs.known("inputcount", 2), MOST_PICTURES) + 1):
-            name = f"image_{number}"
-            whole = Picture(
-                *joined(whole, _picture(inputs, name) if inputs.has(name) else first, direction, match, first)
-            )
-    except NotKnownError as error:
-        return Outcome((error.unknown,))
+    first = whole = inputs.needed("image_1", Picture)
+    direction, match = inputs.known("direction", "right"), inputs.known("match_image_size", False)
+    for number in range(2, min(inputs.known("inputcount", 2), MOST_PICTURES) + 1):
+        name = f"image_{number}"
+        other = inputs.needed(name, Picture) if inputs.has(name) else first
+        whole = Picture(*joined(whole, other, direction, match, first))
     return Outcome((whole,))
 
 
@@ -109,13 +100,6 @@ def labelled(size: Size, height: int, direction: str) -> tuple[int, int]:
     if height < 0 or direction not in ("up", "down"):
         raise NotKnownError(UNKNOWN)
     return size.width, size.height + height
-
-
-def _picture(inputs: Inputs, name: str) -> Picture:
-    picture = inputs.of(name, Picture)
-    if picture is None:
-        raise NotKnownError(inputs.unknown(name))
-    return picture
 
 
 def _proportional(size: Size, width: int, height: int, both_zero: tuple[int, int] | None = None) -> tuple[int, int]:

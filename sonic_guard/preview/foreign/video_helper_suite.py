@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from ..context import Context, Outcome
 from ..kind import Kind
-from ..node_inputs import UNKNOWN, Inputs, NotKnownError, Picture, Voice
-from .builders import PICTURE, Samples, Size, at_run, measures, passes, resized
-from .file_loaders import Find, file_at_path, named_file
+from ..node_inputs import UNKNOWN, Inputs, Picture, Voice
+from .builders import PICTURE, Size, at_run, measures, passes, resized, samples_of
+from .file_loaders import Find, file_at_path, loaded_picture, named_file
 from .sound_rules import seeked
 
 MULTIPLES: Mapping[str, int] = {"AnimateDiff": 8, "Mochi": 16, "LTXV": 32, "Hunyuan": 16, "Cosmos": 32, "Wan": 8}
@@ -29,12 +29,8 @@ def sound(file: str, start: str, find: Find = named_file) -> Kind:
     """The loaders of sounds: the sound and its length. `file` and `start` are inputs."""
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        try:
-            voice = Voice(find(inputs, file, context.machine.files))
-            start_s, duration_s = inputs.known(start, 0.0), inputs.known("duration", 0.0)
-            after = _sought(voice, start_s, duration_s, inputs, context)
-        except NotKnownError as error:
-            return Outcome((error.unknown, error.unknown))
+        voice = Voice(find(inputs, file, context.machine.files))
+        after = _sought(voice, inputs.known(start, 0.0), inputs.known("duration", 0.0), inputs, context)
         return Outcome((after, context.measured(after, inputs).seconds))
 
     return Kind((file, start, "duration"), evaluate)
@@ -48,26 +44,19 @@ def video(find: Find = named_file, *, by_time: bool = False) -> Kind:
     )  # fmt: skip
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        try:
-            file = find(inputs, "video", context.machine.files)
-            return Outcome((_frame(inputs), UNKNOWN, _soundtrack(file, by_time, inputs, context), UNKNOWN))
-        except NotKnownError as error:
-            return Outcome((error.unknown,) * 4)
+        file = find(inputs, "video", context.machine.files)
+        return Outcome((_frame(inputs), UNKNOWN, _soundtrack(file, by_time, inputs, context), UNKNOWN))
 
     return Kind(names, evaluate)
 
 
 def image_at_path(inputs: Inputs, context: Context) -> Outcome:
     """VHS_LoadImagePath; with a VAE it gives latents."""
-    try:
-        name = file_at_path(inputs, "image", context.machine.files)
-        file = Picture(*context.machine.files.size(name), name)
-        size = to_custom(file, inputs.known("custom_width", 0), inputs.known("custom_height", 0), 1)
-    except NotKnownError as error:
-        return Outcome((error.unknown, UNKNOWN))
+    file = loaded_picture(inputs, "image", context, file_at_path)
     if inputs.has("vae"):
         return Outcome((UNKNOWN, UNKNOWN))
-    return Outcome((file if size == (file.width, file.height) else Picture(*size), UNKNOWN))
+    size = to_custom(file, inputs.known("custom_width", 0), inputs.known("custom_height", 0), 1)
+    return Outcome((file.sized(*size), UNKNOWN))
 
 
 def _frame(inputs: Inputs) -> Picture | object:
@@ -94,10 +83,9 @@ def _sought(voice: Voice, start_s: float, duration_s: float, inputs: Inputs, con
     """Part of a sound; all of it is still the file's."""
     if start_s <= 0 and duration_s <= 0:
         return voice
-    whole = context.measured(voice, inputs)
-    before = Samples(round(whole.seconds * whole.rate), whole.rate)
+    before = samples_of(context.measured(voice, inputs))
     after = seeked(before, start_s, duration_s)
-    return voice if after == before else Voice(None, after.samples / after.rate, after.rate)
+    return voice if after == before else after.voice()
 
 
 def merged(size: Size, images_B: Size | None, merge_strategy: str) -> tuple[int, int]:  # noqa: N803  (the node's name)
