@@ -5,6 +5,7 @@ They are imported where they are needed, so that the nodes can be imported witho
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
@@ -77,7 +78,9 @@ def has_weights(file: WeightFile, name: str) -> bool:
     folders = {str(models_folder() / file.folder)}
     if file.is_selected and file.folder in folder_paths.folder_names_and_paths:  # the wrapper adds its own
         folders.update(folder_paths.get_folder_paths(file.folder))
-    return any(Path(folder, name).is_file() for folder in folders)
+    # The name is the graph's: it must not ask about other files, and os.path.isfile is False for an impossible one.
+    is_inside = not os.path.isabs(name) and ".." not in Path(name).parts
+    return is_inside and any(os.path.isfile(os.path.join(folder, name)) for folder in folders)
 
 
 def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
@@ -121,7 +124,7 @@ def target_of(target: Any) -> Any:
 
 def target_setting() -> str:
     """The card that the users have set for all nodes; "auto" where they differ."""
-    saved_cards = {str(card) for card in saved("SonicGuard.TargetCard")}
+    saved_cards = {str(card or AUTO) for card in saved("SonicGuard.TargetCard")}  # a cleared one, as on the page
     return saved_cards.pop() if len(saved_cards) == 1 else AUTO
 
 

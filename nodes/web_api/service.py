@@ -66,7 +66,7 @@ class Service:
         """The job that one of Sonic's nodes belongs to; None where the running graph does not show it."""
         graph = host.running_graph(prompt)
         samples = any(each.get("class_type") in (SAMPLER, TALKING_HEAD) for each in graph.values())
-        return job_for(graph, node, self._machine) if samples else None
+        return job_for(graph, node, self._machine, host.target_setting()) if samples else None
 
     def kind_of(self, prompt: str, node: str) -> str:
         """The class of a node in the running graph; empty if it is not in it, such as a node of an expansion."""

@@ -131,10 +131,13 @@ def _missing_files(graph: Graph, machine: Machine) -> tuple[WeightFile, ...]:
     return missing(machine.has_weights, selected)
 
 
-def job_for(prompt: Mapping[str, Any], sampler_id: str, machine: Machine) -> Job | None:
-    """The run that `sampler_id` is about to make in a whole prompt; None where it cannot be predicted."""
+def job_for(prompt: Mapping[str, Any], sampler_id: str, machine: Machine, target: str = "auto") -> Job | None:
+    """The run that `sampler_id` is about to make in a whole prompt; None where it cannot be predicted.
+
+    `target` is the user's setting, as in `preview`.
+    """
     try:
-        predicted = preview(parse_graph(prompt, max_nodes=None), sampler_id, machine)
+        predicted = preview(parse_graph(prompt, max_nodes=None), sampler_id, machine, target)
     except SonicGuardError as error:
         log.debug("No prediction for node %s: %s", sampler_id, error)
         return None

@@ -458,6 +458,7 @@ def test_the_job_of_a_whole_prompt(asked, here):
     prompt = after_preflight() | low_vram(plan=["3", 0]) | low_vram_trio()
     prompt |= {"12": node("SaveVideo", video=["11", 0])} | {"11": talking_head(model=["10", 0])["11"]}
     assert job_for(prompt, asked, here) == plan(prompt, asked, here).job
+    assert job_for(prompt, asked, here, "4 GiB") == plan(prompt, asked, here, "4 GiB").job
 
 
 def test_a_card_without_bf16_is_known(here):
