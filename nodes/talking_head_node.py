@@ -5,6 +5,7 @@ from typing import Any
 
 from comfy_api.latest import InputImpl, io
 
+from ..sonic_guard.comfy.sonic_objects import held_bytes
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.long_video.part_maker import make_part
 from ..sonic_guard.long_video.part_store import sweep
@@ -29,7 +30,6 @@ from .comfyui.sonic_model import capabilities
 from .comfyui.sonic_wrapper import find_wrapper
 from .comfyui.talking_head_inputs import (
     VideoInputs,
-    held_by,
     low_vram_model,
     planning_request,
     read_source,
@@ -173,7 +173,7 @@ class TalkingHead(io.ComfyNode):
         own = mode_switches(mode, fp8=flag("fp8_weights", fp8_weights))
         low_vram_sonic = low_vram_model(model, own)
         can = GraphCapabilities(low_vram_sonic.choice.switches, to_file=True)
-        source = read_source(plan, image, audio, PlanningInputs(**planning), can, held_by(low_vram_sonic))
+        source = read_source(plan, image, audio, PlanningInputs(**planning), can, held_bytes(low_vram_sonic.sonic))
         request = with_model(planning_request(source, part_s, preview_s), low_vram_sonic, vae)
         planned = _planned(request, language)
         job = planned.part

@@ -4,7 +4,7 @@ To add one: an entry here, its implementation in `low_vram`, and its rows in ``m
 (``sonic-guard trace`` derives them).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -197,6 +197,11 @@ EXACT = frozenset(each for each, traits in OPTIMIZATIONS.items() if traits.exact
 """Those that give the wrapper's own frames, within rounding."""
 DEFAULTS: Mapping[Optimization, Setting] = {each: traits.default for each, traits in OPTIMIZATIONS.items()}
 """How they are set unless the user changes them."""
+
+
+def in_order(optimizations: Collection[str]) -> list[Optimization]:
+    """Those of `optimizations` that there are, in escalation order."""
+    return [each for each in ESCALATION_ORDER if each in optimizations]
 
 
 def without_redundant(optimizations: frozenset[Optimization]) -> frozenset[Optimization]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...sonic_guard.comfy.sonic_objects import held_bytes, model_dtype, vae_dtype
+from ...sonic_guard.comfy.sonic_objects import model_dtype, vae_dtype
 from ...sonic_guard.errors import JobError, SonicGuardError, WrapperError, brief
 from ...sonic_guard.job import Dtype, latent_frames
 from ...sonic_guard.long_video.manifest import weights_key
@@ -118,11 +118,6 @@ def low_vram_model(model: Any, switches: Switches) -> ChosenLowVramSonic:
         return model
     sonic = wrapped(model)
     return ChosenLowVramSonic(sonic, LowVramChoice(switches).within(supported_optimizations(sonic)))
-
-
-def held_by(model: Any) -> int:
-    """Bytes of the GPU that a loaded model holds: the run uses them again."""
-    return held_bytes(model.sonic if isinstance(model, ChosenLowVramSonic) else wrapped(model))
 
 
 def video_request(inputs: VideoInputs, encoding: Encoding, notify: Callable[[Event], object]) -> VideoRequest:

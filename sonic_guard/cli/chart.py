@@ -15,7 +15,7 @@ from ..plain_files import shown
 from ..planning.planner import Level
 from .planned import Planned
 
-_COLOURS = {Level.OK: "#2f8f46", Level.WARN: "#b7791f", Level.BAD: "#c0392b", Level.UNKNOWN: "#555555"}
+_COLOURS = {Level.OK: "#2f8f46", Level.WARN: "#b7791f", Level.BAD: "#c0392b"}
 _COMPARED, _PLAN, _OVERHEAD = "#c9ccd3", "#4a6fae", "#9db2d6"
 _FONTS = {"zh": ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei")}
 """Fonts with the signs of a language, those of the systems that have one."""

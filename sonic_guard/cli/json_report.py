@@ -1,6 +1,5 @@
 """A plan as plain dicts, ready for JSON."""
 
-from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
@@ -9,7 +8,7 @@ from ..memory.article_formula import article_bytes
 from ..memory.stage_model import Estimate
 from ..messages import plan_messages
 from ..operations.stock_plan import StockPlan
-from ..optimizations import ESCALATION_ORDER, Optimization
+from ..optimizations import in_order
 from ..preview.answer import time_dict
 from .planned import Planned
 
@@ -41,11 +40,6 @@ def job_dict(job: Job) -> dict[str, Any]:
     """A job as JSON, its optimizations in escalation order."""
     settings = {field.name: getattr(job, field.name) for field in fields(job)}
     return {**settings, "optimizations": in_order(job.optimizations)}
-
-
-def in_order(optimizations: Collection[Optimization]) -> list[str]:
-    """Names of `optimizations` in escalation order."""
-    return [str(each) for each in ESCALATION_ORDER if each in optimizations]
 
 
 def plan_dict(planned: Planned, lang: str = "en") -> dict[str, Any]:

@@ -38,7 +38,7 @@ except ImportError as error:
 if TYPE_CHECKING:  # it needs SQLAlchemy
     from ..history.history_store import Page
 
-_STYLES = {Level.OK: "bold green", Level.WARN: "bold yellow", Level.BAD: "bold red", Level.UNKNOWN: "bold"}
+_STYLES = {Level.OK: "bold green", Level.WARN: "bold yellow", Level.BAD: "bold red"}
 _BAR = 16
 """Characters of a bar that fills the budget."""
 
@@ -52,9 +52,9 @@ def print_plan(planned: Planned, lang: str = "en") -> None:
         console.print(line)
     console.print(_plan_table(plan.estimate, plan.budget.usable_bytes, planned.stock, lang))
     for stage in plan.estimate.floors:
-        size = plan.estimate.stages[stage]
-        most = gib(size + overhead().of(size))
-        console.print(fill(texts.IF_ROOM, lang, stage=stage_word(stage, lang), most=most), style="dim")
+        most = plan.estimate.most(stage)
+        if most > plan.estimate.required(stage):
+            console.print(fill(texts.IF_ROOM, lang, stage=stage_word(stage, lang), most=gib(most)), style="dim")
     if planned.stock is not None:
         console.print(stock_line(planned.stock, lang))
     for change in plan.changes:

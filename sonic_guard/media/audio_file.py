@@ -102,6 +102,14 @@ def _source(path: str | os.PathLike[str], check: Check | None) -> AbstractContex
     return opened(path, AudioError, "a sound file", check or deadline(path, COUNT_LIMIT_S))
 
 
+def track_of(container: InputContainer, track: int, name: str) -> AudioStream:
+    """The audio stream number `track`, counted from 1, of the file `name`. Raises `AudioError` where there is none."""
+    streams = container.streams.audio
+    if not 1 <= track <= len(streams):
+        raise AudioError(f"{name}: there is no track {track}. Choose one from 1 to {len(streams)}.")
+    return streams[track - 1]
+
+
 @contextmanager
 def _opened(
     content: Content, source: Source, kind: str | None = None, *, track: int = 1
@@ -109,10 +117,7 @@ def _opened(
     """The container in `content` and one of its audio streams; libav's errors become `AudioError`s about `source`."""
     name = source.name
     with open_sound(content, source, kind) as container:
-        streams = container.streams.audio
-        if not 1 <= track <= len(streams):
-            raise AudioError(f"{name}: there is no track {track}. Choose one from 1 to {len(streams)}.")
-        stream = streams[track - 1]
+        stream = track_of(container, track, name)
         if stream.codec_context is None:
             raise AudioError(f"{name}: its sound format is unknown to PyAV. Convert it to WAV, FLAC or MP3.")
         yield container, stream

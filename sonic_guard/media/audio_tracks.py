@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from ..errors import AudioError
 from ..plain_files import printable
 from .audio import Sound
-from .audio_file import COUNT_LIMIT_S, READABLE_FORMATS, open_sound, samples_of
+from .audio_file import COUNT_LIMIT_S, READABLE_FORMATS, open_sound, samples_of, track_of
 from .cancellation import Check, deadline
 from .containers import opened
 from .silence import BLOCK_S, THRESHOLD_DBFS
@@ -63,11 +63,9 @@ def listen(path: str | os.PathLike[str], track: int = 1, *, check: Check | None 
     """
     check = check or deadline(path, COUNT_LIMIT_S)
     with opened(path, AudioError, "a sound file", check) as source, open_sound(source, source) as container:
-        streams = container.streams.audio
-        if not 1 <= track <= len(streams):
-            raise AudioError(f"{source.name}: there is no track {track}. Choose one from 1 to {len(streams)}.")
-        heard = _heard(container, streams[track - 1], check)
-        silent = streams[track - 1].index not in heard
+        streams, wanted = container.streams.audio, track_of(container, track, source.name)
+        heard = _heard(container, wanted, check)
+        silent = wanted.index not in heard
         voices = [
             Track(number, _title(stream))
             for number, stream in enumerate(streams, 1)

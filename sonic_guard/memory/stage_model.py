@@ -102,6 +102,10 @@ class Estimate:
         """Peak of the required memory of the sampler's stages, overhead included."""
         return max(self.required(stage) for stage in SAMPLER_STAGES)
 
+    def most(self, stage: str) -> int:
+        """Bytes that `stage` uses if there is room, overhead included."""
+        return self.stages[stage] + overhead().of(self.stages[stage])
+
     def required(self, stage: str) -> int:
         """Bytes that `stage` requires, overhead included."""
         size = self.floors.get(stage, self.stages[stage])

@@ -19,9 +19,9 @@ def advice_sentence(advice: Advice, where: Where = Where.THIS_NODE, lang: str = 
         return " ".join(limit_text(limit, lang) for limit in advice.limits)
     if not advice.changes:
         return what_would_fit(advice.card, advice.longest_s, lang)
-    settings = _settings(advice.changes, where, lang)
     if advice.keeps:
         return _keeping(advice.changes, advice.keeps, where, lang)
+    settings = _settings(advice.changes, where, lang)
     size = gib(advice.changes[-1].after_bytes)
     if advice.fits:
         return fill(texts.ALSO_FITS, lang, settings=settings, size=size)

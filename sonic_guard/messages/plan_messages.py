@@ -9,7 +9,7 @@ from ..media.audio_tracks import Hearing
 from ..memory.hard_limits import MAX_ATTENTION_BATCH, Limit, LimitKind
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..operations.preflight import Preflight
-from ..optimizations import ESCALATION_ORDER, EXACT, OPTIMIZATIONS, Optimization
+from ..optimizations import EXACT, OPTIMIZATIONS, Optimization, in_order
 from ..planning.capacity import Risk, Verdict
 from ..planning.planner import Change, Plan, Policy
 from . import plan_texts as texts
@@ -183,8 +183,7 @@ def report(result: Preflight, lang: str = "en") -> str:
 
 def stage_line(estimate: Estimate, stage: str, lang: str = "en") -> str:
     """What a stage requires, overhead included, and what it uses if there is room."""
-    required, size = estimate.required(stage), estimate.stages[stage]
-    most = size + overhead().of(size)
+    required, most = estimate.required(stage), estimate.most(stage)
     name = stage_word(stage, lang)
     return fill(
         texts.STAGE_UPTO if most > required else texts.STAGE, lang, stage=name, size=gib(required), most=gib(most)
@@ -223,7 +222,7 @@ def optimizations_line(
     enabled: Collection[Optimization], available: Collection[Optimization] = (), lang: str = "en"
 ) -> str:
     """The optimizations that are enabled; if none is, those that could be."""
-    names, others = (" + ".join(each for each in ESCALATION_ORDER if each in some) for some in (enabled, available))
+    names, others = (" + ".join(in_order(some)) for some in (enabled, available))
     if names:
         return fill(texts.ENABLED, lang, enabled=names)
     return fill(texts.NONE_ENABLED, lang, available=others) if others else fill(texts.STOCK, lang)

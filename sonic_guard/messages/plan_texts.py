@@ -36,7 +36,6 @@ WILL_FAIL_AT_LIMIT = Text("Will fail at a hard limit", "会因硬性限制而失
 UNKNOWN = Text("Not known yet", "尚无法判断")
 """Instead of a verdict, where it would rest on a picture, a sound or a setting that is not known."""
 
-ADAPTS = Text("{needed}, up to {most} if there is room", "{needed}，显存充足时最多用到 {most}")
 
 # ---- verdict and headroom
 

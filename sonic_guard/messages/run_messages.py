@@ -1,11 +1,11 @@
 """Sentences about a run: the report of Sonic Low VRAM, and progress and report of a long video."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from ..devices.card_catalogue import GIB
 from ..long_video.rendering import EncodingAudio, Event, FallbackEnabled, Joining, LongVideo, PartKept, Preparing
 from ..operations.talking_head import TalkingHead
-from ..optimizations import ESCALATION_ORDER, EXACT, Optimization
+from ..optimizations import EXACT, Optimization, in_order
 from ..planning.selection import Switches
 from . import run_texts as texts
 from .catalogue import clock, count, fill
@@ -83,6 +83,6 @@ def video_report(video: LongVideo, planned: TalkingHead, lang: str = "en") -> st
     return "\n".join(lines)
 
 
-def _names(optimizations: Iterable[Optimization]) -> str:
+def _names(optimizations: Collection[Optimization]) -> str:
     """Names in escalation order, as the inputs of the node are called."""
-    return " + ".join(optimization for optimization in ESCALATION_ORDER if optimization in set(optimizations))
+    return " + ".join(in_order(optimizations))

@@ -28,6 +28,11 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def is_amount(value: Any, most: float) -> bool:
+    """Whether `value` is a number from 0 to `most`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+
+
 def text(name: str, value: Any) -> str:
     """`value`, which has to be a text. Raises `SonicGuardError` for anything else."""
     if not isinstance(value, str):

@@ -17,7 +17,7 @@ from ..planning.part_length import parts_for
 from ..planning.planner import Plan, Policy, make_plan
 from ..planning.presets import Preset
 from .face_box import FaceBoxRequest, FaceSelection, Portrait, select_face
-from .input_values import one_of
+from .input_values import is_amount, one_of
 from .run_settings import RunSettings, dtype_on, job_from, vae_dtype_on
 
 ON_RISK = ("downgrade", "warn", "stop")
@@ -39,7 +39,7 @@ class Overrides:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DURATION_S:
+            if not is_amount(value, MAX_DURATION_S):
                 raise JobError(f"{name}: {brief(value)} is not usable. Use a number, or 0 for the preset's.")
 
 
@@ -179,7 +179,6 @@ def preflight(request: PreflightRequest) -> Preflight:
     asked = capabilities.run(longest, capacity) if policy is None else capabilities.begin(longest)
     plan = make_plan(asked, capacity, policy, available=capabilities.available, fixed=capabilities.fixed)
     parts = _part_frames(requested, plan.job)
-    windows = sum(-(-each // plan.job.window) for each in parts)
     plan = replace(plan, parts=len(parts))
     frames = requested.latent_frames if capabilities.to_file else plan.job.latent_frames
     return Preflight(
@@ -189,7 +188,7 @@ def preflight(request: PreflightRequest) -> Preflight:
         request.sound_s,
         fitted_lengths(frames, plan.job.interpolate),
         refused=_is_refused(request, plan),
-        time=predict_time(plan.job, capacity.budget, request.pace, windows=windows),
+        time=predict_time(plan.job, capacity.budget, request.pace, parts=parts),
         with_low_vram=_with_low_vram(request, requested, plan),
     )
 

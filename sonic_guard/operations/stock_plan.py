@@ -1,6 +1,5 @@
 """What a planned run would become with Sonic's own nodes alone: the comparison that reports show."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from ..memory.stage_model import Estimate
@@ -20,6 +19,6 @@ class StockPlan(NamedTuple):
 
 def stock_plan(request: PreflightRequest, result: Preflight) -> StockPlan:
     """The same request, planned for Sonic's own nodes."""
-    requested = replace(WRAPPER_ONLY.begin(result.requested), optimizations=frozenset())
+    requested = WRAPPER_ONLY.begin(result.requested)
     plan = make_plan(requested, request.capacity, request.allowed)
     return StockPlan(request.capacity.estimate(requested), plan)

@@ -8,6 +8,7 @@ from ..job import MAX_DURATION_S, MIN_SOUND_S, Job, duration_of
 from ..long_video.part_plan import Part, Pause, middle, plan_parts
 from ..planning.pace import predict_time
 from ..planning.selection import STREAMED
+from .input_values import is_amount
 from .preflight import Preflight, PreflightRequest, preflight
 
 PREVIEW_STEPS = 10
@@ -32,7 +33,7 @@ class TalkingHeadRequest:
     def __post_init__(self) -> None:
         for name in ("part_s", "preview_s"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DURATION_S:
+            if not is_amount(value, MAX_DURATION_S):
                 raise JobError(f"{name}: {brief(value)} is no length. Use 0, or a number of seconds.")
 
     @property
@@ -95,6 +96,5 @@ def plan_talking_head(request: TalkingHeadRequest) -> TalkingHead:
 
 def _as_preview(result: Preflight, run: PreflightRequest, whole: Job, parts: tuple[Part, ...]) -> Preflight:
     """The plan of the whole video with the parts and the time of its preview, which is what runs."""
-    windows = sum(-(-part.latent_frames // whole.window) for part in parts)
-    time = predict_time(whole, run.capacity.budget, run.pace, windows=windows)
+    time = predict_time(whole, run.capacity.budget, run.pace, parts=[part.latent_frames for part in parts])
     return replace(result, plan=replace(result.plan, parts=len(parts)), time=time)

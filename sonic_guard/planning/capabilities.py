@@ -59,7 +59,9 @@ class GraphCapabilities(NamedTuple):
     @property
     def text(self) -> str:
         """A text that is the same for the same capabilities."""
-        return f"{format_optimizations(self.switches.on)} {format_optimizations(self.switches.auto)} {self.fixed}"
+        return (
+            f"{format_optimizations(self.switches.on)} {format_optimizations(self.switches.auto)} {sorted(self.fixed)}"
+        )
 
 
 WRAPPER_ONLY = GraphCapabilities()

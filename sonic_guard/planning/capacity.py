@@ -5,7 +5,7 @@ meets none of the card's hard limits. Planner, nodes, preview, advice, part leng
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ..devices.budget import Budget
@@ -53,9 +53,14 @@ class Capacity:
     host_ram_bytes: int | None = None
     """Host memory a run may use; None where it is not known, as for a card that is not in this machine."""
 
+    _known: dict[Job, Estimate] = field(default_factory=dict[Job, Estimate], init=False, repr=False, compare=False)
+    """Estimates made before: a plan and its advice ask about the same jobs again and again."""
+
     def estimate(self, job: Job) -> Estimate:
         """What `job` needs here."""
-        return predict(job, device=self.budget.device)
+        if job not in self._known:
+            self._known[job] = predict(job, device=self.budget.device)
+        return self._known[job]
 
     def has_host_ram(self, estimate: Estimate) -> bool:
         """Whether there is the host memory that a run needs, as far as it is known."""

@@ -63,12 +63,15 @@ def learn_pace(runs: Iterable[tuple[Job, float]]) -> Pace | None:
     return Pace(median(ratios), len(ratios)) if ratios else None
 
 
-def predict_time(job: Job, budget: Budget, pace: Pace | None = None, *, windows: int | None = None) -> TimePrediction:
+def predict_time(
+    job: Job, budget: Budget, pace: Pace | None = None, *, parts: Iterable[int] | None = None
+) -> TimePrediction:
     """How long `job` denoises on the card of `budget`, whose `pace` is known from its history if it has one.
 
-    `windows` are those of all parts of a video; by default, the job's own.
+    `parts` are the latent frames of each part of a video; by default, it is the job alone.
     """
-    count = job.steps * (job.windows if windows is None else windows)
+    windows = job.windows if parts is None else sum(-(-frames // job.window) for frames in parts)
+    count = job.steps * windows
     relative = count * (measured_s(job) + extra_s(job)) / (passes(RELATIVE_TO) * measured_s(RELATIVE_TO))
     if pace is not None:
         seconds = count * (pace.ratio * measured_s(job) + extra_s(job))

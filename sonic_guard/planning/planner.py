@@ -57,11 +57,10 @@ class Level(StrEnum):
     """Too little of it is known."""
 
 
-_LEVELS: Mapping[str, Level] = {
+_LEVELS: Mapping[Verdict, Level] = {
     Verdict.SAFE: Level.OK,
     Verdict.TIGHT: Level.WARN,
     Verdict.FAIL: Level.BAD,
-    "unknown": Level.UNKNOWN,
 }
 
 

@@ -12,15 +12,7 @@ from types import MappingProxyType
 
 from ..errors import OptimizationError, brief
 from ..job import MIN_CHUNK_SIZE, Job
-from ..optimizations import (
-    DEFAULTS,
-    ESCALATION_ORDER,
-    OPTIMIZATIONS,
-    Mode,
-    Optimization,
-    Setting,
-    without_redundant,
-)
+from ..optimizations import DEFAULTS, OPTIMIZATIONS, Mode, Optimization, Setting, in_order, without_redundant
 from .capacity import Capacity, Fits
 
 CHUNK_SIZE_FACTORS = (16, 8, 4, 2)
@@ -132,7 +124,7 @@ def largest_chunk_size(job: Job, *checks: Fits) -> int:
 
 def format_optimizations(optimizations: frozenset[Optimization]) -> str:
     """Their names in escalation order, between plus signs."""
-    return "+".join(optimization for optimization in ESCALATION_ORDER if optimization in optimizations)
+    return "+".join(in_order(optimizations))
 
 
 def fewest_optimizations(job: Job, optional: frozenset[Optimization], fits: Fits) -> frozenset[Optimization] | None:
@@ -180,6 +172,6 @@ def _without_redundant_pairs(
 @cache
 def _subsets(optimizations: frozenset[Optimization]) -> tuple[frozenset[Optimization], ...]:
     """All subsets in the order of binary numbers, whose lowest digit is the first of the escalation order."""
-    ordered = [each for each in ESCALATION_ORDER if each in optimizations]
+    ordered = in_order(optimizations)
     numbers = range(1 << len(ordered))
     return tuple(frozenset(each for bit, each in enumerate(ordered) if number >> bit & 1) for number in numbers)

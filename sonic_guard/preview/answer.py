@@ -12,10 +12,10 @@ from ..memory.stage_model import STAGES, Estimate, overhead
 from ..memory.stage_split import split_stages
 from ..messages import advice_messages, plan_messages, weight_messages
 from ..messages.time_messages import time_text
-from ..optimizations import ESCALATION_ORDER
+from ..optimizations import in_order
 from ..planning.advice import advise
 from ..planning.pace import TimePrediction
-from ..planning.planner import level_of
+from ..planning.planner import Level, level_of
 from .context import Judged
 from .evaluation import Preview
 from .node_inputs import Picture
@@ -39,7 +39,7 @@ def answer(
     return {
         "card": plan_messages.card_name(budget.card, lang),
         "verdict": UNKNOWN if preview.unknown else str(plan.risk.verdict),
-        "level": UNKNOWN if preview.unknown else str(level_of(plan.risk.verdict, judged.losses)),
+        "level": str(Level.UNKNOWN if preview.unknown else level_of(plan.risk.verdict, judged.losses)),
         "verdict_text": (
             plan_messages.unknown_text(lang)
             if preview.unknown
@@ -57,9 +57,7 @@ def answer(
         "crop": _crop(preview, lang),
         "risk": _risk(estimate, budget.available_bytes, card_history, lang),
         "assumed": [plan_messages.assumption(*assumed, lang=lang) for assumed in preview.assumed],
-        "optimizations": [
-            str(optimization) for optimization in ESCALATION_ORDER if optimization in plan.job.optimizations
-        ],
+        "optimizations": list(map(str, in_order(plan.job.optimizations))),
         "parts": plan.parts,
         "changes": [plan_messages.change_line(change, lang) for change in plan.changes],
         "limits": [plan_messages.limit_text(limit, lang) for limit in estimate.limits],
@@ -173,7 +171,7 @@ def _stages(estimate: Estimate, lang: str) -> list[dict[str, Any]]:
                 **split._asdict(),
                 "overhead": overhead().of(split.total),
                 "required": estimate.required(stage),
-                "upto": size + overhead().of(size),
+                "upto": estimate.most(stage),
             })  # fmt: skip
     return stages
 

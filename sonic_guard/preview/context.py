@@ -14,7 +14,6 @@ from ..errors import AudioError, GraphError, PresetError, UnknownNameError
 from ..history.history_cache import CardHistory
 from ..job import Job
 from ..media import face
-from ..media.audio import SoundInfo
 from ..messages.sound_messages import refusal_text
 from ..operations.face_box import Portrait
 from ..operations.low_vram_choice import LowVramChoice
@@ -194,26 +193,21 @@ class Context:
         return cut
 
     def measured(self, voice: Voice, inputs: Inputs) -> Voice:
-        """`voice` with its length and rate, read from its file if it is one's."""
-        if voice.name is None:
-            return voice
-        info = self._sound_info(voice.name, voice, inputs)
-        if not info.counted:
-            inputs.assume("claimed", value=f"{info.duration_s:.0f}")
-        return replace(voice, seconds=info.duration_s, rate=info.sample_rate)
-
-    def _sound_info(self, name: str, voice: Voice, inputs: Inputs) -> SoundInfo:
-        """The track of a file that `voice` is; that it is silent is noted.
+        """`voice` with its length and rate, read from its file if it is one's; that it is silent is noted.
 
         Raises `AudioError` if LoadAudio will refuse the file.
         """
-        info = self.machine.files.sound(name, voice.track)
+        if voice.name is None:
+            return voice
+        info = self.machine.files.sound(voice.name, voice.track)
         if voice.by_load_audio and info.refusal:
-            raise AudioError(refusal_text(name, info))
-        hearing = self.machine.files.hearing(name, voice.track)
+            raise AudioError(refusal_text(voice.name, info))
+        hearing = self.machine.files.hearing(voice.name, voice.track)
         if hearing and hearing.silent:
             inputs.assume("silent", value=hearing)
-        return info
+        if not info.counted:
+            inputs.assume("claimed", value=f"{info.duration_s:.0f}")
+        return replace(voice, seconds=info.duration_s, rate=info.sample_rate)
 
     def portrait(self, picture: Picture, inputs: Inputs) -> Portrait:
         """`picture` as an operation takes it. Faces are searched in its file, if its pixels are still the file's."""

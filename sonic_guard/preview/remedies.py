@@ -63,11 +63,11 @@ def actions_for(advice: Advice, where: Where, graph: Graph, node_id: str) -> tup
         return ()
     names = {change.name for change in advice.changes}
     if ADD_LOW_VRAM in names:
-        return _with_low_vram(advice, where, graph, node_id, runners)
+        return _with_low_vram(advice, graph, node_id, runners)
     if POLICY in names or (where in (Where.ON_RISK, Where.POLICY) and not advice.keeps):
         return _let_planner_act(where, graph, runners[0] if runners else node_id)
     changes = [change for change in advice.changes if not (advice.keeps and change.name not in ESCALATION_ORDER)]
-    return _all(_action(change, where, graph, node_id, runners) for change in changes)
+    return _all(_action(change, graph, node_id, runners) for change in changes)
 
 
 def as_dict(action: Action) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def as_dict(action: Action) -> dict[str, Any]:
     return asdict(action)
 
 
-def _with_low_vram(advice: Advice, where: Where, graph: Graph, node_id: str, runners: list[str]) -> tuple[Action, ...]:
+def _with_low_vram(advice: Advice, graph: Graph, node_id: str, runners: list[str]) -> tuple[Action, ...]:
     """Sonic Low VRAM in front of every runner, and the rest of the advice, unless a planner in the graph does that."""
     switched_on = {
         change.name: str(Setting.ON)
@@ -87,7 +87,7 @@ def _with_low_vram(advice: Advice, where: Where, graph: Graph, node_id: str, run
     rest = [change for change in advice.changes if change.name not in (ADD_LOW_VRAM, *ESCALATION_ORDER)]
     if not inserted or not rest or planned:
         return tuple(inserted)
-    others = _all(_action(change, where, graph, node_id, runners) for change in rest)
+    others = _all(_action(change, graph, node_id, runners) for change in rest)
     return (*inserted, *others) if others else ()
 
 
@@ -98,7 +98,7 @@ def _let_planner_act(where: Where, graph: Graph, node_id: str) -> tuple[Action, 
     return _all([_set(graph, planners[-1], name, value)]) if planners else ()
 
 
-def _action(change: Change, where: Where, graph: Graph, node_id: str, runners: list[str]) -> Action | None:
+def _action(change: Change, graph: Graph, node_id: str, runners: list[str]) -> Action | None:
     """What makes one change; None where nothing can."""
     if change.name in ESCALATION_ORDER:
         return _enable(Optimization(change.name), graph, node_id, runners)

@@ -48,7 +48,7 @@ NOT_HERE = {
     "refusal(result.plan, language)", "refusal(plan, language)", "refusal(planned.preflight.plan, language)", "report",
     "f'{refusal(plan, language)} {hint}'.rstrip()",  # in the user's language already
     "str(error)", "busy", "text", "_advice(error, target)", "_too_large(name)", "_no_fallback_left(run, part, failure)",
-    "_unusable(text, reading) or _unknown(text, reading)", "refusal_text(name, info)",
+    "_unusable(text, reading) or _unknown(text, reading)", "refusal_text(voice.name, info)",
     # made by the functions above, or another error's
 }  # fmt: skip
 """Texts that are expressions."""

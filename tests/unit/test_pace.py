@@ -68,7 +68,7 @@ def test_time_follows_steps_and_windows(change, factor, pace):
 
 
 def test_the_windows_of_all_parts_count():
-    assert predict_time(JOB, CARDS["H200"], windows=3 * JOB.windows).low_s == pytest.approx(
+    assert predict_time(JOB, CARDS["H200"], parts=[JOB.latent_frames] * 3).low_s == pytest.approx(
         3 * predict_time(JOB, CARDS["H200"]).low_s
     )
 
