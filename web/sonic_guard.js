@@ -69,11 +69,11 @@ function updateActivity() {
 
 /** @param {boolean} [force]  Ask the server even where nothing has changed. */
 function refresh(force = true) {
-  const instances = [...allInstances(app.graph)].filter(isRun);
-  const shown = instances.map(({ node }) => node).filter(({ comfyClass }) => context.wanted(comfyClass ?? ""));
-  const main = mainNodes(shown);
-  for (const node of shown) cardOf.get(node)?.setMain(main.has(node));
   const snapshot = new GraphSnapshot(app.graph);
+  const ours = snapshot.instances.filter(({ node }) => cardOf.has(node));
+  const shown = ours.filter((each) => isRun(each) && context.wanted(each.node.comfyClass ?? ""));
+  const main = mainNodes(shown.map(({ node }) => node));
+  for (const { node } of ours) cardOf.get(node)?.setMain(main.has(node));
   for (const card of onScreen) card.check(snapshot, force);
 }
 

@@ -34,6 +34,8 @@ export class GraphSnapshot {
   #read = new Map();
   /** @type {NodeInstance[]} */
   #optimizing;
+  /** Those asked before: a card asks for its own twice. @type {Map<Node, import("./types.d.ts").Question | null>} */
+  #questions = new Map();
 
   /** @param {Graph} root */
   constructor(root) {
@@ -50,6 +52,17 @@ export class GraphSnapshot {
    * @returns {import("./types.d.ts").Question | null}
    */
   question(node) {
+    if (!this.#questions.has(node)) this.#questions.set(node, this.#ask(node));
+    return this.#questions.get(node) ?? null;
+  }
+
+  /** Every instance of every node. */
+  get instances() {
+    return [...this.#instances.values()].flat();
+  }
+
+  /** @param {Node} node @returns {import("./types.d.ts").Question | null} */
+  #ask(node) {
     const [instance] = this.#instancesOf(node);
     if (!instance) return null;
     const samplers = SAMPLING_NODES.has(node.comfyClass ?? "") ? [] : this.#samplersAfter(instance);
@@ -104,7 +117,7 @@ export class GraphSnapshot {
 
   /** The instances of all nodes of some classes. @param {Set<string>} classes */
   #ofClasses(classes) {
-    return [...this.#instances.values()].flat().filter(({ node }) => classes.has(node.comfyClass ?? ""));
+    return this.instances.filter(({ node }) => classes.has(node.comfyClass ?? ""));
   }
 
   /** In API format, up to the limits of the server, from the first. @param {Map<string, NodeInstance>} instances */

@@ -38,7 +38,8 @@ const STEPS = [...Array(2 * MOST_STEPS + 1).keys()]
  */
 export function carryOut(page, actions) {
   const targets = actions.map((action) => instanceAt(page.root, "sampler" in action ? action.sampler : action.node));
-  if (!targets.every((target) => target !== null)) return false;
+  const sources = actions.map((action) => ("source" in action ? instanceAt(page.root, action.source) : true));
+  if (!targets.every((target) => target !== null) || !sources.every(Boolean)) return false;
   const graphs = new Set(targets.map(({ node }) => /** @type {Graph} */ (node.graph)));
   page.canvas.emitBeforeChange(); // ComfyUI saves one state for its undo when the last of these has ended
   for (const graph of graphs) graph.beforeChange?.();
@@ -98,7 +99,7 @@ function insertLowVram(page, sampler, values) {
   const data = upstream.find(({ comfyClass }) => comfyClass === "SONIC_PreData");
   if (data) link(node, "weight_dtype", data, "weight_dtype");
   const planner = upstream.find(({ comfyClass }) => comfyClass === PREFLIGHT);
-  if (planner) link(planner, "plan", node, "plan") || link(planner, "optimizations", node, "optimizations");
+  if (planner) link(planner, "plan", node, "plan");
   for (const [name, value] of Object.entries(values)) setValue(page, { node, parents: sampler.parents }, name, value);
 }
 
@@ -119,7 +120,7 @@ function passOn(graph, to, name, node) {
 }
 
 /**
- * Connect an output to an input by their names; false if one of them does not exist.
+ * Connect an output to an input by their names, if both exist.
  * @param {Node} from
  * @param {string} output
  * @param {Node} to
@@ -127,9 +128,7 @@ function passOn(graph, to, name, node) {
  */
 function link(from, output, to, input) {
   const [out, into] = [slotOf(from.outputs, output), slotOf(to.inputs, input)];
-  if (out === -1 || into === -1) return false;
-  from.connect(out, to, into);
-  return true;
+  if (out !== -1 && into !== -1) from.connect(out, to, into);
 }
 
 /** @param {import("./types.d.ts").Slot[] | undefined} slots @param {string} name */

@@ -57,9 +57,6 @@ export function card(state) {
   ).children.filter((child) => typeof child !== "string");
 }
 
-/** @param {Answer} answer */
-const toneOf = ({ level }) => level;
-
 /** The state of the prediction as a tone, words, and the figure next to them. @param {State} state */
 function verdict({ language, answer, problem, missing, away, run }) {
   if (away) return { tone: "away", words: t(language, "away"), figure: "" };
@@ -67,7 +64,7 @@ function verdict({ language, answer, problem, missing, away, run }) {
   if (problem !== null) return { tone: "bad", words: problem, figure: "" };
   if (!answer) return { tone: "away", words: t(language, "looking"), figure: "" };
   const words = (run?.outcome === "running" ? `${t(language, "running")} · ` : "") + answer.verdict_text;
-  return { tone: toneOf(answer), words, figure: answer.headroom_text };
+  return { tone: answer.level, words, figure: answer.headroom_text };
 }
 
 /** Verdict and headroom, or why there are none. @param {State} state */
