@@ -22,6 +22,7 @@ LONGEST_FIRST = (
     "comfyui/test_host_low_vram.py",
     "comfyui/test_host_page.py",
     "comfyui/test_host_predata.py",
+    "comfyui/test_host_talking_head.py",
     "comfyui/test_host_runs.py",
     "comfyui/test_live_bytes.py",
     "comfyui/test_trace_check.py",

@@ -293,7 +293,7 @@ def test_a_judge_asks_again_when_optimizations_change(page, server):
 
 
 def test_the_parts_of_a_long_video_are_shown_one_after_the_other(page):
-    """On Long Video and on what feeds it; what was changed meanwhile is not taken for what ran."""
+    """On Talking Head and on what feeds it; what was changed meanwhile is not taken for what ran."""
     for kind in ("SonicGuardLowVRAM", "SonicGuardTalkingHead", "SonicGuardLowVRAM"):
         add(page, kind, min_resolution=512)
     page.evaluate("() => app.graph.connect(app.graph.nodes[0], 0, app.graph.nodes[1], 0)")

@@ -2,7 +2,6 @@
 
 import mimetypes
 import shutil
-import wave
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -12,8 +11,7 @@ from PIL import Image
 
 from tests.support import chromium, comfyui_frontends, comfyui_server, installed
 from tests.support.comfyui_page import FRONT_ENDS, RENDERERS, set_to
-
-RATE = 16_000
+from tests.support.graphs import RATE, save_wav
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +26,9 @@ def host(tmp_path_factory: pytest.TempPathFactory):
     Image.fromarray(skimage.data.coffee()).save(files / "no face.png")
     time_s = np.arange(5 * RATE) / RATE
     voice = 0.5 * np.sin(2 * np.pi * 220 * time_s) * (np.sin(5 * time_s) > 0)
-    _save(files / "voice.wav", voice)
-    _save(files / "short.wav", voice[: RATE * 3 // 10])
-    _save(files / "silence.wav", 0 * voice)
+    save_wav(files / "voice.wav", 32767 * voice)
+    save_wav(files / "short.wav", 32767 * voice[: RATE * 3 // 10])
+    save_wav(files / "silence.wav", 0 * voice)
     with comfyui_server.running(base) as host:
         yield host
 
@@ -43,14 +41,6 @@ def pytest_runtest_makereport(item: pytest.Item):
     if report.failed and running:
         report.sections.append(("ComfyUI's log", running.log_text()[-6000:]))
     return report
-
-
-def _save(path, samples: np.ndarray) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((samples * 32767).astype("<i2").tobytes())
 
 
 @pytest.fixture(scope="module")

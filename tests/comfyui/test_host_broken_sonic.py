@@ -8,7 +8,9 @@ import shutil
 import pytest
 
 from tests.support import comfyui_server, installed
-from tests.support.watched_runs import error_of, node, talking_head
+from tests.support.comfyui_server import error_of
+from tests.support.graphs import node
+from tests.support.watched_runs import talking_head
 
 REASON = "cannot import name 'FLAX_WEIGHTS_NAME' from 'transformers.utils'"
 FILE = "/home/me/my own venv/lib/transformers/utils/__init__.py"

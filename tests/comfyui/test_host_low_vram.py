@@ -6,8 +6,9 @@ from PIL import Image
 
 from sonic_guard.history.run_record import Outcome
 from sonic_guard.optimizations import DEFAULTS, EXACT, Optimization, Setting, without_redundant
-from tests.support.graphs import PLANNING
-from tests.support.watched_runs import error_of, node, runs, small, voice, watched
+from tests.support.comfyui_server import error_of
+from tests.support.graphs import PLANNING, node
+from tests.support.watched_runs import runs, small, voice, watched
 
 pytest.importorskip("aiohttp")
 

@@ -10,8 +10,10 @@ import pytest
 
 from sonic_guard.history.run_record import Outcome
 from sonic_guard.media.video_file import frames
+from tests.support.graphs import node
 from tests.support.installed import PACK
-from tests.support.watched_runs import file_of, node, runs, small, talking_head, voice
+from tests.support.watched_runs import file_of, runs, small, talking_head, voice
+from tests.support.workflow_prompts import api_graph
 
 SECONDS = 1.2
 LATENTS = int(SECONDS * 12.5)
@@ -56,7 +58,6 @@ def test_talking_head_runs_predata_and_leaves_no_sound_file(host):
 
 
 TEMPLATES = sorted((PACK / "example_workflows").glob("*.json"))
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 SMALL = {  # the outputs of the loaders, whose weights are not available here, and those of `SmallSonic`
     ("ImageOnlyCheckpointLoader", 1): ["small", 2],
     ("ImageOnlyCheckpointLoader", 2): ["small", 3],
@@ -68,26 +69,20 @@ QUICK = {"min_resolution": 128, "inference_steps": 1, "target_card": "80 GiB"}
 
 def as_queued(host, workflow, sound):
     """A template as the page queues it, over small networks, with a short sound and in few pixels and steps."""
-    links = {number: (str(source), slot) for number, source, slot, *_ in workflow["links"]}
-    kinds = {str(each["id"]): each["type"] for each in workflow["nodes"]}
+    queued = api_graph(workflow, host.get("/object_info"))
+    kinds = {number: each["class_type"] for number, each in queued.items()}
+    loaders = {kind for kind, _ in SMALL}
     graph = {"small": small(real_predata=True, seed=23)}
-    for each in workflow["nodes"]:
-        kind = each["type"]
-        if kind == "MarkdownNote" or (kind, 0) in SMALL or (kind, 1) in SMALL:
+    for number, each in queued.items():
+        if kinds[number] in loaders:
             continue
-        declared = host.get(f"/object_info/{kind}")[kind]["input"]
-        slots = {**declared["required"], **declared.get("optional", {})}
-        values = [value for value in each["widgets_values"] if value != "fixed"]  # the control after a seed
-        widgets = [name for name, (type_, *_) in slots.items() if isinstance(type_, list) or type_ in WIDGETS]
-        inputs = dict(zip(widgets, values, strict=False))
-        for slot in each.get("inputs", []):
-            if slot["link"] is None:
-                continue
-            source, output = links[slot["link"]]
-            inputs[slot["name"]] = SMALL.get((kinds[source], output), [source, output])
+        inputs = {
+            name: SMALL.get((kinds.get(value[0]), value[1]), value) if isinstance(value, list) else value
+            for name, value in each["inputs"].items()
+        }
         inputs |= {name: value for name, value in QUICK.items() if name in inputs}
-        inputs |= {"LoadImage": {"image": "portrait.png"}, "LoadAudio": {"audio": sound}}.get(kind, {})
-        graph[str(each["id"])] = node(kind, **inputs)
+        inputs |= {"LoadImage": {"image": "portrait.png"}, "LoadAudio": {"audio": sound}}.get(kinds[number], {})
+        graph[number] = node(kinds[number], **inputs)
     return graph
 
 

@@ -6,7 +6,8 @@ Its networks have few channels (`tests/support/hostpack`), its code is all there
 import pytest
 
 from sonic_guard.history.run_record import Outcome
-from tests.support.watched_runs import FRAMES, PAGE, STEPS, WINDOW, graph, node, runs, watched
+from tests.support.graphs import node
+from tests.support.watched_runs import FRAMES, PAGE, STEPS, WINDOW, graph, runs, watched
 
 aiohttp = pytest.importorskip("aiohttp")
 

@@ -17,7 +17,9 @@ from sonic_guard.messages.run_messages import event_text
 from sonic_guard.operations.talking_head import PREVIEW_STEPS
 from sonic_guard.optimizations import EXACT, Optimization, without_redundant
 from sonic_guard.planning.selection import STREAMED
-from tests.support.watched_runs import RATE, error_of, file_of, node, runs, talking_head, voice, watched
+from tests.support.comfyui_server import error_of
+from tests.support.graphs import RATE, node
+from tests.support.watched_runs import file_of, runs, talking_head, voice, watched
 
 pytest.importorskip("aiohttp")
 

@@ -16,7 +16,9 @@ def test_comfyui_serves_every_template_with_its_picture(host):
     for name in EXAMPLES:
         path = f"/api/workflow_templates/sonic-guard/{name}"
         assert host.get(f"{path}.json") == EXAMPLES[name]
-        assert host.request("GET", f"{path}.jpg")[0] == 200
+        status, picture = host.request("GET", f"{path}.jpg")
+        assert status == 200
+        assert picture[:2] == b"\xff\xd8"
 
 
 def test_the_portrait_and_the_voice_are_in_the_input_folder(host):

@@ -5,6 +5,7 @@ import pytest
 from sonic_guard.comfy.workflow_file import TALKING_HEAD_INPUTS
 from tests.support import comfyui_frontends
 from tests.support.comfyui_page import load
+from tests.support.comfyui_server import error_of
 from tests.support.workflow_prompts import api_graph, api_inputs, nodes_of, slots
 from tests.support.workflows import EXAMPLES, WORKFLOWS
 
@@ -76,7 +77,7 @@ def test_the_host_takes_the_whole_graph(workflow, infos, host):
         empty.parent.mkdir(parents=True, exist_ok=True)
         empty.touch()
     entry = host.run(api_graph(workflow, infos))
-    (error,) = (data for event, data in entry["status"]["messages"] if event == "execution_error")
+    error = error_of(entry)
     assert error["node_type"] == "ImageOnlyCheckpointLoader", error["exception_message"]
 
 

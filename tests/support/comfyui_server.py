@@ -152,3 +152,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def error_of(result):
+    """The error that ended a graph, as ComfyUI describes it: its message, the node, and the nodes that had run."""
+    assert result["status"]["status_str"] == "error", result["status"]
+    (error,) = (data for name, data in result["status"]["messages"] if name == "execution_error")
+    return error

@@ -48,11 +48,16 @@ def write_wav(path: Path, seconds: float, quiet_s: float = 0.0) -> None:
     """A tone with `quiet_s` seconds of silence on either side."""
     time_s = np.arange(round(seconds * RATE)) / RATE
     tone = 0.5 * np.sin(2 * np.pi * 220 * time_s) * (time_s >= quiet_s) * (time_s < seconds - quiet_s)
+    save_wav(path, tone * 32767)
+
+
+def save_wav(path: Path, samples: np.ndarray) -> None:
+    """A sound of one channel in 16 bits."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(RATE)
-        file.writeframes((tone * 32767).astype("<i2").tobytes())
+        file.writeframes(samples.astype("<i2").tobytes())
 
 
 def machine(folder: Path, card_history: CardHistory | None = None) -> Machine:

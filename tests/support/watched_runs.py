@@ -4,14 +4,13 @@ import asyncio
 import json
 import struct
 import time
-import wave
 
 import numpy as np
 import pytest
 
 from sonic_guard.history.history_store import History
 from tests.support.comfyui_server import RUN_S
-from tests.support.graphs import PLANNING
+from tests.support.graphs import PLANNING, RATE, node, save_wav
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -90,13 +89,6 @@ def binary(data):
     return kind, (data[8 : 8 + length].decode(), data[8 + length :].decode())
 
 
-RATE = 16_000
-
-
-def node(kind, **inputs):
-    return {"class_type": kind, "inputs": inputs}
-
-
 def small(**changes):
     return node("SmallSonic", **{"frames": 6, "call_s": 0.0, "fail": "nowhere", "times": 1 << 30, "seed": 0} | changes)
 
@@ -109,11 +101,7 @@ def runs(host, count=10):
 def voice(path, seconds):
     time_s = np.arange(round(seconds * RATE)) / RATE
     speaks = (np.abs(time_s - seconds / 2) > 0.6) & (np.sin(6 * time_s) > -0.7)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((16000 * np.sin(2 * np.pi * 220 * time_s) * speaks).astype("<i2").tobytes())
+    save_wav(path, 16000 * np.sin(2 * np.pi * 220 * time_s) * speaks)
     return path.name
 
 
@@ -154,10 +142,3 @@ def file_of(host, result):
     assert result["status"]["status_str"] == "success", result["status"]
     (shown,) = result["outputs"]["head"]["images"]
     return host.base / "output" / shown["subfolder"] / shown["filename"]
-
-
-def error_of(result):
-    """The error that ended a graph, as ComfyUI describes it: its message, the node, and the nodes that had run."""
-    assert result["status"]["status_str"] == "error", result["status"]
-    (error,) = (data for name, data in result["status"]["messages"] if name == "execution_error")
-    return error

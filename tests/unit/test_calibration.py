@@ -34,7 +34,7 @@ from sonic_guard.planning.pass_time import measured_s
 
 JOB = Job(512, 512, 10.0)
 TENSORS = stage_bytes(JOB)
-CONTEXT, FRACTION = overhead().context_bytes, overhead().fraction
+CONTEXT = overhead().context_bytes
 SIZE = 10 * GIB
 ESTIMATE = estimate_of(SIZE)
 STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -315,7 +315,7 @@ def test_low_vram_reports_which_word_is_none(run_node, refusal):
 
 @pytest.fixture
 def predata(pack, monkeypatch, tmp_path):
-    """SONIC_PreData as Long Video finds it: it does `work`, and writes its sound among the user's files."""
+    """SONIC_PreData as Talking Head finds it: it does `work`, and writes its sound among the user's files."""
     host = importlib.import_module(f"{pack.__name__}.nodes.comfyui.host")
     (tmp_path / "audio_123456_temp.wav").write_bytes(b"of another run")
     monkeypatch.setattr(host, "input_folder", lambda: tmp_path)
@@ -352,7 +352,7 @@ def no_face():
 
 
 @pytest.mark.parametrize("ends", [lambda: ("data",), no_face, full_disk], ids=["well", "no face", "badly"])
-def test_long_video_leaves_no_sound_in_the_input_folder(predata, tmp_path, ends):
+def test_talking_head_leaves_no_sound_in_the_input_folder(predata, tmp_path, ends):
     with contextlib.suppress(Exception):
         assert predata(ends)() == ("data",)
     left = sorted(file.name for file in tmp_path.iterdir())
@@ -367,7 +367,7 @@ def test_the_sounds_of_two_comfyuis_that_share_a_seed_have_two_names(predata):
     assert len(set(names)) == 2
 
 
-def test_long_video_reports_that_sonic_finds_no_face(predata, pack):
+def test_talking_head_reports_that_sonic_finds_no_face(predata, pack):
     errors = importlib.import_module(f"{pack.__name__}.sonic_guard.errors")
     with pytest.raises(errors.FaceError, match="finds no face in this picture. Crop it around the face with Face Box"):
         predata(no_face)()
@@ -377,7 +377,7 @@ def test_long_video_reports_that_sonic_finds_no_face(predata, pack):
 
 @pytest.fixture
 def hearing(pack, monkeypatch, tmp_path):
-    """The files SONIC_PreData loads, and what Long Video takes them for."""
+    """The files SONIC_PreData loads, and what Talking Head takes them for."""
     models = "audio2token.pth", "audio2bucket.pth", "whisper-tiny/config.json", "whisper-tiny/model.safetensors"
     files = [f"models/sonic/{name}" for name in models]
     files += [f"ComfyUI_Sonic/{name}" for name in ("sonic.py", "config/inference/sonic.yaml", "svd_repo/unet.json")]
@@ -401,7 +401,7 @@ OTHERS = (
 """Files that decide nothing, or that a model in the graph shows."""
 
 
-def test_long_video_knows_what_sonic_s_nodes_read_by_themselves(hearing):
+def test_talking_head_knows_what_sonic_s_nodes_read_by_themselves(hearing):
     folder, files, key = hearing
     keys = {key()}
     for name in files:
@@ -432,7 +432,7 @@ def test_what_cannot_be_read_of_it_is_reported(hearing, pack, monkeypatch):
         hearing[2]()
 
 
-def test_long_video_reports_what_is_missing(run_node, refusal):
+def test_talking_head_reports_what_is_missing(run_node, refusal):
     with pytest.raises(refusal, match="Sonic's node SONIC_PreData is missing. Install the node pack ComfyUI_Sonic"):
         run_node(
             "SonicGuardTalkingHead", model=NotSonic(), clip_vision=None, vae=None, audio=sound(3.0), image=PORTRAIT
@@ -446,7 +446,7 @@ def test_long_video_reports_what_is_missing(run_node, refusal):
         ({"sampler_main": lambda self, model, data_dict, seed, fps: ()}, "SONICSampler has no inference_steps, dyn"),
     ],
 )  # fmt: skip
-def test_long_video_reports_what_has_changed(pack, refusal, monkeypatch, change, text):
+def test_talking_head_reports_what_has_changed(pack, refusal, monkeypatch, change, text):
     def work(self, clip_vision, vae, audio, image, weight_dtype, min_resolution, duration, expand_ratio):
         raise AssertionError
 

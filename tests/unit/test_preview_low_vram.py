@@ -71,7 +71,7 @@ def test_each_node_on_the_way_shows_the_same_run(asked, wired, here):
 
 
 @pytest.mark.parametrize("asked", ["5", "10"])
-def test_what_leads_to_long_video_shows_that(asked, here):
+def test_what_leads_to_talking_head_shows_that(asked, here):
     graph = sources() | low_vram() | talking_head(model=["10", 0], min_resolution=768)
     assert foresee(graph, asked, here)[:2] == foresee(graph, "11", here)[:2]
 
@@ -138,7 +138,7 @@ def test_auto_is_the_card_that_is_judged(here):
     assert small.fits
 
 
-# ---- Long Video
+# ---- Talking Head
 
 
 def test_a_long_video_that_does_not_fit_in_one_pass_is_cut(here):
@@ -462,7 +462,7 @@ def test_the_job_of_a_whole_prompt(asked, here):
 
 
 def test_a_card_without_bf16_is_known(here):
-    """Its VAE runs in fp32, in Long Video too."""
+    """Its VAE runs in fp32, in Talking Head too."""
     graph = sources() | preflight(target_card="RTX 2060 12GB") | talking_head()
     assert not budget_for("RTX 2060 12GB").bf16
     assert plan(graph, "11", here).job.vae_dtype is Dtype.FP32

@@ -94,14 +94,14 @@ def work(recorder, name, error=None, **arguments):
 
 
 def test_a_node_that_has_sonics_do_their_work_is_the_one_the_page_shows(recorder, comfy, history):
-    """Sonic Long Video: a run for each of its parts."""
-    comfy.kind = "SonicGuardLongVideo"
+    """Sonic Talking Head: a run for each of its parts."""
+    comfy.kind = "SonicGuardTalkingHead"
     for _ in range(2):
         work(recorder, PREDATA)
         work(recorder, SAMPLER)
     assert [run["nodes"] for run in comfy.notified if run["outcome"] == Outcome.DONE] == [
-        {"SonicGuardLongVideo": "2"},
-        {"SonicGuardLongVideo": "4"},
+        {"SonicGuardTalkingHead": "2"},
+        {"SonicGuardTalkingHead": "4"},
     ]
     assert len(history.runs()) == 2
 

@@ -246,7 +246,7 @@ def test_without_any_torchaudio_it_works_as_before(packs, serve, monkeypatch):
 
 
 def test_a_node_that_is_instrumented_to_still_shows_its_inputs(pack):
-    """Long Video looks at them, to say which one a newer wrapper has no more."""
+    """Talking Head looks at them, to say which one a newer wrapper has no more."""
 
     class Predata:
         FUNCTION = "work"

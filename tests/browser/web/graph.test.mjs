@@ -295,24 +295,24 @@ test("a run concerns its upstream nodes, in a subgraph too, and no others", () =
 // ---- nodes that enable optimizations
 
 const lowVram = (more = {}) => ({ id: 20, type: "SonicGuardLowVRAM", w: { sequential_cfg: "auto" }, ...more });
-const longVideo = (more = {}) => ({ id: 21, type: "SonicGuardTalkingHead", w: { part_s: 0 }, ...more });
+const talkingHead = (more = {}) => ({ id: 21, type: "SonicGuardTalkingHead", w: { part_s: 0 }, ...more });
 const lowVramSent = { class_type: "SonicGuardLowVRAM", inputs: { sequential_cfg: "auto" } };
 const long = { class_type: "SonicGuardTalkingHead", inputs: { part_s: 0 } };
 
 for (const [name, nodes, sent] of [
-  ["anywhere in the graph", [lowVram(), longVideo()], { 20: lowVramSent, 21: long }],
-  ["muted", [lowVram({ mode: MUTED }), longVideo()], { 21: long }],
-  ["bypassed", [lowVram(), longVideo({ mode: BYPASSED })], { 20: lowVramSent }],
+  ["anywhere in the graph", [lowVram(), talkingHead()], { 20: lowVramSent, 21: long }],
+  ["muted", [lowVram({ mode: MUTED }), talkingHead()], { 21: long }],
+  ["bypassed", [lowVram(), talkingHead({ mode: BYPASSED })], { 20: lowVramSent }],
   ["in a subgraph", [{ id: 5, type: "uuid", subgraph: { nodes: [lowVram()] } }], { "5:20": lowVramSent }],
   ["in a muted subgraph", [{ id: 5, type: "uuid", mode: MUTED, subgraph: { nodes: [lowVram()] } }], {}],
-  ["in a bypassed subgraph", [{ id: 5, type: "uuid", mode: BYPASSED, subgraph: { nodes: [longVideo()] } }], {}],
+  ["in a bypassed subgraph", [{ id: 5, type: "uuid", mode: BYPASSED, subgraph: { nodes: [talkingHead()] } }], {}],
   [
     "without what feeds them",
     [{ id: 19, type: "SONICTLoader" }, lowVram({ in: { model: [19, 0] } })],
     { 20: { ...lowVramSent, inputs: { sequential_cfg: "auto", model: ["19", 0] } } },
   ],
 ]) {
-  test(`a question contains Low VRAM and Long Video ${name}`, () => {
+  test(`a question contains Low VRAM and Talking Head ${name}`, () => {
     assert.deepEqual(asked([picture, risk([1, 0]), ...nodes]).graph, {
       9: riskNode({ image: ["1", 0] }),
       1: loaded,
@@ -328,7 +328,7 @@ test("nodes that enable optimizations are sent even if not all nodes fit", () =>
     in: { text: [1001 + index, 0] },
     w: { note: "x".repeat(490) },
   }));
-  const part = asked([risk([1000, 0]), ...chain, lowVram(), longVideo()]);
+  const part = asked([risk([1000, 0]), ...chain, lowVram(), talkingHead()]);
   assert.ok(JSON.stringify(part).length < 65_000);
   assert.ok(["9", "20", "21", "1000"].every((id) => id in part.graph));
   const many = Array.from({ length: 300 }, (_, index) => ({
@@ -336,12 +336,12 @@ test("nodes that enable optimizations are sent even if not all nodes fit", () =>
     type: "Blur",
     in: { i: [1001 + index, 0] },
   }));
-  assert.equal(Object.keys(asked([risk([1000, 0]), ...many, lowVram(), longVideo()]).graph).length, 200);
+  assert.equal(Object.keys(asked([risk([1000, 0]), ...many, lowVram(), talkingHead()]).graph).length, 200);
 });
 
 for (const [name, sampling] of [
   ["the sampler", { id: 5, type: "SONICSampler", in: { model: [20, 0], data_dict: [4, 0] }, w: { fps: 25 } }],
-  ["Long Video", longVideo({ id: 5, in: { model: [20, 0], image: [4, 0] } })],
+  ["Talking Head", talkingHead({ id: 5, in: { model: [20, 0], image: [4, 0] } })],
 ]) {
   test(`Low VRAM brings ${name} downstream of it, and all nodes upstream of that`, () => {
     const nodes = [picture, trio[0], { ...trio[1], id: 4 }, lowVram({ in: { model: [3, 0] } }), sampling];
@@ -351,14 +351,14 @@ for (const [name, sampling] of [
   });
 }
 
-test("a run of Long Video concerns it and its upstream nodes, Low VRAM and OOM Risk too", () => {
+test("a run of Talking Head concerns it and its upstream nodes, Low VRAM and OOM Risk too", () => {
   const [loader] = trio;
   const root = graph([
     picture,
     risk([1, 0]),
     loader,
     lowVram({ in: { model: [3, 0] } }),
-    longVideo({ in: { model: [20, 0], image: [9, 0] } }),
+    talkingHead({ in: { model: [20, 0], image: [9, 0] } }),
     { id: 30, type: "SonicGuardLowVRAM" },
   ]);
   const concerned = (id) => new GraphSnapshot(root).isIn(root.getNodeById(id), { SonicGuardTalkingHead: "21" }, false);
