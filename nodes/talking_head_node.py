@@ -8,7 +8,6 @@ from comfy_api.latest import InputImpl, io
 from ..sonic_guard.comfy.sonic_objects import held_bytes
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.long_video.part_maker import make_part
-from ..sonic_guard.long_video.part_store import sweep
 from ..sonic_guard.long_video.rendering import run
 from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
@@ -21,6 +20,7 @@ from ..sonic_guard.operations.talking_head import TalkingHead as PlannedVideo
 from ..sonic_guard.operations.talking_head import TalkingHeadRequest, plan_talking_head
 from ..sonic_guard.planning.capabilities import GraphCapabilities
 from ..sonic_guard.planning.selection import mode_switches
+from ..sonic_guard.resume.work_folder import sweep
 from .comfyui import host, images, planning_inputs, shared_inputs
 from .comfyui.languages import errors_in_users_language, interface_language
 from .comfyui.node_progress import NodeProgress

@@ -34,6 +34,7 @@ LAYERS = (
     Layer("comfy", "graphs and workflows as plain data"),
     Layer("low_vram", "Sonic's network in less memory"),
     Layer("history", "runs in a database, calibration"),
+    Layer("resume", "finished pieces on disk, locks"),
     Layer("long_video", "parts, resume, rendering"),
     Layer("runtime", "watches and records a run"),
     Layer("operations", "what a node does"),

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from ...sonic_guard.comfy.sonic_objects import PREDATA, SAMPLER
 from ...sonic_guard.errors import WrapperError
-from ...sonic_guard.long_video.manifest import content_key, file_digest
 from ...sonic_guard.media.audio import Sound
 from ...sonic_guard.plain_files import shown
+from ...sonic_guard.resume.manifest import content_key, file_digest
 from . import host
 from .predata_files import tidies_up
 from .sonic_pack import check_import

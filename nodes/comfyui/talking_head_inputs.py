@@ -8,7 +8,6 @@ from typing import Any
 from ...sonic_guard.comfy.sonic_objects import model_dtype, vae_dtype
 from ...sonic_guard.errors import JobError, SonicGuardError, WrapperError, brief
 from ...sonic_guard.job import Dtype, latent_frames
-from ...sonic_guard.long_video.manifest import weights_key
 from ...sonic_guard.long_video.part_maker import Predata, as_computed, audio_scales, tensors_of
 from ...sonic_guard.long_video.rendering import EncodingAudio, Event, Preparing
 from ...sonic_guard.long_video.video_request import VideoRequest, pause_in
@@ -25,6 +24,7 @@ from ...sonic_guard.operations.talking_head import TalkingHead, TalkingHeadReque
 from ...sonic_guard.optimizations import EXACT
 from ...sonic_guard.planning.capabilities import GraphCapabilities
 from ...sonic_guard.planning.selection import Switches
+from ...sonic_guard.resume.manifest import weights_key
 from . import host, images, shared_inputs
 from .planning_inputs import PlanningInputs
 from .sonic_model import ChosenLowVramSonic

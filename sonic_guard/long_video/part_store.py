@@ -5,61 +5,26 @@ the tail of one part and the head of the next are blended into new pictures. Joi
 """
 
 import logging
-import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
-from ..atomic_files import discard, errors_about, fault, kind_of
+from ..atomic_files import discard, fault
 from ..errors import OutputError, WrapperError
 from ..media.seams import hide_seam
 from ..media.video_file import frames, verify
 from ..media.video_writer import FFV1, Encoding, VideoWriter
-from .exclusive_lock import locked, remove_stale_locks
-from .manifest import FileNote, Manifest, content_key, file_digest, plain_size
+from ..resume.manifest import FileNote, Manifest, file_digest, plain_size
+from ..resume.work_folder import KEY_LENGTH, work_folder
 from .part_plan import Part
 from .video_request import VideoRequest
 
 log = logging.getLogger(__name__)
 
-_KEY_LENGTH = 16
-"""Digits of a key in the names of folders and files."""
 STEP_SUFFIX = ".latents"
 """Suffix of a file with a denoising step: see `saved_steps`."""
-_UNUSED = "unused"
-"""Name of the file that marks a folder unused for long: see `sweep`."""
-
-
-def sweep(work: Path, days: float) -> None:
-    """Remove folders of parts below `work` that have not been used for twice `days` days.
-
-    A folder unused for `days` is only marked at first, which renews its time stamp; it is removed `days` later. So a
-    clock that is wrong once deletes nothing. Folders in use, and those dated in the future, are kept. A folder that
-    cannot be removed, for example because another program holds a file open, is kept with a warning in the log.
-    """
-    for folder in work.glob("[0-9a-f]" * _KEY_LENGTH):
-        if kind_of(folder) != "folder":
-            continue
-        try:
-            with locked(folder, "a run is using it"), errors_about(folder):
-                newest = max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
-                if _now(work) - newest > days * 86_400:
-                    if kind_of(mark := folder / _UNUSED):
-                        discard(folder)
-                    else:
-                        mark.touch()
-        except OutputError as error:
-            log.warning("%s stays: %s", folder, error)
-    remove_stale_locks(work)
-
-
-def _now(folder: Path) -> float:
-    """The time in seconds by the clock of the file system of `folder`, which may be another machine's."""
-    with TemporaryFile(dir=folder) as file:
-        return os.fstat(file.fileno()).st_mtime
 
 
 @contextmanager
@@ -70,17 +35,12 @@ def opened(
 
     Raises `OutputError`, without waiting, if another run has locked one of them, or if the disk fails.
     """
-    folder = work.absolute() / request.key[:_KEY_LENGTH]
     same_video = (
         f"{target.name}: another run is making the same video right now, in this ComfyUI or another one. "
         "Wait until it is finished, or cancel it there and run again: finished parts are kept. "
         "For another version of the video change the seed."
     )
-    same_name = (
-        f"{target.name}: another run is making a video of this name right now. Choose another name, or wait for it."
-    )
-    name = content_key(os.path.normcase(os.path.realpath(target)))[:_KEY_LENGTH]
-    with locked(folder, same_video), locked(folder.with_name(f"name-{name}"), same_name):
+    with work_folder(work, request.key, target, same_video) as folder:
         yield PartStore(request, folder, check)
 
 
@@ -88,26 +48,13 @@ class PartStore:
     """The folder with the finished parts of a `VideoRequest`. Raises `OutputError` if the disk fails."""
 
     def __init__(self, request: VideoRequest, folder: Path, check: Callable[[], None] = lambda: None) -> None:
-        """Open `folder`, and remove everything but complete files from it: unfinished ones, links, folders.
+        """Open `folder`, which `work_folder` has prepared.
 
         `check` is called repeatedly while files are read and written; an exception from it ends the work.
         """
         self._check = check
         self.folder = folder
         self._request = request
-        with errors_about(folder):
-            if kind_of(folder) == "link":
-                log.warning("%s is a link, and is removed; what it leads to stays as it is.", folder)
-                discard(folder)
-            elif kind_of(folder) not in ("", "folder"):
-                raise fault(folder, "what has this name is no folder. Move it away, and run again.")
-            folder.mkdir(exist_ok=True)
-            for path in folder.iterdir():
-                if (kind := kind_of(path)) != "file":
-                    log.warning("%s is no plain file but a %s, and is removed.", path, kind)
-                    discard(path)
-                elif path.match(".*.part") or path.name == _UNUSED:
-                    path.unlink()
         self._manifest = Manifest(folder)
         self._keys = list(request.part_keys)
         """The key of every part, as it was last read or written."""
@@ -177,7 +124,7 @@ class PartStore:
         made without them.
         """
         keys = dict.fromkeys((self._request.part_key(part, optimizations), self._request.part_key(part)))
-        return [key[:_KEY_LENGTH] for key in keys]
+        return [key[:KEY_LENGTH] for key in keys]
 
     def files_to_join(self) -> list[Path]:
         """The video files that make up the result, in order. Writes the files of the seams between the parts."""
@@ -210,7 +157,7 @@ class PartStore:
 
     def _path(self, part: Part, role: str) -> Path:
         suffix = self._request.encoding.kind.suffix if role == "body" else FFV1.suffix
-        return self.folder / f"{self._keys[part.index][:_KEY_LENGTH]}-{role}{suffix}"
+        return self.folder / f"{self._keys[part.index][:KEY_LENGTH]}-{role}{suffix}"
 
 
 def steps_of(folder: Path, name: str) -> Iterator[Path]:

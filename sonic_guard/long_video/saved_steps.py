@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..atomic_files import begin, commit, discard, errors_about, fault, temp_for
 from ..errors import OutputError
-from .manifest import plain_size, why
+from ..resume.manifest import plain_size, why
 from .part_store import STEP_SUFFIX, steps_of
 
 log = logging.getLogger(__name__)

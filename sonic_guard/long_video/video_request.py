@@ -11,7 +11,7 @@ from ..media.audio import Sound
 from ..media.pauses import longest_pause
 from ..media.video_writer import Encoding
 from ..optimizations import EXACT
-from .manifest import content_key
+from ..resume.manifest import content_key
 from .part_plan import Part, Pause, part_sound, plan_parts
 
 _NO_INFLUENCE = ("optimizations", "chunk_size", "to_file", "expand_ratio", "duration_s")

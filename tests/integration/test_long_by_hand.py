@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sonic_guard.errors import OutputError
-from sonic_guard.long_video.manifest import file_digest
-from sonic_guard.long_video.part_store import sweep
 from sonic_guard.long_video.rendering import run
+from sonic_guard.resume.manifest import file_digest
+from sonic_guard.resume.work_folder import sweep
 from tests.support import installed
 from tests.support.child_tasks import print_made_parts
 from tests.support.numbered_frames import digest, make_part, order

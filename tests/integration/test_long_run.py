@@ -17,13 +17,13 @@ import pytest
 from sonic_guard.errors import JobError, NoFallbackLeftError, OutputError, WrapperError
 from sonic_guard.job import Job
 from sonic_guard.long_video.finished_file import check_finished
-from sonic_guard.long_video.part_store import sweep
 from sonic_guard.long_video.rendering import FallbackEnabled, Joining, PartKept, Progress, run
 from sonic_guard.media.audio_file import load
 from sonic_guard.media.video_file import frames, verify
 from sonic_guard.media.video_writer import Encoding, VideoWriter
 from sonic_guard.optimizations import Optimization
 from sonic_guard.planning.selection import STREAMED
+from sonic_guard.resume.work_folder import sweep
 from tests.support.numbered_frames import RATE, SIDE, digest, draw, make_part, order, read
 from tests.support.numbered_runs import CancelError, age, interrupt_in_part, made_parts, video_of
 
@@ -157,7 +157,7 @@ def test_a_seam_can_be_cancelled(tmp_path, calm):
 def test_looking_at_what_is_kept_can_be_cancelled(tmp_path, monkeypatch):
     """SHA-256 of the lossless parts of an hour takes minutes."""
     interrupt_in_part(1, tmp_path)
-    monkeypatch.setattr("sonic_guard.long_video.manifest._BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr("sonic_guard.resume.manifest._BLOCK_BYTES", 1 << 10)
     checks = []
     with pytest.raises(CancelError):
         run(order(300), must_not_run, tmp_path / "video.mkv", tmp_path / "work", check=lambda: many(checks))

@@ -17,10 +17,10 @@ torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.long_video.manifest import weights_key  # noqa: E402
 from sonic_guard.long_video.part_maker import as_computed, make_part  # noqa: E402
 from sonic_guard.long_video.part_plan import part_sound  # noqa: E402
 from sonic_guard.long_video.rendering import FallbackEnabled, PartKept, Progress, Task, run  # noqa: E402
+from sonic_guard.resume.manifest import weights_key  # noqa: E402
 from tests.support import quick_sonic, small_sonic  # noqa: E402
 from tests.support.numbered_frames import digest  # noqa: E402
 

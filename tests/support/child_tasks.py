@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from sonic_guard.errors import OutputError
-from sonic_guard.long_video.exclusive_lock import locked
 from sonic_guard.long_video.rendering import run
 from sonic_guard.long_video.saved_steps import StepsOnDisk
 from sonic_guard.operations.example_files import place_examples
+from sonic_guard.resume.exclusive_lock import locked
 from tests.support.numbered_frames import make_part, order
 from tests.support.numbered_runs import made_parts
 

@@ -14,12 +14,12 @@ from sonic_guard.devices.budget import budget_for
 from sonic_guard.devices.card_catalogue import find_card
 from sonic_guard.history.database import Database
 from sonic_guard.job import Job
-from sonic_guard.long_video.exclusive_lock import locked
 from sonic_guard.media import audio_file, face, picture
 from sonic_guard.memory.checkpoints import read_header
 from sonic_guard.messages.error_messages import ERRORS, SUBJECTS, error_text
 from sonic_guard.operations.input_values import one_of
 from sonic_guard.operations.preset_files import load_preset
+from sonic_guard.resume.exclusive_lock import locked
 from tests.support.installed import PACK
 
 KINDS = {name for name in vars(errors) if name.endswith("Error")} | {

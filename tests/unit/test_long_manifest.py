@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sonic_guard.long_video.manifest import FileNote, Manifest, content_key, weights_key
 from sonic_guard.long_video.video_request import VideoRequest
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video_writer import Encoding
+from sonic_guard.resume.manifest import FileNote, Manifest, content_key, weights_key
 from tests.support.numbered_frames import order
 
 PLAIN = order(300)
