@@ -72,6 +72,14 @@ class PictureError(SonicGuardError):
     """A picture could not be read or has an impossible shape."""
 
 
+class FootageError(SonicGuardError):
+    """A video could not be read: missing, damaged, without pictures, or of a kind that is not read here."""
+
+
+class FinishError(SonicGuardError):
+    """A finishing step cannot be done with these settings or this video."""
+
+
 class FaceError(SonicGuardError):
     """No usable face: none found, the chosen one does not exist, or the manual box is outside the picture."""
 

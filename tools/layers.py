@@ -36,6 +36,7 @@ LAYERS = (
     Layer("history", "runs in a database, calibration"),
     Layer("resume", "finished pieces on disk, locks"),
     Layer("long_video", "parts, resume, rendering"),
+    Layer("finishing", "smooths, interpolates, upscales"),
     Layer("runtime", "watches and records a run"),
     Layer("operations", "what a node does"),
     Layer("messages", "every text, en and zh"),

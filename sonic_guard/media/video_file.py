@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from ..atomic_files import fault
 from ..errors import OutputError
 from .audio import Sound
+from .rgb_converter import RgbConverter
 from .video_contents import contents, pictures_of
 from .video_writer import Encoding, Output, VideoWriter
 
@@ -50,7 +50,7 @@ def pick(path: Path, count: int) -> list[np.ndarray]:
     """
     found: dict[int, np.ndarray] = {}
     with pictures_of(path) as (container, stream):
-        to_rgb, step = _RgbConverter(), contents(path).frames / count
+        to_rgb, step = RgbConverter(), contents(path).frames / count
         frame_duration = 1 / (_rate(stream) * stream.time_base)  # in the stream's time base
         for index in range(count):
             container.seek(int(round(index * step) * frame_duration), stream=stream)
@@ -67,24 +67,9 @@ def frames(path: Path) -> Iterator[np.ndarray]:
     """The pictures of the video `path` in order: uint8 [H, W, 3]. Raises `OutputError`."""
     with pictures_of(path) as (container, stream):
         stream.thread_type = "AUTO"
-        to_rgb = _RgbConverter()
+        to_rgb = RgbConverter()
         for frame in container.decode(stream):
             yield to_rgb(frame)
-
-
-class _RgbConverter:
-    """Converts the frames of a video to RGB."""
-
-    def __init__(self) -> None:
-        self._upsample, self._convert = VideoReformatter(), VideoReformatter()  # reused: their setup is slow
-
-    def __call__(self, frame: Any) -> np.ndarray:
-        matrix = {}
-        if not frame.format.is_rgb:  # in two steps: in one, libav rounds every colour down
-            frame = self._upsample.reformat(frame, format="yuv444p", interpolation=Interpolation.BICUBIC)
-            # RGB has no matrix, so the second name is ignored; but if both are the same, older PyAV converts nothing.
-            matrix = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU601}
-        return self._convert.reformat(frame, format="rgb24", **matrix).to_ndarray()
 
 
 def join(

@@ -4,7 +4,7 @@ A `VideoWriter` takes groups of frames in order and encodes them at once. The so
 picture, and ends with the last one, to the sample. `video_file` reads and joins videos.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -158,12 +158,13 @@ class Output:
         overwrite: bool = False,
         faststart: bool = True,
         accept: Callable[[Path], object] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Begin the file `target`. `sound` is cut, or padded with silence, to the length of the pictures.
 
         With `faststart` a player can start before it has loaded all of an MP4 or MOV; the file is then written twice.
         `accept` receives the finished file before it is renamed to `target`; an exception from it leaves no file. By
-        default it checks that the file holds all frames.
+        default it checks that the file holds all frames. `tags` are the container's, such as a title or a workflow.
         """
         self.target = target.absolute()  # libav reads a relative name such as "take:2.mp4" as a protocol
         self.kind = kind
@@ -173,9 +174,11 @@ class Output:
         self._overwrite = overwrite
         self._accept = accept or self._has_all
         temp = begin(self.target, overwrite=overwrite)
-        options = {"movflags": "+faststart"} if faststart and kind.container in ("mp4", "mov") else {}
+        flags = f"{'+faststart' if faststart else ''}{'+use_metadata_tags' if tags else ''}"
+        options = {"movflags": flags} if flags and kind.container in ("mp4", "mov") else {}
         with errors_about(self.target):
             self.container = av.open(str(temp), "w", format=kind.container, options=options)
+        self.container.metadata.update(tags or {})
         self._sound = sound
         self._track: SoundTrack | None = None
 
@@ -245,24 +248,34 @@ class VideoWriter(Output):
         overwrite: bool = False,
         faststart: bool = True,
         accept: Callable[[Path], object] | None = None,
+        time_base: Fraction | None = None,
+        pixel_aspect: Fraction = Fraction(1),
     ) -> None:
-        """Begin the file `target`, whose suffix the caller chooses; `fps` is in frames per second."""
+        """Begin the file `target`, whose suffix the caller chooses; `fps` is in frames per second.
+
+        `time_base`: seconds in a unit of the moments that `write` takes, if the frame rate varies.
+        """
         self.encoding = encoding or Encoding()
+        self._time_base = time_base or 1 / fps
+        self._pixel_aspect = pixel_aspect
         super().__init__(
             target, self.encoding.kind, fps, sound, overwrite=overwrite, faststart=faststart, accept=accept
         )
         self._stream: Any = None
         self._reformatter = VideoReformatter()  # reused: its setup is slow
 
-    def write(self, frames: Any) -> None:
-        """Append `frames`, in a format that `pictures` takes. All must have the size of the first."""
+    def write(self, frames: Any, moment: int | None = None) -> None:
+        """Append `frames`, in a format that `pictures` takes. All must have the size of the first.
+
+        `moment`: the time of the first of them in units of `time_base`; without it, each follows the one before.
+        """
         for picture in pictures(frames, 16 if self.kind.deep else 8):
             stream = self._stream or self._begin(picture.shape[1], picture.shape[0])
             if picture.shape[:2] != (stream.height, stream.width):
                 size = f"{picture.shape[1]}×{picture.shape[0]}"
                 raise fault(self.target, f"a frame of {size} in a video of {stream.width}×{stream.height}.")
             with errors_about(self.target):
-                packets = stream.encode(self._frame(picture))
+                packets = stream.encode(self._frame(picture, self.frames if moment is None else moment))
             self.frames += 1
             self.mux(packets)
 
@@ -275,11 +288,14 @@ class VideoWriter(Output):
         with errors_about(self.target):
             stream: Any = self.container.add_stream(self.kind.video, rate=self.fps, options=self.encoding.options)
         self.encoding.set_up(stream.codec_context, width, height, self.fps)
+        stream.codec_context.time_base = self._time_base
+        if self._pixel_aspect != 1:
+            stream.codec_context.sample_aspect_ratio = self._pixel_aspect
         self._stream = stream
         self.add_sound()
         return stream
 
-    def _frame(self, picture: np.ndarray) -> VideoFrame:
+    def _frame(self, picture: np.ndarray, moment: int) -> VideoFrame:
         frame = VideoFrame.from_ndarray(picture, format="rgb48le" if self.kind.deep else "rgb24")
         frame = self._reformatter.reformat(
             frame,
@@ -290,7 +306,7 @@ class VideoWriter(Output):
         for tag, value in self.kind.tags.items():
             if hasattr(frame, tag):  # older PyAV has fewer; only the ProRes encoder reads them here
                 setattr(frame, tag, value)
-        frame.pts, frame.time_base = self.frames, 1 / self.fps
+        frame.pts, frame.time_base = moment, self._time_base
         return frame
 
 

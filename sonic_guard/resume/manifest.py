@@ -112,6 +112,11 @@ class Manifest:
         """The files of part `key` by name, or None if it is not finished."""
         return self._parts.get(key)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The keys of the finished parts, in the order in which they were finished."""
+        return tuple(self._parts)
+
     def add(self, key: str, files: Mapping[str, FileNote]) -> None:
         """Record that part `key` is finished, with its files by name. Raises `OutputError`."""
         self._parts[key] = dict(files)

@@ -1,0 +1,1 @@
+"""Finishing of a video: smoothing, interpolation, upscaling, lip sync; file to file, in bounded memory."""

@@ -1,0 +1,80 @@
+"""The segments of a video that is being finished: short files, each encoded by itself, from which a run is resumed."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import OutputError
+from ..media.video_file import verify
+from ..resume.manifest import FileNote, Manifest, file_digest, plain_size
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive pictures of the result."""
+
+    path: Path
+    start: int
+    """When the first of them is shown, in units of the result's time base, counted from its beginning."""
+    frames: int
+    changed: int
+    """How many of them differ from the source's."""
+
+
+class SegmentStore:
+    """The finished segments in a folder, in order."""
+
+    def __init__(self, folder: Path, suffix: str, check: Callable[[], None]) -> None:
+        """Find those that earlier runs have finished, up to the first that is missing or damaged."""
+        self._folder, self._suffix = folder, suffix
+        self._manifest = Manifest(folder)
+        self._segments = list(self._kept(check))
+        self.kept_frames = self.frames
+        """Pictures that an earlier run has made."""
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """All of them."""
+        return tuple(self._segments)
+
+    @property
+    def frames(self) -> int:
+        """Pictures in them."""
+        return sum(segment.frames for segment in self._segments)
+
+    @property
+    def changed(self) -> int:
+        """Pictures in them that differ from the source's."""
+        return sum(segment.changed for segment in self._segments)
+
+    def next_path(self) -> Path:
+        """The file to write the next segment to."""
+        return self._folder / f"{len(self._segments):06}{self._suffix}"
+
+    def add(self, segment: Segment) -> None:
+        """Record that `segment`, the next one, is finished. Raises `OutputError`."""
+        path = segment.path
+        name = f"{len(self._segments)} {segment.start} {segment.frames} {segment.changed}"
+        self._manifest.add(name, {path.name: FileNote(plain_size(path), file_digest(path))})
+        self._segments.append(segment)
+
+    def _kept(self, check: Callable[[], None]) -> Iterator[Segment]:
+        found = {int(name.split()[0]): name for name in self._manifest.names}
+        for index in range(len(found)):
+            if index not in found:
+                return
+            _, start, frames, changed = map(int, found[index].split())
+            [(name, note)] = (self._manifest.files(found[index]) or {}).items()
+            path = self._folder / name
+            try:
+                whole = plain_size(path) == note.size_bytes and file_digest(path, check) == note.sha256
+                if not whole or verify(path).frames != frames:
+                    log.warning("%s has changed since it was written; it is made again.", path)
+                    return
+            except (OSError, OutputError) as error:
+                log.warning("%s is made again: %s", path, error)
+                return
+            yield Segment(path, start, frames, changed)
