@@ -6,12 +6,14 @@ They are imported where they are needed, so that the nodes can be imported witho
 import json
 import logging
 import os
+import secrets
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...sonic_guard.atomic_files import temp_for
 from ...sonic_guard.comfy.api_graph import parse_graph
@@ -27,6 +29,9 @@ log = logging.getLogger(__name__)
 
 PREVIEW_SIDE = 512
 """Largest side in pixels of a picture shown while a node works."""
+NOTIFY_INTERVAL_S = 1.0
+"""Least time between two texts or pictures on a node."""
+Event = TypeVar("Event")
 _SETTINGS = "comfy.settings.json"
 _steady = SteadyBudget()
 _MAX_SETTINGS_BYTES = 1 << 24
@@ -273,6 +278,35 @@ def show_text(text: str) -> None:
 
     _, node = executing()
     PromptServer.instance.send_progress_text(text, node)
+
+
+def seldom(show: Callable[[Event], None], interval_s: float = NOTIFY_INTERVAL_S) -> Callable[[Event], None]:
+    """`show`, called at most once in `interval_s`: pages need not know more, and each message costs time."""
+    shown_s = -interval_s
+
+    def call(event: Event) -> None:
+        nonlocal shown_s
+        if time.monotonic() - shown_s >= interval_s:
+            shown_s = time.monotonic()
+            show(event)
+
+    return call
+
+
+def blocked(text: str) -> Any:
+    """A value for an output: nodes behind it do not run, and `text` says why."""
+    from comfy_execution.graph import ExecutionBlocker
+
+    return ExecutionBlocker(text)
+
+
+def new_temporary(prefix: str, suffix: str) -> Path:
+    """A new file in ComfyUI's temporary folder, which ComfyUI empties when it starts."""
+    import folder_paths
+
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"sonic_guard_{prefix}_{secrets.token_hex(8)}{suffix}"
 
 
 def new_output(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, str]:

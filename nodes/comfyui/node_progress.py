@@ -9,8 +9,6 @@ from . import host, images
 
 BAR = 1000
 """Steps of ComfyUI's bar."""
-NOTIFY_INTERVAL_S = 1.0
-"""Least time between two texts or pictures on the node."""
 
 
 class NodeProgress:
@@ -28,7 +26,7 @@ class NodeProgress:
 
     def notify(self, event: Event) -> None:
         """Show `event`; of those that come often, one a second."""
-        soon = time.monotonic() - self._notified_s < NOTIFY_INTERVAL_S
+        soon = time.monotonic() - self._notified_s < host.NOTIFY_INTERVAL_S
         if isinstance(event, Progress):
             picture = None if soon or self._picture is None else images.as_pil(self._picture)
             self._bar(round(BAR * event.share), picture)

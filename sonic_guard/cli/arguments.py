@@ -1,7 +1,8 @@
-"""The command line's options: plan, estimate, trace, measure, history."""
+"""The command line's options: plan, finish, estimate, trace, measure, history."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,26 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
     Ends the program with exit code 2 and a message where they cannot be parsed.
     """
+    argv = with_finish_step(sys.argv[1:] if argv is None else argv)
     parser = _Parser(prog="sonic-guard", description=_text(texts.DESCRIPTION, _language(argv)), lang=_language(argv))
     parser.set_defaults(lang=LANGUAGES[0])
     commands = parser.add_subparsers(
         title=_text(texts.COMMANDS, parser.lang),
         required=True,
         dest="command",
-        metavar="plan | estimate | trace | measure | history",
+        metavar=" | ".join(_COMMANDS),
     )
     for name, add in _COMMANDS.items():
         add(commands.add_parser(name, help=parser.help(name), description=parser.help(name), lang=parser.lang))
     return parser.parse_args(argv)
+
+
+def with_finish_step(argv: Sequence[str]) -> list[str]:
+    """`argv` with the step `ALL_STEPS` where ``finish`` is followed by a file instead of a step."""
+    given = list(argv)
+    at = given.index(FINISH) + 1 if FINISH in given else 0
+    follows = given[at] if 0 < at < len(given) else "-"
+    return given if follows.startswith("-") or follows in _STEPS else [*given[:at], ALL_STEPS, *given[at:]]
 
 
 def named_optimizations(names: Iterable[str], lang: str = LANGUAGES[0]) -> frozenset[Optimization]:
@@ -72,6 +82,10 @@ class _Parser(argparse.ArgumentParser):
 
     def help(self, key: str, **values: object) -> str:
         return fill(texts.HELP[key], self.lang, **values).replace("%", "%%")
+
+    def argument(self, key: str, **settings: Any) -> None:
+        """Add the argument without a name that `texts.HELP` has as "command.argument"."""
+        self.options.add_argument(key.rpartition(".")[2], help=self.help(key), **settings)
 
     def option(self, key: str, target: Any = None, **settings: Any) -> None:
         """Add the option that `texts.HELP` has as "command.option", or as "option" alone."""
@@ -155,10 +169,34 @@ def _add_history(history: _Parser) -> None:
     history.option("history.delete-card", metavar="CARD")
 
 
+def _add_finish(finish: _Parser) -> None:
+    steps = finish.add_subparsers(
+        title=_text(texts.STEPS, finish.lang), required=True, dest="step", metavar=" | ".join(_STEPS)
+    )
+    for name, add in _STEPS.items():
+        step = steps.add_parser(
+            name, help=finish.help(f"finish.{name}"), description=finish.help(f"finish.{name}"), lang=finish.lang
+        )
+        step.argument("finish.input", type=Path, metavar="FILE")
+        add(step)
+        step.option("finish.overwrite", action="store_true")
+        step.option("json", action="store_true")
+
+
+def _add_encoding(step: _Parser) -> None:
+    """The options of a step that writes pictures."""
+    step.option("finish.out", type=Path, required=True, metavar="FILE")
+    step.option("finish.format", choices=("h264", "ffv1", "prores"), default="h264")
+    step.option("finish.crf", type=int, default=18, metavar="NUMBER")
+
+
 def _gpu(text: str) -> str:
     return "auto" if text.strip().lower() == "auto" else text
 
 
+FINISH, ALL_STEPS = "finish", "all"
+_STEPS: dict[str, Callable[[_Parser], None]] = {}
 _COMMANDS = {
-    "plan": _add_plan, "estimate": _add_estimate, "trace": _add_trace, "measure": _add_measure, "history": _add_history,
+    "plan": _add_plan, FINISH: _add_finish, "estimate": _add_estimate, "trace": _add_trace, "measure": _add_measure,
+    "history": _add_history,
 }  # fmt: skip

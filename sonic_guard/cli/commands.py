@@ -1,4 +1,4 @@
-"""The command line: plan, estimate, trace, measure, history.
+"""The command line: plan, finish, estimate, trace, measure, history.
 
 Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits or nothing clears a hard limit. Large
 packages are imported by the command that needs them, so that `measure` runs on a machine with little more than torch.
@@ -57,6 +57,13 @@ def _plan(arguments: argparse.Namespace) -> int:
     from .plan_command import run_plan
 
     return EXIT_OK if run_plan(arguments) else EXIT_NOTHING_FITS
+
+
+def _finish(arguments: argparse.Namespace) -> int:
+    from .finish_command import run_finish
+
+    run_finish(arguments)
+    return EXIT_OK
 
 
 def _estimate(arguments: argparse.Namespace) -> int:
@@ -178,4 +185,11 @@ def _need_trace(lang: str) -> None:
         raise SonicGuardError(fill(texts.NO_TRACING, lang))
 
 
-_COMMANDS = {"plan": _plan, "estimate": _estimate, "trace": _trace, "measure": _measure, "history": _history}
+_COMMANDS = {
+    "plan": _plan,
+    "finish": _finish,
+    "estimate": _estimate,
+    "trace": _trace,
+    "measure": _measure,
+    "history": _history,
+}

@@ -14,6 +14,7 @@ DESCRIPTION = Text(
 USAGE = Text("usage: ", "用法：")
 OPTIONS = Text("options", "选项")
 COMMANDS = Text("commands", "命令")
+STEPS = Text("steps", "步骤")
 
 HELP: Mapping[str, Text] = {
     "help": Text("show this help and exit", "显示此帮助并退出"),
@@ -58,6 +59,21 @@ HELP: Mapping[str, Text] = {
     ),
     "plan.workflow": Text("write a ComfyUI workflow to this file", "把 ComfyUI 工作流写入此文件"),
     "plan.chart": Text("write a chart of VRAM by stage to this file", "把各阶段显存图写入此文件"),
+    "finish": Text(
+        "finish a video: what is wrong with lips, light and size; a file instead of a step: all of it",
+        "视频后期：修正口型、亮度与尺寸；直接给出文件则执行全部步骤",
+    ),
+    "finish.input": Text("the video", "视频文件"),
+    "finish.out": Text("the file to write: .mp4, .mov or .mkv", "输出文件：.mp4、.mov 或 .mkv"),
+    "finish.overwrite": Text("replace the file to write if it exists", "输出文件已存在时覆盖"),
+    "finish.format": Text(
+        "h264, ffv1 (lossless, .mkv) or prores (for editing, .mov) (default: h264)",
+        "h264、ffv1（无损，.mkv）或 prores（剪辑用，.mov）（默认 h264）",
+    ),
+    "finish.crf": Text(
+        "quality of the H.264 encoder, 1 to 51: lower is better and larger (default: 18)",
+        "H.264 编码质量，1 到 51：越小越好、文件越大（默认 18）",
+    ),
     "estimate": Text("the memory a run needs, stage by stage", "一次运行各阶段所需的显存"),
     "estimate.width": Text("width of the frames in pixels", "画面宽度（像素）"),
     "estimate.height": Text("height of the frames in pixels", "画面高度（像素）"),

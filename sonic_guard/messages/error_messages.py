@@ -16,11 +16,19 @@ from typing import NamedTuple
 
 from ..errors import SonicGuardError
 from ..optimizations import Text
-from . import error_texts_media, error_texts_requests, error_texts_runs, error_texts_settings, sound_texts
+from . import (
+    error_texts_finishing,
+    error_texts_media,
+    error_texts_requests,
+    error_texts_runs,
+    error_texts_settings,
+    sound_texts,
+)
 from .catalogue import LANGUAGES
 
 ERRORS: tuple[Text, ...] = (
-    *error_texts_settings.ERRORS, *error_texts_media.ERRORS, *error_texts_runs.ERRORS, *error_texts_requests.ERRORS,
+    *error_texts_settings.ERRORS, *error_texts_media.ERRORS, *error_texts_finishing.ERRORS,
+    *error_texts_runs.ERRORS, *error_texts_requests.ERRORS,
     sound_texts.REFUSED, *sound_texts.REFUSALS.values(),
 )  # fmt: skip
 """Without the names in front of them."""

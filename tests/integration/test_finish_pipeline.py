@@ -9,12 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from sonic_guard.errors import FinishError, FootageError, OutputError
 from sonic_guard.finishing.frames import Frame, before_of, settings_of
 from sonic_guard.finishing.pipeline import FinishRequest, finish
 from sonic_guard.media.footage import open_footage, shots
 from sonic_guard.media.video_writer import Encoding
-
 from tests.support.footage_files import number_of, numbered, packets, seconds, write
 
 
@@ -70,7 +70,7 @@ def numbers(path: Path) -> list[int]:
 
 
 def finished(source: Path, target: Path, *filters: object, **more: object) -> object:
-    return finish(FinishRequest(source, filters, **more), target, target.parent / "work")  # type: ignore[arg-type]
+    return finish(FinishRequest(source, filters, **more), target, source.parent / "work")  # type: ignore[arg-type]
 
 
 FAST = Encoding(crf=10, preset="ultrafast")

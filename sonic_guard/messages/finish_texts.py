@@ -1,0 +1,27 @@
+"""Texts about finishing a video: progress and report."""
+
+from collections.abc import Mapping
+
+from ..media.footage import Trait
+from ..optimizations import Text
+
+VIDEO = Text(
+    "{width}×{height}, {frames} at {fps:g} fps, {time}; {size}",
+    "{width}×{height}，{frames}，每秒 {fps:g} 帧，{time}；{size}",
+)
+UNCHANGED = Text(
+    "Nothing had to be changed: pictures and sound are those of the source, bit for bit.",
+    "无需改动：画面和声音与源文件逐位相同。",
+)
+CHANGED = Text("{changed} of {frames} pictures were changed.", "{frames} 帧中改动了 {changed} 帧。")
+KEPT = Text("{kept} pictures were made by an earlier run.", "其中 {kept} 帧由先前的运行完成。")
+SOUND_ENCODED = Text(
+    "The sound ({codecs}) does not go into this kind of file, and was encoded again.",
+    "此类文件不能存放原来的声音编码（{codecs}），声音已重新编码。",
+)
+TRAITS: Mapping[Trait, Text] = {
+    Trait.DEEP: Text(
+        "The source has more than 8 bits a channel; the result has 8.", "源视频每通道超过 8 位；结果为 8 位。"
+    ),
+    Trait.ALPHA: Text("The source is transparent; the result is not.", "源视频带透明通道；结果不带。"),
+}
