@@ -138,3 +138,7 @@ class OptimizationError(SonicGuardError):
 
 class SlowFileError(SonicGuardError):
     """Reading a file takes longer than the time limit."""
+
+
+class LeaseError(SonicGuardError):
+    """A run gets no lease of the card's memory: it is too large, has waited too long, or the ledger cannot be used."""

@@ -37,6 +37,7 @@ LAYERS = (
     Layer("resume", "finished pieces on disk, locks"),
     Layer("long_video", "parts, resume, rendering"),
     Layer("finishing", "smooths, interpolates, upscales"),
+    Layer("farm", "many jobs, leases of a card's memory"),
     Layer("runtime", "watches and records a run"),
     Layer("operations", "what a node does"),
     Layer("messages", "every text, en and zh"),

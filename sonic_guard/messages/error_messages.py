@@ -43,6 +43,7 @@ SUBJECTS: Mapping[str, Text] = {
     "graph": Text("graph", "工作流"),
     "history": Text("history", "运行历史"),
     "image and audio": Text("image and audio", "image 和 audio"),
+    "lease": Text("lease", "租约"),
     "low VRAM": Text("low VRAM", "低显存"),
     "memory": Text("memory", "显存"),
     "node": Text("node", "节点"),

@@ -255,4 +255,21 @@ HISTORY = (
     ),
 )
 
-ERRORS = (*PLAIN_FILES, *WRITTEN_FILES, *WEIGHTS, *WRAPPER, *RUNS, *HISTORY)
+LEASES = (
+    Text(
+        "another process has held the ledger of leases for {seconds} s. It hangs: end it.",
+        "另一个进程占用显存租约账本已达 {seconds} 秒。它已停止响应，请结束该进程。",
+    ),
+    Text("the ledger of leases cannot be used: {why}", "显存租约账本无法使用：{why}"),
+    Text(
+        "the run needs {needed} GiB of {usable} GiB. Choose a smaller size.",
+        "运行需要 {needed} GiB，可用 {usable} GiB。请选择较小的尺寸。",
+    ),
+    Text(
+        "{runs} other runs and {foreign} GiB of other programs have left no room for {seconds} s. Run again later, or "
+        "close them.",
+        "{runs} 个其他运行与其他程序占用的 {foreign} GiB 使显存不足已达 {seconds} 秒。请稍后再运行，或关闭它们。",
+    ),
+)
+
+ERRORS = (*PLAIN_FILES, *WRITTEN_FILES, *WEIGHTS, *WRAPPER, *RUNS, *HISTORY, *LEASES)

@@ -1,0 +1,1 @@
+"""Many jobs: leases of one card's memory between processes."""
