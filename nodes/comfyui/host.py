@@ -24,6 +24,7 @@ from ...sonic_guard.devices.steady_budget import SteadyBudget
 from ...sonic_guard.errors import OutputError, SonicGuardError, brief
 from ...sonic_guard.plain_files import open_plain
 from ...sonic_guard.planning.capacity import Capacity
+from .card_leases import promised_bytes
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,8 @@ def live_budget(reserve: float, held_bytes: int = 0) -> Budget:
     loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
     reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
     live = budget_for(AUTO, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
-    return replace(live, bf16=vae_in_16_bits())
+    free = max(0, live.free_bytes - promised_bytes())  # what other processes have leased is as good as taken
+    return replace(live, bf16=vae_in_16_bits(), free_bytes=free)
 
 
 def vae_in_16_bits() -> bool:

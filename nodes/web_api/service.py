@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...sonic_guard.comfy.sonic_objects import SAMPLER
 from ...sonic_guard.devices.environment import RunEnvironment, environment_of
 from ...sonic_guard.devices.memory_reader import MemoryReader, MemorySnapshot
+from ...sonic_guard.farm.leases import CardLeases, Place
 from ...sonic_guard.history.run_record import Outcome
 from ...sonic_guard.job import Job
+from ...sonic_guard.messages.lease_messages import place_text
 from ...sonic_guard.planning.capabilities import TALKING_HEAD
 from ...sonic_guard.preview.context import Machine
 from ...sonic_guard.preview.evaluation import job_for
 from ...sonic_guard.preview.input_files import Files
 from ...sonic_guard.runtime.monitor import Monitor
 from ...sonic_guard.runtime.recorder import Recorder
+from ...sonic_guard.runtime.run_gate import RunGate, Sharing
 from ..comfyui import host
+from ..comfyui.card_leases import card_leases
+from ..comfyui.languages import interface_language
 from ..comfyui.sonic_pack import check_import
 from . import run_history
 from .instrumentation import instrument
@@ -27,6 +33,9 @@ if TYPE_CHECKING:
     from ...sonic_guard.devices.budget import Budget
     from ...sonic_guard.history.history_store import History
 
+RUNS = 2
+"""Most runs of all processes on a card at a time, unless the user sets another number."""
+
 
 class Service:
     """One for the whole process. A `Recorder` uses it as its interface to ComfyUI."""
@@ -35,6 +44,7 @@ class Service:
         memory_reader = MemoryReader()
         self._monitor = Monitor(memory_reader.read, self._push, memory_reader.close, is_there=host.is_connected)
         self._recorder = Recorder(self, self._monitor)
+        self._gate = RunGate(self)
         self._machine = Machine(
             Files(host.input_folder),
             host.user_presets,
@@ -48,7 +58,13 @@ class Service:
         host.add_routes(
             routes(Services(self._machine, run_history.history, run_history.history_cache.forget, self._monitor.watch))
         )
-        host.on_prompt(lambda: instrument(host.node_classes(), self._recorder.around))
+        host.on_prompt(lambda: instrument(host.node_classes(), self._around))
+
+    @contextmanager
+    def _around(self, name: str, arguments: Mapping[str, Any]) -> Iterator[None]:
+        """In which Sonic's nodes do their work: when the card has room, and followed."""
+        with self._gate.around(name, arguments), self._recorder.around(name, arguments):
+            yield
 
     def _budget(self, target: str, reserve: float) -> Budget:
         """The memory of a card, for a prediction. Raises `WrapperError` where Sonic cannot run at all."""
@@ -56,9 +72,27 @@ class Service:
         return host.budget(target, reserve)
 
     def _push(self, snapshot: MemorySnapshot, clients: tuple[str, ...]) -> None:
-        event = {**snapshot.to_event(), "run": self._recorder.event()}
+        place = self._gate.place
+        waits = None if place is None else place_text(place, interface_language())
+        event = {**snapshot.to_event(), "run": self._recorder.event(), "waits": waits}
         for client in clients:
             host.send("sonic_guard.live", event, client)
+
+    # The interface that a gate uses
+
+    def sharing(self) -> Sharing:
+        """The setting of the users; auto where they differ."""
+        chosen = set(host.saved("SonicGuard.Leases"))
+        return Sharing(chosen.pop()) if len(chosen) == 1 and chosen <= set(Sharing) else Sharing.AUTO
+
+    def card_leases(self) -> CardLeases | None:
+        """The leases of the card that Sonic uses."""
+        runs = [value for value in host.saved("SonicGuard.MaxRuns") if isinstance(value, int) and value > 0]
+        return card_leases(min(runs, default=RUNS))
+
+    def show_place(self, place: Place) -> None:
+        """Show where the run stands in line on the node that waits."""
+        host.show_text(place_text(place, interface_language()))
 
     # The interface that a recorder uses
 
@@ -100,6 +134,7 @@ class Service:
         return Outcome.ERROR if host.has_failed(prompt_id) else Outcome.INTERRUPTED
 
     executing = staticmethod(host.executing)
+    is_running = staticmethod(host.is_running)
     interrupted = staticmethod(host.interrupted)
     stop_if_interrupted = staticmethod(host.stop_if_interrupted)
     progress_bar = staticmethod(host.progress_bar)

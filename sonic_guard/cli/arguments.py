@@ -1,4 +1,4 @@
-"""The command line's options: plan, finish, estimate, trace, measure, history."""
+"""The command line's options: plan, finish, estimate, trace, measure, history, leases."""
 
 import argparse
 import sys
@@ -194,9 +194,13 @@ def _gpu(text: str) -> str:
     return "auto" if text.strip().lower() == "auto" else text
 
 
+def _add_leases(leases: _Parser) -> None:
+    leases.option("json", action="store_true")
+
+
 FINISH, ALL_STEPS = "finish", "all"
 _STEPS: dict[str, Callable[[_Parser], None]] = {}
 _COMMANDS = {
     "plan": _add_plan, FINISH: _add_finish, "estimate": _add_estimate, "trace": _add_trace, "measure": _add_measure,
-    "history": _add_history,
+    "history": _add_history, "leases": _add_leases,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command line: plan, finish, estimate, trace, measure, history.
+"""The command line: plan, finish, estimate, trace, measure, history, leases.
 
 Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits or nothing clears a hard limit. Large
 packages are imported by the command that needs them, so that `measure` runs on a machine with little more than torch.
@@ -179,6 +179,19 @@ def _history(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _leases(arguments: argparse.Namespace) -> int:
+    from ..farm.card_ledger import all_leases
+
+    found = list(all_leases())
+    if arguments.json:
+        print_json({leases.card: [entry.__dict__ for entry in leases.entries] for leases in found})
+    else:
+        from .tables import print_leases
+
+        print_leases(found, arguments.lang)
+    return EXIT_OK
+
+
 def _need_trace(lang: str) -> None:
     """Raise `SonicGuardError` in the published pack, which comes without the tracing tools (see `.comfyignore`)."""
     if importlib.util.find_spec("..devtools", __package__) is None:
@@ -186,10 +199,6 @@ def _need_trace(lang: str) -> None:
 
 
 _COMMANDS = {
-    "plan": _plan,
-    "finish": _finish,
-    "estimate": _estimate,
-    "trace": _trace,
-    "measure": _measure,
-    "history": _history,
-}
+    "plan": _plan, "finish": _finish, "estimate": _estimate, "trace": _trace, "measure": _measure, "history": _history,
+    "leases": _leases,
+}  # fmt: skip

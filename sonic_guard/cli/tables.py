@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..devices.card_catalogue import GIB
 from ..errors import SonicGuardError
+from ..farm.card_ledger import Leases
 from ..history.calibration import Calibration, peaks
 from ..history.run_record import Outcome, Run
 from ..memory.article_formula import article_bytes
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..messages import cli_texts as texts
 from ..messages.catalogue import fill, gib
+from ..messages.lease_messages import state_word
 from ..messages.plan_messages import (
     change_line,
     headline,
@@ -26,6 +28,7 @@ from ..messages.plan_messages import (
     summary_lines,
 )
 from ..operations.stock_plan import StockPlan
+from ..plain_files import printable
 from ..planning.planner import Level
 from .planned import Planned
 
@@ -223,3 +226,27 @@ def _coloured(bar: str, share: float) -> str:
 def _print_limits(console: Console, estimate: Estimate, lang: str) -> None:
     for line in limit_lines(estimate, lang):
         console.print(line, style="yellow", markup=False)
+
+
+def print_leases(found: Sequence[Leases], lang: str = "en") -> None:
+    """Who uses, and who waits for, each card."""
+    console = Console(highlight=False)
+    if not found:
+        console.print(fill(texts.NO_LEASES, lang))
+        return
+    table = Table(
+        fill(texts.CARD, lang), fill(texts.PROCESS, lang), fill(texts.STATE, lang), fill(texts.LEASED, lang),
+        fill(texts.IN_USE, lang), fill(texts.WHAT, lang),
+    )  # fmt: skip
+    for leases in found:
+        for entry in leases.entries:
+            size = gib(entry.size_bytes) if entry.size_bytes else ""
+            table.add_row(
+                leases.card,
+                str(entry.pid),
+                state_word(entry, lang),
+                size,
+                gib(entry.used_bytes),
+                printable(entry.label),
+            )
+    console.print(table)

@@ -64,12 +64,21 @@ class CardLeases:
     """The leases of one card, as a process sees them that runs one thing at a time."""
 
     def __init__(self, ledger: Ledger, memory: CardMemory, runs: int = 2) -> None:
-        """At most `runs` runs of all processes at a time."""
-        self._ledger, self._memory, self._runs = ledger, memory, runs
+        self._ledger, self._memory = ledger, memory
+        self.runs = runs
+        """Most runs of all processes at a time."""
         with ledger.deciding():
             self._own = ledger.open(Entry(new_id(), pid=os.getpid(), since_s=time.time()))
         self._over = threading.Event()
         self._beating: threading.Thread | None = None
+
+    def promised_bytes(self) -> int:
+        """Bytes that runs of other processes have leased and not taken yet. Raises `LeaseError`."""
+        return sum(
+            max(0, entry.size_bytes - entry.used_bytes)
+            for entry in self._ledger.look()
+            if entry.state is State.RUNNING and entry.id != self._own.entry.id
+        )
 
     def close(self) -> None:
         """Note that this process asks for no more leases."""
@@ -127,7 +136,7 @@ class CardLeases:
             self._refuse_too_large(request)
             self._stand_in_line(request, others)
             entries = sorted([*others, self._own.entry], key=lambda entry: entry.number)
-            capacity = capacity_of(entries, self._memory.usable_bytes(), self._memory.used_bytes(), self._runs)
+            capacity = capacity_of(entries, self._memory.usable_bytes(), self._memory.used_bytes(), self.runs)
             running = [entry.size_bytes for entry in others if entry.state is State.RUNNING]
             line = [entry for entry in entries if entry.state is State.WAITING]
             admission = admit(capacity, running, [_waiting(entry) for entry in line])

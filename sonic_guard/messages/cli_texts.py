@@ -74,6 +74,10 @@ HELP: Mapping[str, Text] = {
         "quality of the H.264 encoder, 1 to 51: lower is better and larger (default: 18)",
         "H.264 编码质量，1 到 51：越小越好、文件越大（默认 18）",
     ),
+    "leases": Text(
+        "which processes use or wait for the graphics cards of this machine",
+        "本机有哪些进程正在使用或等待显卡",
+    ),
     "estimate": Text("the memory a run needs, stage by stage", "一次运行各阶段所需的显存"),
     "estimate.width": Text("width of the frames in pixels", "画面宽度（像素）"),
     "estimate.height": Text("height of the frames in pixels", "画面高度（像素）"),
@@ -206,6 +210,13 @@ OUTCOMES: Mapping[Outcome, Text] = {
     Outcome.ERROR: Text("error", "出错"),
     Outcome.KILLED: Text("killed", "被终止"),
 }
+NO_LEASES = Text("No process uses leases.", "没有进程使用显存租约。")
+CARD = Text("card", "显卡")
+PROCESS = Text("process", "进程")
+STATE = Text("state", "状态")
+LEASED = Text("leased", "租用")
+IN_USE = Text("in use", "已用")
+WHAT = Text("what", "内容")
 NO_RUNS = Text("No runs.", "没有运行记录。")
 UNREADABLE = Text("{count} more cannot be read by this version.", "另有 {count} 条无法由此版本读取。")
 OLDER = Text("Older runs are not shown; --limit shows more of them.", "未显示更早的运行；用 --limit 可显示更多。")

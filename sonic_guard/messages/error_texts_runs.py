@@ -257,6 +257,10 @@ HISTORY = (
 
 LEASES = (
     Text(
+        "this folder is another user's. Set {variable} to a folder of your own.",
+        "此文件夹属于其他用户。请把 {variable} 设为您自己的文件夹。",
+    ),
+    Text(
         "another process has held the ledger of leases for {seconds} s. It hangs: end it.",
         "另一个进程占用显存租约账本已达 {seconds} 秒。它已停止响应，请结束该进程。",
     ),

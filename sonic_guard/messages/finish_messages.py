@@ -3,7 +3,6 @@
 from ..devices.card_catalogue import GIB
 from ..finishing.pipeline import Finished, Finishing
 from . import finish_texts as texts
-from . import run_texts
 from .catalogue import clock, fill
 from .plan_messages import frame_count
 
@@ -12,7 +11,7 @@ def progress_text(event: Finishing, lang: str = "en") -> str:
     """How far the work is, in a line."""
     items = [f"{event.share:.0%}"]
     if event.seconds_left is not None:
-        items.append(fill(run_texts.TIME_LEFT, lang, time=clock(event.seconds_left)))
+        items.append(fill(texts.TIME_LEFT, lang, time=clock(event.seconds_left)))
     return " · ".join(items)
 
 

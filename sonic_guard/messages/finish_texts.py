@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from ..media.footage import Trait
 from ..optimizations import Text
+from . import run_texts
+
+TIME_LEFT = run_texts.TIME_LEFT
 
 VIDEO = Text(
     "{width}×{height}, {frames} at {fps:g} fps, {time}; {size}",

@@ -28,7 +28,7 @@ from sonic_guard.planning.capacity import Verdict
 
 TEXT_MODULES = (plan_texts, advice_texts, run_texts, sound_texts, time_texts, cli_texts, weight_texts)
 MESSAGE_MODULES = (
-    *(f"messages.{name}_messages" for name in ("plan", "advice", "run", "sound", "time", "weight")),
+    *(f"messages.{name}_messages" for name in ("plan", "advice", "run", "sound", "time", "weight", "finish", "lease")),
     *(f"cli.{name}" for name in ("commands", "tables", "chart", "output", "plan_command")),
 )
 """Those that fill texts, each with its texts as `texts`."""

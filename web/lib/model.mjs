@@ -176,6 +176,7 @@ export function memoryLine(language, live) {
   words.push(t(language, "ram", { size: of(language, live.host_used, live.host_total) }));
   if (!live.gpu) words.unshift(t(language, "no gpu"));
   else if (live.source === "none") words.unshift(t(language, "no nvml"));
+  if (live.waits) words.unshift(live.waits);
   return words.join(" · ");
 }
 

@@ -8,6 +8,8 @@ export const DEFAULTS = {
   "SonicGuard.Rate": 2,
   "SonicGuard.Record": true,
   "SonicGuard.TargetCard": "auto",
+  "SonicGuard.Leases": "auto",
+  "SonicGuard.MaxRuns": 2,
 };
 
 /** Range of the rate that the server accepts, in Hz. */
@@ -24,6 +26,19 @@ export function settings(onChange) {
   });
   // ComfyUI shows the last one first.
   return [
+    one("SonicGuard.MaxRuns", {
+      name: "Most runs of Sonic at a time on one graphics card, of all ComfyUIs on this machine",
+      tooltip: "Further runs wait for their turn. The setting above decides whether they do.",
+      type: "number",
+      attrs: { min: 1, max: 16, step: 1, showButtons: true },
+    }),
+    one("SonicGuard.Leases", {
+      name: "Wait for runs of other ComfyUIs that use the same graphics card",
+      tooltip:
+        "auto: where there are others. on: also while other programs leave too little memory. off: run at once, as without Sonic Guard.",
+      type: "combo",
+      options: ["auto", "on", "off"],
+    }),
     one("SonicGuard.TargetCard", {
       name: "Graphics card of nodes whose target_card is auto, and of Sonic's own nodes",
       tooltip: "auto: the card of this machine and its free memory. Or a card or size, such as RTX 3060 12GB or 20 GiB.",

@@ -128,6 +128,8 @@ export interface Live {
   host_total: number;
   cards: { index: number; name: string; used: number | null; total: number | null }[];
   run: Run | null;
+  /** Where the run stands in line for the card, as a sentence; null while none waits. */
+  waits: string | null;
 }
 
 export interface PastRun {
