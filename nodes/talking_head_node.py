@@ -11,7 +11,6 @@ from ..sonic_guard.long_video.part_maker import make_part
 from ..sonic_guard.long_video.rendering import run
 from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
-from ..sonic_guard.messages.error_messages import error_text
 from ..sonic_guard.messages.plan_messages import refusal
 from ..sonic_guard.messages.run_messages import video_report
 from ..sonic_guard.messages.sound_messages import sound_lines
@@ -22,7 +21,7 @@ from ..sonic_guard.planning.capabilities import GraphCapabilities
 from ..sonic_guard.planning.selection import mode_switches
 from ..sonic_guard.resume.work_folder import sweep
 from .comfyui import host, images, planning_inputs, shared_inputs
-from .comfyui.languages import errors_in_users_language, interface_language
+from .comfyui.languages import errors_in_users_language
 from .comfyui.node_progress import NodeProgress
 from .comfyui.planning_inputs import PlanningInputs
 from .comfyui.shared_inputs import advanced
@@ -46,7 +45,6 @@ PREFIX = "video/sonic"
 """Of the file's name, where the user gives none."""
 PICTURES = 8
 """In the preview."""
-_NOTHING_CONNECTED = "Connect a portrait to image and a voice to audio, or the plan of Preflight to plan."
 MODELS = ("model", "clip_vision", "vae")
 
 
@@ -130,12 +128,8 @@ class TalkingHead(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(
-        cls, target_card: str | None = None, image: Any = ..., audio: Any = ..., plan: Any = ...
-    ) -> bool | str:
-        """Whether the card is known, and a portrait and a voice are connected; a link has the value None here."""
-        if plan is ... and ... in (image, audio):
-            return error_text(_NOTHING_CONNECTED, interface_language())
+    def validate_inputs(cls, target_card: str | None = None) -> bool | str:
+        """Whether the card is known. ComfyUI lists an error once for each input that is named here."""
         return shared_inputs.check_target_card(target_card)
 
     @classmethod

@@ -60,6 +60,8 @@ class Text(NamedTuple):
 class Traits(NamedTuple):
     """What holds for one optimization."""
 
+    name: Text
+    """As sentences call it; in English as the input of the node."""
     exact: bool
     """Whether the frames are the wrapper's own, within rounding."""
     default: Setting
@@ -80,6 +82,7 @@ _NONE: frozenset[Optimization] = frozenset()
 
 OPTIMIZATIONS: Mapping[Optimization, Traits] = {
     Optimization.STREAMING_DECODE: Traits(
+        name=Text("streaming_decode", "流式解码"),
         exact=True,
         default=Setting.AUTO,
         time=1.0,
@@ -96,6 +99,7 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         ),
     ),
     Optimization.UNET_OFFLOAD: Traits(
+        name=Text("unet_offload", "UNet 卸载"),
         exact=True,
         default=Setting.ON,  # costs a second, and takes effect before the length of the sound is known
         time=1.0,
@@ -112,6 +116,7 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         ),
     ),
     Optimization.TENSOR_OFFLOAD: Traits(
+        name=Text("tensor_offload", "张量卸载"),
         exact=True,
         default=Setting.AUTO,
         time=1.0,  # a window's tensors are a few MB, copied once a pass
@@ -127,6 +132,7 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         ),
     ),
     Optimization.SEQUENTIAL_CFG: Traits(
+        name=Text("sequential_cfg", "逐分支 CFG"),
         exact=True,
         default=Setting.AUTO,
         time=1.13,  # 512²; 1.07 at 768², 1.05 at 1024²
@@ -142,6 +148,7 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         ),
     ),
     Optimization.FEED_FORWARD_CHUNKING: Traits(
+        name=Text("feed_forward_chunking", "前馈层分块"),
         exact=True,
         default=Setting.AUTO,
         time=1.07,  # 512², one guidance branch at a time; 1.00 at 1024² with all three
@@ -157,6 +164,7 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         ),
     ),
     Optimization.LAYER_CHUNKING: Traits(
+        name=Text("layer_chunking", "逐层分块"),
         exact=True,
         default=Setting.AUTO,
         time=1.84,  # 512², sequential CFG and tensor offload: 2.08 / 1.13; alone at 1024²: 1.37
@@ -172,6 +180,7 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         ),
     ),
     Optimization.FP8_WEIGHTS: Traits(
+        name=Text("fp8_weights", "FP8 权重"),
         exact=False,
         default=Setting.OFF,  # nothing changes a pixel unless the user asks for it
         time=1.48,  # 512², all others enabled: 5.40 / 3.65; 1.17 at 1024²
@@ -195,6 +204,8 @@ ESCALATION_ORDER = tuple(OPTIMIZATIONS)
 """The order in which they are enabled."""
 EXACT = frozenset(each for each, traits in OPTIMIZATIONS.items() if traits.exact)
 """Those that give the wrapper's own frames, within rounding."""
+NAMES: Mapping[Optimization, Text] = {each: traits.name for each, traits in OPTIMIZATIONS.items()}
+"""What sentences call them."""
 DEFAULTS: Mapping[Optimization, Setting] = {each: traits.default for each, traits in OPTIMIZATIONS.items()}
 """How they are set unless the user changes them."""
 

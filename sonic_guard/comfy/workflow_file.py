@@ -160,7 +160,7 @@ def _add_loaders(graph: UiGraph, job: Job, settings: WorkflowSettings) -> tuple[
 
 def _add_preflight(graph: UiGraph, settings: WorkflowSettings) -> UiNode:
     widgets = (*_planning(settings), settings.language)
-    return graph.add("SonicGuardPreflight", (380, 200), (400, 1010), PREFLIGHT_OUTPUTS, widgets, _OWN)
+    return graph.add("SonicGuardPreflight", (380, 200), (400, 1090), PREFLIGHT_OUTPUTS, widgets, _OWN)
 
 
 def _planning(settings: WorkflowSettings) -> tuple[Any, ...]:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from ..job import Job
-from ..planning.advice import LOW_VRAM, Advice, Where
+from ..planning.advice import PLANNER_SETTINGS, Advice, Where
 from ..planning.planner import VISIBLE, Change
 from . import advice_texts as texts
 from .catalogue import fill, gib
-from .plan_messages import limit_text, switch_word, what_would_fit
+from .plan_messages import limit_text, optimization_names, setting_word, what_would_fit
 
 _NODES = {"min_resolution": "SONIC_PreData", "dtype": "SONICTLoader", "interpolate": "SONICTLoader"}
 """The node of Sonic on which a setting is, by the name of the change."""
@@ -21,13 +21,14 @@ def advice_sentence(advice: Advice, where: Where = Where.THIS_NODE, lang: str = 
         return what_would_fit(advice.card, advice.longest_s, lang)
     if advice.keeps:
         return _keeping(advice.changes, advice.keeps, where, lang)
-    settings = _settings(advice.changes, where, lang)
+    planner = [_by_planner(where, lang)] if advice.rescue and advice.takes_planner(where) else []
+    settings = _joined([*planner, *(_setting(change, where, lang) for change in advice.changes)], lang)
     size = gib(advice.changes[-1].after_bytes)
     if advice.fits:
         return fill(texts.ALSO_FITS, lang, settings=settings, size=size)
-    if where in texts.BY_PLANNER and advice.changes[0].name != LOW_VRAM:
+    if where in texts.BY_PLANNER and not advice.rescue:
         return fill(texts.BY_PLANNER[where], lang, settings=settings, size=size)
-    one = len(advice.changes) == 1
+    one = not planner and len(advice.changes) == 1
     if any(change.clears for change in advice.changes):
         return fill(texts.ONE_CLEARS_LIMIT if one else texts.ALL_CLEAR_LIMIT, lang, settings=settings, size=size)
     return fill(texts.ONE_CHANGE if one else texts.ALL_CHANGES, lang, settings=settings, size=size)
@@ -35,29 +36,35 @@ def advice_sentence(advice: Advice, where: Where = Where.THIS_NODE, lang: str = 
 
 def button_text(*, adds_node: bool, lang: str = "en") -> str:
     """What the button does that follows an advice."""
-    return fill(texts.ADD_LOW_VRAM if adds_node else texts.APPLY, lang)
+    return fill(texts.USE_LOW_VRAM if adds_node else texts.APPLY, lang)
 
 
 def _keeping(changes: Sequence[Change], job: Job, where: Where, lang: str) -> str:
     """What makes the picture of `job` possible; its size and its rate are named as the result, not as settings."""
-    settings = _settings([change for change in changes if change.name not in VISIBLE], where, lang)
+    settings = _joined([_setting(change, where, lang) for change in changes if change.name not in VISIBLE], lang)
     kept = all(change.name not in VISIBLE for change in changes)
     return fill(
         texts.KEEPS if kept else texts.ALLOWS, lang, settings=settings, size=job.frame_size, fps=job.output_fps
     )  # fmt: skip
 
 
-def _settings(changes: Sequence[Change], where: Where, lang: str) -> str:
-    *first, last = (_setting(change, where, lang) for change in changes)
+def _joined(settings: Sequence[str], lang: str) -> str:
+    *first, last = settings
     return fill(texts.AND, lang).join([*([fill(texts.COMMA, lang).join(first)] if first else []), last])
+
+
+def _by_planner(where: Where, lang: str) -> str:
+    """The setting of a planning node with which that makes changes itself."""
+    name, value = PLANNER_SETTINGS[where]
+    return fill(texts.SETTING, lang, name=name, value=value)
 
 
 def _setting(change: Change, where: Where, lang: str) -> str:
     """What to set to what, and on which node if it is one of Sonic's."""
     if change.name in texts.SPECIAL_SETTINGS:
         return fill(texts.SPECIAL_SETTINGS[change.name], lang, value=change.after)
-    value = switch_word(change.after == "on", lang) if change.after in ("on", "off") else change.after
-    name = "use_interframe" if change.name == "interpolate" else change.name
+    value = setting_word(change.after, lang)
+    name = "use_interframe" if change.name == "interpolate" else optimization_names([change.name], lang) or change.name
     if where is Where.SONIC_NODES and change.name in _NODES:
         return fill(texts.SETTING_ON_NODE, lang, name=name, value=value, node=_NODES[change.name])
     return fill(texts.SETTING, lang, name=name, value=value)

@@ -53,5 +53,6 @@ BY_PLANNER: Mapping[Where, Text] = {
 
 # ---- the button that does it
 
-ADD_LOW_VRAM = Text("Add Sonic Low VRAM", "加入“Sonic 低显存”")
+USE_LOW_VRAM = Text("Use Sonic Low VRAM", "使用“Sonic 低显存”")
+"""It is added to the graph, or one that is bypassed runs again."""
 APPLY = Text("Apply", "应用")

@@ -41,10 +41,6 @@ LINKS = (
         "没有连接。请连接人像和语音，或连接计划。",
     ),
     Text(
-        "Connect a portrait to image and a voice to audio, or the plan of Preflight to plan.",
-        "请将人像连到 image、语音连到 audio，或将“预检”的 plan 连到 plan。",
-    ),
-    Text(
         "expected what Image Only Checkpoint Loader gives there, got {value}. Connect its output.",
         "需要“Checkpoint加载器（仅图像）”的输出，实际是 {value}。请连接该节点的输出。",
     ),

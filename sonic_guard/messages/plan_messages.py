@@ -47,6 +47,16 @@ def switch_word(on: bool, lang: str = "en") -> str:
     return fill(texts.ON if on else texts.OFF, lang)
 
 
+def setting_word(value: str, lang: str = "en") -> str:
+    """The value of a setting as a change has it: "on" and "off" in a word, any other as it is."""
+    return switch_word(value == "on", lang) if value in ("on", "off") else value
+
+
+def optimization_names(names: Collection[str], lang: str = "en") -> str:
+    """The optimizations among `names`, in escalation order; empty for none."""
+    return " + ".join(fill(texts.OPTIMIZATION_NAMES[each], lang) for each in in_order(names))
+
+
 def headline(risk: Risk, lang: str = "en", losses: Sequence[Change] = ()) -> str:
     """Verdict, decisive stage and headroom in a line."""
     return fill(texts.HEADLINE, lang, verdict=verdict_text(risk, lang, losses), headroom=headroom_line(risk, lang))
@@ -93,6 +103,11 @@ def frame_line(job: Job, lang: str = "en") -> str:
         texts.FRAME, lang, size=job.frame_size, frames=frame_count(job.output_frames, lang),
         seconds=job.output_s, dtype=job.dtype, steps=count(texts.STEP_COUNT, lang, job.steps),
     )  # fmt: skip
+
+
+def preview_line(job: Job, lang: str = "en") -> str:
+    """The same of a preview."""
+    return fill(texts.PREVIEW, lang, frames=frame_line(job, lang))
 
 
 def frame_count(frames: int, lang: str = "en") -> str:
@@ -222,7 +237,7 @@ def optimizations_line(
     enabled: Collection[Optimization], available: Collection[Optimization] = (), lang: str = "en"
 ) -> str:
     """The optimizations that are enabled; if none is, those that could be."""
-    names, others = (" + ".join(in_order(some)) for some in (enabled, available))
+    names, others = (optimization_names(some, lang) for some in (enabled, available))
     if names:
         return fill(texts.ENABLED, lang, enabled=names)
     return fill(texts.NONE_ENABLED, lang, available=others) if others else fill(texts.STOCK, lang)
@@ -231,7 +246,7 @@ def optimizations_line(
 def notes(result: Preflight, lang: str = "en") -> list[str]:
     """What else the user should know, a line each."""
     job, crop = result.plan.job, result.selection.crop
-    lines = [] if result.with_low_vram is None or not result.plan.fits else [low_vram_line(result.with_low_vram, lang)]
+    lines = [] if result.with_low_vram is None else [low_vram_line(result.with_low_vram, lang)]
     if result.sound_s < job.duration_s:
         lines.append(fill(texts.PADDED, lang))
     if min(crop.width, crop.height) < job.min_resolution:
@@ -256,7 +271,7 @@ def limit_lines(estimate: Estimate, lang: str = "en") -> list[str]:
 
 def limit_text(limit: Limit, lang: str = "en") -> str:
     """A hard limit and how to stay within it, in a sentence or two."""
-    clearing = " + ".join(limit.cleared_by)
+    clearing = optimization_names(limit.cleared_by, lang)
     cleared_by = fill(texts.CLEARED_BY, lang, optimizations=clearing) if clearing else ""
     return fill(
         texts.LIMITS[limit.kind], lang, figure=limit.figure, least=MIN_SOUND_S, most=MAX_ATTENTION_BATCH,
@@ -273,8 +288,10 @@ def limit_name(limit: Limit, lang: str = "en") -> str:
 
 def change_line(change: Change, lang: str = "en") -> str:
     """A change, the memory of its stage before and after it, and its reason, in a line."""
+    name = optimization_names([change.name], lang) or change.name
+    before, after = (setting_word(value, lang) for value in (change.before, change.after))
     return fill(
-        texts.CHANGE, lang, name=change.name, before=change.before, after=change.after,
+        texts.CHANGE, lang, name=name, before=before, after=after,
         stage=stage_word(change.stage, lang), old=gib(change.stage_before_bytes), new=gib(change.stage_after_bytes),
         why=why(change, lang),
     )  # fmt: skip

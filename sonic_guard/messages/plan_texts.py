@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ..memory.hard_limits import LimitKind
-from ..optimizations import Text
+from ..optimizations import NAMES, Text
 from ..planning.capacity import Verdict
 from .catalogue import Counted
 
@@ -70,6 +70,8 @@ REASONS: Mapping[str, Text] = {
         "由 article 策略设定。步数只影响时间，不影响显存。",
     ),
 }
+
+OPTIMIZATION_NAMES = NAMES
 
 CHANGE = Text(
     "{name}: {before} → {after} ({stage} {old} → {new}). {why}",
@@ -148,6 +150,7 @@ FRAME = Text(
     "{size} · {frames} · {seconds:.2f} 秒 · {dtype} · {steps}",
 )
 
+PREVIEW = Text("Preview: {frames}", "预览：{frames}")
 CROP = Text("{picture} px picture, {video} px video", "图片 {picture} 像素，视频 {video} 像素")
 
 # ---- notes

@@ -1,15 +1,13 @@
 """Sentences about a run: the report of Sonic Low VRAM, and progress and report of a long video."""
 
-from collections.abc import Collection
-
 from ..devices.card_catalogue import GIB
 from ..long_video.rendering import EncodingAudio, Event, FallbackEnabled, Joining, LongVideo, PartKept, Preparing
 from ..operations.talking_head import TalkingHead
-from ..optimizations import EXACT, Optimization, in_order
+from ..optimizations import EXACT, Optimization
 from ..planning.selection import Switches
 from . import run_texts as texts
 from .catalogue import clock, count, fill
-from .plan_messages import change_line, frame_count
+from .plan_messages import change_line, frame_count, optimization_names
 
 
 def optimization_report(switches: Switches, unsupported: frozenset[Optimization], reason: str, lang: str = "en") -> str:
@@ -17,16 +15,16 @@ def optimization_report(switches: Switches, unsupported: frozenset[Optimization]
     if reason:
         return fill(texts.UNCHANGED, lang, reason=reason)
     lines = [
-        fill(texts.ENABLED, lang, optimizations=_names(switches.on))
+        fill(texts.ENABLED, lang, optimizations=optimization_names(switches.on, lang))
         if switches.on
         else fill(texts.NOTHING_ENABLED, lang)
     ]
     if switches.auto:
-        lines.append(fill(texts.ENABLED_WHEN_NEEDED, lang, optimizations=_names(switches.auto)))
+        lines.append(fill(texts.ENABLED_WHEN_NEEDED, lang, optimizations=optimization_names(switches.auto, lang)))
     if (switches.on | switches.auto) - EXACT:
         lines.append(fill(texts.NOT_EXACT, lang))
     if unsupported:
-        lines.append(fill(texts.UNSUPPORTED, lang, optimizations=_names(unsupported)))
+        lines.append(fill(texts.UNSUPPORTED, lang, optimizations=optimization_names(unsupported, lang)))
     return "\n".join(lines)
 
 
@@ -40,7 +38,8 @@ def event_text(event: Event, lang: str = "en") -> str:
     if isinstance(event, PartKept):
         return fill(texts.PART_KEPT, lang, part=event.part + 1)
     if isinstance(event, FallbackEnabled):
-        return fill(texts.FALLBACK_ENABLED, lang, part=event.part + 1, optimization=event.optimization)
+        name = optimization_names([event.optimization], lang)
+        return fill(texts.FALLBACK_ENABLED, lang, part=event.part + 1, optimization=name)
     if isinstance(event, Preparing):
         return fill(texts.PREPARING[event], lang)
     if isinstance(event, EncodingAudio):
@@ -77,12 +76,7 @@ def video_report(video: LongVideo, planned: TalkingHead, lang: str = "en") -> st
     if video.kept:
         lines.append(count(texts.PARTS_KEPT, lang, video.kept))
     if optimizations:
-        lines.append(fill(texts.ENABLED, lang, optimizations=_names(optimizations)))
+        lines.append(fill(texts.ENABLED, lang, optimizations=optimization_names(optimizations, lang)))
     if video.optimizations:
-        lines.append(fill(texts.FALLBACKS_ENABLED, lang, optimizations=" + ".join(video.optimizations)))
+        lines.append(fill(texts.FALLBACKS_ENABLED, lang, optimizations=optimization_names(video.optimizations, lang)))
     return "\n".join(lines)
-
-
-def _names(optimizations: Collection[Optimization]) -> str:
-    """Names in escalation order, as the inputs of the node are called."""
-    return " + ".join(in_order(optimizations))

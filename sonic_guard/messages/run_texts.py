@@ -36,7 +36,7 @@ TIME_LEFT = Text("about {time} left", "约剩 {time}")
 PART_KEPT = Text("Part {part} was finished by an earlier run.", "第 {part} 段已由先前的运行完成。")
 FALLBACK_ENABLED = Text(
     "Part {part} ran out of memory; retrying with {optimization}.",
-    "第 {part} 段显存不足；启用 {optimization} 后重试。",
+    "第 {part} 段显存不足；启用“{optimization}”后重试。",
 )
 PREPARING: Mapping[Preparing, Text] = {
     Preparing.MODELS: Text("Reading the models", "正在读取模型"),

@@ -7,11 +7,6 @@ from . import weight_texts as texts
 from .catalogue import fill
 
 
-def missing_text(count: int, lang: str = "en") -> str:
-    """That `count` files are not there, and what to do."""
-    return fill(texts.ONE_MISSING, lang) if count == 1 else fill(texts.MISSING, lang, count=count)
-
-
 def table_head(lang: str = "en") -> tuple[str, str, str]:
     """The head of a table of the files."""
     return fill(texts.FILE, lang), fill(texts.SIZE, lang), fill(texts.FROM, lang)

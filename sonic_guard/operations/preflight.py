@@ -10,6 +10,7 @@ from ..media.crop import Aspect
 from ..media.frame_grid import FittedLengths, fitted_lengths
 from ..memory.stage_model import Estimate
 from ..optimizations import EXACT
+from ..planning.advice import plan_that_shows_more
 from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
 from ..planning.capacity import Capacity, Verdict
 from ..planning.pace import Pace, TimePrediction, predict_time
@@ -114,7 +115,7 @@ class Preflight:
     time: TimePrediction
     """How long it denoises, all parts together."""
     with_low_vram: Plan | None = None
-    """Where settings had to change and no node of the graph enables optimizations: the plan with Sonic Low VRAM."""
+    """Where the picture lost something and no node of the graph enables optimizations: the plan with Sonic Low VRAM."""
 
     def outputs(self, plan: Any, image: Any, audio: Any, report: Any, video_audio: Any) -> tuple[Any, ...]:
         """The node's outputs in their order, given the plan, the crop, the sounds and the report."""
@@ -189,7 +190,7 @@ def preflight(request: PreflightRequest) -> Preflight:
         fitted_lengths(frames, plan.job.interpolate),
         refused=_is_refused(request, plan),
         time=predict_time(plan.job, capacity.budget, request.pace, parts=parts),
-        with_low_vram=_with_low_vram(request, requested, plan),
+        with_low_vram=_with_low_vram(request, plan),
     )
 
 
@@ -225,9 +226,8 @@ def _is_refused(request: PreflightRequest, plan: Plan) -> bool:
     return request.on_risk == "stop" and plan.risk.verdict is Verdict.FAIL
 
 
-def _with_low_vram(request: PreflightRequest, requested: Job, plan: Plan) -> Plan | None:
-    """The plan with Sonic Low VRAM, where settings had to change without it and it would help."""
-    if request.allowed is None or request.capabilities != WRAPPER_ONLY or (plan.fits and not plan.changes):
+def _with_low_vram(request: PreflightRequest, plan: Plan) -> Plan | None:
+    """The plan with Sonic Low VRAM, where the picture lost something without it that it keeps."""
+    if request.capabilities != WRAPPER_ONLY or not plan.fits or not plan.losses:
         return None
-    optimized = make_plan(requested, request.capacity, available=EXACT)
-    return optimized if optimized.fits else None
+    return plan_that_shows_more(plan, EXACT)

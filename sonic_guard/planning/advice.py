@@ -3,7 +3,7 @@
 Pure: numbers in, an `Advice` out; `advice_messages.advice_sentence` puts it into words.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -41,6 +41,13 @@ class Where(StrEnum):
     """On a planning node before this one, which has changed all that its policy allows: choose another policy."""
 
 
+PLANNER_SETTINGS: Mapping[Where, tuple[str, str]] = {
+    Where.ON_RISK: ("on_risk", "downgrade"),
+    Where.POLICY: (POLICY, str(Policy.LOSSLESS_FIRST)),
+}
+"""The setting of a planning node, and its value, with which that node changes what has to be changed."""
+
+
 @dataclass(frozen=True)
 class Advice:
     """What would help, or how much larger the picture could be."""
@@ -57,6 +64,13 @@ class Advice:
     """Where nothing helps except a shorter sound: its length in seconds."""
     limits: tuple[Limit, ...] = ()
     """Hard limits that no card and no setting clears, such as too short a sound."""
+    rescue: bool = False
+    """Whether `changes` enable optimizations that no node enables yet, which a planning node does not do by itself."""
+
+    def takes_planner(self, where: Where) -> bool:
+        """Whether a planning node has to be set, so that it changes what is not an optimization."""
+        names = {change.name for change in self.changes}
+        return where in PLANNER_SETTINGS and not self.keeps and not names <= {LOW_VRAM, *ESCALATION_ORDER}
 
 
 def advise(
@@ -97,9 +111,9 @@ def advise(
         same_settings = replace(better.job, optimizations=best.job.optimizations) == best.job
         loses_less = not same_settings if can_change_settings else _shows_more(better.job, best.job)
         if better.fits and (loses_less or not best.fits):
-            return Advice(False, (_change(LOW_VRAM, job, optimized, capacity), *better.changes))
+            return Advice(False, (_change(LOW_VRAM, job, optimized, capacity), *better.changes), rescue=True)
     if best.rescue:
-        return Advice(False, _by_node(best.rescue, available, low_vram=low_vram))
+        return Advice(False, _by_node(best.rescue, available, low_vram=low_vram), rescue=True)
     return Advice(False, best.changes if best.fits else (), card=best.smallest_card, longest_s=best.longest_s)
 
 
@@ -111,10 +125,15 @@ def _keeping(plan: Plan, available: Collection[str], *, low_vram: bool) -> Advic
             words = str(Policy.ARTICLE), str(Policy.LOSSLESS_FIRST)
             return Advice(True, (change_between(POLICY, words, plan.estimate, kept.estimate),), keeps=kept.job)
     for more in (EXACT, frozenset(ESCALATION_ORDER)):
-        kept = make_plan(plan.requested, plan.capacity, plan.policy, available={*available, *more})
-        if kept.fits and _shows_more(kept.job, plan.job):
+        if kept := plan_that_shows_more(plan, {*available, *more}):
             return Advice(True, _by_node(kept, available, low_vram=low_vram), keeps=kept.job)
     return None
+
+
+def plan_that_shows_more(plan: Plan, available: Collection[str]) -> Plan | None:
+    """The plan with other optimizations `available`, where it fits and loses less of the picture than `plan`."""
+    other = make_plan(plan.requested, plan.capacity, plan.policy, available=available)
+    return other if other.fits and _shows_more(other.job, plan.job) else None
 
 
 def _shows_more(job: Job, other: Job) -> bool:

@@ -10,7 +10,7 @@ from ..job import Job
 from ..media.face import Box
 from ..memory.stage_model import STAGES, Estimate, overhead
 from ..memory.stage_split import split_stages
-from ..messages import advice_messages, plan_messages, weight_messages
+from ..messages import advice_messages, plan_messages
 from ..messages.time_messages import time_text
 from ..optimizations import in_order
 from ..planning.advice import advise
@@ -51,7 +51,11 @@ def answer(
         "peak_bytes": estimate.peak_bytes,
         "peak_stage": estimate.peak_stage,
         "stages": _stages(estimate, lang),
-        "frame_text": plan_messages.frame_line(plan.job, lang),
+        "frame_text": (
+            plan_messages.preview_line(judged.preview, lang)
+            if judged.preview
+            else plan_messages.frame_line(plan.job, lang)
+        ),
         "advice": _advice(judged, asked, lang),
         "attempt": plan_messages.attempt_line(plan.attempt, lang) if plan.attempt and not plan.rescue else None,
         "crop": _crop(preview, lang),
@@ -61,7 +65,6 @@ def answer(
         "parts": plan.parts,
         "changes": [plan_messages.change_line(change, lang) for change in plan.changes],
         "limits": [plan_messages.limit_text(limit, lang) for limit in estimate.limits],
-        "time_s": judged.time.seconds,
         "time": time_dict(judged.time, lang),
         "settings": settings_dict(plan.job),
         "last": run_dict(last) if last else None,
@@ -69,7 +72,6 @@ def answer(
             {"name": file.name, "folder": f"models/{file.folder}", "url": file.url, "page": file.page}
             for file in preview.missing
         ],
-        "missing_text": weight_messages.missing_text(len(preview.missing), lang) if preview.missing else None,
     }
 
 

@@ -80,6 +80,8 @@ class Judged(NamedTuple):
     """What a viewer sees of the changes that a planner in the graph made to the run."""
     cropped: Cropped | None = None
     """None where the picture is no file's, or is not known."""
+    preview: Job | None = None
+    """Where only the beginning of the planned run is made, in few steps: that."""
 
 
 class Outcome(NamedTuple):

@@ -52,6 +52,11 @@ UNKNOWN: Final = Unknown()
 NOTHING: Final = Unknown(Cause.NOTHING)
 
 
+def is_empty(value: Any) -> bool:
+    """Whether a node that takes the value has nothing to work on: None, or nothing connected or chosen."""
+    return value is None or value == NOTHING
+
+
 class NotKnownError(Exception):
     """A value is needed that is not known before the run: then nothing that the node gives is known."""
 

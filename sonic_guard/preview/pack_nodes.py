@@ -176,7 +176,8 @@ def talking_head(inputs: Inputs, context: Context) -> Outcome:
     planned = plan_talking_head(TalkingHeadRequest(run, inputs.number("part_s", 0.0), inputs.number("preview_s", 0.0)))
     judged = _judged(planned.preflight, planner, context)
     cropped = _cropped(picture, planned.preflight) if picture else linked and linked.cropped
-    return Outcome(planned.outputs(UNKNOWN, UNKNOWN, UNKNOWN), judged._replace(cropped=cropped))
+    judged = judged._replace(cropped=cropped, preview=planned.part if planned.is_preview else None)
+    return Outcome(planned.outputs(UNKNOWN, UNKNOWN, UNKNOWN), judged)
 
 
 def _judged(result: Preflight | OomRisk | AutoDowngrade, planner: PlannerNode, context: Context) -> Judged:

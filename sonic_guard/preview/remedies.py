@@ -12,9 +12,9 @@ from ..comfy.api_graph import Graph, Link, Node, upstream
 from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 from ..optimizations import ESCALATION_ORDER, Mode, Optimization, Setting
 from ..planning.advice import LOW_VRAM as ADD_LOW_VRAM
-from ..planning.advice import POLICY, Advice, Where
+from ..planning.advice import PLANNER_SETTINGS, POLICY, Advice, Where
 from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
-from ..planning.planner import SPLIT, Change, Policy
+from ..planning.planner import SPLIT, Change
 
 PLANNERS = frozenset({"SonicGuardPreflight", "SonicGuardAutoDowngrade"})
 """Nodes that change settings until a run fits."""
@@ -63,11 +63,17 @@ def actions_for(advice: Advice, where: Where, graph: Graph, node_id: str) -> tup
         return ()
     names = {change.name for change in advice.changes}
     if ADD_LOW_VRAM in names:
-        return _with_low_vram(advice, graph, node_id, runners)
-    if POLICY in names or (where in (Where.ON_RISK, Where.POLICY) and not advice.keeps):
-        return _let_planner_act(where, graph, runners[0] if runners else node_id)
-    changes = [change for change in advice.changes if not (advice.keeps and change.name not in ESCALATION_ORDER)]
-    return _all(_action(change, graph, node_id, runners) for change in changes)
+        return _with_low_vram(advice, where, graph, node_id, runners)
+    planner = _let_planner_act(where, graph, runners[0] if runners else node_id)
+    if POLICY in names or (where in PLANNER_SETTINGS and not advice.keeps and not advice.rescue):
+        return planner
+    takes_planner = advice.takes_planner(where)
+    left = advice.keeps or takes_planner  # to the planner
+    changes = [change for change in advice.changes if not (left and change.name not in ESCALATION_ORDER)]
+    actions = _all(_action(change, graph, node_id, runners) for change in changes)
+    if not takes_planner:
+        return actions
+    return (*planner, *actions) if planner and actions else ()
 
 
 def as_dict(action: Action) -> dict[str, Any]:
@@ -75,8 +81,8 @@ def as_dict(action: Action) -> dict[str, Any]:
     return asdict(action)
 
 
-def _with_low_vram(advice: Advice, graph: Graph, node_id: str, runners: list[str]) -> tuple[Action, ...]:
-    """Sonic Low VRAM in front of every runner, and the rest of the advice, unless a planner in the graph does that."""
+def _with_low_vram(advice: Advice, where: Where, graph: Graph, node_id: str, runners: list[str]) -> tuple[Action, ...]:
+    """Sonic Low VRAM in front of every runner, and the rest of the advice, which a planner in the graph does itself."""
     switched_on = {
         change.name: str(Setting.ON)
         for change in advice.changes
@@ -85,6 +91,9 @@ def _with_low_vram(advice: Advice, graph: Graph, node_id: str, runners: list[str
     inserted = [InsertLowVram(runner, switched_on) for runner in runners]
     planned = any(graph[each].type in PLANNERS for each in _upstream(graph, runners))
     rest = [change for change in advice.changes if change.name not in (ADD_LOW_VRAM, *ESCALATION_ORDER)]
+    if inserted and planned and advice.takes_planner(where):
+        planner = _let_planner_act(where, graph, runners[0])
+        return (*inserted, *planner) if planner else ()
     if not inserted or not rest or planned:
         return tuple(inserted)
     others = _all(_action(change, graph, node_id, runners) for change in rest)
@@ -93,7 +102,7 @@ def _with_low_vram(advice: Advice, graph: Graph, node_id: str, runners: list[str
 
 def _let_planner_act(where: Where, graph: Graph, node_id: str) -> tuple[Action, ...]:
     """The setting with which the last planner before `node_id` makes the changes itself."""
-    name, value = ("on_risk", "downgrade") if where is Where.ON_RISK else ("policy", str(Policy.LOSSLESS_FIRST))
+    name, value = PLANNER_SETTINGS.get(where, PLANNER_SETTINGS[Where.POLICY])
     planners = [each for each in upstream(graph, node_id, _all_inputs) if name in graph[each].inputs]
     return _all([_set(graph, planners[-1], name, value)]) if planners else ()
 
@@ -175,5 +184,10 @@ def _all_inputs(node: Node) -> list[str]:
 
 def _all(actions: Iterator[Action | None] | list[Action | None]) -> tuple[Action, ...]:
     """The actions if there is one for everything, else none."""
-    every = list(actions)
-    return tuple(dict.fromkeys(each for each in every if each)) if all(every) else ()
+    unique: list[Action] = []
+    for action in actions:
+        if action is None:
+            return ()
+        if action not in unique:
+            unique.append(action)
+    return tuple(unique)

@@ -202,6 +202,39 @@ def test_the_button_adds_low_vram_in_one_step_that_can_be_undone(page, renderer)
     shown(page, "Made smaller: 1024")
 
 
+@pytest.mark.parametrize("samplers", [1, 2])
+def test_the_button_has_a_bypassed_low_vram_run_again(page, samplers):
+    """Another one beside it would be of no use; so would one for each of the samplers that it serves."""
+    load(page, EXAMPLES["Sonic Guard - 2 Sonic's own nodes"])
+    turn(page, PREFLIGHT, "target_card", "RTX 4060 8GB")
+    turn(page, PREFLIGHT, "preset", "hd")
+    page.evaluate(
+        """([type, sampler, samplers]) => {
+          const find = (type) => app.graph._nodes.find((node) => node.type === type);
+          find(type).mode = 4;
+          const first = find(sampler);
+          for (let more = 1; more < samplers; more++) {
+            const node = LiteGraph.createNode(sampler);
+            node.pos = [first.pos[0], first.pos[1] + 1000];
+            app.graph.add(node);
+            for (const slot of [0, 1]) {
+              const link = first.getInputLink(slot);
+              app.graph.getNodeById(link.origin_id).connect(link.origin_slot, node, slot);
+            }
+          }
+        }""",
+        [LOW_VRAM, SAMPLER, samplers],
+    )
+    modes = "(type) => app.graph._nodes.filter((node) => node.type === type).map((node) => node.mode)"
+    show(page, PREFLIGHT, SAMPLER, PREDATA, scale=0.6)
+    shown(page, "Made smaller: 1024")
+    press(page)
+    shown(page, "memory optimizations")
+    assert page.evaluate(modes, LOW_VRAM) == [0]
+    page.keyboard.press("Control+z")
+    page.wait_for_function(f"(type) => JSON.stringify(({modes})(type)) === '[4]'", arg=LOW_VRAM)
+
+
 def test_the_button_works_inside_a_subgraph(page):
     """Low VRAM comes into the subgraph that the sampler is in; the model comes in from outside."""
     smaller(page)

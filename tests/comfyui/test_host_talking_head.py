@@ -158,15 +158,21 @@ def test_what_cannot_run_is_refused_before_the_models_are_loaded(host, voices, w
 
 
 @pytest.mark.parametrize(
-    "inputs", [(), ("image",), ("audio",)], ids=lambda given: f"with {' and '.join(given) or 'nothing'}"
+    ("absent", "message"),
+    [
+        (("image", "audio"), "image and audio: nothing is connected. Connect a portrait and a voice, or a plan."),
+        (("image",), "image: nothing is connected. Connect a portrait and a voice, or a plan."),
+        (("audio",), "audio: nothing is connected. Connect a portrait and a voice, or a plan."),
+    ],
+    ids=["neither", "no image", "no audio"],
 )
-def test_a_node_without_picture_or_sound_is_refused_when_it_is_queued(host, voices, inputs):
+def test_a_node_without_picture_or_sound_is_refused_before_the_models_are_loaded(host, voices, absent, message):
     graph = talking_head(voices[SHORT_S], seed=36)
-    for name in {"image", "audio"} - set(inputs):
+    for name in absent:
         del graph["head"]["inputs"][name]
-    status, answer = host.queue(graph)
-    assert status == 400
-    assert "Connect a portrait to image and a voice to audio, or the plan of Preflight to plan." in str(answer)
+    error = error_of(host.run(graph))
+    assert error["exception_message"].strip().endswith(message)
+    assert "small" not in error["executed"], "the loader has not run"
 
 
 def test_an_unknown_card_is_refused_when_it_is_queued(host, voices):

@@ -78,7 +78,7 @@ def answer(question: dict[str, Any], last: dict[str, Any] | None = None, **more:
         "parts": 1,
         "changes": ["min_resolution: 768 → 448 (13.4 GiB → 6.4 GiB)."],
         "limits": [],
-        "time_s": 245.0,
+        "time": {"low_s": 220.0, "high_s": 280.0, "text": "about 4 min" if not zh else "约 4 分"},
         "settings": {
             "width": size, "height": size, "min_resolution": size, "duration_s": 10.0, "fps": 25.0, "dtype": "fp16",
             "steps": 25, "interpolate": True,

@@ -14,8 +14,8 @@ from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import predict
 from sonic_guard.messages.advice_messages import advice_sentence
 from sonic_guard.messages.catalogue import LANGUAGES
-from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization, without_redundant
-from sonic_guard.planning.advice import LOW_VRAM, MUCH_LARGER, Where, advise
+from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, OPTIMIZATIONS, Optimization, without_redundant
+from sonic_guard.planning.advice import LOW_VRAM, MUCH_LARGER, Where, advise, plan_that_shows_more
 from sonic_guard.planning.capacity import Capacity
 from sonic_guard.planning.planner import make_plan
 from sonic_guard.planning.selection import CHUNK_SIZE_FACTORS
@@ -121,7 +121,8 @@ def test_an_optimization_that_keeps_the_pixels_comes_first(optimization, duratio
     advice = advise(make_plan(replace(JOB, duration_s=duration_s), capacity_of(gib), None), available=ESCALATION_ORDER)
     assert advice
     assert [change.name for change in advice.changes] == [optimization]
-    assert f"{optimization} {'on' if lang == 'en' else '设为 开'}" in advice_sentence(advice, lang=lang)
+    name = OPTIMIZATIONS[Optimization(optimization)].name
+    assert {"en": f"{name.en} on", "zh": f"{name.zh} 设为 开"}[lang] in advice_sentence(advice, lang=lang)
 
 
 @pytest.mark.parametrize("where", [Where.THIS_NODE, Where.SONIC_NODES])
@@ -165,7 +166,8 @@ def test_before_a_planner_makes_a_smaller_picture_low_vram_is_proposed(where):
     assert advice
     assert [change.name for change in advice.changes][0] == LOW_VRAM
     assert "Sonic Low VRAM" in advice_sentence(advice, where)
-    assert "downgrade" not in advice_sentence(advice, where)
+    setting = {Where.ON_RISK: "on_risk downgrade", Where.POLICY: "policy lossless_first"}[where]
+    assert advice_sentence(advice, where).startswith(f"{setting}, Sonic Low VRAM"), "either is not enough"
 
 
 def test_low_vram_and_a_loss_together_where_neither_is_enough():
@@ -272,3 +274,14 @@ def _changed(job: Job, changes, available) -> list[Job]:
             job = replace(job, **{change.name: kind(change.after)})
     run = [replace(job, optimizations=without_redundant(job.optimizations | more)) for more in optimizations]
     return [replace(each, chunk_size=factor * each.chunk_size) for each in run for factor in (1, *CHUNK_SIZE_FACTORS)]
+
+
+@pytest.mark.parametrize(
+    ("size", "gib", "kept"),
+    [(768, 8, 768), (1024, 6, 1024), (768, 24, None), (768, 3, None)],
+    ids=["all of it", "a large picture", "nothing was lost", "it fits neither way"],
+)
+def test_the_plan_that_optimizations_allow_is_the_one_that_shows_more(size, gib, kept):
+    stock = make_plan(replace(JOB, width=size, height=size, min_resolution=size), capacity_of(gib))
+    optimized = plan_that_shows_more(stock, EXACT)
+    assert (optimized and optimized.job.min_resolution) == kept

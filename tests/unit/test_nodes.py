@@ -259,6 +259,14 @@ def test_the_english_words_are_the_schemas(nodes):
         assert list(text["outputs"].values()) == outputs
 
 
+def test_every_input_has_a_chinese_name():
+    """Its English one, which sentences and Sonic's nodes use, stands behind it."""
+    for name, text in words("zh", "nodeDefs").items():
+        names = {id_: slot["name"] for id_, slot in text["inputs"].items()}
+        foreign = {id_ for id_, shown in names.items() if not re.search("[\u4e00-\u9fff]", shown)}
+        assert foreign <= {"vae"}, name
+
+
 def test_the_category_has_its_word(language):
     assert list(words(language, "main")["nodeCategories"]) == ["Sonic Guard"]
 

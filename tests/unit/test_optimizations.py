@@ -1,5 +1,6 @@
 """The one table of memory optimizations: complete, in order, and all that names them is read from it."""
 
+import json
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -27,6 +28,7 @@ from sonic_guard.planning.capabilities import LOW_VRAM, capabilities_of
 from sonic_guard.planning.capacity import Capacity
 from sonic_guard.planning.planner import Change, make_plan
 from sonic_guard.planning.selection import Switches, read_switches
+from tests.support.installed import PACK
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 JOB = Job(512, 512, 10.0)
@@ -42,6 +44,17 @@ def test_every_entry_has_both_languages(optimization):
     for text in (traits.tooltip, traits.reason):
         assert text.en.endswith(".") and text.en.isascii()
         assert text.zh.endswith("。") and CHINESE.search(text.zh)
+
+
+@pytest.mark.parametrize("optimization", Optimization)
+def test_a_name_is_the_one_on_the_node_and_on_the_card(optimization):
+    """In English that of the input; in Chinese the word before it."""
+    name = OPTIMIZATIONS[optimization].name
+    locale = json.loads((PACK / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
+    assert locale["SonicGuardLowVRAM"]["inputs"][optimization]["name"] == f"{name.zh} ({name.en})"
+    words = (PACK / "web" / "lib" / "words.mjs").read_text(encoding="utf-8")
+    assert f'"optimization.{optimization}": ["{name.en}", "{name.zh}"]' in words
+    assert name.en == optimization
 
 
 def test_order_exactness_and_defaults_are_those_of_the_table():

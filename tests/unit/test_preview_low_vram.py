@@ -236,6 +236,19 @@ def test_a_preview_is_planned_like_the_whole(here):
     assert short == whole
 
 
+@pytest.mark.parametrize(
+    ("lang", "whole", "short"),
+    [
+        ("en", "181 frames · 7.24 s · fp16 · 20 steps", "Preview: 768×768 · 49 frames · 1.96 s · fp16 · 10 steps"),
+        ("zh", "181 帧 · 7.24 秒 · fp16 · 20 步", "预览：768×768 · 49 帧 · 1.96 秒 · fp16 · 10 步"),
+    ],
+)
+def test_the_card_says_what_a_preview_makes(lang, whole, short, here):
+    graphs = (sources() | talking_head(target_card="8 GiB", preview_s=seconds) for seconds in (0.0, 2.0))
+    said = [answer(foresee(graph, "11", here), CardHistory(), lang)["frame_text"] for graph in graphs]
+    assert said == [f"768×768 · {whole}", short]
+
+
 # ---- one truth
 
 

@@ -100,6 +100,39 @@ def test_a_planner_in_the_graph_does_it_itself(name, value, graph, here):
     assert ask(parse_graph(graph), "3", here)["advice"]["actions"] == put("3", name, value)
 
 
+WARNED = {"preset": "hd", "target_card": "4 GiB", "on_risk": "warn"}
+
+
+@pytest.mark.parametrize(
+    ("graph", "asked", "sentence", "actions"),
+    [
+        (
+            sources() | talking_head(**WARNED), "11",
+            "on_risk downgrade, fp8_weights on (changes the frames slightly) and min_resolution 960 together",
+            put("11", "on_risk", "downgrade") + put("11", "fp8_weights", True),
+        ),
+        (
+            after_preflight(**WARNED), "3",
+            "on_risk downgrade, Sonic Low VRAM, fp8_weights on (changes the frames slightly) and min_resolution 960 "
+            "together",
+            insert("7", fp8_weights="on") + put("3", "on_risk", "downgrade"),
+        ),
+        (
+            low_vram(mode="off") | after_preflight(**WARNED | {"target_card": "12 GiB"}), "3",
+            "on_risk “downgrade” makes it fit: min_resolution 512", put("3", "on_risk", "downgrade"),
+        ),
+    ],
+    ids=["Talking Head", "Preflight", "a planner can do all of it"],
+)  # fmt: skip
+def test_a_planner_that_only_warns_is_set_too_where_it_is_not_enough(graph, asked, sentence, actions, here):
+    """It enables nothing that its graph has not, and changes no size unless it may."""
+    parsed = parse_graph(graph)
+    advice = ask(parsed, asked, here)["advice"]
+    assert advice["text"].startswith(sentence)
+    assert advice["actions"] == actions
+    assert ask(applied(parsed, advice["actions"]), asked, here)["level"] in ("ok", "warn")
+
+
 def applied(graph: Graph, actions) -> Graph:
     """The graph as the page has it after a click."""
     graph = dict(graph)

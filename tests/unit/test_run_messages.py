@@ -34,7 +34,7 @@ EVENTS = [
     (
         FallbackEnabled(0, "layer_chunking", "CUDA out of memory"),
         "Part 1 ran out of memory; retrying with layer_chunking.",
-        "第 1 段显存不足；启用 layer_chunking 后重试。",
+        "第 1 段显存不足；启用“逐层分块”后重试。",
     ),
     (Preparing.MODELS, "Reading the models", "正在读取模型"),
     (Preparing.PICTURE, "Encoding the portrait", "正在编码人像"),

@@ -13,6 +13,8 @@
  * @typedef {{instance: NodeInstance, slot: number} | {value: unknown, owner: Owner | null} | null} Source  Of an input.
  */
 
+/** Modes of a node. */
+export const ALWAYS = 0;
 const MUTED = 2;
 const BYPASSED = 4;
 /** Node ids that stand for a subgraph's own inputs and outputs in its links. */
@@ -80,6 +82,21 @@ export function sourceOf(instance, slot, seen = new Set()) {
   const { node, parents } = instance;
   const link = isSubgraph(node) ? linkTo(node.graph, node.id, slot) : node.getInputLink(slot);
   return link ? follow(link, node.graph, parents, node.inputs?.[slot]?.type ?? "*", seen) : null;
+}
+
+/**
+ * The node of a class that the value of input `slot` comes from or passes through, as it does where that is bypassed.
+ * @param {NodeInstance} instance
+ * @param {number} slot
+ * @param {string} comfyClass
+ */
+export function nodeBefore(instance, slot, comfyClass) {
+  /** @type {Set<string>} */
+  const steps = new Set();
+  sourceOf(instance, slot, steps);
+  const [outermost] = [...instance.parents, instance.node];
+  const passed = [...steps].map((step) => instanceAt(/** @type {Graph} */ (outermost.graph), step.split("/")[0]));
+  return passed.find((each) => each?.node.comfyClass === comfyClass) ?? null;
 }
 
 /**

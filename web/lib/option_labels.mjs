@@ -3,7 +3,7 @@
 // widget for the label of a value (seen in front end 1.49; 1.27 shows the value). The value stays in the label, and is
 // what is saved: reports, help pages and other people's workflows name it.
 
-const SWITCH = { mode: "随“显存优化”", auto: "需要时启用", on: "开启", off: "关闭" };
+const SWITCH = { mode: "同上", auto: "需要时启用", on: "开启", off: "关闭" };
 
 /** By the input's name and the value. @type {Record<string, Record<string, string>>} */
 export const LABELS = {

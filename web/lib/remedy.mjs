@@ -1,7 +1,7 @@
 // @ts-check
 // Carries out what the button of a card promises: changes of the graph, as one step that can be undone.
 
-import { instanceAt, sourceOf } from "./graph.mjs";
+import { ALWAYS, nodeBefore, instanceAt, sourceOf } from "./graph.mjs";
 import { LOW_VRAM, PREFLIGHT } from "./node_classes.mjs";
 
 /**
@@ -21,6 +21,8 @@ const GAP = 50;
 const STEP = 40;
 const MOST_STEPS = 40;
 const TITLE_HEIGHT = 30;
+/** Width of a new node, as in the template: names and values of both languages have room side by side. */
+const WIDTH = 400;
 
 /** How far a place is from the wished one; above counts double, because the view seldom shows it. */
 const cost = (/** @type {number[]} */ [dx, dy]) => Math.abs(dx) + (dy < 0 ? -2 * dy : dy);
@@ -55,7 +57,7 @@ export function carryOut(page, actions) {
 
 /** @param {Page} page @param {Action} action @param {NodeInstance} target */
 function act(page, action, target) {
-  if (action.do === "insert_low_vram") insertLowVram(page, target, action.values);
+  if (action.do === "insert_low_vram") useLowVram(page, target, action.values);
   else if (action.do === "set") setValue(page, target, action.input, action.value);
   else {
     const source = instanceAt(page.root, action.source);
@@ -82,15 +84,26 @@ function setValue(page, instance, name, value) {
 }
 
 /**
- * Sonic Low VRAM between a node that runs the network and what gives it the model.
+ * Sonic Low VRAM between a node that runs the network and what gives it the model: one that is bypassed there, else a
+ * new one.
  * @param {Page} page
  * @param {NodeInstance} sampler
- * @param {Record<string, string>} values  Settings of the new node.
+ * @param {Record<string, string>} values  Its settings that are not the defaults.
  */
-function insertLowVram(page, sampler, values) {
+function useLowVram(page, sampler, values) {
+  const there = nodeBefore(sampler, slotOf(sampler.node.inputs, "model"), LOW_VRAM);
+  if (there) there.node.mode = ALWAYS;
+  const used = there ?? insertLowVram(page, sampler);
+  if (!used) return;
+  for (const [name, value] of Object.entries(values)) setValue(page, used, name, value);
+}
+
+/** @param {Page} page @param {NodeInstance} sampler @returns {NodeInstance | null} */
+function insertLowVram(page, sampler) {
   const graph = /** @type {Graph} */ (sampler.node.graph);
   const node = page.create(LOW_VRAM);
-  if (!node) return;
+  if (!node) return null;
+  node.setSize([Math.max(node.size[0], WIDTH), node.size[1]]);
   node.pos = freePlace(graph, node.size, sampler.node.pos);
   graph.add?.(node);
   passOn(graph, sampler.node, "model", node);
@@ -100,7 +113,7 @@ function insertLowVram(page, sampler, values) {
   if (data) link(node, "weight_dtype", data, "weight_dtype");
   const planner = upstream.find(({ comfyClass }) => comfyClass === PREFLIGHT);
   if (planner) link(planner, "plan", node, "plan");
-  for (const [name, value] of Object.entries(values)) setValue(page, { node, parents: sampler.parents }, name, value);
+  return { node, parents: sampler.parents };
 }
 
 /**

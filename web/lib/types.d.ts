@@ -41,7 +41,7 @@ export interface Answer {
   /** The picture of the run, if it is a file's. */
   crop?: Crop | null;
   /** How long the run takes, in words. */
-  time?: { low_s: number; high_s: number; text: string } | null;
+  time: { low_s: number | null; high_s: number | null; text: string };
   risk: { probability: number | null; runs: number; upper_bytes: number | null; text: string };
   assumed: string[];
   /** The optimizations the prediction includes. */
@@ -50,7 +50,6 @@ export interface Answer {
   parts: number;
   changes: string[];
   limits: string[];
-  time_s: number | null;
   settings: Settings;
   last: Run | null;
 }

@@ -6,7 +6,7 @@ import { h } from "./dom.mjs";
 import { chart, figures, memoryLine, outcome, progress, sparkline } from "./model.mjs";
 import { bars, legend } from "./view_bars.mjs";
 import { picture } from "./view_picture.mjs";
-import { duration, gib, of, optimizationWord, t } from "./words.mjs";
+import { gib, of, optimizationWord, t } from "./words.mjs";
 
 /**
  * @typedef {import("./dom.mjs").View} View
@@ -187,14 +187,14 @@ function during({ language, run, live, samples, mode }) {
 /** Picture, notes and changes. @param {State} state @param {Answer} answer */
 function explanation(state, answer) {
   const { language, pictureUrl } = state;
-  const { frame_text: frame, optimizations, parts, risk, assumed, changes, crop } = answer;
+  const { frame_text: frame, optimizations, parts, risk, assumed, changes, crop, time } = answer;
   const part = parts > 1 ? ` · ${t(language, "one part", { parts })}` : "";
   const upper = risk.upper_bytes === null ? "" : ` · ${t(language, "upper", { size: gib(risk.upper_bytes) })}`;
   const names = optimizations.map((name) => optimizationWord(language, name)).join(" + ");
   const enabled = names && t(language, "optimizations", { optimizations: names });
   const guess = assumed.length > 0 && t(language, "assumed", { what: assumed.join(language === "zh" ? "；" : "; ") });
   const source = t(language, "prediction", { from: risk.text }) + upper;
-  const notes = [frame + part, timeOf(language, answer), crop?.text, enabled, source, guess];
+  const notes = [frame + part, time.text, crop?.text, enabled, source, guess];
   const text = h("div", { class: "notes" }, ...notes.map((words) => words && h("div", {}, words)));
   return h(
     "div",
@@ -205,12 +205,6 @@ function explanation(state, answer) {
         list(changes.map((words) => [words])),
       ),
   );
-}
-
-/** How long it takes, in words. @param {Language} language @param {Answer} answer */
-function timeOf(language, { time, time_s: seconds }) {
-  if (time) return time.text;
-  return seconds === null ? null : t(language, "takes", { time: duration(language, seconds) });
 }
 
 /**

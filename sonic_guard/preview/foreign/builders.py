@@ -13,7 +13,7 @@ from ...comfy.api_graph import Node
 from ...errors import GraphError
 from ..context import Context, Outcome
 from ..kind import Kind
-from ..node_inputs import NOTHING, UNKNOWN, Inputs, NotKnownError, Picture, Unknown, Voice
+from ..node_inputs import NOTHING, UNKNOWN, Inputs, NotKnownError, Picture, Unknown, Voice, is_empty
 
 
 class Size(Protocol):
@@ -168,7 +168,7 @@ def first_of(prefix: str) -> Kind:
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
         values = (inputs.value(name) for name in inputs.names(prefix))
-        return Outcome((next((value for value in values if value is not None and value != NOTHING), NOTHING),))
+        return Outcome((next((value for value in values if not is_empty(value)), NOTHING),))
 
     return Kind(lambda node: [name for name in node.inputs if name.startswith(prefix)], evaluate)
 
@@ -210,7 +210,7 @@ def _setting(inputs: Inputs, name: str, default: Any, context: Context) -> Any:
     if default is not PICTURE and default is not SOUND:
         return inputs.known(name, default)
     value = inputs.value(name)
-    if value is None or value == NOTHING:
+    if is_empty(value):
         return None
     return _SizeAt(inputs, name) if default is PICTURE else samples_of(_voice_at(inputs, name, context))
 

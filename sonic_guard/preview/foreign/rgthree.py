@@ -9,7 +9,7 @@ from typing import Any
 
 from ..context import Context, Outcome
 from ..kind import Kind
-from ..node_inputs import NOTHING, Inputs, Unknown
+from ..node_inputs import NOTHING, Inputs, Unknown, is_empty
 from .builders import Size, first_of, measures, passes, resized
 
 BIG = (
@@ -41,7 +41,7 @@ def context_switch(shown: tuple[str, ...]) -> Kind:
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
         held = (_held(inputs.value(name)) for name in inputs.names("ctx_"))
-        return _given(next((each for each in held if not _is_empty(each)), {}), shown)
+        return _given(next((each for each in held if not _holds_nothing(each)), {}), shown)
 
     return Kind(_contexts, evaluate)
 
@@ -70,11 +70,11 @@ def _held(value: Any) -> Held:
 
 
 def _over(base: Held, own: Held) -> Held:
-    return {**base, **{name: value for name, value in own.items() if value is not None and value != NOTHING}}
+    return {**base, **{name: value for name, value in own.items() if not is_empty(value)}}
 
 
-def _is_empty(held: Held) -> bool:
-    return all(value is None or value == NOTHING for value in held.values())
+def _holds_nothing(held: Held) -> bool:
+    return all(map(is_empty, held.values()))
 
 
 def _given(held: Held, shown: tuple[str, ...]) -> Outcome:

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { allInstances, executionId, instanceAt } from "../../../web/lib/graph.mjs";
+import { allInstances, executionId, instanceAt, nodeBefore } from "../../../web/lib/graph.mjs";
 import { GraphSnapshot } from "../../../web/lib/graph_snapshot.mjs";
 import { BYPASSED, find, graph, MUTED } from "./litegraph.mjs";
 
@@ -364,3 +364,23 @@ test("a run of Talking Head concerns it and its upstream nodes, Low VRAM and OOM
   const concerned = (id) => new GraphSnapshot(root).isIn(root.getNodeById(id), { SonicGuardTalkingHead: "21" }, false);
   assert.deepEqual([21, 20, 9, 1, 30].map(concerned), [true, true, true, true, false]);
 });
+
+const loader = { id: 1, type: "SONICTLoader", out: ["MODEL"] };
+const bypassed = { id: 2, type: "SonicGuardLowVRAM", mode: BYPASSED, in: { model: [1, 0] }, types: { model: "MODEL" }, out: ["MODEL"] };
+const sampler = (from) => ({ id: 9, type: "SONICSampler", in: { model: from }, types: { model: "MODEL" } });
+const within = (from) => ({ id: 5, type: "uuid", in: { model: from }, types: { model: "MODEL" }, subgraph: { nodes: [sampler(["in", 0])] } });
+for (const [name, nodes, expected] of [
+  ["bypassed", [loader, bypassed, sampler([2, 0])], "2"],
+  ["bypassed, behind a reroute", [loader, bypassed, { id: 3, type: "Reroute", in: { "": [2, 0] } }, sampler([3, 0])], "2"],
+  ["bypassed, outside of the subgraph", [loader, bypassed, within([2, 0])], "2"],
+  ["running", [loader, { ...bypassed, mode: 0 }, sampler([2, 0])], "2"],
+  ["muted: it stops the graph", [loader, { ...bypassed, mode: MUTED }, sampler([2, 0])], null],
+  ["elsewhere", [loader, bypassed, sampler([1, 0])], null],
+  ["not there", [loader, sampler([1, 0])], null],
+]) {
+  test(`the Low VRAM before a sampler: ${name}`, () => {
+    const [instance] = [...allInstances(graph(nodes))].filter(({ node }) => node.type === "SONICSampler");
+    const found = nodeBefore(instance, 0, "SonicGuardLowVRAM");
+    assert.equal(found && executionId(found), expected);
+  });
+}

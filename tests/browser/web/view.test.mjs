@@ -68,7 +68,6 @@ for (const [name, more, expected, absent] of [
   ],
   ["advice", { answer: answer({ advice: { text: "448 fits." } }) }, /448 fits\./, /Assumed/],
   ["how long it takes", { answer: answer({ time: { low_s: 240, high_s: 540, text: "4 to 9 minutes" } }) }, /4 to 9 min/, /about/],
-  ["the seconds of the last runs", { answer: answer({ time_s: 61 }) }, /takes about 1 min 1 s/, /undefined/],
   ["the best that was tried", { answer: answer({ attempt: "128 px: 3 GiB" }) }, /128 px: 3 GiB/, /undefined/],
   [
     "weight files that are missing",
@@ -148,13 +147,13 @@ test("the colour is that of the level, whatever the verdict", () => {
   assert.equal(verdict.attributes["data-tone"], "warn");
 });
 
-const ADVICE = { text: "Sonic Low VRAM keeps 768.", button: "Add Sonic Low VRAM", actions: [{ do: "insert_low_vram" }] };
+const ADVICE = { text: "Sonic Low VRAM keeps 768.", button: "Use Sonic Low VRAM", actions: [{ do: "insert_low_vram" }] };
 
 for (const mode of ["full", "folded"]) {
   test(`the advice and its button are on the ${mode} card`, () => {
     let done = 0;
     const views = card(state({ mode, answer: answer({ advice: ADVICE }), act: () => done++ }));
-    assert.match(views.map(textOf).join(" "), /keeps 768\..*Add Sonic Low VRAM/);
+    assert.match(views.map(textOf).join(" "), /keeps 768\..*Use Sonic Low VRAM/);
     ofClass(views, "act")[0].attributes.onclick();
     assert.equal(done, 1);
   });
