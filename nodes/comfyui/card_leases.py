@@ -1,22 +1,19 @@
-"""The leases of the card that Sonic uses in this ComfyUI."""
+"""The leases of the card that Sonic uses in this ComfyUI, or of the machine's memory where it runs on the CPU."""
 
 from ...sonic_guard.devices.budget import RESERVE
 from ...sonic_guard.devices.memory_reader import MemoryReader
 from ...sonic_guard.errors import LeaseError
-from ...sonic_guard.farm.card_ledger import LiveCard, ledger_of
+from ...sonic_guard.farm.card_ledger import LiveMemory
 from ...sonic_guard.farm.leases import CardLeases
 
 _opened: list[CardLeases] = []
 
 
-def card_leases(runs: int) -> CardLeases | None:
-    """The leases, `runs` at a time; opened at the first call. None without a GPU. Raises `LeaseError`."""
+def card_leases(runs: int) -> CardLeases:
+    """The leases, `runs` at a time; opened at the first call. Raises `LeaseError`."""
     if not _opened:
-        reader = MemoryReader()
-        card = reader.read().in_use
-        if card is None or not card.total_bytes:
-            return None
-        _opened.append(CardLeases(ledger_of(card), LiveCard(card, reader).memory(RESERVE), runs))
+        live = LiveMemory(MemoryReader())
+        _opened.append(CardLeases(live.ledger(), live.memory(RESERVE), runs))
     _opened[0].runs = runs
     return _opened[0]
 

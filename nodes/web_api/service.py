@@ -85,7 +85,7 @@ class Service:
         chosen = set(host.saved("SonicGuard.Leases"))
         return Sharing(chosen.pop()) if len(chosen) == 1 and chosen <= set(Sharing) else Sharing.AUTO
 
-    def card_leases(self) -> CardLeases | None:
+    def card_leases(self) -> CardLeases:
         """The leases of the card that Sonic uses."""
         runs = [value for value in host.saved("SonicGuard.MaxRuns") if isinstance(value, int) and value > 0]
         return card_leases(min(runs, default=RUNS))

@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from ..devices.card_catalogue import GIB, less_reserve
 from ..devices.memory_reader import MemoryReader, MemorySnapshot
-from ..devices.nvml import Card
 from ..errors import LeaseError
 from .leases import CardMemory
 from .ledger import Entry, Ledger, State
 
 VARIABLE = "SONIC_GUARD_LEASES"
 """Environment variable with the folder of all ledgers: one that containers on a machine share, for example."""
+HOST = "host-memory"
+"""Name of the ledger of the machine's memory, for runs on the CPU."""
 CONTEXT_BYTES = GIB // 2
 """What a process takes of a card beyond torch's allocator: its CUDA context with kernels, about."""
 
@@ -36,22 +39,29 @@ def ledgers_folder() -> Path:
     return folder
 
 
-def ledger_of(card: Card) -> Ledger:
-    """The ledger of a card of this machine. Raises `LeaseError`."""
-    name = card.uuid or f"{card.index}-{card.name}"
-    return Ledger(ledgers_folder() / re.sub(r"[^A-Za-z0-9._-]+", "-", name))
+class LiveMemory:
+    """What Sonic uses, as `CardMemory` needs it: the card, or where there is none the machine's memory."""
 
-
-class LiveCard:
-    """The card that Sonic uses, as `CardMemory` needs it; each query takes a snapshot, from any thread."""
-
-    def __init__(self, card: Card, reader: MemoryReader) -> None:
-        self.card = card
+    def __init__(self, reader: MemoryReader) -> None:
         self._reader, self._lock = reader, threading.Lock()
+        self.card = self._snapshot().in_use
+        """None: Sonic runs on the CPU."""
+
+    def ledger(self) -> Ledger:
+        """Its ledger. Raises `LeaseError`."""
+        name = HOST if self.card is None else self.card.uuid or f"{self.card.index}-{self.card.name}"
+        return Ledger(ledgers_folder() / re.sub(r"[^A-Za-z0-9._-]+", "-", name))
 
     def memory(self, reserve: float) -> CardMemory:
-        """Its memory, of which the share `reserve` is left alone."""
-        return CardMemory(lambda: less_reserve(self.card.total_bytes or 0, reserve), self._used_bytes, self._own_bytes)
+        """Its memory, of which the share `reserve` is left alone. Takes a snapshot at each query, from any thread."""
+        if self.card is None:
+            return CardMemory(
+                lambda: less_reserve(self._snapshot().host_total_bytes, reserve),
+                lambda: self._snapshot().host_used_bytes,
+                lambda: psutil.Process().memory_info().rss,
+            )
+        total = self.card.total_bytes or 0
+        return CardMemory(lambda: less_reserve(total, reserve), self._used_bytes, self._own_bytes)
 
     def _snapshot(self) -> MemorySnapshot:
         with self._lock:

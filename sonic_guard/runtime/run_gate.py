@@ -50,8 +50,8 @@ class GateHost(Protocol):
         """The user's setting."""
         ...
 
-    def card_leases(self) -> CardLeases | None:
-        """The leases of the card that Sonic uses; None where there is no card. Raises `LeaseError`."""
+    def card_leases(self) -> CardLeases:
+        """The leases of the card that Sonic uses. Raises `LeaseError`."""
         ...
 
     def show_place(self, place: Place) -> None:

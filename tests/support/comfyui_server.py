@@ -113,8 +113,14 @@ def started(base: Path) -> Iterator[Host]:
         installed.python(), "main.py", "--cpu", "--disable-api-nodes", "--port", str(port),
         "--base-directory", base, "--database-url", f"sqlite:///{base / 'comfyui.db'}",
     ]  # fmt: skip
+    environment = {
+        **os.environ,
+        "SONIC_GUARD_LEASES": str(base / "leases"),
+    }  # it shares nothing with other tests' hosts
     with (base / "host.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=installed.comfyui(), stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=installed.comfyui(), stdout=log, stderr=log, env=environment, start_new_session=True
+        )
         host = Host(port, base, base / "host.log", process)
         try:
             _wait(host, process)

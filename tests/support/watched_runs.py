@@ -45,7 +45,9 @@ class Seen:
         """Node and text of ComfyUI's lines on the node."""
         self.pictures = sum(name == PICTURE for name, _ in events)
         self.ended = next(name for name, _ in reversed(events) if name.startswith("execution_"))
-        self.row = History(host.base / "user" / "sonic_guard" / "history.db", existing=True).runs(limit=1)[0]
+        runs = History(host.base / "user" / "sonic_guard" / "history.db").runs(limit=1)
+        self.row = runs[0] if runs else None
+        """The newest run in the history."""
 
 
 def watched(host, graph, *, interrupt_at=None, stop_when=lambda run: True, node="sampler"):

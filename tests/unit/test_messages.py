@@ -15,6 +15,8 @@ from sonic_guard.memory.hard_limits import LimitKind
 from sonic_guard.messages import (
     advice_texts,
     cli_texts,
+    finish_texts,
+    lease_texts,
     plan_messages,
     plan_texts,
     run_texts,
@@ -26,7 +28,17 @@ from sonic_guard.messages.catalogue import LANGUAGES, Counted, clock, count, fil
 from sonic_guard.optimizations import OPTIMIZATIONS, Text
 from sonic_guard.planning.capacity import Verdict
 
-TEXT_MODULES = (plan_texts, advice_texts, run_texts, sound_texts, time_texts, cli_texts, weight_texts)
+TEXT_MODULES = (
+    plan_texts,
+    advice_texts,
+    run_texts,
+    sound_texts,
+    time_texts,
+    cli_texts,
+    weight_texts,
+    finish_texts,
+    lease_texts,
+)
 MESSAGE_MODULES = (
     *(f"messages.{name}_messages" for name in ("plan", "advice", "run", "sound", "time", "weight", "finish", "lease")),
     *(f"cli.{name}" for name in ("commands", "tables", "chart", "output", "plan_command")),

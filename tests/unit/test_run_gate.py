@@ -29,11 +29,11 @@ class Comfy:
 
     def __init__(self, folder: Path) -> None:
         memory = CardMemory(lambda: NEEDED + 1, lambda: 0, lambda: 0)
-        self.leases: CardLeases | None = CardLeases(Ledger(folder), memory)
+        self.leases = CardLeases(Ledger(folder), memory)
         self.prompt, self.running, self.setting = "p1", {"p1", "p2"}, Sharing.AUTO
         self.job: Job | None = JOB
         self.places: list[Place] = []
-        self.cancelled = False
+        self.cancelled = self.has_no_ledger = False
 
     def executing(self) -> tuple[str, str]:
         return self.prompt, "1"
@@ -49,7 +49,9 @@ class Comfy:
     def sharing(self) -> Sharing:
         return self.setting
 
-    def card_leases(self) -> CardLeases | None:
+    def card_leases(self) -> CardLeases:
+        if self.has_no_ledger:
+            raise LeaseError("the folder is gone")
         return self.leases
 
     def show_place(self, place: Place) -> None:
@@ -134,14 +136,14 @@ def test_a_run_that_the_shared_card_can_never_hold_says_so(comfy: Comfy, gate: R
         pytest.fail("it began")
 
 
-@pytest.mark.parametrize("why", ["off", "no card", "no plan"])
+@pytest.mark.parametrize("why", ["off", "no ledger", "no plan"])
 def test_without_a_lease_a_graph_runs_at_once(
     comfy: Comfy, gate: RunGate, other: CardLeases, tmp_path: Path, why: str
 ) -> None:
     if why == "off":
         comfy.setting = Sharing.OFF
-    elif why == "no card":
-        comfy.leases = None
+    elif why == "no ledger":
+        comfy.has_no_ledger = True
     else:
         comfy.job = None
     with other.lease(LeaseRequest(NEEDED)), gate.around(LOADER, {}):
@@ -160,7 +162,6 @@ def test_what_others_have_leased_is_as_good_as_taken(comfy: Comfy, gate: RunGate
     assert other.promised_bytes() == 0
     with gate.around(SAMPLER, {}):
         assert other.promised_bytes() == NEEDED
-        assert comfy.leases is not None
         assert comfy.leases.promised_bytes() == 0
 
 
