@@ -41,6 +41,8 @@ _OWN_TAGS = frozenset(("compatible_brands", "creation_time", "duration", "encode
 """Tags that a file gets when it is written."""
 _HDR = {16: "PQ", 18: "HLG"}
 """Transfer functions of HDR in the colour tags of streams (ITU-T H.273)."""
+_LOST_S = 2.0
+"""Seconds by which a header may be wrong about the length."""
 _STEADY = 1e-3
 """Largest deviation of a frame's duration from the others', as a share, at a constant frame rate with exact times."""
 
@@ -52,6 +54,8 @@ class Trait(StrEnum):
     """More than 8 bits a channel."""
     ALPHA = "alpha"
     """Transparency."""
+    CUT_OFF = "cut off"
+    """What its header says there is beyond the last picture and the last sound."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +121,12 @@ def open_footage(path: Path, check: Check = nothing) -> Footage:
     """
     with _video(path, check) as (source, container, stream):
         name = source.name
-        moments, has_times = _moments(container, stream)
+        moments, has_times, end_s = _moments(container, stream)
         if not moments:
             raise FootageError(f"{name}: there is not a single picture in this video.", path=path)
         rate = _rate(stream, moments, name)
         time_base = stream.time_base if has_times else 1 / rate
+        lost = {Trait.CUT_OFF} if (container.duration or 0) / 1e6 - end_s > _LOST_S else set()
     with _video(path, check) as (source, container, stream):
         first = next(_decoded(container, stream, source), None)
         if first is None:
@@ -134,7 +139,7 @@ def open_footage(path: Path, check: Check = nothing) -> Footage:
             Path(path), width, height, tuple(moments), time_base, rate, turn,
             1 / aspect if turn % 180 and aspect else aspect or Fraction(1),
             len(container.streams.audio), stream.codec_context.codec.canonical_name,
-            container.format.name.split(",")[0], _tags(container), _traits(first), has_times,
+            container.format.name.split(",")[0], _tags(container), _traits(first) | lost, has_times,
         )  # fmt: skip
 
 
@@ -220,14 +225,24 @@ def _tags(container: InputContainer) -> dict[str, str]:
     return {name: text for name, text in tags.items() if (name + text).encode(errors="ignore").decode() == name + text}
 
 
-def _moments(container: InputContainer, stream: Any) -> tuple[list[int], bool]:
-    """The times of all pictures, ascending, and whether the container states them; otherwise their numbers."""
-    found = [(packet.pts, packet.is_discard) for packet in container.demux(stream) if packet.size]
+def _moments(container: InputContainer, stream: Any) -> tuple[list[int], bool, float]:
+    """The times of all pictures, ascending, whether the container states them, and the second at which all ends.
+
+    Where it states none, they are the pictures' numbers.
+    """
+    found, end_s = [], 0.0
+    for packet in container.demux(stream, *container.streams.audio[:1]):
+        if not packet.size:
+            continue
+        if packet.pts is not None:
+            end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.stream_index == stream.index:
+            found.append((packet.pts, packet.is_discard))
     times = {pts for pts, left_out in found if pts is not None and not left_out}
     # An AVI has no times: those that libav derives are wrong where pictures are stored in another order than shown.
     if times and all(pts is not None for pts, _ in found) and container.format.name != "avi":
-        return sorted(times), True
-    return list(range(len(found))), False
+        return sorted(times), True, end_s
+    return list(range(len(found))), False, end_s
 
 
 def _rate(stream: Any, moments: list[int], name: str) -> Fraction:

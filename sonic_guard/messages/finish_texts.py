@@ -26,5 +26,9 @@ TRAITS: Mapping[Trait, Text] = {
     Trait.DEEP: Text(
         "The source has more than 8 bits a channel; the result has 8.", "源视频每通道超过 8 位；结果为 8 位。"
     ),
+    Trait.CUT_OFF: Text(
+        "! The source ends before the length that it states: it is damaged or was cut off.",
+        "! 源视频短于其声明的时长：文件已损坏或不完整。",
+    ),
     Trait.ALPHA: Text("The source is transparent; the result is not.", "源视频带透明通道；结果不带。"),
 }
