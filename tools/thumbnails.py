@@ -42,10 +42,12 @@ VIEWPORT = (2200, 1600)
 ORIGIN = (160, 240)
 """Where the leftmost and the topmost node are put, in pixels: clear of the page's menus."""
 SETTINGS = {
-    "Comfy.Minimap.Visible": False, "Comfy.Sidebar.Size": "small", "Comfy.RightSidePanel.IsOpen": False,
+    "Comfy.Locale": "en", "Comfy.ColorPalette": "dark", "Comfy.VueNodes.Enabled": False, "Comfy.Minimap.Visible": False,
+    "Comfy.Sidebar.Size": "small", "Comfy.RightSidePanel.IsOpen": False,
     "SonicGuard.TargetCard": "RTX 4060 8GB",
 }  # fmt: skip
-"""Of the page, so that only the graph is seen, and the cards on its nodes are those of a common graphics card."""
+"""Of the page, so that every picture has the same look, only the graph is seen, and the cards on its nodes are those of
+a common graphics card."""
 SETTLE_MS = 8000
 """For the front end to draw the nodes, and for the predictions to arrive."""
 
@@ -78,17 +80,23 @@ def take(url: str) -> None:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport=ViewportSize(width=VIEWPORT[0], height=VIEWPORT[1]))
         page.set_default_timeout(120_000)
-        page.goto(url, wait_until="domcontentloaded")
-        page.wait_for_function("window.app?.graph && app.canvas && app.extensionManager?.setting")
-        page.wait_for_timeout(3000)  # the front end loads its own first graph
+        _open(page, url)
         for name, value in SETTINGS.items():
             page.evaluate("([name, value]) => app.extensionManager.setting.set(name, value)", [name, value])
+        page.wait_for_timeout(SETTLE_MS)  # until they are saved
+        _open(page, url)  # the names on nodes are those of the language the page was opened in
         for workflow in sorted(EXAMPLES.glob("*.json")):
             target = workflow.with_suffix(".jpg")
             graph = json.loads(workflow.read_text(encoding="utf-8"))
             graph["nodes"] = [node for node in graph["nodes"] if node["type"] != NOTE]
             target.write_bytes(_jpeg(_shot(page, graph), digest(workflow)))
         browser.close()
+
+
+def _open(page: Any, url: str) -> None:
+    page.goto(url, wait_until="domcontentloaded")
+    page.wait_for_function("window.app?.graph && app.canvas && app.extensionManager?.setting")
+    page.wait_for_timeout(3000)  # the front end loads its own first graph
 
 
 def _shot(page: Any, graph: dict[str, Any]) -> bytes:

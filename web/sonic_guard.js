@@ -71,9 +71,9 @@ function updateActivity() {
 function refresh(force = true) {
   const snapshot = new GraphSnapshot(app.graph);
   const ours = snapshot.instances.filter(({ node }) => cardOf.has(node));
-  const shown = ours.filter((each) => isRun(each) && context.wanted(each.node.comfyClass ?? ""));
-  const main = mainNodes(shown.map(({ node }) => node));
-  for (const { node } of ours) cardOf.get(node)?.setMain(main.has(node));
+  const running = new Set(ours.filter(isRun).map(({ node }) => node));
+  const main = mainNodes([...running].filter(({ comfyClass }) => context.wanted(comfyClass ?? "")));
+  for (const { node } of ours) cardOf.get(node)?.setPlace(main.has(node), running.has(node));
   for (const card of onScreen) card.check(snapshot, force);
 }
 

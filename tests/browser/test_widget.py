@@ -470,6 +470,17 @@ def test_the_whole_card_is_on_one_node_and_a_line_on_the_others(page):
     shows(card(page, 3), "budget 7")
 
 
+@pytest.mark.parametrize("mode", [2, 4], ids=["muted", "bypassed"])
+def test_a_node_that_does_not_run_predicts_nothing(page, mode):
+    add(page, "SonicGuardPreflight", min_resolution=512)
+    shows(card(page, 1), "budget 7")
+    page.evaluate("(mode) => { app.graph.nodes[0].mode = mode; }", mode)
+    card(page, 1).locator(".top").wait_for(state="detached")
+    assert not card(page, 1).is_visible()
+    page.evaluate("() => { app.graph.nodes[0].mode = 0; }")
+    shows(card(page, 1), "budget 7")
+
+
 def test_a_line_opens_to_the_whole_card_and_that_is_saved(page):
     add(page, "SonicGuardLowVRAM", min_resolution=512)
     add(page, "SonicGuardPreflight", min_resolution=512)

@@ -160,3 +160,8 @@ def test_texts_that_are_shown_without_values_have_no_placeholders(name):
 )
 def test_where_there_is_no_card_the_words_for_it_are_in_the_users_language(card, lang, shown):
     assert plan_messages.card_name(card, lang) == shown
+
+
+def test_the_page_has_the_same_words_where_there_is_no_card():
+    words = Path(__file__).parents[2].joinpath("web", "lib", "words.mjs").read_text(encoding="utf-8")
+    assert f'"no gpu card": ["{NO_GPU}", "{plan_texts.NO_GPU.zh}"]' in words

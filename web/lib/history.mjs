@@ -3,7 +3,7 @@
 
 import { patch } from "./dom.mjs";
 import { historyView } from "./history_view.mjs";
-import { t } from "./words.mjs";
+import { cardWord, t } from "./words.mjs";
 
 /** @typedef {import("./types.d.ts").History} History */
 
@@ -147,7 +147,7 @@ export class HistoryTab {
   async #remove(what) {
     const { server, language, confirm } = this.#context;
     const key = "ids" in what ? "confirm" : "card" in what ? "confirm card" : "confirm all";
-    const values = { card: this.#card, count: this.#selected.size };
+    const values = { card: cardWord(language(), this.#card), count: this.#selected.size };
     if (!(await confirm(t(language(), key, values)))) return;
     const reply = await server.ask(`${ROUTE}/delete`, JSON.stringify(what));
     if (reply?.data && "card" in what) this.#card = "";

@@ -3,7 +3,7 @@
 
 import { h } from "./dom.mjs";
 import { mark, plot } from "./plot.mjs";
-import { bare, moment, optimizationWord, percent, stageWord, t } from "./words.mjs";
+import { bare, cardWord, moment, optimizationWord, percent, stageWord, t } from "./words.mjs";
 
 /**
  * @typedef {import("./types.d.ts").PastRun} PastRun
@@ -46,7 +46,7 @@ function isView(view) {
 function tools({ language, history, card, selected, csv, choose, remove }) {
   const option = (/** @type {string} */ value, /** @type {string} */ words) =>
     h("option", { value, selected: value === card }, words);
-  const cards = (history?.cards ?? []).map((name) => option(name, name));
+  const cards = (history?.cards ?? []).map((name) => option(name, cardWord(language, name)));
   const filter = { "aria-label": t(language, "filter"), onchange: pick(choose) };
   const chosen = { type: "button", disabled: !selected.size, onclick: () => remove({ ids: [...selected] }) };
   const every = { type: "button", onclick: () => remove(card ? { card } : { all: true }) };
@@ -71,7 +71,7 @@ function calibration({ language, history, card }) {
     const words = [t(language, "calibration", { runs, error: error === null ? "–" : percent(error) })];
     if (model !== null) words.push(t(language, "calibration.model", { error: percent(model) }));
     if (upper !== null) words.push(t(language, "calibration.upper", { factor: upper.toFixed(2) }));
-    return h("div", {}, card ? null : h("b", {}, `${name}: `), words.join(" · "));
+    return h("div", {}, card ? null : h("b", {}, `${cardWord(language, name)}: `), words.join(" · "));
   });
   return lines.length > 0 && h("div", { class: "calibration" }, ...lines);
 }
@@ -112,10 +112,10 @@ function row(language, run, withCard, on, select) {
   const { width, height, duration_s, dtype } = settings;
   const what = [
     `${width}×${height}`,
-    `${duration_s.toFixed(1)} s`,
+    t(language, "s", { n: duration_s.toFixed(1) }),
     dtype,
     ...optimizations.map((name) => optimizationWord(language, name)),
-    ...(withCard ? [run.card.replace(/^NVIDIA (GeForce )?/, "")] : []),
+    ...(withCard ? [cardWord(language, run.card).replace(/^NVIDIA (GeForce )?/, "")] : []),
   ];
   const error = predicted && actual ? signed(actual / predicted - 1) : null;
   const word = t(language, outcome);

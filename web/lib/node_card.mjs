@@ -51,6 +51,8 @@ export class NodeCard {
   #given = "";
   /** Whether this is the node of its graph that shows the whole card. */
   #isMain = false;
+  /** Whether the node takes part in a run: neither muted nor bypassed. Of one that does not, nothing is predicted. */
+  #isRun = true;
   /** Whether the workflow was made without this card: then it takes no room unless the user wants it. */
   #isGuest = false;
   /** The last run that this card saw begin (see LiveUpdates.begun), and the settings it showed then. */
@@ -120,10 +122,14 @@ export class NodeCard {
     this.draw();
   }
 
-  /** Whether this is the node of its graph that shows the whole card. @param {boolean} isMain */
-  setMain(isMain) {
-    if (isMain === this.#isMain) return;
+  /**
+   * @param {boolean} isMain  Whether this is the node of its graph that shows the whole card.
+   * @param {boolean} isRun  Whether the node takes part in a run.
+   */
+  setPlace(isMain, isRun) {
+    if (isMain === this.#isMain && isRun === this.#isRun) return;
     this.#isMain = isMain;
+    this.#isRun = isRun;
     this.draw();
   }
 
@@ -134,7 +140,7 @@ export class NodeCard {
    */
   check(snapshot, force) {
     if (this.#report !== null) this.#compare(this.#keyIn(snapshot));
-    if (this.#vram) this.#prediction.check(snapshot, force);
+    if (this.#vram && this.#isRun) this.#prediction.check(snapshot, force);
   }
 
   /** @param {string} given */
@@ -163,7 +169,7 @@ export class NodeCard {
     /** @type {import("./view.mjs").State} */
     const state = {
       language: language(),
-      vram: this.#vram,
+      vram: this.#vram && this.#isRun,
       mode,
       answer,
       problem,

@@ -2,7 +2,7 @@
 // Predicted against measured peak of past runs, as an SVG view. Pure functions.
 
 import { h } from "./dom.mjs";
-import { gib, moment, t } from "./words.mjs";
+import { cardWord, gib, moment, t } from "./words.mjs";
 
 /** @typedef {import("./types.d.ts").PastRun} PastRun */
 
@@ -58,7 +58,7 @@ export function plot(language, runs) {
     h("text", { class: "tick", x: px(value), y: TOP + SIDE + 13, "text-anchor": "middle" }, value),
   ]);
   const dots = points.map(({ x, y, run, words }) => {
-    const title = [moment(language, run.started), words, t(language, run.outcome), run.card].join(" · ");
+    const title = [moment(language, run.started), words, t(language, run.outcome), cardWord(language, run.card)].join(" · ");
     return shape(run.outcome, `translate(${px(x)} ${py(y)})`, h("title", {}, title));
   });
   const middle = TOP + SIDE / 2;

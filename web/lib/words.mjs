@@ -38,6 +38,7 @@ export const TEXT = {
     "未检测到 GPU：数字为预测值，无法实测。",
   ],
   "no nvml": ["The card cannot be measured: neither NVML nor torch finds it.", "无法测量显卡：NVML 与 torch 均未检测到它。"],
+  "no gpu card": ["CPU (no GPU found)", "CPU（未检测到 GPU）"],
   card: ["card {size}", "显卡 {size}"],
   reserved: ["torch reserved {size}", "torch 预留 {size}"],
   ram: ["RAM {size}", "内存 {size}"],
@@ -220,6 +221,9 @@ export function moment(language, iso) {
   const time = /** @type {const} */ ({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   return date.toLocaleString(language === "zh" ? "zh-CN" : "en", { year, month: "short", day: "numeric", ...time });
 }
+
+/** The name of a card; the server's English words where there is none are translated. @param {Language} language @param {string} card */
+export const cardWord = (language, card) => (card === TEXT["no gpu card"][0] ? t(language, "no gpu card") : card);
 
 /** The text for a stage; an unknown stage keeps its name. @param {Language} language @param {string} stage */
 export const stageWord = (language, stage) => (TEXT[`stage.${stage}`] ? t(language, `stage.${stage}`) : stage);

@@ -371,3 +371,12 @@ for (const [most, expected] of [
 ]) {
   test(`ticks up to ${most}`, () => assert.deepEqual(ticks(most), expected));
 }
+
+test("history: in Chinese nothing is in English, a machine without a GPU too", () => {
+  const card = "CPU (no GPU found)";
+  const calibration = { [card]: { runs: 1, median_error: null, median_error_model: null, upper_factor: null } };
+  const runs = [past(1, { card, optimizations: ["sequential_cfg"] })];
+  const said = read(history({ language: "zh", history: { runs, unreadable: 0, before: null, cards: [card], calibration } }));
+  assert.match(said, /512×512 · 10\.0 秒 · fp16 · 逐分支 CFG · CPU（未检测到 GPU）/);
+  assert.doesNotMatch(said.replace(/CSV|CFG|CPU|GPU|GiB|fp16/g, ""), /[A-Za-z]/);
+});
