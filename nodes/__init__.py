@@ -12,6 +12,7 @@ from .audio_duration_node import AudioDuration
 from .auto_downgrade_node import AutoDowngrade
 from .comfyui import host
 from .face_box_node import FaceBox
+from .lip_sync_node import LipSyncNode
 from .load_voice_node import LoadVoice
 from .low_vram_node import LowVRAM
 from .oom_risk_node import OOMRisk
@@ -48,4 +49,7 @@ class SonicGuardExtension(ComfyExtension):
         if host.is_running_comfyui():
             _start_service()
             _place_examples()
-        return [TalkingHead, Preflight, LowVRAM, OOMRisk, AutoDowngrade, FaceBox, AudioDuration, PresetNode, LoadVoice]
+        return [
+            TalkingHead, Preflight, LowVRAM, OOMRisk, AutoDowngrade, FaceBox, AudioDuration, PresetNode, LoadVoice,
+            LipSyncNode,
+        ]  # fmt: skip

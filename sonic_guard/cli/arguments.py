@@ -190,6 +190,11 @@ def _add_encoding(step: _Parser) -> None:
     step.option("finish.crf", type=int, default=18, metavar="NUMBER")
 
 
+def _add_lipsync(step: _Parser) -> None:
+    step.option("finish.lipsync.out", type=Path, metavar="FILE")
+    step.option("finish.lipsync.max-correction", type=float, default=50.0, metavar="MS")
+
+
 def _gpu(text: str) -> str:
     return "auto" if text.strip().lower() == "auto" else text
 
@@ -199,7 +204,7 @@ def _add_leases(leases: _Parser) -> None:
 
 
 FINISH, ALL_STEPS = "finish", "all"
-_STEPS: dict[str, Callable[[_Parser], None]] = {}
+_STEPS: dict[str, Callable[[_Parser], None]] = {"lipsync": _add_lipsync}
 _COMMANDS = {
     "plan": _add_plan, FINISH: _add_finish, "estimate": _add_estimate, "trace": _add_trace, "measure": _add_measure,
     "history": _add_history, "leases": _add_leases,

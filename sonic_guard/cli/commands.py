@@ -60,7 +60,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _finish(arguments: argparse.Namespace) -> int:
-    from .finish_command import run_finish
+    from .finish_steps import run_finish
 
     run_finish(arguments)
     return EXIT_OK

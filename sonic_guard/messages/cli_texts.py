@@ -78,6 +78,18 @@ HELP: Mapping[str, Text] = {
         "which processes use or wait for the graphics cards of this machine",
         "本机有哪些进程正在使用或等待显卡",
     ),
+    "finish.lipsync": Text(
+        "measure by how much the sound is late or early, and correct it by moving the sound",
+        "测量声音早或晚多少，并通过移动声音修正",
+    ),
+    "finish.lipsync.out": Text(
+        "write the corrected video to this file; without it, only measure",
+        "把修正后的视频写入此文件；不给则只测量",
+    ),
+    "finish.lipsync.max-correction": Text(
+        "farthest that the sound is moved, in milliseconds, 0 to 500 (default: 50)",
+        "声音最多移动多少毫秒，0 到 500（默认 50）",
+    ),
     "estimate": Text("the memory a run needs, stage by stage", "一次运行各阶段所需的显存"),
     "estimate.width": Text("width of the frames in pixels", "画面宽度（像素）"),
     "estimate.height": Text("height of the frames in pixels", "画面高度（像素）"),

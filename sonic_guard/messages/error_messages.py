@@ -18,6 +18,7 @@ from ..errors import SonicGuardError
 from ..optimizations import Text
 from . import (
     error_texts_finishing,
+    error_texts_finishing_lipsync,
     error_texts_media,
     error_texts_requests,
     error_texts_runs,
@@ -28,7 +29,7 @@ from .catalogue import LANGUAGES
 
 ERRORS: tuple[Text, ...] = (
     *error_texts_settings.ERRORS, *error_texts_media.ERRORS, *error_texts_finishing.ERRORS,
-    *error_texts_runs.ERRORS, *error_texts_requests.ERRORS,
+    *error_texts_finishing_lipsync.ERRORS, *error_texts_runs.ERRORS, *error_texts_requests.ERRORS,
     sound_texts.REFUSED, *sound_texts.REFUSALS.values(),
 )  # fmt: skip
 """Without the names in front of them."""

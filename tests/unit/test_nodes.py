@@ -31,6 +31,7 @@ NODES = [
     "SonicGuardAudioDuration",
     "SonicGuardPreset",
     "SonicGuardLoadVoice",
+    "SonicGuardLipSync",
 ]
 TAKEN_AS_A_WHOLE = {
     "SonicGuardLowVRAM": list(ESCALATION_ORDER),

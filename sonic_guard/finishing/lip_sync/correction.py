@@ -1,0 +1,59 @@
+"""Corrects an offset: the sound is moved, the pictures are not touched."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...errors import FinishError, brief
+from .measurement import LipSync
+
+MAX_CORRECTION_MS = 50.0
+"""Farthest that the sound is moved unless told otherwise."""
+LEAST_CORRECTION_MS = 10.0
+"""Offsets below it are left: nobody sees them, and by that much the measurement may be wrong."""
+FARTHEST_MS = 500.0
+"""Largest limit: larger offsets are not looked for."""
+
+
+class Correction(NamedTuple):
+    """What is done about an offset."""
+
+    applied_ms: float
+    """By how much the sound comes later; negative: earlier; 0: not moved."""
+    left_ms: float
+    """The offset that remains, above the limit."""
+
+
+def correction_for(found: LipSync, max_correction_ms: float = MAX_CORRECTION_MS) -> Correction:
+    """How far the sound is to be moved: never farther than `max_correction_ms`, and not if nothing is certain.
+
+    Raises `FinishError` if the limit is not between 0 and `FARTHEST_MS`.
+    """
+    if not 0 <= max_correction_ms <= FARTHEST_MS:
+        raise FinishError(
+            f"max_correction_ms: {brief(max_correction_ms)} is not between 0 and {FARTHEST_MS:g}. "
+            f"Start from {MAX_CORRECTION_MS:g}."
+        )
+    if found.offset_ms is None:
+        return Correction(0.0, 0.0)
+    if abs(found.offset_ms) < LEAST_CORRECTION_MS:
+        return Correction(0.0, found.offset_ms)
+    applied_ms = float(np.clip(-found.offset_ms, -max_correction_ms, max_correction_ms))
+    return Correction(applied_ms, found.offset_ms + applied_ms)
+
+
+def moved(waveform: np.ndarray, sample_rate: int, by_ms: float) -> np.ndarray:
+    """Sound [..., samples] that comes `by_ms` later, to the nearest sample, as long as before; silence moves in.
+
+    The same array if it does not move.
+    """
+    shift = round(by_ms / 1e3 * sample_rate)
+    samples = waveform.shape[-1]
+    if shift == 0:
+        return waveform
+    result = np.zeros_like(waveform)
+    if 0 < shift < samples:
+        result[..., shift:] = waveform[..., : samples - shift]
+    elif 0 < -shift < samples:
+        result[..., :shift] = waveform[..., -shift:]
+    return result
