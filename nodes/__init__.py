@@ -18,6 +18,7 @@ from .low_vram_node import LowVRAM
 from .oom_risk_node import OOMRisk
 from .preflight_node import Preflight
 from .preset_node import PresetNode
+from .smooth_node import Smooth
 from .talking_head_node import TalkingHead
 
 log = logging.getLogger(__name__)
@@ -52,4 +53,5 @@ class SonicGuardExtension(ComfyExtension):
         return [
             TalkingHead, Preflight, LowVRAM, OOMRisk, AutoDowngrade, FaceBox, AudioDuration, PresetNode, LoadVoice,
             LipSyncNode,
+            Smooth,
         ]  # fmt: skip

@@ -195,6 +195,12 @@ def _add_lipsync(step: _Parser) -> None:
     step.option("finish.lipsync.max-correction", type=float, default=50.0, metavar="MS")
 
 
+def _add_smooth(step: _Parser) -> None:
+    _add_encoding(step)
+    step.option("finish.smooth.strength", type=float, metavar="NUMBER")
+    step.option("finish.smooth.no-deflicker", action="store_true")
+
+
 def _gpu(text: str) -> str:
     return "auto" if text.strip().lower() == "auto" else text
 
@@ -204,7 +210,7 @@ def _add_leases(leases: _Parser) -> None:
 
 
 FINISH, ALL_STEPS = "finish", "all"
-_STEPS: dict[str, Callable[[_Parser], None]] = {"lipsync": _add_lipsync}
+_STEPS: dict[str, Callable[[_Parser], None]] = {"lipsync": _add_lipsync, "smooth": _add_smooth}
 _COMMANDS = {
     "plan": _add_plan, FINISH: _add_finish, "estimate": _add_estimate, "trace": _add_trace, "measure": _add_measure,
     "history": _add_history, "leases": _add_leases,

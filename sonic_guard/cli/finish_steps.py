@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from .lipsync_command import run_lipsync
+from .smooth_command import run_smooth
 
-STEPS: Mapping[str, Callable[[argparse.Namespace], None]] = {"lipsync": run_lipsync}
+STEPS: Mapping[str, Callable[[argparse.Namespace], None]] = {"lipsync": run_lipsync, "smooth": run_smooth}
 
 
 def run_finish(arguments: argparse.Namespace) -> None:

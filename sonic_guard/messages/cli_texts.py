@@ -74,6 +74,14 @@ HELP: Mapping[str, Text] = {
         "quality of the H.264 encoder, 1 to 51: lower is better and larger (default: 18)",
         "H.264 编码质量，1 到 51：越小越好、文件越大（默认 18）",
     ),
+    "finish.smooth": Text(
+        "remove the brightness pulse of Sonic's videos, and jitter",
+        "消除 Sonic 视频的亮度闪烁与抖动",
+    ),
+    "finish.smooth.strength": Text(
+        "how much of the jitter to remove, 0 to 1 (default: 1)", "消除抖动的强度，0 到 1（默认 1）"
+    ),
+    "finish.smooth.no-deflicker": Text("leave brightness pulses in", "保留亮度闪烁"),
     "leases": Text(
         "which processes use or wait for the graphics cards of this machine",
         "本机有哪些进程正在使用或等待显卡",

@@ -19,6 +19,7 @@ from ..optimizations import Text
 from . import (
     error_texts_finishing,
     error_texts_finishing_lipsync,
+    error_texts_finishing_smooth,
     error_texts_media,
     error_texts_requests,
     error_texts_runs,
@@ -29,7 +30,8 @@ from .catalogue import LANGUAGES
 
 ERRORS: tuple[Text, ...] = (
     *error_texts_settings.ERRORS, *error_texts_media.ERRORS, *error_texts_finishing.ERRORS,
-    *error_texts_finishing_lipsync.ERRORS, *error_texts_runs.ERRORS, *error_texts_requests.ERRORS,
+    *error_texts_finishing_lipsync.ERRORS, *error_texts_finishing_smooth.ERRORS,
+    *error_texts_runs.ERRORS, *error_texts_requests.ERRORS,
     sound_texts.REFUSED, *sound_texts.REFUSALS.values(),
 )  # fmt: skip
 """Without the names in front of them."""

@@ -32,6 +32,7 @@ NODES = [
     "SonicGuardPreset",
     "SonicGuardLoadVoice",
     "SonicGuardLipSync",
+    "SonicGuardSmooth",
 ]
 TAKEN_AS_A_WHOLE = {
     "SonicGuardLowVRAM": list(ESCALATION_ORDER),
