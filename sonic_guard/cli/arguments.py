@@ -201,6 +201,16 @@ def _add_smooth(step: _Parser) -> None:
     step.option("finish.smooth.no-deflicker", action="store_true")
 
 
+def _add_upscale(step: _Parser) -> None:
+    _add_encoding(step)
+    step.option("finish.model", type=Path, required=True, metavar="FILE")
+    size = step.options.add_mutually_exclusive_group()
+    step.option("finish.height", size, type=int, metavar="PIXELS")
+    step.option("finish.factor", size, type=float, metavar="NUMBER")
+    step.option("finish.device", default="auto")
+    step.option("finish.tile", type=int, metavar="PIXELS")
+
+
 def _gpu(text: str) -> str:
     return "auto" if text.strip().lower() == "auto" else text
 
@@ -210,7 +220,9 @@ def _add_leases(leases: _Parser) -> None:
 
 
 FINISH, ALL_STEPS = "finish", "all"
-_STEPS: dict[str, Callable[[_Parser], None]] = {"lipsync": _add_lipsync, "smooth": _add_smooth}
+_STEPS: dict[str, Callable[[_Parser], None]] = {
+    "lipsync": _add_lipsync, "smooth": _add_smooth, "interpolate": _add_encoding, "upscale": _add_upscale,
+}  # fmt: skip
 _COMMANDS = {
     "plan": _add_plan, FINISH: _add_finish, "estimate": _add_estimate, "trace": _add_trace, "measure": _add_measure,
     "history": _add_history, "leases": _add_leases,

@@ -1,12 +1,18 @@
-"""The steps of the command `finish`: which module runs which."""
+"""The steps of the command `finish`: which function runs which."""
 
 import argparse
 from collections.abc import Callable, Mapping
 
 from .lipsync_command import run_lipsync
 from .smooth_command import run_smooth
+from .upscale_command import run_interpolate, run_upscale
 
-STEPS: Mapping[str, Callable[[argparse.Namespace], None]] = {"lipsync": run_lipsync, "smooth": run_smooth}
+STEPS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "lipsync": run_lipsync,
+    "smooth": run_smooth,
+    "interpolate": run_interpolate,
+    "upscale": run_upscale,
+}
 
 
 def run_finish(arguments: argparse.Namespace) -> None:

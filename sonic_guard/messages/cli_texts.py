@@ -82,6 +82,21 @@ HELP: Mapping[str, Text] = {
         "how much of the jitter to remove, 0 to 1 (default: 1)", "消除抖动的强度，0 到 1（默认 1）"
     ),
     "finish.smooth.no-deflicker": Text("leave brightness pulses in", "保留亮度闪烁"),
+    "finish.interpolate": Text(
+        "twice the frame rate, by optical flow, without a graphics card", "用光流把帧率加倍，无需显卡"
+    ),
+    "finish.upscale": Text("enlarge a video with an upscale model", "用放大模型放大视频"),
+    "finish.model": Text("upscale model: .safetensors or .pth", "放大模型：.safetensors 或 .pth"),
+    "finish.height": Text("height of the result in pixels (default: 1080)", "输出高度（像素，默认 1080）"),
+    "finish.factor": Text("by how much to enlarge, instead of --height", "放大倍数，代替 --height"),
+    "finish.device": Text(
+        "auto, cpu, cuda or cuda:1 (default: auto, another card than Sonic's if there is one)",
+        "auto、cpu、cuda 或 cuda:1（默认 auto：优先使用 Sonic 以外的显卡）",
+    ),
+    "finish.tile": Text(
+        "side of a tile in pixels of the source (default: as large as fits)",
+        "分块边长（源像素，默认为放得下的最大值）",
+    ),
     "leases": Text(
         "which processes use or wait for the graphics cards of this machine",
         "本机有哪些进程正在使用或等待显卡",

@@ -20,6 +20,7 @@ from . import (
     error_texts_finishing,
     error_texts_finishing_lipsync,
     error_texts_finishing_smooth,
+    error_texts_finishing_upscale,
     error_texts_media,
     error_texts_requests,
     error_texts_runs,
@@ -31,6 +32,7 @@ from .catalogue import LANGUAGES
 ERRORS: tuple[Text, ...] = (
     *error_texts_settings.ERRORS, *error_texts_media.ERRORS, *error_texts_finishing.ERRORS,
     *error_texts_finishing_lipsync.ERRORS, *error_texts_finishing_smooth.ERRORS,
+    *error_texts_finishing_upscale.ERRORS,
     *error_texts_runs.ERRORS, *error_texts_requests.ERRORS,
     sound_texts.REFUSED, *sound_texts.REFUSALS.values(),
 )  # fmt: skip
@@ -52,7 +54,9 @@ SUBJECTS: Mapping[str, Text] = {
     "node": Text("node", "节点"),
     "part length": Text("part length", "分段长度"),
     "preset": Text("preset", "预设"),
+    "size": Text("size", "尺寸"),
     "tables": Text("tables", "表格"),
+    "tile": Text("tile", "分块"),
 }
 """Names in front of an error that are words. Others are those of inputs and files, the same in every language."""
 MOST_SUBJECTS = 3
