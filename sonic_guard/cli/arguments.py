@@ -190,6 +190,14 @@ def _add_encoding(step: _Parser) -> None:
     step.option("finish.crf", type=int, default=18, metavar="NUMBER")
 
 
+def _add_all(step: _Parser) -> None:
+    _add_encoding(step)
+    step.option("finish.all.preset", choices=("fast", "hd"), default="hd")
+    step.option("finish.all.model", type=Path, metavar="FILE")
+    step.option("finish.all.height", type=int, metavar="PIXELS")
+    step.option("finish.device", default="auto")
+
+
 def _add_lipsync(step: _Parser) -> None:
     step.option("finish.lipsync.out", type=Path, metavar="FILE")
     step.option("finish.lipsync.max-correction", type=float, default=50.0, metavar="MS")
@@ -221,7 +229,8 @@ def _add_leases(leases: _Parser) -> None:
 
 FINISH, ALL_STEPS = "finish", "all"
 _STEPS: dict[str, Callable[[_Parser], None]] = {
-    "lipsync": _add_lipsync, "smooth": _add_smooth, "interpolate": _add_encoding, "upscale": _add_upscale,
+    ALL_STEPS: _add_all, "lipsync": _add_lipsync, "smooth": _add_smooth, "interpolate": _add_encoding,
+    "upscale": _add_upscale,
 }  # fmt: skip
 _COMMANDS = {
     "plan": _add_plan, FINISH: _add_finish, "estimate": _add_estimate, "trace": _add_trace, "measure": _add_measure,

@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +11,43 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ..finishing.frames import FrameFilter
-from ..finishing.pipeline import Finished, FinishRequest, finish
+from ..finishing.pipeline import Finished, Finishing, FinishRequest, finish
 from ..media.video_writer import Encoding
 from ..messages.finish_messages import finish_report
 from .output import print_json
 
+LOCK = ".lock"
+"""The file in it by which runs wait for each other: see `resume.exclusive_lock`."""
 WORK = ".sonic-guard"
 """Folder beside the result with the work that a run that was stopped has left."""
 
 
 def finish_file(arguments: argparse.Namespace, filters: Sequence[FrameFilter], *, shift_s: float = 0.0) -> Finished:
     """Put the video through `filters`; its sound comes `shift_s` later. Shows the progress on the error stream."""
-    request = FinishRequest(arguments.input, tuple(filters), _encoding(arguments), shift_s)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    request = FinishRequest(arguments.input, tuple(filters), encoding_of(arguments), shift_s)
     target: Path = arguments.out
+    with shown_progress(target.name) as notify, work_folder_of(target) as work:
+        return finish(request, target, work, overwrite=arguments.overwrite, notify=notify)
+
+
+@contextmanager
+def shown_progress(name: str) -> Iterator[Callable[[Finishing], None]]:
+    """A bar on the error stream, if that is a terminal, and the function that moves it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(target.name, total=1.0)
-        return finish(
-            request, target, target.parent / WORK, overwrite=arguments.overwrite,
-            notify=lambda event: bar.update(task, completed=event.share),
-        )  # fmt: skip
+        task = bar.add_task(name, total=1.0)
+        yield lambda event: bar.update(task, completed=event.share)
+
+
+@contextmanager
+def work_folder_of(target: Path) -> Iterator[Path]:
+    """The folder for unfinished work beside `target`; it is removed afterwards if there is none in it."""
+    work = target.parent / WORK
+    yield work
+    with suppress(OSError):  # there is unfinished work of other videos
+        if [file.name for file in work.iterdir()] == [LOCK]:
+            (work / LOCK).unlink()
+        work.rmdir()
 
 
 def print_finished(
@@ -55,6 +73,7 @@ def finished_dict(finished: Finished) -> dict[str, Any]:
     }
 
 
-def _encoding(arguments: argparse.Namespace) -> Encoding:
+def encoding_of(arguments: argparse.Namespace) -> Encoding:
+    """The encoder settings that the options choose. Raises `OutputError` for impossible ones."""
     writes = "crf" in arguments  # a step that writes no pictures has no such options
     return Encoding(arguments.format, arguments.crf) if writes else Encoding()

@@ -23,7 +23,7 @@ def run_lipsync(arguments: argparse.Namespace) -> None:
     """Measure the video, and with ``--out`` write it with its sound moved. Raises `SonicGuardError` for bad input."""
     if arguments.out is None and arguments.overwrite:
         raise FinishError("--overwrite: there is nothing to write without --out.")
-    film = _measured(arguments)
+    film = measured(arguments)
     correction = correction_for(film.found, arguments.max_correction)
     lines = [*found_lines(film.found, arguments.lang), *sampled_lines(film, arguments.lang)]
     written: dict[str, Any] = {}
@@ -56,8 +56,8 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _measured(arguments: argparse.Namespace) -> FilmSync:
-    """The measurement, with its progress on the error stream."""
+def measured(arguments: argparse.Namespace) -> FilmSync:
+    """What is measured in the video, with its progress on the error stream. Raises `SonicGuardError`."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(arguments.input.name, total=1.0)

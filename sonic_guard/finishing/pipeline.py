@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..atomic_files import discard, fault, try_out
+from ..atomic_files import discard, errors_about, fault, try_out
 from ..errors import FinishError
 from ..media.footage import Footage, Shot, open_footage, shots
 from ..media.video_writer import FFV1, H264, Encoding, VideoWriter
@@ -99,6 +99,8 @@ def finish(
     `OutputError` if files cannot be written.
     """
     _refuse_target(request, target)
+    with errors_about(target):
+        target.parent.stat()  # before the folder of the work, which may be in it, is created
     footage = open_footage(request.source, check)
     width, height = size_after(request.filters, footage.width, footage.height)
     rate = footage.rate * multiple_of(request.filters)

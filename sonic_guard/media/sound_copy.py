@@ -106,9 +106,9 @@ class _Copied:
         if not packet.size or packet.dts is None:  # the end of the file
             return []
         packet.dts += self._offset
-        packet.pts = packet.dts if packet.pts is None else packet.pts + self._offset
+        packet.pts = moment = packet.dts if packet.pts is None else packet.pts + self._offset
         packet.stream = self._stream
-        return [] if self._from_zero and packet.pts < 0 else [packet]
+        return [] if self._from_zero and moment < 0 else [packet]
 
 
 class _Encoded:
@@ -132,7 +132,8 @@ class _Encoded:
         made: list[Packet] = []
         for frame in [*frames, *([] if packet.size else [None])]:
             for part in self._resampler.resample(frame):
-                part.pts = (part.pts or 0) + round(self._shift_s / (part.time_base or Fraction(1, part.sample_rate)))
-                if part.pts >= 0 or not self._from_zero:
+                shift = round(self._shift_s / (part.time_base or Fraction(1, part.sample_rate)))
+                part.pts = moment = (part.pts or 0) + shift
+                if moment >= 0 or not self._from_zero:
                     made += self._stream.encode(part)
         return made if packet.size else [*made, *self._stream.encode(None)]

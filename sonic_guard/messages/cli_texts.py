@@ -63,6 +63,16 @@ HELP: Mapping[str, Text] = {
         "finish a video: what is wrong with lips, light and size; a file instead of a step: all of it",
         "视频后期：修正口型、亮度与尺寸；直接给出文件则执行全部步骤",
     ),
+    "finish.all": Text("everything that a preset includes, in one go", "一次完成预设包含的全部步骤"),
+    "finish.all.preset": Text(
+        "fast: brightness pulses and lips; hd: also jitter, and full HD (default: hd)",
+        "fast：亮度闪烁与口型；hd：另含去抖动与全高清（默认 hd）",
+    ),
+    "finish.all.model": Text(
+        "upscale model, .safetensors or .pth (default: none, resized by Lanczos)",
+        "放大模型，.safetensors 或 .pth（默认不用模型，以 Lanczos 缩放）",
+    ),
+    "finish.all.height": Text("another height of the result in pixels", "改用其他输出高度（像素）"),
     "finish.input": Text("the video", "视频文件"),
     "finish.out": Text("the file to write: .mp4, .mov or .mkv", "输出文件：.mp4、.mov 或 .mkv"),
     "finish.overwrite": Text("replace the file to write if it exists", "输出文件已存在时覆盖"),

@@ -17,6 +17,11 @@ UNCHANGED = Text(
     "无需改动：画面和声音与源文件逐位相同。",
 )
 CHANGED = Text("{changed} of {frames} pictures were changed.", "{frames} 帧中改动了 {changed} 帧。")
+ENLARGED = Text("Enlarged to {height} px with {model}.", "已用 {model} 放大到 {height} 像素高。")
+RESIZED = Text(
+    "Resized to {height} px without an upscale model. With one, such as Real-ESRGAN, it becomes sharper.",
+    "未使用放大模型，已缩放到 {height} 像素高。使用 Real-ESRGAN 等放大模型会更清晰。",
+)
 KEPT = Text("{kept} pictures were made by an earlier run.", "其中 {kept} 帧由先前的运行完成。")
 SOUND_ENCODED = Text(
     "The sound ({codecs}) does not go into this kind of file, and was encoded again.",

@@ -29,7 +29,7 @@ LEFT = Text(
     "That is the limit; {left:+.0f} ms are left. Raise max_correction_ms (--max-correction) if this is right.",
     "已达上限，还剩 {left:+.0f} 毫秒。若测量无误，请调高 max_correction_ms（--max-correction）。",
 )
-NOT_MOVED = Text("Nothing was changed.", "未作任何改动。")
+NOT_MOVED = Text("The sound was not moved.", "未移动声音。")
 NOT_ASKED = Text("Give --out FILE to write a corrected video.", "如需写出修正后的视频，请用 --out FILE 指定文件。")
 SAMPLED = Text(
     "Measured in {measured} of {total}, spread evenly over the video.",

@@ -248,6 +248,13 @@ def test_what_cannot_be_finished_is_refused(tmp_path: Path) -> None:
     assert "file of that name" in refusal(OutputError, good, out, Same())
 
 
+def test_a_folder_that_is_not_there_is_not_created(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.mp4", 3)
+    with pytest.raises(OutputError, match="no folder"):
+        finish(FinishRequest(source), tmp_path / "none" / "out.mp4", tmp_path / "none" / "work")
+    assert not (tmp_path / "none").exists()
+
+
 def test_hdr_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "in.mp4", 3, pixels="yuv420p10le", color_trc=16, color_primaries=9, colorspace=9)
     assert "HDR (PQ)" in refusal(FootageError, source, tmp_path / "out.mp4", Same())

@@ -40,7 +40,10 @@ TEXT_MODULES = (
     lease_texts,
 )
 MESSAGE_MODULES = (
-    *(f"messages.{name}_messages" for name in ("plan", "advice", "run", "sound", "time", "weight", "finish", "lease")),
+    *(
+        f"messages.{name}_messages"
+        for name in ("plan", "advice", "run", "sound", "time", "weight", "finish", "finish_all", "lease")
+    ),
     *(f"cli.{name}" for name in ("commands", "tables", "chart", "output", "plan_command")),
 )
 """Those that fill texts, each with its texts as `texts`."""

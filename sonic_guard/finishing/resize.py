@@ -1,0 +1,43 @@
+"""Another size without a network: for a result of an exact size where no upscale model is given.
+
+Imports OpenCV: import this module lazily.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from .frames import Frame
+from .upscale.output_size import OutputSize
+
+
+@dataclass(frozen=True)
+class Resize:
+    """The filter: Lanczos to enlarge, the mean of the area to shrink. A frame of the right size is left as it is."""
+
+    output: OutputSize
+
+    before: int = field(default=0, init=False)
+    after: int = field(default=0, init=False)
+    multiple: int = field(default=1, init=False)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of what comes out."""
+        return self.output.of(width, height)
+
+    def run(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames, uint8 [H, W, 3], one by one."""
+        for frame in frames:
+            height, width = frame.shape[:2]
+            yield resized(frame, self.size(width, height))
+
+
+def resized(frame: Frame, size: tuple[int, int]) -> Frame:
+    """`frame` in another width and height; the same object if it has them."""
+    height, width = frame.shape[:2]
+    if (width, height) == size:
+        return frame
+    shrinks = size[0] * size[1] < width * height
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4))
