@@ -12,6 +12,7 @@ from .audio_duration_node import AudioDuration
 from .auto_downgrade_node import AutoDowngrade
 from .comfyui import host
 from .face_box_node import FaceBox
+from .interpolate_node import InterpolateNode
 from .lip_sync_node import LipSyncNode
 from .load_voice_node import LoadVoice
 from .low_vram_node import LowVRAM
@@ -20,6 +21,7 @@ from .preflight_node import Preflight
 from .preset_node import PresetNode
 from .smooth_node import Smooth
 from .talking_head_node import TalkingHead
+from .upscale_video_node import UpscaleVideo
 
 log = logging.getLogger(__name__)
 
@@ -54,4 +56,6 @@ class SonicGuardExtension(ComfyExtension):
             TalkingHead, Preflight, LowVRAM, OOMRisk, AutoDowngrade, FaceBox, AudioDuration, PresetNode, LoadVoice,
             LipSyncNode,
             Smooth,
+            InterpolateNode,
+            UpscaleVideo,
         ]  # fmt: skip

@@ -148,6 +148,14 @@ def free_memory(needed_bytes: int | None) -> None:
     model_management.free_memory(1e30 if needed_bytes is None else needed_bytes, model_management.get_torch_device())
 
 
+def make_room(needed_bytes: int, device: Any) -> None:
+    """Have ComfyUI unload models until `needed_bytes` are free on `device`, a torch.device; nothing for the CPU."""
+    from comfy import model_management
+
+    if device.type != "cpu":
+        model_management.free_memory(needed_bytes, device)
+
+
 def version() -> str:
     """ComfyUI's version."""
     from comfyui_version import __version__

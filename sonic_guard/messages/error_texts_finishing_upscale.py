@@ -56,6 +56,7 @@ MEMORY = (
         "there is no {name} here that torch can use. Use auto or cpu.",
         "这里没有 torch 可用的 {name}。请使用 auto 或 cpu。",
     ),
+    Text("{value} is no number of pixels.", "{value} 不是像素数。"),
     Text("{tile} is outside {least} … {most} pixels.", "{tile} 超出 {least} … {most} 像素的范围。"),
 )
 SIZES = (

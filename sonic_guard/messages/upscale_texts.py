@@ -1,4 +1,4 @@
-"""Texts about upscaling."""
+"""Texts about upscaling and interpolation."""
 
 from ..optimizations import Text
 
@@ -22,4 +22,7 @@ RESIZED = Text("The model did not run: the video is not enlarged.", "模型没�
 BEYOND = Text(
     "The model enlarges ×{scale} only; the rest of ×{ratio:.2g} is interpolated.",
     "模型只放大 ×{scale}；×{ratio:.2g} 中的其余部分由插值完成。",
+)
+TWICE_THE_IMAGES = Text(
+    "There are twice as many pictures. Save them with twice the frame rate.", "画面数量加倍。请以两倍的帧率保存。"
 )

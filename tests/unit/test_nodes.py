@@ -33,6 +33,8 @@ NODES = [
     "SonicGuardLoadVoice",
     "SonicGuardLipSync",
     "SonicGuardSmooth",
+    "SonicGuardInterpolate",
+    "SonicGuardUpscaleVideo",
 ]
 TAKEN_AS_A_WHOLE = {
     "SonicGuardLowVRAM": list(ESCALATION_ORDER),

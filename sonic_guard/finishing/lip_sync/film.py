@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -33,6 +33,15 @@ Notify = Callable[[float], None]
 """Receives the share that is done, 0 … 1."""
 
 
+class Observed(NamedTuple):
+    """What was looked at in a file."""
+
+    footage: Footage
+    observations: list[Observation]
+    measured_s: float
+    """Seconds of the film that were looked at."""
+
+
 @dataclass(frozen=True, eq=False)
 class FilmSync:
     """What was measured in a file."""
@@ -59,6 +68,12 @@ def measure_film(path: Path, check: Check = nothing, notify: Notify = lambda sha
     Raises `FootageError` for a video that cannot be read, `AudioError` for NaN in its sound, `FaceError` if the
     detector cannot be loaded.
     """
+    footage, observations, measured_s = observe_film(path, check, notify)
+    return FilmSync(measure(observations), footage, measured_s)
+
+
+def observe_film(path: Path, check: Check = nothing, notify: Notify = lambda share: None) -> Observed:
+    """What `measure_film` measures the offset in; the arguments and errors are the same."""
     footage = open_footage(path, check)
     stretches = stretches_of(footage.seconds)
     measured_s = sum(end - begin for begin, end in stretches)
@@ -72,7 +87,7 @@ def measure_film(path: Path, check: Check = nothing, notify: Notify = lambda sha
 
         observations.append(_observed(footage, begin_s, end_s, progress))
         done_s += end_s - begin_s
-    return FilmSync(measure(observations), footage, measured_s)
+    return Observed(footage, observations, measured_s)
 
 
 def stretches_of(seconds: float) -> list[tuple[float, float]]:

@@ -17,9 +17,11 @@ LEAST_SPANS = 5
 """So many of them."""
 PIECE_S = 0.5
 """Length of the pieces whose curves are summed along lines."""
-FIRST_S, WIDER = 12.0, 2.5
+FIRSTS_S, WIDER = (12.0, 24.0, 8.0), 2.5
 """The search for lines begins with so much of the middle, and goes on with so many times as much: the fastest drift is
-found in the first, and the slowest in all of it."""
+found in the first, and the slowest in all of it. The next beginning is tried if nothing good comes of one."""
+GOOD = 1.2
+"""A peak that is good: its height times the square root of the seconds. By chance it is below 0.9."""
 MAX_DRIFT = 0.045
 """Fastest drift that is looked for: 24 for 25 frames a second is 0.042."""
 SHORTEST_S = 10.0
@@ -57,18 +59,17 @@ def find_offset(moving: Motion, observations: Sequence[Observation]) -> Offset:
     """The offset at which mouth and sound agree best. `moving` has at least one frame."""
     middle_s = float(np.median(moving.times_s))
     span_s = float(np.ptp(moving.times_s))
-    still = found = agreement(moving, observations)
+    found = still = agreement(moving, observations)
     if span_s < SHORTEST_S:
         return _offset(still, 0.0)
-    drift, width_s = 0.0, FIRST_S
-    while True:
-        step = _line(found, middle_s, width_s)
-        if step:
-            drift += step
-            found = agreement(moving, observations, drift, middle_s)
-        if width_s >= 2 * span_s:
+    best, drift = -np.inf, 0.0
+    for first_s in FIRSTS_S:
+        followed, there = _followed(moving, observations, still, first_s)
+        height = peak_of(there.curve)[1]
+        if height > best:
+            best, drift, found = height, followed, there
+        if best * np.sqrt(span_s) > GOOD:
             break
-        width_s *= WIDER
     error = np.inf
     for _ in range(ROUNDS):
         step, error = _rest(found)
@@ -77,6 +78,22 @@ def find_offset(moving: Motion, observations: Sequence[Observation]) -> Offset:
     if abs(drift) > DRIFT_ERRORS * error and abs(drift) * span_s > LEAST_DRIFT_S:
         return _offset(found, drift)
     return _offset(still, 0.0)
+
+
+def _followed(
+    moving: Motion, observations: Sequence[Observation], still: Agreement, first_s: float
+) -> tuple[float, Agreement]:
+    """A drift that is followed from `first_s` seconds in the middle to the whole film, and the agreement with it."""
+    middle_s = float(np.median(moving.times_s))
+    drift, width_s, found = 0.0, first_s, still
+    while True:
+        step = _line(found, middle_s, width_s)
+        if step:
+            drift += step
+            found = agreement(moving, observations, drift, middle_s)
+        if width_s >= 2 * float(np.ptp(moving.times_s)):
+            return drift, found
+        width_s *= WIDER
 
 
 def _offset(found: Agreement, drift: float) -> Offset:

@@ -76,6 +76,8 @@ class Upscale:
     """Number format; None: the network's best one that the device has."""
     make_room: Callable[[int, torch.device], None] = field(default=lambda _bytes, _device: None, compare=False)
     """Is called before with the bytes that a whole frame needs on the device: ComfyUI unloads other models."""
+    check: Callable[[], None] = field(default=lambda: None, compare=False)
+    """Is called before each tile; may raise to end the run."""
     notes: UpscaleNotes = field(default_factory=UpscaleNotes, compare=False)
     before: int = field(default=0, init=False)
     after: int = field(default=0, init=False)
@@ -160,7 +162,7 @@ class Upscale:
             torch.cuda.reset_peak_memory_stats(device)
         try:
             with ExitStack() as weights:
-                yield _Runner(self.network, device, plan.dtype, plan.tiling, self.notes, weights)
+                yield _Runner(self.network, device, plan.dtype, plan.tiling, self.notes, weights, self.check)
         finally:
             if device.type == "cuda":
                 self.notes.peak_bytes = torch.cuda.max_memory_allocated(device)
@@ -172,10 +174,10 @@ class _Runner:
 
     def __init__(
         self, network: Network, device: torch.device, dtype: torch.dtype, tiling: Tiling, notes: UpscaleNotes,
-        weights: ExitStack,
+        weights: ExitStack, check: Callable[[], None],
     ) -> None:  # fmt: skip
         self._network, self._device, self._dtype, self._tiling = network, device, dtype, tiling
-        self._notes, self._weights = notes, weights
+        self._notes, self._weights, self._check = notes, weights, check
         weights.enter_context(placed(network.module, device, dtype))
 
     def enlarged(self, frame: Frame) -> Frame:
@@ -200,6 +202,7 @@ class _Runner:
         height, width = frame.shape[:2]
         canvas = Canvas(width, height, self._network.scale, self._tiling)
         for tile in tiles_of(width, height, self._tiling):
+            self._check()
             canvas.add(tile, self._enlarged_tile(frame, tile))
         return canvas.result()
 
