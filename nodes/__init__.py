@@ -12,6 +12,7 @@ from .audio_duration_node import AudioDuration
 from .auto_downgrade_node import AutoDowngrade
 from .comfyui import host
 from .face_box_node import FaceBox
+from .finish_video_node import FinishVideo
 from .interpolate_node import InterpolateNode
 from .lip_sync_node import LipSyncNode
 from .load_voice_node import LoadVoice
@@ -54,8 +55,5 @@ class SonicGuardExtension(ComfyExtension):
             _place_examples()
         return [
             TalkingHead, Preflight, LowVRAM, OOMRisk, AutoDowngrade, FaceBox, AudioDuration, PresetNode, LoadVoice,
-            LipSyncNode,
-            Smooth,
-            InterpolateNode,
-            UpscaleVideo,
+            FinishVideo, LipSyncNode, Smooth, InterpolateNode, UpscaleVideo,
         ]  # fmt: skip

@@ -8,9 +8,9 @@ from comfy_api.latest import InputImpl, io
 from ..sonic_guard.comfy.sonic_objects import held_bytes
 from ..sonic_guard.errors import SonicGuardError
 from ..sonic_guard.long_video.part_maker import make_part
-from ..sonic_guard.long_video.rendering import run
 from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
+from ..sonic_guard.messages.finish_all_messages import finish_all_lines
 from ..sonic_guard.messages.plan_messages import refusal
 from ..sonic_guard.messages.run_messages import video_report
 from ..sonic_guard.messages.sound_messages import sound_lines
@@ -24,6 +24,7 @@ from .comfyui import host, images, planning_inputs, shared_inputs
 from .comfyui.languages import errors_in_users_language
 from .comfyui.node_progress import NodeProgress
 from .comfyui.planning_inputs import PlanningInputs
+from .comfyui.rendering import FINISH, LOSSLESS, OFF, Rendering, read_finishing, render
 from .comfyui.shared_inputs import advanced
 from .comfyui.sonic_model import capabilities
 from .comfyui.sonic_wrapper import find_wrapper
@@ -81,6 +82,10 @@ class TalkingHead(io.ComfyNode):
                     "plan", optional=True,
                     tooltip="From Preflight, instead of image and audio: its settings are used, not those below.",
                 ),
+                io.UpscaleModel.Input(
+                    "upscale_model", optional=True,
+                    tooltip="For finish hd, from Load Upscale Model; Real-ESRGAN, for example.",
+                ),
                 *planning_inputs.schema_inputs(),
                 io.Float.Input(
                     "preview_s", default=0.0, min=0.0, max=60.0, step=1.0,
@@ -119,6 +124,11 @@ class TalkingHead(io.ComfyNode):
                     tooltip="Name in ComfyUI's output folder, as in Save Video.",
                 )),
                 shared_inputs.language(),
+                io.Combo.Input(
+                    "finish", options=list(FINISH), default=OFF,
+                    tooltip="What is done to the frames before they are encoded, as in Finish Video. fast: brightness "
+                    "pulses and lips. hd: also jitter, and full HD. off: Sonic's frames as they are.",
+                ),
             ],
             outputs=[
                 io.Video.Output(display_name="video", tooltip="The finished video file, with audio."),
@@ -141,13 +151,14 @@ class TalkingHead(io.ComfyNode):
     @errors_in_users_language
     def check_lazy_status(
         cls, language: str, part_s: float, preview_s: float, format: str, crf: int, encoder_preset: str,  # noqa: A002
-        filename_prefix: str, image: Any = None, audio: Any = None, plan: Any = None, **others: Any,
+        filename_prefix: str, finish: str = OFF, image: Any = None, audio: Any = None, plan: Any = None, **others: Any,
     ) -> list[str]:  # fmt: skip
         """The models that are still to be loaded. What cannot run, whatever they are, is refused here."""
         missing = [name for name in MODELS if others.get(name) is None]
         if missing:
             language = shared_inputs.read_language(language)
             encoding = Encoding(one_of("format", format, formats()), crf, encoder_preset)
+            read_finishing(finish, others.get("upscale_model"))
             source = read_source(plan, image, audio, _planning(others), capabilities())
             planned = _planned(with_any_model(planning_request(source, part_s, preview_s)), language)
             _new_file(filename_prefix, encoding, planned)
@@ -158,7 +169,8 @@ class TalkingHead(io.ComfyNode):
     def execute(
         cls, model: Any, clip_vision: Any, vae: Any, preview_s: float, seed: int, mode: str, fp8_weights: bool,
         part_s: float, format: str, crf: int, encoder_preset: str, filename_prefix: str, language: str,  # noqa: A002
-        image: Any = None, audio: Any = None, plan: Any = None, **planning: Any,
+        finish: str = OFF, image: Any = None, audio: Any = None, plan: Any = None, upscale_model: Any = None,
+        **planning: Any,
     ) -> io.NodeOutput:  # fmt: skip
         """Plan the video, make the parts that are missing, and join them."""
         language = shared_inputs.read_language(language)
@@ -175,10 +187,10 @@ class TalkingHead(io.ComfyNode):
             low_vram_sonic, clip_vision, vae, source.voice(planned), source.picture(planned), planned, seed
         )
         target, subfolder = _new_file(filename_prefix, encoding, planned)
-        work = host.user_folder() / "long"
-        sweep(work, KEPT_DAYS)
-        video = run(
-            video_request(inputs, encoding, progress.notify),
+        sweep(host.user_folder() / "long", KEPT_DAYS)
+        finishing = read_finishing(finish, upscale_model)
+        rendering = Rendering(
+            video_request(inputs, encoding if finishing is None else LOSSLESS, progress.notify),
             make_part(
                 low_vram_sonic.sonic,
                 job.optimizations,
@@ -187,13 +199,12 @@ class TalkingHead(io.ComfyNode):
                 progress.add_frames,
                 job.chunk_size,
             ),
-            target,
-            work,
-            fallbacks=low_vram_sonic.fallbacks_left(job.optimizations, job.chunk_size),
-            notify=progress.notify,
-            check=host.stop_if_interrupted,
+            low_vram_sonic.fallbacks_left(job.optimizations, job.chunk_size),
+            progress.notify,
         )
-        report = "\n".join([video_report(video, planned, language), *sound_lines(source.sound, language)])
+        video, done = render(rendering, finishing, encoding, target, language)
+        lines = [video_report(video, planned, language), *sound_lines(source.sound, language)]
+        report = "\n".join([*lines, *([] if done is None else finish_all_lines(done, language))])
         shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}
         outputs = planned.outputs(
             InputImpl.VideoFromFile(str(target)), images.from_rgbs(pick(target, PICTURES)), report

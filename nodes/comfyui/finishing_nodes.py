@@ -4,7 +4,7 @@ A VIDEO is finished file to file, in bounded memory. The result is a file in Com
 loss, for Save Video or the next node. An IMAGE is in memory already, and so is the result.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from comfy_api.latest import InputImpl, io
 
 from ...sonic_guard.errors import FinishError
+from ...sonic_guard.finishing.finish_all import FinishAllRequest, FinishedAll, finish_all
 from ...sonic_guard.finishing.frames import FrameFilter, multiple_of, run_all, size_after
 from ...sonic_guard.finishing.pipeline import Finished, Finishing, FinishRequest, finish
 from ...sonic_guard.media import audio as media_audio
@@ -79,15 +80,30 @@ def run_filters(video: Any, filters: Sequence[FrameFilter], language: str, *, sh
 
 def finish_file(request: FinishRequest, target: Path, language: str) -> Finished:
     """`finish` with its progress on the executing node; Cancel ends it, and what is done is kept."""
+    return finish(request, target, work_folder(), notify=_shown(language), check=host.stop_if_interrupted)
+
+
+def finish_all_file(request: FinishAllRequest, target: Path, language: str) -> FinishedAll:
+    """`finish_all`, with its progress on the executing node, as `finish_file`."""
+    return finish_all(request, target, work_folder(), notify=_shown(language), check=host.stop_if_interrupted)
+
+
+def work_folder() -> Path:
+    """The folder for unfinished work, swept."""
     work = host.user_folder() / "finish"
     sweep(work, KEPT_DAYS)
+    return work
+
+
+def _shown(language: str) -> Callable[[Finishing], None]:
+    """Shows the progress on the executing node."""
     bar = host.progress_bar(BAR)
 
     def show(event: Finishing) -> None:
         bar(round(BAR * event.share))
         host.show_text(progress_text(event, language))
 
-    return finish(request, target, work, notify=host.seldom(show), check=host.stop_if_interrupted)
+    return host.seldom(show)
 
 
 def as_file(video: Any) -> Path:

@@ -43,7 +43,7 @@ TALKING_HEAD_INPUTS = (
         Slot(name, kind)
         for name, kind in (
             ("model", "MODEL_SONIC"), ("clip_vision", "CLIP_VISION"), ("vae", "VAE"), ("image", "IMAGE"),
-            ("audio", "AUDIO"), ("plan", "SONIC_PLAN"),
+            ("audio", "AUDIO"), ("plan", "SONIC_PLAN"), ("upscale_model", "UPSCALE_MODEL"),
         )
     ),
     *(
@@ -55,6 +55,7 @@ TALKING_HEAD_INPUTS = (
             ("cut_silence", "BOOLEAN"), ("reserve", "FLOAT"), ("preview_s", "FLOAT"), ("seed", "INT"),
             ("mode", "COMBO"), ("fp8_weights", "BOOLEAN"), ("part_s", "FLOAT"), ("format", "COMBO"), ("crf", "INT"),
             ("encoder_preset", "COMBO"), ("filename_prefix", "STRING"), ("language", "COMBO"),
+            ("finish", "COMBO"),
         )
     ),
 )  # fmt: skip
@@ -228,7 +229,7 @@ def _add_talking_head(graph: UiGraph, settings: WorkflowSettings, files: UiNode,
         TALKING_HEAD, (840, 0), (420, 1120), _TALKING_HEAD_OUTPUTS,
         (
             *_planning(settings), 0.0, 0, str(settings.mode), fp8, 0.0, "h264", 18, "medium", _PREFIX,
-            settings.language,
+            settings.language, "off",
         ),
         _OWN,
     )  # fmt: skip

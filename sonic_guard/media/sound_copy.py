@@ -105,9 +105,8 @@ class _Copied:
     def __call__(self, packet: Packet) -> list[Packet]:
         if not packet.size or packet.dts is None:  # the end of the file
             return []
-        packet.dts += self._offset
-        packet.pts = moment = packet.dts if packet.pts is None else packet.pts + self._offset
-        packet.stream = self._stream
+        moment = (packet.dts if packet.pts is None else packet.pts) + self._offset
+        packet.dts, packet.pts, packet.stream = packet.dts + self._offset, moment, self._stream
         return [] if self._from_zero and moment < 0 else [packet]
 
 

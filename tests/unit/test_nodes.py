@@ -31,6 +31,7 @@ NODES = [
     "SonicGuardAudioDuration",
     "SonicGuardPreset",
     "SonicGuardLoadVoice",
+    "SonicGuardFinishVideo",
     "SonicGuardLipSync",
     "SonicGuardSmooth",
     "SonicGuardInterpolate",
