@@ -2,8 +2,8 @@
 
 FOLDER holds films of people who speak, in sync or with a constant offset; the names of those of one person begin with
 the same word before "_". `docs/finishing-lipsync.md` lists the films that were used. Prints how well each person is
-read by a template that was learned from the others, and the calibration of the confidence on pieces of the films with
-noise and on mismatched pairs; with ``--write`` the template of all of them replaces the packaged one.
+read by a template that was learned from the others, and the calibration of the confidence on pieces of the films and on
+mismatched pairs; with ``--write`` the template of all of them replaces the packaged one.
 """
 
 import argparse
@@ -140,10 +140,8 @@ def calibration(chosen: Sequence[Case]) -> Iterator[str]:
     for threshold in THRESHOLDS:
         given = sure >= threshold
         yield (
-            f"confidence ≥ {threshold}: right {right[given].mean():.1%}, answered {given[belongs].mean():.0%}"
-            " of their own"
-            ","
-            f" {given[~belongs].sum()} of the others"
+            f"confidence ≥ {threshold}: right {right[given].mean():.1%}, "
+            f"answered {given[belongs].mean():.0%} of their own, {given[~belongs].sum()} of the others"
         )
 
 

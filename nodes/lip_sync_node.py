@@ -11,13 +11,19 @@ from comfy_api.latest import InputImpl, io
 
 from ..sonic_guard.errors import FinishError, brief
 from ..sonic_guard.finishing.assembly import CONTAINERS
-from ..sonic_guard.finishing.lip_sync.correction import FARTHEST_MS, MAX_CORRECTION_MS, correction_for, moved
+from ..sonic_guard.finishing.lip_sync.correction import (
+    FARTHEST_MS,
+    MAX_CORRECTION_MS,
+    correction_for,
+    moved,
+    steps_for,
+)
 from ..sonic_guard.finishing.lip_sync.film import measure_film
 from ..sonic_guard.finishing.lip_sync.measurement import LipSync, measure_clip
 from ..sonic_guard.finishing.lip_sync.plot import draw_plot
 from ..sonic_guard.finishing.pipeline import FinishRequest
 from ..sonic_guard.media import audio as media_audio
-from ..sonic_guard.messages.lipsync_messages import correction_lines, found_lines, sampled_lines
+from ..sonic_guard.messages.lipsync_messages import correction_lines, found_lines, kept_lines, sampled_lines
 from .comfyui import finishing_nodes, host, images
 from .comfyui.languages import errors_in_users_language, interface_language
 from .comfyui.node_progress import BAR
@@ -39,7 +45,6 @@ class LipSyncNode(io.ComfyNode):
             category=finishing_nodes.CATEGORY,
             description="Measures by how many milliseconds the sound is late or early, and moves it. The pictures stay "
             "as they are. Where it is not sure, it says why and changes nothing.",
-            search_aliases=["lipsync", "audio sync", "audio offset", "audio delay"],
             inputs=[
                 finishing_nodes.video_input("A VIDEO with its sound, or an IMAGE with its sound at audio."),
                 io.Audio.Input("audio", optional=True, tooltip="The sound of an IMAGE. A VIDEO has its own."),
@@ -93,8 +98,9 @@ def _file(video: Any, max_correction_ms: float, language: str) -> io.NodeOutput:
     result = video
     if correction.applied_ms:
         target = host.new_temporary("lip_sync", _suffix(source))
-        request = FinishRequest(source, (), finishing_nodes.BETWEEN_NODES, correction.applied_ms / 1e3)
-        finishing_nodes.finish_file(request, target, language)
+        steps = steps_for(film.footage, target)
+        request = FinishRequest(source, steps, finishing_nodes.BETWEEN_NODES, correction.applied_ms / 1e3)
+        report += kept_lines(finishing_nodes.finish_file(request, target, language), language)
         result = InputImpl.VideoFromFile(str(target))
     done = finishing_nodes.Result(result, None, "\n".join(report))
     return _output(done, host.blocked(_NO_AUDIO), film.found)

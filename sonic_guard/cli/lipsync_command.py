@@ -8,13 +8,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import FinishError
-from ..finishing.lip_sync.correction import Correction, correction_for
+from ..finishing.lip_sync.correction import Correction, correction_for, steps_for
 from ..finishing.lip_sync.film import FilmSync, measure_film
 from ..finishing.lip_sync.measurement import LipSync
 from ..messages import lipsync_texts as texts
 from ..messages.catalogue import fill
-from ..messages.finish_messages import finish_report
-from ..messages.lipsync_messages import correction_lines, found_lines, sampled_lines
+from ..messages.lipsync_messages import correction_lines, found_lines, kept_lines, sampled_lines
 from .finish_command import finish_file, finished_dict
 from .output import print_json
 
@@ -31,9 +30,10 @@ def run_lipsync(arguments: argparse.Namespace) -> None:
         correction = Correction(0.0, film.found.offset_ms or 0.0)
         lines += [] if film.found.abstained else [fill(texts.NOT_ASKED, arguments.lang)]
     else:
-        finished = finish_file(arguments, (), shift_s=correction.applied_ms / 1e3)
+        finished = finish_file(arguments, steps_for(film.footage, arguments.out), shift_s=correction.applied_ms / 1e3)
         written = finished_dict(finished)
-        lines = [finish_report(finished, arguments.lang), *lines, *correction_lines(correction, arguments.lang)]
+        lines = [finished.path.name, *lines, *correction_lines(correction, arguments.lang)]
+        lines += kept_lines(finished, arguments.lang)
     if arguments.json:
         print_json({**lipsync_dict(film.found, correction), **written})
     else:

@@ -4,6 +4,8 @@ from ..finishing.lip_sync.confidence import Reason
 from ..finishing.lip_sync.correction import LEAST_CORRECTION_MS, Correction
 from ..finishing.lip_sync.film import FilmSync
 from ..finishing.lip_sync.measurement import LipSync
+from ..finishing.pipeline import Finished
+from . import finish_texts
 from . import lipsync_texts as texts
 from .catalogue import clock, fill
 
@@ -32,6 +34,14 @@ def sampled_lines(film: FilmSync, lang: str = "en") -> list[str]:
     if not film.is_sampled:
         return []
     return [fill(texts.SAMPLED, lang, measured=clock(film.measured_s), total=clock(film.footage.seconds))]
+
+
+def kept_lines(finished: Finished, lang: str = "en") -> list[str]:
+    """What was kept of a file: everything but the sound's time, unless the container does not allow it."""
+    lines = [fill(texts.COPIED if finished.is_copy else texts.ENCODED, lang)]
+    if finished.sound_encoded_again:
+        lines.append(fill(finish_texts.SOUND_ENCODED, lang, codecs=", ".join(finished.sound_encoded_again)))
+    return lines
 
 
 def correction_lines(correction: Correction, lang: str = "en") -> list[str]:

@@ -29,7 +29,12 @@ LEFT = Text(
     "That is the limit; {left:+.0f} ms are left. Raise max_correction_ms (--max-correction) if this is right.",
     "已达上限，还剩 {left:+.0f} 毫秒。若测量无误，请调高 max_correction_ms（--max-correction）。",
 )
-NOT_MOVED = Text("The sound was not moved.", "未移动声音。")
+NOT_MOVED = Text("The sound was not moved.", "声音未移动。")
+COPIED = Text("The pictures are those of the source, bit for bit.", "画面与源文件逐位相同。")
+ENCODED = Text(
+    "The pictures had to be encoded again: those of this kind of file cannot be copied.",
+    "画面已重新编码：此类文件的画面无法直接复制。",
+)
 NOT_ASKED = Text("Give --out FILE to write a corrected video.", "如需写出修正后的视频，请用 --out FILE 指定文件。")
 SAMPLED = Text(
     "Measured in {measured} of {total}, spread evenly over the video.",

@@ -12,7 +12,7 @@ from .template import reading
 
 CONFIDENT = 0.8
 """Confidence from which an offset is given. Of those, more than 95 % are right within 20 ms."""
-WEIGHTS = (-6.20, 0.459, 6.32)
+WEIGHTS = (-10.54, 0.644, 10.37)
 """Of the regression in `confidence`: constant, prominence, height · √seconds."""
 MIN_SPEECH_S = 1.5
 """Least speech with a visible mouth that is correlated."""

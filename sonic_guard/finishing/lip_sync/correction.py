@@ -1,10 +1,16 @@
 """Corrects an offset: the sound is moved, the pictures are not touched."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ...errors import FinishError, brief
+from ...media.footage import Footage
+from ..assembly import CONTAINERS, can_copy
+from ..frames import Frame
 from .measurement import LipSync
 
 MAX_CORRECTION_MS = 50.0
@@ -40,6 +46,27 @@ def correction_for(found: LipSync, max_correction_ms: float = MAX_CORRECTION_MS)
         return Correction(0.0, found.offset_ms)
     applied_ms = float(np.clip(-found.offset_ms, -max_correction_ms, max_correction_ms))
     return Correction(applied_ms, found.offset_ms + applied_ms)
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """A step that leaves the pictures as they are: for a file whose packets do not go into another one."""
+
+    before = after = 0
+    multiple = 1
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The same."""
+        return width, height
+
+    def run(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The same."""
+        yield from frames
+
+
+def steps_for(footage: Footage, target: Path) -> tuple[Unchanged, ...]:
+    """The steps that move the sound into `target`: none, so that packets are copied, wherever that is possible."""
+    return () if target.suffix.lower() not in CONTAINERS or can_copy(footage, target) else (Unchanged(),)
 
 
 def moved(waveform: np.ndarray, sample_rate: int, by_ms: float) -> np.ndarray:

@@ -49,7 +49,7 @@ def draw_plot(found: LipSync) -> Rgb:
         draw.line((at, top, at, bottom), fill=_PEAK, width=2 * scale)
         side = -1 if at > width * 0.8 else 1
         _write(draw, at + side * 34 * scale, top + 2 * scale, f"{found.offset_ms:+.1f} ms")
-    return np.asarray(image.resize((WIDTH, HEIGHT), Image.Resampling.BOX), np.uint8)
+    return np.array(image.resize((WIDTH, HEIGHT), Image.Resampling.BOX), np.uint8)
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
