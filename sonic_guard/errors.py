@@ -142,3 +142,7 @@ class SlowFileError(SonicGuardError):
 
 class LeaseError(SonicGuardError):
     """A run gets no lease of the card's memory: it is too large, has waited too long, or the ledger cannot be used."""
+
+
+class FarmError(SonicGuardError):
+    """A farm's cards, jobs or files cannot be used as they are described."""

@@ -40,6 +40,7 @@ LAYERS = (
     Layer("farm", "many jobs, leases of a card's memory"),
     Layer("runtime", "watches and records a run"),
     Layer("operations", "what a node does"),
+    Layer("park", "many jobs on many cards"),
     Layer("messages", "every text, en and zh"),
     Layer("preview", "predicts a graph before it runs"),
     Layer("devtools", "shape tracing, GPU benchmark"),
@@ -49,8 +50,8 @@ LAYERS = (
 )
 """Lowest first."""
 
-NOT_FOR_NODES = ("devtools", "cli", ENTRY)
-"""Layers that ComfyUI's side does without: the command line, and what is not published."""
+NOT_FOR_NODES = ("park", "devtools", "cli", ENTRY)
+"""Layers that ComfyUI's side does without: many servers, the command line, and what is not published."""
 
 COMFYUI = frozenset(
     ("comfy", "comfy_api", "comfy_execution", "comfy_extras", "comfy_config", "comfyui_version", "execution",

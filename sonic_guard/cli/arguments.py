@@ -1,4 +1,4 @@
-"""The command line's options: plan, finish, estimate, trace, measure, history, leases."""
+"""The command line's options: plan, finish, estimate, trace, measure, history, leases, farm."""
 
 import argparse
 import sys
@@ -227,12 +227,70 @@ def _add_leases(leases: _Parser) -> None:
     leases.option("json", action="store_true")
 
 
+def _add_farm(farm: _Parser) -> None:
+    commands = farm.add_subparsers(
+        title=_text(texts.COMMANDS, farm.lang), required=True, dest="farm_command", metavar=" | ".join(_FARM)
+    )
+    for name, add in _FARM.items():
+        key = f"farm.{name}"
+        add(commands.add_parser(name, help=farm.help(key), description=farm.help(key), lang=farm.lang))
+
+
+def _add_simulate(simulate: _Parser) -> None:
+    simulate.option("simulate.cards", type=int, default=1000, metavar="NUMBER")
+    simulate.option("simulate.jobs", type=int, default=100_000, metavar="NUMBER")
+    simulate.option("simulate.seed", type=int, default=0, metavar="NUMBER")
+    simulate.option("simulate.calm", action="store_true")
+    simulate.option("json", action="store_true")
+
+
+def _add_run(run: _Parser) -> None:
+    run.argument("run.jobs", type=Path, metavar="JOBS")
+    _add_out(run)
+    where = run.options.add_mutually_exclusive_group()
+    run.option("run.local", action="store_true")
+    run.option("run.servers", where, nargs="+", default=[], metavar="URL")
+    run.option("run.comfyui", where, type=Path, metavar="FOLDER")
+    run.option("run.scheduler", where, default="", metavar="ADDRESS")
+    run.option("run.comfyui-python", type=Path, metavar="FILE")
+    run.option("run.comfyui-args", default="", metavar="OPTIONS")
+    run.option("run.cards", default="", metavar="NUMBERS")
+    run.option("run.cpu-servers", type=int, default=0, metavar="NUMBER")
+    run.option("run.root", type=Path, action="append", default=[], metavar="FOLDER")
+    for name in ("ca", "cert", "key"):
+        run.option(f"run.tls-{name}", type=Path, metavar="FILE")
+    run.option("run.checkpoint", default="svd_xt_1_1.safetensors", metavar="NAME")
+    run.option("run.sonic-unet", default="unet.pth", metavar="NAME")
+
+
+def _add_resume(resume: _Parser) -> None:
+    resume.argument("resume.out", type=Path, metavar="FOLDER")
+    resume.option("run.journal", default="", metavar="URL")
+    resume.option("resume.retry", action="store_true")
+    resume.option("json", action="store_true")
+
+
+def _add_status(status: _Parser) -> None:
+    status.argument("resume.out", type=Path, metavar="FOLDER")
+    status.option("run.journal", default="", metavar="URL")
+    status.option("json", action="store_true")
+
+
+def _add_out(run: _Parser) -> None:
+    run.option("run.out", type=Path, required=True, metavar="FOLDER")
+    run.option("run.journal", default="", metavar="URL")
+    run.option("json", action="store_true")
+
+
 FINISH, ALL_STEPS = "finish", "all"
 _STEPS: dict[str, Callable[[_Parser], None]] = {
     ALL_STEPS: _add_all, "lipsync": _add_lipsync, "smooth": _add_smooth, "interpolate": _add_encoding,
     "upscale": _add_upscale,
 }  # fmt: skip
+_FARM: dict[str, Callable[[_Parser], None]] = {
+    "run": _add_run, "resume": _add_resume, "status": _add_status, "cancel": _add_status, "simulate": _add_simulate,
+}  # fmt: skip
 _COMMANDS = {
     "plan": _add_plan, FINISH: _add_finish, "estimate": _add_estimate, "trace": _add_trace, "measure": _add_measure,
-    "history": _add_history, "leases": _add_leases,
+    "history": _add_history, "leases": _add_leases, "farm": _add_farm,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command line: plan, finish, estimate, trace, measure, history, leases.
+"""The command line: plan, finish, estimate, trace, measure, history, leases, farm.
 
 Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits or nothing clears a hard limit. Large
 packages are imported by the command that needs them, so that `measure` runs on a machine with little more than torch.
@@ -192,6 +192,13 @@ def _leases(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _farm(arguments: argparse.Namespace) -> int:
+    from .farm_command import run_farm
+
+    run_farm(arguments)
+    return EXIT_OK
+
+
 def _need_trace(lang: str) -> None:
     """Raise `SonicGuardError` in the published pack, which comes without the tracing tools (see `.comfyignore`)."""
     if importlib.util.find_spec("..devtools", __package__) is None:
@@ -200,5 +207,5 @@ def _need_trace(lang: str) -> None:
 
 _COMMANDS = {
     "plan": _plan, "finish": _finish, "estimate": _estimate, "trace": _trace, "measure": _measure, "history": _history,
-    "leases": _leases,
+    "leases": _leases, "farm": _farm,
 }  # fmt: skip

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -47,6 +47,12 @@ class CardHistory:
     def last(self, job: Job) -> Run | None:
         """The newest run with the same settings that has ended."""
         return self._last.get(_settings(job))
+
+
+def card_history(runs: Sequence[Run]) -> CardHistory:
+    """What `runs`, newest first, tell: they must be of one card model and one version of the wrapper."""
+    last = {_settings(run.job): run for run in reversed(runs) if run.outcome is not Outcome.RUNNING}
+    return CardHistory(calibrate(runs), learn_pace(denoise_times(runs)), last)
 
 
 @dataclass
@@ -127,9 +133,7 @@ class HistoryCache:
         history = self._history()
         if history is None:
             return CardHistory()
-        runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # twice, because repeated runs of a job count once
-        last = {_settings(run.job): run for run in reversed(runs) if run.outcome is not Outcome.RUNNING}
-        return CardHistory(calibrate(runs), learn_pace(denoise_times(runs)), last)
+        return card_history(history.runs(card, self._wrapper(), 2 * MAX_RUNS))  # twice: repeated runs count once
 
 
 def _settings(job: Job) -> tuple[object, ...]:

@@ -123,6 +123,66 @@ HELP: Mapping[str, Text] = {
         "farthest that the sound is moved, in milliseconds, 0 to 500 (default: 50)",
         "声音最多移动多少毫秒，0 到 500（默认 50）",
     ),
+    "farm": Text("many jobs on many cards", "在多张显卡上完成大量任务"),
+    "farm.run": Text(
+        "make the videos of a job file on several ComfyUI servers",
+        "在多个 ComfyUI 服务器上制作任务文件中的视频",
+    ),
+    "farm.resume": Text("go on with a farm that was stopped", "继续已停止的农场"),
+    "farm.status": Text("how far a farm is, and what has failed", "查看农场的进度与失败的任务"),
+    "farm.cancel": Text("take what is left off the servers", "从服务器上移除剩余任务"),
+    "run.jobs": Text(
+        "a CSV or JSON file with the columns image and audio, or a folder with pictures and sounds of the same names",
+        "含 image 与 audio 列的 CSV 或 JSON 文件，或图片与音频同名的文件夹",
+    ),
+    "run.out": Text("folder of the videos, and of the farm's journal", "视频与农场日志所在的文件夹"),
+    "run.journal": Text(
+        "another database for the journal, such as postgresql://HOST/NAME; its password comes from the environment",
+        "日志使用其他数据库，例如 postgresql://HOST/NAME；密码来自环境变量",
+    ),
+    "run.local": Text(
+        "start scheduler and workers on this machine (the default)", "在本机启动调度器与工作进程（默认）"
+    ),
+    "run.servers": Text("addresses of running ComfyUI servers", "正在运行的 ComfyUI 服务器地址"),
+    "run.comfyui": Text("folder of a ComfyUI to start, once a card", "要启动的 ComfyUI 文件夹，每张显卡一个"),
+    "run.comfyui-python": Text(
+        "its Python (default: that of a venv in or next to it)",
+        "它的 Python（默认为其中或旁边 venv 的 Python）",
+    ),
+    "run.comfyui-args": Text("further options for it, in quotes", "传给它的其他选项，加引号"),
+    "run.cards": Text(
+        "numbers of the cards, such as 0,1 (default: all that NVML lists)",
+        "显卡编号，例如 0,1（默认为 NVML 列出的全部）",
+    ),
+    "run.cpu-servers": Text("this many servers on the CPU instead", "改为在 CPU 上启动这么多服务器"),
+    "run.scheduler": Text(
+        "a running Dask scheduler, whose workers are bound to servers by SONIC_GUARD_SERVER",
+        "正在运行的 Dask 调度器，其工作进程由 SONIC_GUARD_SERVER 绑定到服务器",
+    ),
+    "run.root": Text(
+        "another folder below which the job file may name files; may be given several times",
+        "任务文件可引用的其他文件夹；可多次给出",
+    ),
+    "run.tls-ca": Text("PEM file of the cluster's authority, for tls://", "tls:// 所用集群 CA 的 PEM 文件"),
+    "run.tls-cert": Text("PEM file of this client's certificate", "本客户端证书的 PEM 文件"),
+    "run.tls-key": Text("PEM file of its key", "其密钥的 PEM 文件"),
+    "run.checkpoint": Text("name of the SVD checkpoint on the servers", "服务器上 SVD 检查点的名称"),
+    "run.sonic-unet": Text("name of Sonic's weights on the servers", "服务器上 Sonic 权重的名称"),
+    "resume.out": Text("folder of the farm's videos", "农场视频所在的文件夹"),
+    "resume.retry": Text("also what has failed, was refused or cancelled", "同时重试失败、放不下或已取消的任务"),
+    "farm.simulate": Text(
+        "how long jobs of realistic lengths would take on mixed cards, with failures; needs none of them",
+        "模拟：在多种显卡上完成长短各异的任务需要多久，包括故障；无需真实显卡",
+    ),
+    "simulate.cards": Text("cards of the park (default: 1000)", "显卡数量（默认 1000）"),
+    "simulate.jobs": Text("videos that are asked for (default: 100000)", "视频任务数量（默认 100000）"),
+    "simulate.seed": Text(
+        "of the random numbers; the same seed gives the same park (default: 0)",
+        "随机数种子；种子相同则结果相同（默认 0）",
+    ),
+    "simulate.calm": Text(
+        "without failures, and with every run as long as predicted", "没有故障，每次运行都与预测一样长"
+    ),
     "estimate": Text("the memory a run needs, stage by stage", "一次运行各阶段所需的显存"),
     "estimate.width": Text("width of the frames in pixels", "画面宽度（像素）"),
     "estimate.height": Text("height of the frames in pixels", "画面高度（像素）"),

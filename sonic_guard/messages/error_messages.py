@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ..errors import SonicGuardError
 from ..optimizations import Text
 from . import (
+    error_texts_farm,
     error_texts_finishing,
     error_texts_finishing_lipsync,
     error_texts_finishing_smooth,
@@ -33,7 +34,7 @@ ERRORS: tuple[Text, ...] = (
     *error_texts_settings.ERRORS, *error_texts_media.ERRORS, *error_texts_finishing.ERRORS,
     *error_texts_finishing_lipsync.ERRORS, *error_texts_finishing_smooth.ERRORS,
     *error_texts_finishing_upscale.ERRORS,
-    *error_texts_runs.ERRORS, *error_texts_requests.ERRORS,
+    *error_texts_runs.ERRORS, *error_texts_requests.ERRORS, *error_texts_farm.ERRORS,
     sound_texts.REFUSED, *sound_texts.REFUSALS.values(),
 )  # fmt: skip
 """Without the names in front of them."""
@@ -44,6 +45,7 @@ SUBJECTS: Mapping[str, Text] = {
     "device": Text("device", "设备"),
     "face threshold": Text("face threshold", "人脸阈值"),
     "file": Text("file", "文件"),
+    "files": Text("files", "文件"),
     "frames": Text("frames", "画面"),
     "graph": Text("graph", "工作流"),
     "history": Text("history", "运行历史"),
@@ -57,6 +59,7 @@ SUBJECTS: Mapping[str, Text] = {
     "size": Text("size", "尺寸"),
     "tables": Text("tables", "表格"),
     "tile": Text("tile", "分块"),
+    "worker": Text("worker", "工作进程"),
 }
 """Names in front of an error that are words. Others are those of inputs and files, the same in every language."""
 MOST_SUBJECTS = 3

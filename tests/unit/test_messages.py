@@ -15,6 +15,8 @@ from sonic_guard.memory.hard_limits import LimitKind
 from sonic_guard.messages import (
     advice_texts,
     cli_texts,
+    farm_run_texts,
+    farm_texts,
     finish_texts,
     lease_texts,
     plan_messages,
@@ -38,13 +40,14 @@ TEXT_MODULES = (
     weight_texts,
     finish_texts,
     lease_texts,
+    farm_run_texts,
+    farm_texts,
 )
 MESSAGE_MODULES = (
-    *(
-        f"messages.{name}_messages"
-        for name in ("plan", "advice", "run", "sound", "time", "weight", "finish", "finish_all", "lease")
-    ),
+    *(f"messages.{name}_messages" for name in ("plan", "advice", "run", "sound", "time", "weight")),
+    *(f"messages.{name}_messages" for name in ("finish", "finish_all", "lease", "farm")),
     *(f"cli.{name}" for name in ("commands", "tables", "chart", "output", "plan_command")),
+    *(f"cli.{name}" for name in ("farm_command", "farm_commands", "farm_report")),
 )
 """Those that fill texts, each with its texts as `texts`."""
 

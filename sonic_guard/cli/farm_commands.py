@@ -1,0 +1,144 @@
+"""The commands `farm run`, `resume`, `status` and `cancel`."""
+
+import argparse
+import shlex
+import sys
+import time
+from itertools import takewhile
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from ..devices.nvml import read_card
+from ..errors import SonicGuardError
+from ..messages import farm_run_texts as texts
+from ..messages.catalogue import clock, fill
+from ..messages.error_messages import error_text
+from ..messages.farm_messages import refusal_by_memory, told_text
+from ..park.events import Began, Event, Over, Share, Told
+from ..park.farm import FarmSettings, Watcher, begin, journal_of
+from ..park.farm import resume as resume_farm
+from ..park.journal import Journal
+from ..park.journal_tables import TaskState
+from ..park.report import FarmReport, farm_report
+from ..plain_files import printable
+from .farm_report import write_report
+from .output import print_json, progress
+
+MAX_SERVERS = 64
+"""On one machine."""
+
+
+def run_jobs(arguments: argparse.Namespace) -> None:
+    """Begin a farm with a job file, or add its jobs to the one in the folder of outputs."""
+    settings, out = _settings(arguments), arguments.out
+    journal = journal_of(out, arguments.journal, create=True)
+    with _Shown(arguments.lang) as shown:
+        begin(arguments.jobs, out, settings, journal, arguments.root, shown.watcher)
+    _print_end(arguments, journal)
+
+
+def resume(arguments: argparse.Namespace) -> None:
+    """Go on with the farm in a folder."""
+    journal = journal_of(arguments.out, arguments.journal)
+    with _Shown(arguments.lang) as shown:
+        resume_farm(arguments.out, journal, shown.watcher, retry=arguments.retry)
+    _print_end(arguments, journal)
+
+
+def print_status(arguments: argparse.Namespace) -> None:
+    """How far the farm in a folder is. Changes nothing."""
+    _print_report(arguments, farm_report(journal_of(arguments.out, arguments.journal)))
+
+
+def ask_to_cancel(arguments: argparse.Namespace) -> None:
+    """Have the client that drives the farm end it."""
+    journal_of(arguments.out, arguments.journal).ask_to_cancel()
+    progress(fill(texts.ASKED, arguments.lang))
+
+
+class _Shown:
+    """A context in which what happens is shown on the error stream."""
+
+    def __init__(self, lang: str) -> None:
+        self._lang = lang
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(*columns, console=self._console, disable=not sys.stderr.isatty())
+        self._all: TaskID | None = None
+        self._bars: dict[str, TaskID] = {}
+        self._predicted_s = 0.0
+        self._begun = time.monotonic()
+        self.watcher = Watcher(self._tell, lambda needed, card: refusal_by_memory(needed, card, lang))
+
+    def __enter__(self) -> "_Shown":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case Told():
+                self._console.print(told_text(event, self._lang), markup=False)
+            case Began(task, name, worker, _):
+                self._bars[task] = self._progress.add_task(f"{name} · {worker}", total=1.0, left="")
+            case Share(task, share) if task in self._bars:
+                self._progress.update(self._bars[task], completed=share)
+            case Over(task):
+                if bar := self._bars.pop(task, None):
+                    self._progress.remove_task(bar)
+
+
+def _settings(arguments: argparse.Namespace) -> FarmSettings:
+    tls = [arguments.tls_ca, arguments.tls_cert, arguments.tls_key]
+    if sum(map(bool, (arguments.servers, arguments.comfyui, arguments.scheduler))) != 1:
+        raise SonicGuardError(fill(texts.ONE_OF, arguments.lang))
+    return FarmSettings(
+        servers=tuple(arguments.servers),
+        comfyui=str(arguments.comfyui.absolute()) if arguments.comfyui else "",
+        comfyui_python=str(arguments.comfyui_python.absolute()) if arguments.comfyui_python else "",
+        comfyui_arguments=tuple(shlex.split(arguments.comfyui_args)),
+        cards=_cards(arguments) if arguments.comfyui else (),
+        scheduler=arguments.scheduler,
+        tls=tuple(str(each.absolute()) for each in tls) if all(tls) else (),
+        checkpoint=arguments.checkpoint,
+        sonic_unet=arguments.sonic_unet,
+    )
+
+
+def _cards(arguments: argparse.Namespace) -> tuple[int | None, ...]:
+    """The cards for which a ComfyUI is started. Raises `SonicGuardError` for what is no list of numbers."""
+    if arguments.cpu_servers:
+        return (None,) * min(max(arguments.cpu_servers, 1), MAX_SERVERS)
+    if arguments.cards:
+        numbers = [each.strip() for each in arguments.cards.split(",")]
+        if not all(each.isdecimal() and len(each) < 4 for each in numbers):  # noqa: PLR2004
+            raise SonicGuardError(fill(texts.NO_CARDS, arguments.lang, cards=printable(arguments.cards)[:100]))
+        return tuple(map(int, numbers))
+    found = tuple(takewhile(read_card, range(MAX_SERVERS)))
+    return found or (None,)
+
+
+def _print_end(arguments: argparse.Namespace, journal: Journal) -> None:
+    report = farm_report(journal)
+    page = write_report(report, arguments.out, arguments.lang)
+    if not arguments.json:
+        progress(fill(texts.WRITTEN, arguments.lang, path=page))
+    _print_report(arguments, report)
+
+
+def _print_report(arguments: argparse.Namespace, report: FarmReport) -> None:
+    if arguments.json:
+        print_json(report.as_dict())
+        return
+    lang = arguments.lang
+    counts = ", ".join(f"{count} {fill(texts.STATES[state], lang)}" for state, count in report.counts.items() if count)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{fill(texts.COUNTS, lang)}: {counts}", markup=False)
+    console.print(f"{fill(texts.ELAPSED, lang)}: {clock(report.elapsed_s)}", markup=False)
+    for task in report.tasks:
+        if task.state in (TaskState.FAILED, TaskState.REFUSED):
+            state, reason = fill(texts.STATES[task.state], lang), error_text(task.reason, lang)
+            console.print(f"{', '.join(task.names)}: {state}: {reason}", markup=False)

@@ -1,0 +1,90 @@
+"""A farm's report as a page and as JSON."""
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from ..atomic_files import write_text
+from ..messages import farm_run_texts as texts
+from ..messages.catalogue import clock, fill, gib
+from ..messages.error_messages import error_text
+from ..park.journal_tables import AttemptRow, TaskRow
+from ..park.outcomes import Outcome
+from ..park.report import FarmReport
+
+PAGE, DATA = "farm-report.html", "farm-report.json"
+_WIDTH, _ROW, _LEFT = 1000, 22, 150
+"""Pixels of the picture, of a server's row in it, and of the names on its left."""
+_COLOURS = {Outcome.DONE: "#3a7d44", Outcome.LOST: "#b0b0b0", Outcome.SERVER_DIED: "#b0b0b0", None: "#6c8ebf"}
+_OTHER = "#c0392b"
+_STYLE = (
+    "body{font:14px system-ui,sans-serif;margin:2em;color-scheme:light dark}table{border-collapse:collapse}"
+    "td,th{padding:.2em .7em;text-align:left;border-bottom:1px solid #8884}td.n{text-align:right}"
+    "svg{max-width:100%;height:auto}svg text{fill:currentColor;font-size:12px}"
+)
+
+
+def write_report(report: FarmReport, out: Path, lang: str) -> Path:
+    """Write the report to the farm's folder of outputs. Returns the page. Raises `OutputError`."""
+    write_text(out / DATA, json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n")
+    write_text(out / PAGE, report_page(report, lang))
+    return out / PAGE
+
+
+def report_page(report: FarmReport, lang: str) -> str:
+    """The page, which loads nothing. All texts of job files and servers are escaped."""
+    counts = "".join(
+        f"<tr><td>{_text(texts.STATES[state], lang)}</td><td class=n>{count}</td></tr>"
+        for state, count in report.counts.items()
+        if count
+    )
+    names = ("name", "state", "card", "attempts", "seconds", "predicted_s", "predicted", "used", "reason")
+    head = "".join(f"<th>{_text(texts.COLUMNS[name], lang)}</th>" for name in names)
+    rows = "".join(_row(report, task, lang) for task in report.tasks)
+    title = _text(texts.TITLE, lang)
+    return (
+        f'<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1><table>{counts}"
+        f"<tr><td>{_text(texts.ELAPSED, lang)}</td><td class=n>{clock(report.elapsed_s)}</td></tr>"
+        f"<tr><td>{_text(texts.CARD_HOURS, lang)}</td><td class=n>{report.card_hours:.2f}</td></tr></table>"
+        f"<h2>{_text(texts.GANTT, lang)}</h2>{gantt(report.attempts, lang)}"
+        f"<h2>{_text(texts.COUNTS, lang)}</h2><table><tr>{head}</tr>{rows}</table></body></html>\n"
+    )
+
+
+def gantt(attempts: Sequence[AttemptRow], lang: str) -> str:
+    """An SVG with a row for each server, and a box for each attempt from its beginning to its end."""
+    begin = min((each.started for each in attempts), default=0.0)
+    end = max((each.ended or each.started for each in attempts), default=0.0)
+    scale = (_WIDTH - _LEFT) / max(end - begin, 1e-9)
+    servers = list(dict.fromkeys(each.server for each in attempts))
+    parts = [f'<text x="0" y="{_ROW * row + 15}">{escape(server[-24:])}</text>' for row, server in enumerate(servers)]
+    for each in attempts:
+        x = _LEFT + scale * (each.started - begin)
+        width = max(scale * ((each.ended or end) - each.started), 1.0)
+        outcome = fill(texts.OUTCOMES[each.outcome], lang) if each.outcome else ""
+        title = f"{each.task[:8]} {clock((each.ended or end) - each.started)} {outcome} {each.text}"
+        parts.append(
+            f'<rect x="{x:.1f}" y="{_ROW * servers.index(each.server) + 2}" width="{width:.1f}" height="{_ROW - 4}" '
+            f'fill="{_COLOURS.get(each.outcome, _OTHER)}"><title>{escape(title)}</title></rect>'
+        )
+    height = _ROW * max(len(servers), 1)
+    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
+
+
+def _row(report: FarmReport, task: TaskRow, lang: str) -> str:
+    last = report.last_of(task.task)
+    seconds = clock(last.ended - last.started) if last and last.ended else ""
+    cells = (
+        ", ".join(task.names), fill(texts.STATES[task.state], lang), last.card if last else "",
+        str(len(report.of(task.task))), seconds, clock(last.predicted_s) if last else "",
+        gib(last.predicted_bytes) if last else "", gib(last.used_bytes) if last and last.used_bytes else "",
+        error_text(task.reason, lang),
+    )  # fmt: skip
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _text(text: texts.Text, lang: str) -> str:
+    return escape(fill(text, lang))

@@ -1,0 +1,51 @@
+"""The graph of one Sonic Talking Head in ComfyUI's API format, as a program queues it: no page, no positions."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..planning.capabilities import TALKING_HEAD
+from .sonic_objects import LOADER
+from .weight_files import CHECKPOINT_LOADER
+
+HEAD = "head"
+"""Id of Sonic Talking Head in the graph."""
+LOAD_VOICE, LOAD_IMAGE = "SonicGuardLoadVoice", "LoadImage"
+NODES = (CHECKPOINT_LOADER, LOADER, LOAD_IMAGE, LOAD_VOICE, TALKING_HEAD)
+"""The nodes that a server needs for it."""
+
+
+class Loaded(NamedTuple):
+    """What the graph's loaders load."""
+
+    image: str
+    """Name of a file in ComfyUI's input folder, as `audio`."""
+    audio: str
+    track: int
+    """Audio track, counted from 1."""
+    checkpoint: str
+    sonic_unet: str
+    interpolate: bool
+    dtype: str
+
+
+def talking_head_prompt(loaded: Loaded, widgets: Mapping[str, object]) -> dict[str, Any]:
+    """The graph; `widgets` are those of Sonic Talking Head by their names."""
+    model = {
+        "model": ["files", 0], "sonic_unet": loaded.sonic_unet, "ip_audio_scale": 1.0,
+        "use_interframe": loaded.interpolate, "dtype": loaded.dtype,
+    }  # fmt: skip
+    links = {
+        "model": ["sonic", 0], "clip_vision": ["files", 1], "vae": ["files", 2], "image": ["portrait", 0],
+        "audio": ["voice", 0],
+    }  # fmt: skip
+    return {
+        "files": _node(CHECKPOINT_LOADER, ckpt_name=loaded.checkpoint),
+        "sonic": _node(LOADER, **model),
+        "portrait": _node(LOAD_IMAGE, image=loaded.image),
+        "voice": _node(LOAD_VOICE, audio=loaded.audio, track=loaded.track),
+        HEAD: _node(TALKING_HEAD, **links, **widgets),
+    }
+
+
+def _node(kind: str, **inputs: object) -> dict[str, Any]:
+    return {"class_type": kind, "inputs": inputs}

@@ -1,0 +1,85 @@
+"""Texts about a farm that runs: what happens, how far it is, how it ended."""
+
+from collections.abc import Mapping
+
+from ..optimizations import Text
+from ..park.events import Happening
+from ..park.journal_tables import TaskState
+from ..park.outcomes import Outcome
+
+NEEDS = Text(
+    "it needs {needed} of graphics memory with every memory optimization; the smallest common card for it is {card}",
+    "启用全部显存优化后仍需 {needed} 显存；能容纳它的最小常见显卡是 {card}",
+)
+NEEDS_MORE = Text(
+    "it needs {needed} of graphics memory with every memory optimization, more than any known card has",
+    "启用全部显存优化后仍需 {needed} 显存，超过任何已知显卡",
+)
+HAPPENINGS: Mapping[Happening, Text] = {
+    Happening.DIED: Text("{subject} has ended and is started again", "{subject} 已退出，正在重新启动"),
+    Happening.LINK_LOST: Text("the scheduler does not answer: {text}", "调度器无响应：{text}"),
+    Happening.LINKED: Text("connected to the scheduler {text}", "已连接调度器 {text}"),
+    Happening.JOINED: Text("{subject} is there: {text}", "{subject} 已就绪：{text}"),
+    Happening.LEFT: Text(
+        "{subject} is gone; what it was making goes on elsewhere", "{subject} 已离开；其任务将在别处继续"
+    ),
+    Happening.UNUSABLE: Text("{subject} cannot be used yet: {text}", "{subject} 尚不可用：{text}"),
+    Happening.BENCHED: Text(
+        "{subject} fails again and again and gets no work for a minute: {text}",
+        "{subject} 接连失败，一分钟内不再分配任务：{text}",
+    ),
+    Happening.PAUSED: Text(
+        "a video cannot be written; trying again in a moment: {text}", "无法写入视频，稍后重试：{text}"
+    ),
+    Happening.REFUSED: Text("{subject} fits none of the cards: {text}", "{subject} 在任何显卡上都放不下：{text}"),
+    Happening.FAILED: Text("{subject} failed: {text}", "{subject} 失败：{text}"),
+    Happening.AGAIN: Text("{subject} begins again: {text}", "{subject} 重新开始：{text}"),
+}
+STATES: Mapping[TaskState, Text] = {
+    TaskState.WAITING: Text("waiting", "等待中"),
+    TaskState.RUNNING: Text("being made", "制作中"),
+    TaskState.DONE: Text("done", "已完成"),
+    TaskState.FAILED: Text("failed", "失败"),
+    TaskState.REFUSED: Text("refused", "放不下"),
+    TaskState.CANCELLED: Text("cancelled", "已取消"),
+}
+OUTCOMES: Mapping[Outcome, Text] = {
+    Outcome.DONE: Text("done", "完成"),
+    Outcome.OUT_OF_MEMORY: Text("out of memory", "显存不足"),
+    Outcome.SERVER_FAILED: Text("the server failed", "服务器失败"),
+    Outcome.JOB_FAILED: Text("the job failed", "任务失败"),
+    Outcome.OUTPUT_FAILED: Text("could not be written", "无法写入"),
+    Outcome.LOST: Text("contact lost", "失去联系"),
+    Outcome.SERVER_DIED: Text("the server ended", "服务器退出"),
+    Outcome.CANCELLED: Text("cancelled", "已取消"),
+}
+ALL_JOBS = Text("videos", "视频")
+CANCELLING = Text("What is being made is taken off the servers.", "正在从服务器上移除制作中的任务。")
+ASKED = Text("The farm has been asked to cancel what is left.", "已请求取消剩余任务。")
+ONE_OF = Text(
+    "choose one: --servers, --comfyui or --scheduler.",
+    "请选择其一：--servers、--comfyui 或 --scheduler。",
+)
+NO_CARDS = Text(
+    "--cards: expected numbers such as 0,1, got {cards}.", "--cards：应为 0,1 这样的数字，得到的是 {cards}。"
+)
+WRITTEN = Text("Report: {path}", "报告：{path}")
+
+# ---- the report
+
+TITLE = Text("Sonic Guard farm", "Sonic Guard 农场")
+COUNTS = Text("Videos", "视频")
+CARD_HOURS = Text("Card hours", "显卡小时")
+ELAPSED = Text("Time from the first to the last attempt", "从首次到最后一次尝试的时间")
+COLUMNS: Mapping[str, Text] = {
+    "name": Text("Video", "视频"),
+    "state": Text("State", "状态"),
+    "attempts": Text("Attempts", "尝试次数"),
+    "seconds": Text("Time", "用时"),
+    "predicted_s": Text("Predicted time", "预测用时"),
+    "predicted": Text("Predicted memory", "预测显存"),
+    "used": Text("Used memory", "实际显存"),
+    "card": Text("Card", "显卡"),
+    "reason": Text("Reason", "原因"),
+}
+GANTT = Text("What each server made, and when", "各服务器的时间线")

@@ -1,0 +1,170 @@
+"""The client's side of Dask: which workers there are, what they are making, and what has ended.
+
+Dask's scheduler holds its state in memory only, so nothing here is relied on: where contact breaks, all that was
+submitted counts as lost, and the farm goes on from its journal.
+"""
+
+import logging
+import queue
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from ..errors import FarmError
+from .comfyui_client import LOOPBACK
+from .dask_worker import TOPIC, Bound, cancel, describe, make_video
+from .outcomes import Ended, Outcome
+from .server_call import Call
+
+log = logging.getLogger(__name__)
+
+ANSWER_S = 10.0
+"""Seconds for the scheduler or a worker to answer."""
+
+
+CONNECT_S = 3.0
+"""Seconds for a connection: it is tried again and again."""
+
+
+class LostError(Exception):
+    """Contact with the scheduler is broken."""
+
+
+class Result(NamedTuple):
+    """A task that has ended, however."""
+
+    task: str
+    attempt: int
+    ended: Ended
+
+
+@dataclass(frozen=True)
+class Security:
+    """Files in PEM of the cluster's certificate authority, and of the client's certificate and key."""
+
+    ca: str
+    certificate: str
+    key: str
+
+    def to_dask(self) -> Any:
+        """As Dask takes it."""
+        from distributed.security import Security as DaskSecurity
+
+        return DaskSecurity(
+            tls_ca_file=self.ca, tls_client_cert=self.certificate, tls_client_key=self.key, require_encryption=True
+        )
+
+
+def check_address(address: str, security: Security | None) -> str:
+    """The scheduler's address. Raises `FarmError` for one that leaves this machine without encryption."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("tcp", "tls") or not parts.hostname:
+        raise FarmError("scheduler: expected an address such as tcp://127.0.0.1:8786 or tls://HOST:8786.")
+    if parts.scheme == "tcp" and not LOOPBACK.fullmatch(parts.hostname):
+        raise FarmError(
+            "scheduler: tcp:// leaves this machine without encryption, and whoever reaches a Dask scheduler runs "
+            "programs on its workers. Use tls:// with --tls-ca, --tls-cert and --tls-key."
+        )
+    if parts.scheme == "tls" and security is None:
+        raise FarmError("scheduler: tls:// needs --tls-ca, --tls-cert and --tls-key.")
+    return address
+
+
+class DaskLink:
+    """A connection to a scheduler. Raises `LostError` from every method once it is broken."""
+
+    def __init__(self, address: str, security: Security | None, on_share: Callable[[str, float], object]) -> None:
+        from distributed import Client
+
+        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._futures: dict[str, Any] = {}
+        try:
+            self._client = Client(
+                check_address(address, security), timeout=CONNECT_S, set_as_default=False,
+                security=security and security.to_dask(), name="sonic-guard",
+            )  # fmt: skip
+            self._client.subscribe_topic(TOPIC, lambda event: _share(event, on_share))
+        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+            raise LostError(str(error)) from error
+
+    @property
+    def dashboard(self) -> str:
+        """Address of Dask's dashboard; "" where it has none."""
+        link = self._client.dashboard_link
+        return link if isinstance(link, str) and link.startswith("http") else ""
+
+    def workers(self) -> dict[str, str]:
+        """Address of each worker by its name."""
+        found = self._ask(
+            lambda: self._client.sync(self._client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER_S)
+        )
+        return {str(each["name"]): address for address, each in found["workers"].items()}
+
+    def describe(self, addresses: Sequence[str]) -> dict[str, Bound]:
+        """The server of each worker, by its address; a worker that does not answer is left out."""
+        if not addresses:
+            return {}
+        found = self._ask(lambda: self._client.run(describe, workers=list(addresses), on_error="return"))
+        for address, bound in found.items():
+            if not isinstance(bound, Bound):
+                log.warning("%s: %s", address, bound)
+        return {address: bound for address, bound in found.items() if isinstance(bound, Bound)}
+
+    def submit(self, call: Call, attempt: int, address: str) -> None:
+        """Have a worker make a video. What comes of it, `next_result` gives."""
+        future = self._ask(
+            lambda: self._client.submit(
+                make_video, call, key=f"{call.task}-{attempt}", workers=[address], allow_other_workers=False,
+                pure=False, retries=0,
+            )
+        )  # fmt: skip
+        self._futures[call.task] = future
+        future.add_done_callback(lambda done: self._results.put(Result(call.task, attempt, _ended(done))))
+
+    def next_result(self, wait_s: float) -> Result | None:
+        """What has ended next, waiting for it; None if nothing does."""
+        try:
+            result = self._results.get(timeout=wait_s)
+        except queue.Empty:
+            return None
+        self._futures.pop(result.task, None)
+        return result
+
+    def forget(self, task: str) -> None:
+        """A worker is gone: what it was making will not come from it."""
+        if future := self._futures.pop(task, None):
+            self._ask(lambda: future.cancel(force=True))
+
+    def cancel(self, task: str, address: str) -> None:
+        """Have a worker stop; its result says so."""
+        self._ask(lambda: self._client.run(cancel, task, workers=[address], on_error="return"))
+
+    def close(self) -> None:
+        """End the connection, whatever its state."""
+        try:
+            self._client.close(timeout=2)
+        except Exception as error:  # of a broken connection, anything
+            log.debug("%s", error)
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        if self._client.status != "running":
+            raise LostError(f"the client is {self._client.status}")
+        try:
+            return question()
+        except Exception as error:  # Dask raises of its own, of tornado, asyncio and the system
+            raise LostError(f"{type(error).__name__}: {error}") from error
+
+
+def _share(event: Any, on_share: Callable[[str, float], object]) -> None:
+    _, message = event
+    on_share(message["task"], message["share"])
+
+
+def _ended(future: Any) -> Ended:
+    """The end that a future tells, or that there is none."""
+    if future.status == "finished":
+        return future.result()
+    if future.status == "error":
+        return Ended(Outcome.LOST, f"{type(future.exception()).__name__}: {future.exception()}"[:500])
+    return Ended(Outcome.LOST, f"Dask's task was {future.status}")

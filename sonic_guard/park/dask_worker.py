@@ -1,0 +1,111 @@
+"""What a Dask worker runs: it is bound to one ComfyUI server, and makes one video at a time there."""
+
+import multiprocessing
+import os
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ..errors import FarmError
+from .comfyui_client import Facts, RefusedError, ServerGoneError, connected
+from .local_children import SERVER
+from .outcomes import Ended, Outcome
+from .server_call import CANCEL, Call, serve
+
+TOPIC = "sonic-guard"
+"""Of Dask's events with the share of a video that is done."""
+LOOK_S = 0.2
+END_S = 10.0
+"""Seconds that a call gets to take its prompt off the server's queue, when it is cancelled."""
+_STOPS: dict[str, threading.Event] = {}
+"""By task, of the videos that are being made by this process."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A worker with its server, as the farm sees it."""
+
+    server: str
+    """Address; "" where the worker is bound to none."""
+    facts: Facts | None = None
+    fault: str = ""
+    """Why the server cannot be used."""
+    can_spawn: bool = True
+    """Whether it can start a process for a call: not under a nanny that makes its worker daemonic."""
+
+
+async def describe() -> Bound:
+    """The server of this worker. Run on it by `Client.run`."""
+    server = os.environ.get(SERVER, "")
+    can_spawn = not multiprocessing.current_process().daemon
+    if not server:
+        return Bound("", can_spawn=can_spawn)
+    try:
+        async with connected(server) as client:
+            return Bound(server, await client.facts(), can_spawn=can_spawn)
+    except ServerGoneError as error:
+        return Bound(server, fault=f"it does not answer ({error})", can_spawn=can_spawn)
+    except (FarmError, RefusedError) as error:
+        return Bound(server, fault=str(error), can_spawn=can_spawn)
+
+
+def make_video(call: Call) -> Ended:
+    """Make one video, in a process that may die alone. A Dask task; it raises nothing."""
+    stop = _STOPS.setdefault(call.task, threading.Event())
+    try:
+        ours, theirs = _context().Pipe()
+        child = _context().Process(target=serve, args=(call, theirs))
+        child.start()
+        theirs.close()
+        try:
+            return _followed(call, ours, stop)
+        except EOFError:
+            child.join(END_S)
+            return Ended(Outcome.LOST, f"the process of the call has died (exit code {child.exitcode})")
+        finally:
+            child.join(LOOK_S)
+            child.kill()
+            child.join()
+            ours.close()
+    finally:
+        _STOPS.pop(call.task, None)
+
+
+def cancel(task: str) -> None:
+    """Have the video no longer made. Run on the worker by `Client.run`."""
+    if stop := _STOPS.get(task):
+        stop.set()
+
+
+def _followed(call: Call, pipe: Connection, stop: threading.Event) -> Ended:
+    """The end that the process reports. Raises `EOFError` where it dies before."""
+    cancelled_at = None
+    while True:
+        if stop.is_set() and cancelled_at is None:
+            cancelled_at = time.monotonic()
+            pipe.send(CANCEL)
+        if cancelled_at is not None and time.monotonic() - cancelled_at > END_S:
+            return Ended(Outcome.CANCELLED, "cancelled; the server has not answered to it")
+        if pipe.poll(LOOK_S):
+            message = pipe.recv()
+            if isinstance(message, Ended):
+                return message
+            _report(call.task, message)
+
+
+def _report(task: str, share: Any) -> None:
+    from distributed import get_worker
+
+    get_worker().log_event(TOPIC, {"task": task, "share": share})
+
+
+def _context() -> Any:
+    """Forks from a process that has imported what a call needs, where the system can: 20 ms instead of a second."""
+    methods = multiprocessing.get_all_start_methods()
+    if "forkserver" not in methods:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([serve.__module__])
+    return context

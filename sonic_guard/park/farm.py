@@ -1,0 +1,151 @@
+"""A farm from its settings: begun with a job file, resumed, asked how it is, cancelled."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..atomic_files import errors_about
+from ..devices.card_catalogue import Card
+from ..errors import FarmError
+from .comfyui_client import check_url
+from .content import WORK
+from .dask_link import DaskLink, Security, check_address
+from .events import Event
+from .farm_run import FarmRun
+from .job_file import read_job_file
+from .job_plans import presets_in
+from .journal import Journal
+from .local_park import LocalPark, ServerStart, server_start
+from .task_content import Models, content_of
+
+JOURNAL = "farm.db"
+LOCAL = "local"
+"""Folder with the processes of a local farm."""
+
+
+@dataclass(frozen=True)
+class FarmSettings:
+    """Where a farm's videos are made. It is kept in the journal, so it holds no secret."""
+
+    servers: tuple[str, ...] = ()
+    """Addresses of running ComfyUI servers."""
+    comfyui: str = ""
+    """Folder of a ComfyUI that is started instead, once for each of `cards`."""
+    comfyui_python: str = ""
+    comfyui_arguments: tuple[str, ...] = ()
+    cards: tuple[int | None, ...] = ()
+    """CUDA's numbers; None: a server on the CPU."""
+    scheduler: str = ""
+    """Address of a Dask scheduler with workers that are bound to servers."""
+    tls: tuple[str, ...] = ()
+    """PEM files: the certificate authority, the certificate, the key."""
+    checkpoint: str = Models.checkpoint
+    sonic_unet: str = Models.sonic_unet
+
+    @property
+    def security(self) -> Security | None:
+        """For a scheduler beyond the loopback."""
+        return Security(*self.tls) if self.tls else None
+
+    def starts(self) -> list[str | ServerStart]:
+        """The servers of a local farm. Raises `FarmError`."""
+        if self.servers:
+            return [check_url(each) for each in self.servers]
+        python = Path(self.comfyui_python) if self.comfyui_python else None
+        return [server_start(Path(self.comfyui), python, self.comfyui_arguments, card) for card in self.cards]
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who watches a run."""
+
+    tell: Callable[[Event], object]
+    refuse: Callable[[int, Card | None], str]
+    """Words a refusal by memory: the bytes that are needed, and the smallest common card that has them."""
+
+
+def journal_of(out: Path, location: str = "", *, create: bool = False) -> Journal:
+    """The journal of the farm whose outputs are in `out`: a file there, or at the URL `location`.
+
+    Raises `FarmError` where there is none and `create` is not set, `OutputError` where there cannot be one.
+    """
+    file = out / WORK / JOURNAL
+    if location:
+        return Journal(location, str(out.absolute()))
+    if create:
+        with errors_about(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+    elif not file.is_file():
+        raise FarmError(
+            f"{out.name}: there is no farm in this folder. Begin one with `sonic-guard farm run`.", path=out
+        )
+    return Journal(file)
+
+
+def begin(
+    job_file: Path, out: Path, settings: FarmSettings, journal: Journal, roots: Sequence[Path], watcher: Watcher
+) -> None:
+    """Add the jobs of a file to the farm in `out`, and run it to its end.
+
+    Raises `FarmError` for a job file or an address that cannot be used, before anything starts.
+    """
+    jobs = read_job_file(job_file, roots)
+    presets_in(jobs)
+    _check(settings)
+    journal.begin(_stored(settings))
+    try:
+        journal.add([(job.id, job.name, content_of(job)) for job in jobs])
+        _go(journal, out, settings, watcher)
+    finally:
+        journal.end()
+
+
+def resume(out: Path, journal: Journal, watcher: Watcher, *, retry: bool = False) -> None:
+    """Go on with a farm; with `retry` also with what has failed, was refused or cancelled."""
+    settings = _settings(journal.begin())
+    try:
+        if retry:
+            journal.retry()
+        _go(journal, out, settings, watcher)
+    finally:
+        journal.end()
+
+
+def _go(journal: Journal, out: Path, settings: FarmSettings, watcher: Watcher) -> None:
+    journal.recover()
+    park: AbstractContextManager[LocalPark | None] = nullcontext()
+    if not settings.scheduler:
+        park = LocalPark(out / WORK / LOCAL, settings.starts(), out / WORK / "user")
+    with park as local:
+        address = local.scheduler if local else settings.scheduler
+        run = FarmRun(
+            journal, out, Models(settings.checkpoint, settings.sonic_unet),
+            lambda on_share: DaskLink(address, settings.security, on_share),
+            watcher.refuse, watcher.tell,
+        )  # fmt: skip
+        if local:
+            run.tend, run.expected = local.tend, len(local.servers)
+        run.run()
+
+
+def _check(settings: FarmSettings) -> None:
+    if settings.scheduler:
+        check_address(settings.scheduler, settings.security)
+    elif not settings.starts():
+        raise FarmError("servers: there is none. Name their addresses, or a ComfyUI to start.")
+
+
+def _stored(settings: FarmSettings) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
+
+
+def _settings(stored: dict[str, Any]) -> FarmSettings:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+    }
+    try:
+        return FarmSettings(**values)
+    except TypeError as error:
+        raise FarmError("journal: this farm was begun by another version of this pack.") from error

@@ -1,0 +1,387 @@
+"""Runs a farm: takes what waits in the journal, gives it to the workers as placed, and notes what comes of it.
+
+Everything that matters is in the journal before anything is done about it. So this loop may die at any moment, and the
+next one goes on; and it treats a broken connection as its own death, on a smaller scale.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..atomic_files import try_out
+from ..devices.card_catalogue import Card
+from ..errors import FarmError, OutputError, SonicGuardError
+from .content import WORK, is_whole, publish
+from .dask_link import DaskLink, LostError, Result
+from .events import Began, Event, Happening, Over, Share, Told
+from .fleet import Fleet, Member
+from .job_plans import JobPlanner, Options
+from .journal import Journal
+from .journal_tables import ENDED, Start, TaskRow, TaskState
+from .outcomes import UNTRIED, Ended, Outcome
+from .owner_beat import OwnerBeat
+from .placement import Placer, Work
+from .task_content import Models, call_of, dtype_of, job_of, suffix_of
+
+WAIT_S = 0.25
+"""For a result, before the loop looks around."""
+FLEET_S = 600.0
+"""Most seconds at the beginning in which no server can be used."""
+HOME_S = 15.0
+"""Seconds for which what a server was making waits for that server to come back."""
+MAX_TRIES = 6
+"""Attempts that end in a failure of a server, before a job counts as failed."""
+MAX_LOST = 15
+"""Attempts in which a server or a call was lost: a job that ends its server every time is not tried for ever."""
+PAUSE_S = 10.0
+"""Before an output is tried again that could not be written."""
+MAX_PAUSES = 6
+
+
+@dataclass(frozen=True)
+class _Making:
+    """An attempt under way."""
+
+    attempt: int
+    member: Member
+    work: Work
+    option_index: int
+    predicted_s: float
+
+
+@dataclass
+class FarmRun:
+    """One client's run of a farm."""
+
+    journal: Journal
+    out: Path
+    models: Models
+    connect: Callable[[Callable[[str, float], object]], DaskLink]
+    """Connects to the scheduler. Raises `LostError`."""
+    refuse: Callable[[int, Card | None], str]
+    """Words a refusal by memory, as `JobPlanner.refuse`."""
+    tell: Callable[[Event], object]
+    tend: Callable[[], Iterable[str]] = tuple
+    """Starts local processes that have died, and returns their names."""
+    expected: int = 1
+    """Workers to wait for before anything is refused for their cards."""
+    _rows: dict[str, TaskRow] = field(default_factory=dict)
+    """Tasks that are not over, by id."""
+    _options: dict[str, Options] = field(default_factory=dict)
+    _making: dict[str, _Making] = field(default_factory=dict)
+    _home: dict[str, tuple[Work, float]] = field(default_factory=dict)
+    """Tasks that wait for the server that was making them, and until when."""
+    _stranded: dict[str, Work] = field(default_factory=dict)
+    """Tasks for which the cards that could make them are not there at the moment."""
+    _lost: dict[str, int] = field(default_factory=dict)
+    _planner: JobPlanner = field(init=False)
+    _placer: Placer = field(default_factory=Placer)
+    _joined: set[str] = field(default_factory=set)
+    """Workers that the placer knows."""
+    _cancelled: set[int] = field(default_factory=set)
+    """Attempts whose worker has been told to stop."""
+    _link: DaskLink | None = None
+    _pauses: int = 0
+    _resume_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.fleet = Fleet(self.tell)
+        self._planner = JobPlanner({}, self.refuse)
+
+    def run(self) -> None:
+        """Make everything that waits.
+
+        Raises `FarmError` and `OutputError` where it cannot go on. Journal and outputs are then as they were, and
+        another run continues.
+        """
+        self._publish_finished()
+        self._rows = {row.task: row for row in self.journal.tasks() if row.state not in ENDED}
+        with OwnerBeat(self.journal) as beat:
+            try:
+                self._wait_for_fleet(beat)
+                while self._rows:
+                    self._step(beat)
+            finally:
+                if self._link:
+                    self._link.close()
+
+    def _step(self, beat: OwnerBeat) -> None:
+        beat.check()
+        if beat.is_cancelled:
+            self._cancel()
+        for name in self.tend():
+            self.tell(Told(Happening.DIED, name))
+        try:
+            link = self._linked()
+            self._look(link)
+            self._assign(link)
+            if result := link.next_result(WAIT_S):
+                self._take_result(result)
+        except LostError as error:
+            self._lose_link(str(error))
+            time.sleep(WAIT_S)
+
+    # ---- the cluster
+
+    def _linked(self) -> DaskLink:
+        if self._link is None:
+            self._link = self.connect(lambda task, share: self.tell(Share(task, share)))
+            self.tell(Told(Happening.LINKED, text=self._link.dashboard))
+        return self._link
+
+    def _lose_link(self, text: str) -> None:
+        if self._link is not None:
+            self.tell(Told(Happening.LINK_LOST, text=text))
+            self._link.close()
+            self._link = None
+        for member in self.fleet.clear():
+            self._leave(member, f"the scheduler was lost ({text})")
+
+    def _wait_for_fleet(self, beat: OwnerBeat) -> None:
+        """Wait until the servers can be used: all that are expected, or after half of the time, any. Then plan."""
+        begun = time.monotonic()
+        while self._rows and not beat.is_cancelled:
+            waited = time.monotonic() - begun
+            if len(self.fleet.members) >= self.expected or (self.fleet.members and waited > FLEET_S / 2):
+                break
+            if waited > FLEET_S:
+                raise FarmError(f"servers: none can be used for {FLEET_S / 60:.0f} minutes. Their logs say why.")
+            beat.check()
+            for name in self.tend():
+                self.tell(Told(Happening.DIED, name))
+            try:
+                self.fleet.look(self._linked())
+            except LostError as error:
+                self._lose_link(str(error))
+            time.sleep(WAIT_S)
+        self._plan()
+
+    def _look(self, link: DaskLink) -> None:
+        come, gone = self.fleet.look(link)
+        for member in gone:
+            if member.task:
+                link.forget(member.task)
+            self._leave(member, f"the worker {member.name} is gone")
+        if any(member.budget.card not in self._planner.budgets for member in come):
+            self._plan()
+        elif come:
+            for member in come:
+                self._join(member)
+            self._place(self._stranded.values())
+        for task, (work, until) in list(self._home.items()):
+            if time.monotonic() > until:
+                del self._home[task]
+                self._place([work])
+
+    def _join(self, member: Member) -> None:
+        self._placer.join(member.card, self._now())
+        self._joined.add(member.name)
+
+    def _leave(self, member: Member, text: str) -> None:
+        if member.task in self._making:
+            self._over(member.task, Ended(Outcome.LOST, text))
+        if member.name in self._joined:
+            self._joined.remove(member.name)
+            for refusal in self._placer.leave(member.name, self._now()):
+                self._stranded[refusal.work_id] = self._work(self._rows[refusal.work_id])
+
+    # ---- what is made where
+
+    def _plan(self) -> None:
+        """Plan all that waits for the cards there are. What none of them can make is refused, what is broken fails."""
+        self._planner = JobPlanner({each.budget.card: each.budget for each in self.fleet.members.values()}, self.refuse)
+        self._begin_placing()
+        self._stranded.clear()
+        works = []
+        for row in list(self._rows.values()):
+            if row.task in self._making:
+                continue
+            try:
+                options = self._options[row.task] = self._planner.options(job_of(row))
+            except SonicGuardError as error:
+                self._settle(row, TaskState.FAILED, error.text)
+                continue
+            if not options.options:
+                self._settle(row, TaskState.REFUSED, options.refusal)
+            elif row.server and row.task not in self._home:
+                self._home[row.task] = self._work(row), time.monotonic() + HOME_S
+            elif row.task not in self._home:
+                works.append(self._work(row))
+        self._place(works)
+
+    def _begin_placing(self) -> None:
+        self._placer = Placer()
+        self._joined.clear()
+        for member in self.fleet.members.values():
+            self._join(member)
+
+    def _work(self, row: TaskRow) -> Work:
+        work = Work(row.task, self._options[row.task].options)
+        for option_index, usable_bytes in row.failures:
+            work = work.after(option_index, usable_bytes)
+        return work
+
+    def _place(self, works: Iterable[Work]) -> None:
+        placed = list(works)
+        for work in placed:
+            self._stranded.pop(work.id, None)
+        for refusal in self._placer.add(placed, self._now()):
+            row = self._rows[refusal.work_id]
+            if row.failures:
+                self._settle(row, TaskState.FAILED, self.refuse(refusal.needed_bytes, refusal.card))
+            else:
+                self._stranded[row.task] = self._work(row)
+
+    def _assign(self, link: DaskLink) -> None:
+        if time.monotonic() < self._resume_at:
+            return
+        for member in self.fleet.free():
+            if taken := self._take(member):
+                self._start(link, member, *taken)
+
+    def _take(self, member: Member) -> tuple[Work, int] | None:
+        for task, (work, _) in self._home.items():
+            index = _first_option(work, member)
+            if self._rows[task].server == member.server and index is not None:
+                del self._home[task]
+                return work, index
+        taken = self._placer.take(member.name, self._now())
+        return taken and (taken[0], taken[1].option_index)
+
+    def _start(self, link: DaskLink, member: Member, work: Work, index: int) -> None:
+        row, options, card = self._rows[work.id], self._options[work.id], member.budget.card
+        option = work.options[index]
+        dtype = dtype_of(row, self._planner, card)
+        call = replace(call_of(row, self.out, self.models, options, index, dtype), server=member.server)
+        predicted_s = option.seconds_by_card[card]
+        start = Start(member.name, member.server, card, index, option.bytes_on(card), predicted_s)
+        attempt = self.journal.start(work.id, start)
+        self._rows[work.id] = replace(row, server=member.server)
+        self._making[work.id] = _Making(attempt, member, work, index, predicted_s)
+        member.task = work.id
+        self.tell(Began(work.id, row.names[0], member.name, predicted_s))
+        link.submit(call, attempt, member.address)
+
+    # ---- what comes of it
+
+    def _take_result(self, result: Result) -> None:
+        making = self._making.get(result.task)
+        if making and making.attempt == result.attempt:
+            self._over(result.task, result.ended)
+
+    def _over(self, task: str, ended: Ended) -> None:
+        """An attempt has ended: note it, and decide what becomes of the task."""
+        making, row = self._making.pop(task), self._rows[task]
+        member = making.member
+        member.task = ""
+        if ended.outcome is Outcome.OUT_OF_MEMORY:
+            ended = replace(ended, failure=(making.option_index, member.budget.usable_bytes))
+        if ended.outcome is Outcome.DONE and not is_whole(self.out, ended.digest, ended.size_bytes, suffix_of(row)):
+            ended = Ended(Outcome.OUTPUT_FAILED, "the worker does not write to this farm's folder of outputs")
+        state = self._state_after(row, ended)
+        self.journal.finish(task, making.attempt, ended, state)
+        self.tell(Over(task, row.names[0], ended.outcome, state in ENDED, making.predicted_s))
+        if ended.outcome is Outcome.DONE:
+            member.failures = self._pauses = 0
+            self._publish(replace(row, digest=ended.digest, size_bytes=ended.size_bytes))
+        elif ended.outcome is Outcome.SERVER_FAILED:
+            self.fleet.bench(member, ended.text)
+        elif ended.outcome is Outcome.OUTPUT_FAILED:
+            self._pause(ended.text)
+        elif ended.outcome is Outcome.SERVER_DIED and self.fleet.members.pop(member.name, None):
+            self._leave(member, ended.text)  # until it is there again
+        if state in ENDED:
+            del self._rows[task]
+            if state is TaskState.FAILED:
+                self.tell(Told(Happening.FAILED, row.names[0], ended.text))
+        else:
+            self._wait_again(row, ended)
+
+    def _state_after(self, row: TaskRow, ended: Ended) -> TaskState:
+        match ended.outcome:
+            case Outcome.DONE:
+                return TaskState.DONE
+            case Outcome.CANCELLED:
+                return TaskState.CANCELLED
+            case Outcome.JOB_FAILED:
+                return TaskState.FAILED
+            case Outcome.SERVER_FAILED if row.tries + 1 >= MAX_TRIES:
+                return TaskState.FAILED
+            case Outcome.LOST | Outcome.SERVER_DIED:
+                self._lost[row.task] = self._lost.get(row.task, 0) + 1
+                return TaskState.FAILED if self._lost[row.task] >= MAX_LOST else TaskState.WAITING
+        return TaskState.WAITING
+
+    def _wait_again(self, row: TaskRow, ended: Ended) -> None:
+        tried = ended.outcome not in UNTRIED
+        failures = (*row.failures, ended.failure) if ended.failure else row.failures
+        row = self._rows[row.task] = replace(row, tries=row.tries + tried, failures=failures)
+        if ended.outcome is not Outcome.LOST:
+            self.tell(Told(Happening.AGAIN, row.names[0], ended.text))
+            self._place([self._work(row)])
+        else:
+            self._home[row.task] = self._work(row), time.monotonic() + HOME_S
+
+    def _settle(self, row: TaskRow, state: TaskState, reason: str) -> None:
+        """A task that waits will not be made."""
+        self.journal.settle(row.task, state, reason)
+        del self._rows[row.task]
+        self._home.pop(row.task, None)
+        what = Happening.REFUSED if state is TaskState.REFUSED else Happening.FAILED
+        self.tell(Told(what, row.names[0], reason))
+
+    def _cancel(self) -> None:
+        """Nothing more begins; what is being made is taken off its server."""
+        for row in list(self._rows.values()):
+            if row.task not in self._making:
+                self.journal.settle(row.task, TaskState.CANCELLED, "cancelled")
+                del self._rows[row.task]
+        self._home.clear()
+        self._stranded.clear()
+        self._begin_placing()
+        for task, making in self._making.items():
+            if self._link and making.attempt not in self._cancelled:
+                self._cancelled.add(making.attempt)
+                self._link.cancel(task, making.member.address)
+
+    # ---- outputs
+
+    def _publish_finished(self) -> None:
+        """Give finished videos their names where the last client did not come to it; those that are gone wait again."""
+        done = [row for row in self.journal.tasks() if row.state is TaskState.DONE]
+        missing = [row for row in done if not is_whole(self.out, row.digest, row.size_bytes, suffix_of(row))]
+        self.journal.redo([row.task for row in missing])
+        for row in done:
+            if row not in missing:
+                self._publish(row)
+
+    def _publish(self, row: TaskRow) -> None:
+        for name in row.names:
+            try:
+                publish(self.out, name, row.digest, suffix_of(row))
+            except OutputError as error:  # the video is kept under its digest, and the others go on
+                self.tell(Told(Happening.FAILED, name, error.text))
+
+    def _pause(self, text: str) -> None:
+        """Outputs cannot be written: wait, and end the run if that does not change."""
+        self._pauses += 1
+        self._resume_at = time.monotonic() + PAUSE_S
+        self.tell(Told(Happening.PAUSED, text=text))
+        if self._pauses >= MAX_PAUSES:
+            try_out(self.out / WORK / "try")  # its error says more, if there is one
+            raise OutputError(text)
+
+    def _now(self) -> float:
+        return time.monotonic()
+
+
+def _first_option(work: Work, member: Member) -> int | None:
+    """The first way to make a work that fits a worker's card."""
+    card, usable = member.budget.card, member.budget.usable_bytes
+    fitting: Sequence[int] = [
+        index
+        for index, option in enumerate(work.options)
+        if card in option.seconds_by_card and option.bytes_on(card) <= usable and work.may_run(index, usable)
+    ]
+    return fitting[0] if fitting else None

@@ -1,0 +1,121 @@
+"""The workers of a farm as the client knows them: which are there, which can be used, what each is making."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from ..devices.budget import Budget
+from .comfyui_client import Facts
+from .dask_link import DaskLink
+from .dask_worker import Bound
+from .events import Happening, Told
+from .job_plans import card_budget
+from .placement import CardState
+
+LOOK_S = 1.0
+"""Between two looks at the scheduler's list of workers."""
+ASK_AGAIN_S = 3.0
+"""Before a worker whose server could not be used is asked again."""
+BENCH_FROM, BENCH_S = 3, 60.0
+"""Failures of a server in a row, and the seconds that it then gets no work."""
+
+
+@dataclass
+class Member:
+    """A worker with its server and card."""
+
+    name: str
+    address: str
+    server: str
+    facts: Facts
+    budget: Budget
+    task: str = ""
+    """What it is making; "" where it is free."""
+    failures: int = 0
+    """In a row."""
+    rests_until: float = 0.0
+
+    @property
+    def card(self) -> CardState:
+        """As the placement sees it."""
+        return CardState(self.name, self.budget.card, self.budget.usable_bytes)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it takes a task now."""
+        return not self.task and time.monotonic() >= self.rests_until
+
+
+@dataclass
+class Fleet:
+    """All workers, by name."""
+
+    tell: Callable[[Told], object]
+    members: dict[str, Member] = field(default_factory=dict)
+    _asked: dict[str, float] = field(default_factory=dict)
+    """When a worker that cannot be used was asked last, by its address."""
+    _faults: dict[str, str] = field(default_factory=dict)
+    _looked: float = 0.0
+
+    def look(self, link: DaskLink) -> tuple[list[Member], list[Member]]:
+        """Workers that have come, and that are gone. Raises `LostError`."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_S:
+            return [], []
+        self._looked = now
+        there = link.workers()
+        gone = [each for each in self.members.values() if there.get(each.name) != each.address]
+        for each in gone:
+            del self.members[each.name]
+            self.tell(Told(Happening.LEFT, each.name))
+        unknown = {
+            address: name
+            for name, address in there.items()
+            if name not in self.members and now - self._asked.get(address, -ASK_AGAIN_S) >= ASK_AGAIN_S
+        }
+        self._asked |= dict.fromkeys(unknown, now)
+        come = [
+            member
+            for address, bound in link.describe(list(unknown)).items()
+            if (member := self._member(unknown[address], address, bound))
+        ]
+        self.members |= {each.name: each for each in come}
+        return come, gone
+
+    def clear(self) -> list[Member]:
+        """Contact is broken: nothing is known of any worker. Returns those there were."""
+        were = list(self.members.values())
+        self.members.clear()
+        self._asked.clear()
+        self._looked = 0.0
+        return were
+
+    def free(self) -> Iterable[Member]:
+        """Workers that take a task now."""
+        return [each for each in self.members.values() if each.is_free]
+
+    def bench(self, member: Member, text: str) -> None:
+        """Count a failure of a server; one that goes on failing gets no work for a while, and others no worse."""
+        member.failures += 1
+        member.rests_until = time.monotonic() + 2.0  # another server is the first to take the task
+        if member.failures >= BENCH_FROM:
+            member.rests_until = time.monotonic() + BENCH_S
+            self.tell(Told(Happening.BENCHED, member.server, text))
+
+    def _member(self, name: str, address: str, bound: Bound) -> Member | None:
+        fault = bound.fault
+        if not bound.server:
+            fault = "SONIC_GUARD_SERVER is not set there"
+        elif not bound.can_spawn:
+            fault = "its nanny lets it start no process; start it with --no-nanny"
+        same = any(each.server == bound.server for each in self.members.values())
+        if same and not fault:
+            fault = f"another worker is bound to {bound.server}"
+        if fault or bound.facts is None:
+            if self._faults.get(name) != fault:
+                self._faults[name] = fault
+                self.tell(Told(Happening.UNUSABLE, name, fault))
+            return None
+        self._faults.pop(name, None)
+        self.tell(Told(Happening.JOINED, name, bound.facts.device_name))
+        return Member(name, address, bound.server, bound.facts, card_budget(bound.facts))

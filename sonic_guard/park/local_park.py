@@ -1,0 +1,250 @@
+"""The processes of a farm on one machine: started, found again by the next client, and replaced when they die."""
+
+import json
+import multiprocessing
+import multiprocessing.spawn
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..atomic_files import discard, errors_about, write_text
+from ..errors import FarmError
+from ..plain_files import shown
+from .local_children import CLIENT, Place, run_comfyui, run_scheduler, run_worker
+
+SIGN_S = 1.0
+RESTART_S = (0.5, 30.0)
+"""Seconds before a process that has died is started again: first, and at most. They double while it dies young."""
+YOUNG_S = 20.0
+
+
+@dataclass(frozen=True)
+class ServerStart:
+    """How a ComfyUI server is started."""
+
+    comfyui: Path
+    python: Path
+    arguments: tuple[str, ...] = ()
+    """Beside those that this module gives: folders, port, loopback."""
+    card: int | None = None
+    """CUDA's number of the card; None: no GPU."""
+
+
+@dataclass
+class _Child:
+    """A process of the farm, over its restarts."""
+
+    place: Place
+    start: Callable[["_Child"], Any]
+    """Starts it, and returns what multiprocessing knows of it."""
+    process: Any = None
+    started: float = 0.0
+    delay_s: float = RESTART_S[0]
+    restarts: int = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process that has signed in last, alive or not."""
+        try:
+            return int(self.place.sign.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def is_alive(self) -> bool:
+        """Whether it runs; a process that was just started and has not signed in counts."""
+        if self.process is not None:
+            return self.process.is_alive()
+        return _is_ours(self.pid, self.place)
+
+
+def _is_ours(pid: int | None, place: Place) -> bool:
+    """Whether the process `pid` is alive and not another that got its number: it began before it signed in."""
+    if pid is None:
+        return False
+    try:
+        process = psutil.Process(pid)
+        signed = place.sign.stat().st_mtime
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= signed + 1
+    except (psutil.Error, OSError):
+        return False
+
+
+@dataclass
+class LocalPark:
+    """Scheduler, workers and servers in `folder`. Use as a context: at its end all processes are ended."""
+
+    folder: Path
+    servers: Sequence[str | ServerStart]
+    """Addresses of running servers, and servers to start."""
+    user_folder: Path
+    """ComfyUI's user folder for all servers that are started: finished parts of a video in it serve each of them."""
+    scheduler: str = ""
+    addresses: list[str] = field(default_factory=list)
+    _children: list[_Child] = field(default_factory=list)
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "LocalPark":
+        with errors_about(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        ports = self._ports(1 + len(self.servers))
+        self.scheduler = f"tcp://127.0.0.1:{ports[0]}"
+        (self.folder / CLIENT).touch()
+        threading.Thread(target=self._show, daemon=True).start()
+        self._add("scheduler", lambda child: _spawn(run_scheduler, child.place, ports[0]))
+        for number, (server, port) in enumerate(zip(self.servers, ports[1:], strict=True), start=1):
+            self.addresses.append(self._add_server(server, number, port))
+        for number, address in enumerate(self.addresses, start=1):
+            self._add_worker(number, address)
+        self.tend()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def tend(self) -> list[str]:
+        """Start what is not alive. Returns the names of those that had died."""
+        died = []
+        for child in self._children:
+            if child.is_alive():
+                if child.started and time.monotonic() - child.started > YOUNG_S:
+                    child.delay_s = RESTART_S[0]
+                continue
+            if child.started and time.monotonic() - child.started < child.delay_s:
+                continue
+            if child.started:
+                died.append(child.place.name)
+                child.restarts += 1
+                child.delay_s = min(2 * child.delay_s, RESTART_S[1])
+            child.process, child.started = child.start(child), time.monotonic()
+        return died
+
+    def close(self) -> None:
+        """End all processes."""
+        self._ended.set()
+        found = [process for process in map(_process, self._children) if process]
+        for process in found:
+            _signal(process.terminate)
+        for process in psutil.wait_procs(found, timeout=5)[1]:
+            _signal(process.kill)
+        for child in self._children:
+            discard(child.place.sign)
+
+    def pids(self) -> dict[str, int]:
+        """The live processes by name."""
+        return {child.place.name: child.pid or 0 for child in self._children if child.is_alive()}
+
+    def _add(self, name: str, start: Callable[[_Child], Any]) -> None:
+        self._children.append(_Child(Place(self.folder, name), start))
+
+    def _add_server(self, server: str | ServerStart, number: int, port: int) -> str:
+        if isinstance(server, str):
+            return server
+        arguments = self._arguments(server, number, port)
+        self._add(
+            f"server {number}",
+            lambda child: _spawn(run_comfyui, child.place, server.comfyui, arguments, python=server.python),
+        )
+        return f"http://127.0.0.1:{port}"
+
+    def _add_worker(self, number: int, address: str) -> None:
+        resources = {"sonic_guard_card": 1.0}
+        self._add(f"worker {number}", lambda child: _spawn(run_worker, child.place, self.scheduler, address, resources))
+
+    def _arguments(self, server: ServerStart, number: int, port: int) -> list[str]:
+        home = self.folder / f"server {number} files"
+        folders = {"--input-directory": "input", "--output-directory": "output", "--temp-directory": "temp"}
+        for name in folders.values():
+            (home / name).mkdir(parents=True, exist_ok=True)
+        self.user_folder.mkdir(parents=True, exist_ok=True)
+        device = ["--cpu"] if server.card is None else ["--cuda-device", str(server.card)]
+        return [
+            "--listen", "127.0.0.1", "--port", str(port), "--disable-auto-launch", *device,
+            *(part for option, name in folders.items() for part in (option, str(home / name))),
+            "--user-directory", str(self.user_folder), "--database-url", f"sqlite:///{home / 'comfyui.db'}",
+            *server.arguments,
+        ]  # fmt: skip
+
+    def _ports(self, count: int) -> list[int]:
+        """The farm's ports: those of the last client, whose processes may be there, else free ones."""
+        file = self.folder / "ports.json"
+        try:
+            known = json.loads(file.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            known = []
+        if len(known) != count:
+            known = _free_ports(count)
+            write_text(file, json.dumps(known))
+        return known
+
+    def _show(self) -> None:
+        while not self._ended.wait(SIGN_S):
+            try:
+                os.utime(self.folder / CLIENT)
+            except OSError:
+                return  # the folder is gone: so is the farm
+
+
+def server_start(comfyui: Path, python: Path | None, arguments: Sequence[str], card: int | None) -> ServerStart:
+    """How to start the ComfyUI in the folder `comfyui`. Raises `FarmError` where there is none, or no Python for it."""
+    if not (comfyui / "main.py").is_file() or not (comfyui / "comfy").is_dir():
+        raise FarmError(f"{shown(comfyui)}: there is no ComfyUI in this folder.", path=comfyui)
+    candidates = [python] if python else [
+        folder / name / program
+        for folder in (comfyui, comfyui.parent)
+        for name in (".venv", "venv", "python_embeded")
+        for program in ("bin/python", "Scripts/python.exe", "python.exe")
+    ]  # fmt: skip
+    found = next((each for each in candidates if each.is_file()), None)
+    if found is None:
+        raise FarmError(f"{shown(comfyui)}: no Python for it is found beside it. Name it with --comfyui-python.")
+    return ServerStart(comfyui.absolute(), found.absolute(), tuple(arguments), card)
+
+
+_spawning = threading.Lock()
+
+
+def _spawn(work: Callable[..., object], *arguments: object, python: Path | None = None) -> Any:
+    context = multiprocessing.get_context("spawn")
+    with _spawning:
+        before = multiprocessing.spawn.get_executable()
+        if python:
+            context.set_executable(str(python))
+        try:
+            process = context.Process(target=work, args=arguments)
+            process.start()
+        finally:
+            context.set_executable(before)
+    return process
+
+
+def _process(child: _Child) -> psutil.Process | None:
+    pid = child.process.pid if child.process is not None else child.pid
+    try:
+        return psutil.Process(pid) if pid and child.is_alive() else None
+    except psutil.Error:
+        return None
+
+
+def _signal(send: Callable[[], object]) -> None:
+    try:
+        send()
+    except psutil.Error:
+        return  # it has ended by itself
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()

@@ -1,0 +1,42 @@
+"""How an attempt to make a video ends. Plain data between the processes of a farm."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    OUT_OF_MEMORY = "out_of_memory"
+    """On to the next optimization, then to a larger card."""
+    SERVER_FAILED = "server_failed"
+    """The server could not; another may."""
+    JOB_FAILED = "job_failed"
+    """The portrait, the voice or the settings: no server could."""
+    OUTPUT_FAILED = "output_failed"
+    """The video could not be written, or an input not be read: a full disk, a folder without permission."""
+    LOST = "lost"
+    """Contact with the worker, the scheduler or the server ended. What the server was making may go on."""
+    SERVER_DIED = "server_died"
+    """The server has ended or begun anew: what it was making is made elsewhere, from its last finished part."""
+    CANCELLED = "cancelled"
+
+
+UNTRIED = frozenset((Outcome.LOST, Outcome.SERVER_DIED))
+"""Ends that say nothing of the job. The next attempt asks for the same work by the same name."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of an attempt."""
+
+    outcome: Outcome
+    text: str = ""
+    digest: str = ""
+    """SHA-256 of the video, which is on disk by that name."""
+    size_bytes: int = 0
+    used_bytes: int | None = None
+    """Measured peak on the card, where the server measures it."""
+    failure: tuple[int, int] | None = None
+    """Option index and usable bytes, where memory ran out."""

@@ -1,0 +1,194 @@
+"""One video made by one server, in a process of its own, which may die alone.
+
+The graph is queued under an id that follows from the job. So whoever comes after a call that died finds the server's
+work by it, running or done, and does not have it made twice.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ..comfy.talking_head_prompt import HEAD, Loaded, talking_head_prompt
+from ..devices.out_of_memory import is_out_of_memory
+from ..errors import FarmError, OutputError, SonicGuardError
+from ..plain_files import shown
+from .comfyui_client import ComfyUiClient, Finished, RefusedError, ServerDeadError, ServerGoneError, connected
+from .content import keep, made_before, objects_folder
+from .outcomes import Ended, Outcome
+
+_NAMESPACE = uuid.UUID("7c1a7a58-5d5b-4f0e-9d3c-6f1c0f5a2b11")
+OUT_OF_MEMORY_ERRORS = frozenset(("OutOfMemoryError", "NoFallbackLeftError", "AcceleratorError"))
+JOB_ERRORS = frozenset(
+    ("PictureError", "AudioError", "FaceError", "JobError", "PresetError", "FileNameError", "OptimizationError")
+)
+"""Of the portrait, the voice or the settings: the same on every server."""
+NO_ROOM = re.compile(r"Will run out|makes it fit|does not fit|out of memory", re.IGNORECASE)
+"""In the text of the plan by which Sonic Talking Head refuses to begin."""
+REPORT_S = 0.5
+CANCEL = "cancel"
+
+
+class InputGoneError(Exception):
+    """A file of the job cannot be read any more."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a server is to make."""
+
+    task: str
+    tries: int
+    """Attempts that came to a definite end: each new one has an id of its own."""
+    server: str
+    image: Path
+    audio: Path
+    image_digest: str
+    audio_digest: str
+    loaded: Loaded
+    """With the names of the files left empty: they follow from the upload."""
+    widgets: Mapping[str, object]
+    out: Path
+    """The farm's folder of outputs, which this machine sees as well."""
+    suffix: str
+    """Of the video's file, with the dot."""
+    frames: int
+    """Frames that the video has to have."""
+
+    @property
+    def prompt_id(self) -> str:
+        """The id under which the server queues it."""
+        return str(uuid.uuid5(_NAMESPACE, f"{self.task} {self.tries}"))
+
+
+def serve(call: Call, pipe: Connection) -> None:
+    """The process: sends shares of the work done, and an `Ended` last. Ends at once when its parent is gone."""
+    try:
+        ended = asyncio.run(_cancellable(call, pipe))
+    except ServerDeadError as error:
+        ended = Ended(Outcome.SERVER_DIED, f"there is no server ({error})")
+    except (ServerGoneError, asyncio.CancelledError) as error:
+        ended = Ended(Outcome.LOST, f"the server does not answer ({error})")
+    except OutputError as error:
+        ended = Ended(Outcome.OUTPUT_FAILED, error.text)
+    except (RefusedError, SonicGuardError) as error:
+        ended = Ended(Outcome.SERVER_FAILED, str(error))
+    except InputGoneError as error:
+        ended = Ended(Outcome.JOB_FAILED, str(error))
+    except OSError as error:  # the disk of the outputs
+        ended = Ended(Outcome.OUTPUT_FAILED, f"{error.strerror or error}")
+    with contextlib.suppress(OSError):
+        pipe.send(ended)
+
+
+async def _cancellable(call: Call, pipe: Connection) -> Ended:
+    work = asyncio.ensure_future(_make(call, pipe))
+    loop = asyncio.get_running_loop()
+
+    def listen() -> None:
+        try:
+            pipe.recv()  # anything says cancel
+        except (EOFError, OSError):
+            os._exit(1)  # the worker is gone; who comes after it finds what the server makes
+        loop.call_soon_threadsafe(work.cancel)
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        return await work
+    except asyncio.CancelledError:
+        with contextlib.suppress(ServerGoneError, FarmError):
+            async with connected(call.server) as client:
+                await client.cancel(call.prompt_id)
+        return Ended(Outcome.CANCELLED, "cancelled")
+
+
+async def _make(call: Call, pipe: Connection) -> Ended:
+    objects_folder(call.out)
+    if known := made_before(call.out, call.task, call.suffix):
+        return Ended(Outcome.DONE, "", *known)
+    async with connected(call.server) as client:
+        finished = await client.finished(call.prompt_id)
+        if finished is None and not await client.is_queued(call.prompt_id):
+            await client.queue(await _graph(call, client), call.prompt_id)
+        finished = finished or await client.wait(call.prompt_id, _reporter(pipe))
+        if finished is None:
+            return Ended(Outcome.SERVER_DIED, "the server has been restarted")
+        if not finished.is_success:
+            return _failed(finished)
+        return await _fetch(call, client, finished)
+
+
+async def _graph(call: Call, client: ComfyUiClient) -> dict[str, Any]:
+    # A name of its own for each job: who uploads the same again does not write what another job reads.
+    files = (call.image, call.image_digest), (call.audio, call.audio_digest)
+    try:
+        image, audio = [
+            await client.upload(path, f"{call.task}-{digest[:16]}{path.suffix.lower()}", digest)
+            for path, digest in files
+        ]
+    except OSError as error:
+        raise InputGoneError(f"{shown(error.filename or '')}: {error.strerror or error}") from error
+    return talking_head_prompt(call.loaded._replace(image=image, audio=audio), call.widgets)
+
+
+async def _fetch(call: Call, client: ComfyUiClient, finished: Finished) -> Ended:
+    try:
+        (shown,) = finished.outputs[HEAD]["images"]
+    except (KeyError, TypeError, ValueError):
+        return Ended(Outcome.SERVER_FAILED, "the server's answer names no video")
+    temp = objects_folder(call.out) / f".{call.task}.{os.getpid()}.part"
+    try:
+        digest, size = await client.fetch(shown, temp)
+        if text := await asyncio.to_thread(_fault, temp, call.frames):
+            return Ended(Outcome.SERVER_FAILED, text)
+        keep(temp, call.task, digest, size, call.suffix)
+    finally:
+        temp.unlink(missing_ok=True)
+    return Ended(Outcome.DONE, "", digest, size, await client.used_bytes())
+
+
+def _fault(video: Path, frames: int) -> str:
+    """What is wrong with a finished file; "" if nothing is."""
+    from ..media.video_contents import contents  # PyAV: not needed until there is a video
+
+    try:
+        found = contents(video)
+    except OutputError as error:
+        return error.text
+    return "" if found.frames == frames else f"the video has {found.frames} frames, and {frames} were expected"
+
+
+def _failed(finished: Finished) -> Ended:
+    """The end of an attempt that the server reports as failed."""
+    if finished.is_interrupted:
+        return Ended(Outcome.SERVER_FAILED, "it was interrupted on the server")
+    kind = finished.error_type.rpartition(".")[2]
+    text = " ".join(finished.error_text.split()) or kind
+    if kind in JOB_ERRORS:
+        return Ended(Outcome.JOB_FAILED, text)
+    if kind in OUT_OF_MEMORY_ERRORS or is_out_of_memory(RuntimeError(text)):
+        return Ended(Outcome.OUT_OF_MEMORY, text)
+    if kind == "SonicGuardError" and NO_ROOM.search(text):
+        return Ended(Outcome.OUT_OF_MEMORY, text)
+    return Ended(Outcome.SERVER_FAILED, text)
+
+
+def _reporter(pipe: Connection) -> Any:
+    sent = [0.0]
+
+    def notify(share: float) -> None:
+        now = time.monotonic()
+        if now - sent[0] >= REPORT_S:
+            sent[0] = now
+            with contextlib.suppress(OSError):
+                pipe.send(share)
+
+    return notify
