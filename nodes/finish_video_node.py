@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import InputImpl, io
 
-from ..sonic_guard.finishing.presets import FinishPreset, FinishSteps, finish_filters
+from ..sonic_guard.finishing.finish_presets import FinishPreset, FinishSteps, finish_filters
 from ..sonic_guard.finishing.smooth import SmoothNotes
 from ..sonic_guard.media.footage import open_footage
 from ..sonic_guard.media.video_writer import Encoding

@@ -24,7 +24,6 @@ from .comfyui import host, images, planning_inputs, shared_inputs
 from .comfyui.languages import errors_in_users_language
 from .comfyui.node_progress import NodeProgress
 from .comfyui.planning_inputs import PlanningInputs
-from .comfyui.rendering import FINISH, LOSSLESS, OFF, Rendering, read_finishing, render
 from .comfyui.shared_inputs import advanced
 from .comfyui.sonic_model import capabilities
 from .comfyui.sonic_wrapper import find_wrapper
@@ -39,6 +38,7 @@ from .comfyui.talking_head_inputs import (
     with_any_model,
     with_model,
 )
+from .comfyui.talking_head_rendering import FINISH, LOSSLESS, OFF, Rendering, read_finishing, render
 
 KEPT_DAYS = 14
 """Days after which the finished parts of a video that was not continued are deleted, at the earliest."""

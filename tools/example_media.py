@@ -1,4 +1,4 @@
-"""The example portrait and voice of the templates: ``python -m tools.example_media`` writes them anew.
+"""The example portrait, voice and video of the templates: ``python -m tools.example_media`` writes them anew.
 
 Both may be published with the pack. The portrait is NASA's photograph of Eileen Collins, in the public domain, as
 scikit-image has it (`skimage.data.astronaut`). The voice is nobody's: a short sentence spoken by the formant
@@ -6,6 +6,9 @@ synthesiser below, which filters pulses and noise (the method of D. H. Klatt, J.
 """
 
 import io
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import av
@@ -13,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sonic_guard.operations.example_files import PORTRAIT, VOICE
+from sonic_guard.media import audio
+from sonic_guard.media.video_writer import Encoding, VideoWriter
+from sonic_guard.operations.example_files import CLIP, PORTRAIT, VOICE
 
 from .import_graph import ROOT
 
@@ -128,6 +133,23 @@ def voice_file() -> bytes:
     return file.getvalue()
 
 
+def clip_file() -> bytes:
+    """Three seconds of the portrait with the voice and what Finish Video removes: pulses of brightness, and jitter."""
+    rng, still = np.random.default_rng(1), Image.open(io.BytesIO(portrait_file())).crop((110, 0, 366, 256))
+    sound = audio.Sound(speak()[None].astype(np.float32), RATE).part(0, 3 * RATE)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / CLIP
+        with VideoWriter(path, Fraction(25), Encoding(crf=20, preset="veryslow"), sound) as video:
+            for number in range(75):
+                moved = still.transform(
+                    still.size, Image.Transform.AFFINE, (1, 0, rng.normal(0, 0.5), 0, 1, rng.normal(0, 0.5)),
+                    Image.Resampling.BICUBIC,
+                )  # fmt: skip
+                gain = 1.05 if number % 25 in (12, 13) else 1.0
+                video.write((np.asarray(moved, np.float32)[None] / 255 * gain).clip(0, 1))
+        return path.read_bytes()
+
+
 def portrait_file() -> bytes:
     """The portrait as JPEG, 512 × 512."""
     from skimage.data import astronaut
@@ -141,3 +163,4 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / PORTRAIT).write_bytes(portrait_file())
     (FOLDER / VOICE).write_bytes(voice_file())
+    (FOLDER / CLIP).write_bytes(clip_file())

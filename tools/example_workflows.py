@@ -4,16 +4,26 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sonic_guard.comfy.weight_files import WEIGHT_FILES
+from sonic_guard.comfy.ui_graph import UiGraph
+from sonic_guard.comfy.weight_files import WEIGHT_FILES, WeightFile
 from sonic_guard.comfy.workflow_file import Way, WorkflowSettings, build_blueprint, build_workflow
 from sonic_guard.job import Job
 from sonic_guard.messages.weight_messages import size_text
-from sonic_guard.operations.example_files import PORTRAIT, VOICE
+from sonic_guard.operations.example_files import CLIP, PORTRAIT, VOICE
 
 from .import_graph import ROOT
 
 EXAMPLES, BLUEPRINTS = ROOT / "example_workflows", ROOT / "subgraphs"
 BLUEPRINT = "Sonic Talking Head"
+
+
+UPSCALER = WeightFile(
+    "RealESRGAN_x4plus.safetensors", "upscale_models",
+    "https://huggingface.co/Comfy-Org/Real-ESRGAN_repackaged/resolve/main/RealESRGAN_x4plus.safetensors",
+    "UpscaleModelLoader",
+)  # fmt: skip
+"""The model that ComfyUI's own templates use."""
+_FILES = "## Weight files · 权重文件\n"
 
 
 class Example(NamedTuple):
@@ -53,8 +63,20 @@ shows the memory before the run, and what is missing.
 """,
     ),
 }
-"""By their names, in the order a newcomer needs."""
-_FILES = "## Weight files · 权重文件\n"
+"""Those that run Sonic, by their names, in the order a newcomer needs."""
+FINISHING = "Sonic Guard - 3 Make it full HD"
+FINISHING_NOTE = f"""## A finished video in full HD
+1. Press **Run**, or choose your own video on the left first.
+2. **Finish Video** removes brightness pulses and jitter, moves the sound to the lips, enlarges the video to 1080 px, \
+and writes it to **output/video**. It takes no more memory for a longer video.
+
+## 把已完成的视频做成全高清
+1. 点击**运行**；也可先在左侧换成自己的视频。
+2. **视频后期**消除亮度闪烁与抖动，使声音与口型对齐，放大到 1080 像素，并写入 **output/video**。视频再长，\
+内存占用也不增加。
+
+{_FILES}- [{UPSCALER.path}]({UPSCALER.url})
+"""
 _DESCRIPTION = (
     "Makes a talking-head video of any length from a portrait and a voice with Sonic: chooses what fits the graphics "
     "card, and writes the video to a file."
@@ -73,6 +95,7 @@ def workflow_files() -> dict[Path, str]:
     blueprint = build_blueprint(BLUEPRINT, _DESCRIPTION, "Sonic Guard", settings)
     return {
         **{EXAMPLES / f"{name}.json": _text(graph) for name, graph in example_workflows().items()},
+        EXAMPLES / f"{FINISHING}.json": _text(finishing_workflow()),
         BLUEPRINTS / f"{BLUEPRINT}.json": _text(blueprint),
     }
 
@@ -85,6 +108,23 @@ def example_workflows() -> dict[str, dict[str, Any]]:
         )
         for name, example in TEMPLATES.items()
     }
+
+
+def finishing_workflow() -> dict[str, Any]:
+    """The template that finishes a video: three nodes and two links."""
+    graph = UiGraph()
+    video = graph.add("LoadVideo", (0, 0), (320, 380), {"VIDEO": "VIDEO"}, (CLIP, "image"))
+    model = graph.add(
+        UPSCALER.node, (0, 440), (320, 60), {"UPSCALE_MODEL": "UPSCALE_MODEL"}, (UPSCALER.name,), models=(UPSCALER,)
+    )
+    node = graph.add(
+        "SonicGuardFinishVideo", (380, 0), (420, 560), {"video": "VIDEO", "images": "IMAGE", "report": "STRING"},
+        ("hd", 0, 18, "video/finished"), "sonic-guard",
+    )  # fmt: skip
+    graph.link(video, "VIDEO", node, "video", kind="VIDEO,IMAGE")
+    graph.link(model, "UPSCALE_MODEL", node, "upscale_model")
+    graph.add("MarkdownNote", (-500, 0), (460, 420), (), (FINISHING_NOTE,))
+    return graph.to_dict([])
 
 
 def _text(graph: dict[str, Any]) -> str:

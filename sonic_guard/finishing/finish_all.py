@@ -7,10 +7,10 @@ from typing import Any
 
 from ..media.cancellation import Check, nothing
 from ..media.video_writer import Encoding
+from .finish_presets import FinishSteps, finish_filters
 from .lip_sync.correction import Correction, correction_for
 from .lip_sync.film import FilmSync, measure_film
 from .pipeline import Finished, Finishing, FinishRequest, finish
-from .presets import FinishSteps, finish_filters
 from .smooth import SmoothNotes
 from .upscale.output_size import OutputSize
 

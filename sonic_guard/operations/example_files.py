@@ -1,4 +1,4 @@
-"""The portrait and the voice that the templates name, put into ComfyUI's input folder.
+"""The portrait, the voice and the video that the templates name, put into ComfyUI's input folder.
 
 ComfyUI serves only the workflow and the picture of a pack's template. Without these files a template would open with
 two red nodes.
@@ -7,8 +7,10 @@ two red nodes.
 import os
 from pathlib import Path
 
-PORTRAIT, VOICE = "sonic_guard_portrait.jpg", "sonic_guard_voice.mp3"
+PORTRAIT, VOICE, CLIP = "sonic_guard_portrait.jpg", "sonic_guard_voice.mp3", "sonic_guard_clip.mp4"
 """Names that no file of a user's has by chance. Where the files come from: ``tools/example_media.py``."""
+
+FILES = (PORTRAIT, VOICE, CLIP)
 
 
 def example_folder() -> Path:
@@ -25,7 +27,7 @@ def place_examples(input_folder: Path, noted: Path) -> list[Path]:
     folder = os.path.realpath(input_folder)
     if os.path.lexists(noted) and (not noted.is_file() or folder in _lines(noted)):
         return []
-    placed = [target for name in (PORTRAIT, VOICE) if _copy(example_folder() / name, target := Path(folder, name))]
+    placed = [target for name in FILES if _copy(example_folder() / name, target := Path(folder, name))]
     noted.parent.mkdir(parents=True, exist_ok=True)
     with noted.open("a", encoding="utf-8", errors="surrogateescape") as file:  # a folder's name may be any bytes
         file.write(f"{folder}\n")

@@ -5,24 +5,25 @@ import json
 import pytest
 
 from sonic_guard.comfy.weight_files import WEIGHT_FILES
-from sonic_guard.operations.example_files import PORTRAIT, VOICE, example_folder
+from sonic_guard.operations.example_files import FILES, PORTRAIT, VOICE, example_folder
 from tests.support.comfyui_page import load
 from tests.support.workflows import EXAMPLES
-from tools.example_workflows import BLUEPRINT, BLUEPRINTS
+from tools.example_workflows import BLUEPRINT, BLUEPRINTS, FINISHING, finishing_workflow
 
 
 def test_comfyui_serves_every_template_with_its_picture(host):
-    assert sorted(host.get("/workflow_templates")["sonic-guard"]) == sorted(EXAMPLES)
-    for name in EXAMPLES:
+    templates = EXAMPLES | {FINISHING: finishing_workflow()}
+    assert sorted(host.get("/workflow_templates")["sonic-guard"]) == sorted(templates)
+    for name in templates:
         path = f"/api/workflow_templates/sonic-guard/{name}"
-        assert host.get(f"{path}.json") == EXAMPLES[name]
+        assert host.get(f"{path}.json") == templates[name]
         status, picture = host.request("GET", f"{path}.jpg")
         assert status == 200
         assert picture[:2] == b"\xff\xd8"
 
 
 def test_the_portrait_and_the_voice_are_in_the_input_folder(host):
-    for name in (PORTRAIT, VOICE):
+    for name in FILES:
         assert (host.base / "input" / name).read_bytes() == (example_folder() / name).read_bytes()
     infos = host.get("/object_info")
     assert PORTRAIT in infos["LoadImage"]["input"]["required"]["image"][0]
@@ -61,6 +62,20 @@ def test_the_page_makes_the_whole_graph_of_the_blueprint(prompt):
     assert {name: whole[name] for name in whole if not isinstance(whole[name], list)} == {
         name: value for name, value in given.items() if not isinstance(value, list)
     }
+
+
+def test_the_page_queues_the_template_that_finishes_a_video(prompt):
+    nodes = prompt(finishing_workflow())
+    assert set(nodes) == {"LoadVideo", "UpscaleModelLoader", "SonicGuardFinishVideo"}
+    finish = nodes["SonicGuardFinishVideo"]
+    assert isinstance(finish["video"], list)
+    assert isinstance(finish["upscale_model"], list)
+    assert (finish["preset"], finish["height"], finish["crf"], finish["filename_prefix"]) == (
+        "hd",
+        0,
+        18,
+        "video/finished",
+    )
 
 
 def test_a_prediction_names_the_weight_files_that_are_not_there(host):

@@ -9,7 +9,7 @@ import skimage.data
 
 from sonic_guard.media import audio_file, face, picture
 from sonic_guard.media.silence import find_silence
-from sonic_guard.operations.example_files import PORTRAIT, VOICE, example_folder, place_examples
+from sonic_guard.operations.example_files import CLIP, FILES, PORTRAIT, VOICE, example_folder, place_examples
 from tests.support import processes
 from tests.support.child_tasks import place_with_little_room
 from tools.example_media import RATE, speak
@@ -26,8 +26,8 @@ def names(folder):
 
 
 def test_they_are_placed_the_first_time(folders):
-    assert sorted(file.name for file in place_examples(*folders)) == names(folders[0]) == [PORTRAIT, VOICE]
-    for name in (PORTRAIT, VOICE):
+    assert sorted(file.name for file in place_examples(*folders)) == names(folders[0]) == sorted(FILES)
+    for name in FILES:
         assert (folders[0] / name).read_bytes() == (example_folder() / name).read_bytes()
 
 
@@ -35,18 +35,18 @@ def test_whoever_deletes_them_is_not_given_them_again(folders):
     place_examples(*folders)
     (folders[0] / VOICE).unlink()
     assert place_examples(*folders) == []
-    assert names(folders[0]) == [PORTRAIT]
+    assert names(folders[0]) == [CLIP, PORTRAIT]
 
 
 def test_another_input_folder_gets_them_too(folders, tmp_path):
     place_examples(*folders)
     (tmp_path / "other").mkdir()
-    assert len(place_examples(tmp_path / "other", folders[1])) == 2
+    assert len(place_examples(tmp_path / "other", folders[1])) == len(FILES)
 
 
 def test_a_file_of_the_user_is_left_as_it_is(folders):
     (folders[0] / PORTRAIT).write_bytes(b"mine")
-    assert [file.name for file in place_examples(*folders)] == [VOICE]
+    assert [file.name for file in place_examples(*folders)] == [VOICE, CLIP]
     assert (folders[0] / PORTRAIT).read_bytes() == b"mine"
 
 
@@ -57,7 +57,7 @@ def test_a_folder_whose_name_is_no_text(folders, tmp_path, before):
     odd.mkdir()
     folders[1].parent.mkdir(parents=True)
     folders[1].write_bytes(before)
-    assert len(place_examples(odd, folders[1])) == 2
+    assert len(place_examples(odd, folders[1])) == len(FILES)
     assert place_examples(odd, folders[1]) == []
 
 
