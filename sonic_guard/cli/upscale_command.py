@@ -33,4 +33,4 @@ def run_upscale(arguments: argparse.Namespace) -> None:
     Console(stderr=True, highlight=False, quiet=arguments.json).print("\n".join(planned), markup=False)
     finished = finish_file(arguments, (step,))
     lines = upscale_lines(step, footage.width, footage.height, arguments.lang)
-    print_finished(arguments, finished, upscale_dict(step), lines)
+    print_finished(arguments, finished, upscale_dict(step, footage.width, footage.height), lines)

@@ -49,6 +49,7 @@ class LowVramSonic:
         on_stage: OnStage | None = None,
         free_memory: Callable[[Job | None], object] | None = None,
         steps: Steps | None = None,
+        decode_context: int = 0,
     ) -> None:
         """Wrap `sonic`, the wrapper's object. Use `low_vram_model` to check first that it supports the optimizations.
 
@@ -62,6 +63,9 @@ class LowVramSonic:
             free_memory: called with the job before it runs, to free other memory of the GPU; called with None if
                 the job is not known or memory has run out.
             steps: completed steps of an earlier attempt of the next run; stores the steps of that run.
+            decode_context: latent frames that are decoded again on either side of a seam between two decode groups, so
+                that the decoder's pulse of brightness does not arise there. Above 0 the frames are no longer the
+                wrapper's own, and the decode stage takes `overlapped_decode.cost` times as long; memory is the same.
         """
         self.sonic = sonic
         self._optimizations: frozenset[Optimization] | ChooseOptimizations = (
@@ -79,6 +83,7 @@ class LowVramSonic:
         self.on_skipped: Callable[[int], object] = _ignore
         """Receives the number of denoising steps that are skipped, if any."""
         self._steps = steps
+        self._decode_context = decode_context
 
     def __getattr__(self, name: str) -> Any:
         if name == "sonic":  # not set yet in an instance that `copy` is creating
@@ -140,7 +145,7 @@ class LowVramSonic:
     def _process(
         self, optimizations: frozenset[Optimization], chunk_size: int, call: inspect.BoundArguments, steps: Steps | None
     ) -> Tensor:
-        if Optimization.STREAMING_DECODE not in optimizations:
+        if Optimization.STREAMING_DECODE not in optimizations and not self._decode_context:
             return self._run(optimizations, chunk_size, call, steps)
         frames = len(call.arguments["audio_tensor_list"])
         clip = ClipBuffer(2 * frames - 1 if self.use_interframe else frames)
@@ -194,6 +199,7 @@ class LowVramSonic:
             len(given["audio_tensor_list"]),
             on_frames,
             self.on_stage,
+            self._decode_context,
         )
         given["self"].use_interframe = False
         frames.end(self._run(optimizations, chunk_size, call, steps))

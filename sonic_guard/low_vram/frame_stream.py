@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WrapperError
+from .overlapped_decode import OverlappedDecode
 
 FrameCallback = Callable[[Tensor], None]
 """Receives finished frames [n, H, W, 3], fp32 in 0 … 1 in host memory, in the order of the clip."""
@@ -26,14 +27,20 @@ class FrameStream:
     """A proxy of the VAE that finishes frames while the wrapper decodes. Other attributes are those of the VAE."""
 
     def __init__(
-        self, vae: Any, rife: Any | None, device: torch.device, frames: int, on_frames: FrameCallback, on_stage: OnStage
-    ) -> None:
-        """Decode `frames` latent frames with `vae`, interpolate with `rife` if given, and pass them to `on_frames`."""
+        self, vae: Any, rife: Any | None, device: torch.device, frames: int, on_frames: FrameCallback,
+        on_stage: OnStage, decode_context: int = 0,
+    ) -> None:  # fmt: skip
+        """Decode `frames` latent frames with `vae`, interpolate with `rife` if given, and pass them to `on_frames`.
+
+        With `decode_context` the groups overlap (see `overlapped_decode`), which changes the frames at their seams.
+        """
         # Bypasses __setattr__, which sets attributes of the VAE.
         self.__dict__.update(
             _vae=vae, _rife=rife, _device=device, _frames=frames, _on_frames=on_frames, _on_stage=on_stage
         )
         self.__dict__.update(_finished=0, _last=None)
+        overlapped = OverlappedDecode(vae.decode, frames, decode_context)
+        self.__dict__.update(_decode=overlapped if decode_context else lambda latents: [vae.decode(latents)])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_vae"], name)
@@ -45,9 +52,12 @@ class FrameStream:
     def decode(self, latents: Tensor) -> Tensor:
         """Finish the frames of `latents` [n, 4, h, w]; returns an empty tensor [0, H, W, 3]."""
         self._on_stage("decode", self._finished, self._frames)
-        frames = self._vae.decode(latents).float().cpu()
-        self._finish(frames)
-        return frames.new_empty((0, *frames.shape[1:]))  # not a view, which would keep the frames in memory
+        shape = (8 * latents.shape[-2], 8 * latents.shape[-1], 3)
+        for decoded in self._decode(latents):
+            frames = decoded.float().cpu()
+            shape = frames.shape[1:]
+            self._finish(frames)
+        return torch.empty((0, *shape))  # not a view, which would keep the frames in memory
 
     def end(self, video: Tensor) -> None:
         """Finish the frames that the wrapper returned, [1, 3, n, H, W]; usually n is 0.

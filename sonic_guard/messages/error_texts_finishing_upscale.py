@@ -8,6 +8,10 @@ MODELS = (
         "spandrel 不认识这些权重对应的网络结构。请改用其他放大模型，例如 Real-ESRGAN。",
     ),
     Text(
+        "upscale models are read from files whose names end in {suffixes}.",
+        "放大模型的文件名应以 {suffixes} 结尾。",
+    ),
+    Text(
         "cannot be read as an upscale model ({reason}). Download it again; names of models end in .safetensors or "
         ".pth.",
         "无法作为放大模型读取（{reason}）。请重新下载；模型文件名以 .safetensors 或 .pth 结尾。",

@@ -35,9 +35,10 @@ def plan_lines(step: "Upscale", plan: "UpscalePlan", lang: str = "en") -> list[s
 def upscale_lines(step: "Upscale", width: int, height: int, lang: str = "en") -> list[str]:
     """What `step` did with frames of `width` × `height`."""
     notes, network = step.notes, step.network
-    if notes.plan is None:
-        return [fill(texts.RESIZED, lang)]
-    lines = plan_lines(step, notes.plan, lang)
+    plan = notes.plan or step.plan(width, height)  # none was made where all was kept from an earlier run
+    lines = plan_lines(step, plan, lang)
+    if plan.tiling is None:
+        return lines
     ratio = step.size(width, height)[1] / height
     if ratio > network.scale * 1.01:
         lines.append(fill(texts.BEYOND, lang, scale=network.scale, ratio=ratio))
@@ -46,19 +47,16 @@ def upscale_lines(step: "Upscale", width: int, height: int, lang: str = "en") ->
     if notes.halvings:
         lines.append(fill(texts.HALVED, lang, count=notes.halvings))
     if notes.is_fp32:
-        lines.append(fill(texts.WIDENED, lang, dtype=_name(notes.plan.dtype)))
+        lines.append(fill(texts.WIDENED, lang, dtype=_name(plan.dtype)))
     return lines
 
 
-def upscale_dict(step: "Upscale") -> dict[str, object]:
-    """What `step` did, as JSON values."""
-    notes, plan = step.notes, step.notes.plan
-    result: dict[str, object] = {
-        "model": step.network.name,
-        "scale": step.network.scale,
-        "used_model": plan is not None,
-    }
-    if plan is not None and plan.tiling is not None:
+def upscale_dict(step: "Upscale", width: int, height: int) -> dict[str, object]:
+    """What `step` did with frames of `width` × `height`, as JSON values."""
+    notes, network = step.notes, step.network
+    plan = notes.plan or step.plan(width, height)
+    result: dict[str, object] = {"model": network.name, "scale": network.scale, "used_model": plan.tiling is not None}
+    if plan.tiling is not None:
         result |= {
             "device": plan.device, "dtype": "fp32" if notes.is_fp32 else _name(plan.dtype), "tiles": plan.tiles,
             "tile": plan.tiling.side, "exact_tiles": plan.tiling.is_exact, "predicted_bytes": plan.predicted_bytes,

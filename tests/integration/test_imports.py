@@ -29,6 +29,7 @@ MODULES = (
     "sonic_guard.planning.capabilities",
     "sonic_guard.comfy.sonic_objects",
     "sonic_guard.messages.run_messages",
+    "sonic_guard.messages.upscale_messages",
     "sonic_guard.long_video.rendering",
     "sonic_guard.media.video_writer",
     "sonic_guard.media.video_file",

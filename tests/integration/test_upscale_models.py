@@ -17,6 +17,7 @@ from sonic_guard.finishing.upscale.tile_memory import demand_of
 from sonic_guard.finishing.upscale.upscale_video import Upscale
 from sonic_guard.media.footage import open_footage, shots
 from sonic_guard.media.video_writer import Encoding
+from sonic_guard.messages.upscale_messages import upscale_dict, upscale_lines
 from tests.support.footage_files import packets, seconds, write
 from tests.support.moving_scenes import SCENES, psnr
 from tests.support.upscale_networks import plain, real_esrgan, spandrel
@@ -124,6 +125,12 @@ def no_model(folder: Path, model: Path) -> Path:
     return path
 
 
+def script(folder: Path, model: Path) -> Path:
+    path = folder / "script.pt"
+    torch.jit.trace(torch.nn.Conv2d(3, 3, 3), torch.rand(1, 3, 8, 8)).save(str(path))  # type: ignore[union-attr]
+    return path
+
+
 def of_another_kind(folder: Path, model: Path) -> Path:
     path = folder / "lora.safetensors"
     save_file({"lora_up.weight": torch.zeros(4, 4)}, path)
@@ -132,7 +139,7 @@ def of_another_kind(folder: Path, model: Path) -> Path:
 
 BAD = {
     no_file: "no such file", a_folder: "folder", torn: "cannot be read", torn_checkpoint: "cannot be read",
-    empty: "cannot be read", no_model: "cannot be read", of_another_kind: "no architecture",
+    empty: "cannot be read", no_model: "names end in", script: "names end in", of_another_kind: "no architecture",
 }  # fmt: skip
 
 
@@ -203,3 +210,25 @@ def test_interpolation_from_file_to_file(tmp_path: Path, capsys: pytest.CaptureF
     assert after[::2] == pytest.approx(before, abs=1e-4)
     assert np.diff(after) == pytest.approx([0.02] * 59, abs=1e-4)
     assert packets(target, "audio") == packets(source, "audio")
+
+
+def test_a_run_that_found_all_made_already_reports_how() -> None:
+    step = Upscale(plain(3), OutputSize(factor=2), "cpu")
+    assert upscale_dict(step, 64, 48)["used_model"]
+    assert "cpu" in upscale_lines(step, 64, 48)[0]
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (Upscale(plain(3), OutputSize(height=24), "cpu"), ["did not run"]),
+        (Upscale(plain(3), OutputSize(factor=3), "cpu"), ["×2", "whole frames", "interpolated"]),
+        (Upscale(plain(3), OutputSize(factor=2), "cpu", tile=32), ["6 tiles of 32", "cannot be seen"]),
+    ],
+    ids=["smaller", "beyond the model", "tiles"],
+)
+def test_what_is_reported(step: Upscale, words: list[str]) -> None:
+    list(step.run(iter([picture(64, 48)])))
+    english, chinese = ("\n".join(upscale_lines(step, 64, 48, lang)) for lang in ("en", "zh"))
+    assert all(word in english for word in words)
+    assert chinese != english

