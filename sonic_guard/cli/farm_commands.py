@@ -31,7 +31,7 @@ MAX_SERVERS = 64
 
 def run_jobs(arguments: argparse.Namespace) -> None:
     """Begin a farm with a job file, or add its jobs to the one in the folder of outputs."""
-    settings, out = _settings(arguments), arguments.out
+    settings, out = _settings(arguments), arguments.out.absolute()
     journal = journal_of(out, arguments.journal, create=True)
     with _Shown(arguments.lang) as shown:
         begin(arguments.jobs, out, settings, journal, arguments.root, shown.watcher)
@@ -42,7 +42,7 @@ def resume(arguments: argparse.Namespace) -> None:
     """Go on with the farm in a folder."""
     journal = journal_of(arguments.out, arguments.journal)
     with _Shown(arguments.lang) as shown:
-        resume_farm(arguments.out, journal, shown.watcher, retry=arguments.retry)
+        resume_farm(arguments.out.absolute(), journal, shown.watcher, retry=arguments.retry)
     _print_end(arguments, journal)
 
 

@@ -35,22 +35,22 @@ def write_report(report: FarmReport, out: Path, lang: str) -> Path:
 def report_page(report: FarmReport, lang: str) -> str:
     """The page, which loads nothing. All texts of job files and servers are escaped."""
     counts = "".join(
-        f"<tr><td>{_text(texts.STATES[state], lang)}</td><td class=n>{count}</td></tr>"
+        f"<tr><td>{escape(fill(texts.STATES[state], lang))}</td><td class=n>{count}</td></tr>"
         for state, count in report.counts.items()
         if count
     )
     names = ("name", "state", "card", "attempts", "seconds", "predicted_s", "predicted", "used", "reason")
-    head = "".join(f"<th>{_text(texts.COLUMNS[name], lang)}</th>" for name in names)
+    head = "".join(f"<th>{escape(fill(texts.COLUMNS[name], lang))}</th>" for name in names)
     rows = "".join(_row(report, task, lang) for task in report.tasks)
-    title = _text(texts.TITLE, lang)
+    title = escape(fill(texts.TITLE, lang))
     return (
         f'<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{title}</title>'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1><table>{counts}"
-        f"<tr><td>{_text(texts.ELAPSED, lang)}</td><td class=n>{clock(report.elapsed_s)}</td></tr>"
-        f"<tr><td>{_text(texts.CARD_HOURS, lang)}</td><td class=n>{report.card_hours:.2f}</td></tr></table>"
-        f"<h2>{_text(texts.GANTT, lang)}</h2>{gantt(report.attempts, lang)}"
-        f"<h2>{_text(texts.COUNTS, lang)}</h2><table><tr>{head}</tr>{rows}</table></body></html>\n"
+        f"<tr><td>{escape(fill(texts.ELAPSED, lang))}</td><td class=n>{clock(report.elapsed_s)}</td></tr>"
+        f"<tr><td>{escape(fill(texts.CARD_HOURS, lang))}</td><td class=n>{report.card_hours:.2f}</td></tr></table>"
+        f"<h2>{escape(fill(texts.GANTT, lang))}</h2>{gantt(report.attempts, lang)}"
+        f"<h2>{escape(fill(texts.COUNTS, lang))}</h2><table><tr>{head}</tr>{rows}</table></body></html>\n"
     )
 
 
@@ -84,7 +84,3 @@ def _row(report: FarmReport, task: TaskRow, lang: str) -> str:
         error_text(task.reason, lang),
     )  # fmt: skip
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-
-
-def _text(text: texts.Text, lang: str) -> str:
-    return escape(fill(text, lang))

@@ -18,6 +18,7 @@ from ..errors import SonicGuardError
 from ..optimizations import Text
 from . import (
     error_texts_farm,
+    error_texts_farm_runs,
     error_texts_finishing,
     error_texts_finishing_lipsync,
     error_texts_finishing_smooth,
@@ -35,6 +36,7 @@ ERRORS: tuple[Text, ...] = (
     *error_texts_finishing_lipsync.ERRORS, *error_texts_finishing_smooth.ERRORS,
     *error_texts_finishing_upscale.ERRORS,
     *error_texts_runs.ERRORS, *error_texts_requests.ERRORS, *error_texts_farm.ERRORS,
+    *error_texts_farm_runs.ERRORS,
     sound_texts.REFUSED, *sound_texts.REFUSALS.values(),
 )  # fmt: skip
 """Without the names in front of them."""
@@ -50,6 +52,7 @@ SUBJECTS: Mapping[str, Text] = {
     "graph": Text("graph", "工作流"),
     "history": Text("history", "运行历史"),
     "image and audio": Text("image and audio", "image 和 audio"),
+    "journal": Text("journal", "农场日志"),
     "lease": Text("lease", "租约"),
     "low VRAM": Text("low VRAM", "低显存"),
     "memory": Text("memory", "显存"),
@@ -57,6 +60,10 @@ SUBJECTS: Mapping[str, Text] = {
     "part length": Text("part length", "分段长度"),
     "preset": Text("preset", "预设"),
     "size": Text("size", "尺寸"),
+    "scheduler": Text("scheduler", "调度器"),
+    "server": Text("server", "服务器"),
+    "servers": Text("servers", "服务器"),
+    "settings": Text("settings", "设置"),
     "tables": Text("tables", "表格"),
     "tile": Text("tile", "分块"),
     "worker": Text("worker", "工作进程"),

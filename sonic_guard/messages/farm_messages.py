@@ -16,5 +16,5 @@ def refusal_by_memory(needed_bytes: int, card: Card | None, lang: str = "en") ->
 
 def told_text(told: Told, lang: str = "en") -> str:
     """What has happened, in a line."""
-    text = texts.HAPPENINGS[told.what]
-    return fill(text, lang, subject=told.subject, text=error_text(told.text, lang)).strip()
+    detail = error_text(told.text, lang)
+    return fill(texts.HAPPENINGS[told.what], lang, subject=told.subject, detail=detail).strip()

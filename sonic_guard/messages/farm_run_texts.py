@@ -17,23 +17,23 @@ NEEDS_MORE = Text(
 )
 HAPPENINGS: Mapping[Happening, Text] = {
     Happening.DIED: Text("{subject} has ended and is started again", "{subject} 已退出，正在重新启动"),
-    Happening.LINK_LOST: Text("the scheduler does not answer: {text}", "调度器无响应：{text}"),
-    Happening.LINKED: Text("connected to the scheduler {text}", "已连接调度器 {text}"),
-    Happening.JOINED: Text("{subject} is there: {text}", "{subject} 已就绪：{text}"),
+    Happening.LINK_LOST: Text("the scheduler does not answer: {detail}", "调度器无响应：{detail}"),
+    Happening.LINKED: Text("connected to the scheduler {detail}", "已连接调度器 {detail}"),
+    Happening.JOINED: Text("{subject} is there: {detail}", "{subject} 已就绪：{detail}"),
     Happening.LEFT: Text(
         "{subject} is gone; what it was making goes on elsewhere", "{subject} 已离开；其任务将在别处继续"
     ),
-    Happening.UNUSABLE: Text("{subject} cannot be used yet: {text}", "{subject} 尚不可用：{text}"),
+    Happening.UNUSABLE: Text("{subject} cannot be used yet: {detail}", "{subject} 尚不可用：{detail}"),
     Happening.BENCHED: Text(
-        "{subject} fails again and again and gets no work for a minute: {text}",
-        "{subject} 接连失败，一分钟内不再分配任务：{text}",
+        "{subject} fails again and again and gets no work for a minute: {detail}",
+        "{subject} 接连失败，一分钟内不再分配任务：{detail}",
     ),
     Happening.PAUSED: Text(
-        "a video cannot be written; trying again in a moment: {text}", "无法写入视频，稍后重试：{text}"
+        "a video cannot be written; trying again in a moment: {detail}", "无法写入视频，稍后重试：{detail}"
     ),
-    Happening.REFUSED: Text("{subject} fits none of the cards: {text}", "{subject} 在任何显卡上都放不下：{text}"),
-    Happening.FAILED: Text("{subject} failed: {text}", "{subject} 失败：{text}"),
-    Happening.AGAIN: Text("{subject} begins again: {text}", "{subject} 重新开始：{text}"),
+    Happening.REFUSED: Text("{subject} fits none of the cards: {detail}", "{subject} 在任何显卡上都放不下：{detail}"),
+    Happening.FAILED: Text("{subject} failed: {detail}", "{subject} 失败：{detail}"),
+    Happening.AGAIN: Text("{subject} begins again: {detail}", "{subject} 重新开始：{detail}"),
 }
 STATES: Mapping[TaskState, Text] = {
     TaskState.WAITING: Text("waiting", "等待中"),

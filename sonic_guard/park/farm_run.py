@@ -28,6 +28,8 @@ WAIT_S = 0.25
 """For a result, before the loop looks around."""
 FLEET_S = 600.0
 """Most seconds at the beginning in which no server can be used."""
+OTHERS_S = 90.0
+"""Seconds after which the farm begins with the servers that can be used."""
 HOME_S = 15.0
 """Seconds for which what a server was making waits for that server to come back."""
 MAX_TRIES = 6
@@ -139,11 +141,11 @@ class FarmRun:
             self._leave(member, f"the scheduler was lost ({text})")
 
     def _wait_for_fleet(self, beat: OwnerBeat) -> None:
-        """Wait until the servers can be used: all that are expected, or after half of the time, any. Then plan."""
+        """Wait until the servers can be used: all that are expected, or after `OTHERS_S`, any. Then plan."""
         begun = time.monotonic()
         while self._rows and not beat.is_cancelled:
             waited = time.monotonic() - begun
-            if len(self.fleet.members) >= self.expected or (self.fleet.members and waited > FLEET_S / 2):
+            if len(self.fleet.members) >= self.expected or (self.fleet.members and waited > OTHERS_S):
                 break
             if waited > FLEET_S:
                 raise FarmError(f"servers: none can be used for {FLEET_S / 60:.0f} minutes. Their logs say why.")

@@ -116,9 +116,8 @@ class Journal:
         def work(connection: Connection) -> int:
             self._owned(connection)
             known = set(connection.scalars(select(TASKS.c.task).where(TASKS.c.farm == self._farm)))
-            names = dict(
-                connection.execute(select(NAMES.c.name, NAMES.c.task).where(NAMES.c.farm == self._farm)).tuples().all()
-            )
+            taken = connection.execute(select(NAMES.c.name, NAMES.c.task).where(NAMES.c.farm == self._farm))
+            names = {name: task for name, task in taken}  # noqa: C416 - a row is no pair for `dict`
             new_tasks, new_names = {}, {}
             for task, name, content in jobs:
                 if names.get(name, task) != task:
@@ -157,7 +156,7 @@ class Journal:
     def counts(self) -> dict[TaskState, int]:
         """Number of tasks by state."""
         query = select(TASKS.c.state, func.count()).where(TASKS.c.farm == self._farm).group_by(TASKS.c.state)
-        rows = self._do(lambda connection: connection.execute(query).tuples().all())
+        rows = self._do(lambda connection: connection.execute(query).all())
         return dict.fromkeys(TaskState, 0) | {TaskState(state): count for state, count in rows}
 
     # ---- transitions
@@ -296,7 +295,7 @@ def _engine(location: Path | str) -> Engine:
             event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
             return engine
         return create_engine(url, pool_pre_ping=True)
-    except ImportError as error:
+    except (ImportError, ArgumentError) as error:
         raise FarmError(f"journal: the database needs a driver that is not installed: {error}.") from error
 
 

@@ -98,8 +98,8 @@ def run_comfyui(place: Place, comfyui: Path, arguments: list[str]) -> None:
     import sysconfig
 
     # Multiprocessing has brought the search path of the client's Python, whose packages are not ComfyUI's.
-    standard = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
-    sys.path[:] = list(dict.fromkeys([*standard, os.path.join(standard[1], "lib-dynload")]))
+    standard = sysconfig.get_path("stdlib")
+    sys.path[:] = [standard, os.path.join(standard, "lib-dynload"), os.path.join(sys.base_prefix, "DLLs")]
     for folder in site.getsitepackages():
         site.addsitedir(folder)
     for name in [each for each in sys.modules if each.partition(".")[0] == "sonic_guard"]:

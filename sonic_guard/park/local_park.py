@@ -16,13 +16,14 @@ import psutil
 
 from ..atomic_files import discard, errors_about, write_text
 from ..errors import FarmError
-from ..plain_files import shown
+from ..plain_files import printable, shown
 from .local_children import CLIENT, Place, run_comfyui, run_scheduler, run_worker
 
 SIGN_S = 1.0
 RESTART_S = (0.5, 30.0)
 """Seconds before a process that has died is started again: first, and at most. They double while it dies young."""
-YOUNG_S = 20.0
+YOUNG_S, MAX_DEATHS = 20.0, 6
+"""A process that ends so soon after its start, and so often in a row, is not started again."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class _Child:
     process: Any = None
     started: float = 0.0
     delay_s: float = RESTART_S[0]
-    restarts: int = 0
+    deaths: int = 0
+    """In a row, each soon after its start."""
 
     @property
     def pid(self) -> int | None:
@@ -109,7 +111,10 @@ class LocalPark:
         self.close()
 
     def tend(self) -> list[str]:
-        """Start what is not alive. Returns the names of those that had died."""
+        """Start what is not alive. Returns the names of those that had died.
+
+        Raises `FarmError` for a process that ends again and again soon after its start.
+        """
         died = []
         for child in self._children:
             if child.is_alive():
@@ -120,8 +125,10 @@ class LocalPark:
                 continue
             if child.started:
                 died.append(child.place.name)
-                child.restarts += 1
+                child.deaths = child.deaths + 1 if child.delay_s > RESTART_S[0] else 1
                 child.delay_s = min(2 * child.delay_s, RESTART_S[1])
+                if child.deaths >= MAX_DEATHS:
+                    raise FarmError(f"{child.place.name}: it ends again and again: {_last_line(child.place.log)}.")
             child.process, child.started = child.start(child), time.monotonic()
         return died
 
@@ -222,6 +229,14 @@ def _spawn(work: Callable[..., object], *arguments: object, python: Path | None 
         finally:
             context.set_executable(before)
     return process
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return "it has no log"
+    return printable(lines[-1])[:300].rstrip(".") if lines else "its log is empty"
 
 
 def _process(child: _Child) -> psutil.Process | None:

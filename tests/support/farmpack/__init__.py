@@ -54,6 +54,12 @@ def _denoise(sample, _timestep, *, encoder_hidden_states, **_):
     return (0.5 * sample[:, :, :4] - prompts.view(*sample.shape[:2], 1, 1, 1),)
 
 
+def _named_by_one(kind):
+    """The same network, which names its first layer's number format and device for its own: diffusers asks all."""
+    own = {name: property(lambda self, name=name: getattr(self.conv_in.weight, name)) for name in ("dtype", "device")}
+    return type(kind.__name__, (kind,), {**own, "__module__": kind.__module__})
+
+
 class CheckpointLoader:
     """ComfyUI's Image Only Checkpoint Loader."""
 
@@ -89,6 +95,7 @@ class SonicLoader:
     def load(self, model, sonic_unet, ip_audio_scale, use_interframe, dtype):
         (sonic, *_) = hostpack.SmallSonic().build(6, 0.0, "nowhere", interpolate=use_interframe)
         sonic.pipe.unet.forward = _denoise
+        sonic.pipe.unet.__class__ = _named_by_one(type(sonic.pipe.unet))
         sonic.ballast = bytearray(BALLAST)
         if use_interframe:
             sonic.rife.inference = lambda left, right: (left + right) / 2

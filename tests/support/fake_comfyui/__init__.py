@@ -1,0 +1,174 @@
+"""A server that speaks as much of ComfyUI's API as a farm uses, and makes small real videos at once.
+
+Its folder looks like ComfyUI's, so that a farm can start it. It is another program's stand-in, for tests of the client, the farm and its failures that need no ComfyUI.
+"""
+
+import asyncio
+import hashlib
+import os
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiohttp import web
+
+from sonic_guard.comfy.talking_head_prompt import HEAD, NODES
+from sonic_guard.media.audio_file import load
+from sonic_guard.media.video_writer import Encoding, VideoWriter
+
+DEVICE = {"name": "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync", "type": "cuda", "index": 0}
+RTX_4090 = 24564 << 20
+
+
+@dataclass
+class FakeComfyUi:
+    """The server's state, and what it shall do."""
+
+    folder: Path
+    device: dict[str, Any] = field(default_factory=lambda: dict(DEVICE))
+    total_bytes: int = RTX_4090
+    nodes: tuple[str, ...] = NODES
+    make_s: float = 0.0
+    """Seconds that a video takes."""
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    """Class and text of the errors with which the next prompts end."""
+    token: str = ""
+    queue: dict[str, Any] = field(default_factory=dict)
+    """Prompts by id: running, then waiting."""
+    history: dict[str, Any] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+    """Digests of the voices of the videos that were made."""
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    """Method and path of each request."""
+    sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
+    interrupted: set[str] = field(default_factory=set)
+
+    def app(self) -> web.Application:
+        """Its routes."""
+        app = web.Application(client_max_size=1 << 30, middlewares=[self._guard])
+        app.add_routes([
+            web.get("/system_stats", self._stats), web.get("/object_info/{node}", self._node),
+            web.post("/upload/image", self._upload), web.post("/prompt", self._prompt),
+            web.get("/queue", self._queue), web.post("/queue", self._delete), web.post("/interrupt", self._interrupt),
+            web.get("/history/{id}", self._history), web.get("/view", self._view), web.get("/ws", self._socket),
+        ])  # fmt: skip
+        app.cleanup_ctx.append(self._worker)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.seen.append((request.method, request.path))
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return web.Response(status=401)
+        return await handler(request)
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        device = self.device | {"vram_total": self.total_bytes, "vram_free": self.total_bytes}
+        return web.json_response({"system": {"comfyui_version": "0.33.0"}, "devices": [device]})
+
+    async def _node(self, request: web.Request) -> web.Response:
+        name = request.match_info["node"]
+        return web.json_response({name: {}} if name in self.nodes else {})
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        file, subfolder = form["image"], str(form["subfolder"])
+        assert isinstance(file, web.FileField)
+        target = self.folder / "input" / subfolder / file.filename
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.file.read())
+        return web.json_response({"name": file.filename, "subfolder": subfolder, "type": "input"})
+
+    async def _prompt(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        graph = body["prompt"]
+        missing = [each["class_type"] for each in graph.values() if each["class_type"] not in self.nodes]
+        if missing:
+            error = {"message": "Cannot execute", "details": f"node {missing[0]} not found"}
+            return web.json_response({"error": error, "node_errors": {}}, status=400)
+        self.queue[body["prompt_id"]] = graph
+        return web.json_response({"prompt_id": body["prompt_id"], "number": 1, "node_errors": {}})
+
+    async def _queue(self, _: web.Request) -> web.Response:
+        items = [[number, prompt, {}] for number, prompt in enumerate(self.queue)]
+        return web.json_response({"queue_running": items[:1], "queue_pending": items[1:]})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        for prompt in (await request.json())["delete"]:
+            if next(iter(self.queue), None) != prompt:  # what runs is not deleted
+                self.queue.pop(prompt, None)
+        return web.Response()
+
+    async def _interrupt(self, request: web.Request) -> web.Response:
+        self.interrupted.add((await request.json())["prompt_id"])
+        return web.Response()
+
+    async def _history(self, request: web.Request) -> web.Response:
+        prompt = request.match_info["id"]
+        return web.json_response({prompt: self.history[prompt]} if prompt in self.history else {})
+
+    async def _view(self, request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(self.folder / "output" / request.query["subfolder"] / request.query["filename"])
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.sockets[request.query["clientId"]] = socket
+        async for _ in socket:
+            pass
+        return socket
+
+    async def _worker(self, _: web.Application) -> Any:
+        task = asyncio.create_task(self._work())
+        yield
+        task.cancel()
+
+    async def _work(self) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            if not self.queue:
+                continue
+            prompt, graph = next(iter(self.queue.items()))
+            self.history[prompt] = await self._make(prompt, graph)
+            del self.queue[prompt]
+            if socket := self.sockets.get(prompt):
+                await socket.send_json({"type": "execution_success", "data": {"prompt_id": prompt}})
+
+    async def _make(self, prompt: str, graph: dict[str, Any]) -> dict[str, Any]:
+        for step in range(10):
+            await asyncio.sleep(self.make_s / 10)
+            if prompt in self.interrupted:
+                return _ended("error", ["execution_interrupted", {}])
+            if socket := self.sockets.get(prompt):
+                data = {"node": HEAD, "prompt_id": prompt, "value": step + 1, "max": 10}
+                await socket.send_json({"type": "progress", "data": data})
+        if self.errors:
+            kind, text = self.errors.pop(0)
+            error = {"exception_type": kind, "exception_message": text}
+            return _ended("error", ["execution_error", error])
+        return _ended("success", ["execution_success", {}], self._video(graph))
+
+    def _video(self, graph: dict[str, Any]) -> dict[str, Any]:
+        """As many frames as Sonic makes of the sound, of a grey that the sound decides."""
+        sound = load(self.folder / "input" / graph["voice"]["inputs"]["audio"])
+        frames = 2 * int(sound.duration_s * 12.5) - 1
+        digest = hashlib.sha256(sound.waveform.tobytes()).hexdigest()
+        self.made.append(digest)
+        if log := os.environ.get("FARM_PASSES"):
+            with open(log, "ab", buffering=0) as file:
+                file.write(b".")
+        name = graph[HEAD]["inputs"]["filename_prefix"]
+        target = self.folder / "output" / f"{name}_00001_.mp4"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        grey = np.full((1, 64, 64, 3), int(digest[:2], 16), np.uint8)
+        with VideoWriter(target, Fraction(25), Encoding(preset="ultrafast"), sound, overwrite=True) as video:
+            for _ in range(frames):
+                video.write(grey)
+        folder, _, file = f"{name}_00001_.mp4".rpartition("/")
+        return {HEAD: {"images": [{"filename": file, "subfolder": folder, "type": "output"}]}}
+
+
+def _ended(status: str, message: list[Any], outputs: Any = None) -> dict[str, Any]:
+    return {"status": {"status_str": status, "completed": True, "messages": [message]}, "outputs": outputs or {}}

@@ -1,0 +1,1 @@
+"""ComfyUI has a folder of this name."""
