@@ -1,10 +1,10 @@
 """Where Sonic's pulse comes from: a frame's brightness by its place in the decode group.
 
-``COMFYUI_PYTHON -m bench.decode_seams COMFYUI_FOLDER [groups]``, with the Python of that ComfyUI. Its own SVD video decoder
-at full size, with random weights, decodes a clip of latents that change slowly in groups of 14, as the wrapper does, and
-the whole clip in one call. Prints by how much the frames of the groups are brighter than those of the whole clip, and
-the same for groups that overlap (`Optimization.OVERLAPPED_DECODE`). With trained weights the amounts are others; the
-places are not.
+``COMFYUI_PYTHON -m bench.decode_seams COMFYUI_FOLDER [groups]``, with the Python of that ComfyUI. Its own SVD video
+decoder at full size, with random weights, decodes a clip of latents that change slowly in groups of 14, as the wrapper
+does, and the whole clip in one call. Prints by how much the frames of the groups are brighter than those of the whole
+clip and differ from them, and the same for groups that overlap (`decode_context` of `LowVramSonic`). With trained
+weights the amounts are others; the places are not.
 """
 
 import sys
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sonic_guard.devtools.comfy_vae import vae_builder
 from sonic_guard.devtools.random_tensors import random_state
+from sonic_guard.low_vram.overlapped_decode import OverlappedDecode
 
 GROUP = 14
 SIDE = 6
@@ -30,20 +31,11 @@ def slow_latents(count: int) -> Tensor:
     return ends[0] + 0.5 * torch.sin(6 * time) * ends[1] + 0.5 * torch.cos(9 * time) * ends[2]
 
 
-def in_groups(decode: Callable[[Tensor], Tensor], latents: Tensor) -> Tensor:
-    return torch.cat([decode(latents[start : start + GROUP]) for start in range(0, len(latents), GROUP)])
-
-
-def overlapped(decode: Callable[[Tensor], Tensor], latents: Tensor, context: int) -> Tensor:
-    """Groups of the same size, of which `context` frames on either side are dropped, except at the clip's ends."""
-    frames, done, start = [], 0, 0
-    while done < len(latents):
-        group = decode(latents[start : start + GROUP])
-        is_last = start + GROUP >= len(latents)
-        end = len(latents) if is_last else start + GROUP - context
-        frames.append(group[done - start : end - start])
-        done, start = end, start + GROUP - 2 * context
-    return torch.cat(frames)
+def in_groups(decode: Callable[[Tensor], Tensor], latents: Tensor, context: int) -> Tensor:
+    """The frames of the wrapper's groups; with `context`, of groups that overlap."""
+    overlapped = OverlappedDecode(decode, len(latents), context)
+    groups = [latents[start : start + GROUP] for start in range(0, len(latents), GROUP)]
+    return torch.cat([frames for group in groups for frames in overlapped(group)])
 
 
 @torch.no_grad()
@@ -54,8 +46,7 @@ def main() -> None:
     decode = network.eval().decode
     latents = slow_latents(GROUP * groups)
     whole = decode(latents)
-    ways = {"groups of 14": in_groups(decode, latents)}
-    ways |= {f"overlapped, {context} dropped": overlapped(decode, latents, context) for context in (1, 2, 3)}
+    ways = {f"{context} frames of context": in_groups(decode, latents, context) for context in range(4)}
     contrast = float(whole.std())
     print(f"{len(latents)} latent frames, contrast {contrast:.4f}; in per cent of the contrast")
     for name, frames in ways.items():

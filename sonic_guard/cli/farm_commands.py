@@ -3,11 +3,12 @@
 import argparse
 import shlex
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from ..devices.nvml import read_card
 from ..errors import SonicGuardError
@@ -15,7 +16,7 @@ from ..messages import farm_run_texts as texts
 from ..messages.catalogue import clock, fill
 from ..messages.error_messages import error_text
 from ..messages.farm_messages import refusal_by_memory, told_text
-from ..park.events import Began, Event, Over, Share, Told
+from ..park.events import Began, Event, Over, Remaining, Share, Told
 from ..park.farm import FarmSettings, Watcher, begin, journal_of
 from ..park.farm import resume as resume_farm
 from ..park.journal import Journal
@@ -27,13 +28,15 @@ from .output import print_json, progress
 
 MAX_SERVERS = 64
 """On one machine."""
+INTERRUPTED = 130
+"""Exit code after Ctrl+C, as shells have it."""
 
 
 def run_jobs(arguments: argparse.Namespace) -> None:
     """Begin a farm with a job file, or add its jobs to the one in the folder of outputs."""
     settings, out = _settings(arguments), arguments.out.absolute()
     journal = journal_of(out, arguments.journal, create=True)
-    with _Shown(arguments.lang) as shown:
+    with _stoppable(arguments), _Shown(arguments.lang) as shown:
         begin(arguments.jobs, out, settings, journal, arguments.root, shown.watcher)
     _print_end(arguments, journal)
 
@@ -41,7 +44,7 @@ def run_jobs(arguments: argparse.Namespace) -> None:
 def resume(arguments: argparse.Namespace) -> None:
     """Go on with the farm in a folder."""
     journal = journal_of(arguments.out, arguments.journal)
-    with _Shown(arguments.lang) as shown:
+    with _stoppable(arguments), _Shown(arguments.lang) as shown:
         resume_farm(arguments.out.absolute(), journal, shown.watcher, retry=arguments.retry)
     _print_end(arguments, journal)
 
@@ -57,18 +60,26 @@ def ask_to_cancel(arguments: argparse.Namespace) -> None:
     progress(fill(texts.ASKED, arguments.lang))
 
 
+@contextmanager
+def _stoppable(arguments: argparse.Namespace) -> Iterator[None]:
+    """Ctrl+C ends the client inside the block with a line that says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress(fill(texts.STOPPED, arguments.lang, out=arguments.out))
+        raise SystemExit(INTERRUPTED) from None
+
+
 class _Shown:
     """A context in which what happens is shown on the error stream."""
 
     def __init__(self, lang: str) -> None:
         self._lang = lang
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+        columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}")
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(*columns, console=self._console, disable=not sys.stderr.isatty())
         self._all: TaskID | None = None
         self._bars: dict[str, TaskID] = {}
-        self._predicted_s = 0.0
-        self._begun = time.monotonic()
         self.watcher = Watcher(self._tell, lambda needed, card: refusal_by_memory(needed, card, lang))
 
     def __enter__(self) -> "_Shown":
@@ -89,6 +100,11 @@ class _Shown:
             case Over(task):
                 if bar := self._bars.pop(task, None):
                     self._progress.remove_task(bar)
+            case Remaining(over, total, left_s):
+                if self._all is None:
+                    self._all = self._progress.add_task(fill(texts.ALL_JOBS, self._lang), left="")
+                left = "" if left_s is None else fill(texts.LEFT, self._lang, left=clock(left_s))
+                self._progress.update(self._all, completed=over, total=total, left=left)
 
 
 def _settings(arguments: argparse.Namespace) -> FarmSettings:

@@ -2,8 +2,8 @@
 
 SVD's decoder mixes neighbouring frames: 29 convolutions over time, each of three frames with zeros beyond the ends. The
 wrapper decodes 14 latent frames a call, so that the first and last ones of each group see zeros instead of their
-neighbours, and come out brighter or darker than the others: the pulse about once a second. Here the groups are as large,
-so that they need no more memory, but overlap, and their outer frames are dropped.
+neighbours, and come out brighter or darker than the others: the pulse about once a second. Here the groups are as
+large, so that they need no more memory, but overlap, and their outer frames are dropped.
 
 This changes the frames: they are no longer those of the wrapper. The decoder takes `cost` times as long.
 """

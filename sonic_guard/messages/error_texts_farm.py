@@ -3,7 +3,6 @@
 from ..optimizations import Text
 
 PLACING = (
-    Text("{number} is outside 1 … {most}.", "{number} 不在 1 … {most} 之间。"),
     Text(
         "there are two called {name}. Give each another name.",
         "有两个都叫 {name}。请使用不同的名称。",
@@ -39,7 +38,7 @@ FILES = (
         "{name} is not usable as a name. Use one such as folder/video.mp4.",
         "{name} 不可用作名称。请使用 folder/video.mp4 这样的名称。",
     ),
-    Text("{name} in {place}: {why}", "{place} 中的 {name}：{why}"),
+    Text("cannot use {name} in {place}: {why}", "无法使用 {place} 中的 {name}：{why}"),
 )
 
 ERRORS = (*PLACING, *FILES)

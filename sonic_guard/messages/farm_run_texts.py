@@ -46,6 +46,7 @@ STATES: Mapping[TaskState, Text] = {
 OUTCOMES: Mapping[Outcome, Text] = {
     Outcome.DONE: Text("done", "完成"),
     Outcome.OUT_OF_MEMORY: Text("out of memory", "显存不足"),
+    Outcome.NO_ROOM: Text("memory in use by others", "显存被其他程序占用"),
     Outcome.SERVER_FAILED: Text("the server failed", "服务器失败"),
     Outcome.JOB_FAILED: Text("the job failed", "任务失败"),
     Outcome.OUTPUT_FAILED: Text("could not be written", "无法写入"),
@@ -53,8 +54,8 @@ OUTCOMES: Mapping[Outcome, Text] = {
     Outcome.SERVER_DIED: Text("the server ended", "服务器退出"),
     Outcome.CANCELLED: Text("cancelled", "已取消"),
 }
-ALL_JOBS = Text("videos", "视频")
-CANCELLING = Text("What is being made is taken off the servers.", "正在从服务器上移除制作中的任务。")
+ALL_JOBS = Text("all videos", "全部视频")
+LEFT = Text("about {left} left", "约剩 {left}")
 ASKED = Text("The farm has been asked to cancel what is left.", "已请求取消剩余任务。")
 ONE_OF = Text(
     "choose one: --servers, --comfyui or --scheduler.",
@@ -63,6 +64,7 @@ ONE_OF = Text(
 NO_CARDS = Text(
     "--cards: expected numbers such as 0,1, got {cards}.", "--cards：应为 0,1 这样的数字，得到的是 {cards}。"
 )
+STOPPED = Text("Stopped. Go on with: sonic-guard farm resume {out}", "已停止。继续：sonic-guard farm resume {out}")
 WRITTEN = Text("Report: {path}", "报告：{path}")
 
 # ---- the report

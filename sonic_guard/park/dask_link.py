@@ -77,6 +77,8 @@ class DaskLink:
     def __init__(self, address: str, security: Security | None, on_share: Callable[[str, float], object]) -> None:
         from distributed import Client
 
+        for name in ("distributed", "tornado"):  # a lost scheduler is told in a line, not in their tracebacks
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._futures: dict[str, Any] = {}
         try:
@@ -96,9 +98,9 @@ class DaskLink:
 
     def workers(self) -> dict[str, str]:
         """Address of each worker by its name."""
-        found = self._ask(
-            lambda: self._client.sync(self._client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER_S)
-        )
+        scheduler: Any = self._client.scheduler
+        identity = lambda: self._client.sync(scheduler.identity, n_workers=-1, callback_timeout=ANSWER_S)  # noqa: E731
+        found = self._ask(identity)
         return {str(each["name"]): address for address, each in found["workers"].items()}
 
     def describe(self, addresses: Sequence[str]) -> dict[str, Bound]:

@@ -66,4 +66,15 @@ class Over:
     predicted_s: float
 
 
-Event = Told | Began | Share | Over
+@dataclass(frozen=True)
+class Remaining:
+    """How far the farm is."""
+
+    over: int
+    """Videos that are made, or will not be."""
+    total: int
+    left_s: float | None
+    """Estimated from the predictions and the pace of this run; None before its first video."""
+
+
+Event = Told | Began | Share | Over | Remaining

@@ -17,6 +17,7 @@ from .farm_run import FarmRun
 from .job_file import read_job_file
 from .job_plans import presets_in
 from .journal import Journal
+from .journal_tables import ENDED
 from .local_park import LocalPark, ServerStart, server_start
 from .task_content import Models, content_of
 
@@ -116,7 +117,8 @@ def resume(out: Path, journal: Journal, watcher: Watcher, *, retry: bool = False
 def _go(journal: Journal, out: Path, settings: FarmSettings, watcher: Watcher) -> None:
     journal.recover()
     park: AbstractContextManager[LocalPark | None] = nullcontext()
-    if not settings.scheduler:
+    has_work = any(task.state not in ENDED for task in journal.tasks())
+    if has_work and not settings.scheduler:
         park = LocalPark(out / WORK / LOCAL, settings.starts(), out / WORK / "user")
     with park as local:
         address = local.scheduler if local else settings.scheduler

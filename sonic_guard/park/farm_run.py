@@ -14,7 +14,7 @@ from ..devices.card_catalogue import Card
 from ..errors import FarmError, OutputError, SonicGuardError
 from .content import WORK, is_whole, publish
 from .dask_link import DaskLink, LostError, Result
-from .events import Began, Event, Happening, Over, Share, Told
+from .events import Began, Event, Happening, Over, Remaining, Share, Told
 from .fleet import Fleet, Member
 from .job_plans import JobPlanner, Options
 from .journal import Journal
@@ -36,6 +36,8 @@ MAX_TRIES = 6
 """Attempts that end in a failure of a server, before a job counts as failed."""
 MAX_LOST = 15
 """Attempts in which a server or a call was lost: a job that ends its server every time is not tried for ever."""
+NO_ROOM_S, MAX_NO_ROOM = 15.0, 60
+"""Seconds for which a server rests whose memory others use, and how often a job meets that before it fails."""
 PAUSE_S = 10.0
 """Before an output is tried again that could not be written."""
 MAX_PAUSES = 6
@@ -46,6 +48,7 @@ class _Making:
     """An attempt under way."""
 
     attempt: int
+    begun: float
     member: Member
     work: Work
     option_index: int
@@ -77,6 +80,9 @@ class FarmRun:
     _stranded: dict[str, Work] = field(default_factory=dict)
     """Tasks for which the cards that could make them are not there at the moment."""
     _lost: dict[str, int] = field(default_factory=dict)
+    _failed: dict[str, int] = field(default_factory=dict)
+    _no_room: dict[str, int] = field(default_factory=dict)
+    """How often each task has ended so, in this run."""
     _planner: JobPlanner = field(init=False)
     _placer: Placer = field(default_factory=Placer)
     _joined: set[str] = field(default_factory=set)
@@ -84,6 +90,9 @@ class FarmRun:
     _cancelled: set[int] = field(default_factory=set)
     """Attempts whose worker has been told to stop."""
     _link: DaskLink | None = None
+    _pace: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    """Seconds that finished videos took in this run, and seconds that were predicted for them."""
+    _total: int = 0
     _pauses: int = 0
     _resume_at: float = 0.0
 
@@ -98,7 +107,8 @@ class FarmRun:
         another run continues.
         """
         self._publish_finished()
-        self._rows = {row.task: row for row in self.journal.tasks() if row.state not in ENDED}
+        rows = self.journal.tasks()
+        self._rows, self._total = {row.task: row for row in rows if row.state not in ENDED}, len(rows)
         with OwnerBeat(self.journal) as beat:
             try:
                 self._wait_for_fleet(beat)
@@ -260,7 +270,7 @@ class FarmRun:
         start = Start(member.name, member.server, card, index, option.bytes_on(card), predicted_s)
         attempt = self.journal.start(work.id, start)
         self._rows[work.id] = replace(row, server=member.server)
-        self._making[work.id] = _Making(attempt, member, work, index, predicted_s)
+        self._making[work.id] = _Making(attempt, self._now(), member, work, index, predicted_s)
         member.task = work.id
         self.tell(Began(work.id, row.names[0], member.name, predicted_s))
         link.submit(call, attempt, member.address)
@@ -286,15 +296,20 @@ class FarmRun:
         self.tell(Over(task, row.names[0], ended.outcome, state in ENDED, making.predicted_s))
         if ended.outcome is Outcome.DONE:
             member.failures = self._pauses = 0
+            self._pace[0] += self._now() - making.begun
+            self._pace[1] += making.predicted_s
             self._publish(replace(row, digest=ended.digest, size_bytes=ended.size_bytes))
         elif ended.outcome is Outcome.SERVER_FAILED:
             self.fleet.bench(member, ended.text)
+        elif ended.outcome is Outcome.NO_ROOM:
+            member.rests_until = self._now() + NO_ROOM_S
         elif ended.outcome is Outcome.OUTPUT_FAILED:
             self._pause(ended.text)
         elif ended.outcome is Outcome.SERVER_DIED and self.fleet.members.pop(member.name, None):
             self._leave(member, ended.text)  # until it is there again
         if state in ENDED:
             del self._rows[task]
+            self.tell(Remaining(self._total - len(self._rows), self._total, self._left_s()))
             if state is TaskState.FAILED:
                 self.tell(Told(Happening.FAILED, row.names[0], ended.text))
         else:
@@ -308,8 +323,12 @@ class FarmRun:
                 return TaskState.CANCELLED
             case Outcome.JOB_FAILED:
                 return TaskState.FAILED
-            case Outcome.SERVER_FAILED if row.tries + 1 >= MAX_TRIES:
-                return TaskState.FAILED
+            case Outcome.SERVER_FAILED:
+                self._failed[row.task] = self._failed.get(row.task, 0) + 1
+                return TaskState.FAILED if self._failed[row.task] >= MAX_TRIES else TaskState.WAITING
+            case Outcome.NO_ROOM:
+                self._no_room[row.task] = self._no_room.get(row.task, 0) + 1
+                return TaskState.FAILED if self._no_room[row.task] >= MAX_NO_ROOM else TaskState.WAITING
             case Outcome.LOST | Outcome.SERVER_DIED:
                 self._lost[row.task] = self._lost.get(row.task, 0) + 1
                 return TaskState.FAILED if self._lost[row.task] >= MAX_LOST else TaskState.WAITING
@@ -324,6 +343,15 @@ class FarmRun:
             self._place([self._work(row)])
         else:
             self._home[row.task] = self._work(row), time.monotonic() + HOME_S
+
+    def _left_s(self) -> float | None:
+        """Seconds for what is left, divided evenly among the workers there are."""
+        took_s, predicted_s = self._pace
+        if not predicted_s or not self.fleet.members:
+            return None
+        works = (self._options[task].options for task in self._rows if task in self._options)
+        left_s = sum(min(options[0].seconds_by_card.values()) for options in works if options)
+        return left_s * took_s / predicted_s / len(self.fleet.members)
 
     def _settle(self, row: TaskRow, state: TaskState, reason: str) -> None:
         """A task that waits will not be made."""

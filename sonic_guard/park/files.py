@@ -170,7 +170,7 @@ class FileStore:
             if not known and not isinstance(error, OSError):
                 raise
             why = getattr(error, "strerror", None) or (type(error).__name__ if known else str(error))
-            raise FarmError(f"files: {printable(name)} in {self.location}: {why}") from error
+            raise FarmError(f"files: cannot use {printable(name)} in {self.location}: {why}") from error
 
 
 def digest_of_key(key: str) -> str:

@@ -10,6 +10,8 @@ class Outcome(StrEnum):
     DONE = "done"
     OUT_OF_MEMORY = "out_of_memory"
     """On to the next optimization, then to a larger card."""
+    NO_ROOM = "no_room"
+    """Other programs hold the card's memory at the moment: the server's own plan does not begin."""
     SERVER_FAILED = "server_failed"
     """The server could not; another may."""
     JOB_FAILED = "job_failed"

@@ -31,8 +31,8 @@ JOB_ERRORS = frozenset(
     ("PictureError", "AudioError", "FaceError", "JobError", "PresetError", "FileNameError", "OptimizationError")
 )
 """Of the portrait, the voice or the settings: the same on every server."""
-NO_ROOM = re.compile(r"Will run out|makes it fit|does not fit|out of memory", re.IGNORECASE)
-"""In the text of the plan by which Sonic Talking Head refuses to begin."""
+NO_ROOM = re.compile(r"Will run out|makes it fit", re.IGNORECASE)
+"""In the text of the plan by which Sonic Talking Head refuses to begin: it plans for what is free at that moment."""
 REPORT_S = 0.5
 CANCEL = "cancel"
 
@@ -174,9 +174,9 @@ def _failed(finished: Finished) -> Ended:
     text = " ".join(finished.error_text.split()) or kind
     if kind in JOB_ERRORS:
         return Ended(Outcome.JOB_FAILED, text)
+    if kind == "LeaseError" or (kind == "SonicGuardError" and NO_ROOM.search(text)):
+        return Ended(Outcome.NO_ROOM, text)
     if kind in OUT_OF_MEMORY_ERRORS or is_out_of_memory(RuntimeError(text)):
-        return Ended(Outcome.OUT_OF_MEMORY, text)
-    if kind == "SonicGuardError" and NO_ROOM.search(text):
         return Ended(Outcome.OUT_OF_MEMORY, text)
     return Ended(Outcome.SERVER_FAILED, text)
 

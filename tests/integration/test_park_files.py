@@ -91,7 +91,7 @@ def test_several_workers_store_the_same_at_once(location, tmp_path):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join()
+        worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     store, stored = FileStore(location), FileStore(location).put(path)
     store.get(stored.key, tmp_path / "back.mp4")
@@ -131,7 +131,7 @@ def test_a_result_of_another_size_is_written_again(tmp_path):
 def test_what_is_not_there_is_said(store, tmp_path):
     key = f"objects/ab/ab{'0' * 62}.mp4"
     assert store.size_bytes(key) is None
-    with pytest.raises(FarmError, match=f"files: {key} in "):
+    with pytest.raises(FarmError, match=f"files: cannot use {key} in "):
         store.get(key, tmp_path / "back.mp4")
     with pytest.raises(FarmError):
         store.publish(key, "clip.mp4")
@@ -211,7 +211,7 @@ def test_a_server_that_is_not_there_is_said_without_keys(monkeypatch, tmp_path):
     pytest.importorskip("s3fs", reason="S3 needs s3fs; see requirements-dev.txt")
     for name, value in {**s3_server.KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(FarmError, match=r"files: clip.mp4 in s3://bucket: \w+") as caught:
+    with pytest.raises(FarmError, match=r"files: cannot use clip.mp4 in s3://bucket: \w+") as caught:
         FileStore("s3://bucket").put(video(tmp_path))
     assert not any(secret in caught.value.text for secret in s3_server.KEYS.values())
 
@@ -244,7 +244,7 @@ def test_a_disk_that_is_full_is_said_and_nothing_is_left(tmp_path):
     receive, send = PROCESSES.Pipe(duplex=False)
     child = PROCESSES.Process(target=put_on_a_full_disk, args=(str(tmp_path / "store"), path, send))
     child.start()
-    child.join()
+    child.join(120)
     assert receive.poll() and receive.recv().endswith("File too large")
     assert not [each for each in (tmp_path / "store").rglob("*") if each.is_file()]
 

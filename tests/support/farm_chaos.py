@@ -37,6 +37,8 @@ class Setup:
     servers: int
     arguments: str = ""
     call_s: float = 0.2
+    more: tuple[tuple[str, str], ...] = ()
+    """Further variables of the environment."""
     portrait: Path = PACK / "demo" / "portrait.jpg"
 
     @property
@@ -49,6 +51,7 @@ class Setup:
         return os.environ | {
             "PYTHONPATH": str(PACK), "FARM_CALL_S": str(self.call_s), "FARM_PASSES": str(out.with_suffix(".passes")),
             "SONIC_GUARD_LEASES": str(self.folder / "leases"), "OMP_NUM_THREADS": "1", "FARM_BALLAST": str(64 << 20),
+            **dict(self.more),
         }  # fmt: skip
 
     def client(self, out: Path, *, resume: bool) -> subprocess.Popen[bytes]:
@@ -108,7 +111,7 @@ def calm(setup: Setup) -> tuple[dict[str, str], int, float]:
 
 def storm(setup: Setup, wanted: dict[str, str], kills: int, pause_s: tuple[float, float], seed: int) -> Storm:
     """Kill until there were `kills` in all, beginning a new farm whenever one is done."""
-    numbers, seen = random.Random(seed), Storm()
+    numbers, seen = random.Random(seed), Storm()  # noqa: S311
     while seen.killed < kills or not seen.farms:
         out = setup.folder / f"storm {seen.farms}"
         _one_farm(setup, out, seen, numbers, kills, pause_s)

@@ -1,6 +1,7 @@
-"""Starts the server with ComfyUI's options. FARM_CALL_S: seconds that a video takes."""
+"""Starts the server with ComfyUI's options. FARM_CALL_S: seconds that a video takes; FARM_SERVER: fields as JSON."""
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -16,5 +17,6 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int)
     parser.add_argument("--output-directory", type=Path)
     arguments, _ = parser.parse_known_args()
-    fake = FakeComfyUi(arguments.output_directory.parent, make_s=float(os.environ.get("FARM_CALL_S", "0")))
+    settings = {"make_s": float(os.environ.get("FARM_CALL_S", "0")), **json.loads(os.environ.get("FARM_SERVER", "{}"))}
+    fake = FakeComfyUi(arguments.output_directory.parent, **settings)
     web.run_app(fake.app(), host="127.0.0.1", port=arguments.port, print=None)

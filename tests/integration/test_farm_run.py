@@ -1,0 +1,127 @@
+"""A farm from one command, with servers that it starts: what comes out, whatever fails or dies on the way.
+
+The servers are stand-ins that start at once. ``python -m bench.farm_chaos`` does the same with real ComfyUI servers.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("distributed")
+pytest.importorskip("aiohttp")
+
+from PIL import Image
+
+from tests.support.farm_chaos import Setup, calm, digests, passes, states, storm, write_jobs
+from tests.support.installed import PACK
+
+FAKE = PACK / "tests" / "support" / "fake_comfyui"
+SMALL_CARD = {"device": {"name": "cuda:0 NVIDIA GeForce RTX 4060 : native", "type": "cuda"}, "total_bytes": 8 << 30}
+
+
+def setup(folder, servers=2, **fields):
+    return Setup(folder, FAKE, sys.executable, servers, **fields)
+
+
+def report(out):
+    return json.loads((out / "farm-report.json").read_text(encoding="utf-8"))
+
+
+def by_name(out):
+    return {each["names"][0]: each for each in report(out)["videos"]}
+
+
+def run(made, out, *, resume=False):
+    code = made.client(out, resume=resume).wait(240)
+    assert code == 0, out.with_suffix(".log").read_text()[-3000:]
+
+
+def test_kills_at_random_moments_change_nothing(tmp_path):
+    """Of client, scheduler, workers and servers: each video once, the same bytes."""
+    made = setup(tmp_path, call_s=0.5)
+    write_jobs(made, 8, (0.6, 1.2))
+    wanted, _, _ = calm(made)
+    assert len(wanted) == 8
+    seen = storm(made, wanted, kills=8, pause_s=(0.3, 2.5), seed=3)
+    assert not seen.faults
+    assert seen.killed >= 8
+    assert seen.passes - 8 * seen.farms <= seen.kills["server"], "only a server's death loses a video under way"
+
+
+def test_what_fails_fails_alone_and_is_said(tmp_path):
+    """A broken picture, a picture without a face, and a job that fits no card of the farm."""
+    made = setup(tmp_path, 1, call_s=0.0, more=(("FARM_SERVER", json.dumps(SMALL_CARD)),))
+    write_jobs(made, 2, (0.6, 0.8))
+    folder = made.jobs.parent
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Image.fromarray(np.full((256, 256, 3), 128, np.uint8)).save(folder / "grey.png")
+    with made.jobs.open("a", encoding="utf-8") as file:
+        file.write("broken.png,0.wav,broken,minimal,128,1,ultrafast,5,,1:1\n")
+        file.write("grey.png,0.wav,no face,minimal,128,1,ultrafast,5,,1:1\n")
+        file.write('portrait.jpg,0.wav,large,hd,2048,25,ultrafast,5,"99,99,300,300",1:1\n')
+    out = tmp_path / "out"
+    run(made, out)
+    found = by_name(out)
+    assert {name: each["state"] for name, each in found.items()} == {
+        "video 0": "done", "video 1": "done", "broken": "failed", "no face": "failed", "large": "refused",
+    }  # fmt: skip
+    assert "broken.png" in found["broken"]["reason"]
+    assert "the smallest common card for it is RTX" in found["large"]["reason"]
+    assert [found[name]["attempts"] for name in ("broken", "no face", "large")] == [0, 0, 0]
+    assert passes(out) == len(digests(out)) == 2
+    page = (out / "farm-report.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "<script" not in page
+
+
+def test_out_of_memory_goes_on_with_more_optimizations(tmp_path):
+    server = {"errors": [["torch.OutOfMemoryError", "Allocation on device"], ["RuntimeError", "the card has gone"]]}
+    made = setup(tmp_path, 1, call_s=0.0, more=(("FARM_SERVER", json.dumps(server)),))
+    write_jobs(made, 1, (0.6, 0.8))
+    out = tmp_path / "out"
+    run(made, out)
+    attempts = [(each["outcome"], each["option_index"]) for each in report(out)["attempts"]]
+    assert attempts == [("out_of_memory", 0), ("server_failed", 1), ("done", 1)]
+
+
+def test_again_makes_nothing_twice_and_a_new_row_once(tmp_path):
+    made = setup(tmp_path, 1, call_s=0.0)
+    write_jobs(made, 2, (0.6, 0.8))
+    out = tmp_path / "out"
+    run(made, out)
+    (out / "video 0.mp4").unlink()
+    with made.jobs.open("a", encoding="utf-8") as file:
+        file.write('portrait.jpg,0.wav,new,minimal,128,1,ultrafast,99,"99,99,300,300",1:1\n')
+        file.write('portrait.jpg,1.wav,twin,minimal,128,1,ultrafast,1,"99,99,300,300",1:1\n')
+    run(made, out)
+    assert passes(out) == 3
+    found = digests(out)
+    assert set(found) == {"video 0.mp4", "video 1.mp4", "new.mp4", "twin.mp4"}
+    assert found["twin.mp4"] == found["video 1.mp4"]
+
+
+def test_a_farm_is_cancelled_from_elsewhere_and_resumed(tmp_path):
+    made = setup(tmp_path, 1, call_s=200.0)
+    write_jobs(made, 3, (0.6, 0.8))
+    out = tmp_path / "out"
+    client = made.client(out, resume=False)
+    deadline = time.monotonic() + 120
+    while states(out).get("running") != 1:
+        assert time.monotonic() < deadline, out.with_suffix(".log").read_text()
+        time.sleep(0.1)
+    command = [sys.executable, "-m", "sonic_guard", "farm"]
+    subprocess.run([*command, "cancel", out], check=True, cwd=PACK)
+    assert client.wait(60) == 0
+    assert states(out) == {"cancelled": 3}
+    shown = subprocess.run([*command, "status", out, "--json"], check=True, capture_output=True, cwd=PACK)
+    assert json.loads(shown.stdout)["counts"]["cancelled"] == 3
+    made = replace(made, call_s=0.0)
+    subprocess.run(
+        [*command, "resume", out, "--retry"], check=True, cwd=PACK, env=made.environment(out), capture_output=True
+    )
+    assert states(out) == {"done": 3}
