@@ -1,7 +1,7 @@
 """Decodes latents in groups that overlap, so that every frame but the clip's first and last has neighbours.
 
-SVD's decoder mixes neighbouring frames: 29 convolutions over time, each of three frames with zeros beyond the ends. The
-wrapper decodes 14 latent frames a call, so that the first and last ones of each group see zeros instead of their
+SVD's decoder mixes neighbouring frames: 29 convolutions over time, each of three frames with zeros beyond the ends.
+The wrapper decodes 14 latent frames a call, so that the first and last ones of each group see zeros instead of their
 neighbours, and come out brighter or darker than the others: the pulse about once a second. Here the groups are as
 large, so that they need no more memory, but overlap, and their outer frames are dropped.
 

@@ -1,7 +1,7 @@
 """A server that speaks as much of ComfyUI's API as a farm uses, and makes small real videos at once.
 
-Its folder looks like ComfyUI's, so that a farm can start it. It is another program's stand-in, for tests of the client,
-the farm and its failures that need no ComfyUI.
+Its folder looks like ComfyUI's, so that a farm can start it. It is another program's stand-in, for tests of the
+client, the farm and its failures that need no ComfyUI.
 """
 
 import asyncio
