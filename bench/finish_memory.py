@@ -1,0 +1,69 @@
+"""Host memory of finishing by the length of the video: ``python -m bench.finish_memory [SECONDS …]``.
+
+Each length runs in a process of its own, at 1920×1080 and 25 frames a second, with pulses of brightness that are
+removed. Prints the most memory that the process held, what its imports took, and frames a second.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from sonic_guard.media.audio import Sound
+from sonic_guard.media.video_writer import Encoding, VideoWriter
+
+SIZE = (1920, 1080)
+RATE = 25
+FAST = Encoding(preset="ultrafast", crf=23)
+
+
+def footage(path: Path, seconds: float) -> None:
+    """A pattern that drifts, brighter in two frames a second, with a tone."""
+    width, height = SIZE
+    ramp = np.sin(np.arange(width + 400) / 37)[None] * np.sin(np.arange(height) / 29)[:, None]
+    pattern = (120 + 60 * ramp).astype(np.float32)
+    tone = np.sin(np.arange(int(16_000 * seconds)) / 20).astype(np.float32)[None] / 8
+    with VideoWriter(path, Fraction(RATE), FAST, Sound(tone, 16_000)) as video:
+        for number in range(int(RATE * seconds)):
+            gain = 1.05 if number % RATE in (12, 13) else 1.0
+            shown = pattern[:, number % 400 : number % 400 + width] * gain
+            video.write(np.repeat(shown.astype(np.uint8)[None, ..., None], 3, axis=3))
+
+
+def measure(path: Path, preset: str) -> None:
+    """In the child: finish the video, and print MiB after the imports, MiB at most, and frames a second."""
+    from sonic_guard.finishing.finish_all import FinishAllRequest, finish_all
+    from sonic_guard.finishing.finish_presets import PRESETS, FinishPreset
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    began_s = time.monotonic()
+    request = FinishAllRequest(path, PRESETS[FinishPreset(preset)], FAST)
+    done = finish_all(request, path.with_name("out.mp4"), path.parent / "work")
+    took_s = time.monotonic() - began_s
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{before:.0f} {most:.0f} {done.finished.frames / took_s:.1f} {done.finished.changed}")
+
+
+def main(lengths: list[float], preset: str = "fast") -> None:
+    """Print the table."""
+    print(f"| seconds of 1080p, {preset} | MiB after the imports | MiB at most | frames/s | frames changed |")
+    print("|---:|---:|---:|---:|---:|")
+    for seconds in lengths:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "in.mp4"
+            footage(path, seconds)
+            command = [sys.executable, "-m", "bench.finish_memory", "child", str(path), preset]
+            row = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout.split()
+        print(f"| {seconds:g} | {' | '.join(row)} |", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["child"]:
+        measure(Path(sys.argv[2]), sys.argv[3])
+    else:
+        main([float(each) for each in sys.argv[1:]] or [5, 20, 80])
