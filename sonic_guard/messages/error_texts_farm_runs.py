@@ -101,4 +101,28 @@ CLUSTER = (
     Text("tls:// needs --tls-ca, --tls-cert and --tls-key.", "tls:// 需要 --tls-ca、--tls-cert 和 --tls-key。"),
 )
 
-ERRORS = (*JOB_FILE, *SETTINGS, *JOURNAL, *SERVERS, *CLUSTER)
+REASONS = (
+    Text("it does not answer ({why})", "无响应（{why}）"),
+    Text("the server does not answer ({why})", "服务器无响应（{why}）"),
+    Text("there is no server ({why})", "没有服务器（{why}）"),
+    Text("the server has been restarted", "服务器已重新启动"),
+    Text("it was interrupted on the server", "已在服务器上被中断"),
+    Text("the server's answer names no video", "服务器的响应中没有视频"),
+    Text("the video has {frames} frames, and {wanted} were expected", "视频有 {frames} 帧，应为 {wanted} 帧"),
+    Text("the node {node} is missing on this server", "此服务器缺少节点 {node}"),
+    Text("another worker is bound to {server}", "另一个工作进程已绑定到 {server}"),
+    Text("SONIC_GUARD_SERVER is not set there", "那里未设置 SONIC_GUARD_SERVER"),
+    Text(
+        "its nanny lets it start no process; start it with --no-nanny",
+        "它的 nanny 不允许启动进程；请用 --no-nanny 启动",
+    ),
+    Text("the process of the call has died (exit code {code})", "调用进程已退出（退出码 {code}）"),
+    Text("the worker {name} is gone", "工作进程 {name} 已离开"),
+    Text("the scheduler was lost ({why})", "失去调度器（{why}）"),
+    Text("the client that started it is gone", "启动它的客户端已退出"),
+    Text("the worker does not write to this farm's folder of outputs", "工作进程没有写入此农场的输出文件夹"),
+    Text("cancelled", "已取消"),
+)
+"""Why a server is not used, or an attempt has ended: shown in a line, behind what it is about."""
+
+ERRORS = (*REASONS, *JOB_FILE, *SETTINGS, *JOURNAL, *SERVERS, *CLUSTER)

@@ -5,24 +5,24 @@ next one goes on; and it treats a broken connection as its own death, on a small
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..atomic_files import try_out
 from ..devices.card_catalogue import Card
-from ..errors import FarmError, OutputError, SonicGuardError
+from ..errors import FarmError, OutputError
 from .content import WORK, is_whole, publish
 from .dask_link import DaskLink, LostError, Result
+from .dispatch import Dispatch
 from .events import Began, Event, Happening, Over, Remaining, Share, Told
 from .fleet import Fleet, Member
-from .job_plans import JobPlanner, Options
 from .journal import Journal
 from .journal_tables import ENDED, Start, TaskRow, TaskState
 from .outcomes import UNTRIED, Ended, Outcome
 from .owner_beat import OwnerBeat
-from .placement import Placer, Work
-from .task_content import Models, call_of, dtype_of, job_of, suffix_of
+from .placement import Work
+from .task_content import Models, call_of, dtype_of, suffix_of
 
 WAIT_S = 0.25
 """For a result, before the loop looks around."""
@@ -30,8 +30,6 @@ FLEET_S = 600.0
 """Most seconds at the beginning in which no server can be used."""
 OTHERS_S = 90.0
 """Seconds after which the farm begins with the servers that can be used."""
-HOME_S = 15.0
-"""Seconds for which what a server was making waits for that server to come back."""
 MAX_TRIES = 6
 """Attempts that end in a failure of a server, before a job counts as failed."""
 MAX_LOST = 15
@@ -73,20 +71,11 @@ class FarmRun:
     """Workers to wait for before anything is refused for their cards."""
     _rows: dict[str, TaskRow] = field(default_factory=dict)
     """Tasks that are not over, by id."""
-    _options: dict[str, Options] = field(default_factory=dict)
     _making: dict[str, _Making] = field(default_factory=dict)
-    _home: dict[str, tuple[Work, float]] = field(default_factory=dict)
-    """Tasks that wait for the server that was making them, and until when."""
-    _stranded: dict[str, Work] = field(default_factory=dict)
-    """Tasks for which the cards that could make them are not there at the moment."""
     _lost: dict[str, int] = field(default_factory=dict)
     _failed: dict[str, int] = field(default_factory=dict)
     _no_room: dict[str, int] = field(default_factory=dict)
     """How often each task has ended so, in this run."""
-    _planner: JobPlanner = field(init=False)
-    _placer: Placer = field(default_factory=Placer)
-    _joined: set[str] = field(default_factory=set)
-    """Workers that the placer knows."""
     _cancelled: set[int] = field(default_factory=set)
     """Attempts whose worker has been told to stop."""
     _link: DaskLink | None = None
@@ -98,7 +87,7 @@ class FarmRun:
 
     def __post_init__(self) -> None:
         self.fleet = Fleet(self.tell)
-        self._planner = JobPlanner({}, self.refuse)
+        self._dispatch = Dispatch(self._rows, self.refuse, self._settle)
 
     def run(self) -> None:
         """Make everything that waits.
@@ -108,7 +97,8 @@ class FarmRun:
         """
         self._publish_finished()
         rows = self.journal.tasks()
-        self._rows, self._total = {row.task: row for row in rows if row.state not in ENDED}, len(rows)
+        self._rows.update({row.task: row for row in rows if row.state not in ENDED})
+        self._total = len(rows)
         with OwnerBeat(self.journal) as beat:
             try:
                 self._wait_for_fleet(beat)
@@ -167,7 +157,7 @@ class FarmRun:
             except LostError as error:
                 self._lose_link(str(error))
             time.sleep(WAIT_S)
-        self._plan()
+        self._dispatch.plan(self.fleet.members.values(), self._making)
 
     def _look(self, link: DaskLink) -> None:
         come, gone = self.fleet.look(link)
@@ -175,102 +165,36 @@ class FarmRun:
             if member.task:
                 link.forget(member.task)
             self._leave(member, f"the worker {member.name} is gone")
-        if any(member.budget.card not in self._planner.budgets for member in come):
-            self._plan()
+        if not all(map(self._dispatch.knows, come)):
+            self._dispatch.plan(self.fleet.members.values(), self._making)
         elif come:
-            for member in come:
-                self._join(member)
-            self._place(self._stranded.values())
-        for task, (work, until) in list(self._home.items()):
-            if time.monotonic() > until:
-                del self._home[task]
-                self._place([work])
-
-    def _join(self, member: Member) -> None:
-        self._placer.join(member.card, self._now())
-        self._joined.add(member.name)
+            self._dispatch.come(come)
+        self._dispatch.release()
 
     def _leave(self, member: Member, text: str) -> None:
         if member.task in self._making:
             self._over(member.task, Ended(Outcome.LOST, text))
-        if member.name in self._joined:
-            self._joined.remove(member.name)
-            for refusal in self._placer.leave(member.name, self._now()):
-                self._stranded[refusal.work_id] = self._work(self._rows[refusal.work_id])
+        self._dispatch.leave(member)
 
     # ---- what is made where
-
-    def _plan(self) -> None:
-        """Plan all that waits for the cards there are. What none of them can make is refused, what is broken fails."""
-        self._planner = JobPlanner({each.budget.card: each.budget for each in self.fleet.members.values()}, self.refuse)
-        self._begin_placing()
-        self._stranded.clear()
-        works = []
-        for row in list(self._rows.values()):
-            if row.task in self._making:
-                continue
-            try:
-                options = self._options[row.task] = self._planner.options(job_of(row))
-            except SonicGuardError as error:
-                self._settle(row, TaskState.FAILED, error.text)
-                continue
-            if not options.options:
-                self._settle(row, TaskState.REFUSED, options.refusal)
-            elif row.server and row.task not in self._home:
-                self._home[row.task] = self._work(row), time.monotonic() + HOME_S
-            elif row.task not in self._home:
-                works.append(self._work(row))
-        self._place(works)
-
-    def _begin_placing(self) -> None:
-        self._placer = Placer()
-        self._joined.clear()
-        for member in self.fleet.members.values():
-            self._join(member)
-
-    def _work(self, row: TaskRow) -> Work:
-        work = Work(row.task, self._options[row.task].options)
-        for option_index, usable_bytes in row.failures:
-            work = work.after(option_index, usable_bytes)
-        return work
-
-    def _place(self, works: Iterable[Work]) -> None:
-        placed = list(works)
-        for work in placed:
-            self._stranded.pop(work.id, None)
-        for refusal in self._placer.add(placed, self._now()):
-            row = self._rows[refusal.work_id]
-            if row.failures:
-                self._settle(row, TaskState.FAILED, self.refuse(refusal.needed_bytes, refusal.card))
-            else:
-                self._stranded[row.task] = self._work(row)
 
     def _assign(self, link: DaskLink) -> None:
         if time.monotonic() < self._resume_at:
             return
         for member in self.fleet.free():
-            if taken := self._take(member):
+            if taken := self._dispatch.take(member):
                 self._start(link, member, *taken)
 
-    def _take(self, member: Member) -> tuple[Work, int] | None:
-        for task, (work, _) in self._home.items():
-            index = _first_option(work, member)
-            if self._rows[task].server == member.server and index is not None:
-                del self._home[task]
-                return work, index
-        taken = self._placer.take(member.name, self._now())
-        return taken and (taken[0], taken[1].option_index)
-
     def _start(self, link: DaskLink, member: Member, work: Work, index: int) -> None:
-        row, options, card = self._rows[work.id], self._options[work.id], member.budget.card
+        row, options, card = self._rows[work.id], self._dispatch.options[work.id], member.budget.card
         option = work.options[index]
-        dtype = dtype_of(row, self._planner, card)
+        dtype = dtype_of(row, self._dispatch.planner, card)
         call = replace(call_of(row, self.out, self.models, options, index, dtype), server=member.server)
         predicted_s = option.seconds_by_card[card]
         start = Start(member.name, member.server, card, index, option.bytes_on(card), predicted_s)
         attempt = self.journal.start(work.id, start)
         self._rows[work.id] = replace(row, server=member.server)
-        self._making[work.id] = _Making(attempt, self._now(), member, work, index, predicted_s)
+        self._making[work.id] = _Making(attempt, time.monotonic(), member, work, index, predicted_s)
         member.task = work.id
         self.tell(Began(work.id, row.names[0], member.name, predicted_s))
         link.submit(call, attempt, member.address)
@@ -296,13 +220,13 @@ class FarmRun:
         self.tell(Over(task, row.names[0], ended.outcome, state in ENDED, making.predicted_s))
         if ended.outcome is Outcome.DONE:
             member.failures = self._pauses = 0
-            self._pace[0] += self._now() - making.begun
+            self._pace[0] += time.monotonic() - making.begun
             self._pace[1] += making.predicted_s
             self._publish(replace(row, digest=ended.digest, size_bytes=ended.size_bytes))
         elif ended.outcome is Outcome.SERVER_FAILED:
             self.fleet.bench(member, ended.text)
         elif ended.outcome is Outcome.NO_ROOM:
-            member.rests_until = self._now() + NO_ROOM_S
+            member.rests_until = time.monotonic() + NO_ROOM_S
         elif ended.outcome is Outcome.OUTPUT_FAILED:
             self._pause(ended.text)
         elif ended.outcome is Outcome.SERVER_DIED and self.fleet.members.pop(member.name, None):
@@ -337,27 +261,26 @@ class FarmRun:
     def _wait_again(self, row: TaskRow, ended: Ended) -> None:
         tried = ended.outcome not in UNTRIED
         failures = (*row.failures, ended.failure) if ended.failure else row.failures
-        row = self._rows[row.task] = replace(row, tries=row.tries + tried, failures=failures)
-        if ended.outcome is not Outcome.LOST:
+        is_lost = ended.outcome is Outcome.LOST
+        server = row.server if is_lost else ""  # elsewhere nobody is making it
+        row = self._rows[row.task] = replace(row, tries=row.tries + tried, failures=failures, server=server)
+        if not is_lost:
             self.tell(Told(Happening.AGAIN, row.names[0], ended.text))
-            self._place([self._work(row)])
+            self._dispatch.place([self._dispatch.work(row)])
         else:
-            self._home[row.task] = self._work(row), time.monotonic() + HOME_S
+            self._dispatch.hold(row)
 
     def _left_s(self) -> float | None:
         """Seconds for what is left, divided evenly among the workers there are."""
         took_s, predicted_s = self._pace
         if not predicted_s or not self.fleet.members:
             return None
-        works = (self._options[task].options for task in self._rows if task in self._options)
-        left_s = sum(min(options[0].seconds_by_card.values()) for options in works if options)
-        return left_s * took_s / predicted_s / len(self.fleet.members)
+        return self._dispatch.predicted_s() * took_s / predicted_s / len(self.fleet.members)
 
     def _settle(self, row: TaskRow, state: TaskState, reason: str) -> None:
         """A task that waits will not be made."""
         self.journal.settle(row.task, state, reason)
         del self._rows[row.task]
-        self._home.pop(row.task, None)
         what = Happening.REFUSED if state is TaskState.REFUSED else Happening.FAILED
         self.tell(Told(what, row.names[0], reason))
 
@@ -367,9 +290,7 @@ class FarmRun:
             if row.task not in self._making:
                 self.journal.settle(row.task, TaskState.CANCELLED, "cancelled")
                 del self._rows[row.task]
-        self._home.clear()
-        self._stranded.clear()
-        self._begin_placing()
+        self._dispatch.clear(self.fleet.members.values())
         for task, making in self._making.items():
             if self._link and making.attempt not in self._cancelled:
                 self._cancelled.add(making.attempt)
@@ -401,17 +322,3 @@ class FarmRun:
         if self._pauses >= MAX_PAUSES:
             try_out(self.out / WORK / "try")  # its error says more, if there is one
             raise OutputError(text)
-
-    def _now(self) -> float:
-        return time.monotonic()
-
-
-def _first_option(work: Work, member: Member) -> int | None:
-    """The first way to make a work that fits a worker's card."""
-    card, usable = member.budget.card, member.budget.usable_bytes
-    fitting: Sequence[int] = [
-        index
-        for index, option in enumerate(work.options)
-        if card in option.seconds_by_card and option.bytes_on(card) <= usable and work.may_run(index, usable)
-    ]
-    return fitting[0] if fitting else None

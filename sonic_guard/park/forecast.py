@@ -1,12 +1,18 @@
 """What a job needs on each card model: the options that are placed, from the memory model and the time model."""
 
+import logging
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..devices.budget import Budget
+from ..errors import HistoryError
 from ..history.calibration import Calibration
+from ..history.card_models import model_histories
+from ..history.database import VARIABLE
 from ..history.history_cache import CardHistory
+from ..history.history_store import History, history_location
 from ..job import LATENT_FPS, Job
 from ..memory.stage_model import Estimate
 from ..operations.run_settings import dtype_on, vae_dtype_on
@@ -16,6 +22,8 @@ from ..planning.pace import RELATIVE_TO, Pace, passes, predict_time
 from ..planning.pass_time import measured_s
 from ..planning.selection import STREAMED, largest_chunk_size
 from .placement import Option
+
+log = logging.getLogger(__name__)
 
 LOAD_S, DECODE_S = 7.0, 1.2e-5
 """Seconds of a run beside denoising, once and for each latent frame and latent pixel, on the H200: ``docs/time.md``."""
@@ -45,6 +53,20 @@ def card_models(budgets: Mapping[str, Budget], known: Mapping[str, CardHistory])
         name: CardModel(budget, known[name].pace, known[name].calibration) if name in known else CardModel(budget)
         for name, budget in budgets.items()
     }
+
+
+def known_cards() -> dict[str, CardHistory]:
+    """What the park's history tells of its card models: that of SONIC_GUARD_DB; nothing where none is set.
+
+    Where it cannot be read, nothing either, with a warning in the log: then the models alone predict.
+    """
+    if not os.environ.get(VARIABLE):
+        return {}
+    try:
+        return model_histories(History(history_location(), existing=True))
+    except HistoryError as error:
+        log.warning("Jobs are placed by the models alone: %s", error)
+        return {}
 
 
 class Forecast:

@@ -7,11 +7,13 @@ frames and in parts, never smaller. A job for which that is not enough is refuse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..devices.budget import RESERVE, Budget, budget_for
 from ..devices.card_catalogue import GIB, Card, card_of_device, menu_cards
 from ..errors import JobError
+from ..history.history_cache import CardHistory
 from ..media import audio_file, picture
 from ..media.face import Face, find_faces
 from ..operations.face_box import Portrait
@@ -22,8 +24,10 @@ from ..operations.talking_head import TalkingHead, TalkingHeadRequest, plan_talk
 from ..optimizations import Mode
 from ..planning.capabilities import GraphCapabilities
 from ..planning.capacity import Capacity
+from ..planning.pace import Pace
 from ..planning.selection import mode_switches
 from .comfyui_client import Facts
+from .forecast import CardModel
 from .jobs import FarmJob, JobSettings
 from .placement import Option
 
@@ -58,6 +62,8 @@ class JobPlanner:
     """By the name of the card model, as in `Option.seconds_by_card`."""
     refuse: Callable[[int, Card | None], str]
     """Words a refusal: the bytes that are needed, and the smallest card that has them."""
+    known: Mapping[str, CardHistory] = field(default_factory=lambda: MappingProxyType({}))
+    """What the park's history tells of the card models (`history.card_models`)."""
     _media: dict[tuple[Any, ...], _Media] = field(default_factory=dict)
     _plans: dict[tuple[Any, ...], Options] = field(default_factory=dict)
 
@@ -85,10 +91,12 @@ class JobPlanner:
         for mode in _modes(settings):
             sizes, seconds = {}, {}
             for card, budget in self.budgets.items():
-                planned = _planned(settings, media, mode, budget)
+                known = self.known.get(card, CardHistory())
+                planned = _planned(settings, media, mode, budget, known.pace)
                 frames = planned.whole.output_frames
                 if planned.preflight.plan.fits:
-                    sizes[card] = planned.preflight.estimate.peak_bytes
+                    model = CardModel(budget, known.pace, known.calibration)
+                    sizes[card] = model.needed_bytes(planned.preflight.estimate)
                     seconds[card] = _seconds(planned)
             if sizes:
                 options.append(Option(min(sizes.values()), seconds, size_by_card=sizes))
@@ -163,7 +171,7 @@ def _planned_settings(settings: JobSettings) -> tuple[Any, ...]:
     return tuple(value for name, value in vars(settings).items() if name not in without)
 
 
-def _planned(settings: JobSettings, media: _Media, mode: Mode, budget: Budget) -> TalkingHead:
+def _planned(settings: JobSettings, media: _Media, mode: Mode, budget: Budget, pace: Pace | None = None) -> TalkingHead:
     run = PreflightRequest(
         Portrait(media.size, lambda: media.faces),
         media.sound_s,
@@ -178,6 +186,7 @@ def _planned(settings: JobSettings, media: _Media, mode: Mode, budget: Budget) -
             settings.min_resolution, settings.inference_steps, settings.seconds, settings.margin,
             settings.dynamic_scale,
         ),
+        pace=pace,
     )  # fmt: skip
     return plan_talking_head(TalkingHeadRequest(run, settings.part_s))
 

@@ -18,8 +18,8 @@ from .lower_bound import Amount, lower_bound_s
 from .placement import Assignment, CardState, Option, Placer, Work
 from .sample_park import USUAL, Mishaps, Voice, card_models, parts_of, voices
 
-MAX_CARDS, MAX_JOBS = 100_000, 10_000_000
-"""Most that one simulation takes."""
+LEAST, MAX_CARDS, MAX_JOBS = 1, 100_000, 10_000_000
+"""Fewest of either, most cards and most jobs that a simulation takes."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Report:
 def simulate(cards: int, jobs: int, seed: int = 0, mishaps: Mishaps = USUAL) -> Report:
     """Make `jobs` videos on a park of `cards` cards. Raises `FarmError` for numbers beyond what is simulated."""
     for name, number, most in (("cards", cards, MAX_CARDS), ("jobs", jobs, MAX_JOBS)):
-        if not 1 <= number <= most:
-            raise FarmError(f"{name}: {number} is outside 1 … {most}.")
+        if not LEAST <= number <= most:
+            raise FarmError(f"{name}: {number} is outside {LEAST} … {most}.")
     begun = time.process_time()
     draw = random.Random(seed)  # noqa: S311 - a simulation that can be repeated
     park = _Park(cards, mishaps, draw)

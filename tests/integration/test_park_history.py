@@ -1,8 +1,11 @@
 """The history of a park in one database: every worker writes to it, and each card model has one calibration."""
 
+import wave
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sonic_guard.devices.budget import budget_for
 from sonic_guard.devices.card_catalogue import find_card
@@ -13,7 +16,9 @@ from sonic_guard.history.history_store import History
 from sonic_guard.history.run_record import Outcome, StageFigures
 from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import overhead, stage_bytes
-from sonic_guard.park.forecast import Forecast, card_models
+from sonic_guard.park.forecast import Forecast, card_models, known_cards
+from sonic_guard.park.job_plans import JobPlanner
+from sonic_guard.park.jobs import FarmJob, JobSettings
 from sonic_guard.planning.pace import passes
 from sonic_guard.planning.pass_time import measured_s
 from tests.support.processes import PROCESSES
@@ -121,3 +126,33 @@ def test_jobs_are_placed_by_what_the_park_has_shown(location):
         assert then.size_bytes == pytest.approx(overhead().context_bytes + 1.30 * tensors, rel=0.001)
     seconds = [options[-1].seconds_by_card["RTX 3060 12GB"] for options in (before, after)]
     assert seconds[1] > 1.5 * seconds[0]
+
+
+def test_a_farm_reads_the_history_that_is_configured(location, monkeypatch, caplog):
+    monkeypatch.delenv("SONIC_GUARD_DB", raising=False)
+    assert known_cards() == {}
+    monkeypatch.setenv("SONIC_GUARD_DB", location)
+    assert known_cards() == {}
+    assert "placed by the models alone: history" in caplog.text  # there is none yet
+    record(History(location), RTX_3060, job(0))
+    assert known_cards()["RTX 3060 12GB"].pace.ratio == pytest.approx(PACE, rel=0.01)
+
+
+def test_a_farms_jobs_are_planned_with_it(tmp_path):
+    history = History(tmp_path / "history.db")
+    for number in range(25):
+        record(history, RTX_3060, job(number), extra=0.30, pace=40.0)
+    portrait, voice = tmp_path / "portrait.png", tmp_path / "voice.wav"
+    Image.new("RGB", (512, 512)).save(portrait)
+    with wave.open(str(voice), "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        sound.writeframes(np.random.default_rng(0).bytes(2 * 16_000 * 10))
+    settings = JobSettings(face_box="128,128,384,384")
+    asked = FarmJob("video", portrait, voice, "0" * 64, "1" * 64, settings)
+    budgets = {"RTX 3060 12GB": budget_for("RTX 3060 12GB")}
+    alone, known = (
+        JobPlanner(budgets, lambda needed, card: "", histories).options(asked).options[-1]
+        for histories in ({}, model_histories(history))
+    )
+    assert known.size_bytes > 1.15 * alone.size_bytes
+    assert known.seconds_by_card["RTX 3060 12GB"] > 1.3 * alone.seconds_by_card["RTX 3060 12GB"]
