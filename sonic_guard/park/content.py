@@ -4,15 +4,17 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
-from ..atomic_files import errors_about, fault, write_text
+from ..atomic_files import discard, errors_about, fault, write_text
 
 WORK = ".sonic-guard"
 """Folder below a farm's outputs with its journal and the videos by content."""
 _OBJECTS = "videos"
 _BLOCK = 1 << 20
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def file_digest(path: Path) -> str:
@@ -52,6 +54,8 @@ def made_before(out: Path, task: str, suffix: str) -> tuple[str, int] | None:
         digest, size_bytes = json.loads((out / WORK / _OBJECTS / f"{task}.made").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return None
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        return None
     return (digest, size_bytes) if is_whole(out, digest, size_bytes, suffix) else None
 
 
@@ -76,6 +80,12 @@ def publish(out: Path, name: str, digest: str, suffix: str) -> Path:
         with contextlib.suppress(FileNotFoundError):  # of two names of one file, a rename does nothing
             temp.unlink()
     return target
+
+
+def sweep(out: Path) -> None:
+    """Remove what killed processes have left half done. Only when nothing is being made."""
+    for half in (*(out / WORK).glob("*.link"), *(out / WORK / _OBJECTS).glob(".*.part")):
+        discard(half)
 
 
 def is_whole(out: Path, digest: str, size_bytes: int, suffix: str) -> bool:

@@ -77,7 +77,8 @@ class DaskLink:
     def __init__(self, address: str, security: Security | None, on_share: Callable[[str, float], object]) -> None:
         from distributed import Client
 
-        for name in ("distributed", "tornado"):  # a lost scheduler is told in a line, not in their tracebacks
+        # A lost scheduler is told in a line, not in their tracebacks.
+        for name in ("distributed", "distributed.client", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._futures: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..atomic_files import try_out
 from ..devices.card_catalogue import Card
 from ..errors import FarmError, OutputError
-from .content import WORK, is_whole, publish
+from .content import WORK, is_whole, publish, sweep
 from .dask_link import DaskLink, LostError, Result
 from .dispatch import Dispatch
 from .events import Began, Event, Happening, Over, Remaining, Share, Told
@@ -104,6 +104,7 @@ class FarmRun:
                 self._wait_for_fleet(beat)
                 while self._rows:
                     self._step(beat)
+                sweep(self.out)
             finally:
                 if self._link:
                     self._link.close()

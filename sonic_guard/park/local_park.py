@@ -59,6 +59,14 @@ class _Child:
         except (OSError, ValueError):
             return None
 
+    def count_death(self) -> None:
+        """Start it later each time that it ends by an error of its own; who was killed, or left, begins at once."""
+        if self.process is not None and (self.process.exitcode or 0) > 0:
+            self.deaths += 1
+            self.delay_s = min(2 * self.delay_s, RESTART_S[1])
+        else:
+            self.deaths, self.delay_s = 0, RESTART_S[0]
+
     def is_alive(self) -> bool:
         """Whether it runs; a process that was just started and has not signed in counts."""
         if self.process is not None:
@@ -119,14 +127,13 @@ class LocalPark:
         for child in self._children:
             if child.is_alive():
                 if child.started and time.monotonic() - child.started > YOUNG_S:
-                    child.delay_s = RESTART_S[0]
+                    child.deaths, child.delay_s = 0, RESTART_S[0]
                 continue
             if child.started and time.monotonic() - child.started < child.delay_s:
                 continue
             if child.started:
                 died.append(child.place.name)
-                child.deaths = child.deaths + 1 if child.delay_s > RESTART_S[0] else 1
-                child.delay_s = min(2 * child.delay_s, RESTART_S[1])
+                child.count_death()
                 if child.deaths >= MAX_DEATHS:
                     raise FarmError(f"{child.place.name}: it ends again and again: {_last_line(child.place.log)}.")
             child.process, child.started = child.start(child), time.monotonic()
