@@ -176,20 +176,23 @@ def _clocked(step: Callable[[], object]) -> tuple[float, float]:
 
 
 def draw(path: Path) -> None:
-    """Frames of carphone around a pulse, before and after, what differs from the clean clip, and the brightness."""
-    clip = next(clips([bundled(CARPHONE)], FRAMES))
-    frames, _ = pulsed(clip.frames, first=PUBLISHED)
+    """Frames of the rendered head around a pulse, before and after, what differs from the clean ones, and brightness.
+
+    Its portrait is in the public domain, and may be shown.
+    """
+    clean = list(Scene(SIZE // 2, FRAMES).render())
+    frames, _ = pulsed(clean, first=PUBLISHED)
     notes = SmoothNotes()
     result = list(run_all(smooth_filters(True, 0.0, notes), iter(frames)))
     numbers = range(PUBLISHED - 1, PUBLISHED + 4)
     rows = [np.hstack([each[n] for n in numbers]) for each in (frames, result)]
     for each in (frames, result):
-        difference = [np.abs(each[n].astype(int) - clip.frames[n]) * 15 for n in numbers]
+        difference = [np.abs(each[n].astype(int) - clean[n]) * 15 for n in numbers]
         rows.append(np.hstack(difference).clip(0, 255).astype(np.uint8))
     plot = brightness_plot(notes.before, notes.after)
     width = plot.shape[1]
     strip = [np.asarray(Image.fromarray(row).resize((width, row.shape[0] * width // row.shape[1]))) for row in rows]
-    Image.fromarray(np.vstack([*strip, plot])).save(path)
+    Image.fromarray(np.vstack([*strip, plot])).quantize(256).save(path, optimize=True)
 
 
 def main() -> None:

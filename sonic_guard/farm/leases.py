@@ -178,6 +178,8 @@ class CardLeases:
     def _beat(self) -> None:
         """Note what the run really holds, so that others know how much of the card's use is no lease's."""
         while not self._over.wait(HEARTBEAT_S):
+            if self._own.entry.state is not State.RUNNING:
+                continue
             try:
                 used = self._memory.own_bytes()
                 with self._ledger.deciding():

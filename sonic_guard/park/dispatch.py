@@ -44,10 +44,11 @@ class Dispatch:
     def __post_init__(self) -> None:
         self.planner = JobPlanner(self._budgets, self.refuse, known_cards())
 
-    def plan(self, members: Iterable[Member], busy: Collection[str]) -> None:
+    def plan(self, members: Iterable[Member], busy: Collection[str], *, is_complete: bool) -> None:
         """Plan all tasks but those in `busy` for the cards there are.
 
-        What none of them can make is refused, what is broken fails.
+        What is broken fails. What none of the cards can make is refused if they are all that will come, else it waits
+        for the next plan.
         """
         present = list(members)
         self._budgets |= {member.budget.card: member.budget for member in present}
@@ -60,7 +61,9 @@ class Dispatch:
             except SonicGuardError as error:
                 self._drop(row, TaskState.FAILED, error.text)
                 continue
-            if not options.options:
+            if not options.options and not is_complete:
+                del self.options[row.task]
+            elif not options.options:
                 self._drop(row, TaskState.REFUSED, options.refusal)
             elif row.server:
                 self.hold(row)

@@ -28,8 +28,8 @@ WAIT_S = 0.25
 """For a result, before the loop looks around."""
 FLEET_S = 600.0
 """Most seconds at the beginning in which no server can be used."""
-OTHERS_S = 90.0
-"""Seconds after which the farm begins with the servers that can be used."""
+FIRST_S, OTHERS_S = 5.0, 90.0
+"""Seconds after which the farm begins with the servers that can be used, and after which no more are expected."""
 MAX_TRIES = 6
 """Attempts that end in a failure of a server, before a job counts as failed."""
 MAX_LOST = 15
@@ -67,8 +67,8 @@ class FarmRun:
     tell: Callable[[Event], object]
     tend: Callable[[], Iterable[str]] = tuple
     """Starts local processes that have died, and returns their names."""
-    expected: int = 1
-    """Workers to wait for before anything is refused for their cards."""
+    expected: int = 1 << 30
+    """Workers that will come. Until they are there, or for `OTHERS_S`, nothing is refused for their cards."""
     _rows: dict[str, TaskRow] = field(default_factory=dict)
     """Tasks that are not over, by id."""
     _making: dict[str, _Making] = field(default_factory=dict)
@@ -81,6 +81,9 @@ class FarmRun:
     _link: DaskLink | None = None
     _pace: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Seconds that finished videos took in this run, and seconds that were predicted for them."""
+    _begun: float = field(default_factory=time.monotonic)
+    _is_complete: bool = False
+    """Whether all cards have come that will: what fits none of them is refused then."""
     _total: int = 0
     _pauses: int = 0
     _resume_at: float = 0.0
@@ -142,11 +145,11 @@ class FarmRun:
             self._leave(member, f"the scheduler was lost ({text})")
 
     def _wait_for_fleet(self, beat: OwnerBeat) -> None:
-        """Wait until the servers can be used: all that are expected, or after `OTHERS_S`, any. Then plan."""
+        """Wait until the servers can be used: all that are expected, or after `FIRST_S`, any. Then plan."""
         begun = time.monotonic()
         while self._rows and not beat.is_cancelled:
             waited = time.monotonic() - begun
-            if len(self.fleet.members) >= self.expected or (self.fleet.members and waited > OTHERS_S):
+            if len(self.fleet.members) >= self.expected or (self.fleet.members and waited > FIRST_S):
                 break
             if waited > FLEET_S:
                 raise FarmError(f"servers: none can be used for {FLEET_S / 60:.0f} minutes. Their logs say why.")
@@ -158,7 +161,7 @@ class FarmRun:
             except LostError as error:
                 self._lose_link(str(error))
             time.sleep(WAIT_S)
-        self._dispatch.plan(self.fleet.members.values(), self._making)
+        self._plan()
 
     def _look(self, link: DaskLink) -> None:
         come, gone = self.fleet.look(link)
@@ -166,11 +169,18 @@ class FarmRun:
             if member.task:
                 link.forget(member.task)
             self._leave(member, f"the worker {member.name} is gone")
-        if not all(map(self._dispatch.knows, come)):
-            self._dispatch.plan(self.fleet.members.values(), self._making)
+        if not all(map(self._dispatch.knows, come)) or (not self._is_complete and self._all_have_come()):
+            self._plan()
         elif come:
             self._dispatch.come(come)
         self._dispatch.release()
+
+    def _plan(self) -> None:
+        self._is_complete = self._is_complete or self._all_have_come()
+        self._dispatch.plan(self.fleet.members.values(), self._making, is_complete=self._is_complete)
+
+    def _all_have_come(self) -> bool:
+        return len(self.fleet.members) >= self.expected or time.monotonic() - self._begun > OTHERS_S
 
     def _leave(self, member: Member, text: str) -> None:
         if member.task in self._making:

@@ -141,7 +141,7 @@ def widgets(settings: JobSettings, mode: Mode, prefix: str) -> dict[str, object]
     return {
         **{name: getattr(settings, name) for name in names},
         "target_card": "auto", "on_risk": "stop", "policy": "lossless_first", "reserve": RESERVE, "preview_s": 0.0,
-        "mode": str(mode), "filename_prefix": prefix, "language": "en",
+        "mode": str(mode), "filename_prefix": prefix, "language": "en", "finish": "off",
     }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_a_prediction_stands_on_the_nodes_and_follows_the_user(page, renderer, t
     assert card.locator(".row").count() == 5
     assert "Made smaller: 768 → 384 px" in card.inner_text()
     turn(page, PREFLIGHT, "on_risk", "warn")
-    assert "denoise" in shown(page, "Will run out of memory").inner_text()
+    shown(page, "Will run out of memory").locator("[data-stage=denoise]").first.wait_for()
     keep(page, f"page-{page.front_end}-{renderer}-{theme}")
 
 

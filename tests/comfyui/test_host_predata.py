@@ -11,9 +11,9 @@ import pytest
 from sonic_guard.history.run_record import Outcome
 from sonic_guard.media.video_file import frames
 from tests.support.graphs import node
-from tests.support.installed import PACK
 from tests.support.watched_runs import file_of, runs, small, talking_head, voice
 from tests.support.workflow_prompts import api_graph
+from tests.support.workflows import EXAMPLES, FOLDER
 
 SECONDS = 1.2
 LATENTS = int(SECONDS * 12.5)
@@ -57,7 +57,7 @@ def test_talking_head_runs_predata_and_leaves_no_sound_file(host):
     assert {file.name for file in set((host.base / "input").iterdir()) - before} == {name}
 
 
-TEMPLATES = sorted((PACK / "example_workflows").glob("*.json"))
+TEMPLATES = [FOLDER / f"{name}.json" for name in sorted(EXAMPLES)]
 SMALL = {  # the outputs of the loaders, whose weights are not available here, and those of `SmallSonic`
     ("ImageOnlyCheckpointLoader", 1): ["small", 2],
     ("ImageOnlyCheckpointLoader", 2): ["small", 3],

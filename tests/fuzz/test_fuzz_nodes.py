@@ -29,6 +29,7 @@ SPOKEN = {
     "image": ("width:", "height:"),
     "audio": ("There is no sound above", "file:", ".wav:"),
     "face_box": ("face box",),
+    "duration": ("the audio has",),
     "model": ("low VRAM:", "sonic:"),
     "part_s": ("part length:",),
     "min_resolution": ("out of memory",),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,20 @@ FAST_S = 0.01
 
 
 def leases(folder: Path, usable: int = 10, used: int = 0, own: int = 0, runs: int = 2) -> CardLeases:
-    return CardLeases(Ledger(folder), CardMemory(lambda: usable, lambda: used, lambda: own), runs)
+    made = CardLeases(Ledger(folder), CardMemory(lambda: usable, lambda: used, lambda: own), runs)
+    opened.append(made)
+    return made
+
+
+opened: list[CardLeases] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Leases that a test leaves open would note their use for as long as the process lives."""
+    yield
+    while opened:
+        opened.pop().close()
 
 
 def refusal(asked: CardLeases, request: LeaseRequest) -> str:

@@ -1,6 +1,7 @@
 """Files of a park by content, in a folder and in a bucket of an S3-compatible server."""
 
 import hashlib
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from sonic_guard.errors import FarmError
 from sonic_guard.messages.error_messages import error_text
 from sonic_guard.park.files import FileStore, checked_name, digest_of_key
 from tests.support import s3_server
-from tests.support.processes import PROCESSES
 
 BUCKET = "sonic-guard-tests"
+
+SPAWN = multiprocessing.get_context("spawn")
+"""Its processes get the environment of the moment, in which the server's keys are; a server of forks has an older."""
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +89,8 @@ def put_often(location, path, barrier):
 
 
 def test_several_workers_store_the_same_at_once(location, tmp_path):
-    path, barrier = video(tmp_path, content=os.urandom(3 << 20)), PROCESSES.Barrier(3)
-    workers = [PROCESSES.Process(target=put_often, args=(location, path, barrier)) for _ in range(3)]
+    path, barrier = video(tmp_path, content=os.urandom(3 << 20)), SPAWN.Barrier(3)
+    workers = [SPAWN.Process(target=put_often, args=(location, path, barrier)) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -241,8 +244,8 @@ def put_on_a_full_disk(location, path, send):
 
 def test_a_disk_that_is_full_is_said_and_nothing_is_left(tmp_path):
     path = video(tmp_path, content=os.urandom(2 << 20))
-    receive, send = PROCESSES.Pipe(duplex=False)
-    child = PROCESSES.Process(target=put_on_a_full_disk, args=(str(tmp_path / "store"), path, send))
+    receive, send = SPAWN.Pipe(duplex=False)
+    child = SPAWN.Process(target=put_on_a_full_disk, args=(str(tmp_path / "store"), path, send))
     child.start()
     child.join(120)
     assert receive.poll() and receive.recv().endswith("File too large")

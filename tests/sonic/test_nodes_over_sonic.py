@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sonic_guard.optimizations import ESCALATION_ORDER
+from sonic_guard.messages.plan_messages import optimization_names
+from sonic_guard.optimizations import ESCALATION_ORDER, Optimization
 from tests.support import small_sonic
 from tests.support.node_inputs import PORTRAIT, pack_job, pack_overrides, pack_plan, sound
 
@@ -44,7 +45,7 @@ def test_low_vram_wraps_the_wrappers_model(run_node, pack, inputs, enabled, fall
     assert out["weight_dtype"] is torch.float32
     if enabled:
         first = next(optimization for optimization in fallbacks if optimization in enabled)
-        assert out["report"].startswith(f"{word}{first}")
+        assert out["report"].startswith(f"{word}{optimization_names([Optimization(first)], language)}")
     assert ("fp8_weights" in out["report"]) == ("fp8_weights" in fallbacks)
 
 

@@ -55,10 +55,10 @@ def _without_torchvision() -> Iterator[None]:
     A torchvision that does not match torch does not import, and there is none in a registry for torch's CPU build.
     """
     names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
-    missing = [name for name in names if name not in sys.modules] if find_spec("torchvision") is None else []
+    missing = [] if _has_torchvision() else [name for name in names if name not in sys.modules]
     for name in missing:
         sys.modules[name] = ModuleType(name)
-    if missing:
+    if names[-1] in missing:
         functional: Any = sys.modules[names[-1]]
         functional.InterpolationMode = functional.rotate = functional.normalize = None
     try:
@@ -66,6 +66,12 @@ def _without_torchvision() -> Iterator[None]:
     finally:
         for name in missing:
             del sys.modules[name]
+
+
+def _has_torchvision() -> bool:
+    """Whether it is installed; other tests leave an empty module of its name, which has no loader."""
+    spec = find_spec("torchvision")
+    return spec is not None and spec.loader is not None
 
 
 def spandrel() -> Any:

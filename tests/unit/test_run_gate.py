@@ -63,8 +63,10 @@ class Comfy:
 
 
 @pytest.fixture
-def comfy(tmp_path: Path) -> Comfy:
-    return Comfy(tmp_path)
+def comfy(tmp_path: Path) -> Iterator[Comfy]:
+    comfy = Comfy(tmp_path)
+    yield comfy
+    comfy.leases.close()
 
 
 @pytest.fixture
@@ -75,8 +77,10 @@ def gate(comfy: Comfy) -> Iterator[RunGate]:
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> CardLeases:
-    return CardLeases(Ledger(tmp_path), CardMemory(lambda: NEEDED + 1, lambda: 0, lambda: 0))
+def other(tmp_path: Path) -> Iterator[CardLeases]:
+    leases = CardLeases(Ledger(tmp_path), CardMemory(lambda: NEEDED + 1, lambda: 0, lambda: 0))
+    yield leases
+    leases.close()
 
 
 def running(folder: Path) -> list[Entry]:
