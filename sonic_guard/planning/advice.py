@@ -148,7 +148,9 @@ def _by_node(plan: Plan, available: Collection[str], *, low_vram: bool) -> tuple
     Where Sonic Low VRAM has to be added, that stands for the exact optimizations.
     """
     if not low_vram or not any(change.name in ESCALATION_ORDER for change in plan.changes):
-        return tuple(change for change in plan.changes if change.name not in available)
+        shown = [change for change in plan.changes if change.name not in available]
+        # What is enabled in any case may come after what the user would do: the last figure is that of all of it.
+        return (*shown[:-1], replace(shown[-1], after_bytes=plan.changes[-1].after_bytes)) if shown else ()
     optimizations = plan.requested.optimizations | plan.job.optimizations & EXACT
     optimized = replace(plan.requested, optimizations=without_redundant(optimizations))
     rest = (change for change in plan.changes if change.name not in EXACT)

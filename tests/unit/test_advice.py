@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sonic_guard.devices.budget import budget_for
@@ -226,7 +226,12 @@ jobs = st.builds(
 )
 
 
+NEEDS_BOTH = Job(200, 200, 7.0, min_resolution=192, interpolate=False)
+"""At 5 GiB it takes one optimization that is enabled in any case, after one that is not."""
+
+
 @settings(deadline=None)
+@example(NEEDS_BOTH, 5.0, Where.THIS_NODE, frozenset({Optimization.TENSOR_OFFLOAD}))
 @given(jobs, st.floats(3, 100), st.sampled_from(Where), st.frozensets(st.sampled_from(ESCALATION_ORDER)) | st.none())
 def test_advice_is_true(job, gib, where, available):
     """What it says fits does fit, with the bytes it says; and there is no advice only where all is well."""
