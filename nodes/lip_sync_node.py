@@ -136,7 +136,7 @@ def _pictures(batch: torch.Tensor) -> Iterator[np.ndarray]:
     """The pictures as 8-bit RGB, one after the other."""
     bar = host.progress_bar(len(batch))
     for number, picture in enumerate(batch):
-        yield np.ascontiguousarray(picture.clamp(0, 1).mul(255).round().byte().cpu().numpy())
+        yield images.as_rgb(picture)
         bar(number + 1)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sonic_guard.errors import FinishError, brief
+from ..sonic_guard.finishing.output_size import OutputSize
 from ..sonic_guard.finishing.upscale.network import from_descriptor
-from ..sonic_guard.finishing.upscale.output_size import OutputSize
 from ..sonic_guard.finishing.upscale.upscale_video import Upscale
 from ..sonic_guard.messages.upscale_messages import upscale_lines
 from ..sonic_guard.operations.input_values import one_of

@@ -7,8 +7,8 @@ from typing import Any
 from ...sonic_guard.errors import FinishError, brief
 from ...sonic_guard.finishing.finish_all import FinishAllRequest
 from ...sonic_guard.finishing.finish_presets import PRESETS, FinishPreset, FinishSteps
+from ...sonic_guard.finishing.output_size import OutputSize
 from ...sonic_guard.finishing.upscale.network import from_descriptor
-from ...sonic_guard.finishing.upscale.output_size import OutputSize
 from ...sonic_guard.finishing.upscale.upscale_video import Upscale
 from ...sonic_guard.media.video_writer import Encoding
 from ...sonic_guard.operations.input_values import one_of

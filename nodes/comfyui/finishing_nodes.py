@@ -19,7 +19,8 @@ from ...sonic_guard.finishing.frames import FrameFilter, multiple_of, run_all, s
 from ...sonic_guard.finishing.pipeline import Finished, Finishing, FinishRequest, finish
 from ...sonic_guard.media import audio as media_audio
 from ...sonic_guard.media.video_writer import FFV1, Encoding, VideoWriter
-from ...sonic_guard.messages.finish_messages import finish_report, progress_text
+from ...sonic_guard.messages.finish_messages import finish_report
+from ...sonic_guard.messages.run_messages import progress_text
 from ...sonic_guard.resume.work_folder import sweep
 from . import host, images
 from .node_progress import BAR
@@ -101,7 +102,7 @@ def _shown(language: str) -> Callable[[Finishing], None]:
 
     def show(event: Finishing) -> None:
         bar(round(BAR * event.share))
-        host.show_text(progress_text(event, language))
+        host.show_text(progress_text(event.share, event.seconds_left, language))
 
     return host.seldom(show)
 
@@ -147,7 +148,7 @@ def _run_in_memory(batch: torch.Tensor, filters: Sequence[FrameFilter]) -> torch
     def frames() -> Iterator[np.ndarray]:
         for picture in batch:
             host.stop_if_interrupted()
-            pixels = picture.clamp(0, 1).mul(255).round().byte().cpu().numpy()
+            pixels = images.as_rgb(picture)
             sources.append(pixels)
             yield pixels
 

@@ -50,6 +50,11 @@ def from_rgbs(pictures: Iterable[Any]) -> torch.Tensor:
     return torch.cat([from_rgb(picture) for picture in pictures])
 
 
+def as_rgb(frame: torch.Tensor) -> Any:
+    """A frame [H, W, 3] in 0 … 1 as uint8."""
+    return frame.clamp(0, 1).mul(255).round().byte().contiguous().cpu().numpy()
+
+
 def as_pil(frame: torch.Tensor) -> Image.Image:
     """A frame [H, W, 3] in 0 … 1 as ComfyUI's previews take it."""
-    return Image.fromarray(frame.clamp(0, 1).mul(255).round().byte().cpu().numpy())
+    return Image.fromarray(as_rgb(frame))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ..finishing.finish_all import FinishAllRequest, finish_all
 from ..finishing.finish_presets import PRESETS, FinishPreset
-from ..finishing.upscale.output_size import OutputSize
+from ..finishing.output_size import OutputSize
 from ..messages.finish_all_messages import finish_all_lines
 from .finish_command import encoding_of, print_finished, shown_progress, work_folder_of
 from .lipsync_command import lipsync_dict

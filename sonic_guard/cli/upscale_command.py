@@ -19,8 +19,8 @@ def run_interpolate(arguments: argparse.Namespace) -> None:
 
 def run_upscale(arguments: argparse.Namespace) -> None:
     """Enlarge the video with a model. Raises `SonicGuardError` for bad input."""
+    from ..finishing.output_size import OutputSize
     from ..finishing.upscale.network import load_network
-    from ..finishing.upscale.output_size import OutputSize
     from ..finishing.upscale.upscale_video import Upscale
     from ..media.footage import open_footage
     from ..messages.upscale_messages import plan_lines, upscale_dict, upscale_lines

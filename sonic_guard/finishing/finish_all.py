@@ -10,9 +10,9 @@ from ..media.video_writer import Encoding
 from .finish_presets import FinishSteps, finish_filters
 from .lip_sync.correction import Correction, correction_for
 from .lip_sync.film import FilmSync, measure_film
+from .output_size import OutputSize
 from .pipeline import Finished, Finishing, FinishRequest, finish
 from .smooth import SmoothNotes
-from .upscale.output_size import OutputSize
 
 MEASURING = 0.1
 """Share of the progress that belongs to the measurement of the lips."""

@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from .frames import FrameFilter
+from .output_size import OutputSize
 from .smooth import SmoothNotes, smooth_filters
-from .upscale.output_size import OutputSize
 
 FULL_HD = 1080
 """Height in pixels."""

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import cv2
-import numpy as np
 
 from .frames import Frame
-from .upscale.output_size import OutputSize
+from .output_size import OutputSize
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,12 @@ class Resize:
 
 
 def resized(frame: Frame, size: tuple[int, int]) -> Frame:
-    """`frame` in another width and height; the same object if it has them."""
+    """`frame` at exactly `size`, width and height: averaged over areas where it shrinks, Lanczos where it grows.
+
+    The same object if it has that size.
+    """
     height, width = frame.shape[:2]
-    if (width, height) == size:
+    if size == (width, height):
         return frame
-    shrinks = size[0] * size[1] < width * height
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4))
+    shrinks = size[0] <= width and size[1] <= height
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4)

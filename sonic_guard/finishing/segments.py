@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..media.video_file import verify
-from ..resume.manifest import FileNote, Manifest, file_digest, plain_size
+from ..resume.manifest import Manifest, is_as_noted, note_of
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class SegmentStore:
         """Record that `segment`, the next one, is finished. Raises `OutputError`."""
         path = segment.path
         name = f"{len(self._segments)} {segment.start} {segment.frames} {segment.changed}"
-        self._manifest.add(name, {path.name: FileNote(plain_size(path), file_digest(path))})
+        self._manifest.add(name, {path.name: note_of(path)})
         self._segments.append(segment)
 
     def _kept(self, check: Callable[[], None]) -> Iterator[Segment]:
@@ -70,8 +70,8 @@ class SegmentStore:
             [(name, note)] = (self._manifest.files(found[index]) or {}).items()
             path = self._folder / name
             try:
-                whole = plain_size(path) == note.size_bytes and file_digest(path, check) == note.sha256
-                if not whole or verify(path).frames != frames:
+                # In this order: libav reads the file only after its digest has been verified.
+                if not is_as_noted(path, note, check) or verify(path).frames != frames:
                     log.warning("%s has changed since it was written; it is made again.", path)
                     return
             except (OSError, OutputError) as error:

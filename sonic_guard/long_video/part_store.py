@@ -16,7 +16,7 @@ from ..errors import OutputError, WrapperError
 from ..media.seams import hide_seam
 from ..media.video_file import frames, verify
 from ..media.video_writer import FFV1, Encoding, VideoWriter
-from ..resume.manifest import FileNote, Manifest, file_digest, plain_size
+from ..resume.manifest import Manifest, is_as_noted, note_of
 from ..resume.work_folder import KEY_LENGTH, work_folder
 from .part_plan import Part
 from .video_request import VideoRequest
@@ -76,21 +76,13 @@ class PartStore:
             return False
         for path, count in self._files(part).items():
             try:
-                if not self._is_as_noted(path, noted.get(path.name), count):
+                # In this order: libav reads the file only after its digest has been verified.
+                if not is_as_noted(path, noted.get(path.name), self._check) or verify(path).frames != count:
                     raise fault(path, "it has changed since it was written.")
             except (OSError, OutputError) as error:
                 log.warning("part %d is made again: %s", part.index + 1, error)
                 return False
         return True
-
-    def _is_as_noted(self, path: Path, note: FileNote | None, frames: int) -> bool:
-        # In this order: libav reads the file only after its digest has been verified.
-        return (
-            note is not None
-            and plain_size(path) == note.size_bytes
-            and file_digest(path, self._check) == note.sha256
-            and verify(path).frames == frames
-        )
 
     @contextmanager
     def writing(self, part: Part, optimizations: Collection[str] = ()) -> Iterator["FrameSorter"]:
@@ -112,7 +104,7 @@ class PartStore:
 
     def add(self, part: Part) -> None:
         """Record that `part` is finished, and remove its steps. Not interrupted by `check`: the part would be lost."""
-        notes = {path.name: FileNote(plain_size(path), file_digest(path)) for path in self._files(part)}
+        notes = {path.name: note_of(path) for path in self._files(part)}
         self._manifest.add(self._keys[part.index], notes)
         for path in steps_of(self.folder, ""):  # parts are made one after the other
             discard(path)

@@ -17,7 +17,7 @@ from av.packet import Packet
 from ..errors import FootageError
 from .cancellation import Check, nothing
 from .containers import Allowed, demuxed, opened, sound_decoders
-from .video_sound import AAC_BITS, FALLBACK_HZ
+from .video_sound import audio_stream
 from .video_writer import Format
 
 _TAKES = {
@@ -114,12 +114,8 @@ class _Encoded:
     def __init__(self, container: Any, track: Any, shift_s: Fraction, kind: Format) -> None:
         context = track.codec_context
         layout = "mono" if context.channels == 1 else "stereo"
-        rates = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-        rate = context.sample_rate if context.sample_rate in rates else FALLBACK_HZ
-        self._stream = container.add_stream(kind.audio, rate=rate, layout=layout, format=kind.samples)
-        if kind.audio == "aac":
-            self._stream.bit_rate = AAC_BITS * (1 if layout == "mono" else 2)
-        self._resampler = AudioResampler(format=kind.samples, layout=layout, rate=rate)
+        self._stream = audio_stream(container, kind.audio, context.sample_rate, layout, kind.samples)
+        self._resampler = AudioResampler(format=kind.samples, layout=layout, rate=self._stream.rate)
         self._shift_s = shift_s
         self._from_zero = kind.container in _FROM_ZERO
 

@@ -26,11 +26,7 @@ class SoundTrack:
         """Add a stream for `sound` to the PyAV `container`; `encoder` and `sample_format` are libav's names."""
         self._sound, self._fps = sound, fps
         self._layout = "stereo" if sound.channels == 2 or sound.channels in _SURROUND else "mono"
-        rates = Codec(encoder, "w").audio_rates
-        rate = sound.sample_rate if not rates or sound.sample_rate in rates else FALLBACK_HZ
-        self._stream: Any = container.add_stream(encoder, rate=rate, layout=self._layout, format=sample_format)
-        if encoder == "aac":
-            self._stream.bit_rate = AAC_BITS * min(sound.channels, 2)
+        self._stream = audio_stream(container, encoder, sound.sample_rate, self._layout, sample_format)
         self._done = 0
         """Samples encoded so far."""
 
@@ -57,6 +53,16 @@ class SoundTrack:
     def flush(self) -> list[Packet]:
         """The packets that the encoder still holds."""
         return self._stream.encode(None)
+
+
+def audio_stream(container: Any, encoder: str, rate: int, layout: str, sample_format: str) -> Any:
+    """A new audio stream of the PyAV `container`, at `rate` Hz if the encoder takes it; `layout`: mono or stereo."""
+    rates = Codec(encoder, "w").audio_rates
+    taken = rate if not rates or rate in rates else FALLBACK_HZ
+    stream = container.add_stream(encoder, rate=taken, layout=layout, format=sample_format)
+    if encoder == "aac":
+        stream.bit_rate = AAC_BITS * (2 if layout == "stereo" else 1)
+    return stream
 
 
 def _in_stereo(samples: np.ndarray, rate: int) -> np.ndarray:

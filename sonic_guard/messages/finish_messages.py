@@ -1,31 +1,17 @@
-"""Sentences about finishing a video: progress and report."""
+"""Sentences about a finished video."""
 
-from ..devices.card_catalogue import GIB
-from ..finishing.pipeline import Finished, Finishing
+from ..finishing.pipeline import Finished
+from ..media.video_file import VideoInfo
 from . import finish_texts as texts
-from .catalogue import clock, fill
-from .plan_messages import frame_count
-
-
-def progress_text(event: Finishing, lang: str = "en") -> str:
-    """How far the work is, in a line."""
-    items = [f"{event.share:.0%}"]
-    if event.seconds_left is not None:
-        items.append(fill(texts.TIME_LEFT, lang, time=clock(event.seconds_left)))
-    return " · ".join(items)
+from .catalogue import fill
+from .run_messages import file_lines
 
 
 def finish_report(finished: Finished, lang: str = "en") -> str:
     """The finished video and what was done to it."""
     footage = finished.source
-    lines = [
-        finished.path.name,
-        fill(
-            texts.VIDEO, lang, width=finished.width, height=finished.height,
-            frames=frame_count(finished.frames, lang), fps=float(footage.rate * finished.frames / footage.frames),
-            time=clock(footage.seconds), size=f"{finished.path.stat().st_size / GIB * 1024:.1f} MiB",
-        ),
-    ]  # fmt: skip
+    info = VideoInfo(finished.frames, footage.rate * finished.frames / footage.frames)
+    lines = file_lines(finished.path, (finished.width, finished.height), info, lang)
     if finished.is_copy:
         lines.append(fill(texts.UNCHANGED, lang))
     else:

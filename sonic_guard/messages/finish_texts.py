@@ -4,14 +4,7 @@ from collections.abc import Mapping
 
 from ..media.footage import Trait
 from ..optimizations import Text
-from . import run_texts
 
-TIME_LEFT = run_texts.TIME_LEFT
-
-VIDEO = Text(
-    "{width}×{height}, {frames} at {fps:g} fps, {time}; {size}",
-    "{width}×{height}，{frames}，每秒 {fps:g} 帧，{time}；{size}",
-)
 UNCHANGED = Text(
     "Nothing had to be changed: pictures and sound are those of the source, bit for bit.",
     "无需改动：画面和声音与源文件逐位相同。",

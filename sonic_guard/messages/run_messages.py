@@ -1,7 +1,10 @@
 """Sentences about a run: the report of Sonic Low VRAM, and progress and report of a long video."""
 
+from pathlib import Path
+
 from ..devices.card_catalogue import GIB
 from ..long_video.rendering import EncodingAudio, Event, FallbackEnabled, Joining, LongVideo, PartKept, Preparing
+from ..media.video_file import VideoInfo
 from ..operations.talking_head import TalkingHead
 from ..optimizations import EXACT, Optimization
 from ..planning.selection import Switches
@@ -46,12 +49,28 @@ def event_text(event: Event, lang: str = "en") -> str:
         return fill(texts.ENCODING_AUDIO, lang, share=event.share)
     if isinstance(event, Joining):
         return fill(texts.WRITING_VIDEO, lang, share=event.share)
-    items = [f"{event.share:.0%}"]
+    progress = progress_text(event.share, event.seconds_left, lang)
     if event.parts > 1:
-        items.insert(0, fill(texts.PART, lang, part=event.part + 1, parts=event.parts))
-    if event.seconds_left is not None:
-        items.append(fill(texts.TIME_LEFT, lang, time=clock(event.seconds_left)))
-    return " · ".join(items)
+        return " · ".join([fill(texts.PART, lang, part=event.part + 1, parts=event.parts), progress])
+    return progress
+
+
+def progress_text(share: float, seconds_left: float | None, lang: str = "en") -> str:
+    """How much of long work is done, 0 … 1, and the time left as far as it is known."""
+    left = [] if seconds_left is None else [fill(texts.TIME_LEFT, lang, time=clock(seconds_left))]
+    return " · ".join([f"{share:.0%}", *left])
+
+
+def file_lines(path: Path, size: tuple[int, int], info: VideoInfo, lang: str = "en") -> list[str]:
+    """A finished video: its name, without its folder, because every page can read ComfyUI's history; and what it is."""
+    return [
+        path.name,
+        fill(
+            texts.VIDEO, lang, width=size[0], height=size[1],
+            frames=frame_count(info.frames, lang), fps=float(info.rate),
+            time=clock(info.seconds), size=f"{path.stat().st_size / GIB * 1024:.1f} MiB",
+        ),
+    ]  # fmt: skip
 
 
 def video_report(video: LongVideo, planned: TalkingHead, lang: str = "en") -> str:
@@ -59,12 +78,7 @@ def video_report(video: LongVideo, planned: TalkingHead, lang: str = "en") -> st
     info, job, size = video.info, planned.part, planned.part.frame_size
     optimizations = job.optimizations
     lines = [
-        video.path.name,  # without its folder: the report stays in ComfyUI's history, which every page can read
-        fill(
-            texts.VIDEO, lang, width=size.width, height=size.height,
-            frames=frame_count(info.frames, lang), fps=float(info.rate),
-            time=clock(info.seconds), size=f"{video.path.stat().st_size / GIB * 1024:.1f} MiB",
-        ),
+        *file_lines(video.path, (size.width, size.height), info, lang),
         fill(texts.IN_PARTS, lang, parts=video.parts, longest=job.duration_s)
         if video.parts > 1
         else fill(texts.ONE_PASS, lang),

@@ -88,6 +88,16 @@ def plain_size(path: Path) -> int:
     return path.lstat().st_size
 
 
+def is_as_noted(path: Path, note: FileNote | None, check: Callable[[], None] = lambda: None) -> bool:
+    """Whether a file has the size and the digest of `note`. Raises `OSError` if it is missing or no plain file."""
+    return note is not None and plain_size(path) == note.size_bytes and file_digest(path, check) == note.sha256
+
+
+def note_of(path: Path) -> FileNote:
+    """What a finished file is verified by. Raises `OSError`."""
+    return FileNote(plain_size(path), file_digest(path))
+
+
 def why(error: Exception) -> str:
     """The text of an exception from reading a file, in one line."""
     return error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)

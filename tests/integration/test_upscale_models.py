@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from sonic_guard.errors import FinishError
+from sonic_guard.finishing.output_size import OutputSize
 from sonic_guard.finishing.pipeline import FinishRequest, finish
 from sonic_guard.finishing.upscale.network import from_descriptor, load_network
-from sonic_guard.finishing.upscale.output_size import OutputSize
 from sonic_guard.finishing.upscale.tile_memory import demand_of
 from sonic_guard.finishing.upscale.upscale_video import Upscale
 from sonic_guard.media.footage import open_footage, shots

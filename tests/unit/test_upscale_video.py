@@ -8,7 +8,7 @@ from torch import nn
 
 from sonic_guard.errors import FinishError
 from sonic_guard.finishing.frames import settings_of
-from sonic_guard.finishing.upscale.output_size import OutputSize
+from sonic_guard.finishing.output_size import OutputSize
 from sonic_guard.finishing.upscale.upscale_video import Upscale
 from tests.support.moving_scenes import SCENES
 from tests.support.upscale_networks import network, plain

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import cv2
 import numpy as np
 import torch
 
@@ -17,8 +16,9 @@ from ...devices.card_catalogue import GIB
 from ...devices.out_of_memory import give_back_memory, is_too_much_at_once
 from ...errors import FinishError
 from ..frames import Frame
+from ..output_size import OutputSize
+from ..resize import resized
 from .network import Network, placed
-from .output_size import OutputSize
 from .tile_memory import Demand, demand_of, tiling_for
 from .tiles import LEAST_CORE, Canvas, Tile, Tiling, tiles_of
 from .upscale_device import AUTO, best_dtype, device_of, resources_of
@@ -243,15 +243,6 @@ class _Runner:
 
 class _NotFiniteError(Exception):
     """A network's result has NaN or infinite numbers."""
-
-
-def resized(frame: Frame, size: tuple[int, int]) -> Frame:
-    """`frame` at exactly `size`: averaged over areas where it shrinks, Lanczos where it grows."""
-    height, width = frame.shape[:2]
-    if size == (width, height):
-        return frame
-    shrinks = size[0] <= width and size[1] <= height
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4)
 
 
 def _area(tile: Tile) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...errors import FinishError
+from ..errors import FinishError
 
 LONGEST_SIDE = 16_384
 """Most pixels of a side of the result: no encoder takes more."""
