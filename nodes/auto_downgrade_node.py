@@ -66,7 +66,7 @@ class AutoDowngrade(shared_inputs.TargetCard):
             AutoDowngradeRequest(settings, host.capacity(target_card, reserve), policy, capabilities())
         )
         if result.refused:
-            raise SonicGuardError(refusal(result.plan, language))
+            raise SonicGuardError(refusal(result.plan), shown=refusal(result.plan, language))
         report = _report(result.plan, language)
         return io.NodeOutput(*result.outputs(report), ui={"text": (report,)})
 

@@ -67,7 +67,7 @@ class OOMRisk(shared_inputs.TargetCard):
         result = oom_risk(OomRiskRequest(settings, host.capacity(target_card, reserve), stop, capabilities()))
         report = _report(result.plan, language)
         if result.refused:
-            raise SonicGuardError(report)
+            raise SonicGuardError(_report(result.plan, "en"), shown=report)
         return io.NodeOutput(*result.outputs(image, report), ui={"text": (report,)})
 
 

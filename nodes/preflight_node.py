@@ -72,7 +72,7 @@ class Preflight(shared_inputs.TargetCard):
         result = preflight(request)
         plan = result.plan
         if result.refused:
-            raise SonicGuardError(refusal(plan, language))
+            raise SonicGuardError(refusal(plan), shown=refusal(plan, language))
         fitted = frame_grid.fit_to_frames(sound, result.lengths.latent_frames, plan.job.interpolate)
         picture = crop.crop(images.as_batch(image)[:1], result.selection.crop)
         risk = run_history.risk_text(plan.estimate, plan.budget, language)

@@ -226,5 +226,5 @@ def _planned(request: TalkingHeadRequest, language: str) -> PlannedVideo:
     """The plan. Raises `SonicGuardError` where the node stops the graph."""
     planned = plan_talking_head(request)
     if planned.preflight.refused:
-        raise SonicGuardError(refusal(planned.preflight.plan, language))
+        raise SonicGuardError(refusal(planned.preflight.plan), shown=refusal(planned.preflight.plan, language))
     return planned

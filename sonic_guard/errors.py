@@ -22,12 +22,14 @@ class SonicGuardError(Exception):
 
     text: str
     """In English, even where the exception's own text, `str`, has been translated for the user."""
+    shown: str
+    """In the user's language, where it was put together in that language already; else empty."""
     path: Path | None
     """The full path of the file concerned, if there is one on this machine."""
 
-    def __init__(self, text: str = "", *, path: Path | None = None) -> None:
-        self.text = text if len(text) <= MAX_ERROR_TEXT else _cut(text)
-        super().__init__(self.text)
+    def __init__(self, text: str = "", *, shown: str = "", path: Path | None = None) -> None:
+        self.text, self.shown = _cut(text), _cut(shown)
+        super().__init__(self.shown or self.text)
         self.path = path
 
 
@@ -57,7 +59,7 @@ def first_of(texts: Collection[str], most: int, between: str = ", ") -> str:
 
 def _cut(text: str) -> str:
     left = len(text) - MAX_ERROR_TEXT
-    return f"{text[:MAX_ERROR_TEXT]}… (characters left out: {left:,})"
+    return f"{text[:MAX_ERROR_TEXT]}… (characters left out: {left:,})" if left > 0 else text
 
 
 class JobError(SonicGuardError):

@@ -54,7 +54,7 @@ def errors_in_users_language(work: Work) -> Work:
         try:
             return work(*args, **inputs)
         except SonicGuardError as error:
-            error.args = (error_text(error.text, language_for(inputs.get("language"))),)
+            error.args = (error.shown or error_text(error.text, language_for(inputs.get("language"))),)
             raise
 
     return cast("Work", run)

@@ -5,9 +5,12 @@ import json
 
 import pytest
 
-from tests.support.node_inputs import NO_FACE, PORTRAIT
+from tests.support.node_inputs import NO_FACE, PORTRAIT, sound
 
 SIZE = {"image": PORTRAIT, "min_resolution": 768, "target_card": "32 GiB"}
+TOO_MUCH = SIZE | {"target_card": "6 GiB"}
+TOO_SHORT = SIZE | {"duration": 0.25}
+ON_NO_CARD = {"image": PORTRAIT, "audio": sound(5.0), "target_card": "1 GiB"}
 
 
 @pytest.fixture
@@ -75,6 +78,9 @@ def test_a_report_is_in_the_chosen_language_or_that_of_the_interface(run_node, s
         ("SonicGuardPreset", {"preset": "turbo"}, "preset: there is no", "预设：没有 'turbo'。现有："),
         ("SonicGuardOOMRisk", {"image": NO_FACE, "language": "fr"}, "language: there", "language：没有 'fr'；可选："),
         ("SonicGuardOOMRisk", {"image": NO_FACE, "dtype": "x"}, "dtype: there is no", "dtype：没有 'x'；可选："),
+        ("SonicGuardOOMRisk", TOO_MUCH, "Will run out of memory", "显存会不足"),
+        ("SonicGuardAutoDowngrade", TOO_SHORT, "Will fail at a hard limit", "会因硬性限制而失败："),
+        ("SonicGuardPreflight", ON_NO_CARD, "Will run out of memory", "显存会不足"),
     ],
 )
 @pytest.mark.parametrize("locale", ["en", "zh"])
