@@ -10,7 +10,7 @@ from ..errors import OptimizationError
 from ..job import Dtype
 from ..messages import cli_texts as texts
 from ..messages.catalogue import LANGUAGES, fill
-from ..optimizations import ESCALATION_ORDER, EXACT, Optimization
+from ..optimizations import ESCALATION_ORDER, EVERY, Optimization
 from ..plain_files import printable
 
 ALL = "all"
@@ -55,8 +55,7 @@ def named_optimizations(names: Iterable[str], lang: str = LANGUAGES[0]) -> froze
         raise OptimizationError(
             fill(texts.UNKNOWN_OPTIMIZATION, lang, unknown=printable(", ".join(unknown)), known=known)
         )
-    exact = EXACT if ALL in given else frozenset[Optimization]()
-    return exact | frozenset(map(Optimization, given - {ALL}))
+    return EVERY if ALL in given else frozenset(map(Optimization, given))
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -5,7 +5,7 @@ the tail of one part and the head of the next are blended into new pictures. Joi
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -56,21 +56,10 @@ class PartStore:
         self.folder = folder
         self._request = request
         self._manifest = Manifest(folder)
-        self._keys = list(request.part_keys)
-        """The key of every part, as it was last read or written."""
+        self._keys = request.part_keys
 
-    def has(self, part: Part, optimizations: Collection[str] = ()) -> bool:
-        """Whether `part` is finished and the bytes and frame counts of all its files are right.
-
-        A part made without inexact optimizations is preferred to one made with `optimizations`.
-        """
-        for key in dict.fromkeys((self._request.part_key(part), self._request.part_key(part, optimizations))):
-            self._keys[part.index] = key
-            if self._is_whole(part):
-                return True
-        return False
-
-    def _is_whole(self, part: Part) -> bool:
+    def has(self, part: Part) -> bool:
+        """Whether `part` is finished and the bytes and frame counts of all its files are right."""
         noted = self._manifest.files(self._keys[part.index])
         if noted is None:
             return False
@@ -85,12 +74,11 @@ class PartStore:
         return True
 
     @contextmanager
-    def writing(self, part: Part, optimizations: Collection[str] = ()) -> Iterator["FrameSorter"]:
-        """The sorter that takes the frames of `part`, made with the additional `optimizations`.
+    def writing(self, part: Part) -> Iterator["FrameSorter"]:
+        """The sorter that takes the frames of `part`.
 
         After the block all its files are complete, or, after an exception, none is kept.
         """
-        self._keys[part.index] = self._request.part_key(part, optimizations)
         with ExitStack() as stack:
             writers: dict[str, VideoWriter] = {}
             for path in self._files(part):
@@ -109,14 +97,9 @@ class PartStore:
         for path in steps_of(self.folder, ""):  # parts are made one after the other
             discard(path)
 
-    def step_names(self, part: Part, optimizations: Collection[str] = ()) -> list[str]:
-        """The names under which steps of `part` may be stored in the folder.
-
-        The first is for steps made with the additional `optimizations`; if these are inexact, the second is for steps
-        made without them.
-        """
-        keys = dict.fromkeys((self._request.part_key(part, optimizations), self._request.part_key(part)))
-        return [key[:KEY_LENGTH] for key in keys]
+    def step_name(self, part: Part) -> str:
+        """The name under which the steps of `part` are stored in the folder."""
+        return self._keys[part.index][:KEY_LENGTH]
 
     def files_to_join(self) -> list[Path]:
         """The video files that make up the result, in order. Writes the files of the seams between the parts."""

@@ -43,8 +43,8 @@ class Task:
     """The fallback optimizations enabled so far."""
     folder: Path
     """Folder for saved denoising steps: see `saved_steps.StepsOnDisk`."""
-    step_names: Sequence[str]
-    """Names under which steps of this part may be stored there."""
+    step_name: str
+    """Name under which the steps of this part are stored there."""
 
 
 Emit = Callable[[Any], None]
@@ -206,7 +206,7 @@ def _make_parts(run: _Run) -> tuple[int, tuple[str, ...]]:
     kept = 0
     for part in run.request.parts:
         run.check()
-        if _is_kept(run, part, optimizations):
+        if _is_kept(run, part):
             kept += 1
             continue
         while failure := _attempt(run, part, tuple(optimizations)):
@@ -217,17 +217,13 @@ def _make_parts(run: _Run) -> tuple[int, tuple[str, ...]]:
             optimizations.append(enabled)
             log.warning("Part %d ran out of memory (%s); once more with %s.", part.index + 1, failure, enabled)
             run.notify(FallbackEnabled(part.index, enabled, failure))
-            if _is_kept(run, part, optimizations):  # an earlier run had finished it with these optimizations
-                kept += 1
-                break
-        else:
-            run.tracker.finish(part)
+        run.tracker.finish(part)
     return kept, tuple(optimizations)
 
 
-def _is_kept(run: _Run, part: Part, optimizations: Sequence[str]) -> bool:
+def _is_kept(run: _Run, part: Part) -> bool:
     """Whether an earlier run has finished `part`; if so, this is reported."""
-    if not run.store.has(part, optimizations):
+    if not run.store.has(part):
         return False
     run.notify(PartKept(part.index))
     run.tracker.skip(part)
@@ -236,16 +232,15 @@ def _is_kept(run: _Run, part: Part, optimizations: Sequence[str]) -> bool:
 
 def _attempt(run: _Run, part: Part, optimizations: tuple[str, ...]) -> str:
     """Make `part` and store it. Returns the error's text if memory ran out, otherwise an empty text."""
-    names = run.store.step_names(part, optimizations)
-    sound = part_sound(run.request.sound, part)
-    task = Task(part, len(run.request.parts), sound, optimizations, run.store.folder, names)
+    sound, name = part_sound(run.request.sound, part), run.store.step_name(part)
+    task = Task(part, len(run.request.parts), sound, optimizations, run.store.folder, name)
 
     def tick(share: float, *, kept: bool = False) -> None:
         run.check()
         run.tracker.report(part, share, kept=kept)
 
     try:
-        with run.store.writing(part, optimizations) as sorter:
+        with run.store.writing(part) as sorter:
 
             def emit(group: Any) -> None:
                 run.check()
@@ -270,8 +265,6 @@ def _no_fallback_left(run: _Run, part: Part, failure: str) -> str:
         for frames in (least, longest)
     ]
     ways = ["lower min_resolution"]
-    if Optimization.FP8_WEIGHTS not in enabled:
-        ways.append("set fp8_weights to auto on Sonic Low VRAM in front, which changes pixels a little")
     if needs[0] < needs[1]:
         ways.append(f"choose parts shorter than {longest / LATENT_FPS:.0f} s")
     kept = f" The {part.index} before it are kept and not made again." if part.index else ""

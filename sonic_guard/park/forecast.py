@@ -16,7 +16,7 @@ from ..history.history_store import History, history_location
 from ..job import LATENT_FPS, Job
 from ..memory.stage_model import Estimate
 from ..operations.run_settings import dtype_on, vae_dtype_on
-from ..optimizations import ESCALATION_ORDER, EXACT, Optimization, without_redundant
+from ..optimizations import ESCALATION_ORDER, Optimization, without_redundant
 from ..planning.capacity import Capacity
 from ..planning.pace import RELATIVE_TO, Pace, passes, predict_time
 from ..planning.pass_time import measured_s
@@ -109,11 +109,11 @@ class Forecast:
 
 
 def escalation(enabled: frozenset[Optimization]) -> Iterator[frozenset[Optimization]]:
-    """The optimizations of Sonic Talking Head, and after each out-of-memory error one exact one more."""
+    """The optimizations of Sonic Talking Head, and after each out-of-memory error one more."""
     enabled |= STREAMED
     yield without_redundant(enabled)
     for each in ESCALATION_ORDER:
-        if each in EXACT - enabled:
+        if each not in enabled:
             enabled |= {each}
             yield without_redundant(enabled)
 

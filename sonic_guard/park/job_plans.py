@@ -25,7 +25,7 @@ from ..optimizations import Mode
 from ..planning.capabilities import GraphCapabilities
 from ..planning.capacity import Capacity
 from ..planning.pace import Pace
-from ..planning.selection import mode_switches
+from ..planning.selection import read_switches
 from .comfyui_client import Facts
 from .forecast import CardModel
 from .jobs import FarmJob, JobSettings
@@ -136,7 +136,7 @@ def widgets(settings: JobSettings, mode: Mode, prefix: str) -> dict[str, object]
     """The widgets of Sonic Talking Head for a job. It stops where it would have to change the pixels."""
     names = (
         "preset", "aspect", "face_index", "face_box", "margin", "min_resolution", "inference_steps", "seconds",
-        "dynamic_scale", "cut_silence", "seed", "fp8_weights", "part_s", "format", "crf", "encoder_preset",
+        "dynamic_scale", "cut_silence", "seed", "part_s", "format", "crf", "encoder_preset",
     )  # fmt: skip
     return {
         **{name: getattr(settings, name) for name in names},
@@ -181,7 +181,7 @@ def _planned(settings: JobSettings, media: _Media, mode: Mode, budget: Budget, p
         aspect=settings.aspect,
         face_index=settings.face_index,
         face_box=settings.face_box,
-        capabilities=GraphCapabilities(mode_switches(mode, fp8=settings.fp8_weights), to_file=True),
+        capabilities=GraphCapabilities(read_switches(mode), to_file=True),
         overrides=Overrides(
             settings.min_resolution, settings.inference_steps, settings.seconds, settings.margin,
             settings.dynamic_scale,

@@ -47,7 +47,6 @@ class JobSettings:
     cut_silence: bool = False
     seed: int = 0
     mode: str = "auto"
-    fp8_weights: bool = False
     part_s: float = 0.0
     format: str = "h264"
     crf: int = 18
@@ -157,7 +156,6 @@ _READ: Mapping[str, Callable[[str, Any], Any]] = {
     "cut_silence": _flag,
     "seed": _whole(0, 2**31 - 1),
     "mode": _word(*map(str, Mode)),
-    "fp8_weights": _flag,
     "part_s": _number(36_000.0),
     "format": _word(*VIDEO_FORMATS),
     "crf": _whole(1, 51),

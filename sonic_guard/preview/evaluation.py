@@ -45,7 +45,7 @@ KINDS: Mapping[str, Kind] = {
     SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic_nodes.sampler),
     LOW_VRAM: Kind(("model", "plan", MODE, *map(str, ESCALATION_ORDER), "target_card", "reserve"), pack_nodes.low_vram),
     TALKING_HEAD: Kind(
-        ("model", "plan", "image", "audio", *_PLANNING, MODE, "fp8_weights", "part_s", "preview_s"),
+        ("model", "plan", "image", "audio", *_PLANNING, MODE, "part_s", "preview_s"),
         pack_nodes.talking_head,
     ),
     **FOREIGN,

@@ -15,7 +15,7 @@ from sonic_guard.media.video_file import frames
 from sonic_guard.messages.catalogue import LANGUAGES
 from sonic_guard.messages.run_messages import event_text
 from sonic_guard.operations.talking_head import PREVIEW_STEPS
-from sonic_guard.optimizations import EXACT, Optimization, without_redundant
+from sonic_guard.optimizations import EVERY, Optimization, without_redundant
 from sonic_guard.planning.selection import STREAMED
 from tests.support.comfyui_server import error_of
 from tests.support.graphs import RATE, node
@@ -116,7 +116,7 @@ def test_overrides_replace_what_the_preset_says(host, voices):
 @pytest.mark.parametrize("low_vram", [False, True], ids=["its own mode", "of Low VRAM"])
 @pytest.mark.parametrize(
     ("mode", "enabled"),
-    [("off", STREAMED), ("auto", STREAMED), ("least_memory", without_redundant(EXACT))],
+    [("off", STREAMED), ("auto", STREAMED), ("least_memory", without_redundant(EVERY))],
 )
 def test_the_mode_decides_which_optimizations_are_enabled(host, voices, mode, enabled, low_vram):
     """What the file needs is enabled in any case."""

@@ -12,7 +12,7 @@ from sonic_guard.errors import GraphError, JobError
 from sonic_guard.history.history_cache import CardHistory
 from sonic_guard.job import LATENT_FPS, Dtype
 from sonic_guard.memory.stage_model import predict
-from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization
+from sonic_guard.optimizations import ESCALATION_ORDER, EVERY, Optimization
 from sonic_guard.planning.advice import LOW_VRAM, Where, advise
 from sonic_guard.planning.capacity import Verdict
 from sonic_guard.planning.pace import Pace, TimeSource, predict_time
@@ -105,7 +105,7 @@ def test_the_gain_of_wiring_weight_dtype_is_reported(here):
     """On a card on which only predata is too large."""
     graph = sources() | low_vram() | low_vram_trio(wired=False)
     estimate = plan(graph, "7", here).estimate
-    unet_offloaded = predict(replace(estimate.job, optimizations=estimate.job.optimizations | EXACT))
+    unet_offloaded = predict(replace(estimate.job, optimizations=estimate.job.optimizations | EVERY))
     card = f"{(estimate.required('predata') + unet_offloaded.peak_bytes) / 2 / 0.9 / GIB:.3f} GiB"
     graph |= low_vram(target_card=card)
     assert ask(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM reduces the peak to ")
@@ -206,7 +206,7 @@ def test_talking_head_plans_by_itself(wishes, where, here):
     assert judged.where == where
     assert judged.plan.job.min_resolution == 768
     assert judged.plan.fits
-    assert judged.plan.job.optimizations <= EXACT
+    assert judged.plan.job.optimizations <= EVERY
 
 
 def test_a_newcomer_on_8_gib_gets_the_size_that_was_asked_for(here):
