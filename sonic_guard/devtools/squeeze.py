@@ -87,7 +87,7 @@ def squeeze(
     known = begin(out, header)
     progress("building the network")
     bench = Bench(checkout, target, unet_config)
-    with _filling(header.allocator, target.index or 0) as ballast:
+    with filling(header.allocator, target.index or 0) as ballast:
         rows, tries = list(known.rows), list(known.tries)
         for case in squeezed_cases() if cases is None else cases:
             if not any(row.case == case for row in rows):
@@ -119,6 +119,6 @@ def squeezed_cases() -> tuple[Case, ...]:
     return (*cases, large, Case("interpolate", 512, 512, 125))
 
 
-def _filling(allocator: str, index: int) -> AbstractContextManager[Ballast | None]:
+def filling(allocator: str, index: int) -> AbstractContextManager[Ballast | None]:
     """A `Ballast` for an allocator whose own limit does not hold, else nothing to enter."""
     return Ballast(index) if "cudaMallocAsync" in allocator else nullcontext()
