@@ -136,17 +136,18 @@ def test_without_runs_the_prediction_is_that_of_the_model():
 @pytest.mark.parametrize("count", [5, 10, 18])
 def test_the_correction_is_the_median_drawn_towards_the_model(count):
     found = calibrate_points(points(*[1.2] * count))
-    own = 0.05 + count / (count + PRIOR_RUNS) * 0.15
+    shipped = overhead().fraction
+    own = shipped + count / (count + PRIOR_RUNS) * (0.20 - shipped)
     assert found.overhead == overhead()._replace(fraction=pytest.approx(own))
     assert found.corrected(ESTIMATE) == pytest.approx(FIXED + (1 + own) * SIZE)
-    assert found.median_error_model == pytest.approx(0.15 * SIZE / (1.2 * SIZE + FIXED))
+    assert found.median_error_model == pytest.approx((0.20 - shipped) * SIZE / (1.2 * SIZE + FIXED))
     left_out = (count - 1) / (count - 1 + PRIOR_RUNS)
     assert found.median_error == pytest.approx((1 - left_out) * found.median_error_model)
 
 
 @pytest.mark.parametrize(
     "ratios",
-    [(1.2,), (1.2, 1.2), (1.0, 1.1), (1.05,) * 9, (1.03, 1.07) * 9, (1.02, 1.0, 1.15, 1.04, 1.1), ([1.04],) * 9],
+    [(1.2,), (1.2, 1.2), (0.96, 1.06), (1.01,) * 9, (0.99, 1.03) * 9, (0.98, 0.96, 1.11, 1.0, 1.06), ([1.0],) * 9],
     ids=lambda ratios: f"{len(ratios)} of {ratios[:2]}",
 )
 def test_what_gains_no_more_than_chance_would_is_not_used(ratios):

@@ -35,7 +35,7 @@ def test_shipped_are_the_terms_of_both_allocators():
     assert overhead() == overheads()[PREFERRED_ALLOCATOR]
     assert overheads()["native"].workspace_bytes == 73 * MIB
     assert overheads()["cudaMallocAsync"].workspace_bytes == 33 * MIB
-    assert predict(JOB).overhead_bytes == SHIPPED.context_bytes + 33 * MIB + int(0.05 * TENSORS["denoise"])
+    assert predict(JOB).overhead_bytes == SHIPPED.context_bytes + 33 * MIB + int(SHIPPED.fraction * TENSORS["denoise"])
 
 
 def test_the_first_run_shows_both():
