@@ -16,7 +16,8 @@ import numpy as np
 from sonic_guard.devices.card_catalogue import GIB
 from sonic_guard.history.calibration import Calibration, Point, calibrate_points
 from sonic_guard.job import Job
-from sonic_guard.memory.stage_model import Estimate, overhead, predict
+from sonic_guard.memory.overhead import overhead
+from sonic_guard.memory.stage_model import Estimate, predict
 
 PICTURE = Path(__file__).parent.parent / "docs" / "calibration.png"
 COUNTS = (1, 3, 5, 10, 19, 39, 99, 399)
@@ -77,7 +78,7 @@ def judge(calibration: Calibration, fresh: Sequence[Point]) -> Score:
     wrong, corrected, covered = [], [], []
     for point in fresh:
         estimate = estimate_of(point.tensor_bytes)
-        taken = point.reserved_bytes + overhead().context_bytes
+        taken = point.reserved_bytes + overhead().fixed_bytes
         wrong.append(abs(estimate.peak_bytes / taken - 1))
         corrected.append(abs(calibration.corrected(estimate) / taken - 1))
         upper = calibration.upper(estimate)

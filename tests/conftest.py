@@ -34,6 +34,7 @@ LONGEST_FIRST = (
     "sonic/test_low_vram_memory.py",
     "sonic/test_long_kill.py",
     "sonic/test_measure.py",
+    "sonic/test_bench_card.py",
     "integration/test_farm_run.py",
     "unit/test_lip_sync.py",
     "unit/test_jitter.py",

@@ -65,7 +65,7 @@ PURE = {
     "memory": frozenset(
         (
             "sonic_guard.memory.constants",  # its own constants.json
-            "sonic_guard.memory.stage_model",  # its own overhead.json
+            "sonic_guard.memory.overhead",  # its own overhead.json
             "sonic_guard.memory.checkpoints",  # the header of a checkpoint that the user names
         )
     ),

@@ -7,7 +7,8 @@ from typing import Any
 from ..atomic_files import write_file
 from ..devices.card_catalogue import GIB
 from ..errors import OutputError, SonicGuardError
-from ..memory.stage_model import STAGES, Estimate, overhead, predict
+from ..memory.overhead import overhead
+from ..memory.stage_model import STAGES, Estimate, predict
 from ..messages import cli_texts as texts
 from ..messages.catalogue import LANGUAGES, fill, gib
 from ..messages.plan_messages import card_name, headline, stage_word

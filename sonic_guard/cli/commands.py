@@ -129,10 +129,18 @@ def _measure(arguments: argparse.Namespace) -> int:
     from ..devtools.measure import measure
     from ..devtools.measured_summary import fit_overhead, summarise
 
-    outcome = measure(arguments.sonic, arguments.out, limit_s=arguments.limit, progress=progress)
-    progress(
-        fill(texts.MEASURED, arguments.lang, measured=outcome.measured, left=outcome.left, given_up=outcome.given_up)
-    )
+    if arguments.squeeze:
+        from ..devtools.squeeze import squeeze
+
+        found = squeeze(arguments.sonic, arguments.out, limit_s=arguments.limit, progress=progress)
+        progress(fill(texts.SQUEEZED, arguments.lang, found=len(found)))
+    else:
+        outcome = measure(arguments.sonic, arguments.out, limit_s=arguments.limit, progress=progress)
+        progress(
+            fill(
+                texts.MEASURED, arguments.lang, measured=outcome.measured, left=outcome.left, given_up=outcome.given_up
+            )
+        )
     if arguments.markdown:
         write_text(arguments.markdown, summarise(arguments.out))
     if arguments.overhead:

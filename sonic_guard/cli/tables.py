@@ -13,7 +13,8 @@ from ..farm.card_ledger import Leases
 from ..history.calibration import Calibration, peaks
 from ..history.run_record import Outcome, Run
 from ..memory.article_formula import article_bytes
-from ..memory.stage_model import STAGES, Estimate, overhead
+from ..memory.overhead import overhead
+from ..memory.stage_model import STAGES, Estimate
 from ..messages import cli_texts as texts
 from ..messages.catalogue import fill, gib
 from ..messages.lease_messages import state_word

@@ -303,11 +303,12 @@ def _names(key: str, location: str) -> tuple[str, ...]:
 def _fit(key: str, table: _Table) -> list[dict[str, float]]:
     """The rows that set the peak of a variant, as {feature: bytes}."""
     peaks = [max(locations.values()) for locations in table.locations]
-    # A location far below the peak for all shapes cannot set it for others.
+    # A location far below the peak for all shapes cannot set it for others; of predata the shapes are small.
+    near = 0.2 if key.startswith("predata") else 0.9
     names = [
         name
         for name in sorted(set.intersection(*map(set, table.locations)))
-        if any(locations[name] > 0.9 * peak for locations, peak in zip(table.locations, peaks, strict=True))
+        if any(locations[name] > near * peak for locations, peak in zip(table.locations, peaks, strict=True))
     ]
     solved = [
         _solve(_names(key, name), table.features, [locations[name] for locations in table.locations]) for name in names

@@ -43,10 +43,17 @@ def limit_memory(device: torch.device, card_bytes: int | None) -> None:
     """
     if device.type != "cuda":
         return
-    total = torch.cuda.get_device_properties(device).total_memory
     outside = used_bytes(device) - torch.cuda.memory_reserved(device)
-    allowed = total if card_bytes is None else min(total, max(0, card_bytes - outside))
-    torch.cuda.set_per_process_memory_fraction(allowed / total, device)
+    limit_allocator(device, None if card_bytes is None else max(0, card_bytes - outside))
+
+
+def limit_allocator(device: torch.device, size: int | None) -> None:
+    """Limit what torch's allocator may hold on the card to `size` bytes; None removes the limit.
+
+    The native allocator counts what it has reserved, cudaMallocAsync only live tensors: see `ballast` for the latter.
+    """
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(1.0 if size is None else min(1.0, size / total), device)
 
 
 def free_cache(device: torch.device) -> None:

@@ -5,7 +5,7 @@ that do not measure them, the VAE and the pipeline are replaced by objects that 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -20,9 +20,10 @@ from ..low_vram.engine import LowVramSonic
 from ..low_vram.frame_stream import FrameStream
 from ..memory.constants import DECODE_GROUP
 from ..optimizations import Optimization
-from .gpu_peaks import free_cache, limit_memory, read_peaks
+from .ballast import Ballast
+from .gpu_peaks import free_cache, limit_allocator, limit_memory, read_peaks
 from .measured_cases import RUN, Case
-from .measured_table import Row
+from .measured_table import MeasuredPeaks, Row, Try
 from .network_parts import (
     PROMPT_TOKENS,
     PROMPT_WIDTH,
@@ -38,6 +39,7 @@ from .network_parts import (
     run_sampler,
 )
 from .sonic_checkout import Checkout
+from .stand_in_vae import BlankVae, DiffusersVae
 
 Work = Callable[[], object]
 
@@ -94,25 +96,60 @@ class Bench:
     def run(self, case: Case) -> Row:
         """Measure one case. Out-of-memory errors and failing kernels are results, recorded in the row."""
         start = time.monotonic()
-        self._clock.seconds = None
-        peaks, failure = None, ""
-        try:
-            limit_memory(self._device, case.card_gib and case.card_gib * GIB)
-            with torch.no_grad():
-                peaks = read_peaks(self._device, self._stages[case.stage](case))
-        except RuntimeError as error:
-            failure = _first_line(error)
+        limit_memory(self._device, case.card_gib and case.card_gib * GIB)
+        peaks, failure = self._measure(case)
         limit_memory(self._device, None)
-        memory_failed = any(words in failure for words in _OUT_OF_MEMORY)
         return Row(
             case,
             predicted_bytes=case.predict_bytes(),
             peaks=peaks,
             pass_s=self._clock.seconds if peaks else None,
             wall_s=time.monotonic() - start,
-            oom=case.stage if memory_failed else None,
+            oom=case.stage if _is_out_of_memory(failure) else None,
             error=failure or None,
         )
+
+    def run_within(self, case: Case, limit_bytes: int, ballast: Ballast | None = None) -> Try:
+        """Run a case while torch's allocator may hold `limit_bytes` on the card, or while `ballast` fills the rest.
+
+        Raises `SonicGuardError` if it fails for another reason than memory.
+        """
+        held = torch.cuda.memory_reserved(self._device)
+        if ballast:
+            ballast.leave(limit_bytes - held)
+        else:
+            limit_allocator(self._device, limit_bytes)
+        peaks, failure = self._measure(case)
+        if ballast:
+            ballast.drop()
+        else:
+            limit_allocator(self._device, None)
+        if failure and not _is_out_of_memory(failure):
+            raise SonicGuardError(f"measure: {case.name} failed: {failure}")
+        return Try(case, limit_bytes, peaks is not None, peaks, failure or None)
+
+    def _measure(self, case: Case) -> tuple[MeasuredPeaks | None, str]:
+        """The peaks of a case, or None and the first line of torch's error."""
+        self._clock.seconds = None
+        try:
+            with torch.no_grad():
+                return read_peaks(self._device, self._stages[case.stage](case)), ""
+        except RuntimeError as error:
+            return None, _first_line(error)
+
+    def model(self, case: Case, fallbacks: Sequence[Optimization] = ()) -> Any:
+        """The wrapper's object for `case`: a `LowVramSonic` where it has optimizations or `fallbacks`."""
+        self._set_dtype(case)
+        sonic = self._sonic(self._pipe, interpolate=case.interpolate)
+        if not case.optimizations and not fallbacks:
+            return sonic
+        return LowVramSonic(sonic, case.optimizations, fallbacks=fallbacks, chunk_size=case.chunk_size)
+
+    def vae(self, case: Case) -> DiffusersVae:
+        """Diffusers' VAE in the number format of `case`, with random weights that are always the same."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device, 1)
 
     # Each of the following creates what is live before the stage, and returns a function that runs the stage.
 
@@ -124,27 +161,27 @@ class Bench:
         self._set_dtype(case)
         if Optimization.UNET_OFFLOAD not in case.optimizations:
             self._pipe.to(self._device)
-        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
+        vae = DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
         return partial(run_predata, self._checkout, case.job, self._device, vae.encode)
 
     def _denoise(self, case: Case) -> Work:
         self._set_dtype(case)
         sonic = self._sonic(self._pipe, case, interpolate=False)
-        return partial(run_sampler, sonic, case.job, self._random_data(case.job), _BlankVae(case.job))
+        return partial(run_sampler, sonic, case.job, self.random_data(case.job), BlankVae(case.job))
 
     def _decode(self, case: Case) -> Work:
-        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
+        vae = DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device)
         latents = _random_latents(case.job, TORCH_DTYPES[case.dtype], self._device)
-        self._also_live = self._random_data(case.job)
+        self._also_live = self.random_data(case.job)
         decode = self._checkout.sonic.decode_latents_
         return partial(decode, latents, vae, self._device, decode_chunk_size=DECODE_GROUP)
 
     def _interpolate(self, case: Case) -> Work:
-        job, data = case.job, self._random_data(case.job)
+        job, data = case.job, self.random_data(case.job)
         # ComfyUI may keep the VAE's weights on the card.
-        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device).load()
+        vae = DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device).load()
         self._also_live = (data, vae)
-        blank = _BlankVae(job)
+        blank = BlankVae(job)
         if Optimization.STREAMING_DECODE in case.optimizations:
             latents = _random_latents(job, TORCH_DTYPES[case.dtype], self._device)
             stream = FrameStream(blank, self._rife, self._device, job.latent_frames, _drop, _drop)
@@ -156,7 +193,7 @@ class Bench:
         self._set_dtype(case)
         # With little memory ComfyUI decodes fewer frames at a time, down to one.
         group = 1 if case.card_gib else DECODE_GROUP
-        vae = _DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device, group)
+        vae = DiffusersVae(self._checkout, TORCH_DTYPES[case.vae_dtype], self._device, group)
         sonic = self._sonic(self._pipe, case, interpolate=case.interpolate)
 
         def work() -> None:
@@ -178,7 +215,7 @@ class Bench:
             else sonic
         )
 
-    def _random_data(self, job: Job) -> dict[str, Any]:
+    def random_data(self, job: Job) -> dict[str, Any]:
         """The output of predata, with random numbers."""
         dtype, size, device = TORCH_DTYPES[job.dtype], job.frame_size, self._device
         frames = range(job.latent_frames)
@@ -228,44 +265,6 @@ class _IdlePipe:
         return SimpleNamespace(frames=self._latents())
 
 
-class _BlankVae:
-    """A VAE that returns black frames in host memory."""
-
-    device = _HOST
-
-    def __init__(self, job: Job) -> None:
-        self._size = job.frame_size
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return torch.zeros(latents.shape[0], self._size.height, self._size.width, 3)
-
-
-class _DiffusersVae:
-    """Diffusers' VAE for SVD with the interface of ComfyUI's: it is moved to the device when first used."""
-
-    def __init__(self, checkout: Checkout, dtype: torch.dtype, device: torch.device, group: int = DECODE_GROUP) -> None:
-        from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import AutoencoderKLTemporalDecoder
-
-        self.device = _HOST  # set by the wrapper
-        self._dtype, self._target, self._group = dtype, device, group
-        network: Any = AutoencoderKLTemporalDecoder.from_config(read_config(checkout, "vae/config.json"))
-        self._network = network.to(dtype).eval()
-
-    def load(self) -> Any:
-        return self._network.to(self._target)
-
-    def encode(self, pixels: Tensor) -> Tensor:
-        latents = self.load().encode(pixels.to(self._target, self._dtype)).latent_dist.mean.float().cpu()
-        self._network.to(_HOST)  # SONIC_PreData ends with ComfyUI's unload_all_models
-        return latents
-
-    def decode(self, latents: Tensor) -> Tensor:
-        network, frames = self.load(), []
-        for group in latents.to(self._target, self._dtype).split(self._group):
-            frames.append(network.decode(group, num_frames=len(group)).sample.float().cpu())
-        return torch.cat(frames).movedim(1, -1)
-
-
 def _drop(*_: object) -> None:
     """Ignore frames and progress."""
 
@@ -274,6 +273,10 @@ def _random_latents(job: Job, dtype: torch.dtype, device: torch.device) -> Tenso
     size = job.frame_size
     height, width = size.height // VAE_SCALE, size.width // VAE_SCALE
     return torch.randn(1, job.latent_frames, 4, height, width, device=device, dtype=dtype)
+
+
+def _is_out_of_memory(failure: str) -> bool:
+    return any(words in failure for words in _OUT_OF_MEMORY)
 
 
 def _first_line(error: Exception) -> str:

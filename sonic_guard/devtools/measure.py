@@ -62,7 +62,7 @@ def measure(
     cannot be written.
     """
     deadline = time.monotonic() + limit_s
-    _need_packages()
+    need_packages()
     from .gpu_setup import describe, open_device
     from .gpu_stages import Bench
     from .sonic_checkout import open_checkout
@@ -70,7 +70,7 @@ def measure(
     target = open_device(device)
     header = describe(target, sonic)
     checkout = open_checkout(sonic)
-    known = _begin(out, header)
+    known = begin(out, header)
     done = {row.case.name for row in known.rows}
     missing = [case for case in (grid() if cases is None else cases) if case.name not in done]
     given_up = tuple(case.name for case in missing if known.starts[case.name] >= MAX_STARTS)
@@ -102,7 +102,7 @@ def expect_s(case: Case, rows: Iterable[Row]) -> float:
     return MARGIN * nearest.wall_s * max(1.0, case.work / nearest.case.work)
 
 
-def _begin(out: Path, header: Header) -> measured_table.Contents:
+def begin(out: Path, header: Header) -> measured_table.Contents:
     """The content of the table; a new one gets its header."""
     measured_table.mend(out)
     known = measured_table.read(out)
@@ -116,7 +116,7 @@ def _begin(out: Path, header: Header) -> measured_table.Contents:
     return known
 
 
-def _need_packages() -> None:
+def need_packages() -> None:
     """Raise `WrapperError` if a package that the wrapper's network needs is missing."""
     try:
         import diffusers  # noqa: F401

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..devices.budget import budget_for
 from ..job import MIN_CHUNK_SIZE, Dtype, Job, duration_of
-from ..memory.stage_model import STAGES, predict, stage_bytes
+from ..memory.constants import constants
+from ..memory.stage_model import PROMPT_NUMBERS, STAGES, predict, resident_bytes, stage_bytes
 from ..optimizations import EVERY, Optimization
 from ..planning.capacity import Capacity
 from ..planning.planner import make_plan
@@ -25,6 +26,10 @@ CARDS_GIB = (6, 8, 12, 16, 24)
 """Memory of the cards that runs are planned for."""
 CARD_SIDES, CARD_FRAMES = (512, 768, 1024), 50
 """The requested settings on each of them: pixels per side, latent frames."""
+
+STAND_IN_ENCODE_BYTES, STAND_IN_BYTES_PER_PIXEL = 1_461_000_000, 1566
+"""Predata while diffusers' VAE encodes the picture, without Sonic's UNet, RIFE and the prompts: traced, in fp16 with a
+VAE in bf16. ComfyUI's VAE takes less. The last convolution at full size sets the peak, with its workspace."""
 
 _LATENT_PIXELS = 512 * 512
 _FP32_SLOWNESS = 8
@@ -92,10 +97,11 @@ class Case:
 
     def predict_bytes(self) -> int:
         """The predicted peak bytes of tensors for this stage, overhead not included."""
-        if self.card_gib:  # decode takes fewer frames at a time then
-            estimate = predict(self.job)
-            return estimate.peak_bytes - estimate.overhead_bytes
         stages = stage_bytes(self.job)
+        if self.vae_dtype.size == 2:
+            stages["predata"] = max(stages["predata"], _stand_in_predata(self.job))
+        if self.card_gib:  # decode takes fewer frames at a time then
+            stages.update(predict(self.job).floors)
         return max(stages.values()) if self.stage == RUN else stages[self.stage]
 
     @property
@@ -123,6 +129,13 @@ class Case:
             vae_dtype=Dtype(data["vae_dtype"]),
             **{name: data[name] for name in ("card_gib", "interpolate", "chunk_size") if name in data},
         )
+
+
+def _stand_in_predata(job: Job) -> int:
+    """Peak bytes of predata with diffusers' VAE in place of ComfyUI's."""
+    size, kept = job.frame_size, resident_bytes(job).predata + (constants().rife_bytes if job.interpolate else 0)
+    prompts = 2 * PROMPT_NUMBERS * 4 * job.latent_frames
+    return kept + prompts + STAND_IN_ENCODE_BYTES + STAND_IN_BYTES_PER_PIXEL * size.width * size.height
 
 
 def grid() -> tuple[Case, ...]:
@@ -194,18 +207,25 @@ def _cards() -> Iterator[Case]:
     """
     planned: dict[Case, None] = {}
     for gib, side, optimizations in itertools.product(CARDS_GIB, CARD_SIDES, (EVERY, frozenset[Optimization]())):
-        requested = Job(side, side, duration_of(CARD_FRAMES), min_resolution=side, steps=STEPS)
-        capacity = Capacity(budget_for(gib))
-        plan = make_plan(requested, capacity, available=optimizations)
-        if plan.fits:
-            planned[_planned(plan.job, gib, capacity)] = None
+        if case := planned_case(gib, side, optimizations):
+            planned[case] = None
     yield from dict.fromkeys(case.stock for case in planned)
     yield from planned
 
 
-def _planned(job: Job, gib: int, capacity: Capacity) -> Case:
-    """`job` on a card with `gib`, with the chunk size that Sonic Low VRAM would choose."""
-    size = job.frame_size
+def planned_case(
+    gib: int, side: int, optimizations: frozenset[Optimization] = EVERY, frames: int = CARD_FRAMES
+) -> Case | None:
+    """A whole run as planned for a card with `gib`, with the chunk size that Sonic Low VRAM would choose.
+
+    Asked for are `side` × `side` pixels and `frames` latent frames; the plan may change both. None where none fits.
+    """
+    capacity = Capacity(budget_for(gib))
+    requested = Job(side, side, duration_of(frames), min_resolution=side, steps=STEPS)
+    plan = make_plan(requested, capacity, available=optimizations)
+    if not plan.fits:
+        return None
+    job, size = plan.job, plan.job.frame_size
     return Case(
         RUN,
         size.width,

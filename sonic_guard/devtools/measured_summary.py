@@ -1,4 +1,4 @@
-"""Evaluates a table of measurements: a page of Markdown, and the model's overhead term."""
+"""Evaluates a table of measurements: a page of Markdown, and the model's overhead terms."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,13 +8,15 @@ from typing import Any
 
 from ..devices.card_catalogue import GIB
 from ..errors import SonicGuardError
+from ..memory.overhead import PREFERRED_ALLOCATOR, overheads
 from .measured_table import Contents, Header, Row, read
+from .squeeze import Need, needs
 
 QUANTILE = 0.99
 """Share of the rows that the overhead has to cover."""
 _MIB = 1 << 20
 _COLUMNS = (
-    "case", "predicted", "allocated", "allocated / predicted", "reserved", "on the card", "stage, s", "pass, s",
+    "case", "predicted", "allocated", "difference, MiB", "off", "reserved", "on the card", "stage, s", "pass, s",
     "time / stock", "note",
 )  # fmt: skip
 
@@ -29,62 +31,63 @@ def summarise(out: Path) -> str:
     assert contents.header is not None, "a loaded table has a header"  # noqa: S101
     lines = [*_heading(contents.header), *_columns_explained(), "", _line(_COLUMNS), _line(["---"] * len(_COLUMNS))]
     known = {row.case: row for row in contents.rows}
-    lines += [_line(_cells(row, known.get(row.case.stock))) for row in contents.rows]
+    workspace = workspace_bytes(contents.header)
+    lines += [_line(_cells(row, known.get(row.case.stock), workspace)) for row in contents.rows]
     if contents.unfinished:
         lines += ["", "Begun and never ended: " + ", ".join(contents.unfinished) + "."]
     lines += _planned_runs(contents.rows)
-    usable = overhead_rows(contents.rows)
-    if usable:
-        context, fraction = least_overhead(usable)
-        lines += [
-            "",
-            f"Overhead that covers {QUANTILE:.0%} of {len(usable)} cases: "
-            f"{context / _MIB:,.0f} MiB + {fraction:.2%} of the predicted bytes.",
-        ]
+    lines += _needs(overhead_rows(contents), workspace)
     return "\n".join(lines) + "\n"
 
 
-def fit_overhead(out: Path) -> dict[str, Any]:
-    """The content of `memory/overhead.json` fitted to the table at `out`.
+def workspace_bytes(header: Header) -> int:
+    """CuBLAS's workspace with the allocator of the table, as shipped."""
+    name = header.allocator.partition(" ")[0]
+    return overheads()[name if name in overheads() else PREFERRED_ALLOCATOR].workspace_bytes
 
-    See `least_overhead` for the rule and `overhead_rows` for the rows used. Raises `SonicGuardError` if the table has
-    no row from a card.
+
+def fit_overhead(out: Path) -> dict[str, Any]:
+    """The content of `memory/overhead.json` with the terms fitted to the needs in the table at `out`.
+
+    The terms of the other allocator stay as shipped. See `least_overhead` for the rule and `overhead_rows` for what is
+    used. Raises `SonicGuardError` if the table has no need from a card.
     """
     contents = _load(out)
-    header, usable = contents.header, overhead_rows(contents.rows)
+    header, usable = contents.header, overhead_rows(contents)
     if header is None or not usable:
-        raise SonicGuardError(f"measure: {out} has no finished case from a card; nothing can be fitted to it.")
-    context, fraction = least_overhead(usable)
+        raise SonicGuardError(
+            f"measure: {out} has no finished case from a card whose need is known; run `measure --squeeze` first."
+        )
+    workspace, fraction = least_overhead([(need.case.predict_bytes(), need.ended_bytes) for need in usable])
+    context = max(need.outside_bytes for need in usable)
+    shipped = {
+        name: {"context_bytes": terms.context_bytes, "workspace_bytes": terms.workspace_bytes}
+        for name, terms in overheads().items()
+    }
+    measured = {"context_bytes": context, "workspace_bytes": workspace}
     return {
-        "context_bytes": context,
+        "allocators": {**shipped, header.allocator.partition(" ")[0]: measured},
         "fraction": fraction,
         "confirmed": True,
         "source": (
             f"Measured on {header.card}, {header.date[:10]}, torch {header.torch}, driver {header.driver}, "
-            f"allocator {header.allocator}: the least overhead that covers {QUANTILE:.0%} of {len(usable)} cases "
-            "(all memory in use on the card at the peak against the predicted tensors)."
+            f"allocator {header.allocator}: the least workspace and share that cover {QUANTILE:.0%} of {len(usable)} "
+            "needs (the least limit of torch's allocator under which a case ends), and the largest context."
         ),
     }
 
 
-def overhead_rows(rows: Iterable[Row]) -> list[tuple[int, int]]:
-    """(predicted bytes, bytes in use on the card) of the cases to which the overhead is fitted.
-
-    These are the finished cases from a card in which ComfyUI's VAE is not replaced.
-    """
-    return [
-        (row.predicted_bytes, row.peaks.device_bytes)
-        for row in rows
-        if row.peaks is not None and row.peaks.device_bytes is not None and not row.case.stand_in
-    ]
+def overhead_rows(contents: Contents) -> list[Need]:
+    """The needs to which the overhead is fitted: those known, of cases in which ComfyUI's VAE is not replaced."""
+    return [need for need in needs(contents.rows, contents.tries) if need.known and not need.case.stand_in]
 
 
 def least_overhead(rows: Sequence[tuple[int, int]]) -> tuple[int, float]:
-    """The least context (bytes) and fraction with used ≤ predicted · (1 + fraction) + context.
+    """The least fixed bytes and fraction with used ≤ predicted · (1 + fraction) + fixed bytes.
 
     The inequality holds for `QUANTILE` of the rows (predicted, used). Of all such pairs the one with the least total
     overhead of the rows is returned. At this optimum the line touches two rows, or the fraction is 0, so only the
-    slopes between rows have to be tried. Both are rounded up, the context to a MiB, the fraction to 0.01 %.
+    slopes between rows have to be tried. Both are rounded up, the fixed bytes to a MiB, the fraction to 0.01 %.
     """
     excess = [(predicted, used - predicted) for predicted, used in rows]
     slopes = {
@@ -129,7 +132,8 @@ def _columns_explained() -> list[str]:
     return [
         "",
         "Peaks of one stage each, in GiB (2**30 bytes). *predicted*: the model's tensors, without overhead. "
-        "*allocated*: live tensors. *reserved*: what PyTorch's allocator held. *on the card*: reserved at its peak "
+        "*allocated*: live tensors and cuBLAS's workspace; *difference*: less *predicted*; *off*: from the prediction "
+        "with the workspace's term. *reserved*: what PyTorch's allocator held. *on the card*: reserved at its peak "
         "and all that was in use outside the allocator (context, kernels' code, other processes). "
         "*stage*: the whole stage, weights moved in and out included. *pass*: the network's last pass, once warm; "
         "*time / stock* compares passes, or stages where there is no network. "
@@ -156,14 +160,31 @@ def _planned_runs(rows: Iterable[Row]) -> list[str]:
     return lines
 
 
-def _cells(row: Row, stock: Row | None) -> list[str]:
+def _needs(found: Sequence[Need], workspace: int) -> list[str]:
+    """What the cases need, against the prediction with the shipped terms."""
+    if not found:
+        return []
+    terms = next(iter(overheads().values()))._replace(context_bytes=0, workspace_bytes=workspace)
+    head = ("case", "predicted", "need", "off")
+    lines = ["", "The least limit of torch's allocator under which a case ends, without the context:", ""]
+    lines += [_line(head), _line(["---"] * len(head))]
+    for need in found:
+        predicted = need.case.predict_bytes()
+        predicted += terms.of(predicted)
+        off = f"{predicted / need.ended_bytes - 1:+.1%}"
+        lines.append(_line([need.case.name, _gib(predicted), _gib(need.ended_bytes), off]))
+    return lines
+
+
+def _cells(row: Row, stock: Row | None, workspace: int) -> list[str]:
     peaks = row.peaks
     allocated = peaks.allocated_bytes if peaks else None
     return [
         row.case.name,
         _gib(row.predicted_bytes),
         _gib(allocated),
-        "" if allocated is None else f"{allocated / row.predicted_bytes:.3f}",
+        "" if allocated is None else f"{(allocated - row.predicted_bytes) / _MIB:.1f}",
+        "" if allocated is None else f"{allocated / (row.predicted_bytes + workspace) - 1:+.2%}",
         _gib(peaks.reserved_bytes if peaks else None),
         _gib(peaks.device_bytes if peaks else None),
         _seconds(peaks.seconds if peaks else None),

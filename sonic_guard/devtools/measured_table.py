@@ -126,6 +126,31 @@ class Row:
         return cls(Case.from_json(data), peaks=peaks, **others)
 
 
+class Try(NamedTuple):
+    """One run of a case under a limit: a step of the search for what the case needs."""
+
+    case: Case
+    limit_bytes: int
+    """What torch's allocator might hold."""
+    ended: bool
+    """Whether the case ended; otherwise it ran out of memory."""
+    peaks: MeasuredPeaks | None = None
+    """None if it did not end."""
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A flat object: the case's settings, the limit, and what came of it."""
+        peaks = None if self.peaks is None else self.peaks._asdict()
+        return {**self.case.to_json(), "limit_bytes": self.limit_bytes, "ended": self.ended, "error": self.error,
+                "peaks": peaks}  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Try":
+        """The inverse of `to_json`."""
+        peaks = None if data["peaks"] is None else MeasuredPeaks(**data["peaks"])
+        return cls(Case.from_json(data), data["limit_bytes"], data["ended"], peaks, data["error"])
+
+
 @dataclass(frozen=True)
 class Contents:
     """The content of a table."""
@@ -134,6 +159,8 @@ class Contents:
     rows: tuple[Row, ...] = ()
     starts: Counter[str] = field(default_factory=Counter)
     """Number of times each case was started, by its name."""
+    tries: tuple[Try, ...] = ()
+    """Runs under a limit, in the order they were made."""
 
     @property
     def unfinished(self) -> tuple[str, ...]:
@@ -149,7 +176,7 @@ def read(path: Path) -> Contents:
     """
     if not path.exists():
         return Contents()
-    header, rows, starts = None, [], Counter()
+    header, rows, starts, tries = None, [], Counter(), []
     for number, line in enumerate(_whole_lines(path.read_bytes()).decode().splitlines(), 1):
         try:
             entry = json.loads(line)
@@ -160,11 +187,13 @@ def read(path: Path) -> Contents:
                     starts[entry["case"]] += 1
                 case "row":
                     rows.append(Row.from_json(entry))
+                case "try":
+                    tries.append(Try.from_json(entry))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SonicGuardError(
                 f"measure: line {number} of {path} is not from a table of measurements ({error!r}); name another file."
             ) from error
-    return Contents(header, tuple(rows), starts)
+    return Contents(header, tuple(rows), starts, tuple(tries))
 
 
 def mend(path: Path) -> None:
@@ -188,6 +217,11 @@ def append_start(path: Path, case: Case) -> None:
 def append_row(path: Path, row: Row) -> None:
     """Record the result of a case. Raises `OutputError`."""
     _append(path, {"kind": "row", **row.to_json()})
+
+
+def append_try(path: Path, attempt: Try) -> None:
+    """Record a run under a limit. Raises `OutputError`."""
+    _append(path, {"kind": "try", **attempt.to_json()})
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 The model counts the bytes of tensors. What torch's allocator reserves for them differs between cards. So each run
 yields one number, the *ratio* of the bytes that the allocator reserved to the bytes of tensors that the model
-predicts, at the stage with the largest prediction.
+predicts, at the stage with the largest prediction. The fixed terms, context and workspace, are learned before
+(`card_overhead`), and the workspace does not count as reserved.
 
 - The corrected prediction uses the median ratio of a card's runs instead of the model's, shrunk towards the model's
   while there are few runs.
@@ -20,7 +21,9 @@ from statistics import median
 from typing import NamedTuple
 
 from ..job import Job
-from ..memory.stage_model import STAGES, Estimate, Overhead, overhead, predict, stage_bytes
+from ..memory.overhead import Overhead, overhead
+from ..memory.stage_model import STAGES, Estimate, predict
+from .card_overhead import learn_fixed_terms, unet_bytes_of
 from .run_record import Outcome, Run
 
 GRAIN = 20
@@ -37,7 +40,7 @@ class Point(NamedTuple):
     tensor_bytes: int
     """Bytes of tensors that the model predicts for the compared stage."""
     reserved_bytes: int
-    """Bytes that the allocator reserved there; of a run that ran out of memory, a lower bound of what it needed."""
+    """Bytes that the allocator reserved there, less the workspace; of a run that ran out of memory, a lower bound."""
     out_of_memory: bool = False
 
     @property
@@ -53,7 +56,7 @@ class Calibration:
     runs: int = 0
     """Number of runs used; repeated runs of a job count once. 0: the prediction is the model's."""
     overhead: Overhead = field(default_factory=overhead)
-    """The model's overhead with the card's own fraction."""
+    """The model's overhead with the card's own context, workspace and fraction."""
     median_error_model: float | None = None
     """Median relative error of the model alone on these runs; None without runs."""
     median_error: float | None = None
@@ -70,19 +73,19 @@ class Calibration:
     def upper(self, estimate: Estimate) -> int | None:
         """Bytes that 95 % of such runs stay below; None if there are too few, or too many ran out of memory."""
         ratio = self._upper_ratio
-        return None if ratio is None else self.overhead.context_bytes + round(ratio * _tensors(estimate))
+        return None if ratio is None else self.overhead.fixed_bytes + round(ratio * _tensors(estimate))
 
     def probability(self, estimate: Estimate, available_bytes: int) -> float | None:
         """The probability, 0 … 1, that the run needs more than `available_bytes`; None if there are too few runs."""
         if not self.scores:
             return None
-        limit = (available_bytes - self.overhead.context_bytes) / _tensors(estimate)
+        limit = (available_bytes - self.overhead.fixed_bytes) / _tensors(estimate)
         below = sum(mass for ratio, mass in _masses(self.scores) if ratio < limit)
         return 1 - below / (len(self.scores) + 1)
 
     @property
     def upper_factor(self) -> float | None:
-        """The upper bound divided by the corrected prediction, both without the context."""
+        """The upper bound divided by the corrected prediction, both without the fixed terms."""
         ratio = self._upper_ratio
         return None if ratio is None else ratio / (1 + self.overhead.fraction)
 
@@ -99,51 +102,57 @@ def calibrate(runs: Iterable[Run]) -> Calibration:
     to come, and the bound would cover the first run of another job far less often than stated.
     """
     newest: dict[object, Point] = {}
-    for run in sorted(runs, key=lambda run: run.id, reverse=True):
+    runs = sorted(runs, key=lambda run: run.id, reverse=True)
+    card = learn_fixed_terms(runs[:MAX_RUNS])
+    for run in runs:
         job = run.job
         formats = job.dtype, job.vae_dtype
         same = job.frame_size, job.latent_frames, job.window, formats, job.interpolate, job.optimizations, job.to_file
-        if same not in newest and (point := point_of(run)):
+        if same not in newest and (point := point_of(run, card)):
             newest[same] = point
-    return calibrate_points([*newest.values()])
+    return calibrate_points([*newest.values()], card)
 
 
-def calibrate_points(points: Sequence[Point]) -> Calibration:
-    """The calibration from `points`, newest first."""
+def calibrate_points(points: Sequence[Point], card: Overhead | None = None) -> Calibration:
+    """The calibration from `points`, newest first; `card` is the overhead with the card's fixed terms."""
+    card = card or overhead()
     points = points[:MAX_RUNS]
     whole = (len(points) + 1) // GRAIN * GRAIN - 1
     scores = tuple(sorted(points[: max(0, whole)], key=_order))
     points = sorted(points, key=_order)
     # The error is unknown for a run that ran out of memory as predicted.
-    known = [index for index, point in enumerate(points) if not point.out_of_memory or _missed(point, overhead())]
+    known = [index for index, point in enumerate(points) if not point.out_of_memory or _missed(point, card)]
     if not known:
-        return Calibration(len(points), scores=scores)
-    model_error = median(_error(points[index], overhead()) for index in known)
-    corrected_error = median(_error(points[index], _fit([*points[:index], *points[index + 1 :]])) for index in known)
+        return Calibration(len(points), card, scores=scores)
+    model_error = median(_error(points[index], card) for index in known)
+    corrected_error = median(
+        _error(points[index], _fit([*points[:index], *points[index + 1 :]], card)) for index in known
+    )
     # The errors of a few runs also decrease by chance; the card's own fraction has to improve them by more than that.
     if corrected_error >= model_error * (1 - 1 / math.sqrt(len(known))):
-        return Calibration(len(points), overhead(), model_error, model_error, scores)
-    return Calibration(len(points), _fit(points), model_error, corrected_error, scores)
+        return Calibration(len(points), card, model_error, model_error, scores)
+    return Calibration(len(points), _fit(points, card), model_error, corrected_error, scores)
 
 
-def point_of(run: Run) -> Point | None:
-    """The figures of `run` for the calibration.
+def point_of(run: Run, card: Overhead | None = None) -> Point | None:
+    """The figures of `run` for the calibration; `card` is the overhead with the card's fixed terms.
 
     None if it neither completed the stage with the largest prediction nor ran out of memory. The prediction is computed
     with the current model, so that the errors of older versions do not count.
     """
-    estimate = predict(run.job, unet_bytes=_unet_bytes(run), device=run.environment.device)
+    card = card or overhead()
+    estimate = predict(run.job, unet_bytes=unet_bytes_of(run), device=run.environment.device)
     # A stage that adapts to the free memory does not show what it needs.
     sizes = {stage: size for stage, size in estimate.stages.items() if size and stage not in estimate.floors}
     if run.outcome is Outcome.OUT_OF_MEMORY:
-        return _bound(run, sizes)
+        return _bound(run, sizes, card)
     stage = max(sizes, key=sizes.__getitem__)
     if run.outcome is not Outcome.DONE and not _is_past(run, stage):
         return None
     reserved = _reserved(run, stage)
     before = max((_reserved(run, earlier) for earlier in STAGES[: STAGES.index(stage)]), default=0)
     # If the reserved bytes did not grow in this stage, they are the cache of an earlier stage or run.
-    return Point(sizes[stage], reserved) if reserved > before else None
+    return Point(sizes[stage], reserved - card.workspace_bytes) if reserved > before else None
 
 
 def peaks(run: Run) -> tuple[int | None, int | None]:
@@ -166,15 +175,10 @@ def denoise_times(runs: Iterable[Run]) -> list[tuple[Job, float]]:
     return [(run.job, seconds) for run in done if (seconds := run.stages["denoise"].seconds)]
 
 
-def _unet_bytes(run: Run) -> int | None:
-    """Bytes of the UNet's weights with which the prediction before the run was made; None for the default."""
-    weights = run.predicted.get("load", 0) - stage_bytes(run.job, unet_bytes=0)["load"]
-    return weights if weights > 0 else None
-
-
-def _bound(run: Run, sizes: dict[str, int]) -> Point | None:
+def _bound(run: Run, sizes: dict[str, int], card: Overhead) -> Point | None:
     tensors = sizes.get(run.stage)
-    bound = max(_reserved(run, run.stage), run.environment.available_bytes - overhead().context_bytes)
+    available = run.environment.available_bytes - card.context_bytes
+    bound = max(_reserved(run, run.stage), available) - card.workspace_bytes
     # If not even the tensors fitted, the run shows nothing about the allocator's share.
     return Point(tensors, bound, out_of_memory=True) if tensors and bound > tensors else None
 
@@ -195,14 +199,14 @@ def _order(point: Point) -> tuple[float, bool]:
     return point.ratio, point.out_of_memory
 
 
-def _fit(points: Sequence[Point]) -> Overhead:
-    """The overhead with the median ratio of `points`, which are sorted, shrunk towards the model's."""
-    shipped, count = overhead(), len(points)
+def _fit(points: Sequence[Point], card: Overhead) -> Overhead:
+    """`card` with the median ratio of `points`, which are sorted, shrunk towards its own."""
+    count = len(points)
     if not count:
-        return shipped
+        return card
     middle = [_at_rank(points, rank) or points[-1].ratio for rank in ((count + 1) // 2, count // 2 + 1)]
     weight = count / (count + PRIOR_RUNS)
-    return shipped._replace(fraction=shipped.fraction + weight * (sum(middle) / 2 - 1 - shipped.fraction))
+    return card._replace(fraction=card.fraction + weight * (sum(middle) / 2 - 1 - card.fraction))
 
 
 def _masses(points: Sequence[Point]) -> Iterator[tuple[float, float]]:
@@ -235,6 +239,6 @@ def _missed(point: Point, card: Overhead) -> bool:
 
 def _error(point: Point, card: Overhead) -> float:
     """Relative error of the prediction for a run; a lower bound of it for a run that ran out of memory."""
-    taken = card.context_bytes + point.reserved_bytes
-    off = taken - card.context_bytes - (1 + card.fraction) * point.tensor_bytes
+    taken = card.fixed_bytes + point.reserved_bytes
+    off = taken - card.fixed_bytes - (1 + card.fraction) * point.tensor_bytes
     return (max(0.0, off) if point.out_of_memory else abs(off)) / taken

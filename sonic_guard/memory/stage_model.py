@@ -8,11 +8,9 @@ Stages, in the order of a run: load, predata, denoise, decode, interpolate. The 
 not their sum.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,6 +18,7 @@ from ..job import Dtype, Job
 from ..optimizations import Optimization, without_redundant
 from .constants import DECODE_GROUP, FEATURES, LATENT_SIDE, Constants, constants, features, variant
 from .hard_limits import GUIDANCE_BRANCHES, Limit, attention_scores, find_limits
+from .overhead import overhead
 
 STAGES = ("load", "predata", "denoise", "decode", "interpolate")
 SAMPLER_STAGES = STAGES[2:]
@@ -48,22 +47,6 @@ MPS_SCORE_BYTES = 4
 """
 PROMPT_NUMBERS, EMBEDDING_NUMBERS, LATENT_CHANNELS = 32 * 1024, 1024, 4
 """Numbers in the audio prompt and in the picture's embedding of one latent frame; channels of its latents."""
-
-
-class Overhead(NamedTuple):
-    """The memory of a stage in addition to its tensors: the context, and memory that the allocator cannot reuse."""
-
-    context_bytes: int
-    fraction: float
-    """Share of the bytes of tensors."""
-    confirmed: bool
-    """Whether it was measured on a card; otherwise it is an assumption, and is shown as one."""
-    source: str
-    """How it was determined, for display."""
-
-    def of(self, stage_bytes: int) -> int:
-        """Overhead in bytes of a stage with `stage_bytes` of tensors."""
-        return self.context_bytes + int(self.fraction * stage_bytes)
 
 
 @dataclass(frozen=True)
@@ -271,12 +254,6 @@ def clip_host_bytes(job: Job) -> ClipBytes:
         decode=job.latent_frames * (prompt + 2 * latents + kept),
         prepare=job.latent_frames * (2 * GUIDANCE_BRANCHES * prompt + 4 * EMBEDDING_NUMBERS * number + latents),
     )
-
-
-@cache
-def overhead() -> Overhead:
-    """The overhead term as shipped."""
-    return Overhead(**json.loads(Path(__file__).with_name("overhead.json").read_text(encoding="utf-8")))
 
 
 _GROUP, _PIXELS = FEATURES.index("decode_group*pixels"), FEATURES.index("pixels")

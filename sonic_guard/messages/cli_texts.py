@@ -213,6 +213,10 @@ HELP: Mapping[str, Text] = {
     ),
     "measure": Text("measure the wrapper's classes on a CUDA card", "在 CUDA 显卡上实测 Sonic 封装"),
     "measure.out": Text("table to write or to continue", "要写入或续写的表"),
+    "measure.squeeze": Text(
+        "instead search the least memory under which each case ends",
+        "改为查找每项能够完成的最小显存",
+    ),
     "measure.limit": Text("seconds after which no case is begun", "超过此秒数后不再开始新的测量"),
     "measure.markdown": Text("also write the table as Markdown to this file", "另以 Markdown 写入此文件"),
     "measure.overhead": Text(
@@ -294,6 +298,7 @@ JOB = Text("job", "任务")
 TRACED = Text("traced", "追踪")
 MODEL = Text("model", "模型")
 APART = Text("apart", "相差")
+SQUEEZED = Text("the needs of {found} cases are known.", "已得出 {found} 项的最小需求。")
 MEASURED = Text(
     "{measured} cases measured, {left} left, {given_up} given up.",
     "已测 {measured} 项，剩余 {left} 项，放弃 {given_up} 项。",

@@ -7,7 +7,8 @@ from ..devices.card_catalogue import Card
 from ..job import MIN_SOUND_S, Job
 from ..media.audio_tracks import Hearing
 from ..memory.hard_limits import MAX_ATTENTION_BATCH, Limit, LimitKind
-from ..memory.stage_model import STAGES, Estimate, overhead
+from ..memory.overhead import overhead
+from ..memory.stage_model import STAGES, Estimate
 from ..operations.preflight import Preflight
 from ..optimizations import OPTIMIZATIONS, Optimization, in_order
 from ..planning.capacity import Risk, Verdict

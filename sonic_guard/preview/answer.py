@@ -8,7 +8,8 @@ from ..history.history_cache import CardHistory
 from ..history.run_record import Run
 from ..job import Job
 from ..media.face import Box
-from ..memory.stage_model import STAGES, Estimate, overhead
+from ..memory.overhead import overhead
+from ..memory.stage_model import STAGES, Estimate
 from ..memory.stage_split import split_stages
 from ..messages import advice_messages, plan_messages
 from ..messages.time_messages import time_text

@@ -15,7 +15,8 @@ from sonic_guard.history.history_cache import HistoryCache
 from sonic_guard.history.history_store import History
 from sonic_guard.history.run_record import Outcome, StageFigures
 from sonic_guard.job import Job
-from sonic_guard.memory.stage_model import overhead, stage_bytes
+from sonic_guard.memory.overhead import overhead
+from sonic_guard.memory.stage_model import stage_bytes
 from sonic_guard.park.forecast import Forecast, card_models, known_cards
 from sonic_guard.park.job_plans import JobPlanner
 from sonic_guard.park.jobs import FarmJob, JobSettings
@@ -39,7 +40,9 @@ def record(history, environment, run, extra=EXTRA, pace=PACE):
     predicted = stage_bytes(run)
     run_id = history.begin(run, environment, predicted)
     seconds = pace * passes(run) * measured_s(run)
-    reserved = {name: round(size * (1 + extra)) for name, size in predicted.items() if size}
+    reserved = {
+        name: round(size * (1 + extra)) + overhead().workspace_bytes for name, size in predicted.items() if size
+    }
     stages = {
         name: StageFigures(size, size, size, seconds if name == "denoise" else 1.0) for name, size in reserved.items()
     }
@@ -122,8 +125,8 @@ def test_jobs_are_placed_by_what_the_park_has_shown(location):
     after = Forecast(card_models(budgets, model_histories(history))).options(job(0))
     assert find_card("RTX 3060 12GB").title in after[-1].seconds_by_card
     for first, then in zip(before, after, strict=True):
-        tensors = (first.size_bytes - overhead().context_bytes) / (1 + overhead().fraction)
-        assert then.size_bytes == pytest.approx(overhead().context_bytes + 1.30 * tensors, rel=0.001)
+        tensors = (first.size_bytes - overhead().fixed_bytes) / (1 + overhead().fraction)
+        assert then.size_bytes == pytest.approx(overhead().fixed_bytes + 1.30 * tensors, rel=0.001)
     seconds = [options[-1].seconds_by_card["RTX 3060 12GB"] for options in (before, after)]
     assert seconds[1] > 1.5 * seconds[0]
 

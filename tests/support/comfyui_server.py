@@ -17,6 +17,8 @@ import pytest
 
 from tests.support import installed
 
+_DEVICE = () if os.environ.get("SONIC_GUARD_HOST_DEVICE") == "cuda" else ("--cpu",)
+"""ComfyUI's own choice of a card is for `bench.card` only: tests run anywhere."""
 START_S = 300
 """The first start on a cold disk takes a minute and a half."""
 RUN_S = 300
@@ -110,7 +112,7 @@ def started(base: Path) -> Iterator[Host]:
     """A host over the data that `install` has prepared."""
     port = _free_port()
     command = [
-        installed.python(), "main.py", "--cpu", "--disable-api-nodes", "--port", str(port),
+        installed.python(), "main.py", *_DEVICE, "--disable-api-nodes", "--port", str(port),
         "--base-directory", base, "--database-url", f"sqlite:///{base / 'comfyui.db'}",
     ]  # fmt: skip
     environment = {

@@ -27,14 +27,15 @@ from sonic_guard.history.export import csv_parts
 from sonic_guard.history.history_store import Page
 from sonic_guard.history.run_record import Outcome, Run, StageFigures
 from sonic_guard.job import Job
-from sonic_guard.memory.stage_model import overhead, predict, stage_bytes
+from sonic_guard.memory.overhead import overhead
+from sonic_guard.memory.stage_model import predict, stage_bytes
 from sonic_guard.optimizations import Optimization
 from sonic_guard.planning.pace import learn_pace, passes
 from sonic_guard.planning.pass_time import measured_s
 
 JOB = Job(512, 512, 10.0)
 TENSORS = stage_bytes(JOB)
-CONTEXT = overhead().context_bytes
+FIXED, WORKSPACE = overhead().fixed_bytes, overhead().workspace_bytes
 SIZE = 10 * GIB
 ESTIMATE = estimate_of(SIZE)
 STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -44,7 +45,8 @@ def run(number=1, outcome=Outcome.DONE, stage="", job=JOB, available=12 * GIB, p
     """A run that reserved so many bytes by stage; `denoise=1.1` stands for 1.1 times the tensors."""
     sizes = stage_bytes(job) if predicted is None else predicted
     taken = {
-        name: StageFigures(reserved_bytes=int(share * sizes[name]), seconds=60.0) for name, share in reserved.items()
+        name: StageFigures(reserved_bytes=int(share * sizes[name]) + (WORKSPACE if share else 0), seconds=60.0)
+        for name, share in reserved.items()
     }
     environment = RunEnvironment("RTX 4060", available_bytes=available)
     return Run(number, STARTED + timedelta(hours=number), job, environment, sizes, taken, outcome, stage)
@@ -102,9 +104,9 @@ def test_which_runs_count_and_how(given, ratio):
 @pytest.mark.parametrize(
     ("given", "bound"),
     [
-        (run(outcome=Outcome.OUT_OF_MEMORY, stage="denoise", available=12 * GIB), 12 * GIB - CONTEXT),
+        (run(outcome=Outcome.OUT_OF_MEMORY, stage="denoise", available=12 * GIB), 12 * GIB - FIXED),
         (run(outcome=Outcome.OUT_OF_MEMORY, stage="denoise", available=1, denoise=1.2), int(1.2 * TENSORS["denoise"])),
-        (run(outcome=Outcome.OUT_OF_MEMORY, stage="predata", available=8 * GIB), 8 * GIB - CONTEXT),
+        (run(outcome=Outcome.OUT_OF_MEMORY, stage="predata", available=8 * GIB), 8 * GIB - FIXED),
         # Not even the tensors fitted: nothing is learnt about the overhead on top of them.
         (run(outcome=Outcome.OUT_OF_MEMORY, stage="denoise", available=8 * GIB, denoise=0.7), None),
         (run(outcome=Outcome.OUT_OF_MEMORY, stage="decode", available=12 * GIB), None),
@@ -134,17 +136,18 @@ def test_without_runs_the_prediction_is_that_of_the_model():
 @pytest.mark.parametrize("count", [5, 10, 18])
 def test_the_correction_is_the_median_drawn_towards_the_model(count):
     found = calibrate_points(points(*[1.2] * count))
-    own = 0.05 + count / (count + PRIOR_RUNS) * 0.15
+    shipped = overhead().fraction
+    own = shipped + count / (count + PRIOR_RUNS) * (0.20 - shipped)
     assert found.overhead == overhead()._replace(fraction=pytest.approx(own))
-    assert found.corrected(ESTIMATE) == pytest.approx(CONTEXT + (1 + own) * SIZE)
-    assert found.median_error_model == pytest.approx(0.15 * SIZE / (1.2 * SIZE + CONTEXT))
+    assert found.corrected(ESTIMATE) == pytest.approx(FIXED + (1 + own) * SIZE)
+    assert found.median_error_model == pytest.approx((0.20 - shipped) * SIZE / (1.2 * SIZE + FIXED))
     left_out = (count - 1) / (count - 1 + PRIOR_RUNS)
     assert found.median_error == pytest.approx((1 - left_out) * found.median_error_model)
 
 
 @pytest.mark.parametrize(
     "ratios",
-    [(1.2,), (1.2, 1.2), (1.0, 1.1), (1.05,) * 9, (1.03, 1.07) * 9, (1.02, 1.0, 1.15, 1.04, 1.1), ([1.04],) * 9],
+    [(1.2,), (1.2, 1.2), (0.96, 1.06), (1.01,) * 9, (0.99, 1.03) * 9, (0.98, 0.96, 1.11, 1.0, 1.06), ([1.0],) * 9],
     ids=lambda ratios: f"{len(ratios)} of {ratios[:2]}",
 )
 def test_what_gains_no_more_than_chance_would_is_not_used(ratios):
@@ -163,7 +166,7 @@ def test_one_run_gone_wrong_does_not_matter():
 
 def test_runs_out_of_memory_below_the_prediction_raise_it():
     found = calibrate_points(points(*[[1.3]] * 6))
-    assert ESTIMATE.peak_bytes < found.corrected(ESTIMATE) < CONTEXT + 1.3 * SIZE
+    assert ESTIMATE.peak_bytes < found.corrected(ESTIMATE) < FIXED + 1.3 * SIZE
     assert found.median_error < found.median_error_model
 
 
@@ -181,14 +184,14 @@ def test_the_bound_is_the_rank_that_leaves_one_in_twenty_above(count, largest):
     if largest is None:
         assert (found.upper(ESTIMATE), found.probability(ESTIMATE, 11 * GIB)) == (None, None)
     else:
-        assert found.upper(ESTIMATE) == pytest.approx(CONTEXT + (1 + largest / 1000) * SIZE, abs=1)
+        assert found.upper(ESTIMATE) == pytest.approx(FIXED + (1 + largest / 1000) * SIZE, abs=1)
         assert found.upper_factor * (1 + found.overhead.fraction) == pytest.approx(1 + largest / 1000)
 
 
 @pytest.mark.parametrize(("count", "counted"), [(19, 19), (38, 19), (39, 39), (58, 39), (398, 379), (450, 399)])
 def test_the_bound_counts_the_newest_with_which_the_rank_is_whole(count, counted):
     old, new = [3.0] * (count - counted), [1.1] * counted
-    assert calibrate_points(points(*new, *old)).upper(ESTIMATE) == pytest.approx(CONTEXT + 1.1 * SIZE, abs=1)
+    assert calibrate_points(points(*new, *old)).upper(ESTIMATE) == pytest.approx(FIXED + 1.1 * SIZE, abs=1)
 
 
 def test_what_is_long_ago_is_forgotten():
@@ -204,7 +207,7 @@ def job(number, **settings):
 @pytest.mark.parametrize("order", [1, -1])
 def test_newest_are_the_runs_with_the_highest_ids(order):
     runs = [run(number, job=job(number), denoise=3.0 if number <= 10 else 1.1) for number in range(1, 30)][::order]
-    assert calibrate(runs).upper(ESTIMATE) == pytest.approx(CONTEXT + 1.1 * SIZE, rel=1e-6)
+    assert calibrate(runs).upper(ESTIMATE) == pytest.approx(FIXED + 1.1 * SIZE, rel=1e-6)
 
 
 def test_a_job_run_again_counts_once_with_its_newest_run():
@@ -220,7 +223,7 @@ def test_a_job_run_again_counts_once_with_its_newest_run():
 )
 def test_the_probability_counts_the_runs_that_needed_as_much(available_ratio, at_least):
     found = calibrate_points(points(*rising(19)))
-    available = CONTEXT + int(available_ratio * SIZE)
+    available = FIXED + int(available_ratio * SIZE)
     assert found.probability(ESTIMATE, available) == pytest.approx((1 + at_least) / 20)
 
 
@@ -235,7 +238,7 @@ def test_a_run_that_ran_out_of_memory_counts_as_one_of_those_above_it():
     share = 1 + 1 / 4  # above it: 1.016, 1.017, 1.1 and the run to come
 
     def chance(ratio):
-        return found.probability(ESTIMATE, CONTEXT + int(ratio * SIZE))
+        return found.probability(ESTIMATE, FIXED + int(ratio * SIZE))
 
     assert chance(1.0005) == pytest.approx(1)
     assert chance(1.0154) == pytest.approx(5 / 20)
@@ -246,7 +249,7 @@ def test_a_run_that_ran_out_of_memory_counts_as_one_of_those_above_it():
 
 def test_a_failed_run_below_all_others_does_not_change_the_bound():
     plain, more = calibrate_points(points(*rising(39))), calibrate_points(points([0.5], *rising(39)[:38]))
-    assert plain.upper(ESTIMATE) <= more.upper(ESTIMATE) <= CONTEXT + 1.04 * SIZE
+    assert plain.upper(ESTIMATE) <= more.upper(ESTIMATE) <= FIXED + 1.04 * SIZE
 
 
 @given(
@@ -279,7 +282,7 @@ def test_the_pace_is_learnt_from_runs_that_are_done():
 def test_peaks_leave_out_what_takes_what_is_free():
     assert peaks(run(**ORDINARY)) == (
         predict(JOB).peak_bytes,
-        max(int(1.1 * TENSORS["denoise"]), int(5.8 * TENSORS["interpolate"])) + CONTEXT,
+        max(int(1.1 * TENSORS["denoise"]), int(5.8 * TENSORS["interpolate"])) + FIXED,
     )
     assert peaks(run(decode=9.0)) == (predict(JOB).peak_bytes, None)
     assert peaks(run(predicted={})) == (None, None)
