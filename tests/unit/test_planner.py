@@ -78,7 +78,7 @@ def test_what_fits_is_not_changed(job, gib, available):
 
 
 def test_where_nothing_fits_the_best_attempt_is_shown():
-    plan = make_plan(Job(512, 512, 10.0, min_resolution=768), _card(3.0), available=EVERY)
+    plan = make_plan(Job(512, 512, 10.0, min_resolution=768), _card(1.5), available=EVERY)
     assert not plan.fits
     assert plan.job.min_resolution == 768
     best = plan.attempt.job
@@ -184,8 +184,8 @@ def _rank(chosen: Job, requested: Job) -> tuple[bool, int, int]:
         (512, 24, (), ()),
         (512, 10, (), ("min_resolution",)),
         (512, 8, EVERYTHING, ("sequential_cfg",)),
-        (512, 6, EVERYTHING, ("unet_offload", "sequential_cfg", "feed_forward_chunking")),
-        (768, 7, EVERYTHING, ("sequential_cfg", "layer_chunking")),
+        (512, 6, EVERYTHING, ("unet_offload", "sequential_cfg", "stream_weights")),
+        (768, 7, EVERYTHING, ("sequential_cfg", "stream_weights")),
         (1024, 7, EVERYTHING, ("streaming_decode", "sequential_cfg", "layer_chunking")),
         (
             1024,

@@ -82,7 +82,7 @@ def test_no_more_than_enough_is_enabled(on, auto, needed):
         ),
         (
             lambda job: False,
-            "streaming_decode+unet_offload+tensor_offload+sequential_cfg+layer_chunking",
+            "streaming_decode+unet_offload+tensor_offload+sequential_cfg+stream_weights+layer_chunking",
         ),
     ],
 )
@@ -161,10 +161,10 @@ def test_parts_are_available_where_a_file_is_written():
 
 
 def test_a_graph_enables_what_a_card_needs():
-    optimized = GraphCapabilities(DEFAULT).run(Job(1024, 1024, 10.0, min_resolution=1024), Capacity(budget_for(8)))
+    optimized = GraphCapabilities(DEFAULT).run(Job(1024, 1024, 10.0, min_resolution=1024), Capacity(budget_for(6)))
     assert {Optimization.UNET_OFFLOAD, Optimization.SEQUENTIAL_CFG} <= optimized.optimizations
     assert optimized.chunk_size > MIN_CHUNK_SIZE
-    assert predict(optimized).peak_bytes <= budget_for(8).usable_bytes
+    assert predict(optimized).peak_bytes <= budget_for(6).usable_bytes
     assert GraphCapabilities(DEFAULT).run(JOB, Capacity(budget_for(80))) == replace(JOB, optimizations=DEFAULT.on)
 
 
