@@ -90,7 +90,7 @@ def join_bundles(
 ) -> VideoInfo:
     """Join the bundles of all parts of a video, in order, with its `sound` into the file `target`.
 
-    It is the file that `rendering.run` makes of the same parts, byte by byte with the same version of libav, but for the
+    It is the file that `rendering.run` makes of the same parts, byte by byte with the same libav, but for the
     random id that every Matroska file has. `folder` receives the parts' files; `notify` the share
     that is done, 0 … 1. Raises `OutputError`, also for parts that do not follow each other.
     """

@@ -32,7 +32,8 @@ def opened(
 ) -> Iterator["PartStore"]:
     """The store of `request` below `work`, locked together with the name `target` for the duration of the block.
 
-    `key` names it: the video's, or that of a part which is made alone. Raises `OutputError`, without waiting, if another run has locked one of them, or if the disk fails.
+    `key` names it: the video's, or that of a part which is made alone. Raises `OutputError`, without waiting, if
+    another run has locked one of them, or if the disk fails.
     """
     same_video = (
         f"{target.name}: another run is making the same video right now, in this ComfyUI or another one. "

@@ -16,10 +16,11 @@ from .events import Event
 from .farm_run import FarmRun
 from .job_file import read_job_file
 from .job_plans import presets_in
+from .jobs import NO_FINISH
 from .journal import Journal
 from .journal_tables import ENDED
 from .local_park import LocalPark, ServerStart, server_start
-from .task_content import Models, content_of
+from .task_content import Models, new_tasks
 
 JOURNAL = "farm.db"
 LOCAL = "local"
@@ -42,6 +43,10 @@ class FarmSettings:
     """Address of a Dask scheduler with workers that are bound to servers."""
     tls: tuple[str, ...] = ()
     """PEM files: the certificate authority, the certificate, the key."""
+    in_parts: bool = True
+    """Whether long videos may be made in parts on several cards."""
+    cpu_workers: int = 1
+    """Of a local farm: workers that join parts and finish videos."""
     checkpoint: str = Models.checkpoint
     sonic_unet: str = Models.sonic_unet
 
@@ -85,19 +90,29 @@ def journal_of(out: Path, location: str = "", *, create: bool = False) -> Journa
     return Journal(file)
 
 
-def begin(
-    job_file: Path, out: Path, settings: FarmSettings, journal: Journal, roots: Sequence[Path], watcher: Watcher
-) -> None:
-    """Add the jobs of a file to the farm in `out`, and run it to its end.
+@dataclass(frozen=True)
+class JobList:
+    """Where the jobs of a farm stand."""
+
+    path: Path
+    """A CSV or JSON file, or a folder of pairs."""
+    roots: Sequence[Path] = ()
+    """Further folders of files that it may name."""
+    finish: str = NO_FINISH
+    """What is done to the videos of jobs that do not say."""
+
+
+def begin(jobs: JobList, out: Path, settings: FarmSettings, journal: Journal, watcher: Watcher) -> None:
+    """Add jobs to the farm in `out`, and run it to its end.
 
     Raises `FarmError` for a job file or an address that cannot be used, before anything starts.
     """
-    jobs = read_job_file(job_file, roots)
-    presets_in(jobs)
+    wanted = read_job_file(jobs.path, jobs.roots, jobs.finish)
+    presets_in(wanted)
     _check(settings)
     journal.begin(_stored(settings))
     try:
-        journal.add([(job.id, job.name, content_of(job)) for job in jobs])
+        journal.add([task for job in wanted for task in new_tasks(job)])
         _go(journal, out, settings, watcher)
     finally:
         journal.end()
@@ -119,13 +134,13 @@ def _go(journal: Journal, out: Path, settings: FarmSettings, watcher: Watcher) -
     park: AbstractContextManager[LocalPark | None] = nullcontext()
     has_work = any(task.state not in ENDED for task in journal.tasks())
     if has_work and not settings.scheduler:
-        park = LocalPark(out / WORK / LOCAL, settings.starts(), out / WORK / "user")
+        park = LocalPark(out / WORK / LOCAL, settings.starts(), out / WORK / "user", settings.cpu_workers)
     with park as local:
         address = local.scheduler if local else settings.scheduler
         run = FarmRun(
             journal, out, Models(settings.checkpoint, settings.sonic_unet),
             lambda on_share: DaskLink(address, settings.security, on_share),
-            watcher.refuse, watcher.tell,
+            watcher.refuse, watcher.tell, in_parts=settings.in_parts,
         )  # fmt: skip
         if local:
             run.tend, run.expected = local.tend, len(local.servers)

@@ -21,7 +21,8 @@ from sonic_guard.park.content import file_digest, object_path
 from sonic_guard.park.job_plans import card_budget, widgets
 from sonic_guard.park.jobs import JobSettings
 from sonic_guard.park.outcomes import Outcome
-from sonic_guard.park.server_call import CANCEL, Call
+from sonic_guard.park.call_pipe import CANCEL
+from sonic_guard.park.server_call import Call
 from tests.support.fake_comfyui import FakeComfyUi
 from tests.support.farm_calls import start
 from tests.support.graphs import write_wav
