@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+import psutil
+
 from ..errors import FarmError
 from .call_pipe import CANCEL
 from .comfyui_client import Facts, RefusedError, ServerGoneError, connected
@@ -32,6 +34,7 @@ class Bound:
     server: str
     """Address; "" for a worker on the CPU."""
     facts: Facts | None = None
+    """Of the server; of this machine where there is none."""
     fault: str = ""
     """Why the server cannot be used."""
     can_spawn: bool = True
@@ -43,7 +46,8 @@ async def describe() -> Bound:
     server = os.environ.get(SERVER, "")
     can_spawn = not multiprocessing.current_process().daemon
     if not server:
-        return Bound("", can_spawn=can_spawn)
+        memory = psutil.virtual_memory()
+        return Bound("", Facts("", "cpu", "CPU", memory.total, memory.available), can_spawn=can_spawn)
     try:
         async with connected(server) as client:
             return Bound(server, await client.facts(), can_spawn=can_spawn)

@@ -18,8 +18,8 @@ from .job_file import read_job_file
 from .job_plans import presets_in
 from .jobs import NO_FINISH
 from .journal import Journal
-from .journal_tables import ENDED
 from .local_park import LocalPark, ServerStart, server_start
+from .outputs import Outputs
 from .task_content import Models, new_tasks
 
 JOURNAL = "farm.db"
@@ -132,19 +132,20 @@ def resume(out: Path, journal: Journal, watcher: Watcher, *, retry: bool = False
 def _go(journal: Journal, out: Path, settings: FarmSettings, watcher: Watcher) -> None:
     journal.recover()
     park: AbstractContextManager[LocalPark | None] = nullcontext()
-    has_work = any(task.state not in ENDED for task in journal.tasks())
-    if has_work and not settings.scheduler:
+    outputs = Outputs(out, watcher.tell)
+    rows = outputs.take_stock(journal)
+    if rows and not settings.scheduler:
         park = LocalPark(out / WORK / LOCAL, settings.starts(), out / WORK / "user", settings.cpu_workers)
     with park as local:
         address = local.scheduler if local else settings.scheduler
         run = FarmRun(
-            journal, out, Models(settings.checkpoint, settings.sonic_unet),
+            journal, outputs, Models(settings.checkpoint, settings.sonic_unet),
             lambda on_share: DaskLink(address, settings.security, on_share),
             watcher.refuse, watcher.tell, in_parts=settings.in_parts,
         )  # fmt: skip
         if local:
             run.tend, run.expected = local.tend, len(local.servers)
-        run.run()
+        run.run(rows)
 
 
 def _check(settings: FarmSettings) -> None:

@@ -5,9 +5,8 @@ next one goes on; and it treats a broken connection as its own death, on a small
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from ..devices.card_catalogue import Card
 from ..errors import FarmError
@@ -57,7 +56,7 @@ class FarmRun:
     """One client's run of a farm."""
 
     journal: Journal
-    out: Path
+    outputs: Outputs
     models: Models
     connect: Callable[[Callable[[str, float], object]], DaskLink]
     """Connects to the scheduler. Raises `LostError`."""
@@ -87,23 +86,22 @@ class FarmRun:
 
     def __post_init__(self) -> None:
         self.fleet = Fleet(self.tell)
-        self._outputs = Outputs(self.out, self.tell)
         self._dispatch = Dispatch(self._rows, self.refuse, self._settle)
 
-    def run(self) -> None:
-        """Make everything that waits.
+    def run(self, rows: Mapping[str, TaskRow]) -> None:
+        """Make everything that waits: `rows`, by their tasks.
 
         Raises `FarmError` and `OutputError` where it cannot go on. Journal and outputs are then as they were, and
         another run continues.
         """
-        self._rows.update(self._outputs.take_stock(self.journal))
+        self._rows.update(rows)
         self._total = sum(bool(row.names) for row in self.journal.tasks())
         with OwnerBeat(self.journal) as beat:
             try:
                 self._wait_for_fleet(beat)
                 while self._rows:
                     self._step(beat)
-                sweep(self.out)
+                sweep(self.outputs.out)
             finally:
                 if self._link:
                     self._link.close()
@@ -216,8 +214,8 @@ class FarmRun:
         for row in sorted(rows, key=lambda row: row.kind is not TaskKind.JOIN):
             if row.task not in self._rows:
                 continue  # given up meanwhile
-            needs = self._outputs.needs_of(row)
-            gone = [each for each in needs or () if not self._outputs.has(each)]
+            needs = self.outputs.needs_of(row)
+            gone = [each for each in needs or () if not self.outputs.has(each)]
             if gone:
                 self._make_again(gone)
             elif needs is not None:
@@ -227,7 +225,7 @@ class FarmRun:
         """Files that others are made of are gone or damaged."""
         self.journal.redo([row.task for row in gone])
         for row in gone:
-            del self._outputs.done[row.task]
+            del self.outputs.done[row.task]
             self._rows[row.task] = replace(row, state=TaskState.WAITING, digest="", size_bytes=0, server="")
             self.tell(Told(Happening.AGAIN, label_of(row), "its file is gone or damaged"))
         self._plan()
@@ -236,14 +234,14 @@ class FarmRun:
         row, options, card = self._rows[work.id], self._dispatch.options[work.id], member.budget.card
         option = work.options[index]
         dtype = dtype_of(row, self._dispatch.planner, card)
-        call = replace(call_of(row, self.out, self.models, options, index, dtype), server=member.server)
+        call = replace(call_of(row, self.outputs.out, self.models, options, index, dtype), server=member.server)
         predicted_s = option.seconds_by_card[card]
         start = Start(member.name, member.server, card, index, option.bytes_on(card), predicted_s)
         self._start(link, member, row, start, call)
 
     def _start_on_cpu(self, link: DaskLink, member: Member, row: TaskRow) -> None:
-        needs = self._outputs.needs_of(row) or []
-        self._start(link, member, row, Start(member.name, "", "", 0, 0, 0.0), cpu_call_of(row, needs, self.out))
+        needs = self.outputs.needs_of(row) or []
+        self._start(link, member, row, Start(member.name, "", "", 0, 0, 0.0), cpu_call_of(row, needs, self.outputs.out))
 
     def _start(self, link: DaskLink, member: Member, row: TaskRow, start: Start, call: Call | CpuCall) -> None:
         attempt = self.journal.start(row.task, start)
@@ -268,23 +266,23 @@ class FarmRun:
         if ended.outcome is Outcome.OUT_OF_MEMORY:
             ended = replace(ended, failure=(making.option_index, member.budget.usable_bytes))
         made = replace(row, digest=ended.digest, size_bytes=ended.size_bytes, state=TaskState.DONE)
-        if ended.outcome is Outcome.DONE and not self._outputs.has(made):
+        if ended.outcome is Outcome.DONE and not self.outputs.has(made):
             ended = Ended(Outcome.OUTPUT_FAILED, "the worker does not write to this farm's folder of outputs")
         state = self._tries.state_after(task, ended)
         self.journal.finish(task, making.attempt, ended, state)
         self.tell(Over(task, label_of(row), ended.outcome, state in ENDED, making.predicted_s))
         if ended.outcome is Outcome.DONE:
-            member.failures = self._outputs.pauses = 0
+            member.failures = self.outputs.pauses = 0
             if making.predicted_s:
                 self._pace[0] += time.monotonic() - making.begun
                 self._pace[1] += making.predicted_s
-            self._outputs.add(made)
+            self.outputs.add(made)
         elif ended.outcome is Outcome.SERVER_FAILED:
             self.fleet.bench(member, ended.text)
         elif ended.outcome is Outcome.NO_ROOM:
             member.rests_until = time.monotonic() + NO_ROOM_S
         elif ended.outcome is Outcome.OUTPUT_FAILED:
-            self._resume_at = self._outputs.pause(ended.text)
+            self._resume_at = self.outputs.pause(ended.text)
         elif ended.outcome is Outcome.SERVER_DIED and self.fleet.members.pop(member.name, None):
             self._leave(member, ended.text)  # until it is there again
         if state not in ENDED:

@@ -18,10 +18,6 @@ ASK_AGAIN_S = 3.0
 """Before a worker whose server could not be used is asked again."""
 BENCH_FROM, BENCH_S = 3, 60.0
 """Failures of a server in a row, and the seconds that it then gets no work."""
-NO_CARD = Facts("", "cpu", "CPU", 0, 0)
-"""Of a worker without a server."""
-
-
 @dataclass
 class Member:
     """A worker, with its server and card if it has them."""
@@ -112,10 +108,10 @@ class Fleet:
             self.tell(Told(Happening.BENCHED, member.server or member.name, text))
 
     def _member(self, name: str, address: str, bound: Bound) -> Member | None:
-        fault, facts = bound.fault, bound.facts if bound.server else NO_CARD
+        fault, facts = bound.fault, bound.facts
         if not bound.can_spawn:
             fault = "its nanny lets it start no process; start it with --no-nanny"
-        elif any(each.server == bound.server for each in self.servers) and not fault:
+        elif not fault and any(each.server == bound.server for each in self.servers):
             fault = f"another worker is bound to {bound.server}"
         if fault or facts is None:
             if self._faults.get(name) != fault:
