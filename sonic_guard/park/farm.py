@@ -9,17 +9,19 @@ from typing import Any
 from ..atomic_files import errors_about
 from ..devices.card_catalogue import Card
 from ..errors import FarmError
+from ..plain_files import printable
 from .comfyui_client import check_url
-from .content import WORK
+from .content import work_folder
 from .dask_link import DaskLink, Security, check_address
 from .events import Event
 from .farm_run import FarmRun
+from .files import FileStore, Location
 from .job_file import read_job_file
 from .job_plans import presets_in
 from .journal import Journal
 from .journal_tables import ENDED
 from .local_park import LocalPark, ServerStart, server_start
-from .task_content import Models, content_of
+from .task_content import Models, bring_inputs, content_of
 
 JOURNAL = "farm.db"
 LOCAL = "local"
@@ -67,26 +69,27 @@ class Watcher:
     """Words a refusal by memory: the bytes that are needed, and the smallest common card that has them."""
 
 
-def journal_of(out: Path, location: str = "", *, create: bool = False) -> Journal:
+def journal_of(out: Location, location: str = "", *, create: bool = False) -> Journal:
     """The journal of the farm whose outputs are in `out`: a file there, or at the URL `location`.
 
-    Raises `FarmError` where there is none and `create` is not set, `OutputError` where there cannot be one.
+    That of a farm in a bucket is a file on this machine. Raises `FarmError` where there is none and `create` is not
+    set, and for an `out` that is no place for files; `OutputError` where there cannot be a journal.
     """
-    file = out / WORK / JOURNAL
+    name = out.absolute().name if isinstance(out, Path) else FileStore(out).location
+    file = work_folder(out) / JOURNAL
     if location:
-        return Journal(location, str(out.absolute()))
+        return Journal(location, str(out.absolute()) if isinstance(out, Path) else name)
     if create:
         with errors_about(file):
             file.parent.mkdir(parents=True, exist_ok=True)
     elif not file.is_file():
-        raise FarmError(
-            f"{out.name}: there is no farm in this folder. Begin one with `sonic-guard farm run`.", path=out
-        )
+        text = f"{printable(name)}: there is no farm in this folder. Begin one with `sonic-guard farm run`."
+        raise FarmError(text, path=file.parent)
     return Journal(file)
 
 
 def begin(
-    job_file: Path, out: Path, settings: FarmSettings, journal: Journal, roots: Sequence[Path], watcher: Watcher
+    job_file: Path, out: Location, settings: FarmSettings, journal: Journal, roots: Sequence[Location], watcher: Watcher
 ) -> None:
     """Add the jobs of a file to the farm in `out`, and run it to its end.
 
@@ -97,13 +100,13 @@ def begin(
     _check(settings)
     journal.begin(_stored(settings))
     try:
-        journal.add([(job.id, job.name, content_of(job)) for job in jobs])
+        journal.add([(job.id, job.name, content_of(job, out)) for job in jobs])
         _go(journal, out, settings, watcher)
     finally:
         journal.end()
 
 
-def resume(out: Path, journal: Journal, watcher: Watcher, *, retry: bool = False) -> None:
+def resume(out: Location, journal: Journal, watcher: Watcher, *, retry: bool = False) -> None:
     """Go on with a farm; with `retry` also with what has failed, was refused or cancelled."""
     settings = _settings(journal.begin())
     try:
@@ -114,12 +117,15 @@ def resume(out: Path, journal: Journal, watcher: Watcher, *, retry: bool = False
         journal.end()
 
 
-def _go(journal: Journal, out: Path, settings: FarmSettings, watcher: Watcher) -> None:
+def _go(journal: Journal, out: Location, settings: FarmSettings, watcher: Watcher) -> None:
     journal.recover()
     park: AbstractContextManager[LocalPark | None] = nullcontext()
-    has_work = any(task.state not in ENDED for task in journal.tasks())
-    if has_work and not settings.scheduler:
-        park = LocalPark(out / WORK / LOCAL, settings.starts(), out / WORK / "user")
+    waiting = [task for task in journal.tasks() if task.state not in ENDED]
+    for task in waiting:
+        bring_inputs(task, out)  # to plan with them, and this client may be on another machine than the last
+    if waiting and not settings.scheduler:
+        work = work_folder(out)
+        park = LocalPark(work / LOCAL, settings.starts(), work / "user")
     with park as local:
         address = local.scheduler if local else settings.scheduler
         run = FarmRun(

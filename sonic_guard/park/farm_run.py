@@ -7,15 +7,14 @@ next one goes on; and it treats a broken connection as its own death, on a small
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from ..atomic_files import try_out
 from ..devices.card_catalogue import Card
 from ..errors import FarmError, OutputError
-from .content import WORK, is_whole, publish, sweep
+from .content import has_arrived, is_whole, publish, sweep, try_outputs
 from .dask_link import DaskLink, LostError, Result
 from .dispatch import Dispatch
 from .events import Began, Event, Happening, Over, Remaining, Share, Told
+from .files import Location
 from .fleet import Fleet, Member
 from .journal import Journal
 from .journal_tables import ENDED, Start, TaskRow, TaskState
@@ -58,7 +57,7 @@ class FarmRun:
     """One client's run of a farm."""
 
     journal: Journal
-    out: Path
+    out: Location
     models: Models
     connect: Callable[[Callable[[str, float], object]], DaskLink]
     """Connects to the scheduler. Raises `LostError`."""
@@ -224,7 +223,7 @@ class FarmRun:
         member.task = ""
         if ended.outcome is Outcome.OUT_OF_MEMORY:
             ended = replace(ended, failure=(making.option_index, member.budget.usable_bytes))
-        if ended.outcome is Outcome.DONE and not is_whole(self.out, ended.digest, ended.size_bytes, suffix_of(row)):
+        if ended.outcome is Outcome.DONE and not has_arrived(self.out, ended.digest, ended.size_bytes, suffix_of(row)):
             ended = Ended(Outcome.OUTPUT_FAILED, "the worker does not write to this farm's folder of outputs")
         state = self._state_after(row, ended)
         self.journal.finish(task, making.attempt, ended, state)
@@ -331,5 +330,5 @@ class FarmRun:
         self._resume_at = time.monotonic() + PAUSE_S
         self.tell(Told(Happening.PAUSED, text=text))
         if self._pauses >= MAX_PAUSES:
-            try_out(self.out / WORK / "try")  # its error says more, if there is one
+            try_outputs(self.out)  # its error says more, if there is one
             raise OutputError(text)
