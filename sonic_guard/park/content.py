@@ -6,6 +6,7 @@ a machine needs as a file is in its own folder (`home_folder`), and may be remov
 
 import hashlib
 import json
+import logging
 import os
 import re
 import sys
@@ -18,6 +19,8 @@ from ..atomic_files import discard, errors_about
 from ..errors import FarmError, OutputError
 from .files import INPUTS, VIDEOS, FileStore, Location, Stored, key_of
 from .places import PART, WORK
+
+log = logging.getLogger(__name__)
 
 HOME = "SONIC_GUARD_FARM_FOLDER"
 """Environment variable with the folder for copies of what is in buckets, and for journals of farms in buckets."""
@@ -65,6 +68,25 @@ def objects_folder(out: Location) -> Path:
 def object_path(out: Path, digest: str, suffix: str) -> Path:
     """The video of that content, in a farm whose outputs are in a folder."""
     return out / key_of(digest, suffix)
+
+
+def object_file(out: Location, digest: str, suffix: str) -> Path:
+    """The video of that content as a file on this machine, copied from the bucket if it is not there.
+
+    Raises `OutputError`.
+    """
+    if isinstance(out, Path):
+        return object_path(out, digest, suffix)
+    copy, key = objects_folder(out) / f"{digest}{suffix}", key_of(digest, suffix)
+    return _fetched(out, key, copy)
+
+
+def remove(out: Location, digest: str, suffix: str) -> None:
+    """Remove the video of that content, which nobody wants any more. What cannot be removed stays."""
+    try:
+        FileStore(out).remove(key_of(digest, suffix))
+    except (FarmError, OutputError) as error:
+        log.warning("%s", error)
 
 
 def keep(out: Location, temp: Path, task: str, digest: str, size_bytes: int, suffix: str) -> None:
@@ -153,12 +175,16 @@ def input_file(out: Location, path: Path, digest: str) -> Path:
     """A portrait or voice on this machine, copied from the bucket if it is not there. Raises `OutputError`."""
     if isinstance(out, Path):
         return path
-    copy = inputs_folder() / f"{digest}{path.suffix.lower()}"
+    copy, key = inputs_folder() / f"{digest}{path.suffix.lower()}", key_of(digest, path.suffix, INPUTS)
+    return _fetched(out, key, copy)
+
+
+def _fetched(out: Location, key: str, copy: Path) -> Path:
     try:
         os.utime(copy)
     except FileNotFoundError:
         with _output_errors():
-            FileStore(out).get(key_of(digest, path.suffix, INPUTS), copy)
+            FileStore(out).get(key, copy)
     return copy
 
 
@@ -190,4 +216,4 @@ def _output_errors() -> Iterator[None]:
     try:
         yield
     except FarmError as error:
-        raise OutputError(error.text, path=error.path) from error
+        raise OutputError(str(error), path=error.path) from error

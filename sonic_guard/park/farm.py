@@ -12,7 +12,7 @@ from ..errors import FarmError
 from ..plain_files import printable
 from .comfyui_client import check_url
 from .content import work_folder
-from .dask_link import DaskLink, Security, check_address
+from .dask_link import DaskLink, Security, check_address, configured_security
 from .events import Event
 from .farm_run import FarmRun
 from .files import FileStore, Location
@@ -49,8 +49,10 @@ class FarmSettings:
 
     @property
     def security(self) -> Security | None:
-        """For a scheduler beyond the loopback."""
-        return Security(*self.tls) if self.tls else None
+        """For a scheduler beyond the loopback: as given, else as Dask's own configuration has it."""
+        if self.tls:
+            return Security(*self.tls)
+        return configured_security() if self.scheduler.startswith("tls:") else None
 
     def starts(self) -> list[str | ServerStart]:
         """The servers of a local farm. Raises `FarmError`."""
@@ -83,8 +85,10 @@ def journal_of(out: Location, location: str = "", *, create: bool = False) -> Jo
         with errors_about(file):
             file.parent.mkdir(parents=True, exist_ok=True)
     elif not file.is_file():
-        text = f"{printable(name)}: there is no farm in this folder. Begin one with `sonic-guard farm run`."
-        raise FarmError(text, path=file.parent)
+        raise FarmError(
+            f"{printable(name)}: there is no farm in this folder. Begin one with `sonic-guard farm run`.",
+            path=file.parent,
+        )
     return Journal(file)
 
 

@@ -207,7 +207,7 @@ class FarmRun:
         self._making[work.id] = _Making(attempt, time.monotonic(), member, work, index, predicted_s)
         member.task = work.id
         self.tell(Began(work.id, row.names[0], member.name, predicted_s))
-        link.submit(call, attempt, member.address)
+        link.submit(call, attempt, member.address, option.bytes_on(card))
 
     # ---- what comes of it
 

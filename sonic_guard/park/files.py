@@ -99,6 +99,12 @@ class FileStore:
         if found != digest:
             raise OutputError(f"files: {brief(name)} is the name of another file. Choose another, or move that away.")
 
+    def remove(self, key: str) -> None:
+        """Remove a file; nothing happens where there is none."""
+        digest_of_key(key)
+        with self._place.errors(key):
+            self._place.remove(key)
+
     def size_bytes(self, key: str) -> int | None:
         """Size of a file of the store; None where there is none."""
         with self._place.errors(key):

@@ -15,8 +15,10 @@ from .places import CHUNK_BYTES, Bucket, Folder, place_at, whole
 class Root(Protocol):
     """A place below which a job file may name files."""
 
-    url: str
-    """With a slash at its end; names that begin with it are those of files here."""
+    @property
+    def url(self) -> str:
+        """With a slash at its end; names that begin with it are those of files here."""
+        ...
 
     def find(self, what: str, name: str, most_bytes: int) -> Path | None:
         """The file `name`; None where there is none. Raises `FarmError` for one that is elsewhere or too large."""

@@ -168,8 +168,7 @@ class LocalPark:
         return f"http://127.0.0.1:{port}"
 
     def _add_worker(self, number: int, address: str) -> None:
-        resources = {"sonic_guard_card": 1.0}
-        self._add(f"worker {number}", lambda child: _spawn(run_worker, child.place, self.scheduler, address, resources))
+        self._add(f"worker {number}", lambda child: _spawn(run_worker, child.place, self.scheduler, address))
 
     def _arguments(self, server: ServerStart, number: int, port: int) -> list[str]:
         home = self.folder / f"server {number} files"

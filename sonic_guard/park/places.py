@@ -60,6 +60,10 @@ class Place(Protocol):
         """Write or replace a small file."""
         ...
 
+    def remove(self, key: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
     def errors(self, name: str) -> Any:
         """A context that converts errors of the system and of S3 to `OutputError`s about the file `name`."""
         ...
@@ -117,6 +121,10 @@ class Folder:
         with self._whole(self.path(key)) as file:
             file.write(content)
 
+    def remove(self, key: str) -> None:
+        """See `Place`."""
+        self.path(key).unlink(missing_ok=True)
+
     def path(self, key: str) -> Path:
         """The path of a file, which lies in the folder even where one of its folders is a link."""
         folder = Path(self.location)
@@ -153,7 +161,7 @@ class Bucket:
     def size_bytes(self, key: str) -> int | None:
         """See `Place`."""
         found = self.facts(key)
-        return found and int(found["size"])
+        return None if found is None else int(found["size"])
 
     def facts(self, key: str) -> dict[str, Any] | None:
         """What S3 tells of an object without reading it; None where there is none."""
@@ -195,6 +203,11 @@ class Bucket:
     def write_bytes(self, key: str, content: bytes) -> None:
         """See `Place`."""
         self._files.pipe_file(self._address(key), content)
+
+    def remove(self, key: str) -> None:
+        """See `Place`."""
+        with suppress(FileNotFoundError):
+            self._files.rm_file(self._address(key))
 
     @contextmanager
     def errors(self, name: str) -> Iterator[None]:
