@@ -35,7 +35,7 @@ INTERRUPTED = 130
 
 def run_jobs(arguments: argparse.Namespace) -> None:
     """Begin a farm with a job file, or add its jobs to the one in the folder of outputs."""
-    settings, out = _settings(arguments), arguments.out.absolute()
+    settings, out = _settings(arguments), arguments.out
     journal = journal_of(out, arguments.journal, create=True)
     with _stoppable(arguments), _Shown(arguments.lang) as shown:
         jobs = JobList(arguments.jobs, arguments.root, arguments.finish)
@@ -47,7 +47,7 @@ def resume(arguments: argparse.Namespace) -> None:
     """Go on with the farm in a folder."""
     journal = journal_of(arguments.out, arguments.journal)
     with _stoppable(arguments), _Shown(arguments.lang) as shown:
-        resume_farm(arguments.out.absolute(), journal, shown.watcher, retry=arguments.retry)
+        resume_farm(arguments.out, journal, shown.watcher, retry=arguments.retry)
     _print_end(arguments, journal)
 
 

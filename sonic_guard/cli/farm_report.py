@@ -2,12 +2,11 @@
 
 import json
 from html import escape
-from pathlib import Path
 
-from ..atomic_files import write_text
 from ..messages import farm_run_texts as texts
 from ..messages.catalogue import clock, fill, gib
 from ..messages.error_messages import error_text
+from ..park.files import FileStore, Location
 from ..park.journal_tables import TaskRow
 from ..park.outcomes import Outcome
 from ..park.report import FarmReport
@@ -25,11 +24,12 @@ _STYLE = (
 )
 
 
-def write_report(report: FarmReport, out: Path, lang: str) -> Path:
-    """Write the report to the farm's folder of outputs. Returns the page. Raises `OutputError`."""
-    write_text(out / DATA, json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n")
-    write_text(out / PAGE, report_page(report, lang))
-    return out / PAGE
+def write_report(report: FarmReport, out: Location, lang: str) -> str:
+    """Write the report beside the farm's videos. Returns where the page is. Raises `OutputError`."""
+    store = FileStore(out)
+    store.write_text(DATA, json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n")
+    store.write_text(PAGE, report_page(report, lang))
+    return f"{store.location}/{PAGE}"
 
 
 def report_page(report: FarmReport, lang: str) -> str:

@@ -20,7 +20,8 @@ from ..media.video_writer import Encoding
 from ..plain_files import printable
 from ..resume.exclusive_lock import locked
 from .call_pipe import on_cancel, reporter
-from .content import WORK, file_digest, keep, made_before, object_path, objects_folder
+from .content import file_digest, input_file, keep, made_before, object_file, objects_folder, remove, work_folder
+from .files import Location
 from .outcomes import Ended, Outcome
 
 FOLDER = "cpu"
@@ -65,8 +66,8 @@ class CpuCall:
     """Of what: the parts in order, or the video."""
     work: Join | Finish
     encoding: Encoding
-    out: Path
-    """The farm's folder of outputs, which this machine sees as well."""
+    out: Location
+    """The farm's outputs: a folder, which this machine sees as well, or a bucket."""
     suffix: str
     """Of the video's file, with the dot."""
 
@@ -101,7 +102,7 @@ def make(call: CpuCall, pipe: Connection) -> None:
 
 
 def _make(call: CpuCall, notify: Callable[[float], None], check: Callable[[], None]) -> Ended:
-    objects, folder = objects_folder(call.out), call.out / WORK / FOLDER / call.task
+    objects, folder = objects_folder(call.out), work_folder(call.out) / FOLDER / call.task
     with _alone(folder, check):
         if known := made_before(call.out, call.task, call.suffix):
             return Ended(Outcome.DONE, "", *known)
@@ -117,7 +118,7 @@ def _make(call: CpuCall, notify: Callable[[float], None], check: Callable[[], No
         digest, size = file_digest(made), made.stat().st_size
         temp = objects / f".{call.task}.{os.getpid()}.part"
         os.replace(made, temp)
-        keep(temp, call.task, digest, size, call.suffix)
+        keep(call.out, temp, call.task, digest, size, call.suffix)
         discard(folder)
     return Ended(Outcome.DONE, "", digest, size)
 
@@ -144,9 +145,10 @@ def _has_locked(folder: Path, stack: ExitStack) -> bool:
 
 def _source(call: CpuCall, file: MadeFile) -> Path:
     """The file of another task. Raises `FarmError` for one that is damaged: it is removed, and made again."""
-    path = object_path(call.out, file.digest, file.suffix)
+    path = object_file(call.out, file.digest, file.suffix)
     if file_digest(path) != file.digest:
         discard(path)
+        remove(call.out, file.digest, file.suffix)
         raise FarmError(f"{path.name}: the file is damaged, and is made again.")
     return path
 
@@ -158,9 +160,10 @@ def _join(
     from ..long_video.part_bundle import join_bundles
     from ..media import audio_file, silence
 
-    if file_digest(join.audio) != join.audio_digest:
-        raise SonicGuardError(f"{join.audio.name}: the file has been changed since the farm began. Start it again.")
-    sound = audio_file.load(join.audio, track=join.track, check=check)
+    voice = input_file(call.out, join.audio, join.audio_digest)
+    if file_digest(voice) != join.audio_digest:
+        raise SonicGuardError(f"{voice.name}: the file has been changed since the farm began. Start it again.")
+    sound = audio_file.load(voice, track=join.track, check=check)
     if join.cut_silence:
         sound = silence.cut_silence(sound)
     join_bundles(sources, sound, call.encoding, target, target.parent, notify=notify, check=check)

@@ -20,6 +20,8 @@ from .server_call import Call, serve
 
 TOPIC = "sonic-guard"
 """Of Dask's events with the share of a video that is done."""
+VRAM = "VRAM"
+"""Dask's resource: bytes of the card, of which a task takes what it is predicted to need."""
 LOOK_S = 0.2
 END_S = 10.0
 """Seconds that a call gets to take its prompt off the server's queue, when it is cancelled."""
@@ -41,8 +43,15 @@ class Bound:
     """Whether it can start a process for a call: not under a nanny that makes its worker daemonic."""
 
 
-async def describe() -> Bound:
-    """The server of this worker. Run on it by `Client.run`."""
+async def describe(dask_worker: Any) -> Bound:
+    """The server of this worker. Run on it by `Client.run`, and gives it the card's memory as a resource of Dask."""
+    bound = await _bound()
+    if bound.server and bound.facts:
+        await dask_worker.set_resources(**{VRAM: bound.facts.total_bytes})
+    return bound
+
+
+async def _bound() -> Bound:
     server = os.environ.get(SERVER, "")
     can_spawn = not multiprocessing.current_process().daemon
     if not server:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..devices.card_catalogue import Card
-from ..errors import FarmError
-from .content import sweep
+from ..errors import FarmError, OutputError
+from .content import has_arrived, sweep
 from .cpu_call import CpuCall
 from .cutting import decide
 from .dask_link import DaskLink, LostError, Result
@@ -24,7 +24,7 @@ from .outputs import Outputs
 from .owner_beat import OwnerBeat
 from .placement import Work
 from .server_call import Call
-from .task_content import Models, call_of, cpu_call_of, dtype_of, label_of, part_tasks
+from .task_content import Models, call_of, cpu_call_of, dtype_of, label_of, part_tasks, suffix_of
 from .tries import Tries
 
 WAIT_S = 0.25
@@ -203,10 +203,13 @@ class FarmRun:
         for member in self.fleet.servers:
             if member.is_free and (taken := self._dispatch.take(member)):
                 self._start_on_card(link, member, *taken)
-        ready = self._ready_for_cpu()
-        for member in self.fleet.cpus:
-            if member.is_free and (row := next(ready, None)):
-                self._start_on_cpu(link, member, row)
+        try:
+            ready = self._ready_for_cpu()
+            for member in self.fleet.cpus:
+                if member.is_free and (row := next(ready, None)):
+                    self._start_on_cpu(link, member, row)
+        except OutputError as error:  # the outputs cannot be looked at
+            self._resume_at = self.outputs.pause(error.text)
 
     def _ready_for_cpu(self) -> Iterator[TaskRow]:
         """What can be joined or finished now: joining first, for finishing may wait for it."""
@@ -249,7 +252,7 @@ class FarmRun:
         self._making[row.task] = _Making(attempt, time.monotonic(), member, start.option_index, start.predicted_s)
         member.task = row.task
         self.tell(Began(row.task, label_of(row), member.name, start.predicted_s))
-        link.submit(call, attempt, member.address)
+        link.submit(call, attempt, member.address, start.predicted_bytes)
 
     # ---- what comes of it
 
@@ -266,7 +269,9 @@ class FarmRun:
         if ended.outcome is Outcome.OUT_OF_MEMORY:
             ended = replace(ended, failure=(making.option_index, member.budget.usable_bytes))
         made = replace(row, digest=ended.digest, size_bytes=ended.size_bytes, state=TaskState.DONE)
-        if ended.outcome is Outcome.DONE and not self.outputs.has(made):
+        if ended.outcome is Outcome.DONE and not has_arrived(
+            self.outputs.out, ended.digest, ended.size_bytes, suffix_of(row)
+        ):
             ended = Ended(Outcome.OUTPUT_FAILED, "the worker does not write to this farm's folder of outputs")
         state = self._tries.state_after(task, ended)
         self.journal.finish(task, making.attempt, ended, state)

@@ -18,6 +18,8 @@ ASK_AGAIN_S = 3.0
 """Before a worker whose server could not be used is asked again."""
 BENCH_FROM, BENCH_S = 3, 60.0
 """Failures of a server in a row, and the seconds that it then gets no work."""
+
+
 @dataclass
 class Member:
     """A worker, with its server and card if it has them."""

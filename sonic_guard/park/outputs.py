@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from ..atomic_files import discard, try_out
 from ..errors import OutputError
-from .content import WORK, is_whole, object_path, publish
+from .content import is_whole, publish, remove, try_outputs
 from .events import Happening, Told
+from .files import Location
 from .journal import Journal
 from .journal_tables import ENDED, TaskKind, TaskRow, TaskState
 from .task_content import suffix_of
@@ -19,9 +18,9 @@ PAUSE_S, MAX_PAUSES = 10.0, 6
 
 @dataclass
 class Outputs:
-    """The files in a farm's folder of outputs."""
+    """The files of a farm."""
 
-    out: Path
+    out: Location
     tell: Callable[[Told], object]
     done: dict[str, TaskRow] = field(default_factory=dict)
     """Tasks whose files are made, by id."""
@@ -44,7 +43,7 @@ class Outputs:
         return {row.task: row for row in journal.tasks() if row.state not in ENDED}
 
     def has(self, row: TaskRow) -> bool:
-        """Whether the file of a task is there, whole."""
+        """Whether the file of a task is there, whole. Raises `OutputError` where that cannot be known."""
         return is_whole(self.out, row.digest, row.size_bytes, suffix_of(row))
 
     def add(self, row: TaskRow) -> None:
@@ -53,7 +52,7 @@ class Outputs:
         self.publish(row)
         for part in map(self.done.get, row.needs):
             if part and part.kind is TaskKind.PART:
-                discard(object_path(self.out, part.digest, suffix_of(part)))
+                remove(self.out, part.digest, suffix_of(part))
 
     def publish(self, row: TaskRow) -> None:
         """Give a finished video its names. What cannot be named is kept under its digest, and the others go on."""
@@ -71,7 +70,7 @@ class Outputs:
         self.pauses += 1
         self.tell(Told(Happening.PAUSED, text=text))
         if self.pauses >= MAX_PAUSES:
-            try_out(self.out / WORK / "try")  # its error says more, if there is one
+            try_outputs(self.out)  # its error says more, if there is one
             raise OutputError(text)
         return time.monotonic() + PAUSE_S
 

@@ -21,7 +21,8 @@ from ..errors import FarmError, OutputError, SonicGuardError
 from ..plain_files import shown
 from .call_pipe import on_cancel, reporter
 from .comfyui_client import ComfyUiClient, Finished, RefusedError, ServerDeadError, ServerGoneError, connected
-from .content import keep, made_before, objects_folder
+from .content import input_file, keep, made_before, objects_folder
+from .files import Location
 from .outcomes import Ended, Outcome
 
 _NAMESPACE = uuid.UUID("7c1a7a58-5d5b-4f0e-9d3c-6f1c0f5a2b11")
@@ -54,8 +55,8 @@ class Call:
     loaded: Loaded
     """With the names of the files left empty: they follow from the upload."""
     widgets: Mapping[str, object]
-    out: Path
-    """The farm's folder of outputs, which this machine sees as well."""
+    out: Location
+    """The farm's outputs: a folder, which this machine sees as well, or a bucket."""
     suffix: str
     """Of the video's file, with the dot."""
     frames: int
@@ -105,7 +106,7 @@ async def _cancellable(call: Call, pipe: Connection) -> Ended:
 
 async def _make(call: Call, pipe: Connection) -> Ended:
     objects_folder(call.out)
-    if known := made_before(call.out, call.task, call.suffix):
+    if known := await asyncio.to_thread(made_before, call.out, call.task, call.suffix):
         return Ended(Outcome.DONE, "", *known)
     async with connected(call.server) as client:
         finished = await client.finished(call.prompt_id)
@@ -124,7 +125,11 @@ async def _graph(call: Call, client: ComfyUiClient) -> dict[str, Any]:
     files = (call.image, call.image_digest), (call.audio, call.audio_digest)
     try:
         image, audio = [
-            await client.upload(path, f"{call.task}-{digest[:16]}{path.suffix.lower()}", digest)
+            await client.upload(
+                await asyncio.to_thread(input_file, call.out, path, digest),
+                f"{call.task}-{digest[:16]}{path.suffix.lower()}",
+                digest,
+            )
             for path, digest in files
         ]
     except OSError as error:
@@ -142,7 +147,7 @@ async def _fetch(call: Call, client: ComfyUiClient, finished: Finished) -> Ended
         digest, size = await client.fetch(shown, temp)
         if text := await asyncio.to_thread(_fault, temp, call):
             return Ended(Outcome.SERVER_FAILED, text)
-        keep(temp, call.task, digest, size, call.suffix)
+        await asyncio.to_thread(keep, call.out, temp, call.task, digest, size, call.suffix)
     finally:
         temp.unlink(missing_ok=True)
     return Ended(Outcome.DONE, "", digest, size, await client.used_bytes())

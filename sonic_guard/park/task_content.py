@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from ..comfy.talking_head_prompt import AskedPart, Loaded
@@ -11,7 +10,9 @@ from ..job import duration_of
 from ..long_video.part_bundle import SUFFIX as BUNDLE
 from ..media.video_writer import Encoding, formats
 from ..operations.preset_files import load_preset
+from .content import input_file, input_path, share_input
 from .cpu_call import CpuCall, Finish, Join, MadeFile
+from .files import Location
 from .job_plans import JobPlanner, Options, settings_of, widgets
 from .jobs import NO_FINISH, FarmJob, content_id
 from .journal_tables import NewTask, TaskKind, TaskRow
@@ -35,9 +36,9 @@ class Cut:
     """Latent frames that a part may have."""
 
 
-def new_tasks(job: FarmJob) -> list[NewTask]:
+def new_tasks(job: FarmJob, out: Location) -> list[NewTask]:
     """The tasks of a job: its video, and what is done to that. Whoever asks for both gets the video once."""
-    made = NewTask(job.id, job.name if job.finish == NO_FINISH else "", content_of(job))
+    made = NewTask(job.id, job.name if job.finish == NO_FINISH else "", content_of(job, out))
     if job.finish == NO_FINISH:
         return [made]
     content = {"title": job.name, "finish": job.finish, "settings": asdict(job.settings)}
@@ -57,12 +58,21 @@ def part_tasks(row: TaskRow, cut: Cut) -> list[NewTask]:
     ]  # fmt: skip
 
 
-def content_of(job: FarmJob) -> dict[str, Any]:
-    """The job for the journal, as JSON values."""
+def content_of(job: FarmJob, out: Location) -> dict[str, Any]:
+    """The job for the journal, as JSON values, with its files where the workers find them. Raises `OutputError`."""
     return {
-        "image": str(job.image), "audio": str(job.audio), "image_digest": job.image_digest,
+        "image": share_input(out, job.image), "audio": share_input(out, job.audio), "image_digest": job.image_digest,
         "audio_digest": job.audio_digest, "settings": asdict(job.settings), "title": job.name,
     }  # fmt: skip
+
+
+def bring_inputs(row: TaskRow, out: Location) -> None:
+    """Have the portrait and the voice of a task, if it has them, on this machine. Raises `OutputError`."""
+    if row.kind is TaskKind.FINISH:
+        return
+    job = job_of(row)
+    input_file(out, job.image, job.image_digest)
+    input_file(out, job.audio, job.audio_digest)
 
 
 def part_of(row: TaskRow) -> AskedPart | None:
@@ -82,7 +92,7 @@ def job_of(row: TaskRow) -> FarmJob:
     """The job of a task."""
     content = row.content
     return FarmJob(
-        row.names[0] if row.names else row.task, Path(content["image"]), Path(content["audio"]),
+        row.names[0] if row.names else row.task, input_path(content["image"]), input_path(content["audio"]),
         content["image_digest"], content["audio_digest"], settings_of(content["settings"]),
     )  # fmt: skip
 
@@ -92,7 +102,7 @@ def suffix_of(row: TaskRow) -> str:
     return BUNDLE if row.kind is TaskKind.PART else formats()[row.content["settings"]["format"]].suffix
 
 
-def call_of(row: TaskRow, out: Path, models: Models, options: Options, index: int, dtype: str) -> Call:
+def call_of(row: TaskRow, out: Location, models: Models, options: Options, index: int, dtype: str) -> Call:
     """The call for one of the ways to make a task, without the server it goes to."""
     job = job_of(row)
     settings = job.settings
@@ -107,7 +117,7 @@ def call_of(row: TaskRow, out: Path, models: Models, options: Options, index: in
     )  # fmt: skip
 
 
-def cpu_call_of(row: TaskRow, needs: Sequence[TaskRow], out: Path) -> CpuCall:
+def cpu_call_of(row: TaskRow, needs: Sequence[TaskRow], out: Location) -> CpuCall:
     """The call for what a CPU worker makes of the files of other tasks, which are done."""
     settings = settings_of(row.content["settings"])
     encoding = Encoding(settings.format, settings.crf, settings.encoder_preset)
