@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ..atomic_files import discard, errors_about
-from ..errors import FarmError, OutputError, SonicGuardError
+from ..errors import FarmError, OutputError, PartError, SonicGuardError
 from ..finishing.finish_presets import PRESETS, FinishPreset
 from ..media.video_writer import Encoding
 from ..plain_files import printable
@@ -166,7 +166,12 @@ def _join(
     sound = audio_file.load(voice, track=join.track, check=check)
     if join.cut_silence:
         sound = silence.cut_silence(sound)
-    join_bundles(sources, sound, call.encoding, target, target.parent, notify=notify, check=check)
+    try:
+        join_bundles(sources, sound, call.encoding, target, target.parent, notify=notify, check=check)
+    except PartError:
+        for file in call.files:  # so that who tries it again makes other ones
+            remove(call.out, file.digest, file.suffix)
+        raise
 
 
 def _finish(

@@ -1,7 +1,7 @@
 """What a farm has made: which files are there, which are wanted, and which have to be made again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..errors import OutputError
@@ -73,6 +73,16 @@ class Outputs:
             try_outputs(self.out)  # its error says more, if there is one
             raise OutputError(text)
         return time.monotonic() + PAUSE_S
+
+    def ready(self, rows: Iterable[TaskRow], busy: Collection[str]) -> Iterator[tuple[TaskRow, list[TaskRow]]]:
+        """What can be joined or finished now, and what it needs that is gone. Raises `OutputError`.
+
+        Joining comes first, for finishing may wait for it.
+        """
+        waiting = [row for row in rows if not row.kind.is_on_card and row.task not in busy]
+        for row in sorted(waiting, key=lambda row: row.kind is not TaskKind.JOIN):
+            if (needs := self.needs_of(row)) is not None:
+                yield row, [each for each in needs if not self.has(each)]
 
     def needs_of(self, row: TaskRow) -> list[TaskRow] | None:
         """The tasks of whose files this one is made; None while they are not all done."""
