@@ -210,7 +210,7 @@ def done(host, before):
 
 def part_of_long(host, voices, asked):
     """A run that makes one part alone, as a farm asks for it."""
-    prefix = f"farm/{asked.index} of {asked.count}"
+    prefix = f"farm/{'-'.join(map(str, asked))}"  # ComfyUI would answer with what it remembers of the same graph
     graph = talking_head(voices[LONG_S], prefix=prefix, widgets={"part_s": PART_S}, interpolate=False, seed=41)
     del graph["report_text"], graph["seen"]
     return host.run(graph, asked.beside())
