@@ -6,7 +6,9 @@ from typing import Any
 from comfy_api.latest import InputImpl, io
 
 from ..sonic_guard.comfy.sonic_objects import held_bytes
+from ..sonic_guard.comfy.talking_head_prompt import PART, asked_part
 from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.long_video import part_bundle
 from ..sonic_guard.long_video.part_maker import make_part
 from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
@@ -38,7 +40,7 @@ from .comfyui.talking_head_inputs import (
     with_any_model,
     with_model,
 )
-from .comfyui.talking_head_rendering import FINISH, LOSSLESS, OFF, Rendering, read_finishing, render
+from .comfyui.talking_head_rendering import FINISH, LOSSLESS, OFF, Rendering, read_finishing, render, render_part
 
 KEPT_DAYS = 14
 """Days after which the finished parts of a video that was not continued are deleted, at the earliest."""
@@ -135,6 +137,7 @@ class TalkingHead(io.ComfyNode):
                 io.Image.Output(display_name="preview", tooltip=f"Up to {PICTURES} frames, evenly spaced."),
                 io.String.Output(display_name="report", tooltip="How the video was made, and events of the run."),
             ],
+            hidden=[io.Hidden.extra_pnginfo],
         )  # fmt: skip
 
     @classmethod
@@ -161,7 +164,7 @@ class TalkingHead(io.ComfyNode):
             read_finishing(finish, others.get("upscale_model"))
             source = read_source(plan, image, audio, _planning(others), capabilities())
             planned = _planned(with_any_model(planning_request(source, part_s, preview_s)), language)
-            _new_file(filename_prefix, encoding, planned)
+            _new_file(filename_prefix, encoding.kind.suffix, planned)
         return missing
 
     @classmethod
@@ -186,7 +189,7 @@ class TalkingHead(io.ComfyNode):
         inputs = VideoInputs(
             low_vram_sonic, clip_vision, vae, source.voice(planned), source.picture(planned), planned, seed
         )
-        target, subfolder = _new_file(filename_prefix, encoding, planned)
+        target, subfolder = _new_file(filename_prefix, encoding.kind.suffix, planned)
         sweep(host.user_folder() / "long", KEPT_DAYS)
         finishing = read_finishing(finish, upscale_model)
         rendering = Rendering(
@@ -202,6 +205,11 @@ class TalkingHead(io.ComfyNode):
             low_vram_sonic.fallbacks_left(job.optimizations, job.chunk_size),
             progress.notify,
         )
+        if asked := asked_part(getattr(cls.hidden, "extra_pnginfo", None)):
+            bundle, subfolder = _new_file(filename_prefix, part_bundle.SUFFIX, planned)
+            render_part(rendering, asked, bundle)
+            shown = {"filename": bundle.name, "subfolder": subfolder, "type": "output"}
+            return io.NodeOutput(None, None, "", ui={PART: [shown]})
         video, done = render(rendering, finishing, encoding, target, language)
         lines = [video_report(video, planned, language), *sound_lines(source.sound, language)]
         report = "\n".join([*lines, *([] if done is None else finish_all_lines(done, language))])
@@ -216,10 +224,10 @@ def _planning(inputs: dict[str, Any]) -> PlanningInputs:
     return PlanningInputs(**{name: inputs[name] for name in PlanningInputs.__dataclass_fields__})
 
 
-def _new_file(filename_prefix: Any, encoding: Encoding, planned: PlannedVideo) -> tuple[Path, str]:
+def _new_file(filename_prefix: Any, suffix: str, planned: PlannedVideo) -> tuple[Path, str]:
     """See `host.new_output`."""
     prefix, size = text("filename_prefix", filename_prefix).strip() or PREFIX, planned.part.frame_size
-    return host.new_output(prefix, encoding.kind.suffix, size.width, size.height)
+    return host.new_output(prefix, suffix, size.width, size.height)
 
 
 def _planned(request: TalkingHeadRequest, language: str) -> PlannedVideo:

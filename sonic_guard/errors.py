@@ -146,5 +146,9 @@ class LeaseError(SonicGuardError):
     """A run gets no lease of the card's memory: it is too large, has waited too long, or the ledger cannot be used."""
 
 
+class PartError(SonicGuardError):
+    """A server would now cut a video otherwise than the farm that asks it for one part."""
+
+
 class FarmError(SonicGuardError):
     """A farm's cards, jobs or files cannot be used as they are described."""

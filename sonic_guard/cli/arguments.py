@@ -264,6 +264,9 @@ def _add_run(run: _Parser) -> None:
     run.option("run.cards", default="", metavar="NUMBERS")
     run.option("run.cpu-servers", type=int, default=0, metavar="NUMBER")
     run.option("run.root", type=_place, action="append", default=[], metavar="FOLDER")
+    run.option("run.finish", choices=FINISHES, default=FINISHES[0])
+    run.option("run.parts", choices=PARTS, default=PARTS[0])
+    run.option("run.cpu-workers", type=int, default=1, metavar="NUMBER")
     for name in ("ca", "cert", "key"):
         run.option(f"run.tls-{name}", type=Path, metavar="FILE")
     run.option("run.checkpoint", default="svd_xt_1_1.safetensors", metavar="NAME")
@@ -289,6 +292,9 @@ def _add_out(run: _Parser) -> None:
     run.option("json", action="store_true")
 
 
+PARTS = ("auto", "off")
+"""Whether a farm may make a long video on several cards."""
+FINISHES = ("none", "fast", "hd")
 FINISH, ALL_STEPS = "finish", "all"
 _STEPS: dict[str, Callable[[_Parser], None]] = {
     ALL_STEPS: _add_all, "lipsync": _add_lipsync, "smooth": _add_smooth, "interpolate": _add_encoding,

@@ -7,17 +7,16 @@ the tail of one part and the head of the next are blended into new pictures. Joi
 import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..atomic_files import discard, fault
 from ..errors import OutputError, WrapperError
-from ..media.seams import hide_seam
-from ..media.video_file import frames, verify
+from ..media.video_file import verify
 from ..media.video_writer import FFV1, Encoding, VideoWriter
 from ..resume.manifest import Manifest, is_as_noted, note_of
 from ..resume.work_folder import KEY_LENGTH, work_folder
+from .joining import FinishedParts
 from .part_plan import Part
 from .video_request import VideoRequest
 
@@ -29,18 +28,19 @@ STEP_SUFFIX = ".latents"
 
 @contextmanager
 def opened(
-    request: VideoRequest, work: Path, target: Path, check: Callable[[], None] = lambda: None
+    request: VideoRequest, key: str, work: Path, target: Path, check: Callable[[], None] = lambda: None
 ) -> Iterator["PartStore"]:
     """The store of `request` below `work`, locked together with the name `target` for the duration of the block.
 
-    Raises `OutputError`, without waiting, if another run has locked one of them, or if the disk fails.
+    `key` names it: the video's, or that of a part which is made alone. Raises `OutputError`, without waiting, if
+    another run has locked one of them, or if the disk fails.
     """
     same_video = (
         f"{target.name}: another run is making the same video right now, in this ComfyUI or another one. "
         "Wait until it is finished, or cancel it there and run again: finished parts are kept. "
         "For another version of the video change the seed."
     )
-    with work_folder(work, request.key, target, same_video) as folder:
+    with work_folder(work, key, target, same_video) as folder:
         yield PartStore(request, folder, check)
 
 
@@ -118,36 +118,20 @@ class PartStore:
         keys = dict.fromkeys((self._request.part_key(part, optimizations), self._request.part_key(part)))
         return [key[:KEY_LENGTH] for key in keys]
 
-    def files_to_join(self) -> list[Path]:
-        """The video files that make up the result, in order. Writes the files of the seams between the parts."""
-        files = []
-        before: Part | None = None
-        for part in self._request.parts:
-            if before is not None:
-                files.append(self._seam(before, part))
-            files.append(self._path(part, "body"))
-            before = part
-        return files
+    def made(self) -> FinishedParts:
+        """All parts as they are stored, to be joined."""
+        return FinishedParts(self._request.parts, self.path, self._request.encoding, self._request.fps)
 
     def clear(self) -> None:
         """Remove the folder; what cannot be removed is left, with a warning in the log."""
         discard(self.folder)
 
-    def _seam(self, before: Part, after: Part) -> Path:
-        path = self.folder / f"seam-{after.index}{self._request.encoding.kind.suffix}"
-        old = list(islice(frames(self._path(before, "tail")), before.tail))
-        with VideoWriter(path, self._request.fps, self._request.encoding, overwrite=True, faststart=False) as video:
-            for picture in hide_seam(old, frames(self._path(after, "head")), after.head - before.tail):
-                self._check()
-                video.write(picture[None])
-        return path
-
     def _files(self, part: Part) -> dict[Path, int]:
         """The files of `part` with their numbers of frames."""
-        counts = {"head": part.head, "body": part.body, "tail": part.tail}
-        return {self._path(part, role): count for role, count in counts.items() if count}
+        return {self.path(part, role): count for role, count in part.counts.items()}
 
-    def _path(self, part: Part, role: str) -> Path:
+    def path(self, part: Part, role: str) -> Path:
+        """The file of `part` for one of the roles head, body, tail."""
         suffix = self._request.encoding.kind.suffix if role == "body" else FFV1.suffix
         return self.folder / f"{self._keys[part.index][:KEY_LENGTH]}-{role}{suffix}"
 

@@ -18,11 +18,13 @@ from ..devices.out_of_memory import give_back_memory, is_too_much_at_once
 from ..errors import NoFallbackLeftError
 from ..job import LATENT_FPS, duration_of
 from ..media.audio import Sound
-from ..media.video_file import VideoInfo, join
+from ..media.video_file import VideoInfo
 from ..memory.stage_model import predict
 from ..optimizations import Optimization
 from ..planning.part_length import shortest_part
-from .finished_file import check_finished
+from ..resume.manifest import content_key
+from .joining import join_parts
+from .part_bundle import write_bundle
 from .part_plan import Part, part_sound
 from .part_store import PartStore, opened
 from .video_request import VideoRequest
@@ -139,6 +141,8 @@ class _Run:
     """What all steps of one run share."""
 
     request: VideoRequest
+    parts: Sequence[Part]
+    """Those that are made: all, or one."""
     store: PartStore
     make_part: MakePart
     fallbacks: Sequence[str]
@@ -182,29 +186,57 @@ def run(
     """
     size = request.job.frame_size
     request.encoding.try_out(size.width, size.height, request.fps)
-    with opened(request, work, target, check) as store:
+    with opened(request, request.key, work, target, check) as store:
         try_out(target, overwrite=overwrite)  # under the lock, because it removes unfinished files of that name
         tracker = _ProgressTracker(request.parts, notify, clock)
-        kept, optimizations = _make_parts(_Run(request, store, make_part, fallbacks, notify, check, tracker))
+        everything = _Run(request, request.parts, store, make_part, fallbacks, notify, check, tracker)
+        kept, optimizations = _make_parts(everything)
 
         def joined(frames: int) -> None:
             check()
             notify(Joining(frames / request.job.output_frames))
 
         joined(0)
-        info = join(
-            store.files_to_join(), target, request.encoding, request.fps, request.sound,
-            notify=joined, overwrite=overwrite, accept=lambda file: check_finished(request, file, target, check),
-        )  # fmt: skip
+        info = join_parts(
+            store.made(), request.sound, target, store.folder, notify=joined, check=check, overwrite=overwrite
+        )
         store.clear()
     return LongVideo(target, info, len(request.parts), kept, optimizations)
+
+
+def run_part(
+    request: VideoRequest,
+    index: int,
+    make_part: MakePart,
+    target: Path,
+    work: Path,
+    *,
+    fallbacks: Sequence[str] = (),
+    notify: Callable[[Event], None] = lambda event: None,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[str, ...]:
+    """Make part `index` of the video alone, in the file `target` (`part_bundle`). Returns the fallbacks enabled.
+
+    No part needs another: each has margins of its own (`part_plan`), and a seam is made when two parts are joined. So
+    several machines make them at a time. Arguments and errors are those of `run`.
+    """
+    size, part = request.job.frame_size, request.parts[index]
+    request.encoding.try_out(size.width, size.height, request.fps)
+    # In a folder of its own: another process may make another part of the video there.
+    with opened(request, content_key("part", request.part_keys[index]), work, target, check) as store:
+        try_out(target)
+        tracker = _ProgressTracker([part], notify, time.monotonic)
+        _, optimizations = _make_parts(_Run(request, [part], store, make_part, fallbacks, notify, check, tracker))
+        write_bundle(target, part, {role: store.path(part, role) for role in part.counts})
+        store.clear()
+    return optimizations
 
 
 def _make_parts(run: _Run) -> tuple[int, tuple[str, ...]]:
     """Make the parts that the store does not have: how many it had, and the fallback optimizations enabled."""
     optimizations: list[str] = []
     kept = 0
-    for part in run.request.parts:
+    for part in run.parts:
         run.check()
         if _is_kept(run, part, optimizations):
             kept += 1

@@ -166,6 +166,19 @@ HELP: Mapping[str, Text] = {
         "another folder, or s3://bucket/folder, below which the job file may name files; may be given several times",
         "任务文件可引用的其他文件夹或 s3://bucket/folder；可多次给出",
     ),
+    "run.finish": Text(
+        "what is done to the videos of jobs that do not say, on the CPU: none, fast, hd (default: none)",
+        "对未指明的任务，在 CPU 上对视频做什么后期处理：none、fast、hd（默认 none）",
+    ),
+    "run.parts": Text(
+        "auto: a video that takes longer than an even share is made in parts on several cards; off: on one (default: "
+        "auto)",
+        "auto：耗时超过平均份额的视频分段在多张显卡上制作；off：只用一张（默认 auto）",
+    ),
+    "run.cpu-workers": Text(
+        "processes of this machine that join parts and finish videos (default: 1)",
+        "本机用于合并分段与后期处理的进程数（默认 1）",
+    ),
     "run.tls-ca": Text("PEM file of the cluster's authority, for tls://", "tls:// 所用集群 CA 的 PEM 文件"),
     "run.tls-cert": Text("PEM file of this client's certificate", "本客户端证书的 PEM 文件"),
     "run.tls-key": Text("PEM file of its key", "其密钥的 PEM 文件"),

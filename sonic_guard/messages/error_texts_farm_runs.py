@@ -63,6 +63,18 @@ JOURNAL = (
     Text("the database cannot be used ({why}).", "数据库无法使用（{why}）。"),
     Text("this farm was begun by another version of this pack.", "此农场由本节点包的其他版本开始。"),
 )
+PARTS = (
+    Text(
+        "part {number}: this server would now make the video in {own} parts, and {count} were asked for. Its memory is "
+        "in use, or its pack is of another version.",
+        "第 {number} 段：此服务器现在会把视频分成 {own} 段，而要求的是 {count} 段。其显存正被占用，或节点包版本不同。",
+    ),
+    Text(
+        "its parts were cut differently. Use servers with one version of this pack.",
+        "各分段的切分不一致。请使用节点包版本相同的服务器。",
+    ),
+    Text("this is not a whole part of a video. It is made again.", "这不是完整的视频分段。将重新生成。"),
+)
 SERVERS = (
     Text("expected an address such as http://127.0.0.1:8188.", "应为 http://127.0.0.1:8188 这样的地址。"),
     Text("an address holds no password.", "地址中不得包含密码。"),
@@ -125,4 +137,4 @@ REASONS = (
 )
 """Why a server is not used, or an attempt has ended: shown in a line, behind what it is about."""
 
-ERRORS = (*REASONS, *JOB_FILE, *SETTINGS, *JOURNAL, *SERVERS, *CLUSTER)
+ERRORS = (*REASONS, *JOB_FILE, *SETTINGS, *JOURNAL, *PARTS, *SERVERS, *CLUSTER)

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from ..errors import FarmError
 from .comfyui_client import LOOPBACK
-from .dask_worker import TOPIC, VRAM, Bound, cancel, describe, make_video
+from .cpu_call import CpuCall
+from .dask_worker import TOPIC, VRAM, Bound, cancel, describe, run_call
 from .outcomes import Ended, Outcome
 from .server_call import Call
 
@@ -124,14 +125,14 @@ class DaskLink:
                 log.warning("%s: %s", address, bound)
         return {address: bound for address, bound in found.items() if isinstance(bound, Bound)}
 
-    def submit(self, call: Call, attempt: int, address: str, size_bytes: int = 0) -> None:
-        """Have a worker make a video that takes so many bytes of its card. What comes of it, `next_result` gives.
+    def submit(self, call: Call | CpuCall, attempt: int, address: str, size_bytes: int = 0) -> None:
+        """Have a worker make a file, which takes so many bytes of its card. What comes of it, `next_result` gives.
 
         It stays with that worker: Dask steals no task that is bound to one.
         """
         future = self._ask(
             lambda: self._client.submit(
-                make_video, call, key=f"{call.task}-{attempt}", workers=[address], allow_other_workers=False,
+                run_call, call, key=f"{call.task}-{attempt}", workers=[address], allow_other_workers=False,
                 pure=False, retries=0, resources={VRAM: size_bytes},
             )
         )  # fmt: skip

@@ -18,10 +18,11 @@ from .farm_run import FarmRun
 from .files import FileStore, Location
 from .job_file import read_job_file
 from .job_plans import presets_in
+from .jobs import NO_FINISH
 from .journal import Journal
-from .journal_tables import ENDED
 from .local_park import LocalPark, ServerStart, server_start
-from .task_content import Models, bring_inputs, content_of
+from .outputs import Outputs
+from .task_content import Models, bring_inputs, new_tasks
 
 JOURNAL = "farm.db"
 LOCAL = "local"
@@ -44,6 +45,10 @@ class FarmSettings:
     """Address of a Dask scheduler with workers that are bound to servers."""
     tls: tuple[str, ...] = ()
     """PEM files: the certificate authority, the certificate, the key."""
+    in_parts: bool = True
+    """Whether long videos may be made in parts on several cards."""
+    cpu_workers: int = 1
+    """Of a local farm: workers that join parts and finish videos."""
     checkpoint: str = Models.checkpoint
     sonic_unet: str = Models.sonic_unet
 
@@ -92,19 +97,29 @@ def journal_of(out: Location, location: str = "", *, create: bool = False) -> Jo
     return Journal(file)
 
 
-def begin(
-    job_file: Path, out: Location, settings: FarmSettings, journal: Journal, roots: Sequence[Location], watcher: Watcher
-) -> None:
-    """Add the jobs of a file to the farm in `out`, and run it to its end.
+@dataclass(frozen=True)
+class JobList:
+    """Where the jobs of a farm stand."""
+
+    path: Path
+    """A CSV or JSON file, or a folder of pairs."""
+    roots: Sequence[Location] = ()
+    """Further places of files that it may name."""
+    finish: str = NO_FINISH
+    """What is done to the videos of jobs that do not say."""
+
+
+def begin(jobs: JobList, out: Location, settings: FarmSettings, journal: Journal, watcher: Watcher) -> None:
+    """Add jobs to the farm in `out`, and run it to its end.
 
     Raises `FarmError` for a job file or an address that cannot be used, before anything starts.
     """
-    jobs = read_job_file(job_file, roots)
-    presets_in(jobs)
+    wanted = read_job_file(jobs.path, jobs.roots, jobs.finish)
+    presets_in(wanted)
     _check(settings)
     journal.begin(_stored(settings))
     try:
-        journal.add([(job.id, job.name, content_of(job, out)) for job in jobs])
+        journal.add([task for job in wanted for task in new_tasks(job, out)])
         _go(journal, out, settings, watcher)
     finally:
         journal.end()
@@ -124,22 +139,23 @@ def resume(out: Location, journal: Journal, watcher: Watcher, *, retry: bool = F
 def _go(journal: Journal, out: Location, settings: FarmSettings, watcher: Watcher) -> None:
     journal.recover()
     park: AbstractContextManager[LocalPark | None] = nullcontext()
-    waiting = [task for task in journal.tasks() if task.state not in ENDED]
-    for task in waiting:
-        bring_inputs(task, out)  # to plan with them, and this client may be on another machine than the last
-    if waiting and not settings.scheduler:
+    outputs = Outputs(out, watcher.tell)
+    rows = outputs.take_stock(journal)
+    for row in rows.values():
+        bring_inputs(row, out)  # to plan with them, and this client may be on another machine than the last
+    if rows and not settings.scheduler:
         work = work_folder(out)
-        park = LocalPark(work / LOCAL, settings.starts(), work / "user")
+        park = LocalPark(work / LOCAL, settings.starts(), work / "user", settings.cpu_workers)
     with park as local:
         address = local.scheduler if local else settings.scheduler
         run = FarmRun(
-            journal, out, Models(settings.checkpoint, settings.sonic_unet),
+            journal, outputs, Models(settings.checkpoint, settings.sonic_unet),
             lambda on_share: DaskLink(address, settings.security, on_share),
-            watcher.refuse, watcher.tell,
+            watcher.refuse, watcher.tell, in_parts=settings.in_parts,
         )  # fmt: skip
         if local:
             run.tend, run.expected = local.tend, len(local.servers)
-        run.run()
+        run.run(rows)
 
 
 def _check(settings: FarmSettings) -> None:

@@ -19,7 +19,7 @@ from ..plain_files import open_plain, plain_file, printable, shown
 from .content import file_digest
 from .files import Location
 from .input_roots import Root, below, root_at
-from .jobs import FORMULA, MAX_NAME, FarmJob, read_name, read_settings
+from .jobs import FORMULA, MAX_NAME, NO_FINISH, FarmJob, read_finish, read_name, read_settings
 
 MAX_FILE_BYTES = 64 << 20
 """Bytes of the largest job file: some 100,000 jobs."""
@@ -33,7 +33,6 @@ PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp"))
 SOUNDS = frozenset((".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"))
 _OUTSIDE = re.compile(r"^[/\\~]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|[\\\x00-\x1f\x7f\ud800-\udfff]")
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
-_OWN = ("image", "audio", "name")
 
 
 class Row(NamedTuple):
@@ -49,6 +48,8 @@ class _Reader:
     """What is known while a job file is read."""
 
     roots: Sequence[Root]
+    finish: str = NO_FINISH
+    """Of the jobs that do not say."""
     digests: dict[Path, str] = field(default_factory=dict)
     """Of the files read so far: a portrait may have many voices."""
     names: set[str] = field(default_factory=set)
@@ -60,7 +61,8 @@ class _Reader:
         image, audio = (self._file(name, values.pop(name, ""), most) for name, most in _MEDIA)
         name = values.pop("name", "") or ""
         name = self._new_name(name or f"{image.stem} {audio.stem}"[:MAX_NAME], given=bool(name))
-        return FarmJob(name, image, audio, self._digest(image), self._digest(audio), read_settings(values))
+        finish = read_finish(values.pop("finish", "") or self.finish)
+        return FarmJob(name, image, audio, self._digest(image), self._digest(audio), read_settings(values), finish)
 
     def _file(self, what: str, name: Any, most_bytes: int) -> Path:
         if not isinstance(name, str) or not name.strip():
@@ -97,13 +99,15 @@ class _Reader:
 _MEDIA = (("image", MAX_PICTURE_BYTES), ("audio", MAX_SOUND_BYTES))
 
 
-def read_job_file(path: Path, roots: Sequence[Location] = ()) -> list[FarmJob]:
+def read_job_file(path: Path, roots: Sequence[Location] = (), finish: str = NO_FINISH) -> list[FarmJob]:
     """The jobs in the CSV or JSON file `path`, or the pairs in that folder; `roots` are further places of files.
+
+    `finish` is done to the videos of jobs that do not say.
 
     Raises `FarmError` with the first faults of all rows: a file is taken as a whole or not at all.
     """
     folder = path if path.is_dir() else path.parent
-    reader = _Reader([root_at(each) for each in (folder, *roots)])
+    reader = _Reader([root_at(each) for each in (folder, *roots)], finish)
     jobs, faults = [], []
     for row in _rows(path):
         try:

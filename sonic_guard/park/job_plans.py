@@ -72,6 +72,11 @@ class JobPlanner:
             self._plans[key] = self._plan(job.settings, media)
         return self._plans[key]
 
+    def plan_on(self, job: FarmJob, mode: Mode, card: str) -> TalkingHead:
+        """The plan of `job` on a card model, which says where the video is cut. Raises as `options`."""
+        known = self.known.get(card, CardHistory())
+        return _planned(job.settings, self._read(job), mode, self.budgets[card], known.pace)
+
     def dtype(self, settings: JobSettings, card: str) -> str:
         """Number format of the network on a card."""
         return str(dtype_on(self.budgets[card], load_preset(settings.preset).dtype))

@@ -111,6 +111,8 @@ class LocalPark:
     """Addresses of running servers, and servers to start."""
     user_folder: Path
     """ComfyUI's user folder for all servers that are started: finished parts of a video in it serve each of them."""
+    cpu_workers: int = 1
+    """Workers without a server, for what needs no card."""
     scheduler: str = ""
     addresses: list[str] = field(default_factory=list)
     _children: list[_Child] = field(default_factory=list)
@@ -127,7 +129,9 @@ class LocalPark:
         for number, (server, port) in enumerate(zip(self.servers, ports[1:], strict=True), start=1):
             self.addresses.append(self._add_server(server, number, port))
         for number, address in enumerate(self.addresses, start=1):
-            self._add_worker(number, address)
+            self._add_worker(f"worker {number}", address)
+        for number in range(1, self.cpu_workers + 1):
+            self._add_worker(f"cpu worker {number}", "")
         self.tend()
         return self
 
@@ -184,8 +188,8 @@ class LocalPark:
         )
         return f"http://127.0.0.1:{port}"
 
-    def _add_worker(self, number: int, address: str) -> None:
-        self._add(f"worker {number}", lambda child: _spawn(run_worker, child.place, self.scheduler, address))
+    def _add_worker(self, name: str, address: str) -> None:
+        self._add(name, lambda child: _spawn(run_worker, child.place, self.scheduler, address))
 
     def _arguments(self, server: ServerStart, number: int, port: int) -> list[str]:
         home = self.folder / f"server {number} files"

@@ -368,14 +368,14 @@ def test_the_sound_of_a_finished_file_is_as_long_as_its_pictures(tmp_path, kind,
     asked = order(30, kind=kind)
     suffix = asked.encoding.kind.suffix
     right = video_of(tmp_path / f"right{suffix}", asked.encoding, 59, rate)
-    check_finished(asked, right, right)
+    check_finished(59, asked.fps, right, right)
     for count in (12, 50, 68, 100):
         other = video_of(tmp_path / f"other{suffix}", asked.encoding, count, rate)
         wrong = with_sound_of(right, other, tmp_path / f"wrong{suffix}")
         with pytest.raises(OutputError, match=rf"59 frames and {count / 25:.2f} s of sound"):
-            check_finished(asked, wrong, wrong)
+            check_finished(59, asked.fps, wrong, wrong)
     with pytest.raises(OutputError, match=r"59 frames and 0\.00 s of sound"):
-        check_finished(asked, video_of(tmp_path / f"mute{suffix}", asked.encoding, 59, None), right)
+        check_finished(59, asked.fps, video_of(tmp_path / f"mute{suffix}", asked.encoding, 59, None), right)
 
 
 def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(CUDA_MESSAGE)):
