@@ -147,7 +147,7 @@ class LeaseError(SonicGuardError):
 
 
 class PartError(SonicGuardError):
-    """A server would now cut a video otherwise than the farm that asks it for one part."""
+    """A part of a long video that was made alone is not the one that was asked for, or does not go with the others."""
 
 
 class FarmError(SonicGuardError):

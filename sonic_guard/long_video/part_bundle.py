@@ -17,8 +17,8 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from ..atomic_files import begin, commit, discard, errors_about, fault
-from ..errors import OutputError
+from ..atomic_files import begin, commit, discard, errors_about
+from ..errors import OutputError, PartError
 from ..job import LATENT_FPS
 from ..media.audio import Sound
 from ..media.cancellation import Check, nothing
@@ -52,7 +52,7 @@ def write_bundle(target: Path, part: Part, files: Mapping[str, Path]) -> None:
 
 
 def part_of(path: Path) -> Part:
-    """The part in the bundle `path`. Raises `OutputError` for what is no whole bundle."""
+    """The part in the bundle `path`. Raises `PartError` for what is no whole bundle."""
     with _opened(path) as archive:
         return _part(path, archive)
 
@@ -60,7 +60,8 @@ def part_of(path: Path) -> Part:
 def unpack(path: Path, folder: Path) -> tuple[Part, dict[str, Path]]:
     """The part in the bundle `path`, and its files by role, written to `folder`, which is created.
 
-    Raises `OutputError` for what is no whole bundle, and where a file has other frames than the part says.
+    Raises `PartError` for what is no whole bundle, and where a file has other frames than the part says, `OutputError`
+    where it cannot be written.
     """
     with _opened(path) as archive:
         part = _part(path, archive)
@@ -72,7 +73,7 @@ def unpack(path: Path, folder: Path) -> tuple[Part, dict[str, Path]]:
             target = files[role] = folder / entry.filename
             with errors_about(target), archive.open(entry) as source, target.open("wb") as into:
                 shutil.copyfileobj(source, into, 1 << 20)
-            if verify(target).frames != part.counts[role]:
+            if _frames(target) != part.counts[role]:
                 discard(target)
                 raise _damaged(path)
     return part, files
@@ -92,7 +93,7 @@ def join_bundles(
 
     It is the file that `rendering.run` makes of the same parts, byte by byte with the same libav, but for the
     random id that every Matroska file has. `folder` receives the parts' files; `notify` the share
-    that is done, 0 … 1. Raises `OutputError`, also for parts that do not follow each other.
+    that is done, 0 … 1. Raises `PartError` for parts that do not follow each other, and what `unpack` raises.
     """
     unpacked = []
     for number, bundle in enumerate(bundles):
@@ -108,13 +109,13 @@ def join_bundles(
 
 
 def _check_order(parts: Sequence[Part], target: Path) -> None:
-    """Raise `OutputError` unless each part begins at the moment at which the one before ends."""
+    """Raise `PartError` unless each part begins at the moment at which the one before ends."""
     at, fits = 0, bool(parts) and not parts[0].head and not parts[-1].tail
     for index, part in enumerate(parts):
         fits = fits and part.index == index and at == _rate(part) * part.start + part.skip
         at += part.head + part.body
     if not fits or any(not 0 < before.tail < after.head for before, after in pairwise(parts)):
-        raise fault(target, "its parts were cut differently. Use servers with one version of this pack.")
+        raise PartError(f"{target.name}: its parts were cut differently. Use servers with one version of this pack.")
 
 
 def _rate(part: Part) -> int:
@@ -153,5 +154,13 @@ def _is_plain(name: str) -> bool:
     return role in ROLES and suffix.isascii() and suffix.isalnum()
 
 
-def _damaged(path: Path) -> OutputError:
-    return fault(path, "this is not a whole part of a video. It is made again.")
+def _frames(video: Path) -> int:
+    """Frames of a video; -1 for what is none."""
+    try:
+        return verify(video).frames
+    except OutputError:
+        return -1
+
+
+def _damaged(path: Path) -> PartError:
+    return PartError(f"{path.name}: this is not a whole part of a video. It is made again.", path=path)

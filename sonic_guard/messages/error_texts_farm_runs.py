@@ -123,7 +123,10 @@ REASONS = (
     Text("the video has {frames} frames, and {wanted} were expected", "视频有 {frames} 帧，应为 {wanted} 帧"),
     Text("the node {node} is missing on this server", "此服务器缺少节点 {node}"),
     Text("another worker is bound to {server}", "另一个工作进程已绑定到 {server}"),
-    Text("SONIC_GUARD_SERVER is not set there", "那里未设置 SONIC_GUARD_SERVER"),
+    Text("the server has made another part", "服务器制作了另一个分段"),
+    Text("no card of the farm holds its parts as they are cut", "农场中没有显卡能容纳已切分的各段"),
+    Text("its file is gone or damaged", "其文件已丢失或损坏"),
+    Text("the file is damaged, and is made again.", "文件已损坏，将重新生成。"),
     Text(
         "its nanny lets it start no process; start it with --no-nanny",
         "它的 nanny 不允许启动进程；请用 --no-nanny 启动",

@@ -14,13 +14,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ..atomic_files import discard, errors_about
-from ..errors import FarmError, OutputError, SonicGuardError
+from ..errors import FarmError, OutputError, PartError, SonicGuardError
 from ..finishing.finish_presets import PRESETS, FinishPreset
 from ..media.video_writer import Encoding
 from ..plain_files import printable
 from ..resume.exclusive_lock import locked
 from .call_pipe import on_cancel, reporter
-from .content import file_digest, input_file, keep, made_before, object_file, objects_folder, work_folder
+from .content import file_digest, input_file, keep, made_before, object_file, objects_folder, remove, work_folder
 from .files import Location
 from .outcomes import Ended, Outcome
 
@@ -148,6 +148,7 @@ def _source(call: CpuCall, file: MadeFile) -> Path:
     path = object_file(call.out, file.digest, file.suffix)
     if file_digest(path) != file.digest:
         discard(path)
+        remove(call.out, file.digest, file.suffix)
         raise FarmError(f"{path.name}: the file is damaged, and is made again.")
     return path
 
@@ -159,13 +160,18 @@ def _join(
     from ..long_video.part_bundle import join_bundles
     from ..media import audio_file, silence
 
-    audio = input_file(call.out, join.audio, join.audio_digest)
-    if file_digest(audio) != join.audio_digest:
-        raise SonicGuardError(f"{join.audio.name}: the file has been changed since the farm began. Start it again.")
-    sound = audio_file.load(audio, track=join.track, check=check)
+    voice = input_file(call.out, join.audio, join.audio_digest)
+    if file_digest(voice) != join.audio_digest:
+        raise SonicGuardError(f"{voice.name}: the file has been changed since the farm began. Start it again.")
+    sound = audio_file.load(voice, track=join.track, check=check)
     if join.cut_silence:
         sound = silence.cut_silence(sound)
-    join_bundles(sources, sound, call.encoding, target, target.parent, notify=notify, check=check)
+    try:
+        join_bundles(sources, sound, call.encoding, target, target.parent, notify=notify, check=check)
+    except PartError:
+        for file in call.files:  # so that who tries it again makes other ones
+            remove(call.out, file.digest, file.suffix)
+        raise
 
 
 def _finish(

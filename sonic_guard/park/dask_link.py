@@ -126,14 +126,15 @@ class DaskLink:
         return {address: bound for address, bound in found.items() if isinstance(bound, Bound)}
 
     def submit(self, call: Call | CpuCall, attempt: int, address: str, size_bytes: int = 0) -> None:
-        """Have a worker make a file, which takes so many bytes of its card. What comes of it, `next_result` gives.
+        """Have a worker make a file that takes so many bytes of its card. What comes of it, `next_result` gives.
 
         It stays with that worker: Dask steals no task that is bound to one.
         """
+        resources = None if isinstance(call, CpuCall) else {VRAM: size_bytes}
         future = self._ask(
             lambda: self._client.submit(
                 run_call, call, key=f"{call.task}-{attempt}", workers=[address], allow_other_workers=False,
-                pure=False, retries=0, resources={VRAM: size_bytes},
+                pure=False, retries=0, resources=resources,
             )
         )  # fmt: skip
         self._futures[call.task] = future

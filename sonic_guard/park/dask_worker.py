@@ -46,7 +46,7 @@ class Bound:
 async def describe(dask_worker: Any) -> Bound:
     """The server of this worker. Run on it by `Client.run`, and gives it the card's memory as a resource of Dask."""
     bound = await _bound()
-    if bound.facts:
+    if bound.server and bound.facts:
         await dask_worker.set_resources(**{VRAM: bound.facts.total_bytes})
     return bound
 

@@ -5,12 +5,12 @@ next one goes on; and it treats a broken connection as its own death, on a small
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..devices.card_catalogue import Card
-from ..errors import FarmError
-from .content import sweep
+from ..errors import FarmError, OutputError
+from .content import has_arrived, sweep
 from .cpu_call import CpuCall
 from .cutting import decide
 from .dask_link import DaskLink, LostError, Result
@@ -18,13 +18,13 @@ from .dispatch import Dispatch
 from .events import Began, Event, Happening, Over, Remaining, Share, Told
 from .fleet import Fleet, Member
 from .journal import Journal
-from .journal_tables import ENDED, Start, TaskKind, TaskRow, TaskState
+from .journal_tables import ENDED, Start, TaskRow, TaskState
 from .outcomes import UNTRIED, Ended, Outcome
 from .outputs import Outputs
 from .owner_beat import OwnerBeat
 from .placement import Work
 from .server_call import Call
-from .task_content import Models, call_of, cpu_call_of, dtype_of, label_of, part_tasks
+from .task_content import Models, call_of, cpu_call_of, dtype_of, label_of, part_tasks, suffix_of
 from .tries import Tries
 
 WAIT_S = 0.25
@@ -203,23 +203,20 @@ class FarmRun:
         for member in self.fleet.servers:
             if member.is_free and (taken := self._dispatch.take(member)):
                 self._start_on_card(link, member, *taken)
-        ready = self._ready_for_cpu()
-        for member in self.fleet.cpus:
-            if member.is_free and (row := next(ready, None)):
-                self._start_on_cpu(link, member, row)
+        try:
+            self._assign_cpu(link)
+        except OutputError as error:  # the outputs cannot be looked at
+            self._resume_at = self.outputs.pause(error.text)
 
-    def _ready_for_cpu(self) -> Iterator[TaskRow]:
-        """What can be joined or finished now: joining first, for finishing may wait for it."""
-        rows = [row for row in self._rows.values() if not row.kind.is_on_card and row.task not in self._making]
-        for row in sorted(rows, key=lambda row: row.kind is not TaskKind.JOIN):
-            if row.task not in self._rows:
-                continue  # given up meanwhile
-            needs = self.outputs.needs_of(row)
-            gone = [each for each in needs or () if not self.outputs.has(each)]
+    def _assign_cpu(self, link: DaskLink) -> None:
+        free = [member for member in self.fleet.cpus if member.is_free]
+        for row, gone in self.outputs.ready(self._rows.values(), self._making) if free else ():
             if gone:
                 self._make_again(gone)
-            elif needs is not None:
-                yield row
+                return
+            self._start_on_cpu(link, free.pop(), row)
+            if not free:
+                return
 
     def _make_again(self, gone: list[TaskRow]) -> None:
         """Files that others are made of are gone or damaged."""
@@ -266,7 +263,9 @@ class FarmRun:
         if ended.outcome is Outcome.OUT_OF_MEMORY:
             ended = replace(ended, failure=(making.option_index, member.budget.usable_bytes))
         made = replace(row, digest=ended.digest, size_bytes=ended.size_bytes, state=TaskState.DONE)
-        if ended.outcome is Outcome.DONE and not self.outputs.has_come(made):
+        if ended.outcome is Outcome.DONE and not has_arrived(
+            self.outputs.out, ended.digest, ended.size_bytes, suffix_of(row)
+        ):
             ended = Ended(Outcome.OUTPUT_FAILED, "the worker does not write to this farm's folder of outputs")
         state = self._tries.state_after(task, ended)
         self.journal.finish(task, making.attempt, ended, state)

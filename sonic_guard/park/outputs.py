@@ -1,11 +1,11 @@
 """What a farm has made: which files are there, which are wanted, and which have to be made again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..errors import OutputError
-from .content import has_arrived, is_whole, publish, remove, try_outputs
+from .content import is_whole, publish, remove, try_outputs
 from .events import Happening, Told
 from .files import Location
 from .journal import Journal
@@ -18,7 +18,7 @@ PAUSE_S, MAX_PAUSES = 10.0, 6
 
 @dataclass
 class Outputs:
-    """A farm's outputs, in a folder or a bucket."""
+    """The files of a farm."""
 
     out: Location
     tell: Callable[[Told], object]
@@ -43,12 +43,8 @@ class Outputs:
         return {row.task: row for row in journal.tasks() if row.state not in ENDED}
 
     def has(self, row: TaskRow) -> bool:
-        """Whether the file of a task is there, whole."""
+        """Whether the file of a task is there, whole. Raises `OutputError` where that cannot be known."""
         return is_whole(self.out, row.digest, row.size_bytes, suffix_of(row))
-
-    def has_come(self, row: TaskRow) -> bool:
-        """As `has`, and False where the outputs cannot be used at the moment."""
-        return has_arrived(self.out, row.digest, row.size_bytes, suffix_of(row))
 
     def add(self, row: TaskRow) -> None:
         """A file was made: it gets its names, and what it alone was made for is no longer kept."""
@@ -77,6 +73,16 @@ class Outputs:
             try_outputs(self.out)  # its error says more, if there is one
             raise OutputError(text)
         return time.monotonic() + PAUSE_S
+
+    def ready(self, rows: Iterable[TaskRow], busy: Collection[str]) -> Iterator[tuple[TaskRow, list[TaskRow]]]:
+        """What can be joined or finished now, and what it needs that is gone. Raises `OutputError`.
+
+        Joining comes first, for finishing may wait for it.
+        """
+        waiting = [row for row in rows if not row.kind.is_on_card and row.task not in busy]
+        for row in sorted(waiting, key=lambda row: row.kind is not TaskKind.JOIN):
+            if (needs := self.needs_of(row)) is not None:
+                yield row, [each for each in needs if not self.has(each)]
 
     def needs_of(self, row: TaskRow) -> list[TaskRow] | None:
         """The tasks of whose files this one is made; None while they are not all done."""

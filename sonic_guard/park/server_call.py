@@ -17,7 +17,7 @@ from typing import Any
 
 from ..comfy.talking_head_prompt import HEAD, PART, AskedPart, Loaded, talking_head_prompt
 from ..devices.out_of_memory import is_out_of_memory
-from ..errors import FarmError, OutputError, SonicGuardError
+from ..errors import FarmError, OutputError, PartError, SonicGuardError
 from ..plain_files import shown
 from .call_pipe import on_cancel, reporter
 from .comfyui_client import ComfyUiClient, Finished, RefusedError, ServerDeadError, ServerGoneError, connected
@@ -163,7 +163,7 @@ def _fault(file: Path, call: Call) -> str:
         if call.part:
             return "" if part_of(file).index == call.part.index else "the server has made another part"
         frames = contents(file).frames
-    except OutputError as error:
+    except (OutputError, PartError) as error:
         return error.text
     return "" if frames == call.frames else f"the video has {frames} frames, and {call.frames} were expected"
 

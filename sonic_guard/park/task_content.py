@@ -67,9 +67,9 @@ def content_of(job: FarmJob, out: Location) -> dict[str, Any]:
 
 
 def bring_inputs(row: TaskRow, out: Location) -> None:
-    """Have the portrait and the voice of a task on this machine. Raises `OutputError`."""
-    if "image" not in row.content:
-        return  # made of another video
+    """Have the portrait and the voice of a task, if it has them, on this machine. Raises `OutputError`."""
+    if row.kind is TaskKind.FINISH:
+        return
     job = job_of(row)
     input_file(out, job.image, job.image_digest)
     input_file(out, job.audio, job.audio_digest)

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from sonic_guard.errors import OutputError
+from sonic_guard.errors import PartError
 from sonic_guard.long_video.part_bundle import join_bundles, part_of, unpack
 from sonic_guard.long_video.rendering import run, run_part
 from sonic_guard.media.video_file import frames
@@ -91,7 +91,7 @@ def test_a_part_that_was_stopped_is_resumed_in_its_own_folder(tmp_path, bundles)
 @pytest.mark.parametrize("chosen", [(0, 1), (0, 2), (1, 2), (0, 2, 1), (0, 1, 1, 2), ()])
 def test_only_parts_that_follow_each_other_are_joined(tmp_path, bundles, chosen):
     asked = order(FRAMES)
-    with pytest.raises(OutputError, match=r"video\.mkv: its parts were cut differently"):
+    with pytest.raises(PartError, match=r"video\.mkv: its parts were cut differently"):
         join_bundles(
             [bundles[index] for index in chosen], asked.sound, asked.encoding, tmp_path / "video.mkv", tmp_path / "join"
         )
@@ -135,7 +135,7 @@ HOSTILE = {
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_bundle_is_refused(tmp_path, bundles, change):
     file = rebuilt(bundles[1], tmp_path / "bundle.zip", change)
-    with pytest.raises(OutputError):
+    with pytest.raises(PartError):
         unpack(file, tmp_path / "into")
     assert {path.parent for path in tmp_path.rglob("*") if path.is_file()} <= {tmp_path, tmp_path / "into"}
 
@@ -150,7 +150,7 @@ def test_any_damage_is_noticed_or_harmless(tmp_path, bundles):
         file.write_bytes(damaged[: numbers.choice((len(damaged), numbers.randrange(len(damaged))))])
         try:
             part, files = unpack(file, tmp_path / "into")
-        except OutputError:
+        except PartError:
             continue
         assert set(files) == set(part.counts)
 
@@ -161,7 +161,7 @@ def test_a_compressed_bundle_is_refused(tmp_path, bundles):
     with zipfile.ZipFile(bundles[1]) as source, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as target:
         for each in source.infolist():
             target.writestr(each.filename, source.read(each))
-    with pytest.raises(OutputError, match="not a whole part"):
+    with pytest.raises(PartError, match="not a whole part"):
         part_of(file)
 
 

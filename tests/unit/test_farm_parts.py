@@ -44,7 +44,7 @@ def rows_of(folder, *jobs, finish="none"):
              for at, (seconds, part_s) in enumerate(wanted)]  # fmt: skip
     file = folder / "jobs.csv"
     file.write_text("image,audio,name,min_resolution,face_box,aspect,seed,part_s\n" + "\n".join(lines))
-    tasks = [task for job in read_job_file(file, finish=finish) for task in new_tasks(job)]
+    tasks = [task for job in read_job_file(file, finish=finish) for task in new_tasks(job, folder)]
     return [row_of(task, at) for at, task in enumerate(tasks)]
 
 
@@ -189,7 +189,7 @@ def farm(tmp_path):
         temp = objects_folder(tmp_path) / f".{task}"
         temp.write_text(task)
         digest = file_digest(temp)
-        keep(temp, task, digest, len(task), ".zip" if task.startswith("part") else ".mp4")
+        keep(tmp_path, temp, task, digest, len(task), ".zip" if task.startswith("part") else ".mp4")
         done = Ended(Outcome.DONE, "", digest, len(task))
         journal.finish(task, journal.start(task, START), done, TaskState.DONE)
     return journal, Outputs(tmp_path, lambda told: None)
