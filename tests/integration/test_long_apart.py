@@ -132,6 +132,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_bundle_is_refused(tmp_path, bundles, change):
     file = rebuilt(bundles[1], tmp_path / "bundle.zip", change)
