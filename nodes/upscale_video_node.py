@@ -9,7 +9,7 @@ from ..sonic_guard.finishing.output_size import OutputSize
 from ..sonic_guard.finishing.upscale.network import from_descriptor
 from ..sonic_guard.finishing.upscale.upscale_video import Upscale
 from ..sonic_guard.messages.upscale_messages import upscale_lines
-from ..sonic_guard.operations.input_values import one_of
+from ..sonic_guard.operations.input_values import is_whole, one_of
 from .comfyui import finishing_nodes, host, shared_inputs
 from .comfyui.languages import errors_in_users_language, interface_language
 
@@ -69,7 +69,7 @@ class UpscaleVideo(io.ComfyNode):
     @errors_in_users_language
     def execute(cls, video: Any, upscale_model: Any, size: str, device: str, tile: int) -> io.NodeOutput:
         """Enlarge a video or pictures."""
-        if isinstance(tile, bool) or not isinstance(tile, int):  # a link may bring any value
+        if not is_whole(tile):  # a link may bring any value
             raise FinishError(f"tile: {brief(tile)} is no number of pixels.")
         language = interface_language()
         step = Upscale(

@@ -18,6 +18,7 @@ from ...sonic_guard.media import audio as media_audio
 from ...sonic_guard.media import crop
 from ...sonic_guard.media.frame_grid import fit_to_frames
 from ...sonic_guard.media.video_writer import Encoding
+from ...sonic_guard.operations.input_values import is_whole
 from ...sonic_guard.operations.low_vram_choice import LowVramChoice
 from ...sonic_guard.operations.preflight import ModelSettings, PreflightRequest
 from ...sonic_guard.operations.talking_head import TalkingHead, TalkingHeadRequest
@@ -110,7 +111,7 @@ class VideoInputs:
     """See `LowVramSonic`."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 1 << 64:
+        if not is_whole(self.seed, 0, (1 << 64) - 1):
             raise JobError(f"seed: expected a whole number from 0 on, got {brief(self.seed)}.")
 
 

@@ -27,12 +27,9 @@ from ..planning.capacity import Capacity
 from ..planning.pace import Pace
 from ..planning.selection import read_switches
 from .comfyui_client import Facts
-from .forecast import CardModel
+from .forecast import CardModel, run_s
 from .jobs import FarmJob, JobSettings
 from .placement import Option
-
-RELATIVE_S = 60.0
-"""Assumed seconds of the reference run on a card of unknown speed: only the ratio between jobs matters then."""
 
 
 class Options(NamedTuple):
@@ -102,7 +99,7 @@ class JobPlanner:
                 if planned.preflight.plan.fits:
                     model = CardModel(budget, known.pace, known.calibration)
                     sizes[card] = model.needed_bytes(planned.preflight.estimate)
-                    seconds[card] = _seconds(planned)
+                    seconds[card] = run_s(planned.planned, model, [part.latent_frames for part in planned.parts])
             if sizes:
                 options.append(Option(min(sizes.values()), seconds, size_by_card=sizes))
                 modes.append(mode)
@@ -199,15 +196,6 @@ def _planned(settings: JobSettings, media: _Media, mode: Mode, budget: Budget, p
 @lru_cache(maxsize=64)
 def _preset(name: str) -> Any:
     return load_preset(name)
-
-
-def _seconds(planned: TalkingHead) -> float:
-    time = planned.preflight.time
-    if time.seconds is not None:
-        return time.seconds
-    if time.low_s is not None and time.high_s is not None:
-        return (time.low_s + time.high_s) / 2
-    return time.relative * RELATIVE_S
 
 
 def settings_of(values: Mapping[str, Any]) -> JobSettings:

@@ -1,5 +1,6 @@
 """The processes of a farm on one machine: started, found again by the next client, and replaced when they die."""
 
+import argparse
 import json
 import multiprocessing
 import multiprocessing.spawn
@@ -8,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,12 @@ YOUNG_S, MAX_DEATHS = 20.0, 6
 """A process that ends so soon after its start, and so often in a row, is not started again."""
 
 
+_PLACES = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+"""Of ComfyUI's options, those that say where its models are."""
+for _name in ("--base-directory", "--models-directory"):
+    _PLACES.add_argument(_name, type=Path)
+
+
 @dataclass(frozen=True)
 class ServerStart:
     """How a ComfyUI server is started."""
@@ -36,6 +44,14 @@ class ServerStart:
     """Beside those that this module gives: folders, port, loopback."""
     card: int | None = None
     """CUDA's number of the card; None: no GPU."""
+
+    def prepare(self) -> None:
+        """Create the folder that ComfyUI_Sonic creates when it is imported: two servers that do so at once fail."""
+        asked, _ = _PLACES.parse_known_args(self.arguments)
+        models = asked.models_directory or (asked.base_directory or self.comfyui) / "models"
+        if models.is_dir():
+            with suppress(PermissionError):  # not to be written: then it is there already, or the server says so
+                (models / "sonic").mkdir(exist_ok=True)
 
 
 @dataclass
@@ -164,6 +180,7 @@ class LocalPark:
     def _add_server(self, server: str | ServerStart, number: int, port: int) -> str:
         if isinstance(server, str):
             return server
+        server.prepare()
         arguments = self._arguments(server, number, port)
         self._add(
             f"server {number}",

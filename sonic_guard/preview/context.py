@@ -54,6 +54,10 @@ class Machine:
     has_weights: Callable[[WeightFile, str], bool] = lambda _file, _name: True
     """Whether there is a file of that name in the place of a weight file."""
 
+    def known_of(self, budget: Budget) -> CardHistory:
+        """What is known from earlier runs on the card of `budget`."""
+        return self.card_history(budget.card, total_bytes=budget.total_bytes)
+
 
 class Cropped(NamedTuple):
     """What a run takes of a picture that is a file's."""
@@ -151,7 +155,7 @@ class Context:
 
     def pace(self, capacity: Capacity) -> Pace | None:
         """What earlier runs on a card took, if any are known."""
-        return self.machine.card_history(capacity.budget.card).pace
+        return self.machine.known_of(capacity.budget).pace
 
     def judge(
         self, job: Job, capacity: Capacity, where: Where, *, available: Collection[str] = (), low_vram: bool = False

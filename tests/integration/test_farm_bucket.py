@@ -1,6 +1,7 @@
 """A farm whose portraits, voices and videos are in a bucket: an S3-compatible server over HTTP."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,25 @@ def test_a_farm_in_a_bucket_is_that_in_a_folder(bucket, tmp_path):
     assert hashlib.sha256((inputs / "2.wav").read_bytes()).hexdigest() in copies, "by content"
     assert {"farm-report.html", "farm-report.json"} <= names(location).keys()
     assert not (PACK / "s3:").exists()
+
+
+def test_parts_and_finished_videos_are_in_the_bucket_too(bucket, tmp_path):
+    """A long voice on two servers, joined by a worker that has the parts from the bucket; a short one finished."""
+    made = Setup(tmp_path, FAKE, Path(sys.executable), 2, call_s=0.0)
+    write_jobs(made, 2, (2.0, 2.0))
+    write_wav(made.jobs.parent / "0.wav", 150.0)
+    header, *rows = made.jobs.read_text().splitlines()
+    ends = ["finish", "none", "fast"]
+    made.jobs.write_text("".join(f"{row},{end}\n" for row, end in zip([header, *rows], ends, strict=True)))
+    out = f"{bucket}/out"
+    where = ["--comfyui", FAKE, "--comfyui-python", sys.executable, "--cpu-servers", "2"]
+    environment = made.environment(tmp_path / "out") | {content.HOME: str(tmp_path / "home")}
+    farm("run", made.jobs, "--out", out, *where, environment=environment)
+    report = json.loads(s3().cat_file(f"{out}/farm-report.json"))
+    steps = {each["names"][0]: [step["kind"] for step in each["steps"]] for each in report["videos"]}
+    assert steps == {"video 0": ["part", "part", "join"], "video 1": ["video", "finish"]}
+    assert videos(out).keys() == {"video 0.mp4", "video 1.mp4"}
+    assert not [each for each in s3().find(out) if each.endswith(".zip")], "parts are not kept"
 
 
 def test_a_workers_copy_is_by_content_and_fetched_once(bucket, tmp_path, monkeypatch):

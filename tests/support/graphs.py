@@ -67,7 +67,7 @@ def machine(folder: Path, card_history: CardHistory | None = None) -> Machine:
         return budget_for("RTX 4060" if target == "auto" else target, reserve=reserve)
 
     return Machine(
-        Files(lambda: folder), lambda: folder / "presets", budget, lambda card: card_history or CardHistory()
+        Files(lambda: folder), lambda: folder / "presets", budget, lambda card, **_: card_history or CardHistory()
     )
 
 
