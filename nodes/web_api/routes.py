@@ -22,8 +22,9 @@ from ...sonic_guard.history.history_cache import WAIT_S
 from ...sonic_guard.messages.catalogue import LANGUAGES
 from ...sonic_guard.preview.answer import answer, run_dict
 from ...sonic_guard.preview.context import Machine
-from ...sonic_guard.preview.evaluation import preview
+from ...sonic_guard.preview.evaluation import evaluate, preview
 from ...sonic_guard.preview.input_files import NotYetError
+from ...sonic_guard.preview.upscaling import UPSCALING, upscale_answer
 from ..comfyui.languages import heard_from_page
 from .request_guard import LANGUAGE, PRIVATE, RefusedError, guarded
 
@@ -101,6 +102,9 @@ class _Handlers:
         target = _name(_text(body, "target_card", "auto"), "target_card")
 
         def predict() -> dict[str, Any]:
+            if node in graph and graph[node].type in UPSCALING:
+                outputs = evaluate(graph, node, self._machine, target).outcome.outputs
+                return upscale_answer(outputs[0], self._machine, language)
             predicted = preview(graph, node, self._machine, target)
             known = self._services.machine.card_history(predicted.judged.plan.budget.card)
             return answer(predicted, known, language, (graph, node))
