@@ -112,7 +112,7 @@ def _pulse_figures(clean: Frames, method: Callable[[Frames], list[Frame]], first
 
 def jitter_table(console: Console) -> None:
     table = Table(
-        f"jitter, rendered head {SIZE}²", "energy gone %", "dB before", "dB after", "mouth motion % before", "after", "r",
+        f"jitter, rendered head {SIZE}²", "energy gone %", "dB before", "after", "mouth motion % before", "after", "r",
         title="Jitter",
     )  # fmt: skip
     scene = Scene(SIZE, SHOWN)
