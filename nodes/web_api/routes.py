@@ -23,8 +23,9 @@ from ...sonic_guard.messages.catalogue import LANGUAGES
 from ...sonic_guard.operations.input_values import is_amount
 from ...sonic_guard.preview.answer import answer, run_dict
 from ...sonic_guard.preview.context import Machine
-from ...sonic_guard.preview.evaluation import preview
+from ...sonic_guard.preview.evaluation import evaluate, preview
 from ...sonic_guard.preview.input_files import NotYetError
+from ...sonic_guard.preview.upscaling import UPSCALING, upscale_answer
 from ..comfyui.languages import heard_from_page
 from .request_guard import LANGUAGE, PRIVATE, RefusedError, guarded
 
@@ -102,6 +103,9 @@ class _Handlers:
         target = _name(_text(body, "target_card", "auto"), "target_card")
 
         def predict() -> dict[str, Any]:
+            if node in graph and graph[node].type in UPSCALING:
+                outputs = evaluate(graph, node, self._machine, target).outcome.outputs
+                return upscale_answer(outputs[0], self._machine, language)
             predicted = preview(graph, node, self._machine, target)
             known = self._services.machine.known_of(predicted.judged.plan.budget)
             return answer(predicted, known, language, (graph, node))

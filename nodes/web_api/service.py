@@ -60,6 +60,7 @@ class Service:
             self._budget,
             run_history.history_cache.of,
             host.has_weights,
+            host.upscale_model,
         )
 
     def start(self) -> None:

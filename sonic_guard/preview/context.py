@@ -53,6 +53,8 @@ class Machine:
     """What is known from earlier runs on a card: `HistoryCache.of`."""
     has_weights: Callable[[WeightFile, str], bool] = lambda _file, _name: True
     """Whether there is a file of that name in the place of a weight file."""
+    upscale_model: Callable[[str], Path | None] = lambda _name: None
+    """The file of an upscale model of that name; None where there is none."""
 
     def known_of(self, budget: Budget) -> CardHistory:
         """What is known from earlier runs on the card of `budget`."""
