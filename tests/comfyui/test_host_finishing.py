@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from sonic_guard.media.footage import open_footage, shots
 from sonic_guard.media.video_file import frames
+from tests.support.comfyui_page import load
 from tests.support.comfyui_server import error_of
 from tests.support.footage_files import packets, write
 from tests.support.graphs import node
@@ -111,6 +112,14 @@ def test_the_template_makes_a_video_full_hd(host, full_hd):
     assert (footage.width, footage.height, footage.frames) == (1620, 1080, 6)
     [report] = result["outputs"]["3"]["text"]
     assert "1080" in report
+
+
+def test_the_page_says_before_the_run_what_the_model_will_need(host, full_hd, page):
+    load(page, finishing_workflow())
+    line = page.locator(".sonic-guard .line .words", has_text="Fits: about")
+    line.wait_for()
+    assert line.count() == 1
+    assert "whole frames" in page.locator(".sonic-guard .line").get_attribute("title")
 
 
 def test_pictures_stay_in_memory(host, clip):
