@@ -88,13 +88,13 @@ def render_part(rendering: Rendering, asked: AskedPart, target: Path) -> None:
     Raises `PartError` where this server would cut the video otherwise, and what `run` raises.
     """
     request = rendering.request
-    if (len(request.parts), request.longest) != (asked.count, asked.longest) or not 0 <= asked.index < asked.count:
+    if (len(request.parts), request.longest) != (asked.parts, asked.longest) or not 0 <= asked.part < asked.parts:
         raise PartError(
-            f"part {asked.index + 1}: this server would now make the video in {len(request.parts)} parts, and "
-            f"{asked.count} were asked for. Its memory is in use, or its pack is of another version."
+            f"part {asked.part + 1}: this server would now make the video in {len(request.parts)} parts, and "
+            f"{asked.parts} were asked for. Its memory is in use, or its pack is of another version."
         )
     run_part(
-        request, asked.index, rendering.make_part, target, host.user_folder() / "long",
+        request, asked.part, rendering.make_part, target, host.user_folder() / "long",
         fallbacks=rendering.fallbacks, notify=rendering.notify, check=host.stop_if_interrupted,
     )  # fmt: skip
 

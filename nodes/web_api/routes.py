@@ -126,7 +126,7 @@ class _Handlers:
         """Subscribe a page to the live figures, or unsubscribe it."""
         body = await _body(request)
         client = _name(_text(body, "client"), "client")
-        rate_hz = body.get("rate_hz")
+        rate_hz: Any = body.get("rate_hz")
         if not is_amount(rate_hz, MAX_RATE_HZ):
             raise RequestError(f"rate_hz: expected a number from 0 to {MAX_RATE_HZ:g}.")
         if rate_hz:

@@ -37,9 +37,9 @@ class AskedPart(NamedTuple):
     user's workflow, and no user sets it.
     """
 
-    index: int
+    part: int
     """From 0."""
-    count: int
+    parts: int
     """Parts of the video."""
     longest: int
     """Latent frames that a part may have: with the sound it decides where the video is cut."""

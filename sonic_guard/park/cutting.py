@@ -66,9 +66,9 @@ def options_of(row: TaskRow, planner: JobPlanner) -> Options:
     parts, modes = [], []
     for option, mode in zip(options.options, options.modes, strict=True):
         plans = {card: planner.plan_on(job, mode, card) for card in option.seconds_by_card}
-        same = {card: plan for card, plan in plans.items() if _is_cut_like(plan, asked.count, asked.longest)}
+        same = {card: plan for card, plan in plans.items() if _is_cut_like(plan, asked.parts, asked.longest)}
         if same:
-            share = {card: _share(plan, asked.index) for card, plan in same.items()}
+            share = {card: _share(plan, asked.part) for card, plan in same.items()}
             parts.append(_only(option, share))
             modes.append(mode)
     return Options(

@@ -161,7 +161,7 @@ def _fault(file: Path, call: Call) -> str:
 
     try:
         if call.part:
-            return "" if part_of(file).index == call.part.index else "the server has made another part"
+            return "" if part_of(file).index == call.part.part else "the server has made another part"
         frames = contents(file).frames
     except (OutputError, PartError) as error:
         return error.text

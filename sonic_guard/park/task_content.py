@@ -85,7 +85,7 @@ def label_of(row: TaskRow) -> str:
     """What a person calls it: the video's name, of a part with its number."""
     name = row.names[0] if row.names else str(row.content.get("title", row.task[:8]))
     part = part_of(row)
-    return f"{name} ({part.index + 1}/{part.count})" if part else name
+    return f"{name} ({part.part + 1}/{part.parts})" if part else name
 
 
 def job_of(row: TaskRow) -> FarmJob:

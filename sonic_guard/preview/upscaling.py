@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import FinishError
+from ..errors import FinishError, brief
 from ..finishing.finish_presets import PRESETS, FinishPreset
 from ..finishing.output_size import SIZES, OutputSize
 from ..messages.upscale_messages import plan_lines, unknown_line, verdict_line
@@ -83,7 +83,7 @@ def upscale_answer(asked: Any, machine: Machine, lang: str = "en") -> dict[str, 
         return _line(Level.OK, verdict_line(None, lang), "")
     path = machine.upscale_model(asked.model.name)
     if path is None:
-        raise FinishError(f"upscale_model: there is no {asked.model.name!r:.200} in models/upscale_models.")
+        raise FinishError(f"upscale_model: there is no {brief(asked.model.name)} in models/upscale_models.")
     status = path.stat()
     step = _step(path, (status.st_size, status.st_mtime_ns), asked.size, asked.device, asked.tile)
     plan = step.plan(asked.frame.width, asked.frame.height)

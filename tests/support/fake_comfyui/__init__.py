@@ -185,8 +185,8 @@ class FakeComfyUi:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         if part:
-            assert (part.count, part.longest) == (len(request.parts), longest)
-            run_part(request, part.index, make_part, target, self.folder / "work")
+            assert (part.parts, part.longest) == (len(request.parts), longest)
+            run_part(request, part.part, make_part, target, self.folder / "work")
         else:
             run(request, make_part, target, self.folder / "work")
         subfolder = str(Path(widgets["filename_prefix"]).parent)
