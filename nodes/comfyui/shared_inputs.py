@@ -102,9 +102,10 @@ def overlapped_decode() -> io.Boolean.Input:
         io.Boolean.Input(
             "overlapped_decode",
             default=False,
+            optional=True,
             tooltip="Decodes the frames in groups that overlap, against the pulse of brightness about once a second. "
             "Changes the frames next to the seams; decoding takes 1.75 times as long.",
-        )  # fmt: skip
+        )
     )
 
 

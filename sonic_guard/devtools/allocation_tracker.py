@@ -2,8 +2,8 @@
 
 Under `FakeTensorMode` tensors have shapes and devices but no data. `AllocationTracker` intercepts every operation,
 counts each new storage on the fake GPU, rounded up to the allocator's 512 bytes, and subtracts it when it is freed.
-Of the memory that kernels take while they run, that of convolutions is counted (`convolution_workspace`). cuBLAS's
-workspace is a term of its own: see `memory.overhead`.
+Of the memory that kernels take while they run, that of convolutions can be counted (`convolution_workspace`); the
+shipped constants are without it. cuBLAS's workspace is a term of its own: see `memory.overhead`.
 """
 
 import sys
@@ -32,9 +32,10 @@ class AllocationTracker(TorchDispatchMode):
     that calls the operation.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, workspaces: bool = False) -> None:
+        """`workspaces`: count also what convolutions take while they run."""
         super().__init__()
-        self._root = str(root)
+        self._root, self._workspaces = str(root), workspaces
         self.live_bytes = self.host_live_bytes = 0
         self.peak_bytes = self.host_peak_bytes = 0
         self.peaks: dict[str, int] = {}
@@ -46,7 +47,7 @@ class AllocationTracker(TorchDispatchMode):
         for leaf in tree_leaves(out):
             if isinstance(leaf, torch.Tensor):
                 self._see(leaf, func)
-        if func is torch.ops.aten.convolution.default:
+        if self._workspaces and func is torch.ops.aten.convolution.default:
             self._work(convolution_workspace(args[0], args[1], out))
         return out
 
@@ -137,11 +138,11 @@ def convolution_workspace(data: torch.Tensor, weight: torch.Tensor, out: torch.T
 
 
 @contextmanager
-def fake_gpu(root: Path) -> Iterator[AllocationTracker]:
-    """Run a block on the fake GPU; yields the tracker. `root` is the folder of the traced code."""
+def fake_gpu(root: Path, *, workspaces: bool = False) -> Iterator[AllocationTracker]:
+    """Run a block on the fake GPU; yields the tracker, with its arguments. `root` is the folder of the traced code."""
     with (
         FakeTensorMode(allow_non_fake_inputs=True),
-        AllocationTracker(root) as tracker,
+        AllocationTracker(root, workspaces=workspaces) as tracker,
         _plain_attention(),
         _plain_apply(),
         _never_equal(),

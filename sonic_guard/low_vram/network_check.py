@@ -98,6 +98,7 @@ def supported_optimizations(sonic: Any) -> frozenset[Optimization]:
 def _supported(sonic: Any) -> frozenset[Optimization]:
     for name in _ATTRIBUTES:
         _need(hasattr(sonic, name), f"it has no {name}")
+    torch.device(sonic.device)  # raises for what is no device of torch
     _need_parameters(type(sonic).process, _PROCESS, "its process()")
     _need(isinstance(getattr(sonic.pipe, "unet", None), nn.Module), "its pipeline has no unet")
     _need(hasattr(sonic.pipe, "vae_scale_factor"), "its pipeline has no vae_scale_factor")

@@ -107,11 +107,14 @@ def _gather(layer: nn.Module, device: torch.device) -> _Layer:
         return _Layer(slots, pieces)
     with torch.inference_mode(False), torch.no_grad():  # the weights outlive the call of a node
         pieces = {dtype: _host_piece(count, dtype, device) for dtype, count in ends.items()}
-        for slot in slots:
-            place = slot.view(pieces)
-            place.copy_(slot.weight)
-            slot.weight.data = place
-    return _Layer(slots, pieces)
+        return _Layer([_moved(slot, pieces) for slot in slots], pieces)
+
+
+def _moved(slot: _Slot, pieces: _Pieces) -> _Slot:
+    """`slot` with its weight at its place in `pieces`: a new parameter, because an old one may be of inference mode."""
+    weight = _like(slot.weight, slot.view(pieces).copy_(slot.weight))
+    slot.module._parameters[slot.name] = weight
+    return slot._replace(weight=weight)
 
 
 def _host_piece(count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
