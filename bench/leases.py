@@ -2,12 +2,13 @@
 
 ``python -m bench.leases [--processes 8] [--jobs 1000] [--kills 200]`` prints what was seen: whether the card was ever
 over its budget, whether anything was stuck or left behind, how long a dead process's lease lasted, how well the card
-was used, and what a lease costs a process that is alone.
+was used, and what a lease costs a process that is alone: as JSON.
 """
 
 import argparse
 import contextlib
 import heapq
+import json
 import os
 import random
 import signal
@@ -160,7 +161,8 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=200)
     options = parser.parse_args()
     seen = run(options.processes, options.jobs, options.kills)
-    print(f"{seen.jobs} runs, {seen.killed} processes killed, {seen.seconds:.1f} s")
-    print(f"most used: {seen.most_used} of {USABLE}; left behind: {seen.left_behind}; packing: {seen.packing:.1%}")
-    print(f"packing of the rule itself: {packing_of_the_rule(options.processes, options.jobs):.1%} of the area bound")
-    print(f"free after kill -9: {freed_after_kill_s() * 1000:.0f} ms; cost alone: {cost_alone_s() * 1000:.2f} ms")
+    figures = {
+        **seen._asdict(), "usable": USABLE, "packing_of_the_rule": packing_of_the_rule(options.processes, options.jobs),
+        "freed_after_kill_s": freed_after_kill_s(), "cost_alone_s": cost_alone_s(),
+    }  # fmt: skip
+    print(json.dumps({name: round(value, 5) for name, value in figures.items()}, indent=1))

@@ -41,7 +41,7 @@ from sonic_guard.memory.stage_model import (
     predict,
     stage_bytes,
 )
-from sonic_guard.optimizations import EXACT
+from sonic_guard.optimizations import EVERY
 
 LENGTHS_S = (10, 60, 600)
 SIDE, GROUP, FPS, RATE = 128, 14, 25, 16_000
@@ -100,7 +100,7 @@ def _in_process(work: Callable[..., Any], *args: Any) -> Any:
 
 def _job(seconds: float, side: int, dtype: Dtype) -> Job:
     return Job(
-        side, side, seconds, min_resolution=side, fps=float(WINDOW), dtype=dtype, optimizations=EXACT, to_file=True
+        side, side, seconds, min_resolution=side, fps=float(WINDOW), dtype=dtype, optimizations=EVERY, to_file=True
     )
 
 
@@ -187,7 +187,7 @@ def whole_run(seconds: int, folder: str) -> dict[str, tuple[int, int, int]]:
     sonic = _small_sonic(checkout, lambda: stage("prepare", prepared))
     vae = _SmallVae(checkout, lambda: stage("denoise", clip.denoise))
     settings: Any = SimpleNamespace(fps=float(WINDOW))
-    make = make_part(sonic, EXACT, _predata, lambda model, data: run_sampler(model, settings, data, vae, 1))
+    make = make_part(sonic, EVERY, _predata, lambda model, data: run_sampler(model, settings, data, vae, 1))
     request = VideoRequest(job, np.zeros((RUN_SIDE, RUN_SIDE, 3), np.uint8), _sound(seconds), "bench")
     with tempfile.TemporaryDirectory() as temporary, tracker, torch.no_grad():
         _forget_peak()

@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,9 +31,9 @@ from sonic_guard.devtools.network_parts import (
 )
 from sonic_guard.devtools.sonic_checkout import Checkout, open_checkout
 from sonic_guard.job import MIN_CHUNK_SIZE, Job, duration_of
-from sonic_guard.low_vram import fp8_weights, layer_orders
+from sonic_guard.low_vram import layer_orders, weight_streaming
 from sonic_guard.low_vram.engine import LowVramSonic
-from sonic_guard.optimizations import EXACT, Optimization
+from sonic_guard.optimizations import EVERY, Optimization
 
 CPU = torch.device("cpu")
 CHANNELS, HEADS = (64, 128, 256, 256), (2, 4, 8, 8)
@@ -51,7 +52,7 @@ ORDERS = (
         Optimization.LAYER_CHUNKING,
         Optimization.TENSOR_OFFLOAD,
     },
-    {Optimization.FP8_WEIGHTS},
+    {Optimization.STREAM_WEIGHTS},
 )
 
 
@@ -72,7 +73,7 @@ def main() -> None:
             _print(optimizations, _ratios(partial(_window, unet), enabled, rounds))
     sonic, vae = _sonic(checkout, unet), _Vae(checkout)
     print(f"a whole run, {SIDE}×{SIDE}, {FRAMES} frames, one step:")
-    for optimizations in ({Optimization.STREAMING_DECODE}, EXACT):
+    for optimizations in ({Optimization.STREAMING_DECODE}, EVERY):
         model = LowVramSonic(sonic, optimizations, chunk_size=_chunk_size(512))
         _print(optimizations, _ratios(partial(_run, sonic, vae), partial(_run, model, vae), rounds))
 
@@ -103,12 +104,11 @@ def _print(optimizations: Any, ratios: list[float]) -> None:
 
 
 def _enabled(unet: Any, optimizations: Any, chunk_size: int) -> None:
-    undo_weights = fp8_weights.store(unet) if Optimization.FP8_WEIGHTS in optimizations else None
-    undo = layer_orders.enable(unet, optimizations, chunk_size=chunk_size, device=CPU)
-    _window(unet)
-    undo()
-    if undo_weights:
-        undo_weights()
+    with ExitStack() as undo:
+        undo.callback(layer_orders.enable(unet, optimizations, chunk_size=chunk_size, device=CPU))
+        if Optimization.STREAM_WEIGHTS in optimizations:
+            undo.callback(weight_streaming.enable(unet, CPU))
+        _window(unet)
 
 
 def _window(unet: Any) -> None:

@@ -11,7 +11,7 @@ from ..sonic_guard.media import audio as media_audio
 from ..sonic_guard.media import audio_file, audio_tracks
 from ..sonic_guard.messages.error_messages import error_text
 from ..sonic_guard.messages.sound_messages import silence_text
-from ..sonic_guard.operations.input_values import text
+from ..sonic_guard.operations.input_values import is_whole, text
 from ..sonic_guard.preview.input_files import resolve
 from .comfyui import host, shared_inputs
 from .comfyui.languages import errors_in_users_language, interface_language
@@ -70,7 +70,7 @@ class LoadVoice(io.ComfyNode):
     @errors_in_users_language
     def execute(cls, audio: str, track: int) -> io.NodeOutput:
         """Read the track, and listen to it."""
-        if isinstance(track, bool) or not isinstance(track, int):
+        if not is_whole(track):
             raise SonicGuardError(f"track: expected a whole number, got {brief(track)}.")
         path = resolve(host.input_folder(), text("audio", audio))
         sound = audio_file.load(path, track=track, check=host.stop_if_interrupted)

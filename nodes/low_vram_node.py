@@ -44,6 +44,7 @@ class LowVRAM(shared_inputs.TargetCard):
                 shared_inputs.target_card(),
                 shared_inputs.reserve(),
                 shared_inputs.language(),
+                shared_inputs.overlapped_decode(),
             ],
             outputs=[
                 shared_inputs.MODEL.Output(display_name="model", tooltip="For SONICSampler."),
@@ -60,12 +61,15 @@ class LowVRAM(shared_inputs.TargetCard):
     @classmethod
     @errors_in_users_language
     def execute(
-        cls, model: Any, mode: str, target_card: str, reserve: float, language: str, plan: Any = None, **settings: str,
+        cls, model: Any, mode: str, target_card: str, reserve: float, language: str,
+        overlapped_decode: bool = False, plan: Any = None, **settings: str,
     ) -> io.NodeOutput:  # fmt: skip
         """Check the model, and wrap it."""
         language = shared_inputs.read_language(language)
         planned = None if plan is None else shared_inputs.read_plan(plan).result.plan
-        choice = choose_low_vram(LowVramRequest(settings, mode, planned, host.target_of(target_card), reserve))
+        choice = choose_low_vram(
+            LowVramRequest(settings, mode, planned, host.target_of(target_card), reserve, overlapped_decode)
+        )
         sonic = wrapped(model)
         try:
             allowed = supported_optimizations(sonic)
@@ -77,7 +81,7 @@ class LowVRAM(shared_inputs.TargetCard):
         supported, left = choice.within(allowed), choice.switches.all - allowed
         if supported.offloads_unet:
             engine.offload_unet(sonic)
-        report = optimization_report(supported.switches, left, "", language)
+        report = optimization_report(supported.switches, left, "", language, overlapped=supported.overlapped_decode)
         return cls._out(ChosenLowVramSonic(sonic, supported), report, language)
 
     @classmethod

@@ -55,7 +55,8 @@ class Smooth(io.ComfyNode):
     def execute(cls, video: Any, deflicker: bool, strength: float) -> io.NodeOutput:
         """Smooth a video or pictures."""
         language, notes, is_on = interface_language(), SmoothNotes(), flag("deflicker", deflicker)
-        result = finishing_nodes.run_filters(video, smooth_filters(is_on, strength, notes), language)
+        filters = smooth_filters(is_on, strength, notes)
+        result = finishing_nodes.run_filters(video, filters, language, notes=(notes,))
         clip, pictures, report = result.outputs
         report = "\n".join(filter(None, [report, *smooth_lines(notes, is_on, strength, language)]))
         plot = images.from_rgb(brightness_plot(notes.before, notes.after))

@@ -6,8 +6,11 @@ from typing import Any
 from comfy_api.latest import InputImpl, io
 
 from ..sonic_guard.comfy.sonic_objects import held_bytes
+from ..sonic_guard.comfy.talking_head_prompt import PART, asked_part
 from ..sonic_guard.errors import SonicGuardError
+from ..sonic_guard.long_video import part_bundle
 from ..sonic_guard.long_video.part_maker import make_part
+from ..sonic_guard.low_vram.overlapped_decode import decode_context
 from ..sonic_guard.media.video_file import pick
 from ..sonic_guard.media.video_writer import PRESETS, Encoding, formats
 from ..sonic_guard.messages.finish_all_messages import finish_all_lines
@@ -18,7 +21,7 @@ from ..sonic_guard.operations.input_values import flag, one_of, text
 from ..sonic_guard.operations.talking_head import TalkingHead as PlannedVideo
 from ..sonic_guard.operations.talking_head import TalkingHeadRequest, plan_talking_head
 from ..sonic_guard.planning.capabilities import GraphCapabilities
-from ..sonic_guard.planning.selection import mode_switches
+from ..sonic_guard.planning.selection import read_switches
 from ..sonic_guard.resume.work_folder import sweep
 from .comfyui import host, images, planning_inputs, shared_inputs
 from .comfyui.languages import errors_in_users_language
@@ -38,7 +41,7 @@ from .comfyui.talking_head_inputs import (
     with_any_model,
     with_model,
 )
-from .comfyui.talking_head_rendering import FINISH, LOSSLESS, OFF, Rendering, read_finishing, render
+from .comfyui.talking_head_rendering import FINISH, LOSSLESS, OFF, Rendering, read_finishing, render, render_part
 
 KEPT_DAYS = 14
 """Days after which the finished parts of a video that was not continued are deleted, at the earliest."""
@@ -96,11 +99,6 @@ class TalkingHead(io.ComfyNode):
                     tooltip="Stays the same from run to run, so that a run that was stopped can be resumed.",
                 )),
                 advanced(shared_inputs.mode()),
-                advanced(io.Boolean.Input(
-                    "fp8_weights", default=False,
-                    tooltip="Stores the UNet's large weights in 8 bits where the run does not fit otherwise. Changes "
-                    "the pixels slightly, and is slower.",
-                )),
                 advanced(io.Float.Input(
                     "part_s", default=0.0, min=0.0, max=36000.0, step=1.0,
                     tooltip="Longest part in seconds; parts begin and end at pauses of the speech. 0: one pass if "
@@ -129,12 +127,14 @@ class TalkingHead(io.ComfyNode):
                     tooltip="What is done to the frames before they are encoded, as in Finish Video. fast: brightness "
                     "pulses and lips. hd: also jitter, and full HD. off: Sonic's frames as they are.",
                 ),
+                shared_inputs.overlapped_decode(),
             ],
             outputs=[
                 io.Video.Output(display_name="video", tooltip="The finished video file, with audio."),
                 io.Image.Output(display_name="preview", tooltip=f"Up to {PICTURES} frames, evenly spaced."),
                 io.String.Output(display_name="report", tooltip="How the video was made, and events of the run."),
             ],
+            hidden=[io.Hidden.extra_pnginfo],
         )  # fmt: skip
 
     @classmethod
@@ -161,32 +161,33 @@ class TalkingHead(io.ComfyNode):
             read_finishing(finish, others.get("upscale_model"))
             source = read_source(plan, image, audio, _planning(others), capabilities())
             planned = _planned(with_any_model(planning_request(source, part_s, preview_s)), language)
-            _new_file(filename_prefix, encoding, planned)
+            _new_file(filename_prefix, encoding.kind.suffix, planned)
         return missing
 
     @classmethod
     @errors_in_users_language
     def execute(
-        cls, model: Any, clip_vision: Any, vae: Any, preview_s: float, seed: int, mode: str, fp8_weights: bool,
+        cls, model: Any, clip_vision: Any, vae: Any, preview_s: float, seed: int, mode: str,
         part_s: float, format: str, crf: int, encoder_preset: str, filename_prefix: str, language: str,  # noqa: A002
-        finish: str = OFF, image: Any = None, audio: Any = None, plan: Any = None, upscale_model: Any = None,
-        **planning: Any,
+        finish: str = OFF, overlapped_decode: bool = False, image: Any = None, audio: Any = None, plan: Any = None,
+        upscale_model: Any = None, **planning: Any,
     ) -> io.NodeOutput:  # fmt: skip
         """Plan the video, make the parts that are missing, and join them."""
         language = shared_inputs.read_language(language)
         encoding = Encoding(one_of("format", format, formats()), crf, encoder_preset)
         wrapper, progress = find_wrapper(), NodeProgress(language)
-        own = mode_switches(mode, fp8=flag("fp8_weights", fp8_weights))
-        low_vram_sonic = low_vram_model(model, own)
+        low_vram_sonic = low_vram_model(model, read_switches(mode))
+        overlapped = flag("overlapped_decode", overlapped_decode) or low_vram_sonic.choice.overlapped_decode
         can = GraphCapabilities(low_vram_sonic.choice.switches, to_file=True)
         source = read_source(plan, image, audio, PlanningInputs(**planning), can, held_bytes(low_vram_sonic.sonic))
         request = with_model(planning_request(source, part_s, preview_s), low_vram_sonic, vae)
         planned = _planned(request, language)
         job = planned.part
         inputs = VideoInputs(
-            low_vram_sonic, clip_vision, vae, source.voice(planned), source.picture(planned), planned, seed
-        )
-        target, subfolder = _new_file(filename_prefix, encoding, planned)
+            low_vram_sonic, clip_vision, vae, source.voice(planned), source.picture(planned), planned, seed,
+            decode_context(overlapped),
+        )  # fmt: skip
+        target, subfolder = _new_file(filename_prefix, encoding.kind.suffix, planned)
         sweep(host.user_folder() / "long", KEPT_DAYS)
         finishing = read_finishing(finish, upscale_model)
         rendering = Rendering(
@@ -198,10 +199,16 @@ class TalkingHead(io.ComfyNode):
                 run_sampler(inputs, wrapper),
                 progress.add_frames,
                 job.chunk_size,
+                inputs.decode_context,
             ),
             low_vram_sonic.fallbacks_left(job.optimizations, job.chunk_size),
             progress.notify,
         )
+        if asked := asked_part(getattr(cls.hidden, "extra_pnginfo", None)):
+            bundle, subfolder = _new_file(filename_prefix, part_bundle.SUFFIX, planned)
+            render_part(rendering, asked, bundle)
+            shown = {"filename": bundle.name, "subfolder": subfolder, "type": "output"}
+            return io.NodeOutput(None, None, "", ui={PART: [shown]})
         video, done = render(rendering, finishing, encoding, target, language)
         lines = [video_report(video, planned, language), *sound_lines(source.sound, language)]
         report = "\n".join([*lines, *([] if done is None else finish_all_lines(done, language))])
@@ -216,10 +223,10 @@ def _planning(inputs: dict[str, Any]) -> PlanningInputs:
     return PlanningInputs(**{name: inputs[name] for name in PlanningInputs.__dataclass_fields__})
 
 
-def _new_file(filename_prefix: Any, encoding: Encoding, planned: PlannedVideo) -> tuple[Path, str]:
+def _new_file(filename_prefix: Any, suffix: str, planned: PlannedVideo) -> tuple[Path, str]:
     """See `host.new_output`."""
     prefix, size = text("filename_prefix", filename_prefix).strip() or PREFIX, planned.part.frame_size
-    return host.new_output(prefix, encoding.kind.suffix, size.width, size.height)
+    return host.new_output(prefix, suffix, size.width, size.height)
 
 
 def _planned(request: TalkingHeadRequest, language: str) -> PlannedVideo:

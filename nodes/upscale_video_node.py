@@ -5,19 +5,14 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sonic_guard.errors import FinishError, brief
-from ..sonic_guard.finishing.output_size import OutputSize
+from ..sonic_guard.finishing.output_size import SIZES
 from ..sonic_guard.finishing.upscale.network import from_descriptor
 from ..sonic_guard.finishing.upscale.upscale_video import Upscale
 from ..sonic_guard.messages.upscale_messages import upscale_lines
-from ..sonic_guard.operations.input_values import one_of
+from ..sonic_guard.operations.input_values import is_whole, one_of
 from .comfyui import finishing_nodes, host, shared_inputs
 from .comfyui.languages import errors_in_users_language, interface_language
 
-SIZES = {
-    "1080p": OutputSize(height=1080), "1440p": OutputSize(height=1440), "2160p": OutputSize(height=2160),
-    "720p": OutputSize(height=720), "2x": OutputSize(factor=2), "3x": OutputSize(factor=3), "4x": OutputSize(factor=4),
-}  # fmt: skip
-"""The sizes in the menu: a height, or a factor."""
 DEVICES = ("auto", "cpu", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "mps")
 """The devices in the menu; one that is not there is refused."""
 AUTO_TILE = 0
@@ -69,7 +64,7 @@ class UpscaleVideo(io.ComfyNode):
     @errors_in_users_language
     def execute(cls, video: Any, upscale_model: Any, size: str, device: str, tile: int) -> io.NodeOutput:
         """Enlarge a video or pictures."""
-        if isinstance(tile, bool) or not isinstance(tile, int):  # a link may bring any value
+        if not is_whole(tile):  # a link may bring any value
             raise FinishError(f"tile: {brief(tile)} is no number of pixels.")
         language = interface_language()
         step = Upscale(

@@ -146,5 +146,9 @@ class LeaseError(SonicGuardError):
     """A run gets no lease of the card's memory: it is too large, has waited too long, or the ledger cannot be used."""
 
 
+class PartError(SonicGuardError):
+    """A part of a long video that was made alone is not the one that was asked for, or does not go with the others."""
+
+
 class FarmError(SonicGuardError):
     """A farm's cards, jobs or files cannot be used as they are described."""

@@ -15,26 +15,26 @@ class Optimization(StrEnum):
     STREAMING_DECODE = "streaming_decode"
     """Decode and interpolate in one stream, with two frames on the GPU and no copy of the clip in host memory."""
     UNET_OFFLOAD = "unet_offload"
-    """Keep the UNet in host memory while predata runs."""
+    """Load the UNet into host memory, and keep it there until sampling begins."""
     TENSOR_OFFLOAD = "tensor_offload"
     """Keep the tensors of the whole clip in host memory and bring to the GPU what a window needs."""
     SEQUENTIAL_CFG = "sequential_cfg"
     """Send the three guidance (CFG) branches through the network one after the other."""
+    STREAM_WEIGHTS = "stream_weights"
+    """Keep the UNet's weights in host memory, and on the GPU those of two layers at a time."""
     FEED_FORWARD_CHUNKING = "feed_forward_chunking"
     """Run feed-forward layers in chunks."""
     LAYER_CHUNKING = "layer_chunking"
     """Run spatial layers by groups of frames and temporal ones by groups of positions."""
-    FP8_WEIGHTS = "fp8_weights"
-    """Store the UNet's large weights in 8 bits. Not the same frames, but near."""
 
 
 class Mode(StrEnum):
     """Of all optimizations together, as the user chooses it."""
 
     AUTO = "auto"
-    """Each as in `DEFAULTS`: every exact one is enabled where a run needs it."""
+    """Each as in `DEFAULTS`: it is enabled where a run needs it."""
     LEAST_MEMORY = "least_memory"
-    """Every exact one is enabled, with the smallest chunks."""
+    """Every one is enabled, with the smallest chunks."""
     OFF = "off"
     """None is enabled: the stock wrapper."""
 
@@ -62,12 +62,11 @@ class Traits(NamedTuple):
 
     name: Text
     """As sentences call it; in English as the input of the node."""
-    exact: bool
-    """Whether the frames are the wrapper's own, within rounding."""
     default: Setting
-    time: float
+    time: float | None
     """Time of one pass of the network, as a ratio to the same run without this optimization: the largest that was
-    measured on an H200 at 512² to 1024², with the smallest chunks. 1 where the pass is the same."""
+    measured on an H200 at 512² to 1024², with the smallest chunks. 1 where the pass is the same; None
+    where nobody has measured it yet."""
     uses_host_memory: bool
     """Whether a run needs more host memory with it; otherwise it needs less, or as much."""
     contains: frozenset[Optimization]
@@ -83,7 +82,6 @@ _NONE: frozenset[Optimization] = frozenset()
 OPTIMIZATIONS: Mapping[Optimization, Traits] = {
     Optimization.STREAMING_DECODE: Traits(
         name=Text("streaming_decode", "流式解码"),
-        exact=True,
         default=Setting.AUTO,
         time=1.0,
         uses_host_memory=False,
@@ -100,15 +98,14 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
     ),
     Optimization.UNET_OFFLOAD: Traits(
         name=Text("unet_offload", "UNet 卸载"),
-        exact=True,
         default=Setting.ON,  # costs a second, and takes effect before the length of the sound is known
         time=1.0,
         uses_host_memory=False,
         contains=_NONE,
         tooltip=Text(
-            "CPU offload of the UNet: it stays in host memory while SONIC_PreData runs. Connect weight_dtype of this "
-            "node for it.",
-            "UNet 卸载：SONIC_PreData 运行期间将 UNet 卸载到内存。需连接本节点的 weight_dtype。",
+            "CPU offload of the UNet: it is loaded into host memory and stays there until sampling begins. "
+            "Connect weight_dtype of this node for it.",
+            "UNet 卸载：UNet 加载到内存，采样开始前一直留在内存中。需连接本节点的 weight_dtype。",
         ),
         reason=Text(
             "Keeps the UNet in host memory until sampling begins. Same frames.",
@@ -117,7 +114,6 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
     ),
     Optimization.TENSOR_OFFLOAD: Traits(
         name=Text("tensor_offload", "张量卸载"),
-        exact=True,
         default=Setting.AUTO,
         time=1.0,  # a window's tensors are a few MB, copied once a pass
         uses_host_memory=True,
@@ -133,7 +129,6 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
     ),
     Optimization.SEQUENTIAL_CFG: Traits(
         name=Text("sequential_cfg", "逐分支 CFG"),
-        exact=True,
         default=Setting.AUTO,
         time=1.13,  # 512²; 1.07 at 768², 1.05 at 1024²
         uses_host_memory=False,
@@ -147,9 +142,24 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
             "依次计算三个引导（CFG）分支。画面不变，略慢。",
         ),
     ),
+    Optimization.STREAM_WEIGHTS: Traits(
+        name=Text("stream_weights", "权重流式加载"),
+        default=Setting.AUTO,
+        time=None,  # 3.2 GB once a branch, copied while the network runs
+        uses_host_memory=True,
+        contains=_NONE,
+        tooltip=Text(
+            "Streamed weights: the UNet's weights stay in host memory; each layer's are brought to the GPU while the "
+            "layer before it runs.",
+            "权重流式加载：UNet 权重留在内存中；前一层计算时，把下一层的权重送入显存。",
+        ),
+        reason=Text(
+            "Keeps the UNet's weights in host memory, and those of two layers on the GPU. Same frames.",
+            "UNet 权重留在内存中，显存中只有两层的权重。画面不变。",
+        ),
+    ),
     Optimization.FEED_FORWARD_CHUNKING: Traits(
         name=Text("feed_forward_chunking", "前馈层分块"),
-        exact=True,
         default=Setting.AUTO,
         time=1.07,  # 512², one guidance branch at a time; 1.00 at 1024² with all three
         uses_host_memory=False,
@@ -165,7 +175,6 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
     ),
     Optimization.LAYER_CHUNKING: Traits(
         name=Text("layer_chunking", "逐层分块"),
-        exact=True,
         default=Setting.AUTO,
         time=1.84,  # 512², sequential CFG and tensor offload: 2.08 / 1.13; alone at 1024²: 1.37
         uses_host_memory=False,
@@ -179,31 +188,14 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
             "按帧分组、按位置分组计算网络各层。画面不变，较慢。",
         ),
     ),
-    Optimization.FP8_WEIGHTS: Traits(
-        name=Text("fp8_weights", "FP8 权重"),
-        exact=False,
-        default=Setting.OFF,  # nothing changes a pixel unless the user asks for it
-        time=1.48,  # 512², all others enabled: 5.40 / 3.65; 1.17 at 1024²
-        uses_host_memory=True,
-        contains=_NONE,
-        tooltip=Text(
-            "fp8 weights: stores the UNet's large weights in 8 bits. The only optimization that changes pixels "
-            "(slightly): for cards under 6 GiB.",
-            "fp8 权重：UNet 的大权重以 8 位存储。唯一会轻微改变画面的优化，用于 6 GiB 以下的显卡。",
-        ),
-        reason=Text(
-            "Stores the UNet's large weights in 8 bits. Changes the pixels slightly, and is slower.",
-            "UNet 的大权重以 8 位存储。画面有轻微变化，速度较慢。",
-        ),
-    ),
 }
 """In escalation order: first those that leave the network's pass as it is, then by the time that a byte saved at the
-peak of denoising costs, and last those that change pixels."""
+peak of denoising costs."""
 
 ESCALATION_ORDER = tuple(OPTIMIZATIONS)
 """The order in which they are enabled."""
-EXACT = frozenset(each for each, traits in OPTIMIZATIONS.items() if traits.exact)
-"""Those that give the wrapper's own frames, within rounding."""
+EVERY = frozenset(OPTIMIZATIONS)
+"""All of them. The frames are the wrapper's own, within rounding, whichever are enabled."""
 NAMES: Mapping[Optimization, Text] = {each: traits.name for each, traits in OPTIMIZATIONS.items()}
 """What sentences call them."""
 DEFAULTS: Mapping[Optimization, Setting] = {each: traits.default for each, traits in OPTIMIZATIONS.items()}

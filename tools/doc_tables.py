@@ -15,7 +15,7 @@ from sonic_guard.memory.article_formula import ARTICLE_TABLE, GB, article_gb
 from sonic_guard.memory.stage_model import predict, stage_bytes
 from sonic_guard.messages.plan_messages import stage_word
 from sonic_guard.messages.weight_messages import table_head, table_rows
-from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, OPTIMIZATIONS, Optimization, without_redundant
+from sonic_guard.optimizations import ESCALATION_ORDER, EVERY, OPTIMIZATIONS, Optimization, without_redundant
 
 from .import_graph import ROOT
 from .ways import TARGET_CARD
@@ -56,7 +56,7 @@ def stock_and_optimized(lang: str = "en") -> str:
         for side in SIDES:
             for seconds, sound in ((10.0, _in(lang, "10 s", "10 秒")), (600.0, _in(lang, "10 min", "10 分钟"))):
                 job = _square(side, seconds)
-                optimized = replace(job, optimizations=without_redundant(EXACT), to_file=True)
+                optimized = replace(job, optimizations=without_redundant(EVERY), to_file=True)
                 for name, run in ((_in(lang, "stock", "原版"), job), (_in(lang, "optimized", "优化"), optimized)):
                     estimate = predict(run)
                     card = smallest_card_for(estimate.peak_bytes, 0.1)
@@ -82,8 +82,9 @@ def weight_files(lang: str = "en") -> str:
 
 def optimizations_in_denoise() -> str:
     """Denoise by combination of optimizations, GiB."""
-    sequential, chunked_ff, chunked = (
+    sequential, streamed, chunked_ff, chunked = (
         Optimization.SEQUENTIAL_CFG,
+        Optimization.STREAM_WEIGHTS,
         Optimization.FEED_FORWARD_CHUNKING,
         Optimization.LAYER_CHUNKING,
     )
@@ -94,8 +95,8 @@ def optimizations_in_denoise() -> str:
         (f"`{sequential}`, `{chunked_ff}`", (sequential, chunked_ff)),
         (f"`{sequential}`, `{chunked}`", (sequential, chunked)),
         (f"`{sequential}`, `{chunked}`, `{chunked_ff}`", (sequential, chunked, chunked_ff)),
-        ("every exact optimization that a plan combines", without_redundant(EXACT)),
-        (f"these and `{Optimization.FP8_WEIGHTS}`", (*without_redundant(EXACT), Optimization.FP8_WEIGHTS)),
+        (f"`{sequential}`, `{streamed}`", (sequential, streamed)),
+        ("every optimization that a plan combines", without_redundant(EVERY)),
     )
 
     def size(side: int, optimizations: Iterable[Optimization]) -> str:
@@ -137,10 +138,10 @@ def optimizations() -> str:
     def rows() -> Iterable[Iterable[str]]:
         for name in ESCALATION_ORDER:
             traits = OPTIMIZATIONS[name]
-            frames = "the same" if traits.exact else "nearly the same"
-            yield f"`{name}`", traits.tooltip.en, frames, str(traits.default), f"{traits.time:.2f}"
+            time = f"{traits.time:.2f}" if traits.time else "not measured"
+            yield f"`{name}`", traits.tooltip.en, str(traits.default), time
 
-    return table(("name", "what it does", "frames", "default", "time"), rows())
+    return table(("name", "what it does", "default", "time"), rows())
 
 
 def target_card() -> str:

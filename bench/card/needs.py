@@ -9,7 +9,7 @@ from sonic_guard.devtools.measured_table import Try
 from sonic_guard.devtools.squeeze import filling, needs
 from sonic_guard.job import MIN_CHUNK_SIZE
 from sonic_guard.memory.overhead import PREFERRED_ALLOCATOR, overheads
-from sonic_guard.optimizations import EXACT, Optimization, without_redundant
+from sonic_guard.optimizations import EVERY, Optimization, without_redundant
 
 from .results import Row
 from .session import Session
@@ -28,7 +28,7 @@ def run(session: Session, done: Sequence[Row]) -> Generator[Row]:
 
 def cases(session: Session, side: int) -> list[Case]:
     """Denoise in stock order, in one guidance branch, and with every exact optimization."""
-    every = without_redundant(EXACT)
+    every = without_redundant(EVERY)
     found = [session.case(side, each) for each in (frozenset(), frozenset((Optimization.SEQUENTIAL_CFG,)), every)]
     return [*found, session.case(side, every, chunk_size=8 * MIN_CHUNK_SIZE)]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization, without_redundant
+from sonic_guard.optimizations import ESCALATION_ORDER, Optimization, without_redundant
 
 from .results import Row
 from .session import Session, apart
@@ -25,7 +25,7 @@ def run(session: Session, done: Sequence[Row]) -> Generator[Row]:
 
 def _recovered(session: Session, side: int, gib: int) -> Row:
     stock = session.case(side, card_gib=gib)
-    fallbacks = [each for each in ESCALATION_ORDER if each in EXACT and each is not Optimization.UNET_OFFLOAD]
+    fallbacks = [each for each in ESCALATION_ORDER if each is not Optimization.UNET_OFFLOAD]
     try:
         frames, enabled, seconds = session.frames(stock, fallbacks)
     except torch.OutOfMemoryError as error:

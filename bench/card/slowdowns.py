@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 
 from sonic_guard.devtools.measured_cases import Case
 from sonic_guard.job import MIN_CHUNK_SIZE
-from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization, without_redundant
+from sonic_guard.optimizations import ESCALATION_ORDER, EVERY, Optimization, without_redundant
 
 from .results import Row
 from .session import Session
@@ -29,9 +29,9 @@ def cases(session: Session, side: int) -> list[Case]:
     none: frozenset[Optimization] = frozenset()
     concerned = [each for each in ESCALATION_ORDER if each not in ELSEWHERE]
     alone = [frozenset((each,)) for each in concerned]
-    added = [without_redundant(frozenset(concerned[: count + 1])) & EXACT for count in range(len(alone))]
+    added = [without_redundant(frozenset(concerned[: count + 1])) for count in range(len(alone))]
     found = [session.case(side, each) for each in (none, *alone, *added)]
     found += [
-        session.case(side, without_redundant(EXACT - ELSEWHERE), chunk_size=times * MIN_CHUNK_SIZE) for times in CHUNKS
+        session.case(side, without_redundant(EVERY - ELSEWHERE), chunk_size=times * MIN_CHUNK_SIZE) for times in CHUNKS
     ]
     return [*dict.fromkeys(found)]

@@ -5,7 +5,7 @@ The optimization is looked up by its name, so that the check follows the table o
 
 from collections.abc import Generator, Sequence
 
-from sonic_guard.optimizations import EXACT, Optimization, in_order, without_redundant
+from sonic_guard.optimizations import EVERY, Optimization, in_order, without_redundant
 
 from .results import Row
 from .session import Session, apart
@@ -21,7 +21,7 @@ def run(session: Session, done: Sequence[Row]) -> Generator[Row]:
         if not known:
             yield {"key": "skipped", "skipped": f"the table of optimizations has no {NAME}"}
         return
-    alone, every = frozenset(found), without_redundant(EXACT)
+    alone, every = frozenset(found), without_redundant(EVERY)
     for side in session.scale.sides:
         for optimizations in (frozenset[Optimization](), alone, every - alone, every):
             case = session.case(side, optimizations)

@@ -11,7 +11,7 @@ from ...sonic_guard.finishing.output_size import OutputSize
 from ...sonic_guard.finishing.upscale.network import from_descriptor
 from ...sonic_guard.finishing.upscale.upscale_video import Upscale
 from ...sonic_guard.media.video_writer import Encoding
-from ...sonic_guard.operations.input_values import one_of
+from ...sonic_guard.operations.input_values import is_whole, one_of
 from . import host
 
 PRESETS_SHOWN = tuple(map(str, FinishPreset))
@@ -20,7 +20,7 @@ PRESETS_SHOWN = tuple(map(str, FinishPreset))
 def finish_steps(preset: Any, height: Any = 0) -> FinishSteps:
     """The steps of a preset, and another `height` unless it is 0. Raises `SonicGuardError` for impossible values."""
     steps = PRESETS[FinishPreset(one_of("preset", preset, PRESETS_SHOWN))]
-    if isinstance(height, bool) or not isinstance(height, int) or height < 0:
+    if not is_whole(height, 0):
         raise FinishError(f"height: {brief(height)} is no number of pixels.")
     return replace(steps, height=height) if height else steps
 

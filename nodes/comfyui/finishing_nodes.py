@@ -15,7 +15,7 @@ from comfy_api.latest import InputImpl, io
 
 from ...sonic_guard.errors import FinishError
 from ...sonic_guard.finishing.finish_all import FinishAllRequest, FinishedAll, finish_all
-from ...sonic_guard.finishing.frames import FrameFilter, multiple_of, run_all, size_after
+from ...sonic_guard.finishing.frames import FrameFilter, Notes, multiple_of, run_all, size_after
 from ...sonic_guard.finishing.pipeline import Finished, Finishing, FinishRequest, finish
 from ...sonic_guard.media import audio as media_audio
 from ...sonic_guard.media.video_writer import FFV1, Encoding, VideoWriter
@@ -66,7 +66,9 @@ class Result:
         return video, pictures, self.report
 
 
-def run_filters(video: Any, filters: Sequence[FrameFilter], language: str, *, shift_s: float = 0.0) -> Result:
+def run_filters(
+    video: Any, filters: Sequence[FrameFilter], language: str, *, shift_s: float = 0.0, notes: Sequence[Notes] = ()
+) -> Result:
     """Put a VIDEO or an IMAGE through `filters`; the sound of a VIDEO comes `shift_s` later.
 
     Raises `FinishError` for anything else, and what `finish` raises.
@@ -75,7 +77,9 @@ def run_filters(video: Any, filters: Sequence[FrameFilter], language: str, *, sh
         return Result(None, _run_in_memory(images.as_batch(images.as_tensor(video)), filters), "")
     source = as_file(video)
     target = host.new_temporary("finished", ".mp4")
-    finished = finish_file(FinishRequest(source, tuple(filters), BETWEEN_NODES, shift_s), target, language)
+    finished = finish_file(
+        FinishRequest(source, tuple(filters), BETWEEN_NODES, shift_s, tuple(notes)), target, language
+    )
     return Result(InputImpl.VideoFromFile(str(target)), None, finish_report(finished, language), finished)
 
 

@@ -89,6 +89,21 @@ def has_weights(file: WeightFile, name: str) -> bool:
     return is_inside and any(os.path.isfile(os.path.join(folder, name)) for folder in folders)
 
 
+def upscale_model(name: str) -> Path | None:
+    """The file that Load Upscale Model reads for `name`; None for a name that is not in its menu."""
+    import folder_paths
+
+    found = folder_paths.get_full_path("upscale_models", name) if name in upscale_models() else None
+    return None if found is None else Path(found)
+
+
+def upscale_models() -> list[str]:
+    """The names in the menu of Load Upscale Model."""
+    import folder_paths
+
+    return folder_paths.get_filename_list("upscale_models")
+
+
 def budget(target: str, reserve: float, held_bytes: int = 0) -> Budget:
     """The memory of `target` ("auto", a card or GiB) to plan with: the same in a preview and in the run after it."""
     if not isinstance(target, str) or target != AUTO:  # a link may bring any value

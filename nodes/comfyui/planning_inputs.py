@@ -42,6 +42,7 @@ class PlanningInputs:
     ) -> PreflightRequest:
         """What is to be planned for the picture and the sound; `held_bytes` as in `host.capacity`."""
         capacity = host.capacity(self.target_card, self.reserve, held_bytes)
+        budget = capacity.budget
         return PreflightRequest(
             images.first_portrait(image),
             sound.duration_s,
@@ -53,7 +54,7 @@ class PlanningInputs:
             self.face_index,
             self.face_box,
             capabilities=capabilities,
-            pace=run_history.history_cache.of(capacity.budget.card, WAIT_S).pace,
+            pace=run_history.history_cache.of(budget.card, WAIT_S, budget.total_bytes).pace,
             overrides=Overrides(
                 self.min_resolution, self.inference_steps, self.seconds, self.margin, self.dynamic_scale
             ),

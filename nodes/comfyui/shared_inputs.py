@@ -92,8 +92,19 @@ def mode() -> io.Combo.Input:
         "mode",
         options=list(map(str, Mode)),
         default=str(Mode.AUTO),
-        tooltip="Memory optimizations. auto: as many as the run needs. least_memory: all that give the same frames; "
-        "slower. off: none.",
+        tooltip="Memory optimizations. auto: as many as the run needs. least_memory: all of them; slower. off: none.",
+    )
+
+
+def overlapped_decode() -> io.Boolean.Input:
+    """Whether the groups of frames that the VAE decodes together overlap."""
+    return advanced(
+        io.Boolean.Input(
+            "overlapped_decode",
+            default=False,
+            tooltip="Decodes the frames in groups that overlap, against the pulse of brightness about once a second. "
+            "Changes the frames next to the seams; decoding takes 1.75 times as long.",
+        )  # fmt: skip
     )
 
 

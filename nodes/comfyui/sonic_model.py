@@ -6,6 +6,7 @@ from typing import Any
 from ...sonic_guard.comfy.sonic_objects import held_bytes
 from ...sonic_guard.devices.budget import host_memory_bytes
 from ...sonic_guard.low_vram.engine import LowVramSonic
+from ...sonic_guard.low_vram.overlapped_decode import decode_context
 from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.operations.low_vram_choice import LowVramChoice
 from ...sonic_guard.optimizations import ESCALATION_ORDER
@@ -31,6 +32,7 @@ class ChosenLowVramSonic(LowVramSonic):
             fallbacks=[each for each in ESCALATION_ORDER if each in switches.all],
             chunk_size=lambda job: switches.chunk_size(job, *checks()),
             free_memory=lambda job: host.free_memory(None if job is None else predict(job).sampler_bytes),
+            decode_context=decode_context(choice.overlapped_decode),
         )
 
 

@@ -18,14 +18,15 @@ from ...sonic_guard.media import audio as media_audio
 from ...sonic_guard.media import crop
 from ...sonic_guard.media.frame_grid import fit_to_frames
 from ...sonic_guard.media.video_writer import Encoding
+from ...sonic_guard.operations.input_values import is_whole
 from ...sonic_guard.operations.low_vram_choice import LowVramChoice
 from ...sonic_guard.operations.preflight import ModelSettings, PreflightRequest
 from ...sonic_guard.operations.talking_head import TalkingHead, TalkingHeadRequest
-from ...sonic_guard.optimizations import EXACT
 from ...sonic_guard.planning.capabilities import GraphCapabilities
 from ...sonic_guard.planning.selection import Switches
 from ...sonic_guard.resume.manifest import weights_key
 from . import host, images, shared_inputs
+from .encoded_picture import EncodedPicture
 from .planning_inputs import PlanningInputs
 from .sonic_model import ChosenLowVramSonic
 from .sonic_wrapper import Wrapper, files_key, longest_sound_s
@@ -106,9 +107,11 @@ class VideoInputs:
     """Tensor [1, H, W, 3]: the picture that Sonic gets."""
     planned: TalkingHead
     seed: int
+    decode_context: int = 0
+    """See `LowVramSonic`."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 1 << 64:
+        if not is_whole(self.seed, 0, (1 << 64) - 1):
             raise JobError(f"seed: expected a whole number from 0 on, got {brief(self.seed)}.")
 
 
@@ -135,9 +138,10 @@ def video_request(inputs: VideoInputs, encoding: Encoding, notify: Callable[[Eve
     settings = {
         "seed": inputs.seed,
         "ip_audio_scale": audio_scales(model.pipe.unet),
-        "inexact": sorted(optimizations - EXACT),
         "wrapper": files_key(),
     }
+    if inputs.decode_context:
+        settings["decode_context"] = inputs.decode_context
     return VideoRequest(
         replace(planned.whole, optimizations=optimizations),
         inputs.picture,
@@ -151,7 +155,7 @@ def video_request(inputs: VideoInputs, encoding: Encoding, notify: Callable[[Eve
 
 def run_predata(inputs: VideoInputs, wrapper: Wrapper, notify: Callable[[Event], object]) -> Predata:
     """SONIC_PreData for a sound, with the GPU emptied before; `notify` receives how far it is."""
-    model = inputs.model
+    model, picture = inputs.model, EncodedPicture(inputs.clip_vision, inputs.picture)
 
     def work(sound: media_audio.Sound) -> dict[str, Any]:
         prompts = 2 * latent_frames(sound.duration_s)
@@ -163,9 +167,11 @@ def run_predata(inputs: VideoInputs, wrapper: Wrapper, notify: Callable[[Event],
         notify(Preparing.PICTURE)
         offload_unet(model)
         host.free_memory(None)  # SONIC_PreData has ComfyUI unload its models only after its own work
+        if picture.encode():
+            host.free_memory(None)
         with prompts_to_host(on_prompts) as moved:
             (data,) = wrapper.predata(
-                clip_vision=inputs.clip_vision,
+                clip_vision=picture,
                 vae=inputs.vae,
                 audio=media_audio.to_dict(sound),
                 image=inputs.picture,

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...sonic_guard.comfy.talking_head_prompt import AskedPart
+from ...sonic_guard.errors import PartError
 from ...sonic_guard.finishing.finish_all import FinishAllRequest, FinishedAll
-from ...sonic_guard.long_video.rendering import Event, LongVideo, MakePart, run
+from ...sonic_guard.long_video.rendering import Event, LongVideo, MakePart, run, run_part
 from ...sonic_guard.long_video.video_request import VideoRequest
 from ...sonic_guard.media.video_file import VideoInfo, verify
 from ...sonic_guard.media.video_writer import FFV1, Encoding
@@ -78,6 +80,23 @@ def render(
     folder.rmdir()
     info = VideoInfo(done.finished.frames, video.info.rate)
     return replace(video, path=target, info=info), done
+
+
+def render_part(rendering: Rendering, asked: AskedPart, target: Path) -> None:
+    """Make one part of the video in the file `target`, for a farm that joins it with those of other servers.
+
+    Raises `PartError` where this server would cut the video otherwise, and what `run` raises.
+    """
+    request = rendering.request
+    if (len(request.parts), request.longest) != (asked.parts, asked.longest) or not 0 <= asked.part < asked.parts:
+        raise PartError(
+            f"part {asked.part + 1}: this server would now make the video in {len(request.parts)} parts, and "
+            f"{asked.parts} were asked for. Its memory is in use, or its pack is of another version."
+        )
+    run_part(
+        request, asked.part, rendering.make_part, target, host.user_folder() / "long",
+        fallbacks=rendering.fallbacks, notify=rendering.notify, check=host.stop_if_interrupted,
+    )  # fmt: skip
 
 
 def _as_made(rendering: Rendering, frames: Path) -> LongVideo:

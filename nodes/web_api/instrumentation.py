@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ...sonic_guard.comfy.sonic_objects import PREDATA
+from ...sonic_guard.comfy.sonic_objects import LOADER, PREDATA
 from ...sonic_guard.runtime.recorder import STAGE_OF
 from ..comfyui.languages import errors_in_users_language
+from ..comfyui.loader_device import builds_in_host_memory
 from ..comfyui.predata_files import tidies_up
 from ..comfyui.torchaudio_save import saves_sound_here
 
@@ -46,6 +47,8 @@ def _instrumented(original: Any, name: str, around: Around) -> type | None:
     signature = inspect.signature(work)
     if name == PREDATA:
         work = tidies_up(saves_sound_here(work))
+    elif name == LOADER:
+        work = builds_in_host_memory(work)
 
     @errors_in_users_language
     @functools.wraps(work)

@@ -20,10 +20,12 @@ from ...sonic_guard.comfy.api_graph import parse_graph
 from ...sonic_guard.errors import HistoryError, RequestError, reject_json_constant
 from ...sonic_guard.history.history_cache import WAIT_S
 from ...sonic_guard.messages.catalogue import LANGUAGES
+from ...sonic_guard.operations.input_values import is_amount
 from ...sonic_guard.preview.answer import answer, run_dict
 from ...sonic_guard.preview.context import Machine
-from ...sonic_guard.preview.evaluation import preview
+from ...sonic_guard.preview.evaluation import evaluate, preview
 from ...sonic_guard.preview.input_files import NotYetError
+from ...sonic_guard.preview.upscaling import UPSCALING, upscale_answer
 from ..comfyui.languages import heard_from_page
 from .request_guard import LANGUAGE, PRIVATE, RefusedError, guarded
 
@@ -101,8 +103,11 @@ class _Handlers:
         target = _name(_text(body, "target_card", "auto"), "target_card")
 
         def predict() -> dict[str, Any]:
+            if node in graph and graph[node].type in UPSCALING:
+                outputs = evaluate(graph, node, self._machine, target).outcome.outputs
+                return upscale_answer(outputs[0], self._machine, language)
             predicted = preview(graph, node, self._machine, target)
-            known = self._services.machine.card_history(predicted.judged.plan.budget.card)
+            known = self._services.machine.known_of(predicted.judged.plan.budget)
             return answer(predicted, known, language, (graph, node))
 
         while True:
@@ -121,8 +126,8 @@ class _Handlers:
         """Subscribe a page to the live figures, or unsubscribe it."""
         body = await _body(request)
         client = _name(_text(body, "client"), "client")
-        rate_hz = body.get("rate_hz")
-        if isinstance(rate_hz, bool) or not isinstance(rate_hz, (int, float)) or not 0 <= rate_hz <= MAX_RATE_HZ:
+        rate_hz: Any = body.get("rate_hz")
+        if not is_amount(rate_hz, MAX_RATE_HZ):
             raise RequestError(f"rate_hz: expected a number from 0 to {MAX_RATE_HZ:g}.")
         if rate_hz:
             self._services.machine.files.warm_up()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...sonic_guard.comfy.sonic_objects import SAMPLER
 from ...sonic_guard.devices.environment import RunEnvironment, environment_of
@@ -37,6 +37,14 @@ RUNS = 2
 """Most runs of all processes on a card at a time, unless the user sets another number."""
 
 
+class _Expected(NamedTuple):
+    """What was found last."""
+
+    prompt: str
+    node: str
+    job: Job | None
+
+
 class Service:
     """One for the whole process. A `Recorder` uses it as its interface to ComfyUI."""
 
@@ -45,12 +53,14 @@ class Service:
         self._monitor = Monitor(memory_reader.read, self._push, memory_reader.close, is_there=host.is_connected)
         self._recorder = Recorder(self, self._monitor)
         self._gate = RunGate(self)
+        self._expected: _Expected | None = None
         self._machine = Machine(
             Files(host.input_folder),
             host.user_presets,
             self._budget,
             run_history.history_cache.of,
             host.has_weights,
+            host.upscale_model,
         )
 
     def start(self) -> None:
@@ -97,10 +107,16 @@ class Service:
     # The interface that a recorder uses
 
     def expected(self, prompt: str, node: str) -> Job | None:
-        """The job that one of Sonic's nodes belongs to; None where the running graph does not show it."""
-        graph = host.running_graph(prompt)
-        samples = any(each.get("class_type") in (SAMPLER, TALKING_HEAD) for each in graph.values())
-        return job_for(graph, node, self._machine, host.target_setting()) if samples else None
+        """The job that one of Sonic's nodes belongs to; None where the running graph does not show it.
+
+        The gate asks it first, and the recorder gets the same answer, however long the run has waited in between.
+        """
+        if self._expected is None or self._expected[:2] != (prompt, node):
+            graph = host.running_graph(prompt)
+            samples = any(each.get("class_type") in (SAMPLER, TALKING_HEAD) for each in graph.values())
+            job = job_for(graph, node, self._machine, host.target_setting()) if samples else None
+            self._expected = _Expected(prompt, node, job)
+        return self._expected.job
 
     def kind_of(self, prompt: str, node: str) -> str:
         """The class of a node in the running graph; empty if it is not in it, such as a node of an expansion."""

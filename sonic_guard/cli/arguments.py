@@ -10,7 +10,7 @@ from ..errors import OptimizationError
 from ..job import Dtype
 from ..messages import cli_texts as texts
 from ..messages.catalogue import LANGUAGES, fill
-from ..optimizations import ESCALATION_ORDER, EXACT, Optimization
+from ..optimizations import ESCALATION_ORDER, EVERY, Optimization
 from ..plain_files import printable
 
 ALL = "all"
@@ -55,8 +55,7 @@ def named_optimizations(names: Iterable[str], lang: str = LANGUAGES[0]) -> froze
         raise OptimizationError(
             fill(texts.UNKNOWN_OPTIMIZATION, lang, unknown=printable(", ".join(unknown)), known=known)
         )
-    exact = EXACT if ALL in given else frozenset[Optimization]()
-    return exact | frozenset(map(Optimization, given - {ALL}))
+    return EVERY if ALL in given else frozenset(map(Optimization, given))
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -224,6 +223,13 @@ def _gpu(text: str) -> str:
     return "auto" if text.strip().lower() == "auto" else text
 
 
+def _place(text: str) -> Path | str:
+    """A folder, or the address of a bucket."""
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    return text.rstrip("/") if "://" in text else Path(text).absolute()
+
+
 def _add_leases(leases: _Parser) -> None:
     leases.option("json", action="store_true")
 
@@ -257,7 +263,10 @@ def _add_run(run: _Parser) -> None:
     run.option("run.comfyui-args", default="", metavar="OPTIONS")
     run.option("run.cards", default="", metavar="NUMBERS")
     run.option("run.cpu-servers", type=int, default=0, metavar="NUMBER")
-    run.option("run.root", type=Path, action="append", default=[], metavar="FOLDER")
+    run.option("run.root", type=_place, action="append", default=[], metavar="FOLDER")
+    run.option("run.finish", choices=FINISHES, default=FINISHES[0])
+    run.option("run.parts", choices=PARTS, default=PARTS[0])
+    run.option("run.cpu-workers", type=int, default=1, metavar="NUMBER")
     for name in ("ca", "cert", "key"):
         run.option(f"run.tls-{name}", type=Path, metavar="FILE")
     run.option("run.checkpoint", default="svd_xt_1_1.safetensors", metavar="NAME")
@@ -265,24 +274,27 @@ def _add_run(run: _Parser) -> None:
 
 
 def _add_resume(resume: _Parser) -> None:
-    resume.argument("resume.out", type=Path, metavar="FOLDER")
+    resume.argument("resume.out", type=_place, metavar="FOLDER")
     resume.option("run.journal", default="", metavar="URL")
     resume.option("resume.retry", action="store_true")
     resume.option("json", action="store_true")
 
 
 def _add_status(status: _Parser) -> None:
-    status.argument("resume.out", type=Path, metavar="FOLDER")
+    status.argument("resume.out", type=_place, metavar="FOLDER")
     status.option("run.journal", default="", metavar="URL")
     status.option("json", action="store_true")
 
 
 def _add_out(run: _Parser) -> None:
-    run.option("run.out", type=Path, required=True, metavar="FOLDER")
+    run.option("run.out", type=_place, required=True, metavar="FOLDER")
     run.option("run.journal", default="", metavar="URL")
     run.option("json", action="store_true")
 
 
+PARTS = ("auto", "off")
+"""Whether a farm may make a long video on several cards."""
+FINISHES = ("none", "fast", "hd")
 FINISH, ALL_STEPS = "finish", "all"
 _STEPS: dict[str, Callable[[_Parser], None]] = {
     ALL_STEPS: _add_all, "lipsync": _add_lipsync, "smooth": _add_smooth, "interpolate": _add_encoding,

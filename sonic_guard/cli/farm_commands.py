@@ -17,12 +17,13 @@ from ..messages.catalogue import clock, fill
 from ..messages.error_messages import error_text
 from ..messages.farm_messages import refusal_by_memory, told_text
 from ..park.events import Began, Event, Over, Remaining, Share, Told
-from ..park.farm import FarmSettings, Watcher, begin, journal_of
+from ..park.farm import FarmSettings, JobList, Watcher, begin, journal_of
 from ..park.farm import resume as resume_farm
 from ..park.journal import Journal
 from ..park.journal_tables import TaskState
 from ..park.report import FarmReport, farm_report
 from ..plain_files import printable
+from .arguments import PARTS
 from .farm_report import write_report
 from .output import print_json, progress
 
@@ -34,10 +35,11 @@ INTERRUPTED = 130
 
 def run_jobs(arguments: argparse.Namespace) -> None:
     """Begin a farm with a job file, or add its jobs to the one in the folder of outputs."""
-    settings, out = _settings(arguments), arguments.out.absolute()
+    settings, out = _settings(arguments), arguments.out
     journal = journal_of(out, arguments.journal, create=True)
     with _stoppable(arguments), _Shown(arguments.lang) as shown:
-        begin(arguments.jobs, out, settings, journal, arguments.root, shown.watcher)
+        jobs = JobList(arguments.jobs, arguments.root, arguments.finish)
+        begin(jobs, out, settings, journal, shown.watcher)
     _print_end(arguments, journal)
 
 
@@ -45,7 +47,7 @@ def resume(arguments: argparse.Namespace) -> None:
     """Go on with the farm in a folder."""
     journal = journal_of(arguments.out, arguments.journal)
     with _stoppable(arguments), _Shown(arguments.lang) as shown:
-        resume_farm(arguments.out.absolute(), journal, shown.watcher, retry=arguments.retry)
+        resume_farm(arguments.out, journal, shown.watcher, retry=arguments.retry)
     _print_end(arguments, journal)
 
 
@@ -119,6 +121,8 @@ def _settings(arguments: argparse.Namespace) -> FarmSettings:
         cards=_cards(arguments) if arguments.comfyui else (),
         scheduler=arguments.scheduler,
         tls=tuple(str(each.absolute()) for each in tls) if all(tls) else (),
+        in_parts=arguments.parts == PARTS[0],
+        cpu_workers=min(max(arguments.cpu_workers, 1), MAX_SERVERS),
         checkpoint=arguments.checkpoint,
         sonic_unet=arguments.sonic_unet,
     )
@@ -154,7 +158,10 @@ def _print_report(arguments: argparse.Namespace, report: FarmReport) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{fill(texts.COUNTS, lang)}: {counts}", markup=False)
     console.print(f"{fill(texts.ELAPSED, lang)}: {clock(report.elapsed_s)}", markup=False)
-    for task in report.tasks:
+    if len(report.kinds) > 1:
+        steps = [f"{fill(texts.KINDS[kind], lang)} {done}/{every}" for kind, (done, every) in report.kinds.items()]
+        console.print(f"{fill(texts.STEPS, lang)}: {', '.join(steps)}", markup=False)
+    for task in report.videos:
         if task.state in (TaskState.FAILED, TaskState.REFUSED):
             state, reason = fill(texts.STATES[task.state], lang), error_text(task.reason, lang)
             console.print(f"{', '.join(task.names)}: {state}: {reason}", markup=False)

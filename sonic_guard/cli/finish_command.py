@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ..finishing.frames import FrameFilter
+from ..finishing.frames import FrameFilter, Notes
 from ..finishing.pipeline import Finished, Finishing, FinishRequest, finish
 from ..media.video_writer import Encoding
 from ..messages.finish_messages import finish_report
@@ -22,9 +22,11 @@ WORK = ".sonic-guard"
 """Folder beside the result with the work that a run that was stopped has left."""
 
 
-def finish_file(arguments: argparse.Namespace, filters: Sequence[FrameFilter], *, shift_s: float = 0.0) -> Finished:
+def finish_file(
+    arguments: argparse.Namespace, filters: Sequence[FrameFilter], *, shift_s: float = 0.0, notes: Sequence[Notes] = ()
+) -> Finished:
     """Put the video through `filters`; its sound comes `shift_s` later. Shows the progress on the error stream."""
-    request = FinishRequest(arguments.input, tuple(filters), encoding_of(arguments), shift_s)
+    request = FinishRequest(arguments.input, tuple(filters), encoding_of(arguments), shift_s, tuple(notes))
     target: Path = arguments.out
     with shown_progress(target.name) as notify, work_folder_of(target) as work:
         return finish(request, target, work, overwrite=arguments.overwrite, notify=notify)

@@ -19,7 +19,7 @@ from ..operations.face_box import portrait_of
 from ..operations.preflight import PreflightRequest, preflight
 from ..operations.preset_files import load_preset
 from ..operations.stock_plan import stock_plan
-from ..optimizations import EXACT, Mode, Optimization, Setting
+from ..optimizations import Mode, Optimization, Setting
 from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
 from ..planning.capacity import Capacity
 from ..planning.planner import Plan
@@ -88,7 +88,7 @@ def read_nodes(arguments: argparse.Namespace) -> Nodes:
         return Nodes(Way.STOCK)
     named = named_optimizations(arguments.optimize, arguments.lang)
     if not named or ALL in arguments.optimize:
-        return Nodes(optimizations=dict.fromkeys(named - EXACT, Setting.AUTO))
+        return Nodes()
     return Nodes(mode=Mode.OFF, optimizations=dict.fromkeys(named, Setting.AUTO))
 
 

@@ -10,6 +10,8 @@ from .weight_files import CHECKPOINT_LOADER
 HEAD = "head"
 """Id of Sonic Talking Head in the graph."""
 LOAD_VOICE, LOAD_IMAGE = "SonicGuardLoadVoice", "LoadImage"
+PART = "sonic_guard_part"
+"""Key of a part, where it is asked for and among the node's outputs where it is made."""
 NODES = (CHECKPOINT_LOADER, LOADER, LOAD_IMAGE, LOAD_VOICE, TALKING_HEAD)
 """The nodes that a server needs for it."""
 
@@ -26,6 +28,33 @@ class Loaded(NamedTuple):
     sonic_unet: str
     interpolate: bool
     dtype: str
+
+
+class AskedPart(NamedTuple):
+    """The one part of a video that a farm asks a server for.
+
+    It is sent beside the graph, in what ComfyUI hands to nodes as EXTRA_PNGINFO: an input of the node would be in every
+    user's workflow, and no user sets it.
+    """
+
+    part: int
+    """From 0."""
+    parts: int
+    """Parts of the video."""
+    longest: int
+    """Latent frames that a part may have: with the sound it decides where the video is cut."""
+
+    def beside(self) -> dict[str, Any]:
+        """The prompt's ``extra_data``."""
+        return {"extra_pnginfo": {PART: list(self)}}
+
+
+def asked_part(extra_pnginfo: Any) -> AskedPart | None:
+    """The part that was asked for beside the graph; None: the whole video."""
+    asked = extra_pnginfo.get(PART) if isinstance(extra_pnginfo, dict) else None
+    if not isinstance(asked, list) or [type(each) for each in asked] != [int] * len(AskedPart._fields):
+        return None
+    return AskedPart(*asked)
 
 
 def talking_head_prompt(loaded: Loaded, widgets: Mapping[str, object]) -> dict[str, Any]:

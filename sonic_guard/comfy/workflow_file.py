@@ -53,9 +53,9 @@ TALKING_HEAD_INPUTS = (
             ("face_box", "STRING"), ("margin", "FLOAT"), ("min_resolution", "INT"), ("inference_steps", "INT"),
             ("seconds", "FLOAT"), ("dynamic_scale", "FLOAT"), ("on_risk", "COMBO"), ("policy", "COMBO"),
             ("cut_silence", "BOOLEAN"), ("reserve", "FLOAT"), ("preview_s", "FLOAT"), ("seed", "INT"),
-            ("mode", "COMBO"), ("fp8_weights", "BOOLEAN"), ("part_s", "FLOAT"), ("format", "COMBO"), ("crf", "INT"),
+            ("mode", "COMBO"), ("part_s", "FLOAT"), ("format", "COMBO"), ("crf", "INT"),
             ("encoder_preset", "COMBO"), ("filename_prefix", "STRING"), ("language", "COMBO"),
-            ("finish", "COMBO"),
+            ("finish", "COMBO"), ("overlapped_decode", "BOOLEAN"),
         )
     ),
 )  # fmt: skip
@@ -116,7 +116,7 @@ def build_workflow(job: Job, settings: WorkflowSettings) -> dict[str, Any]:
     sound = _add_voice(graph, settings)
     files, model = _add_loaders(graph, job, settings)
     if settings.way is Way.TALKING_HEAD:
-        if settings.optimizations.keys() - {Optimization.FP8_WEIGHTS}:
+        if settings.optimizations:
             model = _add_low_vram(graph, model, settings)
         node = _add_talking_head(graph, settings, files, model)
         graph.link(picture, "IMAGE", node, "image")
@@ -216,7 +216,7 @@ def _add_low_vram(graph: UiGraph, model: UiNode, settings: WorkflowSettings) -> 
     switches = (str(settings.optimizations.get(each, Setting.MODE)) for each in ESCALATION_ORDER)
     node = graph.add(
         LOW_VRAM, position, (400, 420), _LOW_VRAM_OUTPUTS,
-        (str(settings.mode), *switches, settings.target, settings.reserve, settings.language), _OWN,
+        (str(settings.mode), *switches, settings.target, settings.reserve, settings.language, False), _OWN,
     )  # fmt: skip
     graph.link(model, "model", node, "model")
     return node
@@ -224,12 +224,11 @@ def _add_low_vram(graph: UiGraph, model: UiNode, settings: WorkflowSettings) -> 
 
 def _add_talking_head(graph: UiGraph, settings: WorkflowSettings, files: UiNode, model: UiNode) -> UiNode:
     """Add Sonic Talking Head after the loaders; it saves the video itself."""
-    fp8 = settings.optimizations.get(Optimization.FP8_WEIGHTS) is Setting.AUTO
     node = graph.add(
         TALKING_HEAD, (840, 0), (420, 1120), _TALKING_HEAD_OUTPUTS,
         (
-            *_planning(settings), 0.0, 0, str(settings.mode), fp8, 0.0, "h264", 18, "medium", _PREFIX,
-            settings.language, "off",
+            *_planning(settings), 0.0, 0, str(settings.mode), 0.0, "h264", 18, "medium", _PREFIX,
+            settings.language, "off", False,
         ),
         _OWN,
     )  # fmt: skip

@@ -22,9 +22,9 @@ from diffusers.utils import logging
 
 from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE, Dtype, Job, duration_of
-from ..low_vram import fp8_weights
+from ..low_vram import weight_streaming
 from ..memory.constants import FEATURES, features, variant
-from ..optimizations import Optimization
+from ..optimizations import Optimization, without_redundant
 from .allocation_tracker import DEVICE, fake_gpu
 from .comfy_vae import vae_builder
 from .network_parts import TORCH_DTYPES, build_unet
@@ -34,7 +34,12 @@ from .sonic_checkout import Checkout, open_checkout
 Progress = Callable[[str], None]
 Shape = tuple[int, int, int]
 
-ORDERS = (Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING, Optimization.LAYER_CHUNKING)
+ORDERS = (
+    Optimization.SEQUENTIAL_CFG,
+    Optimization.STREAM_WEIGHTS,
+    Optimization.FEED_FORWARD_CHUNKING,
+    Optimization.LAYER_CHUNKING,
+)
 DTYPES = (Dtype.FP16, Dtype.FP32)
 """One format for each number size: bf16 has the bytes of fp16."""
 
@@ -118,7 +123,7 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
         "source": {**source, "date": datetime.datetime.now(datetime.UTC).date().isoformat()},
         "unet_parameters": weights[Dtype.FP16].bytes // Dtype.FP16.size,
         "rife_bytes": weights[Dtype.FP16].rife_bytes,
-        "fp8_saves_bytes": {str(dtype.size): weights[dtype].fp8_saves_bytes for dtype in DTYPES},
+        "streamed_bytes": {str(dtype.size): weights[dtype].streamed_bytes for dtype in DTYPES},
         "rows": dict(sorted(rows.items())),
     }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
@@ -147,7 +152,10 @@ def _tasks() -> Iterator[tuple[Any, ...]]:
 
 def _orders() -> Iterator[tuple[Optimization, ...]]:
     for count in reversed(range(len(ORDERS) + 1)):
-        yield from itertools.combinations(ORDERS, count)
+        for optimizations in itertools.combinations(ORDERS, count):
+            every = frozenset(optimizations)
+            if Optimization.STREAM_WEIGHTS not in every or without_redundant(every) == every:
+                yield optimizations
 
 
 def _trace(sonic: Path, comfyui: Path, task: Callable[..., Tables], *args: Any) -> Tables:
@@ -166,9 +174,8 @@ class _Weights:
 
     bytes: int
     """The UNet's, audio adapters included."""
-    large: dict[str, int]
-    """Bytes of those that can be stored in 8 bits, by the layer's location in a trace."""
-    fp8_saves_bytes: int
+    streamed_bytes: int
+    """Of them, what streaming keeps in host memory."""
     rife_bytes: int
 
 
@@ -180,34 +187,19 @@ def _weights(sonic: Path, dtype: Dtype) -> _Weights:
         gc.collect()
         rife_bytes = tracker.live_bytes
         unet = build_unet(checkout, TORCH_DTYPES[dtype], DEVICE)
-        gc.collect()
-        before = tracker.live_bytes
-        large = {f"unet.{name}": layer.weight.numel() * dtype.size for name, layer in fp8_weights.large_layers(unet)}
-        fp8_weights.store(unet)
-        gc.collect()
         total = sum(tensor.numel() * dtype.size for tensor in unet.parameters())
         assert rife is not None  # noqa: S101 - it must live until here
-        return _Weights(total, large, before - tracker.live_bytes, rife_bytes)
+        return _Weights(total, weight_streaming.streamed_bytes(unet), rife_bytes)
 
 
 def _trace_windows(
     sonic: Path, _: Path, dtype: Dtype, optimizations: Iterable[Optimization], shapes: Iterable[Shape]
 ) -> Tables:
-    weights, table, small = _weights(sonic, dtype), _Table(), _Table()
+    table = _Table()
     shape_traces = trace_windows(_checkout(sonic), dtype, frozenset(optimizations), shapes)
     for (width, height, window), (entry, peaks) in zip(shapes, shape_traces, strict=True):
-        row = features(0, width, height, window)
-        table.add(row, peaks.locations, entry)
-        # A layer whose weights are stored in 8 bits also holds them in the full format while it runs.
-        full = {
-            location: size + weights.large.get(location.partition("|")[0], 0)
-            for location, size in peaks.locations.items()
-        }
-        small.add(row, full, entry)
-    return {
-        variant("window", dtype, optimizations=optimizations): table,
-        variant("window", dtype, optimizations=(*optimizations, Optimization.FP8_WEIGHTS)): small,
-    }
+        table.add(features(0, width, height, window), peaks.locations, entry)
+    return {variant("window", dtype, optimizations=optimizations): table}
 
 
 def _trace_entry(sonic: Path, _: Path, dtype: Dtype, optimizations: Iterable[Optimization]) -> Tables:
@@ -311,11 +303,12 @@ def _names(key: str, location: str) -> tuple[str, ...]:
 def _fit(key: str, table: _Table) -> list[dict[str, float]]:
     """The rows that set the peak of a variant, as {feature: bytes}."""
     peaks = [max(locations.values()) for locations in table.locations]
-    # A location far below the peak for all shapes cannot set it for others.
+    # A location far below the peak for all shapes cannot set it for others; of predata the shapes are small.
+    near = 0.2 if key.startswith("predata") else 0.9
     names = [
         name
         for name in sorted(set.intersection(*map(set, table.locations)))
-        if any(locations[name] > 0.9 * peak for locations, peak in zip(table.locations, peaks, strict=True))
+        if any(locations[name] > near * peak for locations, peak in zip(table.locations, peaks, strict=True))
     ]
     solved = [
         _solve(_names(key, name), table.features, [locations[name] for locations in table.locations]) for name in names

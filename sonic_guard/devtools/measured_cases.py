@@ -10,7 +10,7 @@ from ..devices.budget import budget_for
 from ..job import MIN_CHUNK_SIZE, Dtype, Job, duration_of
 from ..memory.constants import constants
 from ..memory.stage_model import PROMPT_NUMBERS, STAGES, predict, resident_bytes, stage_bytes
-from ..optimizations import EXACT, Optimization
+from ..optimizations import EVERY, Optimization
 from ..planning.capacity import Capacity
 from ..planning.planner import make_plan
 from ..planning.selection import largest_chunk_size
@@ -170,7 +170,7 @@ def _optimizations() -> Iterator[Case]:
             {branch, ff},
             {ff},
             {block},
-            optimized | {Optimization.FP8_WEIGHTS},
+            optimized | {Optimization.STREAM_WEIGHTS},
         ):
             yield Case("denoise", side, side, 25, optimizations=frozenset(optimizations))
     yield Case("denoise", 512, 512, 25, dtype=Dtype.FP32, optimizations=frozenset({branch, ff, block}))
@@ -190,7 +190,7 @@ def _others() -> Iterator[Case]:
         yield Case("predata", side, side, frames)
     yield Case("predata", 512, 512, 125, dtype=Dtype.FP32)
     yield Case(RUN, 512, 512, 50)
-    yield Case(RUN, 512, 512, 50, optimizations=EXACT)
+    yield Case(RUN, 512, 512, 50, optimizations=EVERY)
     for side, frames in ((512, 28), (768, 14), (1024, 14)):
         yield Case("decode", side, side, frames)
     yield Case("decode", 512, 512, 28, vae_dtype=Dtype.FP32)
@@ -206,7 +206,7 @@ def _cards() -> Iterator[Case]:
     The stock runs of the same sizes come first, for comparison of the times.
     """
     planned: dict[Case, None] = {}
-    for gib, side, optimizations in itertools.product(CARDS_GIB, CARD_SIDES, (EXACT, frozenset[Optimization]())):
+    for gib, side, optimizations in itertools.product(CARDS_GIB, CARD_SIDES, (EVERY, frozenset[Optimization]())):
         if case := planned_case(gib, side, optimizations):
             planned[case] = None
     yield from dict.fromkeys(case.stock for case in planned)
@@ -214,7 +214,7 @@ def _cards() -> Iterator[Case]:
 
 
 def planned_case(
-    gib: int, side: int, optimizations: frozenset[Optimization] = EXACT, frames: int = CARD_FRAMES
+    gib: int, side: int, optimizations: frozenset[Optimization] = EVERY, frames: int = CARD_FRAMES
 ) -> Case | None:
     """A whole run as planned for a card with `gib`, with the chunk size that Sonic Low VRAM would choose.
 

@@ -69,20 +69,22 @@ def run_predata(
 ) -> dict[str, Any]:
     """Do what `SONIC_PreData` does on the GPU; returns the tensors for the sampler.
 
-    `encode` converts a picture [1, 3, H, W] in host memory to latents [1, 4, H/8, W/8], as ComfyUI's VAE does.
+    `encode` converts a picture [1, 3, H, W] in host memory to latents [1, 4, H/8, W/8], as ComfyUI's VAE does. Where
+    the job goes to a file the image encoder runs first and alone, as Sonic Talking Head has it.
     """
     from transformers import WhisperConfig, WhisperModel
 
     dtype, size = TORCH_DTYPES[job.dtype], job.frame_size
+    encoded = _embedding(device, on_network) if job.to_file else None
     whisper: Any = WhisperModel(WhisperConfig())
     whisper.to(device).eval()
     token, bucket = audio_nets(checkout, device)
     test_data = build_test_data(job, device)
-    clip = _image_encoder(device)
-    for name, module in (("whisper", whisper.encoder), ("token", token), ("bucket", bucket), ("clip", clip)):
+    for name, module in (("whisper", whisper.encoder), ("token", token), ("bucket", bucket)):
         on_network(module, name)
-    encoder = SimpleNamespace(encode_image=lambda image: {"image_embeds": clip(image).image_embeds.cpu()})
-    picture = torch.zeros(1, 3, 224, 224, device=device, dtype=torch.float16)
+    encode_image = _image_encoder(device, on_network) if encoded is None else lambda _: encoded
+    encoder = SimpleNamespace(encode_image=lambda image: {"image_embeds": encode_image(image)})
+    picture = _picture(device)
     parts = checkout.sonic.sonic_predata(
         whisper, test_data["audio_feature"], test_data["audio_len"], 2, bucket, encoder, token,
         test_data["ref_img"], picture, device, dtype,
@@ -109,8 +111,19 @@ def audio_nets(checkout: Checkout, device: torch.device) -> tuple[nn.Module, nn.
     return token.to(device), bucket.to(device)
 
 
-def _image_encoder(device: torch.device) -> nn.Module:
-    """ViT-H/14, the image encoder of the SVD checkpoint; ComfyUI keeps it loaded until it needs the memory."""
+def _picture(device: torch.device) -> Tensor:
+    return torch.zeros(1, 3, 224, 224, device=device, dtype=torch.float16)
+
+
+def _embedding(device: torch.device, on_network: OnNetwork) -> Tensor:
+    return _image_encoder(device, on_network)(_picture(device))
+
+
+def _image_encoder(device: torch.device, on_network: OnNetwork) -> Callable[[Tensor], Tensor]:
+    """ViT-H/14, the image encoder of the SVD checkpoint; ComfyUI keeps it loaded until it needs the memory.
+
+    [1, 3, 224, 224] → [1, 1024] in host memory.
+    """
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     vit_h = CLIPVisionConfig(
@@ -118,7 +131,9 @@ def _image_encoder(device: torch.device) -> nn.Module:
         patch_size=14, projection_dim=1024, hidden_act="gelu",
     )  # fmt: skip
     clip: Any = CLIPVisionModelWithProjection(vit_h)
-    return clip.to(device, torch.float16).eval()
+    clip.to(device, torch.float16).eval()
+    on_network(clip, "clip")
+    return lambda image: clip(image).image_embeds.cpu()
 
 
 def build_test_data(job: Job, device: torch.device) -> dict[str, Any]:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ..job import Job
-from ..low_vram import chunking, layer_orders
-from ..low_vram.engine import LowVramSonic, offload_unet
+from ..low_vram import chunking, layer_orders, weight_streaming
+from ..low_vram.engine import LowVramSonic
 from ..low_vram.prompt_offload import prompts_to_host
 from ..optimizations import Optimization
 from .allocation_tracker import DEVICE, AllocationTracker, fake_gpu
@@ -69,13 +69,12 @@ def trace_run(
         stages = _Stages(tracker)
         dtype = TORCH_DTYPES[job.dtype]
         stages.enter("load")
-        unet = build_unet(checkout, dtype, DEVICE)
+        offloaded = Optimization.UNET_OFFLOAD in job.optimizations
+        unet = build_unet(checkout, dtype, torch.device("cpu") if offloaded else DEVICE)
         rife = checkout.rife.RIFEModel(device=DEVICE) if job.interpolate else None
         stages.leave()
         vae = _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages)
         sonic = _sonic(checkout, unet, rife, job, stages)
-        if Optimization.UNET_OFFLOAD in job.optimizations:
-            offload_unet(sonic)
         data = _predata(checkout, job, vae, stages)
         if network:
             tracker.name_modules(unet, "unet")
@@ -109,6 +108,8 @@ def trace_windows(
     with fake_gpu(checkout.path) as tracker, torch.no_grad(), _sample_groups():
         unet = build_unet(checkout, number, DEVICE)
         layer_orders.enable(unet, optimizations)
+        if Optimization.STREAM_WEIGHTS in optimizations:
+            weight_streaming.enable(unet.to("cpu"), DEVICE)
         tracker.name_modules(unet, "unet")
         for width, height, window in shapes:
             with DEVICE:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..job import MIN_CHUNK_SIZE
-from ..optimizations import EXACT, Optimization, without_redundant
+from ..optimizations import EVERY, Optimization, without_redundant
 from . import measured_table
 from .ballast import Ballast
 from .measure import begin, expect_s, need_packages
@@ -110,7 +110,7 @@ def squeeze(
 def squeezed_cases() -> tuple[Case, ...]:
     """The cases whose need is searched: large and small, with the optimizations that cards need most often."""
     sequential, chunked = Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING
-    every = without_redundant(EXACT)
+    every = without_redundant(EVERY)
     orders = ((), (sequential,), (sequential, chunked), tuple(every))
     cases = [
         Case("denoise", side, side, 25, optimizations=frozenset(order)) for side in (512, 1024, 768) for order in orders

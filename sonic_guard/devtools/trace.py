@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE, Dtype, Job
 from ..memory.stage_model import stage_bytes
-from ..optimizations import EXACT, Optimization
+from ..optimizations import EVERY, Optimization
 
 Progress = Callable[[str], None]
 
@@ -32,16 +32,16 @@ CHECKS = (
         optimizations=frozenset({Optimization.FEED_FORWARD_CHUNKING, Optimization.TENSOR_OFFLOAD}),
         to_file=True,
     ),
-    Job(576, 1024, 1.0, min_resolution=576, fps=30, optimizations=EXACT | {Optimization.FP8_WEIGHTS}),
-    Job(1024, 1024, 0.6, min_resolution=1024, optimizations=EXACT - {Optimization.FEED_FORWARD_CHUNKING}),
-    Job(768, 768, 1.0, min_resolution=768, optimizations=EXACT, chunk_size=8 * MIN_CHUNK_SIZE, to_file=True),
+    Job(576, 1024, 1.0, min_resolution=576, fps=30, optimizations=EVERY),
+    Job(1024, 1024, 0.6, min_resolution=1024, optimizations=EVERY - {Optimization.FEED_FORWARD_CHUNKING}),
+    Job(768, 768, 1.0, min_resolution=768, optimizations=EVERY, chunk_size=8 * MIN_CHUNK_SIZE, to_file=True),
     Job(
         512,
         384,
         1.6,
         min_resolution=384,
         dtype=Dtype.FP32,
-        optimizations=frozenset({Optimization.LAYER_CHUNKING, Optimization.FP8_WEIGHTS, Optimization.UNET_OFFLOAD}),
+        optimizations=frozenset({Optimization.LAYER_CHUNKING, Optimization.STREAM_WEIGHTS, Optimization.UNET_OFFLOAD}),
     ),
 )
 """Jobs away from the shapes the constants were fitted to."""

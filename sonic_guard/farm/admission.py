@@ -1,14 +1,18 @@
 """Who may use a card now: the rule by which waiting runs are admitted. Pure: no clock, no disk.
 
-Runs are admitted in the order in which they came. One that does not fit yet lets later ones pass that do, but only
-`MAX_PASSED` times: then nobody is admitted before it, so that a big job waits for a bounded number of others.
+Of the runs that fit, the largest is admitted first: small ones find room beside it more easily than it beside them. A
+run lets later ones pass only `MAX_PASSED` times: then nobody is admitted before it, so that every job, big or small,
+waits for a bounded number of others.
+
+On random jobs of 4 % to 60 % of a card, of which eight are there at a time, that uses 91 % of the card's bytes times
+seconds (`python -m bench.leases`). First come, first served with passing uses 89 %, and its longest wait is longer.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-MAX_PASSED = 16
-"""How many later runs may be admitted before one that does not fit yet."""
+MAX_PASSED = 10
+"""How many later runs may be admitted before one that waits."""
 
 
 class Capacity(NamedTuple):
@@ -50,16 +54,22 @@ def admit(capacity: Capacity, running_bytes: Sequence[int], waiting: Sequence[Wa
     """The runs of `waiting` that begin now, beside those that hold `running_bytes`."""
     free, places = capacity.free_bytes - sum(running_bytes), capacity.runs - len(running_bytes)
     admitted: list[int] = []
-    blocked: list[Waiting] = []
     passed: list[int] = []
-    for run in sorted(waiting):
-        if places <= 0:
-            break
-        counts = [each.passed + passed.count(each.number) for each in blocked]
-        if run.size_bytes <= free and max(counts, default=0) < MAX_PASSED:
-            admitted.append(run.number)
-            passed += [each.number for each in blocked]
-            free, places = free - run.size_bytes, places - 1
-        else:
-            blocked.append(run)
-    return Admission(tuple(admitted), tuple(passed))
+    line = sorted(waiting)
+    while len(admitted) < places and (run := _next(free, line)):
+        admitted.append(run.number)
+        passed += [each.number for each in line if each.number < run.number]
+        free -= run.size_bytes
+        line = [
+            each._replace(passed=each.passed + (each.number < run.number)) for each in line if each.number != run.number
+        ]
+    return Admission(tuple(admitted), tuple(number for number in passed if number not in admitted))
+
+
+def _next(free_bytes: int, line: Sequence[Waiting]) -> Waiting | None:
+    """The run of `line` that begins next; None where none fits, or one has been passed often enough."""
+    overdue = [run for run in line if run.passed >= MAX_PASSED]
+    if overdue:
+        return overdue[0] if overdue[0].size_bytes <= free_bytes else None
+    fitting = [run for run in line if run.size_bytes <= free_bytes]
+    return max(fitting, key=lambda run: (run.size_bytes, -run.number), default=None)

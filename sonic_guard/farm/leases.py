@@ -20,7 +20,10 @@ LOOK_INTERVAL_S = 0.2
 MAX_LABEL = 200
 """Most characters of a label."""
 HEARTBEAT_S = 1.0
-"""Seconds between two notes of what a run really holds."""
+"""Seconds between two notes of what a run really holds, and that a run that waits still does."""
+SILENT_S = 10.0
+"""Seconds after which a run that waits and does not look, such as that of a stopped process, holds up nobody. It keeps
+its place for when it looks again. One that has begun keeps its memory, for that is in use."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Place(NamedTuple):
     """Where a run that waits stands: an event for `notify`."""
 
     number: int
-    """Place in line; 1 is next."""
+    """Place in the order in which they came."""
     running: int
     """Runs that hold a lease."""
     free_bytes: int
@@ -63,8 +66,8 @@ class CardMemory(NamedTuple):
 class CardLeases:
     """The leases of one card, as a process sees them that runs one thing at a time."""
 
-    def __init__(self, ledger: Ledger, memory: CardMemory, runs: int = 2) -> None:
-        self._ledger, self._memory = ledger, memory
+    def __init__(self, ledger: Ledger, memory: CardMemory, runs: int = 2, silent_s: float = SILENT_S) -> None:
+        self._ledger, self._memory, self._silent_s = ledger, memory, silent_s
         self.runs = runs
         """Most runs of all processes at a time."""
         with ledger.deciding():
@@ -138,7 +141,8 @@ class CardLeases:
             entries = sorted([*others, self._own.entry], key=lambda entry: entry.number)
             capacity = capacity_of(entries, self._memory.usable_bytes(), self._memory.used_bytes(), self.runs)
             running = [entry.size_bytes for entry in others if entry.state is State.RUNNING]
-            line = [entry for entry in entries if entry.state is State.WAITING]
+            heard_s = time.time() - self._silent_s
+            line = [entry for entry in entries if entry.state is State.WAITING and entry.heard_s >= heard_s]
             admission = admit(capacity, running, [_waiting(entry) for entry in line])
             number = self._own.entry.number
             if number not in admission.admitted:
@@ -153,18 +157,18 @@ class CardLeases:
             return None
 
     def _stand_in_line(self, request: LeaseRequest, others: list[Entry]) -> None:
-        own, used = self._own.entry, self._memory.own_bytes()
+        own, used, now_s = self._own.entry, self._memory.own_bytes(), time.time()
         if own.state is not State.WAITING:
             number = max((entry.number for entry in others), default=0) + 1
             self._own.update(
                 state=State.WAITING, number=number, size_bytes=request.size_bytes, used_bytes=used,
-                label=request.label[:MAX_LABEL], since_s=time.time(),
+                label=request.label[:MAX_LABEL], since_s=now_s, heard_s=now_s,
             )  # fmt: skip
             return
         # What others have noted in it since, such as that they passed, is in its file alone.
         self._own.renew()
-        if used != own.used_bytes:
-            self._own.update(used_bytes=used)
+        if used != own.used_bytes or not 0 <= now_s - own.heard_s < HEARTBEAT_S:
+            self._own.update(used_bytes=used, heard_s=now_s)
 
     def _begin(self, request: LeaseRequest) -> None:
         self._own.update(

@@ -60,6 +60,8 @@ class Entry:
     """For users."""
     since_s: float = 0.0
     """Seconds since 1970 at which it came."""
+    heard_s: float = 0.0
+    """Seconds since 1970 at which a process that waits has looked last."""
 
 
 class Ledger:

@@ -19,6 +19,8 @@ BEFORE = 1
 """Frames before a frame on which depends whether it starts a shot."""
 SAME_SHOT = 0.5
 """Least similarity of neighbouring frames of one shot."""
+SAME_PLACE = 0.7
+"""Similarity from which frames belong to one shot as they are: flow, which takes most of the time, adds to it."""
 DETAIL = 17
 """Side in reduced pixels of the mean that is subtracted: what varies over more is light, not structure."""
 NOISE = 2.0
@@ -39,8 +41,13 @@ def with_cuts(frames: Iterable[Rgb]) -> Iterator[tuple[Rgb, bool]]:
     last: Reduced | None = None
     for frame in frames:
         this = reduced(frame)
-        yield frame, last is None or last.size != this.size or is_cut(matcher.midway(last, this))
+        yield frame, last is None or last.size != this.size or _is_cut(matcher, last, this)
         last = this
+
+
+def _is_cut(matcher: Matcher, first: Reduced, second: Reduced) -> bool:
+    is_alike = similarity(Midway(first.rgb, second.rgb)) >= SAME_PLACE
+    return not is_alike and is_cut(matcher.midway(first, second))
 
 
 def is_cut(pair: Midway) -> bool:

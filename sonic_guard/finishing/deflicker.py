@@ -84,7 +84,10 @@ def _pulse(window: Window[_Lit]) -> tuple[Pulse | None, Rgb]:
     first = max((number for number in starts if number <= at), default=0)
     end = min((number for number in starts if number > at), default=len(items))
     changes = [item.change for item in items[first + 1 : end] if item.change is not None]
-    pulse = pulse_at(changes, at - first)
+    # With fewer frames than the filter looks at, the film begins or ends.
+    begins = first > 0 or at < REACH
+    ends = end < len(items) or len(items) - 1 - at < REACH
+    pulse = pulse_at(changes, at - first, begins_shot=begins, ends_shot=ends)
     return pulse, items[first + pulse.beside if pulse else at].frame
 
 

@@ -25,6 +25,8 @@ CLOSE_VIEW = 128
 """Side in pixels at which the surroundings of a face are searched again, for landmarks as exact in a small face."""
 SURROUNDINGS = 4.0
 """Side of these surroundings, in distances from the eyes to the mouth."""
+FINER = 1.5
+"""Least factor by which the face is larger in its surroundings than where it was found, if they are searched."""
 CONTEXT = 3
 """Frames before and after that `track` smooths over."""
 SMOOTHING_FRAMES = 1.3
@@ -89,9 +91,11 @@ def locate(frame: Rgb) -> Landmarks | None:
     """The landmarks of the largest face of a frame, uint8 [H, W, 3]; None without a face."""
     long_side = max(size_of(frame))
     for view in VIEWS:
-        found = _largest(frame, view / long_side)
+        scale = view / long_side
+        found = _largest(frame, scale)
         if found is not None:
-            return locate_near(frame, found) or found
+            is_fine = CLOSE_VIEW / (SURROUNDINGS * found.size) < FINER * scale
+            return found if is_fine else locate_near(frame, found) or found
         if view >= long_side:
             break
     return None

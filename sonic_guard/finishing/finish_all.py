@@ -61,7 +61,7 @@ def finish_all(
         correction = correction_for(film.found) if film else correction
     begun = MEASURING if film else 0.0
     finished = finish(
-        FinishRequest(request.source, filters, request.encoding, correction.applied_ms / 1e3), target, work,
+        FinishRequest(request.source, filters, request.encoding, correction.applied_ms / 1e3, (notes,)), target, work,
         notify=lambda event: notify(event._replace(share=begun + (1 - begun) * event.share)),
         check=check, overwrite=overwrite,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """What a step of finishing is: pictures in, pictures out, one after the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import reduce
 from math import ceil, prod
@@ -40,6 +40,18 @@ class FrameFilter(Protocol):
 
     def run(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """The pictures, as a generator that holds few of them. One that is unchanged is the same object."""
+        ...
+
+
+class Notes(Protocol):
+    """What a filter sees of the frames and a report tells: it is kept with the frames, for a run that is resumed."""
+
+    def of(self, first: int, end: int) -> Any:
+        """A list of JSON values: what was noted of the frames `first` … `end` − 1 of the video."""
+        ...
+
+    def resume(self, kept: Iterable[Any], again: int) -> None:
+        """Begin with `kept`, what `of` gave in an earlier run. The first `again` frames to come are among them."""
         ...
 
 

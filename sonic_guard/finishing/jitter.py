@@ -11,7 +11,7 @@ Imports OpenCV: import this module lazily.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, reduce
+from functools import reduce
 from numbers import Real
 from typing import NamedTuple
 
@@ -23,11 +23,11 @@ from ..media.picture import Rgb, size_of
 from .cuts import with_cuts
 from .face_track import Landmarks, track
 from .frames import Frame
-from .motion import SMALLEST_SIDE, MotionMeter, Picture, Step, Way, at, onward, picture_for_flow, positions
+from .motion import SMALLEST_SIDE, MotionMeter, Picture, Step, Way, at, onward, picture_for_flow, positions, squared
 from .sliding import Window, windows
 
-REACH = 6
-"""Frames before and after one over which its points are followed."""
+REACH = 8
+"""Frames before and after one over which its points are followed: of white jitter 13 % stays, with 6 frames 18 %."""
 LARGEST = 3.0
 """Pixels of a picture of 512 by which jitter moves a point; of a larger correction less and less is done."""
 FAST = 8.0
@@ -74,10 +74,15 @@ class _Ellipse(NamedTuple):
     axes: np.ndarray
     """Half of its width and height, of an upright face."""
 
-    def mask(self, grid: np.ndarray, cell: np.ndarray, larger: float = 1.0) -> np.ndarray:
-        """1 inside, 0 outside, over a third of the axes in between: float32 [gy, gx]."""
-        away = ((grid + 0.5) * cell - self.middle.astype(np.float32)) / (self.axes * larger).astype(np.float32)
-        return np.clip(4 - 3 * np.sqrt((away * away).sum(-1)), 0, 1)
+    def mask(self, shape: tuple[int, ...], cell: np.ndarray, larger: float = 1.0) -> np.ndarray:
+        """1 inside, 0 outside, over a third of the axes in between: float32 [gy, gx] for a field of `shape`."""
+        y, x = (
+            (((np.arange(count) + 0.5) * cell[axis] - self.middle[axis]) / (self.axes[axis] * larger)).astype(
+                np.float32
+            )
+            for count, axis in zip(shape, (1, 0), strict=False)
+        )
+        return np.clip(4 - 3 * np.sqrt(x * x + (y * y)[:, None]), 0, 1)
 
     def box(self, width: int, height: int) -> tuple[slice, slice]:
         """Rows and columns of a frame in which it lies; none if it lies outside."""
@@ -127,11 +132,7 @@ def _correction(window: Window[_Moving], features: Sequence[_Ellipse]) -> np.nda
     ways = _ways(window)
     if not ways:
         return None
-    weights = _weights(len(ways))
-    shift = np.zeros_like(ways[0][0].moved)
-    for distance, (back, on) in enumerate(ways, start=1):
-        trust = np.minimum(back.trust, on.trust)
-        shift += weights[distance] * trust[..., None] * (back.moved + on.moved)
+    shift = _from_parabola(ways)
     cell = np.array([size / count for size, count in zip(size_of(frame), shift.shape[1::-1], strict=True)], np.float32)
     unit = max(frame.shape[:2]) / 512
     shift = shift * cell / unit
@@ -165,17 +166,30 @@ def _ways(window: Window[_Moving]) -> list[tuple[Way, Way]]:
     return ways
 
 
-@lru_cache(maxsize=REACH + 1)
-def _weights(reach: int) -> list[float]:
-    """Of a frame 0 … `reach` away, in the middle of the parabola through all of them (Savitzky and Golay 1964)."""
-    count = np.arange(-reach, reach + 1)
-    fit = np.linalg.pinv(np.vander(count, 3, increasing=True))[0]
-    return fit[reach:].tolist()
+def _from_parabola(ways: Sequence[tuple[Way, Way]]) -> np.ndarray:
+    """How far the middle of each point's parabola is from where the point is: float32 [gy, gx, 2], in grid cells.
+
+    Least squares with the trust as weights: of a frame before and the one as far after, the lesser of both. With full
+    trust these are the weights of Savitzky and Golay (1964). A point that is not found in the very next frames is at
+    the edge of what moves, and stays.
+    """
+    trusts = [np.minimum(back.trust, on.trust) for back, on in ways]
+    zeroth, second, fourth = np.ones_like(trusts[0]), np.zeros_like(trusts[0]), np.zeros_like(trusts[0])
+    for distance, trust in enumerate(trusts, start=1):
+        zeroth += 2 * trust
+        second += 2 * distance**2 * trust
+        fourth += 2 * distance**4 * trust
+    scale = 1 / np.maximum(zeroth * fourth - second * second, 1e-6)
+    shift = np.zeros_like(ways[0][0].moved)
+    for distance, ((back, on), trust) in enumerate(zip(ways, trusts, strict=True), start=1):
+        weight = trust * (fourth - second * distance**2) * scale
+        shift += weight[..., None] * (back.moved + on.moved)
+    return shift * trusts[0][..., None]
 
 
 def _part(vectors: np.ndarray, half: float) -> np.ndarray:
     """1 for vectors much shorter than `half`, 0 for much longer ones: [gy, gx]."""
-    return 1 / (1 + ((vectors * vectors).sum(-1) / half**2) ** 2)
+    return 1 / (1 + (squared(vectors) / half**2) ** 2)
 
 
 def _features(face: Landmarks) -> list[_Ellipse]:
@@ -190,13 +204,12 @@ def _features(face: Landmarks) -> list[_Ellipse]:
 
 def _as_surrounded(shift: np.ndarray, features: Sequence[_Ellipse], cell: np.ndarray) -> np.ndarray:
     """`shift` with each feature moved as a whole, by the mean of what surrounds it."""
-    grid = positions(shift.shape)
-    masks = [feature.mask(grid, cell) for feature in features]
+    masks = [feature.mask(shift.shape, cell) for feature in features]
     free = reduce(np.multiply, (1 - mask for mask in masks), np.ones(shift.shape[:2], np.float32))
     result = shift.copy()
     for feature, mask in zip(features, masks, strict=True):
-        ring = feature.mask(grid, cell, SURROUNDINGS) * free
-        mean = (shift * ring[..., None]).sum((0, 1)) / max(float(ring.sum()), 1e-6)
+        ring = feature.mask(shift.shape, cell, SURROUNDINGS) * free
+        mean = np.tensordot(ring, shift, 2) / max(float(ring.sum()), 1e-6)
         result += mask[..., None] * (mean - result)
     return result
 

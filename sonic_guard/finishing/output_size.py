@@ -1,5 +1,6 @@
 """The size of an upscaled video."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import FinishError
@@ -37,3 +38,10 @@ class OutputSize:
                 f"size: {wide}×{high} is more than {LONGEST_SIDE} pixels a side, which no encoder takes. Choose less."
             )
         return wide, high
+
+
+SIZES: Mapping[str, OutputSize] = {
+    "1080p": OutputSize(height=1080), "1440p": OutputSize(height=1440), "2160p": OutputSize(height=2160),
+    "720p": OutputSize(height=720), "2x": OutputSize(factor=2), "3x": OutputSize(factor=3), "4x": OutputSize(factor=4),
+}  # fmt: skip
+"""The sizes in a menu, by their names: a height, or a factor."""

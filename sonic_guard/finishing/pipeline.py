@@ -24,14 +24,14 @@ from ..media.video_writer import FFV1, H264, Encoding, VideoWriter
 from ..resume.manifest import content_key, file_digest
 from ..resume.work_folder import work_folder
 from .assembly import CONTAINERS, assemble, can_copy
-from .frames import FrameFilter, before_of, multiple_of, run_all, settings_of, size_after
+from .frames import FrameFilter, Notes, before_of, multiple_of, run_all, settings_of, size_after
 from .segments import Segment, SegmentStore
 
 log = logging.getLogger(__name__)
 
 SEGMENT_S = 4
 """Seconds of video in a segment: what is done again at most after a run was stopped."""
-_VERSION = 1
+_VERSION = 2
 """Increased when the same settings no longer make the same pictures."""
 
 
@@ -44,6 +44,8 @@ class FinishRequest:
     encoding: Encoding = field(default_factory=Encoding)
     sound_shift_s: float = 0.0
     """By which the sound comes later; negative: earlier."""
+    notes: tuple[Notes, ...] = ()
+    """What the filters note: kept with the pictures, so that those of a resumed run are of the whole video."""
 
 
 class Finishing(NamedTuple):
@@ -146,7 +148,7 @@ def _key(request: FinishRequest, check: Callable[[], None]) -> str:
         source = file_digest(request.source, check)
     except OSError as error:
         raise fault(request.source, f"cannot be read ({error.strerror or error}).") from error
-    return content_key(_VERSION, source, filters, asdict(request.encoding))
+    return content_key(_VERSION, source, filters, asdict(request.encoding), len(request.notes))
 
 
 def _make_segments(
@@ -155,7 +157,11 @@ def _make_segments(
     """Make the segments that the store does not have yet."""
     multiple = multiple_of(request.filters)
     size = max(1, round(SEGMENT_S * footage.rate)) * multiple
-    made = _made(request.filters, footage, store.frames // multiple, check)
+    start = store.frames // multiple
+    for number, notes in enumerate(request.notes):
+        kept = chain.from_iterable(segment.notes[number] for segment in store.segments)
+        notes.resume(kept, start - _first(request.filters, start))
+    made = _made(request.filters, footage, start, check)
     while first := next(made, None):
         segment = Segment(store.next_path(), first.moment, 0, 0)
         writer = VideoWriter(
@@ -168,7 +174,13 @@ def _make_segments(
                 changed = segment.changed + picture.is_changed
                 segment = replace(segment, frames=segment.frames + 1, changed=changed)
                 progress.report(store.frames + segment.frames)
-        store.add(segment)
+        begin, end = (count // multiple for count in (store.frames, store.frames + segment.frames))
+        store.add(replace(segment, notes=tuple(notes.of(begin, end) for notes in request.notes)))
+
+
+def _first(filters: Sequence[FrameFilter], start: int) -> int:
+    """Number of the picture from which a run begins that makes what comes of picture `start`."""
+    return max(0, start - before_of(filters))
 
 
 class _Made(NamedTuple):
@@ -182,7 +194,7 @@ def _made(filters: Sequence[FrameFilter], footage: Footage, start: int, check: C
     """What comes out of `filters`, from what comes of picture number `start` of the source on."""
     if start >= footage.frames:
         return
-    multiple, first = multiple_of(filters), max(0, start - before_of(filters))
+    multiple, first = multiple_of(filters), _first(filters, start)
     origin, begin = footage.moments[0], footage.moments[start]
     waiting: deque[Shot] = deque()  # what has gone in and not yet come out
     step = round(1 / (footage.rate * footage.time_base))

@@ -21,7 +21,9 @@ SIDE = 5
 REACH = 13
 """Frames before and after a frame that decide whether it belongs to a pulse."""
 LEAST_SIDE = 3
-"""Fewest frames on a side; with fewer, at a cut or an end of the film, nothing is a pulse."""
+"""Fewest frames on a side, but at a cut or an end of the film."""
+LEAST_AT_END = 1
+"""There, if the other side has all `SIDE`. Without any, a pulse is not to be told from a step: nothing is one."""
 LEAST = 0.004
 """Smallest pulse, as a natural logarithm: 0.4 % is not visible."""
 MOST = 0.14
@@ -73,12 +75,16 @@ class _Spans(NamedTuple):
     """Of the frames beside the span, [spans, count]; the sum is 1, and 0 elsewhere."""
 
 
-def pulse_at(changes: Sequence[LightChange], at: int) -> Pulse | None:
+def pulse_at(
+    changes: Sequence[LightChange], at: int, *, begins_shot: bool = False, ends_shot: bool = False
+) -> Pulse | None:
     """The pulse in which frame `at` lies; None if it lies in none.
 
     Args:
         changes: from each frame of a shot to the next; frame 0 is the one before the first change.
         at: number of the frame, 0 … len(changes).
+        begins_shot: whether frame 0 is the first one of its shot; if not, the series is a part of it.
+        ends_shot: whether the last frame is the last one of its shot.
     """
     if len(changes) < 2 * LEAST_SIDE:
         return None
@@ -89,7 +95,7 @@ def pulse_at(changes: Sequence[LightChange], at: int) -> Pulse | None:
         return None
     light = np.concatenate([np.zeros_like(gains[:1]), np.cumsum(gains, 0)])
     whole = np.tensordot(light[..., 0], weight, 2) / weight.sum()
-    spans = _spans(len(whole))
+    spans = _spans(len(whole), begins_shot, ends_shot)
     span = _span_of(whole, spans, at)
     if span is None:
         return None
@@ -155,17 +161,19 @@ def _least_over(whole: np.ndarray, level: np.ndarray, sign: np.ndarray, spans: _
     return np.where(spans.inside, (whole - level[:, None]) * sign, np.inf).min(1)
 
 
-@lru_cache(maxsize=2 * REACH + 1)
-def _spans(count: int) -> _Spans:
-    """All spans in a series of `count` frames, with `LEAST_SIDE` frames on either side.
+@lru_cache(maxsize=4 * (2 * REACH + 1))
+def _spans(count: int, begins_shot: bool, ends_shot: bool) -> _Spans:
+    """All spans in a series of `count` frames with enough frames on either side.
 
     The line is fitted to the frames beside the span, the nearest of which count most: light that drifts is at the edge
     of a pulse not what it was five frames before.
     """
+    least = LEAST_AT_END if begins_shot else LEAST_SIDE, LEAST_AT_END if ends_shot else LEAST_SIDE
     bounds = [
         (first, last)
-        for first in range(LEAST_SIDE, count - LEAST_SIDE)
-        for last in range(first, min(first + LONGEST, count - LEAST_SIDE))
+        for first in range(least[0], count - least[1])
+        for last in range(first, min(first + LONGEST, count - least[1]))
+        if min(first, count - 1 - last) >= LEAST_SIDE or max(first, count - 1 - last) >= SIDE
     ]
     first, last = np.array(bounds).T
     frame = np.arange(count)

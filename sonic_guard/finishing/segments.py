@@ -1,10 +1,13 @@
 """The segments of a video that is being finished: short files, each encoded by itself, from which a run is resumed."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ..atomic_files import write_text
 from ..errors import OutputError
 from ..media.video_file import verify
 from ..resume.manifest import Manifest, is_as_noted, note_of
@@ -22,6 +25,8 @@ class Segment:
     frames: int
     changed: int
     """How many of them differ from the source's."""
+    notes: tuple[list[Any], ...] = ()
+    """What `frames.Notes.of` gave of them, for each of the request's notes."""
 
 
 class SegmentStore:
@@ -56,9 +61,10 @@ class SegmentStore:
 
     def add(self, segment: Segment) -> None:
         """Record that `segment`, the next one, is finished. Raises `OutputError`."""
-        path = segment.path
+        path, notes = segment.path, segment.path.with_suffix(".json")
+        write_text(notes, json.dumps(segment.notes))
         name = f"{len(self._segments)} {segment.start} {segment.frames} {segment.changed}"
-        self._manifest.add(name, {path.name: note_of(path)})
+        self._manifest.add(name, {each.name: note_of(each) for each in (path, notes)})
         self._segments.append(segment)
 
     def _kept(self, check: Callable[[], None]) -> Iterator[Segment]:
@@ -67,14 +73,16 @@ class SegmentStore:
             if index not in found:
                 return
             _, start, frames, changed = map(int, found[index].split())
-            [(name, note)] = (self._manifest.files(found[index]) or {}).items()
-            path = self._folder / name
+            files = {self._folder / name: note for name, note in (self._manifest.files(found[index]) or {}).items()}
+            path, notes = (self._folder / f"{index:06}{suffix}" for suffix in (self._suffix, ".json"))
             try:
                 # In this order: libav reads the file only after its digest has been verified.
-                if not is_as_noted(path, note, check) or verify(path).frames != frames:
+                is_whole = all(is_as_noted(each, files.get(each), check) for each in (path, notes))
+                if not is_whole or verify(path).frames != frames:
                     log.warning("%s has changed since it was written; it is made again.", path)
                     return
+                noted = tuple(json.loads(notes.read_text(encoding="utf-8")))
             except (OSError, OutputError) as error:
                 log.warning("%s is made again: %s", path, error)
                 return
-            yield Segment(path, start, frames, changed)
+            yield Segment(path, start, frames, changed, noted)

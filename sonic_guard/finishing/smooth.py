@@ -1,7 +1,8 @@
 """Smoothing of a video: without pulses of brightness first, because flow compares light, then without jitter."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,26 +14,55 @@ SAMPLED = 4
 """Every fourth pixel of every fourth row tells a frame's brightness."""
 
 
+class FrameNote(NamedTuple):
+    """What smoothing has seen of one frame."""
+
+    before: float
+    """Its brightness as it came: the mean of its levels, 0 … 255."""
+    after: float
+    """Its brightness without its pulse."""
+    factor: float | None
+    """By which it was too bright; below 1, too dark; None outside of a pulse."""
+
+
 @dataclass
 class SmoothNotes:
-    """What smoothing has seen, frame by frame; it grows while a run goes on. A resumed run notes what it makes itself.
+    """What smoothing has seen, by frame; it grows while a run goes on. Without deflicker it stays empty."""
 
-    Without deflicker it stays empty.
-    """
-
-    before: list[float] = field(default_factory=list)
-    """Brightness of each frame as it came: the mean of its levels, 0 … 255."""
-    after: list[float] = field(default_factory=list)
-    """Brightness of each frame without its pulse."""
-    factors: list[float] = field(default_factory=list)
-    """Of the frames in a pulse: by which each was too bright; below 1, too dark."""
+    frames: list[FrameNote] = field(default_factory=list)
+    _again: int = 0
 
     def add(self, given: Frame, result: Frame, pulse: Any) -> None:
         """Note a frame that has passed the deflicker."""
-        self.before.append(_brightness(given))
-        self.after.append(_brightness(result))
-        if pulse is not None:
-            self.factors.append(pulse.factor)
+        if self._again:
+            self._again -= 1
+            return
+        factor = None if pulse is None else pulse.factor
+        self.frames.append(FrameNote(_brightness(given), _brightness(result), factor))
+
+    def of(self, first: int, end: int) -> list[FrameNote]:
+        """The notes of the frames `first` … `end` − 1 of the video, as JSON values."""
+        return self.frames[first:end]
+
+    def resume(self, kept: Iterable[Any], again: int) -> None:
+        """Begin with `kept`, what `of` gave in an earlier run. The first `again` frames to come are among them."""
+        self.frames = [FrameNote(*each) for each in kept]
+        self._again = min(again, len(self.frames))
+
+    @property
+    def before(self) -> list[float]:
+        """Brightness of each frame as it came."""
+        return [each.before for each in self.frames]
+
+    @property
+    def after(self) -> list[float]:
+        """Brightness of each frame without its pulse."""
+        return [each.after for each in self.frames]
+
+    @property
+    def factors(self) -> list[float]:
+        """Of the frames in a pulse."""
+        return [each.factor for each in self.frames if each.factor is not None]
 
     @property
     def largest(self) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from ..devices.environment import RunEnvironment
 from ..errors import HistoryError
 from ..job import Job
 from ..optimizations import Optimization
@@ -24,6 +25,8 @@ GLANCE_S = 0.25
 """Longest time that a live prediction waits for the history. Until it has been read, the model alone is used."""
 WAIT_S = 10.0
 """Longest time that a node being executed, or a page that shows the history, waits for it."""
+SAME_MEMORY = 0.05
+"""Share by which the memory of two cards of one model may differ: what a driver keeps of it is not always the same."""
 MAX_CARDS = 64
 """Most cards in the cache; clients may ask for any name."""
 
@@ -79,13 +82,16 @@ class HistoryCache:
     ) -> None:
         """`history` returns the store, None if there is none; `wrapper` the version whose runs count, None for all."""
         self._history, self._wrapper, self._clock, self._glance_s = history, wrapper, clock, glance_s
-        self._known: dict[str, _Known] = {}
+        self._known: dict[tuple[str, int], _Known] = {}
         self._failed_s: float | None = None
         self._lock = threading.Lock()
         self._reader = ThreadPoolExecutor(1, "sonic-guard-history")
 
-    def of(self, card: str, wait_s: float | None = None) -> CardHistory:
+    def of(self, card: str, wait_s: float | None = None, total_bytes: int = 0) -> CardHistory:
         """The `CardHistory` of a card; an empty one, with a warning in the log, if the history cannot be read.
+
+        Drivers give cards with different memory the same name ("NVIDIA GeForce RTX 3060" has 8 or 12 GB), and a history
+        may be that of several machines: with `total_bytes`, only runs on cards with that memory count.
 
         Waits until it has been read for the first time, or again after a run, for at most `wait_s` seconds (default:
         `glance_s`) from the first such call. After that the previous or an empty one is returned. An entry older than
@@ -93,13 +99,14 @@ class HistoryCache:
         """
         with self._lock:
             now_s = self._clock()
-            known = self._known.get(card)
+            key = card, total_bytes
+            known = self._known.get(key)
             if known is None or (known.query.done() and (known.outdated or now_s >= known.requested_s + MAX_AGE_S)):
                 if known is None and len(self._known) >= MAX_CARDS:
                     self._known.clear()
                 known = _Known(now_s, known and known.card_history, awaited=known is None or known.outdated)
-                self._known[card] = known
-                known.query = self._reader.submit(self._load, card, known)
+                self._known[key] = known
+                known.query = self._reader.submit(self._load, key, known)
             left_s = known.requested_s + (self._glance_s if wait_s is None else wait_s) - now_s
         if known.awaited:
             wait([known.query], max(0.0, left_s))
@@ -118,22 +125,29 @@ class HistoryCache:
             self._known.clear()
             self._failed_s = None
 
-    def _load(self, card: str, known: _Known) -> None:
+    def _load(self, key: tuple[str, int], known: _Known) -> None:
         if self._failed_s is not None and self._clock() < self._failed_s + MAX_AGE_S:
             return  # reading has just failed for another card, and would fail again
         try:
-            known.card_history = self._read(card)
+            known.card_history = self._read(*key)
             self._failed_s = None
         except Exception as error:
             unexpected = not isinstance(error, HistoryError)
             log.warning("Predictions come from the model alone: %s", error, exc_info=unexpected)
             self._failed_s = known.requested_s
 
-    def _read(self, card: str) -> CardHistory:
+    def _read(self, card: str, total_bytes: int) -> CardHistory:
         history = self._history()
         if history is None:
             return CardHistory()
-        return card_history(history.runs(card, self._wrapper(), 2 * MAX_RUNS))  # twice: repeated runs count once
+        runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # twice: repeated runs count once
+        return card_history([run for run in runs if _has_memory(run.environment, total_bytes)])
+
+
+def _has_memory(environment: RunEnvironment, total_bytes: int) -> bool:
+    """Whether a run's card may be one with so many bytes; also where either is not known."""
+    known = environment.total_bytes
+    return not known or not total_bytes or abs(known - total_bytes) <= SAME_MEMORY * total_bytes
 
 
 def _settings(job: Job) -> tuple[object, ...]:

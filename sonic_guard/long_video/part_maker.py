@@ -37,8 +37,16 @@ class _StreamingSonic(LowVramSonic):
         on_frames: Emit,
         tick: OnProgress,
         steps: Steps,
+        decode_context: int,
     ) -> None:
-        super().__init__(sonic, optimizations, chunk_size=chunk_size, on_stage=self._report, steps=steps)
+        super().__init__(
+            sonic,
+            optimizations,
+            chunk_size=chunk_size,
+            on_stage=self._report,
+            steps=steps,
+            decode_context=decode_context,
+        )
         self._on_frames, self._tick = on_frames, tick
         self._begun = False
 
@@ -60,11 +68,12 @@ def make_part(
     sample: Sample,
     on_frames: Callable[[Tensor], object] = lambda frames: None,
     chunk_size: int = MIN_CHUNK_SIZE,
+    decode_context: int = 0,
 ) -> MakePart:
     """The `MakePart` for `rendering.run`: runs `sonic`, the wrapper's model, with `optimizations` and the task's own.
 
     `chunk_size` is used for layer chunking until memory has run out, the smallest one after that. `on_frames` receives
-    the finished frames [n, H, W, 3] in addition to `run`.
+    the finished frames [n, H, W, 3] in addition to `run`. `decode_context`: see `LowVramSonic`.
     """
     enabled = frozenset(optimizations)
 
@@ -76,8 +85,8 @@ def make_part(
         data = predata(task.sound)
         optimizations = without_redundant(enabled.union(map(Optimization, task.optimizations)))
         size = MIN_CHUNK_SIZE if task.optimizations else chunk_size
-        with StepsOnDisk(task.folder, task.step_names) as steps:
-            sample(_StreamingSonic(sonic, optimizations, size, take, tick, steps), data)
+        with StepsOnDisk(task.folder, task.step_name) as steps:
+            sample(_StreamingSonic(sonic, optimizations, size, take, tick, steps, decode_context), data)
 
     return make
 

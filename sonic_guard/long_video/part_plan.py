@@ -70,6 +70,12 @@ class Part:
         """Latent frames that Sonic makes."""
         return self.stop - self.start
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Output frames of each of its files, by role. The first part has no head, the last no tail."""
+        counts = {"head": self.head, "body": self.body, "tail": self.tail}
+        return {role: count for role, count in counts.items() if count}
+
 
 def middle(low: int, high: int) -> int:
     """A cut halfway, for a sound whose pauses are not known."""

@@ -5,19 +5,18 @@ the tail of one part and the head of the next are blended into new pictures. Joi
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..atomic_files import discard, fault
 from ..errors import OutputError, WrapperError
-from ..media.seams import hide_seam
-from ..media.video_file import frames, verify
+from ..media.video_file import verify
 from ..media.video_writer import FFV1, Encoding, VideoWriter
 from ..resume.manifest import Manifest, is_as_noted, note_of
 from ..resume.work_folder import KEY_LENGTH, work_folder
+from .joining import FinishedParts
 from .part_plan import Part
 from .video_request import VideoRequest
 
@@ -29,18 +28,19 @@ STEP_SUFFIX = ".latents"
 
 @contextmanager
 def opened(
-    request: VideoRequest, work: Path, target: Path, check: Callable[[], None] = lambda: None
+    request: VideoRequest, key: str, work: Path, target: Path, check: Callable[[], None] = lambda: None
 ) -> Iterator["PartStore"]:
     """The store of `request` below `work`, locked together with the name `target` for the duration of the block.
 
-    Raises `OutputError`, without waiting, if another run has locked one of them, or if the disk fails.
+    `key` names it: the video's, or that of a part which is made alone. Raises `OutputError`, without waiting, if
+    another run has locked one of them, or if the disk fails.
     """
     same_video = (
         f"{target.name}: another run is making the same video right now, in this ComfyUI or another one. "
         "Wait until it is finished, or cancel it there and run again: finished parts are kept. "
         "For another version of the video change the seed."
     )
-    with work_folder(work, request.key, target, same_video) as folder:
+    with work_folder(work, key, target, same_video) as folder:
         yield PartStore(request, folder, check)
 
 
@@ -56,21 +56,10 @@ class PartStore:
         self.folder = folder
         self._request = request
         self._manifest = Manifest(folder)
-        self._keys = list(request.part_keys)
-        """The key of every part, as it was last read or written."""
+        self._keys = request.part_keys
 
-    def has(self, part: Part, optimizations: Collection[str] = ()) -> bool:
-        """Whether `part` is finished and the bytes and frame counts of all its files are right.
-
-        A part made without inexact optimizations is preferred to one made with `optimizations`.
-        """
-        for key in dict.fromkeys((self._request.part_key(part), self._request.part_key(part, optimizations))):
-            self._keys[part.index] = key
-            if self._is_whole(part):
-                return True
-        return False
-
-    def _is_whole(self, part: Part) -> bool:
+    def has(self, part: Part) -> bool:
+        """Whether `part` is finished and the bytes and frame counts of all its files are right."""
         noted = self._manifest.files(self._keys[part.index])
         if noted is None:
             return False
@@ -85,12 +74,11 @@ class PartStore:
         return True
 
     @contextmanager
-    def writing(self, part: Part, optimizations: Collection[str] = ()) -> Iterator["FrameSorter"]:
-        """The sorter that takes the frames of `part`, made with the additional `optimizations`.
+    def writing(self, part: Part) -> Iterator["FrameSorter"]:
+        """The sorter that takes the frames of `part`.
 
         After the block all its files are complete, or, after an exception, none is kept.
         """
-        self._keys[part.index] = self._request.part_key(part, optimizations)
         with ExitStack() as stack:
             writers: dict[str, VideoWriter] = {}
             for path in self._files(part):
@@ -109,45 +97,24 @@ class PartStore:
         for path in steps_of(self.folder, ""):  # parts are made one after the other
             discard(path)
 
-    def step_names(self, part: Part, optimizations: Collection[str] = ()) -> list[str]:
-        """The names under which steps of `part` may be stored in the folder.
+    def step_name(self, part: Part) -> str:
+        """The name under which the steps of `part` are stored in the folder."""
+        return self._keys[part.index][:KEY_LENGTH]
 
-        The first is for steps made with the additional `optimizations`; if these are inexact, the second is for steps
-        made without them.
-        """
-        keys = dict.fromkeys((self._request.part_key(part, optimizations), self._request.part_key(part)))
-        return [key[:KEY_LENGTH] for key in keys]
-
-    def files_to_join(self) -> list[Path]:
-        """The video files that make up the result, in order. Writes the files of the seams between the parts."""
-        files = []
-        before: Part | None = None
-        for part in self._request.parts:
-            if before is not None:
-                files.append(self._seam(before, part))
-            files.append(self._path(part, "body"))
-            before = part
-        return files
+    def made(self) -> FinishedParts:
+        """All parts as they are stored, to be joined."""
+        return FinishedParts(self._request.parts, self.path, self._request.encoding, self._request.fps)
 
     def clear(self) -> None:
         """Remove the folder; what cannot be removed is left, with a warning in the log."""
         discard(self.folder)
 
-    def _seam(self, before: Part, after: Part) -> Path:
-        path = self.folder / f"seam-{after.index}{self._request.encoding.kind.suffix}"
-        old = list(islice(frames(self._path(before, "tail")), before.tail))
-        with VideoWriter(path, self._request.fps, self._request.encoding, overwrite=True, faststart=False) as video:
-            for picture in hide_seam(old, frames(self._path(after, "head")), after.head - before.tail):
-                self._check()
-                video.write(picture[None])
-        return path
-
     def _files(self, part: Part) -> dict[Path, int]:
         """The files of `part` with their numbers of frames."""
-        counts = {"head": part.head, "body": part.body, "tail": part.tail}
-        return {self._path(part, role): count for role, count in counts.items() if count}
+        return {self.path(part, role): count for role, count in part.counts.items()}
 
-    def _path(self, part: Part, role: str) -> Path:
+    def path(self, part: Part, role: str) -> Path:
+        """The file of `part` for one of the roles head, body, tail."""
         suffix = self._request.encoding.kind.suffix if role == "body" else FFV1.suffix
         return self.folder / f"{self._keys[part.index][:KEY_LENGTH]}-{role}{suffix}"
 

@@ -18,11 +18,13 @@ from ..devices.out_of_memory import give_back_memory, is_too_much_at_once
 from ..errors import NoFallbackLeftError
 from ..job import LATENT_FPS, duration_of
 from ..media.audio import Sound
-from ..media.video_file import VideoInfo, join
+from ..media.video_file import VideoInfo
 from ..memory.stage_model import predict
 from ..optimizations import Optimization
 from ..planning.part_length import shortest_part
-from .finished_file import check_finished
+from ..resume.manifest import content_key
+from .joining import join_parts
+from .part_bundle import write_bundle
 from .part_plan import Part, part_sound
 from .part_store import PartStore, opened
 from .video_request import VideoRequest
@@ -43,8 +45,8 @@ class Task:
     """The fallback optimizations enabled so far."""
     folder: Path
     """Folder for saved denoising steps: see `saved_steps.StepsOnDisk`."""
-    step_names: Sequence[str]
-    """Names under which steps of this part may be stored there."""
+    step_name: str
+    """Name under which the steps of this part are stored there."""
 
 
 Emit = Callable[[Any], None]
@@ -139,6 +141,8 @@ class _Run:
     """What all steps of one run share."""
 
     request: VideoRequest
+    parts: Sequence[Part]
+    """Those that are made: all, or one."""
     store: PartStore
     make_part: MakePart
     fallbacks: Sequence[str]
@@ -182,31 +186,59 @@ def run(
     """
     size = request.job.frame_size
     request.encoding.try_out(size.width, size.height, request.fps)
-    with opened(request, work, target, check) as store:
+    with opened(request, request.key, work, target, check) as store:
         try_out(target, overwrite=overwrite)  # under the lock, because it removes unfinished files of that name
         tracker = _ProgressTracker(request.parts, notify, clock)
-        kept, optimizations = _make_parts(_Run(request, store, make_part, fallbacks, notify, check, tracker))
+        everything = _Run(request, request.parts, store, make_part, fallbacks, notify, check, tracker)
+        kept, optimizations = _make_parts(everything)
 
         def joined(frames: int) -> None:
             check()
             notify(Joining(frames / request.job.output_frames))
 
         joined(0)
-        info = join(
-            store.files_to_join(), target, request.encoding, request.fps, request.sound,
-            notify=joined, overwrite=overwrite, accept=lambda file: check_finished(request, file, target, check),
-        )  # fmt: skip
+        info = join_parts(
+            store.made(), request.sound, target, store.folder, notify=joined, check=check, overwrite=overwrite
+        )
         store.clear()
     return LongVideo(target, info, len(request.parts), kept, optimizations)
+
+
+def run_part(
+    request: VideoRequest,
+    index: int,
+    make_part: MakePart,
+    target: Path,
+    work: Path,
+    *,
+    fallbacks: Sequence[str] = (),
+    notify: Callable[[Event], None] = lambda event: None,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[str, ...]:
+    """Make part `index` of the video alone, in the file `target` (`part_bundle`). Returns the fallbacks enabled.
+
+    No part needs another: each has margins of its own (`part_plan`), and a seam is made when two parts are joined. So
+    several machines make them at a time. Arguments and errors are those of `run`.
+    """
+    size, part = request.job.frame_size, request.parts[index]
+    request.encoding.try_out(size.width, size.height, request.fps)
+    # In a folder of its own: another process may make another part of the video there.
+    with opened(request, content_key("part", request.part_keys[index]), work, target, check) as store:
+        try_out(target)
+        tracker = _ProgressTracker([part], notify, time.monotonic)
+        _, optimizations = _make_parts(_Run(request, [part], store, make_part, fallbacks, notify, check, tracker))
+        write_bundle(target, part, {role: store.path(part, role) for role in part.counts})
+        store.clear()
+    return optimizations
 
 
 def _make_parts(run: _Run) -> tuple[int, tuple[str, ...]]:
     """Make the parts that the store does not have: how many it had, and the fallback optimizations enabled."""
     optimizations: list[str] = []
     kept = 0
-    for part in run.request.parts:
+    for part in run.parts:
         run.check()
-        if _is_kept(run, part, optimizations):
+        if _is_kept(run, part):
             kept += 1
             continue
         while failure := _attempt(run, part, tuple(optimizations)):
@@ -217,17 +249,13 @@ def _make_parts(run: _Run) -> tuple[int, tuple[str, ...]]:
             optimizations.append(enabled)
             log.warning("Part %d ran out of memory (%s); once more with %s.", part.index + 1, failure, enabled)
             run.notify(FallbackEnabled(part.index, enabled, failure))
-            if _is_kept(run, part, optimizations):  # an earlier run had finished it with these optimizations
-                kept += 1
-                break
-        else:
-            run.tracker.finish(part)
+        run.tracker.finish(part)
     return kept, tuple(optimizations)
 
 
-def _is_kept(run: _Run, part: Part, optimizations: Sequence[str]) -> bool:
+def _is_kept(run: _Run, part: Part) -> bool:
     """Whether an earlier run has finished `part`; if so, this is reported."""
-    if not run.store.has(part, optimizations):
+    if not run.store.has(part):
         return False
     run.notify(PartKept(part.index))
     run.tracker.skip(part)
@@ -236,16 +264,15 @@ def _is_kept(run: _Run, part: Part, optimizations: Sequence[str]) -> bool:
 
 def _attempt(run: _Run, part: Part, optimizations: tuple[str, ...]) -> str:
     """Make `part` and store it. Returns the error's text if memory ran out, otherwise an empty text."""
-    names = run.store.step_names(part, optimizations)
-    sound = part_sound(run.request.sound, part)
-    task = Task(part, len(run.request.parts), sound, optimizations, run.store.folder, names)
+    sound, name = part_sound(run.request.sound, part), run.store.step_name(part)
+    task = Task(part, len(run.request.parts), sound, optimizations, run.store.folder, name)
 
     def tick(share: float, *, kept: bool = False) -> None:
         run.check()
         run.tracker.report(part, share, kept=kept)
 
     try:
-        with run.store.writing(part, optimizations) as sorter:
+        with run.store.writing(part) as sorter:
 
             def emit(group: Any) -> None:
                 run.check()
@@ -270,8 +297,6 @@ def _no_fallback_left(run: _Run, part: Part, failure: str) -> str:
         for frames in (least, longest)
     ]
     ways = ["lower min_resolution"]
-    if Optimization.FP8_WEIGHTS not in enabled:
-        ways.append("set fp8_weights to auto on Sonic Low VRAM in front, which changes pixels a little")
     if needs[0] < needs[1]:
         ways.append(f"choose parts shorter than {longest / LATENT_FPS:.0f} s")
     kept = f" The {part.index} before it are kept and not made again." if part.index else ""

@@ -8,7 +8,7 @@ name and the number of completed steps. It is renamed into place when it is comp
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -66,10 +66,10 @@ class StepsOnDisk:
     If the disk fails while a step is written, that step is not saved, with a warning in the log; the run continues.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        """Load the latest step in `folder` under any of the part's `names`; save new ones under the first."""
-        self._folder, self._name = folder, names[0]
-        found = [step for name in names for path in steps_of(folder, name) if (step := _read(path))]
+    def __init__(self, folder: Path, name: str) -> None:
+        """Load the latest step in `folder` under the part's `name`; save new ones there."""
+        self._folder, self._name = folder, name
+        found = [step for path in steps_of(folder, name) if (step := _read(path))]
         self._last = max(found, key=lambda step: step.done, default=None)
         self._next: _Step | None = None
         self._digest = hashlib.sha256()

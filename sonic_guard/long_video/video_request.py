@@ -1,6 +1,6 @@
 """The request for a long video: everything that determines its content."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -10,7 +10,6 @@ from ..job import LATENT_FPS, Job
 from ..media.audio import Sound
 from ..media.pauses import longest_pause
 from ..media.video_writer import Encoding
-from ..optimizations import EXACT
 from ..resume.manifest import content_key
 from .part_plan import Part, Pause, part_sound, plan_parts
 
@@ -54,12 +53,6 @@ class VideoRequest:
     def part_keys(self) -> tuple[str, ...]:
         """For every part, the digest of everything that determines its pixels."""
         return tuple(content_key(self._appearance, part_sound(self.sound, part), _cut(part)) for part in self.parts)
-
-    def part_key(self, part: Part, optimizations: Collection[str] = ()) -> str:
-        """The key of `part` made with the additional `optimizations`: a different one if they change pixels."""
-        inexact = sorted(set(optimizations) - EXACT)
-        exact = self.part_keys[part.index]
-        return content_key(exact, inexact) if inexact else exact
 
     @cached_property
     def _appearance(self) -> str:

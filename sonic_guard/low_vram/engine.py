@@ -22,7 +22,7 @@ from ..devices.out_of_memory import give_back_memory, is_out_of_memory, is_too_m
 from ..errors import SonicGuardError
 from ..job import MIN_CHUNK_SIZE, Job
 from ..optimizations import Optimization, unused, without_redundant
-from . import fp8_weights, layer_orders
+from . import layer_orders, weight_streaming
 from .completed_steps import SamplingLoop, Steps, StepsInMemory
 from .expanded_view import repeat_as_view
 from .frame_stream import ClipBuffer, FrameCallback, FrameStream, OnStage
@@ -83,7 +83,7 @@ class LowVramSonic:
         self.on_skipped: Callable[[int], object] = _ignore
         """Receives the number of denoising steps that are skipped, if any."""
         self._steps = steps
-        self._decode_context = decode_context
+        self.decode_context = decode_context
 
     def __getattr__(self, name: str) -> Any:
         if name == "sonic":  # not set yet in an instance that `copy` is creating
@@ -145,7 +145,7 @@ class LowVramSonic:
     def _process(
         self, optimizations: frozenset[Optimization], chunk_size: int, call: inspect.BoundArguments, steps: Steps | None
     ) -> Tensor:
-        if Optimization.STREAMING_DECODE not in optimizations and not self._decode_context:
+        if Optimization.STREAMING_DECODE not in optimizations and not self.decode_context:
             return self._run(optimizations, chunk_size, call, steps)
         frames = len(call.arguments["audio_tensor_list"])
         clip = ClipBuffer(2 * frames - 1 if self.use_interframe else frames)
@@ -199,7 +199,7 @@ class LowVramSonic:
             len(given["audio_tensor_list"]),
             on_frames,
             self.on_stage,
-            self._decode_context,
+            self.decode_context,
         )
         given["self"].use_interframe = False
         frames.end(self._run(optimizations, chunk_size, call, steps))
@@ -208,19 +208,18 @@ class LowVramSonic:
         self, optimizations: frozenset[Optimization], chunk_size: int, call: inspect.BoundArguments, steps: Steps | None
     ) -> Tensor:
         given, host = call.arguments, Optimization.TENSOR_OFFLOAD in optimizations
+        stream = Optimization.STREAM_WEIGHTS in optimizations
         with ExitStack() as undo:
             undo.callback(offload_unet, self)
-            if host or Optimization.FP8_WEIGHTS in optimizations:
+            if host or stream:
                 offload_unet(self)
             if host:
                 to_host(given["audio_tensor_list"], given["image_embeds"].dtype)
                 to_host(given["uncond_audio_tensor_list"], given["image_embeds"].dtype)
                 to_host(given["motion_buckets"])
                 to_host(given["test_data"])
-            if Optimization.FP8_WEIGHTS in optimizations:
-                undo.callback(fp8_weights.store(self.pipe.unet))
             undo.callback(layer_orders.enable(self.pipe.unet, optimizations, chunk_size=chunk_size, device=self.device))
-            given["self"].pipe = _Pipe(self, steps, host=host)
+            given["self"].pipe = _Pipe(self, steps, host=host, stream=stream)
             return type(self.sonic).process(*call.args, **call.kwargs)
 
 
@@ -257,10 +256,10 @@ def _ignore(*_: object) -> None:
 
 
 class _Pipe:
-    """A proxy of the wrapper's pipeline that keeps the network on the GPU only during a call."""
+    """A proxy of the wrapper's pipeline that keeps the network on the GPU only during a call, or only what it needs."""
 
-    def __init__(self, model: LowVramSonic, steps: Steps | None, *, host: bool) -> None:
-        self._pipe, self._model, self._steps, self._host = model.pipe, model, steps, host
+    def __init__(self, model: LowVramSonic, steps: Steps | None, *, host: bool, stream: bool) -> None:
+        self._pipe, self._model, self._steps, self._host, self._stream = model.pipe, model, steps, host, stream
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_pipe"], name)
@@ -284,7 +283,8 @@ class _Pipe:
         counter = self._pipe.unet.register_forward_hook(
             self._count(given, windows, sampling_loop.skipped if sampling_loop else 0)
         )
-        try:
+        with ExitStack() as undo:
+            undo.callback(counter.remove)
             if self._host:
                 given["latents"] = self._noise(given)
                 given.update({name: value.to(HOST) for name, value in given.items() if isinstance(value, Tensor)})
@@ -292,13 +292,14 @@ class _Pipe:
             pipe.__dict__["unet"] = _UnetProxy(pipe.unet, HOST if self._host else self._model.device, sampling_loop)
             if sampling_loop:
                 pipe.__dict__["scheduler"] = sampling_loop.scheduler
-            self._pipe.to(self._model.device)
+            if self._stream:
+                undo.callback(weight_streaming.enable(self._pipe.unet, torch.device(self._model.device)))
+            else:
+                self._pipe.to(self._model.device)
             output = type(pipe).__call__(*call.args, **call.kwargs)
             if sampling_loop:
                 sampling_loop.end()
             return output
-        finally:
-            counter.remove()
 
     def _noise(self, given: dict[str, Any]) -> Tensor:
         """The noise that the pipeline would draw, drawn on the GPU: the CPU's generator gives other numbers."""

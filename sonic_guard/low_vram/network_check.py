@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE
 from ..optimizations import Optimization
-from . import layer_orders
+from . import layer_orders, weight_streaming
 from .engine import LowVramSonic, offload_unet
 from .frame_stream import OnStage
 
@@ -42,6 +42,7 @@ _PIPE = (
 _TESTED_TOGETHER = (
     (Optimization.FEED_FORWARD_CHUNKING,),
     (Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD),
+    (Optimization.STREAM_WEIGHTS,),
     (Optimization.LAYER_CHUNKING,),
 )
 """Optimizations that are tested in one run of the network; all of them are supported, or none."""
@@ -104,8 +105,6 @@ def _supported(sonic: Any) -> frozenset[Optimization]:
     rife = getattr(sonic, "rife", None)
     _need(not sonic.use_interframe or hasattr(rife, "inference"), "its RIFE has no inference()")
     optimizations = _equivalent(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet))
-    if torch.device(sonic.device).type != "mps":
-        optimizations |= {Optimization.FP8_WEIGHTS}
     return optimizations | {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD}
 
 
@@ -167,6 +166,8 @@ def _is_equivalent(unet: Any, inputs: dict[str, Any], stock: Tensor, optimizatio
     try:
         with ExitStack() as undo, torch.no_grad():
             undo.callback(layer_orders.enable(unet, optimizations, chunk_size=_CHUNK_SIZE, device=torch.device("cpu")))
+            if Optimization.STREAM_WEIGHTS in optimizations:
+                undo.callback(weight_streaming.enable(unet, torch.device("cpu")))
             difference = float((_run(unet, inputs) - stock).abs().max() / stock.abs().max())
     except Exception as error:  # layers of another structure may fail in any way
         log.warning("low VRAM: %s fails on this wrapper's network: %r", names, error)

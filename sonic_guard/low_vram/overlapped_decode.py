@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+CONTEXT = 3
+"""Latent frames that are decoded again on either side of a seam: a ninth of the pulse is left."""
 Decode = Callable[[Tensor], Tensor]
 """[n, 4, h, w] → [n, …]."""
 
@@ -48,6 +50,11 @@ class OverlappedDecode:
             if not is_last:
                 self._start += step
                 self._held = self._held[step:]
+
+
+def decode_context(overlapped: bool) -> int:
+    """Latent frames of context on either side of a seam: `CONTEXT` where the groups overlap, else none."""
+    return CONTEXT if overlapped else 0
 
 
 def cost(group: int, context: int) -> float:

@@ -89,8 +89,8 @@ class Constants(NamedTuple):
     rife_bytes: int
     rows: dict[str, tuple[Row, ...]]
     """Rows by variant key, without the weights of the UNet and of RIFE."""
-    fp8_saves_bytes: dict[int, int]
-    """Bytes saved by storing the UNet's large weights in 8 bits, by the size of the network's numbers in bytes."""
+    streamed_bytes: dict[int, int]
+    """Bytes of the UNet's weights that are streamed, by the size of the network's numbers in bytes."""
 
 
 def variant(stage: str, *formats: Dtype, optimizations: Iterable[Optimization] = ()) -> str:
@@ -112,5 +112,5 @@ def parse(text: str) -> Constants:
         key: tuple(tuple((FEATURES.index(name), value) for name, value in row.items()) for row in table)
         for key, table in data["rows"].items()
     }
-    saves = {int(size): saved for size, saved in data["fp8_saves_bytes"].items()}
-    return Constants(data["source"], data["unet_parameters"], data["rife_bytes"], rows, saves)
+    streamed = {int(size): total for size, total in data["streamed_bytes"].items()}
+    return Constants(data["source"], data["unet_parameters"], data["rife_bytes"], rows, streamed)

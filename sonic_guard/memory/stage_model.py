@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..job import Dtype, Job
-from ..optimizations import Optimization
+from ..optimizations import Optimization, without_redundant
 from .constants import DECODE_GROUP, FEATURES, LATENT_SIDE, Constants, constants, features, variant
 from .hard_limits import GUIDANCE_BRANCHES, Limit, attention_scores, find_limits
 from .overhead import overhead
@@ -25,9 +25,9 @@ SAMPLER_STAGES = STAGES[2:]
 """The stages of the sampler; the others end before it begins."""
 _UNET_OPTIMIZATIONS = (
     Optimization.SEQUENTIAL_CFG,
+    Optimization.STREAM_WEIGHTS,
     Optimization.FEED_FORWARD_CHUNKING,
     Optimization.LAYER_CHUNKING,
-    Optimization.FP8_WEIGHTS,
 )
 _ENTRY_OPTIMIZATIONS = frozenset((Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD))
 _CLIP_OPTIMIZATIONS = (Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE)
@@ -178,20 +178,21 @@ class Resident(NamedTuple):
     prepare: int
     """In denoise before the loop."""
     window: int
-    """In the denoising loop."""
+    """In the denoising loop; of streamed weights those that stay there between two passes."""
 
 
 def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
     """Bytes of the UNet's weights on the GPU by stage, with the optimizations of `job`."""
     table = constants()
     unet = table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes
-    saved = unet * table.fp8_saves_bytes[job.dtype.size] // (table.unet_parameters * job.dtype.size)
-    small = unet - saved if Optimization.FP8_WEIGHTS in job.optimizations else unet
+    streamed = unet * table.streamed_bytes[job.dtype.size] // (table.unet_parameters * job.dtype.size)
+    kept = unet - streamed if Optimization.STREAM_WEIGHTS in job.optimizations else unet
+    loaded = 0 if Optimization.UNET_OFFLOAD in job.optimizations else unet
     return Resident(
-        load=unet,
-        predata=0 if Optimization.UNET_OFFLOAD in job.optimizations else unet,
-        prepare=0 if Optimization.TENSOR_OFFLOAD in job.optimizations else small,
-        window=small,
+        load=loaded,
+        predata=loaded,
+        prepare=0 if Optimization.TENSOR_OFFLOAD in job.optimizations else kept,
+        window=kept,
     )
 
 
@@ -215,8 +216,8 @@ def host_ram_bytes(job: Job) -> int:
     size, clip = job.frame_size, clip_host_bytes(job)
     frames = copies * FRAME_BYTES * size.width * size.height
     prepare = clip.prepare + (sonic if Optimization.TENSOR_OFFLOAD in job.optimizations else 0)
-    # With FP8_WEIGHTS the original weights stay in host memory.
-    denoise = clip.denoise + (sonic if Optimization.FP8_WEIGHTS in job.optimizations else 0)
+    # Streamed weights stay in host memory.
+    denoise = clip.denoise + (sonic if Optimization.STREAM_WEIGHTS in job.optimizations else 0)
     return svd + max(loading, prepare, denoise, sonic + frames + clip.decode)
 
 
@@ -288,13 +289,16 @@ def row_keys(job: Job) -> RowKeys:
 @cache
 def _keys_of(dtype: Dtype, vae_dtype: Dtype, optimizations: frozenset[Optimization], to_file: bool) -> RowKeys:
     clip = optimizations.intersection(_CLIP_OPTIMIZATIONS)
+    window = optimizations.intersection(_UNET_OPTIMIZATIONS)
+    if Optimization.STREAM_WEIGHTS in window:  # not traced with what is never chosen together
+        window = without_redundant(window)
     return RowKeys(
         entry=variant(
             "entry",
             dtype,
             optimizations=optimizations & _ENTRY_OPTIMIZATIONS if Optimization.TENSOR_OFFLOAD in optimizations else (),
         ),
-        window=variant("window", dtype, optimizations=optimizations.intersection(_UNET_OPTIMIZATIONS)),
+        window=variant("window", dtype, optimizations=window),
         prepare=variant("prepare", dtype, optimizations=optimizations & {Optimization.TENSOR_OFFLOAD}),
         predata=variant("predata", dtype, vae_dtype, optimizations={Optimization.TENSOR_OFFLOAD} if to_file else ()),
         decode=variant("decode", dtype, vae_dtype, optimizations=clip),

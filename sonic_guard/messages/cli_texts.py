@@ -135,7 +135,10 @@ HELP: Mapping[str, Text] = {
         "a CSV or JSON file with the columns image and audio, or a folder with pictures and sounds of the same names",
         "含 image 与 audio 列的 CSV 或 JSON 文件，或图片与音频同名的文件夹",
     ),
-    "run.out": Text("folder of the videos, and of the farm's journal", "视频与农场日志所在的文件夹"),
+    "run.out": Text(
+        "folder of the videos and of the farm's journal, or s3://bucket/folder for the videos",
+        "视频与农场日志所在的文件夹；或存放视频的 s3://bucket/folder",
+    ),
     "run.journal": Text(
         "another database for the journal, such as postgresql://HOST/NAME; its password comes from the environment",
         "日志使用其他数据库，例如 postgresql://HOST/NAME；密码来自环境变量",
@@ -160,15 +163,31 @@ HELP: Mapping[str, Text] = {
         "正在运行的 Dask 调度器，其工作进程由 SONIC_GUARD_SERVER 绑定到服务器",
     ),
     "run.root": Text(
-        "another folder below which the job file may name files; may be given several times",
-        "任务文件可引用的其他文件夹；可多次给出",
+        "another folder, or s3://bucket/folder, below which the job file may name files; may be given several times",
+        "任务文件可引用的其他文件夹或 s3://bucket/folder；可多次给出",
+    ),
+    "run.finish": Text(
+        "what is done to the videos of jobs that do not say, on the CPU: none, fast, hd (default: none)",
+        "对未指明的任务，在 CPU 上对视频做什么后期处理：none、fast、hd（默认 none）",
+    ),
+    "run.parts": Text(
+        "auto: a video that takes longer than an even share is made in parts on several cards; off: on one (default: "
+        "auto)",
+        "auto：耗时超过平均份额的视频分段在多张显卡上制作；off：只用一张（默认 auto）",
+    ),
+    "run.cpu-workers": Text(
+        "processes of this machine that join parts and finish videos (default: 1)",
+        "本机用于合并分段与后期处理的进程数（默认 1）",
     ),
     "run.tls-ca": Text("PEM file of the cluster's authority, for tls://", "tls:// 所用集群 CA 的 PEM 文件"),
     "run.tls-cert": Text("PEM file of this client's certificate", "本客户端证书的 PEM 文件"),
     "run.tls-key": Text("PEM file of its key", "其密钥的 PEM 文件"),
     "run.checkpoint": Text("name of the SVD checkpoint on the servers", "服务器上 SVD 检查点的名称"),
     "run.sonic-unet": Text("name of Sonic's weights on the servers", "服务器上 Sonic 权重的名称"),
-    "resume.out": Text("folder of the farm's videos", "农场视频所在的文件夹"),
+    "resume.out": Text(
+        "where the farm's videos are: a folder, or s3://bucket/folder",
+        "农场视频所在的位置：文件夹，或 s3://bucket/folder",
+    ),
     "resume.retry": Text("also what has failed, was refused or cancelled", "同时重试失败、放不下或已取消的任务"),
     "farm.simulate": Text(
         "how long jobs of realistic lengths would take on mixed cards, with failures; needs none of them",

@@ -27,8 +27,8 @@ FILES = (
         "{digest}… 的内容不符：文件已更改或损坏，请重新生成。",
     ),
     Text(
-        "{name} is the name of another video. Choose another, or move that away.",
-        "{name} 已是另一个视频的名称。请换一个名称，或移走该视频。",
+        "{name} is the name of another file. Choose another, or move that away.",
+        "{name} 已是另一个文件的名称。请换一个名称，或移走该文件。",
     ),
     Text(
         "{name} leads out of the folder {folder}. Remove the link.", "{name} 指向文件夹 {folder} 之外。请删除该链接。"

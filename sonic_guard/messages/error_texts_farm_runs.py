@@ -63,6 +63,18 @@ JOURNAL = (
     Text("the database cannot be used ({why}).", "数据库无法使用（{why}）。"),
     Text("this farm was begun by another version of this pack.", "此农场由本节点包的其他版本开始。"),
 )
+PARTS = (
+    Text(
+        "part {number}: this server would now make the video in {own} parts, and {count} were asked for. Its memory is "
+        "in use, or its pack is of another version.",
+        "第 {number} 段：此服务器现在会把视频分成 {own} 段，而要求的是 {count} 段。其显存正被占用，或节点包版本不同。",
+    ),
+    Text(
+        "its parts were cut differently. Use servers with one version of this pack.",
+        "各分段的切分不一致。请使用节点包版本相同的服务器。",
+    ),
+    Text("this is not a whole part of a video. It is made again.", "这不是完整的视频分段。将重新生成。"),
+)
 SERVERS = (
     Text("expected an address such as http://127.0.0.1:8188.", "应为 http://127.0.0.1:8188 这样的地址。"),
     Text("an address holds no password.", "地址中不得包含密码。"),
@@ -111,7 +123,10 @@ REASONS = (
     Text("the video has {frames} frames, and {wanted} were expected", "视频有 {frames} 帧，应为 {wanted} 帧"),
     Text("the node {node} is missing on this server", "此服务器缺少节点 {node}"),
     Text("another worker is bound to {server}", "另一个工作进程已绑定到 {server}"),
-    Text("SONIC_GUARD_SERVER is not set there", "那里未设置 SONIC_GUARD_SERVER"),
+    Text("the server has made another part", "服务器制作了另一个分段"),
+    Text("no card of the farm holds its parts as they are cut", "农场中没有显卡能容纳已切分的各段"),
+    Text("its file is gone or damaged", "其文件已丢失或损坏"),
+    Text("the file is damaged, and is made again.", "文件已损坏，将重新生成。"),
     Text(
         "its nanny lets it start no process; start it with --no-nanny",
         "它的 nanny 不允许启动进程；请用 --no-nanny 启动",
@@ -125,4 +140,4 @@ REASONS = (
 )
 """Why a server is not used, or an attempt has ended: shown in a line, behind what it is about."""
 
-ERRORS = (*REASONS, *JOB_FILE, *SETTINGS, *JOURNAL, *SERVERS, *CLUSTER)
+ERRORS = (*REASONS, *JOB_FILE, *SETTINGS, *JOURNAL, *PARTS, *SERVERS, *CLUSTER)

@@ -23,6 +23,7 @@ GRAPHS = (
     Text("picture", "图片"),
     Text("voice", "语音"),
     Text("Sonic model", "Sonic 模型"),
+    Text("model of Load Upscale Model", "“加载放大模型”的模型"),
     Text("plan", "计划"),
     Text("{width}×{height} pixels is not a possible size.", "{width}×{height} 像素不是可能的尺寸。"),
     Text("with these settings nothing is left of the sound.", "按这些设置，音频没有剩余内容。"),

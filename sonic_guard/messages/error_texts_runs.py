@@ -173,14 +173,6 @@ RUNS = (
     Text(" The {count} before it are kept and not made again.", "之前的 {count} 段已保留，不会重新生成。"),
     Text("lower min_resolution", "减小 min_resolution"),
     Text("lower min_resolution, or {others}", "减小 min_resolution，或{others}"),
-    Text(
-        "set fp8_weights to auto on Sonic Low VRAM in front, which changes pixels a little",
-        "在前面的“Sonic 低显存”上将 fp8_weights 设为 auto（会轻微改变画面）",
-    ),
-    Text(
-        "set fp8_weights to auto on Sonic Low VRAM in front, which changes pixels a little, or {others}",
-        "在前面的“Sonic 低显存”上将 fp8_weights 设为 auto（会轻微改变画面），或{others}",
-    ),
     Text("choose parts shorter than {seconds} s", "将分段缩短到 {seconds} 秒以内"),
     Text(
         "the finished file had {frames} frames and {sound} s of sound, but {expected} frames, {seconds} s, were "

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ..optimizations import Text
 from ..park.events import Happening
-from ..park.journal_tables import TaskState
+from ..park.journal_tables import TaskKind, TaskState
 from ..park.outcomes import Outcome
 
 NEEDS = Text(
@@ -43,6 +43,12 @@ STATES: Mapping[TaskState, Text] = {
     TaskState.REFUSED: Text("refused", "放不下"),
     TaskState.CANCELLED: Text("cancelled", "已取消"),
 }
+KINDS: Mapping[TaskKind, Text] = {
+    TaskKind.VIDEO: Text("video", "视频"),
+    TaskKind.PART: Text("part", "分段"),
+    TaskKind.JOIN: Text("joined", "合并"),
+    TaskKind.FINISH: Text("finished", "后期处理"),
+}
 OUTCOMES: Mapping[Outcome, Text] = {
     Outcome.DONE: Text("done", "完成"),
     Outcome.OUT_OF_MEMORY: Text("out of memory", "显存不足"),
@@ -71,10 +77,12 @@ WRITTEN = Text("Report: {path}", "报告：{path}")
 
 TITLE = Text("Sonic Guard farm", "Sonic Guard 农场")
 COUNTS = Text("Videos", "视频")
+STEPS = Text("Steps done", "已完成的步骤")
 CARD_HOURS = Text("Card hours", "显卡小时")
 ELAPSED = Text("Time from the first to the last attempt", "从首次到最后一次尝试的时间")
 COLUMNS: Mapping[str, Text] = {
     "name": Text("Video", "视频"),
+    "kind": Text("Step", "步骤"),
     "state": Text("State", "状态"),
     "attempts": Text("Attempts", "尝试次数"),
     "seconds": Text("Time", "用时"),

@@ -10,7 +10,7 @@ from ..memory.hard_limits import MAX_ATTENTION_BATCH, Limit, LimitKind
 from ..memory.overhead import overhead
 from ..memory.stage_model import STAGES, Estimate
 from ..operations.preflight import Preflight
-from ..optimizations import EXACT, OPTIMIZATIONS, Optimization, in_order
+from ..optimizations import OPTIMIZATIONS, Optimization, in_order
 from ..planning.capacity import Risk, Verdict
 from ..planning.planner import Change, Plan, Policy
 from . import plan_texts as texts
@@ -167,10 +167,7 @@ def refusal(plan: Plan, lang: str = "en") -> str:
 def rescue_line(plan: Plan, lang: str = "en") -> str:
     """The settings that fit with optimizations of Sonic Low VRAM that are not enabled."""
     job = plan.job
-    exact = job.optimizations <= EXACT
-    return fill(
-        texts.RESCUE if exact else texts.RESCUE_INEXACT, lang, size=job.frame_size, fps=job.output_fps, dtype=job.dtype
-    )  # fmt: skip
+    return fill(texts.RESCUE, lang, size=job.frame_size, fps=job.output_fps, dtype=job.dtype)
 
 
 def attempt_line(attempt: Estimate, lang: str = "en") -> str:

@@ -108,12 +108,6 @@ RESCUE = Text(
     "The optimizations of Sonic Low VRAM make it fit: {size} px, {fps:g} fps, {dtype}.",
     "启用“Sonic 低显存”的优化后放得下：{size} 像素，每秒 {fps:g} 帧，{dtype}。",
 )
-RESCUE_INEXACT = Text(
-    "The optimizations of Sonic Low VRAM with fp8_weights on, which changes the frames slightly, make it fit: {size} "
-    "px, {fps:g} fps, {dtype}.",
-    "启用“Sonic 低显存”的优化并将 fp8_weights 设为 on（画面有轻微变化）后放得下：{size} 像素，每秒 {fps:g} "
-    "帧，{dtype}。",
-)
 ATTEMPT = Text(
     "The closest that was tried: {size} px, {fps:g} fps, {dtype}, peak {peak}.",
     "最接近的尝试：{size} 像素，每秒 {fps:g} 帧，{dtype}，峰值 {peak}。",

@@ -6,14 +6,16 @@ from ..devices.card_catalogue import GIB
 from ..long_video.rendering import EncodingAudio, Event, FallbackEnabled, Joining, LongVideo, PartKept, Preparing
 from ..media.video_file import VideoInfo
 from ..operations.talking_head import TalkingHead
-from ..optimizations import EXACT, Optimization
+from ..optimizations import Optimization
 from ..planning.selection import Switches
 from . import run_texts as texts
 from .catalogue import clock, count, fill
 from .plan_messages import change_line, frame_count, optimization_names
 
 
-def optimization_report(switches: Switches, unsupported: frozenset[Optimization], reason: str, lang: str = "en") -> str:
+def optimization_report(
+    switches: Switches, unsupported: frozenset[Optimization], reason: str, lang: str = "en", *, overlapped: bool = False
+) -> str:
     """What Sonic Low VRAM does with the model, a line each. A `reason` says why it does nothing."""
     if reason:
         return fill(texts.UNCHANGED, lang, reason=reason)
@@ -24,8 +26,8 @@ def optimization_report(switches: Switches, unsupported: frozenset[Optimization]
     ]
     if switches.auto:
         lines.append(fill(texts.ENABLED_WHEN_NEEDED, lang, optimizations=optimization_names(switches.auto, lang)))
-    if (switches.on | switches.auto) - EXACT:
-        lines.append(fill(texts.NOT_EXACT, lang))
+    if overlapped:
+        lines.append(fill(texts.OVERLAPPED, lang))
     if unsupported:
         lines.append(fill(texts.UNSUPPORTED, lang, optimizations=optimization_names(unsupported, lang)))
     return "\n".join(lines)

@@ -15,9 +15,9 @@ ENABLED_WHEN_NEEDED = Text(
     "memory still runs out, the remaining ones are enabled one by one.",
     "采样开始时按此顺序启用，直到放得下为止：{optimizations}。若显存仍不足，再逐项启用其余各项。",
 )
-NOT_EXACT = Text(
-    "fp8_weights changes the pixels slightly; all other optimizations give the frames of stock Sonic.",
-    "fp8_weights 会轻微改变画面；其余优化的画面与原版 Sonic 相同。",
+OVERLAPPED = Text(
+    "Decoded in groups that overlap: the frames next to the seams are not those of stock Sonic.",
+    "分组重叠解码：接缝附近的画面与原版 Sonic 不同。",
 )
 UNSUPPORTED = Text(
     "This Sonic wrapper's network does not support {optimizations}; the model runs without.",

@@ -32,6 +32,21 @@ def plan_lines(step: "Upscale", plan: "UpscalePlan", lang: str = "en") -> list[s
     return lines
 
 
+def verdict_line(plan: "UpscalePlan | None", lang: str = "en") -> str:
+    """What `plan` will take, in a few words; None: no network runs."""
+    if plan is None or plan.tiling is None:
+        return fill(texts.NO_MODEL, lang)
+    memory = _memory(plan.predicted_bytes)
+    if plan.frame_s is None:
+        return fill(texts.FITS, lang, memory=memory, device=plan.device)
+    return fill(texts.FITS_IN_TIME, lang, memory=memory, device=plan.device, seconds=plan.frame_s)
+
+
+def unknown_line(lang: str = "en") -> str:
+    """That the graph does not tell the video's size or the model."""
+    return fill(texts.NOT_KNOWN, lang)
+
+
 def upscale_lines(step: "Upscale", width: int, height: int, lang: str = "en") -> list[str]:
     """What `step` did with frames of `width` × `height`."""
     notes, network = step.notes, step.network

@@ -26,3 +26,14 @@ BEYOND = Text(
 TWICE_THE_IMAGES = Text(
     "There are twice as many pictures. Save them with twice the frame rate.", "画面数量加倍。请以两倍的帧率保存。"
 )
+
+# ---- on the node, before it runs
+FITS = Text("Fits: about {memory} on {device}", "可以运行：{device} 上约 {memory}")
+FITS_IN_TIME = Text(
+    "Fits: about {memory} on {device}, {seconds:.2g} s a frame",
+    "可以运行：{device} 上约 {memory}，每帧 {seconds:.2g} 秒",
+)
+NO_MODEL = Text("No upscale model runs", "不运行放大模型")
+NOT_KNOWN = Text(
+    "Memory not known: the graph does not tell the video's size or the model", "显存未知：工作流未给出视频尺寸或模型"
+)

@@ -33,6 +33,13 @@ def is_amount(value: Any, most: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
+def is_whole(value: Any, least: int | None = None, most: int | None = None) -> bool:
+    """Whether `value` is a whole number, and where `least` and `most` are given, from one to the other."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
 def text(name: str, value: Any) -> str:
     """`value`, which has to be a text. Raises `SonicGuardError` for anything else."""
     if not isinstance(value, str):

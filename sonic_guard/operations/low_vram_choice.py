@@ -9,6 +9,7 @@ from ..optimizations import Mode, Optimization
 from ..planning.capacity import Capacity
 from ..planning.planner import Plan
 from ..planning.selection import DEFAULT, Switches, read_switches
+from .input_values import flag
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class LowVramRequest:
     """The plan upstream, if one is linked."""
     target_card: str = "auto"
     reserve: float = RESERVE
+    overlapped_decode: object = False
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class LowVramChoice:
     reserve: float = RESERVE
     capacity: Capacity | None = None
     """That of the plan upstream: the run uses what was planned. None: that of `target_card` when the run begins."""
+    overlapped_decode: bool = False
+    """Whether the groups of frames that are decoded together overlap, which changes the frames at their seams."""
 
     @property
     def offloads_unet(self) -> bool:
@@ -53,14 +57,15 @@ def choose_low_vram(request: LowVramRequest) -> LowVramChoice:
     """Read the node's inputs. What the plan upstream enables is enabled, unless the node says that it is off.
 
     Raises `OptimizationError` for an unknown mode or setting, and `BudgetError` for an unknown card, which otherwise
-    would be noticed only when the sampler starts.
+    would be noticed only when the sampler starts, and `SonicGuardError` for a switch that is none.
     """
+    overlapped = flag("overlapped_decode", request.overlapped_decode)
     target, plan = request.target_card, request.plan
     switches = read_switches(request.mode, request.settings)
     if plan is None:
         if not isinstance(target, str) or target != "auto":
             budget_for(target, reserve=request.reserve)
-        return LowVramChoice(switches, target, request.reserve)
+        return LowVramChoice(switches, target, request.reserve, overlapped_decode=overlapped)
     planned = plan.job.optimizations & switches.auto
     switches = replace(switches, on=switches.on | planned, auto=switches.auto - planned)
-    return LowVramChoice(switches, target, request.reserve, plan.capacity)
+    return LowVramChoice(switches, target, request.reserve, plan.capacity, overlapped)

@@ -9,7 +9,7 @@ from ..long_video.part_plan import plan_parts
 from ..media.crop import Aspect
 from ..media.frame_grid import FittedLengths, fitted_lengths
 from ..memory.stage_model import Estimate
-from ..optimizations import EXACT
+from ..optimizations import EVERY
 from ..planning.advice import plan_that_shows_more
 from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
 from ..planning.capacity import Capacity, Verdict
@@ -230,4 +230,4 @@ def _with_low_vram(request: PreflightRequest, plan: Plan) -> Plan | None:
     """The plan with Sonic Low VRAM, where the picture lost something without it that it keeps."""
     if request.capabilities != WRAPPER_ONLY or not plan.fits or not plan.losses:
         return None
-    return plan_that_shows_more(plan, EXACT)
+    return plan_that_shows_more(plan, EVERY)

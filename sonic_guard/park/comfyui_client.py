@@ -127,9 +127,9 @@ class ComfyUiClient:
             answer = await self._json("POST", "/upload/image", data=form, timeout=_no_limit())
         return f"{answer['subfolder']}/{answer['name']}"
 
-    async def queue(self, graph: Mapping[str, Any], prompt_id: str) -> None:
-        """Queue a graph under an id. Raises `RefusedError` with the server's reasons."""
-        body = {"prompt": graph, "prompt_id": prompt_id, "client_id": prompt_id}
+    async def queue(self, graph: Mapping[str, Any], prompt_id: str, beside: Mapping[str, Any]) -> None:
+        """Queue a graph under an id, with what goes beside it. Raises `RefusedError` with the server's reasons."""
+        body = {"prompt": graph, "prompt_id": prompt_id, "client_id": prompt_id, "extra_data": beside}
         answer = await self._json("POST", "/prompt", json=body, may_refuse=True)
         if answer.get("error"):
             raise RefusedError(_reasons(answer))

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from ..errors import FarmError
 from .comfyui_client import LOOPBACK
-from .dask_worker import TOPIC, Bound, cancel, describe, make_video
+from .cpu_call import CpuCall
+from .dask_worker import TOPIC, VRAM, Bound, cancel, describe, run_call
 from .outcomes import Ended, Outcome
 from .server_call import Call
 
@@ -71,6 +72,16 @@ def check_address(address: str, security: Security | None) -> str:
     return address
 
 
+def configured_security() -> Security | None:
+    """The files that Dask's own configuration names, in its files or in the environment; None if not all of them."""
+    import distributed  # noqa: F401 - brings its part of the configuration
+    from dask import config
+
+    names = ("ca-file", "client.cert", "client.key")
+    files = [config.get(f"distributed.comm.tls.{name}", None) for name in names]
+    return Security(*files) if all(files) else None
+
+
 class DaskLink:
     """A connection to a scheduler. Raises `LostError` from every method once it is broken."""
 
@@ -114,12 +125,16 @@ class DaskLink:
                 log.warning("%s: %s", address, bound)
         return {address: bound for address, bound in found.items() if isinstance(bound, Bound)}
 
-    def submit(self, call: Call, attempt: int, address: str) -> None:
-        """Have a worker make a video. What comes of it, `next_result` gives."""
+    def submit(self, call: Call | CpuCall, attempt: int, address: str, size_bytes: int = 0) -> None:
+        """Have a worker make a file that takes so many bytes of its card. What comes of it, `next_result` gives.
+
+        It stays with that worker: Dask steals no task that is bound to one.
+        """
+        resources = None if isinstance(call, CpuCall) else {VRAM: size_bytes}
         future = self._ask(
             lambda: self._client.submit(
-                make_video, call, key=f"{call.task}-{attempt}", workers=[address], allow_other_workers=False,
-                pure=False, retries=0,
+                run_call, call, key=f"{call.task}-{attempt}", workers=[address], allow_other_workers=False,
+                pure=False, retries=0, resources=resources,
             )
         )  # fmt: skip
         self._futures[call.task] = future

@@ -1,4 +1,4 @@
-"""What a Dask worker runs: it is bound to one ComfyUI server, and makes one video at a time there."""
+"""What a Dask worker runs, one call at a time: it is bound to one ComfyUI server, or to none and works on the CPU."""
 
 import multiprocessing
 import os
@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+import psutil
+
 from ..errors import FarmError
+from .call_pipe import CANCEL
 from .comfyui_client import Facts, RefusedError, ServerGoneError, connected
+from .cpu_call import CpuCall, make
 from .local_children import SERVER
 from .outcomes import Ended, Outcome
-from .server_call import CANCEL, Call, serve
+from .server_call import Call, serve
 
 TOPIC = "sonic-guard"
 """Of Dask's events with the share of a video that is done."""
+VRAM = "VRAM"
+"""Dask's resource: bytes of the card, of which a task takes what it is predicted to need."""
 LOOK_S = 0.2
 END_S = 10.0
 """Seconds that a call gets to take its prompt off the server's queue, when it is cancelled."""
 _STOPS: dict[str, threading.Event] = {}
-"""By task, of the videos that are being made by this process."""
+"""By task, of what is being made by this process."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +34,29 @@ class Bound:
     """A worker with its server, as the farm sees it."""
 
     server: str
-    """Address; "" where the worker is bound to none."""
+    """Address; "" for a worker on the CPU."""
     facts: Facts | None = None
+    """Of the server; of this machine where there is none."""
     fault: str = ""
     """Why the server cannot be used."""
     can_spawn: bool = True
     """Whether it can start a process for a call: not under a nanny that makes its worker daemonic."""
 
 
-async def describe() -> Bound:
-    """The server of this worker. Run on it by `Client.run`."""
+async def describe(dask_worker: Any) -> Bound:
+    """The server of this worker. Run on it by `Client.run`, and gives it the card's memory as a resource of Dask."""
+    bound = await _bound()
+    if bound.server and bound.facts:
+        await dask_worker.set_resources(**{VRAM: bound.facts.total_bytes})
+    return bound
+
+
+async def _bound() -> Bound:
     server = os.environ.get(SERVER, "")
     can_spawn = not multiprocessing.current_process().daemon
     if not server:
-        return Bound("", can_spawn=can_spawn)
+        memory = psutil.virtual_memory()
+        return Bound("", Facts("", "cpu", "CPU", memory.total, memory.available), can_spawn=can_spawn)
     try:
         async with connected(server) as client:
             return Bound(server, await client.facts(), can_spawn=can_spawn)
@@ -51,16 +66,17 @@ async def describe() -> Bound:
         return Bound(server, fault=str(error), can_spawn=can_spawn)
 
 
-def make_video(call: Call) -> Ended:
-    """Make one video, in a process that may die alone. A Dask task; it raises nothing."""
+def run_call(call: Call | CpuCall) -> Ended:
+    """Make one file, in a process that may die alone. A Dask task; it raises nothing."""
     stop = _STOPS.setdefault(call.task, threading.Event())
     try:
         ours, theirs = _context().Pipe()
-        child = _context().Process(target=serve, args=(call, theirs))
+        target = make if isinstance(call, CpuCall) else serve
+        child = _context().Process(target=target, args=(call, theirs))
         child.start()
         theirs.close()
         try:
-            return _followed(call, ours, stop)
+            return _followed(call.task, ours, stop)
         except EOFError:
             child.join(END_S)
             return Ended(Outcome.LOST, f"the process of the call has died (exit code {child.exitcode})")
@@ -74,12 +90,12 @@ def make_video(call: Call) -> Ended:
 
 
 def cancel(task: str) -> None:
-    """Have the video no longer made. Run on the worker by `Client.run`."""
+    """Have a task no longer made. Run on the worker by `Client.run`."""
     if stop := _STOPS.get(task):
         stop.set()
 
 
-def _followed(call: Call, pipe: Connection, stop: threading.Event) -> Ended:
+def _followed(task: str, pipe: Connection, stop: threading.Event) -> Ended:
     """The end that the process reports. Raises `EOFError` where it dies before."""
     cancelled_at = None
     while True:
@@ -92,7 +108,7 @@ def _followed(call: Call, pipe: Connection, stop: threading.Event) -> Ended:
             message = pipe.recv()
             if isinstance(message, Ended):
                 return message
-            _report(call.task, message)
+            _report(task, message)
 
 
 def _report(task: str, share: Any) -> None:

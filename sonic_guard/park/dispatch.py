@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from ..devices.budget import Budget
 from ..devices.card_catalogue import Card
 from ..errors import SonicGuardError
+from .cutting import options_of
 from .fleet import Member
 from .forecast import known_cards
 from .job_plans import JobPlanner, Options
 from .journal_tables import TaskRow, TaskState
 from .placement import Placer, Work
-from .task_content import job_of
 
 HOME_S = 15.0
 """Seconds for which what a server was making waits for that server to come back."""
@@ -44,20 +44,24 @@ class Dispatch:
     def __post_init__(self) -> None:
         self.planner = JobPlanner(self._budgets, self.refuse, known_cards())
 
+    def learn(self, members: Iterable[Member]) -> None:
+        """Count with the cards of workers from the next plan on."""
+        self._budgets |= {member.budget.card: member.budget for member in members}
+        self.planner = JobPlanner(dict(self._budgets), self.refuse, known_cards())
+
     def plan(self, members: Iterable[Member], busy: Collection[str], *, is_complete: bool) -> None:
-        """Plan all tasks but those in `busy` for the cards there are.
+        """Plan all tasks that need a card, but those in `busy`, for the cards there are.
 
         What is broken fails. What none of the cards can make is refused if they are all that will come, else it waits
         for the next plan.
         """
-        present = list(members)
-        self._budgets |= {member.budget.card: member.budget for member in present}
-        self.planner = JobPlanner(dict(self._budgets), self.refuse, known_cards())
-        self._begin(present)
+        self._begin(members)
         works = []
-        for row in [each for each in self.rows.values() if each.task not in busy]:
+        for row in [each for each in self.rows.values() if each.kind.is_on_card and each.task not in busy]:
+            if row.task not in self.rows:
+                continue  # given up meanwhile: what it was for has failed
             try:
-                options = self.options[row.task] = self.planner.options(job_of(row))
+                options = self.options[row.task] = options_of(row, self.planner)
             except SonicGuardError as error:
                 self._drop(row, TaskState.FAILED, error.text)
                 continue
@@ -86,7 +90,8 @@ class Dispatch:
         if member.name in self._joined:
             self._joined.remove(member.name)
             for refusal in self._placer.leave(member.name, time.monotonic()):
-                self._stranded[refusal.work_id] = self.work(self.rows[refusal.work_id])
+                if refusal.work_id in self.rows:
+                    self._stranded[refusal.work_id] = self.work(self.rows[refusal.work_id])
 
     def place(self, works: Iterable[Work]) -> None:
         """Put works into the queue of the cards that would end them first."""
@@ -94,7 +99,9 @@ class Dispatch:
         for work in placed:
             self._stranded.pop(work.id, None)
         for refusal in self._placer.add(placed, time.monotonic()):
-            row = self.rows[refusal.work_id]
+            row = self.rows.get(refusal.work_id)
+            if row is None:
+                continue  # given up meanwhile
             if row.failures:
                 self._drop(row, TaskState.FAILED, self.refuse(refusal.needed_bytes, refusal.card))
             else:
@@ -118,8 +125,15 @@ class Dispatch:
             if self.rows[task].server == member.server and index is not None:
                 del self._home[task]
                 return work, index
-        taken = self._placer.take(member.name, time.monotonic())
-        return taken and (taken[0], taken[1].option_index)
+        while taken := self._placer.take(member.name, time.monotonic()):
+            if taken[0].id in self.rows:
+                return taken[0], taken[1].option_index
+        return None
+
+    def forget(self, task: str) -> None:
+        """A task is not made any more."""
+        self._home.pop(task, None)
+        self._stranded.pop(task, None)
 
     def clear(self, members: Iterable[Member]) -> None:
         """Nothing waits any more."""
@@ -150,7 +164,7 @@ class Dispatch:
         self._joined.add(member.name)
 
     def _drop(self, row: TaskRow, state: TaskState, reason: str) -> None:
-        self._home.pop(row.task, None)
+        self.forget(row.task)
         self.settle(row, state, reason)
 
 

@@ -9,17 +9,20 @@ from typing import Any
 from ..atomic_files import errors_about
 from ..devices.card_catalogue import Card
 from ..errors import FarmError
+from ..plain_files import printable
 from .comfyui_client import check_url
-from .content import WORK
-from .dask_link import DaskLink, Security, check_address
+from .content import work_folder
+from .dask_link import DaskLink, Security, check_address, configured_security
 from .events import Event
 from .farm_run import FarmRun
+from .files import FileStore, Location
 from .job_file import read_job_file
 from .job_plans import presets_in
+from .jobs import NO_FINISH
 from .journal import Journal
-from .journal_tables import ENDED
 from .local_park import LocalPark, ServerStart, server_start
-from .task_content import Models, content_of
+from .outputs import Outputs
+from .task_content import Models, bring_inputs, new_tasks
 
 JOURNAL = "farm.db"
 LOCAL = "local"
@@ -42,13 +45,19 @@ class FarmSettings:
     """Address of a Dask scheduler with workers that are bound to servers."""
     tls: tuple[str, ...] = ()
     """PEM files: the certificate authority, the certificate, the key."""
+    in_parts: bool = True
+    """Whether long videos may be made in parts on several cards."""
+    cpu_workers: int = 1
+    """Of a local farm: workers that join parts and finish videos."""
     checkpoint: str = Models.checkpoint
     sonic_unet: str = Models.sonic_unet
 
     @property
     def security(self) -> Security | None:
-        """For a scheduler beyond the loopback."""
-        return Security(*self.tls) if self.tls else None
+        """For a scheduler beyond the loopback: as given, else as Dask's own configuration has it."""
+        if self.tls:
+            return Security(*self.tls)
+        return configured_security() if self.scheduler.startswith("tls:") else None
 
     def starts(self) -> list[str | ServerStart]:
         """The servers of a local farm. Raises `FarmError`."""
@@ -67,43 +76,56 @@ class Watcher:
     """Words a refusal by memory: the bytes that are needed, and the smallest common card that has them."""
 
 
-def journal_of(out: Path, location: str = "", *, create: bool = False) -> Journal:
+def journal_of(out: Location, location: str = "", *, create: bool = False) -> Journal:
     """The journal of the farm whose outputs are in `out`: a file there, or at the URL `location`.
 
-    Raises `FarmError` where there is none and `create` is not set, `OutputError` where there cannot be one.
+    That of a farm in a bucket is a file on this machine. Raises `FarmError` where there is none and `create` is not
+    set, and for an `out` that is no place for files; `OutputError` where there cannot be a journal.
     """
-    file = out / WORK / JOURNAL
+    name = out.absolute().name if isinstance(out, Path) else FileStore(out).location
+    file = work_folder(out) / JOURNAL
     if location:
-        return Journal(location, str(out.absolute()))
+        return Journal(location, str(out.absolute()) if isinstance(out, Path) else name)
     if create:
         with errors_about(file):
             file.parent.mkdir(parents=True, exist_ok=True)
     elif not file.is_file():
         raise FarmError(
-            f"{out.name}: there is no farm in this folder. Begin one with `sonic-guard farm run`.", path=out
+            f"{printable(name)}: there is no farm in this folder. Begin one with `sonic-guard farm run`.",
+            path=file.parent,
         )
     return Journal(file)
 
 
-def begin(
-    job_file: Path, out: Path, settings: FarmSettings, journal: Journal, roots: Sequence[Path], watcher: Watcher
-) -> None:
-    """Add the jobs of a file to the farm in `out`, and run it to its end.
+@dataclass(frozen=True)
+class JobList:
+    """Where the jobs of a farm stand."""
+
+    path: Path
+    """A CSV or JSON file, or a folder of pairs."""
+    roots: Sequence[Location] = ()
+    """Further places of files that it may name."""
+    finish: str = NO_FINISH
+    """What is done to the videos of jobs that do not say."""
+
+
+def begin(jobs: JobList, out: Location, settings: FarmSettings, journal: Journal, watcher: Watcher) -> None:
+    """Add jobs to the farm in `out`, and run it to its end.
 
     Raises `FarmError` for a job file or an address that cannot be used, before anything starts.
     """
-    jobs = read_job_file(job_file, roots)
-    presets_in(jobs)
+    wanted = read_job_file(jobs.path, jobs.roots, jobs.finish)
+    presets_in(wanted)
     _check(settings)
     journal.begin(_stored(settings))
     try:
-        journal.add([(job.id, job.name, content_of(job)) for job in jobs])
+        journal.add([task for job in wanted for task in new_tasks(job, out)])
         _go(journal, out, settings, watcher)
     finally:
         journal.end()
 
 
-def resume(out: Path, journal: Journal, watcher: Watcher, *, retry: bool = False) -> None:
+def resume(out: Location, journal: Journal, watcher: Watcher, *, retry: bool = False) -> None:
     """Go on with a farm; with `retry` also with what has failed, was refused or cancelled."""
     settings = _settings(journal.begin())
     try:
@@ -114,22 +136,26 @@ def resume(out: Path, journal: Journal, watcher: Watcher, *, retry: bool = False
         journal.end()
 
 
-def _go(journal: Journal, out: Path, settings: FarmSettings, watcher: Watcher) -> None:
+def _go(journal: Journal, out: Location, settings: FarmSettings, watcher: Watcher) -> None:
     journal.recover()
     park: AbstractContextManager[LocalPark | None] = nullcontext()
-    has_work = any(task.state not in ENDED for task in journal.tasks())
-    if has_work and not settings.scheduler:
-        park = LocalPark(out / WORK / LOCAL, settings.starts(), out / WORK / "user")
+    outputs = Outputs(out, watcher.tell)
+    rows = outputs.take_stock(journal)
+    for row in rows.values():
+        bring_inputs(row, out)  # to plan with them, and this client may be on another machine than the last
+    if rows and not settings.scheduler:
+        work = work_folder(out)
+        park = LocalPark(work / LOCAL, settings.starts(), work / "user", settings.cpu_workers)
     with park as local:
         address = local.scheduler if local else settings.scheduler
         run = FarmRun(
-            journal, out, Models(settings.checkpoint, settings.sonic_unet),
+            journal, outputs, Models(settings.checkpoint, settings.sonic_unet),
             lambda on_share: DaskLink(address, settings.security, on_share),
-            watcher.refuse, watcher.tell,
+            watcher.refuse, watcher.tell, in_parts=settings.in_parts,
         )  # fmt: skip
         if local:
             run.tend, run.expected = local.tend, len(local.servers)
-        run.run()
+        run.run(rows)
 
 
 def _check(settings: FarmSettings) -> None:

@@ -1,7 +1,7 @@
 """The workers of a farm as the client knows them: which are there, which can be used, what each is making."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..devices.budget import Budget
@@ -22,11 +22,12 @@ BENCH_FROM, BENCH_S = 3, 60.0
 
 @dataclass
 class Member:
-    """A worker with its server and card."""
+    """A worker, with its server and card if it has them."""
 
     name: str
     address: str
     server: str
+    """Address of its ComfyUI; "" for a worker without a card, which works on the CPU."""
     facts: Facts
     budget: Budget
     task: str = ""
@@ -90,9 +91,15 @@ class Fleet:
         self._looked = 0.0
         return were
 
-    def free(self) -> Iterable[Member]:
-        """Workers that take a task now."""
-        return [each for each in self.members.values() if each.is_free]
+    @property
+    def servers(self) -> list[Member]:
+        """Workers with a server."""
+        return [each for each in self.members.values() if each.server]
+
+    @property
+    def cpus(self) -> list[Member]:
+        """Workers that join and finish: those without a server, or all where each has one."""
+        return [each for each in self.members.values() if not each.server] or list(self.members.values())
 
     def bench(self, member: Member, text: str) -> None:
         """Count a failure of a server; one that goes on failing gets no work for a while, and others no worse."""
@@ -100,22 +107,19 @@ class Fleet:
         member.rests_until = time.monotonic() + 2.0  # another server is the first to take the task
         if member.failures >= BENCH_FROM:
             member.rests_until = time.monotonic() + BENCH_S
-            self.tell(Told(Happening.BENCHED, member.server, text))
+            self.tell(Told(Happening.BENCHED, member.server or member.name, text))
 
     def _member(self, name: str, address: str, bound: Bound) -> Member | None:
-        fault = bound.fault
-        if not bound.server:
-            fault = "SONIC_GUARD_SERVER is not set there"
-        elif not bound.can_spawn:
+        fault, facts = bound.fault, bound.facts
+        if not bound.can_spawn:
             fault = "its nanny lets it start no process; start it with --no-nanny"
-        same = any(each.server == bound.server for each in self.members.values())
-        if same and not fault:
+        elif not fault and any(each.server == bound.server for each in self.servers):
             fault = f"another worker is bound to {bound.server}"
-        if fault or bound.facts is None:
+        if fault or facts is None:
             if self._faults.get(name) != fault:
                 self._faults[name] = fault
                 self.tell(Told(Happening.UNUSABLE, name, fault))
             return None
         self._faults.pop(name, None)
-        self.tell(Told(Happening.JOINED, name, bound.facts.device_name))
-        return Member(name, address, bound.server, bound.facts, card_budget(bound.facts))
+        self.tell(Told(Happening.JOINED, name, facts.device_name))
+        return Member(name, address, bound.server, facts, card_budget(facts))

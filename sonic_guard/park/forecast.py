@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..devices.budget import Budget
@@ -16,7 +16,7 @@ from ..history.history_store import History, history_location
 from ..job import LATENT_FPS, Job
 from ..memory.stage_model import Estimate
 from ..operations.run_settings import dtype_on, vae_dtype_on
-from ..optimizations import ESCALATION_ORDER, EXACT, Optimization, without_redundant
+from ..optimizations import ESCALATION_ORDER, Optimization, without_redundant
 from ..planning.capacity import Capacity
 from ..planning.pace import RELATIVE_TO, Pace, passes, predict_time
 from ..planning.pass_time import measured_s
@@ -109,11 +109,11 @@ class Forecast:
 
 
 def escalation(enabled: frozenset[Optimization]) -> Iterator[frozenset[Optimization]]:
-    """The optimizations of Sonic Talking Head, and after each out-of-memory error one exact one more."""
+    """The optimizations of Sonic Talking Head, and after each out-of-memory error one more."""
     enabled |= STREAMED
     yield without_redundant(enabled)
     for each in ESCALATION_ORDER:
-        if each in EXACT - enabled:
+        if each not in enabled:
             enabled |= {each}
             yield without_redundant(enabled)
 
@@ -123,14 +123,15 @@ def whole_windows(job: Job) -> Job:
     return replace(job, duration_s=job.windows * job.window / LATENT_FPS)
 
 
-def run_s(job: Job, model: CardModel) -> float:
-    """Most likely seconds of a whole run of `job`.
+def run_s(job: Job, model: CardModel, parts: Sequence[int] | None = None) -> float:
+    """Most likely seconds of a whole run of `job`, or of a video like it whose parts have so many latent frames.
 
     Loading takes as long everywhere, for disks and buses differ less than cards do. Decoding follows the card's pace.
     """
     size = job.frame_size
-    decoded = job.latent_frames * size.width * size.height / _LATENT_PIXELS
-    return _denoise_s(job, model) + LOAD_S + _pace(model) * DECODE_S * decoded
+    frames = job.latent_frames if parts is None else sum(parts)
+    decoded = frames * size.width * size.height / _LATENT_PIXELS
+    return _denoise_s(job, model, parts) + LOAD_S + _pace(model) * DECODE_S * decoded
 
 
 def _pace(model: CardModel) -> float:
@@ -138,9 +139,9 @@ def _pace(model: CardModel) -> float:
     return _denoise_s(RELATIVE_TO, model) / _MEASURED_S
 
 
-def _denoise_s(job: Job, model: CardModel) -> float:
+def _denoise_s(job: Job, model: CardModel, parts: Sequence[int] | None = None) -> float:
     """Of a card never seen, the middle of its range; of one of unknown speed, as if it were the measured card."""
-    time = predict_time(job, model.budget, model.pace)
+    time = predict_time(job, model.budget, model.pace, parts=parts)
     if time.seconds is not None:
         return time.seconds
     if time.low_s is None or time.high_s is None:

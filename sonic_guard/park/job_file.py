@@ -1,13 +1,13 @@
 """Reads a farm's job file: a CSV or JSON file, or a folder of pairs. Nothing of it is believed.
 
-A file is named relative to the job file's folder, or to a folder that the user has added. It has to lie inside of it,
-also after links are followed: no job file reads anything else. URLs, absolute paths and ``..`` are refused.
+A file is named relative to the job file's folder, or to a folder or a bucket that the user has added. It has to lie
+inside of it, also after links are followed: no job file reads anything else. Absolute paths, ``..`` and all URLs but
+those below what the user has added are refused.
 """
 
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 from ..errors import FarmError, SonicGuardError, brief, first_of, reject_json_constant
 from ..plain_files import open_plain, plain_file, printable, shown
 from .content import file_digest
-from .jobs import FORMULA, MAX_NAME, FarmJob, read_name, read_settings
+from .files import Location
+from .input_roots import Root, below, root_at
+from .jobs import FORMULA, MAX_NAME, NO_FINISH, FarmJob, read_finish, read_name, read_settings
 
 MAX_FILE_BYTES = 64 << 20
 """Bytes of the largest job file: some 100,000 jobs."""
@@ -31,7 +33,6 @@ PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp"))
 SOUNDS = frozenset((".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"))
 _OUTSIDE = re.compile(r"^[/\\~]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|[\\\x00-\x1f\x7f\ud800-\udfff]")
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
-_OWN = ("image", "audio", "name")
 
 
 class Row(NamedTuple):
@@ -46,7 +47,9 @@ class Row(NamedTuple):
 class _Reader:
     """What is known while a job file is read."""
 
-    roots: tuple[Path, ...]
+    roots: Sequence[Root]
+    finish: str = NO_FINISH
+    """Of the jobs that do not say."""
     digests: dict[Path, str] = field(default_factory=dict)
     """Of the files read so far: a portrait may have many voices."""
     names: set[str] = field(default_factory=set)
@@ -58,7 +61,8 @@ class _Reader:
         image, audio = (self._file(name, values.pop(name, ""), most) for name, most in _MEDIA)
         name = values.pop("name", "") or ""
         name = self._new_name(name or f"{image.stem} {audio.stem}"[:MAX_NAME], given=bool(name))
-        return FarmJob(name, image, audio, self._digest(image), self._digest(audio), read_settings(values))
+        finish = read_finish(values.pop("finish", "") or self.finish)
+        return FarmJob(name, image, audio, self._digest(image), self._digest(audio), read_settings(values), finish)
 
     def _file(self, what: str, name: Any, most_bytes: int) -> Path:
         if not isinstance(name, str) or not name.strip():
@@ -66,15 +70,13 @@ class _Reader:
         name = name.strip()
         if len(name) > MAX_PATH:
             raise FarmError(f"{what}: a name of {len(name)} characters is not one of a file.")
-        if _URL.match(name) and not re.match(r"^[A-Za-z]:", name):
+        name, roots = below(self.roots, name)
+        if _URL.match(name):
             raise FarmError(f"{what}: {brief(name)} is a URL. Nothing is fetched: copy the file beside the job file.")
         if _OUTSIDE.search(name) or name.startswith(FORMULA):
             raise FarmError(f"{what}: {brief(name)} is not a file below the job file's folder.")
-        for root in self.roots:
-            path = Path(os.path.realpath(root / name))
-            if not path.is_relative_to(root):
-                raise FarmError(f"{what}: {brief(name)} leads out of its folder.")
-            if path.exists():
+        for root in roots:
+            if path := root.find(what, name, most_bytes):
                 return _of_size(what, path, most_bytes)
         raise FarmError(f"{what}: there is no file {brief(name)}.")
 
@@ -97,13 +99,15 @@ class _Reader:
 _MEDIA = (("image", MAX_PICTURE_BYTES), ("audio", MAX_SOUND_BYTES))
 
 
-def read_job_file(path: Path, roots: Sequence[Path] = ()) -> list[FarmJob]:
-    """The jobs in the CSV or JSON file `path`, or the pairs in that folder; `roots` are further folders of files.
+def read_job_file(path: Path, roots: Sequence[Location] = (), finish: str = NO_FINISH) -> list[FarmJob]:
+    """The jobs in the CSV or JSON file `path`, or the pairs in that folder; `roots` are further places of files.
+
+    `finish` is done to the videos of jobs that do not say.
 
     Raises `FarmError` with the first faults of all rows: a file is taken as a whole or not at all.
     """
     folder = path if path.is_dir() else path.parent
-    reader = _Reader(tuple(Path(os.path.realpath(each)) for each in (folder, *roots)))
+    reader = _Reader([root_at(each) for each in (folder, *roots)], finish)
     jobs, faults = [], []
     for row in _rows(path):
         try:

@@ -25,14 +25,11 @@ from ..optimizations import Mode
 from ..planning.capabilities import GraphCapabilities
 from ..planning.capacity import Capacity
 from ..planning.pace import Pace
-from ..planning.selection import mode_switches
+from ..planning.selection import read_switches
 from .comfyui_client import Facts
-from .forecast import CardModel
+from .forecast import CardModel, run_s
 from .jobs import FarmJob, JobSettings
 from .placement import Option
-
-RELATIVE_S = 60.0
-"""Assumed seconds of the reference run on a card of unknown speed: only the ratio between jobs matters then."""
 
 
 class Options(NamedTuple):
@@ -75,6 +72,11 @@ class JobPlanner:
             self._plans[key] = self._plan(job.settings, media)
         return self._plans[key]
 
+    def plan_on(self, job: FarmJob, mode: Mode, card: str) -> TalkingHead:
+        """The plan of `job` on a card model, which says where the video is cut. Raises as `options`."""
+        known = self.known.get(card, CardHistory())
+        return _planned(job.settings, self._read(job), mode, self.budgets[card], known.pace)
+
     def dtype(self, settings: JobSettings, card: str) -> str:
         """Number format of the network on a card."""
         return str(dtype_on(self.budgets[card], load_preset(settings.preset).dtype))
@@ -97,7 +99,7 @@ class JobPlanner:
                 if planned.preflight.plan.fits:
                     model = CardModel(budget, known.pace, known.calibration)
                     sizes[card] = model.needed_bytes(planned.preflight.estimate)
-                    seconds[card] = _seconds(planned)
+                    seconds[card] = run_s(planned.planned, model, [part.latent_frames for part in planned.parts])
             if sizes:
                 options.append(Option(min(sizes.values()), seconds, size_by_card=sizes))
                 modes.append(mode)
@@ -136,7 +138,7 @@ def widgets(settings: JobSettings, mode: Mode, prefix: str) -> dict[str, object]
     """The widgets of Sonic Talking Head for a job. It stops where it would have to change the pixels."""
     names = (
         "preset", "aspect", "face_index", "face_box", "margin", "min_resolution", "inference_steps", "seconds",
-        "dynamic_scale", "cut_silence", "seed", "fp8_weights", "part_s", "format", "crf", "encoder_preset",
+        "dynamic_scale", "cut_silence", "seed", "part_s", "format", "crf", "encoder_preset",
     )  # fmt: skip
     return {
         **{name: getattr(settings, name) for name in names},
@@ -181,7 +183,7 @@ def _planned(settings: JobSettings, media: _Media, mode: Mode, budget: Budget, p
         aspect=settings.aspect,
         face_index=settings.face_index,
         face_box=settings.face_box,
-        capabilities=GraphCapabilities(mode_switches(mode, fp8=settings.fp8_weights), to_file=True),
+        capabilities=GraphCapabilities(read_switches(mode), to_file=True),
         overrides=Overrides(
             settings.min_resolution, settings.inference_steps, settings.seconds, settings.margin,
             settings.dynamic_scale,
@@ -194,15 +196,6 @@ def _planned(settings: JobSettings, media: _Media, mode: Mode, budget: Budget, p
 @lru_cache(maxsize=64)
 def _preset(name: str) -> Any:
     return load_preset(name)
-
-
-def _seconds(planned: TalkingHead) -> float:
-    time = planned.preflight.time
-    if time.seconds is not None:
-        return time.seconds
-    if time.low_s is not None and time.high_s is not None:
-        return (time.low_s + time.high_s) / 2
-    return time.relative * RELATIVE_S
 
 
 def settings_of(values: Mapping[str, Any]) -> JobSettings:

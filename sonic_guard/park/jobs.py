@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FarmError, brief
+from ..finishing.finish_presets import FinishPreset
 from ..job import MAX_DURATION_S
 from ..media.crop import Aspect
 from ..media.video_writer import PRESETS
@@ -25,6 +26,9 @@ MAX_NAME = 120
 VIDEO_FORMATS = ("h264", "ffv1", "prores")
 _NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f\ud800-\udfff]|^[.\s]|[.\s]$')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+NO_FINISH = "none"
+FINISHES = (NO_FINISH, *map(str, FinishPreset))
+"""What may be done to a video after it was made, by the presets of finishing."""
 FORMULA = ("=", "+", "-", "@")
 """A spreadsheet takes a cell that begins so for a formula."""
 
@@ -47,7 +51,6 @@ class JobSettings:
     cut_silence: bool = False
     seed: int = 0
     mode: str = "auto"
-    fp8_weights: bool = False
     part_s: float = 0.0
     format: str = "h264"
     crf: int = 18
@@ -66,12 +69,28 @@ class FarmJob:
     """SHA-256 of the file, in hexadecimal digits; a file that changes before it is sent is noticed by it."""
     audio_digest: str
     settings: JobSettings
+    finish: str = NO_FINISH
+    """What is done to the video after it was made: one of `FINISHES`."""
 
     @property
     def id(self) -> str:
-        """32 hexadecimal digits: the same for the same content and settings, whatever the names."""
-        content = [CONTENT_VERSION, self.image_digest, self.audio_digest, asdict(self.settings)]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+        """Of the video as Sonic makes it: the same for the same content and settings, whatever the names."""
+        return content_id(self.image_digest, self.audio_digest, asdict(self.settings))
+
+    @property
+    def finished_id(self) -> str:
+        """Of the video as it is wanted."""
+        return self.id if self.finish == NO_FINISH else content_id(self.id, "finish", self.finish)
+
+
+def content_id(*content: Any) -> str:
+    """32 hexadecimal digits: the same for the same values."""
+    return hashlib.sha256(json.dumps([CONTENT_VERSION, *content], sort_keys=True).encode()).hexdigest()[:32]
+
+
+def read_finish(value: Any) -> str:
+    """What is done to a finished video. Raises `FarmError` for what is not in `FINISHES`."""
+    return _word(*FINISHES)("finish", value)
 
 
 def read_settings(values: Mapping[str, Any]) -> JobSettings:
@@ -157,7 +176,6 @@ _READ: Mapping[str, Callable[[str, Any], Any]] = {
     "cut_silence": _flag,
     "seed": _whole(0, 2**31 - 1),
     "mode": _word(*map(str, Mode)),
-    "fp8_weights": _flag,
     "part_s": _number(36_000.0),
     "format": _word(*VIDEO_FORMATS),
     "crf": _whole(1, 51),

@@ -10,7 +10,7 @@ import platform
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,9 +28,14 @@ from .journal_tables import (
     TASKS,
     VERSION,
     AttemptRow,
+    NewTask,
     Start,
+    TaskKind,
     TaskRow,
     TaskState,
+    attempt_row,
+    new_row,
+    task_row,
 )
 from .outcomes import UNTRIED, Ended, Outcome
 
@@ -106,8 +111,8 @@ class Journal:
 
     # ---- what is to be made
 
-    def add(self, jobs: Iterable[tuple[str, str, dict[str, Any]]]) -> int:
-        """Add jobs: task, name of the video, content. Returns the number of new tasks.
+    def add(self, tasks: Iterable[NewTask]) -> int:
+        """Add what a job file asks for. Returns the number of new tasks.
 
         What is known already stays as it is: a video that is done is not made again. Raises `FarmError` for a name
         that is another job's.
@@ -119,12 +124,13 @@ class Journal:
             taken = connection.execute(select(NAMES.c.name, NAMES.c.task).where(NAMES.c.farm == self._farm))
             names = {name: task for name, task in taken}  # noqa: C416 - a row is no pair for `dict`
             new_tasks, new_names = {}, {}
-            for task, name, content in jobs:
+            for new in tasks:
+                task, name = new.task, new.name
                 if names.get(name, task) != task:
                     raise FarmError(f"name: {name} is another job's in this folder. Choose another name or folder.")
                 if task not in known and task not in new_tasks:
-                    new_tasks[task] = _new_task(self._farm, task, len(known) + len(new_tasks), content)
-                if name not in names:
+                    new_tasks[task] = new_row(self._farm, new, len(known) + len(new_tasks))
+                if name and name not in names:
                     new_names[name] = {"farm": self._farm, "name": name, "task": task}
             for table, rows in ((TASKS, new_tasks), (NAMES, new_names)):
                 if rows:
@@ -132,6 +138,25 @@ class Journal:
             return len(new_tasks)
 
         return self._do(work)
+
+    def cut(self, parts: Mapping[str, Sequence[NewTask]], whole: Sequence[str]) -> None:
+        """Waiting videos are made of these parts, which are new; those in `whole` in one piece. It stays so."""
+
+        def work(connection: Connection) -> None:
+            self._owned(connection)
+            mine = TASKS.c.farm == self._farm
+            known = set(connection.scalars(select(TASKS.c.task).where(mine)))
+            for task, made_of in parts.items():
+                needs = [part.task for part in made_of]
+                values: dict[str, Any] = {"kind": TaskKind.JOIN, "needs": needs, "is_cut": True}
+                self._move(connection, task, {TaskState.WAITING}, **values)
+                rows = [new_row(self._farm, part, len(known) + at) for at, part in enumerate(made_of)]
+                connection.execute(insert(TASKS), [{**row, "is_cut": True} for row in rows])
+                known.update(needs)
+            for task in whole:
+                connection.execute(update(TASKS).where(self._is_task(task)).values(is_cut=True))
+
+        self._do(work)
 
     def tasks(self) -> list[TaskRow]:
         """All tasks in the order of the job file."""
@@ -143,7 +168,7 @@ class Journal:
             ):
                 names.setdefault(task, []).append(name)
             rows = connection.execute(select(TASKS).where(TASKS.c.farm == self._farm).order_by(TASKS.c.position))
-            return [_task(row, names.get(row["task"], [])) for row in rows.mappings()]
+            return [task_row(row, names.get(row["task"], [])) for row in rows.mappings()]
 
         return self._do(work)
 
@@ -151,7 +176,7 @@ class Journal:
         """All attempts in the order in which they began."""
         query = select(ATTEMPTS).where(ATTEMPTS.c.farm == self._farm).order_by(ATTEMPTS.c.id)
         rows = self._do(lambda connection: connection.execute(query).mappings().all())
-        return [_attempt(row) for row in rows]
+        return [attempt_row(row) for row in rows]
 
     def counts(self) -> dict[TaskState, int]:
         """Number of tasks by state."""
@@ -226,7 +251,7 @@ class Journal:
 
         return self._do(work)
 
-    def redo(self, tasks: Sequence[str]) -> None:
+    def redo(self, tasks: Iterable[str]) -> None:
         """Outputs of these tasks are gone or damaged: they wait again."""
 
         def work(connection: Connection) -> None:
@@ -318,26 +343,6 @@ def _is_gone(row: Any) -> bool:
         return False
 
 
-def _new_task(farm: str, task: str, position: int, content: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "farm": farm, "task": task, "position": position, "content": content, "state": TaskState.WAITING, "tries": 0,
-        "failures": [], "server": "", "digest": "", "size_bytes": 0, "reason": "",
-    }  # fmt: skip
-
-
 def _ending(where: Any, ended: Ended) -> Any:
     values = {"ended": time.time(), "outcome": ended.outcome, "used_bytes": ended.used_bytes}
     return update(ATTEMPTS).where(where).values(text=ended.text[:MAX_TEXT], **values)
-
-
-def _task(row: Any, names: Sequence[str]) -> TaskRow:
-    values: dict[str, Any] = {name: row[name] for name in TaskRow.__dataclass_fields__ if name in row}
-    values["state"], values["names"] = TaskState(row["state"]), tuple(names)
-    values["failures"] = tuple((index, size) for index, size in row["failures"])
-    return TaskRow(**values)
-
-
-def _attempt(row: Any) -> AttemptRow:
-    values: dict[str, Any] = {name: row[name] for name in AttemptRow.__dataclass_fields__}
-    values["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
-    return AttemptRow(**values)

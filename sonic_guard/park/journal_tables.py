@@ -1,8 +1,9 @@
 """The tables of a farm's journal, and the rows that are read from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     JSON,
@@ -20,12 +21,30 @@ from sqlalchemy import (
 
 from .outcomes import Outcome
 
-VERSION = 1
+VERSION = 2
 """Of the tables. A journal of another version is refused: it belongs to a run of another version of this pack."""
 
 
+class TaskKind(StrEnum):
+    """What a task makes, and where."""
+
+    VIDEO = "video"
+    """A whole video, on a server with a card."""
+    PART = "part"
+    """One part of a long video, on a server with a card."""
+    JOIN = "join"
+    """A whole video of its parts, on a CPU worker."""
+    FINISH = "finish"
+    """A finished video of one that was made, on a CPU worker."""
+
+    @property
+    def is_on_card(self) -> bool:
+        """Whether a server with a card makes it."""
+        return self in (TaskKind.VIDEO, TaskKind.PART)
+
+
 class TaskState(StrEnum):
-    """Of a task, which makes one video."""
+    """Of a task, which makes one file."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -61,9 +80,12 @@ TASKS = Table(
     "sonic_guard_farm_tasks",
     METADATA,
     Column("farm", Text, primary_key=True),
-    Column("task", Text, primary_key=True),  # FarmJob.id
+    Column("task", Text, primary_key=True),  # follows from the content: FarmJob.id
+    Column("kind", Text, nullable=False),
+    Column("needs", JSON, nullable=False),  # tasks of whose outputs it is made: [task, …]
+    Column("is_cut", Boolean, nullable=False),  # whether it is decided that it is made whole, or in which parts
     Column("position", _BIG, nullable=False),
-    Column("content", JSON, nullable=False),  # the job, as `job_content` has it
+    Column("content", JSON, nullable=False),  # what is made, as `task_content` has it
     Column("state", Text, nullable=False),
     Column("tries", Integer, nullable=False),  # attempts with a definite end; part of the prompt's id
     Column("failures", JSON, nullable=False),  # [[option index, usable bytes], …]
@@ -104,6 +126,18 @@ ATTEMPTS = Table(
 Index("sonic_guard_farm_attempts_of", ATTEMPTS.c.farm, ATTEMPTS.c.task)
 
 
+class NewTask(NamedTuple):
+    """A task that a job file asks for."""
+
+    task: str
+    name: str
+    """Of the video in the folder of outputs; "" for what is made on the way there."""
+    content: dict[str, Any]
+    kind: TaskKind = TaskKind.VIDEO
+    needs: tuple[str, ...] = ()
+    """Tasks of whose outputs it is made."""
+
+
 @dataclass(frozen=True)
 class TaskRow:
     """A task as the journal has it."""
@@ -119,6 +153,9 @@ class TaskRow:
     size_bytes: int
     reason: str
     names: tuple[str, ...] = ()
+    kind: TaskKind = TaskKind.VIDEO
+    needs: tuple[str, ...] = ()
+    is_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,3 +180,28 @@ class AttemptRow(Start):
     used_bytes: int | None = None
     outcome: Outcome | None = None
     text: str = ""
+
+
+def new_row(farm: str, new: NewTask, position: int) -> dict[str, Any]:
+    """The row of a new task, as it is inserted."""
+    return {
+        "farm": farm, "task": new.task, "kind": new.kind, "needs": list(new.needs), "is_cut": False,
+        "position": position, "content": new.content, "state": TaskState.WAITING, "tries": 0, "failures": [],
+        "server": "", "digest": "", "size_bytes": 0, "reason": "",
+    }  # fmt: skip
+
+
+def task_row(row: Any, names: Sequence[str]) -> TaskRow:
+    """A task from its row and its names."""
+    values: dict[str, Any] = {name: row[name] for name in TaskRow.__dataclass_fields__ if name in row}
+    values["state"], values["names"] = TaskState(row["state"]), tuple(names)
+    values["failures"] = tuple((index, size) for index, size in row["failures"])
+    values["kind"], values["needs"] = TaskKind(row["kind"]), tuple(row["needs"])
+    return TaskRow(**values)
+
+
+def attempt_row(row: Any) -> AttemptRow:
+    """An attempt from its row."""
+    values: dict[str, Any] = {name: row[name] for name in AttemptRow.__dataclass_fields__}
+    values["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
+    return AttemptRow(**values)

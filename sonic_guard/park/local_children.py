@@ -68,7 +68,7 @@ SCHEDULING = {
 }
 
 
-def run_worker(place: Place, scheduler: str, server: str, resources: dict[str, float]) -> None:
+def run_worker(place: Place, scheduler: str, server: str) -> None:
     """A Dask worker, bound to one server."""
     os.environ[SERVER] = server
     _begin(place)
@@ -81,8 +81,8 @@ def run_worker(place: Place, scheduler: str, server: str, resources: dict[str, f
 
     async def run() -> None:
         worker = Worker(
-            scheduler, nthreads=1, name=place.name, host="127.0.0.1", resources=resources, dashboard=False,
-            memory_limit=0, local_directory=str(place.folder),
+            scheduler, nthreads=1, name=place.name, host="127.0.0.1", dashboard=False, memory_limit=0,
+            local_directory=str(place.folder),
         )  # fmt: skip
         async with worker:
             await worker.finished()

@@ -1,5 +1,6 @@
 """The processes of a farm on one machine: started, found again by the next client, and replaced when they die."""
 
+import argparse
 import json
 import multiprocessing
 import multiprocessing.spawn
@@ -8,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,12 @@ YOUNG_S, MAX_DEATHS = 20.0, 6
 """A process that ends so soon after its start, and so often in a row, is not started again."""
 
 
+_PLACES = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+"""Of ComfyUI's options, those that say where its models are."""
+for _name in ("--base-directory", "--models-directory"):
+    _PLACES.add_argument(_name, type=Path)
+
+
 @dataclass(frozen=True)
 class ServerStart:
     """How a ComfyUI server is started."""
@@ -36,6 +44,14 @@ class ServerStart:
     """Beside those that this module gives: folders, port, loopback."""
     card: int | None = None
     """CUDA's number of the card; None: no GPU."""
+
+    def prepare(self) -> None:
+        """Create the folder that ComfyUI_Sonic creates when it is imported: two servers that do so at once fail."""
+        asked, _ = _PLACES.parse_known_args(self.arguments)
+        models = asked.models_directory or (asked.base_directory or self.comfyui) / "models"
+        if models.is_dir():
+            with suppress(PermissionError):  # not to be written: then it is there already, or the server says so
+                (models / "sonic").mkdir(exist_ok=True)
 
 
 @dataclass
@@ -95,6 +111,8 @@ class LocalPark:
     """Addresses of running servers, and servers to start."""
     user_folder: Path
     """ComfyUI's user folder for all servers that are started: finished parts of a video in it serve each of them."""
+    cpu_workers: int = 1
+    """Workers without a server, for what needs no card."""
     scheduler: str = ""
     addresses: list[str] = field(default_factory=list)
     _children: list[_Child] = field(default_factory=list)
@@ -111,7 +129,9 @@ class LocalPark:
         for number, (server, port) in enumerate(zip(self.servers, ports[1:], strict=True), start=1):
             self.addresses.append(self._add_server(server, number, port))
         for number, address in enumerate(self.addresses, start=1):
-            self._add_worker(number, address)
+            self._add_worker(f"worker {number}", address)
+        for number in range(1, self.cpu_workers + 1):
+            self._add_worker(f"cpu worker {number}", "")
         self.tend()
         return self
 
@@ -160,6 +180,7 @@ class LocalPark:
     def _add_server(self, server: str | ServerStart, number: int, port: int) -> str:
         if isinstance(server, str):
             return server
+        server.prepare()
         arguments = self._arguments(server, number, port)
         self._add(
             f"server {number}",
@@ -167,9 +188,8 @@ class LocalPark:
         )
         return f"http://127.0.0.1:{port}"
 
-    def _add_worker(self, number: int, address: str) -> None:
-        resources = {"sonic_guard_card": 1.0}
-        self._add(f"worker {number}", lambda child: _spawn(run_worker, child.place, self.scheduler, address, resources))
+    def _add_worker(self, name: str, address: str) -> None:
+        self._add(name, lambda child: _spawn(run_worker, child.place, self.scheduler, address))
 
     def _arguments(self, server: ServerStart, number: int, port: int) -> list[str]:
         home = self.folder / f"server {number} files"

@@ -8,8 +8,6 @@ import asyncio
 import contextlib
 import os
 import re
-import threading
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +15,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ..comfy.talking_head_prompt import HEAD, Loaded, talking_head_prompt
+from ..comfy.talking_head_prompt import HEAD, PART, AskedPart, Loaded, talking_head_prompt
 from ..devices.out_of_memory import is_out_of_memory
-from ..errors import FarmError, OutputError, SonicGuardError
+from ..errors import FarmError, OutputError, PartError, SonicGuardError
 from ..plain_files import shown
+from .call_pipe import on_cancel, reporter
 from .comfyui_client import ComfyUiClient, Finished, RefusedError, ServerDeadError, ServerGoneError, connected
-from .content import keep, made_before, objects_folder
+from .content import input_file, keep, made_before, objects_folder
+from .files import Location
 from .outcomes import Ended, Outcome
 
 _NAMESPACE = uuid.UUID("7c1a7a58-5d5b-4f0e-9d3c-6f1c0f5a2b11")
@@ -31,10 +31,9 @@ JOB_ERRORS = frozenset(
     ("PictureError", "AudioError", "FaceError", "JobError", "PresetError", "FileNameError", "OptimizationError")
 )
 """Of the portrait, the voice or the settings: the same on every server."""
+NO_ROOM_ERRORS = frozenset(("LeaseError", "PartError"))
 NO_ROOM = re.compile(r"Will run out|makes it fit", re.IGNORECASE)
 """In the text of the plan by which Sonic Talking Head refuses to begin: it plans for what is free at that moment."""
-REPORT_S = 0.5
-CANCEL = "cancel"
 
 
 class InputGoneError(Exception):
@@ -56,12 +55,14 @@ class Call:
     loaded: Loaded
     """With the names of the files left empty: they follow from the upload."""
     widgets: Mapping[str, object]
-    out: Path
-    """The farm's folder of outputs, which this machine sees as well."""
+    out: Location
+    """The farm's outputs: a folder, which this machine sees as well, or a bucket."""
     suffix: str
     """Of the video's file, with the dot."""
     frames: int
     """Frames that the video has to have."""
+    part: AskedPart | None = None
+    """The part of the video that is wanted, as a bundle (`long_video.part_bundle`); None: the whole."""
 
     @property
     def prompt_id(self) -> str:
@@ -93,14 +94,7 @@ async def _cancellable(call: Call, pipe: Connection) -> Ended:
     work = asyncio.ensure_future(_make(call, pipe))
     loop = asyncio.get_running_loop()
 
-    def listen() -> None:
-        try:
-            pipe.recv()  # anything says cancel
-        except (EOFError, OSError):
-            os._exit(1)  # the worker is gone; who comes after it finds what the server makes
-        loop.call_soon_threadsafe(work.cancel)
-
-    threading.Thread(target=listen, daemon=True).start()
+    on_cancel(pipe, lambda: loop.call_soon_threadsafe(work.cancel))
     try:
         return await work
     except asyncio.CancelledError:
@@ -112,13 +106,13 @@ async def _cancellable(call: Call, pipe: Connection) -> Ended:
 
 async def _make(call: Call, pipe: Connection) -> Ended:
     objects_folder(call.out)
-    if known := made_before(call.out, call.task, call.suffix):
+    if known := await asyncio.to_thread(made_before, call.out, call.task, call.suffix):
         return Ended(Outcome.DONE, "", *known)
     async with connected(call.server) as client:
         finished = await client.finished(call.prompt_id)
         if finished is None and not await client.is_queued(call.prompt_id):
-            await client.queue(await _graph(call, client), call.prompt_id)
-        finished = finished or await client.wait(call.prompt_id, _reporter(pipe))
+            await client.queue(await _graph(call, client), call.prompt_id, call.part.beside() if call.part else {})
+        finished = finished or await client.wait(call.prompt_id, reporter(pipe))
         if finished is None:
             return Ended(Outcome.SERVER_DIED, "the server has been restarted")
         if not finished.is_success:
@@ -131,7 +125,11 @@ async def _graph(call: Call, client: ComfyUiClient) -> dict[str, Any]:
     files = (call.image, call.image_digest), (call.audio, call.audio_digest)
     try:
         image, audio = [
-            await client.upload(path, f"{call.task}-{digest[:16]}{path.suffix.lower()}", digest)
+            await client.upload(
+                await asyncio.to_thread(input_file, call.out, path, digest),
+                f"{call.task}-{digest[:16]}{path.suffix.lower()}",
+                digest,
+            )
             for path, digest in files
         ]
     except OSError as error:
@@ -141,29 +139,33 @@ async def _graph(call: Call, client: ComfyUiClient) -> dict[str, Any]:
 
 async def _fetch(call: Call, client: ComfyUiClient, finished: Finished) -> Ended:
     try:
-        (shown,) = finished.outputs[HEAD]["images"]
+        (shown,) = finished.outputs[HEAD][PART if call.part else "images"]
     except (KeyError, TypeError, ValueError):
         return Ended(Outcome.SERVER_FAILED, "the server's answer names no video")
     temp = objects_folder(call.out) / f".{call.task}.{os.getpid()}.part"
     try:
         digest, size = await client.fetch(shown, temp)
-        if text := await asyncio.to_thread(_fault, temp, call.frames):
+        if text := await asyncio.to_thread(_fault, temp, call):
             return Ended(Outcome.SERVER_FAILED, text)
-        keep(temp, call.task, digest, size, call.suffix)
+        await asyncio.to_thread(keep, call.out, temp, call.task, digest, size, call.suffix)
     finally:
         temp.unlink(missing_ok=True)
     return Ended(Outcome.DONE, "", digest, size, await client.used_bytes())
 
 
-def _fault(video: Path, frames: int) -> str:
+def _fault(file: Path, call: Call) -> str:
     """What is wrong with a finished file; "" if nothing is."""
-    from ..media.video_contents import contents  # PyAV: not needed until there is a video
+    # Not needed until there is a file, and they import PyAV.
+    from ..long_video.part_bundle import part_of
+    from ..media.video_contents import contents
 
     try:
-        found = contents(video)
-    except OutputError as error:
+        if call.part:
+            return "" if part_of(file).index == call.part.part else "the server has made another part"
+        frames = contents(file).frames
+    except (OutputError, PartError) as error:
         return error.text
-    return "" if found.frames == frames else f"the video has {found.frames} frames, and {frames} were expected"
+    return "" if frames == call.frames else f"the video has {frames} frames, and {call.frames} were expected"
 
 
 def _failed(finished: Finished) -> Ended:
@@ -174,21 +176,8 @@ def _failed(finished: Finished) -> Ended:
     text = " ".join(finished.error_text.split()) or kind
     if kind in JOB_ERRORS:
         return Ended(Outcome.JOB_FAILED, text)
-    if kind == "LeaseError" or (kind == "SonicGuardError" and NO_ROOM.search(text)):
+    if kind in NO_ROOM_ERRORS or (kind == "SonicGuardError" and NO_ROOM.search(text)):
         return Ended(Outcome.NO_ROOM, text)
     if kind in OUT_OF_MEMORY_ERRORS or is_out_of_memory(RuntimeError(text)):
         return Ended(Outcome.OUT_OF_MEMORY, text)
     return Ended(Outcome.SERVER_FAILED, text)
-
-
-def _reporter(pipe: Connection) -> Any:
-    sent = [0.0]
-
-    def notify(share: float) -> None:
-        now = time.monotonic()
-        if now - sent[0] >= REPORT_S:
-            sent[0] = now
-            with contextlib.suppress(OSError):
-                pipe.send(share)
-
-    return notify

@@ -10,7 +10,7 @@ from enum import StrEnum
 from ..devices.card_catalogue import Card
 from ..job import SIZE_STEP, Dtype, Job
 from ..memory.hard_limits import Limit, LimitKind
-from ..optimizations import ESCALATION_ORDER, EXACT, without_redundant
+from ..optimizations import ESCALATION_ORDER, EVERY, without_redundant
 from .capacity import Capacity
 from .planner import GOOD_RESOLUTION, Change, Plan, Policy, change_between, make_plan
 from .selection import Switches
@@ -23,7 +23,7 @@ LOW_VRAM = "low_vram"
 """Name of a change: add the node Sonic Low VRAM, which enables the optimizations it takes to fit."""
 POLICY = "policy"
 """Name of a change: another policy of the planner, which keeps more of the picture."""
-_LOW_VRAM_SWITCHES = Switches(auto=EXACT)
+_LOW_VRAM_SWITCHES = Switches(auto=EVERY)
 """What that node can enable. Without a wire to SONIC_PreData it cannot offload the UNet, so that one is not taken for
 granted either."""
 
@@ -84,8 +84,8 @@ def advise(
 
     Where the plan lost size or frame rate: the optimizations that keep more of them. Where it does not fit: the first
     single change that is enough, in this order: optimizations, fp16, the largest picture that still shows a mouth, half
-    the frame rate. Else what the planner changes in total; else the same with optimizations that no node enables yet,
-    exact ones before fp8 weights; else the smallest card. With a planning node before it (`ON_RISK`, `POLICY`) it is
+    the frame rate. Else what the planner changes in total; else the same with optimizations that no node enables yet;
+    else the smallest card. With a planning node before it (`ON_RISK`, `POLICY`) it is
     what that node would do.
 
     `available` is `make_plan`'s. `low_vram`: Sonic Low VRAM could be added, which keeps every pixel. Together with
@@ -106,7 +106,7 @@ def advise(
                 return Advice(False, (_change(name, job, changed, capacity),))
     best = make_plan(job, capacity, available=available)
     if low_vram:
-        optimized = replace(job, optimizations=without_redundant(job.optimizations | EXACT))
+        optimized = replace(job, optimizations=without_redundant(job.optimizations | EVERY))
         better = make_plan(optimized, capacity, available=available)
         same_settings = replace(better.job, optimizations=best.job.optimizations) == best.job
         loses_less = not same_settings if can_change_settings else _shows_more(better.job, best.job)
@@ -118,16 +118,14 @@ def advise(
 
 
 def _keeping(plan: Plan, available: Collection[str], *, low_vram: bool) -> Advice | None:
-    """What loses less of the picture than `plan`: another policy, else optimizations, exact ones before fp8 weights."""
+    """What loses less of the picture than `plan`: another policy, else optimizations."""
     if plan.policy is Policy.ARTICLE:
         kept = make_plan(plan.requested, plan.capacity, available=available)
         if kept.fits and _shows_more(kept.job, plan.job):
             words = str(Policy.ARTICLE), str(Policy.LOSSLESS_FIRST)
             return Advice(True, (change_between(POLICY, words, plan.estimate, kept.estimate),), keeps=kept.job)
-    for more in (EXACT, frozenset(ESCALATION_ORDER)):
-        if kept := plan_that_shows_more(plan, {*available, *more}):
-            return Advice(True, _by_node(kept, available, low_vram=low_vram), keeps=kept.job)
-    return None
+    kept = plan_that_shows_more(plan, {*available, *EVERY})
+    return Advice(True, _by_node(kept, available, low_vram=low_vram), keeps=kept.job) if kept else None
 
 
 def plan_that_shows_more(plan: Plan, available: Collection[str]) -> Plan | None:
@@ -145,15 +143,15 @@ def _shows_more(job: Job, other: Job) -> bool:
 def _by_node(plan: Plan, available: Collection[str], *, low_vram: bool) -> tuple[Change, ...]:
     """The changes of `plan` that the user would make: what is `available` is enabled in any case.
 
-    Where Sonic Low VRAM has to be added, that stands for the exact optimizations.
+    Where Sonic Low VRAM has to be added, that stands for all optimizations.
     """
     if not low_vram or not any(change.name in ESCALATION_ORDER for change in plan.changes):
         shown = [change for change in plan.changes if change.name not in available]
         # What is enabled in any case may come after what the user would do: the last figure is that of all of it.
         return (*shown[:-1], replace(shown[-1], after_bytes=plan.changes[-1].after_bytes)) if shown else ()
-    optimizations = plan.requested.optimizations | plan.job.optimizations & EXACT
+    optimizations = plan.requested.optimizations | plan.job.optimizations
     optimized = replace(plan.requested, optimizations=without_redundant(optimizations))
-    rest = (change for change in plan.changes if change.name not in EXACT)
+    rest = (change for change in plan.changes if change.name not in EVERY)
     return (_change(LOW_VRAM, plan.requested, optimized, plan.capacity), *rest)
 
 

@@ -12,7 +12,7 @@ from ..optimizations import Mode, Optimization, Setting, without_redundant
 from .capacity import Capacity
 from .part_length import longest_fitting
 from .planner import CHUNK_SIZE, SPLIT
-from .selection import NONE, STREAMED, Switches, fits_with_some, format_optimizations, mode_switches, read_switches
+from .selection import NONE, STREAMED, Switches, fits_with_some, format_optimizations, read_switches
 
 LOW_VRAM, TALKING_HEAD = "SonicGuardLowVRAM", "SonicGuardTalkingHead"
 """ComfyUI's names of the nodes that enable optimizations."""
@@ -80,7 +80,7 @@ def capabilities_of(nodes: Mapping[str, Mapping[str, object]]) -> GraphCapabilit
         return GraphCapabilities(read_switches(_mode(values), literal), TALKING_HEAD in nodes)
     if TALKING_HEAD in nodes:
         values = nodes[TALKING_HEAD]
-        return GraphCapabilities(mode_switches(_mode(values), fp8=values.get("fp8_weights") is True), to_file=True)
+        return GraphCapabilities(read_switches(_mode(values)), to_file=True)
     return WRAPPER_ONLY
 
 

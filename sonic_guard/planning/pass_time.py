@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from ..devices.card_catalogue import Speed
 from ..job import MIN_CHUNK_SIZE, Dtype, Job
+from ..memory.constants import constants
+from ..memory.hard_limits import GUIDANCE_BRANCHES
 from ..optimizations import Optimization
 
 
@@ -44,7 +46,6 @@ TF32_CONVOLUTIONS = 0.6
 _EXTRA_S: Mapping[Optimization, float] = {
     Optimization.SEQUENTIAL_CFG: 0.08,
     Optimization.FEED_FORWARD_CHUNKING: 0.03,
-    Optimization.FP8_WEIGHTS: 0.70,
 }
 _LAYERS_EXTRA_S = 1.13
 """Of layer chunking at 1024², 25 frames, with the smallest chunks."""
@@ -53,6 +54,8 @@ _LAYERS_FRAMES, _LAYERS_CHUNK = 0.75, -1.7
 _BOTH_CHUNKED = 2.3
 """How much more it is with feed-forward chunking, which no plan combines with it."""
 _LAYERS_PIXELS = 128 * 128 * 25
+_BUS_GBPS = (25.0, 6.0)
+"""10**9 bytes a second from host memory to a GPU: PCIe 4.0 with 16 lanes, page-locked; and PCIe 3.0 with 8 lanes."""
 
 
 def work_of_pass(job: Job) -> Work:
@@ -85,11 +88,22 @@ def extra_s(job: Job) -> float:
 def span_s(job: Job, speed: Speed) -> tuple[float, float]:
     """Fewest and most seconds of a pass of `job` on a card of this speed that has not been measured."""
     low, high = _seconds(job, speed, BEST), _seconds(job, speed, WORST)
+    fast, slow = _copies_s(job)
     if not speed.like_measured:
         high *= UNLIKE
     elif job.dtype is Dtype.FP32:
         low *= TF32_CONVOLUTIONS
-    return max(low, extra_s(job)), high + extra_s(job)
+    return max(low, extra_s(job), fast), high + extra_s(job) + slow
+
+
+def _copies_s(job: Job) -> tuple[float, float]:
+    """Fewest and most seconds of a pass in which weights are copied to the GPU; they may run beside the network."""
+    if Optimization.STREAM_WEIGHTS not in job.optimizations:
+        return 0.0, 0.0
+    crossings = GUIDANCE_BRANCHES if Optimization.SEQUENTIAL_CFG in job.optimizations else 1
+    gbytes = crossings * constants().streamed_bytes[job.dtype.size] / 1e9
+    fast, slow = (gbytes / gbps for gbps in _BUS_GBPS)
+    return fast, slow
 
 
 def _seconds(job: Job, speed: Speed, reached: Reached) -> float:

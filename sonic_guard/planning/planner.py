@@ -17,7 +17,7 @@ from ..errors import PlanError, brief
 from ..job import SIZE_STEP, Dtype, Job
 from ..memory.hard_limits import Limit
 from ..memory.stage_model import STAGES, Estimate, predict
-from ..optimizations import ESCALATION_ORDER, EXACT, Optimization, without_redundant
+from ..optimizations import ESCALATION_ORDER, EVERY, Optimization, without_redundant
 from .capacity import Capacity, Risk, Verdict
 from .part_length import longest_part, parts_for
 from .selection import Fits, fewest_optimizations, fits_with_some, largest_chunk_size
@@ -121,7 +121,7 @@ class Plan:
     attempt: Estimate | None = None
     """Where nothing fits: of all that was tried, what needs the least memory."""
     rescue: "Plan | None" = None
-    """Where nothing fits: the plan that fits with optimizations that are not available yet, exact ones if they do."""
+    """Where nothing fits: the plan that fits with optimizations that are not available yet."""
 
     @property
     def losses(self) -> tuple[Change, ...]:
@@ -217,12 +217,11 @@ def _plan(requested: Job, chosen: Job, capacity: Capacity, policy: Policy | None
 
 
 def _rescue(job: Job, capacity: Capacity, available: frozenset[str]) -> Plan | None:
-    """The plan for `job` with the exact optimizations that are not `available`, else with all; None if none fits."""
-    more = next((each for each in (EXACT, frozenset(ESCALATION_ORDER)) if each - available), None)
-    if more is None:
+    """The plan for `job` with the optimizations that are not `available`; None if it does not fit."""
+    if available >= EVERY:
         return None
-    plan = make_plan(job, capacity, available=available | more)
-    return plan if plan.fits else plan.rescue
+    plan = make_plan(job, capacity, available=available | EVERY)
+    return plan if plan.fits else None
 
 
 def _least(candidates: Iterable[Job], capacity: Capacity) -> Estimate:

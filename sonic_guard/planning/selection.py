@@ -72,7 +72,7 @@ DEFAULT = Switches(
     frozenset(each for each, setting in DEFAULTS.items() if setting is Setting.ON),
     frozenset(each for each, setting in DEFAULTS.items() if setting is Setting.AUTO),
 )
-"""The default of the nodes: every exact optimization where a run needs it."""
+"""The default of the nodes: every optimization where a run needs it."""
 
 
 def read_switches(mode: object = Mode.AUTO, values: Mapping[str, object] = MappingProxyType({})) -> Switches:
@@ -92,11 +92,6 @@ def read_switches(mode: object = Mode.AUTO, values: Mapping[str, object] = Mappi
     return Switches(on, auto, smallest_chunks=mode == Mode.LEAST_MEMORY)
 
 
-def mode_switches(mode: object, *, fp8: bool) -> Switches:
-    """The switches of a mode, as Sonic Talking Head has them: `fp8` weights are enabled where a run needs them."""
-    return read_switches(mode, {Optimization.FP8_WEIGHTS: Setting.AUTO if fp8 else Setting.MODE})
-
-
 def _option(name: str, value: object, options: type[StrEnum]) -> str:
     if not isinstance(value, str) or value not in tuple(options):
         raise OptimizationError(f"{name}: there is no {brief(value)}; choose one of {', '.join(options)}.")
@@ -105,7 +100,7 @@ def _option(name: str, value: object, options: type[StrEnum]) -> str:
 
 _BY_MODE: Mapping[Mode, Mapping[Optimization, Setting]] = {
     Mode.AUTO: DEFAULTS,
-    Mode.LEAST_MEMORY: {each: Setting.ON if traits.exact else Setting.OFF for each, traits in OPTIMIZATIONS.items()},
+    Mode.LEAST_MEMORY: dict.fromkeys(OPTIMIZATIONS, Setting.ON),
     Mode.OFF: dict.fromkeys(OPTIMIZATIONS, Setting.OFF),
 }
 

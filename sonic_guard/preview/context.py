@@ -53,6 +53,12 @@ class Machine:
     """What is known from earlier runs on a card: `HistoryCache.of`."""
     has_weights: Callable[[WeightFile, str], bool] = lambda _file, _name: True
     """Whether there is a file of that name in the place of a weight file."""
+    upscale_model: Callable[[str], Path | None] = lambda _name: None
+    """The file of an upscale model of that name; None where there is none."""
+
+    def known_of(self, budget: Budget) -> CardHistory:
+        """What is known from earlier runs on the card of `budget`."""
+        return self.card_history(budget.card, total_bytes=budget.total_bytes)
 
 
 class Cropped(NamedTuple):
@@ -151,7 +157,7 @@ class Context:
 
     def pace(self, capacity: Capacity) -> Pace | None:
         """What earlier runs on a card took, if any are known."""
-        return self.machine.card_history(capacity.budget.card).pace
+        return self.machine.known_of(capacity.budget).pace
 
     def judge(
         self, job: Job, capacity: Capacity, where: Where, *, available: Collection[str] = (), low_vram: bool = False

@@ -15,11 +15,13 @@ from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER
 from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
-from . import pack_nodes, sonic_nodes
+from . import pack_nodes, sonic_nodes, upscaling
 from .context import MOST_OUTPUTS, Context, Judged, Machine, Outcome
 from .foreign import FOREIGN
+from .foreign.builders import passes
 from .kind import Kind
 from .node_inputs import Assumption, Cause, Inputs, NotKnownError, Unknown
+from .upscaling import FINISH, UPSCALE
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +47,13 @@ KINDS: Mapping[str, Kind] = {
     SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic_nodes.sampler),
     LOW_VRAM: Kind(("model", "plan", MODE, *map(str, ESCALATION_ORDER), "target_card", "reserve"), pack_nodes.low_vram),
     TALKING_HEAD: Kind(
-        ("model", "plan", "image", "audio", *_PLANNING, MODE, "fp8_weights", "part_s", "preview_s"),
+        ("model", "plan", "image", "audio", *_PLANNING, MODE, "part_s", "preview_s"),
         pack_nodes.talking_head,
     ),
+    UPSCALE: Kind(("video", "upscale_model", "size", "device", "tile"), upscaling.upscale_video),
+    FINISH: Kind(("video", "upscale_model", "preset", "height"), upscaling.finish_video),
+    **dict.fromkeys(("SonicGuardSmooth", "SonicGuardInterpolate", "SonicGuardLipSync"), passes("video", "video")),
+    "UpscaleModelLoader": Kind(("model_name",), upscaling.load_upscale_model),
     **FOREIGN,
 }
 """By ComfyUI's name of the node."""

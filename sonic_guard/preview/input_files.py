@@ -25,6 +25,7 @@ from ..media.audio import SoundInfo
 from ..media.audio_tracks import Hearing
 from ..media.cancellation import Check, deadline
 from ..media.face import SURE, TILE, Box, Face, find_faces
+from ..media.footage import open_footage
 
 Known = TypeVar("Known")
 Limit = Callable[..., Check]
@@ -154,6 +155,10 @@ class Files:
         """Width and height of a picture. Raises `PictureError` and, as all methods below, what `resolve` raises."""
         return self._fact(name, _size, self._headers)
 
+    def video_size(self, name: str) -> tuple[int, int]:
+        """Width and height of a video's frames, as shown. Raises `FootageError`."""
+        return self._fact(name, _video_size, self._headers)
+
     def faces(self, name: str) -> tuple[Face, ...] | None:
         """The faces in a picture, largest first; None where that takes too long (`MAX_SEARCHED_PIXELS`)."""
         return self._fact(name, _faces, self._pictures)
@@ -253,6 +258,11 @@ def _outcome(find: Callable[..., Known], path: Path, fact: _Fact, about: tuple[i
 
 def _size(path: Path, limit: Limit) -> tuple[int, int]:
     return picture.read_size(path, check=limit(path, HEADER_LIMIT_S))
+
+
+def _video_size(path: Path, limit: Limit) -> tuple[int, int]:
+    footage = open_footage(path, limit(path))
+    return footage.width, footage.height
 
 
 def _is_batch(path: Path, limit: Limit) -> bool:

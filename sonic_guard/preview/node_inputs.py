@@ -86,6 +86,13 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class UpscaleModel:
+    """An UPSCALE_MODEL: the name of its file."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Voice:
     """An AUDIO: a file's, or one of which only the length is known."""
 
@@ -162,6 +169,7 @@ _TYPE_WORDS: Mapping[type, str] = {
     Picture: "picture",
     Voice: "voice",
     Film: "video",
+    UpscaleModel: "model of Load Upscale Model",
     SonicModel: "Sonic model",
     SonicData: "SONIC_PREDATA",
     Plan: "plan",

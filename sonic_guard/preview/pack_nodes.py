@@ -22,7 +22,7 @@ from ..optimizations import ESCALATION_ORDER, Mode, Setting
 from ..planning.advice import Where
 from ..planning.capabilities import MODE, GraphCapabilities
 from ..planning.planner import Policy
-from ..planning.selection import mode_switches
+from ..planning.selection import read_switches
 from .context import ASSUMED_SOUND_S, Context, Cropped, Judged, Outcome
 from .node_inputs import UNKNOWN, Inputs, NotKnownError, OffloadedDtype, Picture, Plan, PlannerNode, Voice
 from .sonic_nodes import model_of
@@ -166,10 +166,8 @@ def talking_head(inputs: Inputs, context: Context) -> Outcome:
         run, planner = _request(picture, _sound_s(inputs, context), inputs, context)
     else:
         picture, run, planner = None, linked.run.request, linked.planner
-    if model.low_vram is None:
-        switches = mode_switches(inputs.word(MODE, Mode, Mode.AUTO), fp8=inputs.flag("fp8_weights", False))
-    else:
-        switches = model.low_vram.switches
+    low_vram = model.low_vram
+    switches = low_vram.switches if low_vram else read_switches(inputs.word(MODE, Mode, Mode.AUTO))
     run = replace(
         run, model=ModelSettings(model.dtype, model.interpolate), capabilities=GraphCapabilities(switches, to_file=True)
     )

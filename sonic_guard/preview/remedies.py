@@ -126,7 +126,7 @@ def _enable(optimization: Optimization, graph: Graph, node_id: str, runners: lis
     if optimization is Optimization.UNET_OFFLOAD and graph[owner].inputs.get(optimization) == Setting.ON:
         data = next((each for each in _upstream(graph, runners) if graph[each].type == PREDATA), None)
         return Connect(owner, "weight_dtype", data, "weight_dtype") if data else None
-    return _set(graph, owner, optimization, True if graph[owner].type == TALKING_HEAD else str(Setting.ON))
+    return _set(graph, owner, optimization, str(Setting.ON))
 
 
 def _owner(graph: Graph, name: str, runners: list[str]) -> str | None:

@@ -1,15 +1,21 @@
 """The nodes of finishing in a real ComfyUI: a VIDEO of a file, an IMAGE, and Sonic Talking Head with finish."""
 
+import json
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 from sonic_guard.media.footage import open_footage, shots
 from sonic_guard.media.video_file import frames
+from tests.support.comfyui_page import load
 from tests.support.comfyui_server import error_of
 from tests.support.footage_files import packets, write
 from tests.support.graphs import node
+from tests.support.upscale_networks import real_esrgan
 from tests.support.watched_runs import file_of, talking_head, voice
+from tests.support.workflow_prompts import api_graph
+from tools.example_workflows import finishing_workflow
 
 FRAMES = 40
 
@@ -75,6 +81,45 @@ def test_all_in_one_writes_into_the_output_folder(host, clip, preset, height, si
     [report] = result["outputs"]["all"]["text"]
     assert file.name in report
     assert str(host.base) not in report
+
+
+@pytest.fixture
+def full_hd(host):
+    """The graph of the template "Make it full HD" on a small clip, with real weights of Real-ESRGAN's small model."""
+    graph = api_graph(finishing_workflow(), host.get("/object_info"))
+    inputs = {each["class_type"]: each["inputs"] for each in graph.values()}
+    clip = host.base / "input" / inputs["LoadVideo"]["file"]
+    weights = host.base / "models" / "upscale_models" / inputs["UpscaleModelLoader"]["model_name"]
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    save_file(real_esrgan(), weights)
+    kept = clip.read_bytes() if clip.is_file() else None
+    write(clip, 6, size=(96, 64))
+    yield graph
+    weights.unlink()
+    clip.unlink()
+    if kept is not None:
+        clip.write_bytes(kept)
+
+
+def test_the_template_makes_a_video_full_hd(host, full_hd):
+    status, body = host.request("POST", "/sonic_guard/predict", {"graph": full_hd, "node": "3"})
+    told = json.loads(body)
+    assert (status, told["level"]) == (200, "ok"), told
+    assert "about" in told["verdict_text"]
+    result = done(host, full_hd)
+    [shown] = result["outputs"]["3"]["images"]
+    footage = open_footage(host.base / "output" / shown["subfolder"] / shown["filename"])
+    assert (footage.width, footage.height, footage.frames) == (1620, 1080, 6)
+    [report] = result["outputs"]["3"]["text"]
+    assert "1080" in report
+
+
+def test_the_page_says_before_the_run_what_the_model_will_need(host, full_hd, page):
+    load(page, finishing_workflow())
+    line = page.locator(".sonic-guard .line .words", has_text="Fits: about")
+    line.wait_for()
+    assert line.count() == 1
+    assert "whole frames" in page.locator(".sonic-guard .line").get_attribute("title")
 
 
 def test_pictures_stay_in_memory(host, clip):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from sonic_guard.history.run_record import Outcome
-from sonic_guard.optimizations import DEFAULTS, EXACT, Optimization, Setting, without_redundant
+from sonic_guard.optimizations import DEFAULTS, EVERY, Optimization, Setting, without_redundant
 from tests.support.comfyui_server import error_of
 from tests.support.graphs import PLANNING, node
 from tests.support.watched_runs import runs, small, voice, watched
@@ -54,7 +54,7 @@ def test_low_vram_gives_the_stock_frames_through_the_wrapper_s_own_sampler(host)
     assert np.abs(stock - optimized).max() <= 1
     assert {frozenset(run.job.optimizations) for run in runs(host, 2)} == {
         frozenset(),
-        without_redundant(EXACT),
+        without_redundant(EVERY),
     }
 
 

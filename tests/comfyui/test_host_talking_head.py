@@ -9,13 +9,18 @@ import av
 import numpy as np
 import pytest
 
+from sonic_guard.comfy.talking_head_prompt import PART, AskedPart
 from sonic_guard.history.run_record import Outcome
+from sonic_guard.job import latent_frames
+from sonic_guard.long_video.part_bundle import join_bundles
 from sonic_guard.long_video.rendering import FallbackEnabled
+from sonic_guard.media.audio_file import load
 from sonic_guard.media.video_file import frames
+from sonic_guard.media.video_writer import Encoding
 from sonic_guard.messages.catalogue import LANGUAGES
 from sonic_guard.messages.run_messages import event_text
 from sonic_guard.operations.talking_head import PREVIEW_STEPS
-from sonic_guard.optimizations import EXACT, Optimization, without_redundant
+from sonic_guard.optimizations import EVERY, Optimization, without_redundant
 from sonic_guard.planning.selection import STREAMED
 from tests.support.comfyui_server import error_of
 from tests.support.graphs import RATE, node
@@ -116,7 +121,7 @@ def test_overrides_replace_what_the_preset_says(host, voices):
 @pytest.mark.parametrize("low_vram", [False, True], ids=["its own mode", "of Low VRAM"])
 @pytest.mark.parametrize(
     ("mode", "enabled"),
-    [("off", STREAMED), ("auto", STREAMED), ("least_memory", without_redundant(EXACT))],
+    [("off", STREAMED), ("auto", STREAMED), ("least_memory", without_redundant(EVERY))],
 )
 def test_the_mode_decides_which_optimizations_are_enabled(host, voices, mode, enabled, low_vram):
     """What the file needs is enabled in any case."""
@@ -201,6 +206,37 @@ def test_a_video_in_parts_resumes_where_it_was_stopped(host, voices):
 
 def done(host, before):
     return [run for run in new_runs(host, before) if run.outcome is Outcome.DONE]
+
+
+def part_of_long(host, voices, asked):
+    """A run that makes one part alone, as a farm asks for it."""
+    prefix = f"farm/{'-'.join(map(str, asked))}"  # ComfyUI would answer with what it remembers of the same graph
+    graph = talking_head(voices[LONG_S], prefix=prefix, widgets={"part_s": PART_S}, interpolate=False, seed=41)
+    del graph["report_text"], graph["seen"]
+    return host.run(graph, asked.beside())
+
+
+def test_parts_that_are_made_alone_are_joined_to_the_same_video(host, voices, tmp_path):
+    """As a farm has them made on several cards: the last one first."""
+    graph = talking_head(voices[LONG_S], prefix="video/whole", widgets={"part_s": PART_S}, interpolate=False, seed=41)
+    whole = file_of(host, host.run(graph))
+    bundles = []
+    for index in (2, 1, 0):
+        result = part_of_long(host, voices, AskedPart(index, 3, latent_frames(PART_S)))
+        assert result["status"]["status_str"] == "success", result["status"]
+        [shown] = result["outputs"]["head"][PART]
+        bundles.insert(0, host.base / "output" / shown["subfolder"] / shown["filename"])
+    sound = load(host.base / "input" / voices[LONG_S])
+    joined = tmp_path / "joined.mp4"
+    join_bundles(bundles, sound, Encoding(preset="ultrafast"), joined, tmp_path / "work")
+    assert joined.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("asked", [(0, 2, 200), (0, 3, 199), (3, 3, 200), (-1, 3, 200)])
+def test_a_part_of_a_video_that_is_cut_otherwise_is_refused(host, voices, asked):
+    error = error_of(part_of_long(host, voices, AskedPart(*asked)))
+    assert error["exception_type"].endswith("PartError")
+    assert "this server would now make the video in 3 parts" in error["exception_message"]
 
 
 def test_a_resumed_run_has_the_seconds_of_its_denoising_in_the_history(host, voices):

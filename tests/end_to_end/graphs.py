@@ -1,6 +1,6 @@
 """The graphs of the end-to-end tests. Names of nodes and of inputs are here and in `tests.support.graphs` only."""
 
-from sonic_guard.optimizations import EXACT, Optimization
+from sonic_guard.optimizations import EVERY
 from tests.support.graphs import Graph, low_vram, low_vram_trio, node, sources, talking_head, trio
 from tests.support.workflow_prompts import api_graph
 
@@ -39,9 +39,9 @@ def stock(name: str) -> Graph:
     return _SOURCES | trio(**_TINY) | _saved(name)
 
 
-def optimized(name: str, *, fp8: bool = False) -> Graph:
-    """The three nodes with Low VRAM between them, every exact optimization enabled."""
-    switches = {str(each): "on" for each in EXACT} | {str(Optimization.FP8_WEIGHTS): "on" if fp8 else "off"}
+def optimized(name: str) -> Graph:
+    """The three nodes with Low VRAM between them, every optimization enabled."""
+    switches = {str(each): "on" for each in EVERY}
     return _SOURCES | low_vram_trio(**_TINY) | low_vram(**switches) | _saved(name)
 
 

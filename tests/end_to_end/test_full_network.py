@@ -15,8 +15,6 @@ from tests.support.workflows import EXAMPLES
 PICTURES = 2 * latent_frames(graphs.VOICE_S) - 1
 SAME = 2e-5
 """Difference of optimized frames from stock ones in fp32, as a share of their root mean square."""
-NEARLY = 0.1
-"""The same of frames with fp8 weights."""
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +72,7 @@ def test_low_vram_with_every_exact_optimization_makes_the_stock_frames(host, wat
     assert difference < SAME
 
 
-def test_fp8_weights_are_near_and_leave_nothing_behind(host, watch, stock_frames):
-    watch.run(host, graphs.optimized("fp8", fp8=True))
-    difference = apart(np.load(host.base / "output" / "fp8.npy"), stock_frames)
-    watch.found = f"{difference:.1e} of the frames' rms apart"
-    assert SAME < difference < NEARLY
+def test_a_second_run_of_the_same_model_makes_the_same_frames(host, watch):
     watch.run(host, graphs.optimized("again"))
     first, again = (np.load(host.base / "output" / f"{name}.npy") for name in ("optimized", "again"))
     assert np.array_equal(first, again)

@@ -32,7 +32,7 @@ TEMPLATES: dict[str, Callable[[], Graph]] = {
     "low vram by a plan": lambda: sources() | preflight() | low_vram(plan=["3", 0], mode="off") | low_vram_trio(),
     "talking head": lambda: sources() | talking_head(),
     "talking head in parts": lambda: sources() | low_vram() | talking_head(model=["10", 0], part_s=60.0),
-    "a preview": lambda: sources() | talking_head(preview_s=3.0, mode="least_memory", fp8_weights=True),
+    "a preview": lambda: sources() | talking_head(preview_s=3.0, mode="least_memory"),
     "preflight and talking head": lambda: sources() | preflight(target_card="8 GiB") | talking_head(plan=["3", 0]),
     "preflight beside": lambda: sources() | preflight(target_card="8 GiB") | talking_head(audio=["3", 2]),
     "oom risk": lambda: _guarded("SonicGuardOOMRisk", stop=False),

@@ -16,7 +16,7 @@ from PIL import Image
 from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_OK, main
 from sonic_guard.history.history_store import History
 from sonic_guard.history.run_record import Outcome
-from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, without_redundant
+from sonic_guard.optimizations import ESCALATION_ORDER, EVERY, without_redundant
 from sonic_guard.planning.selection import STREAMED
 from tests.support import processes
 from tests.support.history_runs import begin
@@ -69,9 +69,7 @@ def test_optimizations_on_the_command_line(capsys):
 def test_all_optimizations_are_the_exact_ones_without_the_redundant(capsys):
     base = ["estimate", "--width", "512", "--height", "512", "--duration", "10"]
     found = _json(capsys, *base, "--optimize", "all")
-    assert found["optimizations"] == [each for each in ESCALATION_ORDER if each in without_redundant(EXACT)]
-    more = _json(capsys, *base, "--optimize", "fp8_weights", "all")
-    assert more["optimizations"] == [*found["optimizations"], "fp8_weights"]
+    assert found["optimizations"] == [each for each in ESCALATION_ORDER if each in without_redundant(EVERY)]
 
 
 def test_an_estimate_takes_what_a_plan_would_not_combine(capsys):
@@ -100,7 +98,7 @@ def test_an_unknown_optimization_is_answered_with_the_known_ones(capsys, command
 def test_a_plan_is_as_sonic_talking_head_makes_it(capsys):
     """All exact optimizations where they are needed: 768 px on 8 GiB."""
     every = _json(capsys, *_plan("--gpu", "8"))
-    assert every["available_optimizations"] == [each for each in ESCALATION_ORDER if each in EXACT]
+    assert every["available_optimizations"] == [each for each in ESCALATION_ORDER if each in EVERY]
     assert every["job"]["min_resolution"] == 768
     assert [change["name"] for change in every["changes"]] == ["sequential_cfg", "feed_forward_chunking"]
     assert set(every["optimizations"]) == {"sequential_cfg", "feed_forward_chunking", *map(str, STREAMED)}
@@ -111,9 +109,6 @@ def test_a_plan_enables_what_is_named_and_nothing_else(capsys):
     one = _json(capsys, *_plan("--gpu", "12", "--optimize", "sequential_cfg"))
     assert one["available_optimizations"] == ["sequential_cfg"]
     assert set(one["optimizations"]) == {"sequential_cfg", *map(str, STREAMED)}
-    inexact = _json(capsys, *_plan("--gpu", "4", "--optimize", "all", "fp8_weights"))
-    assert inexact["available_optimizations"] == list(ESCALATION_ORDER)
-    assert "fp8_weights" in inexact["optimizations"]
 
 
 def test_a_plan_for_the_wrapper_alone(capsys):
@@ -175,11 +170,10 @@ LOADERS = {"LoadImage", "LoadAudio", "ImageOnlyCheckpointLoader", "SONICTLoader"
     [
         ([], {"SonicGuardTalkingHead"}),
         (["--optimize", "all"], {"SonicGuardTalkingHead"}),
-        (["--optimize", "all", "fp8_weights"], {"SonicGuardTalkingHead"}),
         (["--optimize", "sequential_cfg"], {"SonicGuardLowVRAM", "SonicGuardTalkingHead"}),
         (["--stock"], {"SonicGuardPreflight", "SONIC_PreData", "SONICSampler", "CreateVideo", "SaveVideo"}),
     ],
-    ids=["default", "all", "all and fp8", "one", "stock"],
+    ids=["default", "all", "one", "stock"],
 )
 def test_the_workflow_has_the_nodes_that_run_the_plan(tmp_path, options, types):
     file = tmp_path / "w.json"
@@ -189,7 +183,7 @@ def test_the_workflow_has_the_nodes_that_run_the_plan(tmp_path, options, types):
 
 def test_single_optimizations_are_set_on_sonic_low_vram(tmp_path):
     file = tmp_path / "w.json"
-    named = ["sequential_cfg", "fp8_weights"]
+    named = ["sequential_cfg", "stream_weights"]
     assert main(_plan("--gpu", "8", "--optimize", *named, "--workflow", str(file))) == EXIT_OK
     mode, *switches = _nodes(file)["SonicGuardLowVRAM"]
     assert mode == "off"

@@ -16,12 +16,13 @@ from sonic_guard.comfy.talking_head_prompt import HEAD, NODES, Loaded, talking_h
 from sonic_guard.comfy.workflow_file import TALKING_HEAD_INPUTS
 from sonic_guard.errors import FarmError
 from sonic_guard.optimizations import Mode
+from sonic_guard.park.call_pipe import CANCEL
 from sonic_guard.park.comfyui_client import TOKEN, RefusedError, check_url, connected
 from sonic_guard.park.content import file_digest, object_path
 from sonic_guard.park.job_plans import card_budget, widgets
 from sonic_guard.park.jobs import JobSettings
 from sonic_guard.park.outcomes import Outcome
-from sonic_guard.park.server_call import CANCEL, Call
+from sonic_guard.park.server_call import Call
 from tests.support.fake_comfyui import FakeComfyUi
 from tests.support.farm_calls import start
 from tests.support.graphs import write_wav

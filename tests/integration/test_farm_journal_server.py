@@ -7,12 +7,12 @@ from sqlalchemy import create_engine, text
 
 from sonic_guard.errors import FarmError
 from sonic_guard.park.journal import Journal
-from sonic_guard.park.journal_tables import Start, TaskState
+from sonic_guard.park.journal_tables import NewTask, Start, TaskState
 from sonic_guard.park.outcomes import Ended, Outcome
 from tests.support import postgres_server
 
 START = Start("worker 1", "http://127.0.0.1:8188", "RTX 4090 24GB", 0, 1 << 40, 60.0)
-JOBS = [("one", "video 1", {"n": 1}), ("two", "video 2", {"n": 2})]
+JOBS = [NewTask("one", "video 1", {"n": 1}), NewTask("two", "video 2", {"n": 2})]
 
 
 @pytest.fixture

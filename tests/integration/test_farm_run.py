@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 
@@ -17,7 +18,9 @@ pytest.importorskip("aiohttp")
 
 from PIL import Image
 
-from tests.support.farm_chaos import Setup, calm, digests, passes, states, storm, write_jobs
+from sonic_guard.media.video_contents import contents
+from tests.support.farm_chaos import Setup, calm, digests, passes, read, states, storm, write_jobs
+from tests.support.graphs import RATE, save_wav
 from tests.support.installed import PACK
 
 FAKE = PACK / "tests" / "support" / "fake_comfyui"
@@ -125,3 +128,113 @@ def test_a_farm_is_cancelled_from_elsewhere_and_resumed(tmp_path):
         [*command, "resume", out, "--retry"], check=True, cwd=PACK, env=made.environment(out), capture_output=True
     )
     assert states(out) == {"done": 3}
+
+
+LONG_S = 150.0
+"""A voice that takes longer than an even share: it is made in parts."""
+
+
+def write_long(made, *, more=(), seconds=LONG_S):
+    """A job file with one long voice and `more` rows."""
+    folder = made.jobs.parent
+    folder.mkdir(parents=True)
+    (folder / "portrait.jpg").write_bytes(made.portrait.read_bytes())
+    numbers = np.random.default_rng(4)
+    save_wav(folder / "long.wav", numbers.uniform(-9000, 9000, round(seconds * RATE)))
+    save_wav(folder / "short.wav", numbers.uniform(-9000, 9000, round(2 * RATE)))
+    columns = "image,audio,name,preset,min_resolution,inference_steps,encoder_preset,face_box,aspect,part_s,finish"
+    rows = [f'portrait.jpg,{each[0]}.wav,{each[1]},minimal,128,1,ultrafast,"99,99,300,300",1:1,{each[2]},{each[3]}'
+            for each in (("long", "long", "", ""), *more)]  # fmt: skip
+    made.jobs.write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")
+
+
+def steps(out, name):
+    return [(each["kind"], each["state"], each["attempts"]) for each in by_name(out)[name]["steps"]]
+
+
+def test_a_long_voice_is_made_in_parts_on_several_cards_as_on_one(tmp_path):
+    made = setup(tmp_path, 3, call_s=0.5)
+    write_long(made, more=[("short", "short", "", "")])
+    out = tmp_path / "out"
+    run(made, out)
+    assert steps(out, "long") == [("part", "done", 1), ("part", "done", 1), ("part", "done", 1), ("join", "done", 1)]
+    assert steps(out, "short") == [("video", "done", 1)]
+    attempts = report(out)["attempts"]
+    assert len({each["server"] for each in attempts if each["predicted_s"] > 1}) == 3, "each part on its own card"
+    assert not list((out / ".sonic-guard" / "videos").glob("*.zip")), "parts are not kept"
+    # One server, and the same parts: the same file.
+    longest = json.loads(states_of_parts(out)[0])["settings"]["part_s"]
+    alone = setup(tmp_path / "alone", 1, call_s=0.0)
+    write_long(alone)
+    alone.jobs.write_text(made.jobs.read_text().replace("1:1,,", f"1:1,{longest},"))
+    run(alone, tmp_path / "one")
+    assert steps(tmp_path / "one", "long") == [("video", "done", 1)]
+    assert digests(tmp_path / "one")["long.mp4"] == digests(out)["long.mp4"]
+
+
+def states_of_parts(out):
+    return [row[0] for row in read(out, "SELECT content FROM sonic_guard_farm_tasks WHERE kind = 'part'")]
+
+
+def test_parts_can_be_switched_off(tmp_path):
+    made = setup(tmp_path, 2, call_s=0.0, options=("--parts", "off"))
+    write_long(made)
+    out = tmp_path / "out"
+    run(made, out)
+    assert steps(out, "long") == [("video", "done", 1)]
+
+
+def test_a_video_is_finished_on_the_cpu(tmp_path):
+    made = setup(tmp_path, 1, call_s=0.0, options=("--finish", "fast"))
+    write_long(
+        made, more=[("short", "plain", "", "none"), ("short", "hd", "", "hd"), ("short", "fast", "", "")], seconds=3
+    )
+    out = tmp_path / "out"
+    run(made, out)
+    assert steps(out, "plain") == [("video", "done", 1)]
+    assert [kind for kind, *_ in steps(out, "hd")] == ["video", "finish"]
+    assert passes(out) == 2, "three videos of one voice, made once"
+    frames = {name: contents(out / f"{name}.mp4").frames for name in ("plain", "hd", "fast")}
+    assert len(set(frames.values())) == 1
+    with av.open(str(out / "hd.mp4")) as container:
+        assert container.streams.video[0].height == 1080
+    assert {each["server"] for each in report(out)["attempts"] if not each["card"]} == {""}
+    page = (out / "farm-report.html").read_text(encoding="utf-8")
+    assert "cpu worker 1" in page
+
+
+def test_kills_change_nothing_of_what_is_made_in_parts_and_finished(tmp_path):
+    """Also of the worker that joins and finishes; a lost server costs at most one part."""
+    made = setup(tmp_path, 2, call_s=1.0)
+    write_long(made, more=[("long", "nice", "", "fast"), ("short", "short", "", "fast")])
+    wanted, calm_passes, _ = calm(made)
+    assert len(wanted) == 3
+    seen = storm(made, wanted, kills=10, pause_s=(0.3, 2.0), seed=5)
+    assert not seen.faults
+    assert seen.passes - calm_passes * seen.farms <= seen.kills["server"]
+
+
+def test_a_part_that_fails_fails_its_video_alone(tmp_path):
+    server = {"errors": [["x.sonic_guard.errors.FaceError", "image: no face found."]]}
+    made = setup(tmp_path, 1, call_s=0.0, options=("--finish", "fast"), more=(("FARM_SERVER", json.dumps(server)),))
+    write_long(made, more=[("short", "short", "", "")], seconds=70)
+    out = tmp_path / "out"
+    run(made, out)
+    found = by_name(out)
+    assert found["long"]["state"] == "failed"
+    assert found["long"]["reason"] == "image: no face found."
+    assert found["short"]["state"] == "done"
+
+
+def test_a_part_that_is_gone_or_damaged_is_made_again(tmp_path):
+    made = setup(tmp_path, 2, call_s=0.0)
+    write_long(made)
+    out = tmp_path / "out"
+    run(made, out)
+    wanted = digests(out)
+    for file in (out / ".sonic-guard" / "videos").iterdir():
+        file.unlink()
+    (out / "long.mp4").unlink()
+    run(made, out, resume=True)
+    assert digests(out) == wanted
+    assert [attempts for *_, attempts in steps(out, "long")] == [2, 2, 2]

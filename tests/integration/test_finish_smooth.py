@@ -80,20 +80,29 @@ class StoppedError(Exception):
     pass
 
 
-def test_a_run_that_was_stopped_gives_the_same_pictures(tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_a_run_that_was_stopped_gives_the_same_pictures_and_the_same_report(tmp_path, monkeypatch, strength, share):
     monkeypatch.setattr("sonic_guard.finishing.pipeline.SEGMENT_S", 0.4)
-    request = FinishRequest(write(tmp_path / "in.mkv", PULSED), smooth_filters(True, 0.0, SmoothNotes()), LOSSLESS)
-    whole = read(finish(request, tmp_path / "whole.mkv", tmp_path / "work").path)
+    source = write(tmp_path / "in.mkv", PULSED)
+
+    def smoothed(name, notify=lambda event: None):
+        notes = SmoothNotes()
+        request = FinishRequest(source, smooth_filters(True, strength, notes), LOSSLESS, notes=(notes,))
+        return finish(request, tmp_path / name, tmp_path / "work", notify=notify), notes
 
     def stop(event):
-        if event.share > 0.6:
+        if event.share > share:
             raise StoppedError
 
+    whole, all_notes = smoothed("whole.mkv")
+    assert len(all_notes.frames) == len(PULSED)
     with pytest.raises(StoppedError):
-        finish(request, tmp_path / "resumed.mkv", tmp_path / "work", notify=stop)
-    resumed = finish(request, tmp_path / "resumed.mkv", tmp_path / "work")
+        smoothed("resumed.mkv", stop)
+    resumed, notes = smoothed("resumed.mkv")
     assert resumed.kept > 0
-    assert all((a == b).all() for a, b in zip(read(resumed.path), whole, strict=True))
+    assert notes.frames == all_notes.frames
+    assert all((a == b).all() for a, b in zip(read(resumed.path), read(whole.path), strict=True))
 
 
 def test_brightness_is_drawn_before_and_after():

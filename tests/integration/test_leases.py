@@ -3,17 +3,21 @@
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from bench.leases import USABLE, freed_after_kill_s, packing_of_the_rule, run
 from sonic_guard.errors import LeaseError
+from sonic_guard.farm.admission import MAX_PASSED
 from sonic_guard.farm.leases import CardLeases, CardMemory, LeaseRequest, Place
 from sonic_guard.farm.ledger import Ledger, State
 
@@ -54,8 +58,9 @@ def test_the_lease_of_a_killed_process_is_free_within_two_seconds() -> None:
     assert freed_after_kill_s() < 2
 
 
-def test_the_rule_leaves_little_unused() -> None:
-    assert min(packing_of_the_rule(8, 500, seed) for seed in (1, 2, 3)) > 0.85
+def test_the_rule_uses_nine_tenths_of_the_card() -> None:
+    """Of its bytes × seconds: no order of the jobs, with all of them known beforehand, uses more than all of them."""
+    assert fmean(packing_of_the_rule(8, 1000, seed) for seed in range(1, 9)) >= 0.9
 
 
 def test_a_child_that_outlives_its_parent_keeps_no_lease(tmp_path: Path) -> None:
@@ -94,10 +99,40 @@ def test_a_run_that_waits_knows_its_place_in_line(tmp_path: Path) -> None:
         two = context.Process(target=_wait, args=(tmp_path, second, 6))
         two.start()
         assert second.get(timeout=20)[:3] == (2, 1, 2)
-    assert first.get(timeout=20).number == 0
-    assert [place.number for place in iter(lambda: second.get(timeout=20), Place(0, 0, 0, 0))] in ([], [1], [2], [2, 1])
+    begun = Place(0, 0, 0, 0)
+    assert {place.number for place in iter(lambda: first.get(timeout=20), begun)} <= {1}, "the larger may begin first"
+    assert {place.number for place in iter(lambda: second.get(timeout=20), begun)} <= {1, 2}
     for process in (one, two):
         process.join(20)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows stops no process")
+def test_a_stopped_process_holds_up_nobody_and_keeps_its_place(tmp_path: Path) -> None:
+    """One that waits. The lease of one that has begun goes on: its memory is in use."""
+    context = multiprocessing.get_context("spawn")
+    places = context.Queue()
+    memory = CardMemory(lambda: 10, lambda: 0, lambda: 0)
+    here, later = (CardLeases(Ledger(tmp_path), memory, silent_s=1.0) for _ in range(2))
+    opened.extend([here, later])
+    with here.lease(LeaseRequest(5)):
+        stopped = context.Process(target=_wait, args=(tmp_path, places, 9))
+        stopped.start()
+        assert places.get(timeout=20).number == 1
+        os.kill(stopped.pid or 0, signal.SIGSTOP)
+        with Ledger(tmp_path).deciding() as entries:  # from now on nobody may pass it
+            (entry,) = (each for each in entries if each.state is State.WAITING)
+            Ledger(tmp_path).write(replace(entry, passed=MAX_PASSED))
+        assert "left no room" in refusal(later, LeaseRequest(3, timeout_s=0.3))
+        with later.lease(LeaseRequest(3, timeout_s=20), interval_s=FAST_S):
+            (entry,) = (each for each in Ledger(tmp_path).look() if each.state is State.WAITING)
+            assert (entry.size_bytes, entry.passed) == (9, MAX_PASSED)
+            os.kill(stopped.pid or 0, signal.SIGCONT)
+            assert places.get(timeout=20)[:2] == (1, 2), "it looks again, and waits at its place"
+            blocked = CardLeases(Ledger(tmp_path), memory, runs=3, silent_s=1.0)
+            opened.append(blocked)
+            assert "left no room" in refusal(blocked, LeaseRequest(1, timeout_s=0))
+    assert places.get(timeout=20).number == 0
+    stopped.join(20)
 
 
 def test_no_more_runs_at_a_time_than_allowed(tmp_path: Path) -> None:

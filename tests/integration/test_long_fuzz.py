@@ -108,7 +108,7 @@ def test_a_damaged_file_makes_no_other_video(tmp_path_factory, waiting, calm, do
 @pytest.fixture(scope="module")
 def step(tmp_path_factory):
     folder = tmp_path_factory.mktemp("steps")
-    with StepsOnDisk(folder, [NAME]) as steps:
+    with StepsOnDisk(folder, NAME) as steps:
         steps.begin(7, len(LATENTS))
         for latents in LATENTS:
             steps.put(latents)
@@ -123,7 +123,7 @@ def test_a_damaged_step_is_none_or_whole(step, done):
     changed = damaged(whole, done)
     step.write_bytes(changed)
     try:
-        steps = StepsOnDisk(step.parent, [NAME])
+        steps = StepsOnDisk(step.parent, NAME)
         assert steps.done == (7 if changed == whole else 0)
         if steps.done:
             assert all(torch.equal(steps.get(window, LATENTS[0]), it) for window, it in enumerate(LATENTS))

@@ -21,7 +21,6 @@ from sonic_guard.long_video.rendering import FallbackEnabled, Joining, PartKept,
 from sonic_guard.media.audio_file import load
 from sonic_guard.media.video_file import frames, verify
 from sonic_guard.media.video_writer import Encoding, VideoWriter
-from sonic_guard.optimizations import Optimization
 from sonic_guard.planning.selection import STREAMED
 from sonic_guard.resume.work_folder import sweep
 from tests.support.numbered_frames import RATE, SIDE, digest, draw, make_part, order, read
@@ -368,14 +367,14 @@ def test_the_sound_of_a_finished_file_is_as_long_as_its_pictures(tmp_path, kind,
     asked = order(30, kind=kind)
     suffix = asked.encoding.kind.suffix
     right = video_of(tmp_path / f"right{suffix}", asked.encoding, 59, rate)
-    check_finished(asked, right, right)
+    check_finished(59, asked.fps, right, right)
     for count in (12, 50, 68, 100):
         other = video_of(tmp_path / f"other{suffix}", asked.encoding, count, rate)
         wrong = with_sound_of(right, other, tmp_path / f"wrong{suffix}")
         with pytest.raises(OutputError, match=rf"59 frames and {count / 25:.2f} s of sound"):
-            check_finished(asked, wrong, wrong)
+            check_finished(59, asked.fps, wrong, wrong)
     with pytest.raises(OutputError, match=r"59 frames and 0\.00 s of sound"):
-        check_finished(asked, video_of(tmp_path / f"mute{suffix}", asked.encoding, 59, None), right)
+        check_finished(59, asked.fps, video_of(tmp_path / f"mute{suffix}", asked.encoding, 59, None), right)
 
 
 def failing(stage: str, part: int, times: int, error=lambda: RuntimeError(CUDA_MESSAGE)):
@@ -458,28 +457,6 @@ def test_every_runtime_s_words_are_understood(tmp_path, error):
     assert done.optimizations == ("sequential_cfg",)
 
 
-def test_a_part_made_with_an_inexact_optimization_is_kept_for_such_runs_only(tmp_path):
-    """Memory runs out in part 0, fp8 is enabled, and the run is cancelled in part 2."""
-
-    def made_with_fp8(notify=lambda event: None):
-        make, called = failing("decode", 0, times=1)
-        run(order(300), make, tmp_path / "video.mkv", tmp_path / "work", fallbacks=("fp8_weights",), notify=notify)
-        return called
-
-    def cancel(event):
-        if isinstance(event, Progress) and event.part == 2:
-            raise CancelError
-
-    for _ in range(2):
-        with pytest.raises(CancelError):
-            made_with_fp8(cancel)
-    assert made_with_fp8() == [(0, ()), (2, ("fp8_weights",))]
-    (tmp_path / "video.mkv").unlink()
-    with pytest.raises(CancelError):
-        made_with_fp8(cancel)
-    assert made_parts(tmp_path) == [0, 1, 2]
-
-
 def test_with_no_optimization_left_it_ends_and_keeps_what_is_finished(tmp_path, calm):
     make, called = failing("decode", 2, times=9)
     with pytest.raises(NoFallbackLeftError) as caught:
@@ -491,28 +468,13 @@ def test_with_no_optimization_left_it_ends_and_keeps_what_is_finished(tmp_path, 
     assert digest(tmp_path / "video.mkv") == calm
 
 
-FP8 = "set fp8_weights to auto on Sonic Low VRAM in front, which changes pixels a little"
-
-
 @pytest.mark.parametrize(
     ("optimizations", "fallbacks", "seconds", "ways"),
     [
-        (STREAMED, (), 3600.0, f"lower min_resolution, or {FP8}, or choose parts shorter than 3600 s. ("),
+        (STREAMED, (), 3600.0, "lower min_resolution, or choose parts shorter than 3600 s. ("),
         (
             STREAMED,
-            ("tensor_offload", "sequential_cfg", "feed_forward_chunking", "layer_chunking"),
-            60.0,
-            f"lower min_resolution, or {FP8}. (",
-        ),
-        (
-            STREAMED,
-            ("tensor_offload", "sequential_cfg", "feed_forward_chunking", "layer_chunking", "fp8_weights"),
-            60.0,
-            "lower min_resolution. (",
-        ),
-        (
-            STREAMED | {Optimization.FP8_WEIGHTS},
-            ("tensor_offload", "sequential_cfg", "feed_forward_chunking", "layer_chunking"),
+            ("tensor_offload", "sequential_cfg", "stream_weights", "feed_forward_chunking", "layer_chunking"),
             60.0,
             "lower min_resolution. (",
         ),

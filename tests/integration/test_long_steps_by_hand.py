@@ -24,7 +24,7 @@ LATENTS = [torch.arange(40, dtype=torch.float32).view(1, 2, 4, 5, 1) + window fo
 @pytest.fixture
 def step(tmp_path):
     """The file of step 7 of 9."""
-    with StepsOnDisk(tmp_path, [NAME]) as steps:
+    with StepsOnDisk(tmp_path, NAME) as steps:
         steps.begin(7, WINDOWS)
         for latents in LATENTS:
             steps.put(latents)
@@ -78,10 +78,10 @@ EDITS = {
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
 def test_a_changed_step_counts_as_none(step, edit, caplog):
-    assert is_whole(StepsOnDisk(step.parent, [NAME])), "it was right before"
+    assert is_whole(StepsOnDisk(step.parent, NAME)), "it was right before"
     step.write_bytes(edit(step.read_bytes()))
     with caplog.at_level(logging.WARNING):
-        steps = StepsOnDisk(step.parent, [NAME])
+        steps = StepsOnDisk(step.parent, NAME)
     assert (steps.done, steps.windows) == (0, 0)
     assert "its steps are made again" in caplog.text
     assert max(len(record.getMessage()) for record in caplog.records) < 1000
@@ -92,12 +92,12 @@ def test_a_changed_step_counts_as_none(step, edit, caplog):
 )
 def test_a_step_under_another_name_counts_as_none(step, name):
     step.rename(step.with_name(f"{name}.latents"))
-    assert StepsOnDisk(step.parent, [NAME]).done == 0
+    assert StepsOnDisk(step.parent, NAME).done == 0
 
 
 def test_a_step_under_another_part_s_name_counts_as_none(step):
     shutil.copy(step, step.with_name(f"{NAME[::-1]}-7.latents"))
-    assert StepsOnDisk(step.parent, [NAME[::-1]]).done == 0
+    assert StepsOnDisk(step.parent, NAME[::-1]).done == 0
 
 
 def test_a_step_as_large_as_the_disk_is_not_read(step):
@@ -105,20 +105,20 @@ def test_a_step_as_large_as_the_disk_is_not_read(step):
         file.truncate(10 << 40)
     tracemalloc.start()
     try:
-        assert StepsOnDisk(step.parent, [NAME]).done == 0
+        assert StepsOnDisk(step.parent, NAME).done == 0
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()
 
 
 def test_a_large_step_is_read_by_the_block(tmp_path):
-    with StepsOnDisk(tmp_path, [NAME]) as steps:
+    with StepsOnDisk(tmp_path, NAME) as steps:
         steps.begin(7, 1)
         steps.put(torch.zeros(1 << 24))  # 64 MiB
         steps.end()
     tracemalloc.start()
     try:
-        assert StepsOnDisk(tmp_path, [NAME]).done == 7
+        assert StepsOnDisk(tmp_path, NAME).done == 7
         assert tracemalloc.get_traced_memory()[1] < 40 << 20
     finally:
         tracemalloc.stop()
@@ -134,10 +134,10 @@ def test_a_large_step_is_read_by_the_block(tmp_path):
 )
 def test_a_step_that_turns_out_wrong_is_reported_and_removed(step, change):
     """The second would need a digest that was made for it."""
-    steps = StepsOnDisk(step.parent, [NAME])
+    steps = StepsOnDisk(step.parent, NAME)
     change(step)
     if step.stat().st_size > 200:
-        steps = StepsOnDisk(step.parent, [NAME])
+        steps = StepsOnDisk(step.parent, NAME)
     with pytest.raises(OutputError, match=r"has changed since it was written, and is removed\. Run again\."):
         is_whole(steps)
     assert not step.exists()

@@ -11,13 +11,13 @@ import weakref
 import pytest
 
 from sonic_guard.job import MIN_CHUNK_SIZE, Dtype
-from sonic_guard.optimizations import EXACT, Optimization
+from sonic_guard.optimizations import EVERY, Optimization
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
     pytest.importorskip(package)
 
-from sonic_guard.low_vram import fp8_weights  # noqa: E402
+from sonic_guard.low_vram import weight_streaming  # noqa: E402
 from sonic_guard.low_vram.engine import LowVramSonic  # noqa: E402
 from tests.support import quick_sonic, small_sonic  # noqa: E402
 
@@ -188,9 +188,9 @@ def test_the_chunk_size_is_chosen_for_the_job_with_its_optimizations(quick, stoc
 
 def test_where_the_job_is_unknown_every_fallback_optimization_is_enabled(caplog, monkeypatch):
     sonic, vae = quick_sonic.quick(dtype=torch.float64)
-    stock, stages, unet_offloaded = small_sonic.run(sonic, vae, 1), [], []
-    store = fp8_weights.store
-    monkeypatch.setattr(fp8_weights, "store", lambda unet: unet_offloaded.append(1) or store(unet))
+    stock, stages, streamed = small_sonic.run(sonic, vae, 1), [], []
+    enable = weight_streaming.enable
+    monkeypatch.setattr(weight_streaming, "enable", lambda *where: streamed.append(1) or enable(*where))
     model = LowVramSonic(
         sonic,
         lambda job: pytest.fail(f"asked about {job}"),
@@ -201,7 +201,7 @@ def test_where_the_job_is_unknown_every_fallback_optimization_is_enabled(caplog,
         frames = small_sonic.run(model, vae, 1)
     assert "enables every optimization: the settings of the run are unknown" in caplog.text
     assert "interpolate" in stages
-    assert not unet_offloaded, "an optimization that is not available was enabled"
+    assert not streamed, "an optimization that is not available was enabled"
     assert float((frames - stock).abs().max()) < 1e-9
 
 
@@ -217,7 +217,7 @@ def test_with_the_real_network_too():
     hook = sonic.pipe.unet.up_blocks[1].register_forward_pre_hook(fail)
     frames = small_sonic.run(
         LowVramSonic(
-            sonic, EXACT - {Optimization.LAYER_CHUNKING}, fallbacks=[Optimization.LAYER_CHUNKING], chunk_size=8192
+            sonic, EVERY - {Optimization.LAYER_CHUNKING}, fallbacks=[Optimization.LAYER_CHUNKING], chunk_size=8192
         ),
         vae,
         1,
@@ -236,20 +236,3 @@ def test_memory_is_freed_for_the_job_and_completely_after_an_out_of_memory_error
     assert torch.equal(frames, stock)
     job, again = asked
     assert (job.latent_frames, job.frame_size.width, again) == (N, small_sonic.SIDE, None)
-
-
-def test_8_bit_weights_that_cannot_all_be_stored_leave_none(quick, monkeypatch):
-    unet, stored, before = small_sonic.build().pipe.unet, [], fp8_weights._store
-    weights = {name: parameter.data_ptr() for name, parameter in unet.named_parameters()}
-
-    def store(layer):
-        if len(stored) == 3:
-            raise RuntimeError("DefaultCPUAllocator: not enough memory")
-        stored.append(layer)
-        return before(layer)
-
-    monkeypatch.setattr(fp8_weights, "_store", store)
-    with pytest.raises(RuntimeError, match="not enough memory"):
-        fp8_weights.store(unet)
-    assert {name: parameter.data_ptr() for name, parameter in unet.named_parameters()} == weights
-    assert not [module for module in unet.modules() if "forward" in vars(module)]

@@ -13,8 +13,8 @@ pytest.importorskip("diffusers")
 from sonic_guard.low_vram import layer_orders  # noqa: E402
 from sonic_guard.low_vram.residual_blocks import residual  # noqa: E402
 from tests.support import small_sonic  # noqa: E402
+from tests.support.network_inputs import FRAMES, inputs, run  # noqa: E402
 
-FRAMES, SIDE = 5, 64
 ORDERS = {Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING, Optimization.LAYER_CHUNKING}
 SMALL = 8192
 """Chunk size in activations, small enough for several chunks at a test's sizes, the last one shorter."""
@@ -24,26 +24,6 @@ SMALL = 8192
 def no_grad():
     with torch.no_grad():
         yield
-
-
-def inputs(dtype):
-    generator = torch.Generator().manual_seed(1)
-
-    def random(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    return {
-        "sample": random(3, FRAMES, 8, SIDE // 8, SIDE // 8),
-        "timestep": torch.tensor(0.7),
-        "encoder_hidden_states": (random(3 * FRAMES, 1, 1024), [random(3 * FRAMES, 32, 1024)]),
-        "added_time_ids": random(3, 3),
-        "cross_attention_kwargs": {"ip_adapter_masks": [random(1, 1, SIDE, SIDE).sigmoid()]},
-        "return_dict": False,
-    }
-
-
-def run(unet):
-    return unet(**inputs(unet.dtype))[0]
 
 
 def branch_by_branch(unet):
@@ -99,9 +79,9 @@ def test_every_order_gives_the_stock_result(unet, stock, optimizations, chunk_si
 
 
 def test_optimizations_that_do_not_concern_the_network_leave_it_alone(unet):
-    layer_orders.enable(unet, {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD, Optimization.FP8_WEIGHTS})()
+    layer_orders.enable(unet, {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD, Optimization.STREAM_WEIGHTS})()
     undo = layer_orders.enable(
-        unet, {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD, Optimization.FP8_WEIGHTS}
+        unet, {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD, Optimization.STREAM_WEIGHTS}
     )
     assert not [name for name, module in unet.named_modules() if "forward" in vars(module)]
     undo()

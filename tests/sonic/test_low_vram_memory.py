@@ -7,7 +7,7 @@ import pytest
 
 from sonic_guard.job import Dtype, Job, duration_of
 from sonic_guard.memory.stage_model import FRAME_BYTES, clip_host_bytes
-from sonic_guard.optimizations import EXACT, Optimization
+from sonic_guard.optimizations import EVERY, Optimization
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
@@ -33,7 +33,7 @@ def held(frames, on_frames=None):
             tracker.begin()
 
     model = LowVramSonic(
-        small_sonic.build(), EXACT, fallbacks=[Optimization.FP8_WEIGHTS], chunk_size=8192, on_stage=watch
+        small_sonic.build(), EVERY, fallbacks=[Optimization.LAYER_CHUNKING], chunk_size=8192, on_stage=watch
     )
     if on_frames:
         model.process = partial(model.stream, on_frames)
@@ -61,5 +61,5 @@ def test_host_memory_grows_with_the_clip_as_the_model_reports(on_frames, frames_
 def job(frames, to_file):
     side = small_sonic.SIDE
     return Job(
-        side, side, duration_of(frames), min_resolution=side, dtype=Dtype.FP32, optimizations=EXACT, to_file=to_file
+        side, side, duration_of(frames), min_resolution=side, dtype=Dtype.FP32, optimizations=EVERY, to_file=to_file
     )

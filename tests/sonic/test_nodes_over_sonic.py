@@ -12,24 +12,24 @@ from sonic_guard.optimizations import ESCALATION_ORDER, Optimization
 from tests.support import small_sonic
 from tests.support.node_inputs import PORTRAIT, pack_job, pack_overrides, pack_plan, sound
 
-ALL_BUT_FP8 = [each for each in ESCALATION_ORDER if each != "fp8_weights"]
+ALL = [*ESCALATION_ORDER]
 
 
 @pytest.mark.parametrize(
     ("inputs", "enabled", "fallbacks"),
     [
-        ({}, {"unet_offload"}, ALL_BUT_FP8),
+        ({}, {"unet_offload"}, ALL),
         (
-            {"sequential_cfg": "on", "feed_forward_chunking": "off", "fp8_weights": "auto"},
+            {"sequential_cfg": "on", "feed_forward_chunking": "off", "layer_chunking": "auto"},
             {"unet_offload", "sequential_cfg"},
-            ["streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "layer_chunking", "fp8_weights"],
+            [each for each in ALL if each != "feed_forward_chunking"],
         ),
         ({"mode": "off"}, set(), []),
         ({"mode": "off", "layer_chunking": "auto"}, set(), ["layer_chunking"]),
         (
             {"mode": "least_memory"},
-            {"streaming_decode", "unet_offload", "tensor_offload", "sequential_cfg", "layer_chunking"},
-            ALL_BUT_FP8,
+            {*ALL} - {"feed_forward_chunking"},
+            ALL,
         ),
     ],
     ids=["as they stand", "moved", "off", "one of them", "least memory"],
@@ -46,7 +46,6 @@ def test_low_vram_wraps_the_wrappers_model(run_node, pack, inputs, enabled, fall
     if enabled:
         first = next(optimization for optimization in fallbacks if optimization in enabled)
         assert out["report"].startswith(f"{word}{optimization_names([Optimization(first)], language)}")
-    assert ("fp8_weights" in out["report"]) == ("fp8_weights" in fallbacks)
 
 
 def test_a_plan_enables_what_it_needs_for_its_card_unless_the_node_says_off(run_node, pack):
@@ -89,7 +88,25 @@ def test_low_vram_takes_what_a_run_turns_out_to_need(run_node, pack):
     assert {"sequential_cfg", "layer_chunking"} <= set(out["model"].optimizations_for(large))
 
 
-def test_before_predata_other_models_leave_the_gpu_and_cancel_is_checked(pack, monkeypatch):
+@pytest.mark.parametrize(("switch", "context"), [(False, 0), (True, 3)])
+def test_low_vram_decodes_in_groups_that_overlap_only_if_it_is_told(run_node, switch, context):
+    out = run_node("SonicGuardLowVRAM", model=small_sonic.build(), target_card="80 GiB", overlapped_decode=switch)
+    assert out["model"].decode_context == context
+    assert ("next to the seams" in out["report"]) is switch
+
+
+class Clip:
+    """A CLIP_VISION that counts."""
+
+    def __init__(self, happened):
+        self.happened, self.load_device = happened, "cuda"
+
+    def encode_image(self, image, crop=True):
+        self.happened.append("encode")
+        return {"image_embeds": image.mean() * crop}
+
+
+def test_before_predata_the_picture_is_encoded_and_other_models_leave_the_gpu(pack, monkeypatch):
     """SONIC_PreData has ComfyUI unload its models at its end only; by then its own are loaded too."""
     module, host = (
         importlib.import_module(f"{pack.__name__}.nodes.comfyui.{name}") for name in ("talking_head_inputs", "host")
@@ -99,15 +116,32 @@ def test_before_predata_other_models_leave_the_gpu_and_cancel_is_checked(pack, m
     monkeypatch.setattr(host, "stop_if_interrupted", lambda: happened.append("check"))
     projection = type("AudioProjModel", (torch.nn.Identity,), {})()
 
-    def predata(**inputs):
+    def predata(clip_vision, image, **inputs):
         happened.append("predata")
+        assert clip_vision.encode_image(image)["image_embeds"] == PORTRAIT.mean()
+        assert clip_vision.load_device == "cuda"
         return ([projection(torch.ones(1)) for _ in range(2)],)
 
     trimmed = module.media_audio.from_dict(sound(0.5))
     planned = SimpleNamespace(whole=SimpleNamespace(min_resolution=512))  # all that SONIC_PreData takes of a plan
-    inputs = module.VideoInputs(small_sonic.build(), None, None, trimmed, PORTRAIT, planned, 0)
-    data = module.run_predata(inputs, module.Wrapper(predata, None), events.append)(trimmed)
-    assert len(data) == 2
-    assert happened == [("free", None), "predata", "check", "check"]
+    inputs = module.VideoInputs(small_sonic.build(), Clip(happened), None, trimmed, PORTRAIT, planned, 0)
+    work = module.run_predata(inputs, module.Wrapper(predata, None), events.append)
+    assert len(work(trimmed)) == 2
+    free = ("free", None)
+    assert happened == [free, "encode", free, "predata", "check", "check"]
+    happened.clear()
+    work(trimmed)
+    assert happened == [free, "predata", "check", "check"], "once for all parts"
+    events = events[:3]
     assert events[0] is module.Preparing.PICTURE
     assert [event.share for event in events[1:]] == [1 / 12, 2 / 12], "of two prompts for each of six latent frames"
+
+
+def test_another_picture_is_encoded_by_the_clip_vision_itself(pack):
+    happened = []
+    module = importlib.import_module(f"{pack.__name__}.nodes.comfyui.encoded_picture")
+    encoder = module.EncodedPicture(Clip(happened), PORTRAIT)
+    assert [encoder.encode(), encoder.encode()] == [True, False]
+    assert encoder.encode_image(PORTRAIT / 2)["image_embeds"] == (PORTRAIT / 2).mean()
+    assert encoder.encode_image(PORTRAIT, crop=False)["image_embeds"] == 0
+    assert happened == ["encode"] * 3

@@ -11,7 +11,7 @@ import pytest
 from sonic_guard.errors import NoFallbackLeftError, OutputError
 from sonic_guard.media.audio_file import load
 from sonic_guard.media.video_file import frames, verify
-from sonic_guard.optimizations import EXACT, Optimization
+from sonic_guard.optimizations import EVERY, Optimization
 
 torch = pytest.importorskip("torch")
 for package in ("diffusers", "transformers", "einops"):
@@ -76,7 +76,7 @@ def test_in_one_pass_the_file_holds_the_wrapper_s_own_frames(tmp_path, exact, in
     run_predata, sample = quick_sonic.predata(torch.float64), quick_sonic.sample(vae, small_sonic.WINDOW)
     stock = in_bytes(sample(sonic, run_predata(asked.sound)))
     before, seen = traces(sonic), []
-    make = make_part(sonic, EXACT, run_predata, sample, on_frames=seen.append, chunk_size=SMALL)
+    make = make_part(sonic, EVERY, run_predata, sample, on_frames=seen.append, chunk_size=SMALL)
     done = run(asked, make, tmp_path / "video.mkv", tmp_path / "work")
     sonic.use_interframe = True
     assert done.info == verify(done.path) == (2 * N - 1 if interpolate else N, asked.fps)
@@ -93,7 +93,7 @@ def test_in_parts_every_frame_is_that_of_its_part_and_none_is_lost_or_doubled(tm
     """Between the seams, to the bit."""
     sonic, vae = quick_sonic.quick(interpolate)
     asked = quick_sonic.order(latent_frames, interpolate=interpolate)
-    done = quick_sonic.make(sonic, vae, asked, tmp_path / "video.mkv", tmp_path / "work", EXACT)
+    done = quick_sonic.make(sonic, vae, asked, tmp_path / "video.mkv", tmp_path / "work", EVERY)
     assert done.parts == len(asked.parts) > 1
     assert done.info == (asked.job.output_frames, asked.fps)
     shown = np.stack(list(frames(done.path)))
@@ -128,7 +128,7 @@ def film(quick, folder, optimizations=frozenset({Optimization.STREAMING_DECODE})
 
 
 def test_every_optimization_makes_the_same_file(tmp_path, quick, calm):
-    assert digest(film(quick, tmp_path, EXACT).path) == calm
+    assert digest(film(quick, tmp_path, EVERY).path) == calm
 
 
 # The way there
@@ -179,7 +179,7 @@ def test_the_share_of_a_part_grows_from_nothing_to_all(tmp_path, quick):
     shares = []
     asked = quick_sonic.order(40)
     task = Task(asked.parts[0], 1, part_sound(asked.sound, asked.parts[0]), (), tmp_path, ["part"])
-    make = make_part(sonic, EXACT, quick_sonic.predata(), quick_sonic.sample(vae, steps=2))
+    make = make_part(sonic, EVERY, quick_sonic.predata(), quick_sonic.sample(vae, steps=2))
     make(task, lambda frames: None, lambda share, **_: shares.append(share))
     assert shares[0] == 0
     assert shares == sorted(shares)
@@ -197,7 +197,7 @@ def test_after_an_interrupt_finished_parts_are_kept_and_nothing_half_written(tmp
             raise CancelError
 
     with pytest.raises(CancelError):
-        film(quick, tmp_path, EXACT, check=check)
+        film(quick, tmp_path, EVERY, check=check)
     assert not (tmp_path / "video.mkv").exists()
     assert not list(tmp_path.rglob("*.part")), "half a file is left"
     assert traces(quick[0]) == before
@@ -384,7 +384,7 @@ def test_deep_inside_the_real_networks_too(tmp_path, exact, true_film, location,
         done = real_film(
             exact,
             tmp_path,
-            optimizations=EXACT - {Optimization.LAYER_CHUNKING},
+            optimizations=EVERY - {Optimization.LAYER_CHUNKING},
             fallbacks=(Optimization.LAYER_CHUNKING,),
         )
     finally:

@@ -54,7 +54,7 @@ def here(folder):
         ({}, "3 GiB", 1024),
         (switched(), "6 GiB", 1024),
         (switched(sequential_cfg="on", layer_chunking="on"), "24 GiB", 512),
-        (switched(sequential_cfg="auto", fp8_weights="auto"), "6 GiB", 768),
+        (switched(sequential_cfg="auto", stream_weights="auto"), "6 GiB", 768),
         ({"mode": "off"}, "6 GiB", 1024),
         ({"mode": "off", "tensor_offload": "auto"}, "6 GiB", 1024),
         ({"mode": "least_memory"}, "80 GiB", 512),
@@ -136,7 +136,7 @@ class Node:
     def planned(self, widgets, waveform, rate=8000):
         """What it plans with its widgets, but for where the voice pauses."""
         inputs, operation = self.modules["talking_head_inputs"], self.modules["talking_head"]
-        own = self.modules["selection"].mode_switches(widgets["mode"], fp8=widgets["fp8_weights"])
+        own = self.modules["selection"].read_switches(widgets["mode"])
         model = inputs.low_vram_model(self.model, own)
         can = self.modules["capabilities"].GraphCapabilities(model.choice.switches, to_file=True)
         names = self.modules["planning_inputs"].PlanningInputs.__dataclass_fields__
@@ -165,7 +165,7 @@ SPEECH = torch.zeros(1, 1, round(SPEECH_S * 8000))
         ({"min_resolution": 512}, "fp16", {"mode": "least_memory"}),
         ({"mode": "off"}, "fp16", None),
         ({"mode": "least_memory"}, "fp16", None),
-        ({"fp8_weights": True, "target_card": "4 GiB"}, "fp16", None),
+        ({"target_card": "4 GiB"}, "fp16", None),
         ({"on_risk": "warn", "preset": "hd", "target_card": "4 GiB"}, "fp16", None),
         ({"policy": "article", "target_card": "6 GiB"}, "fp16", None),
         ({"seconds": 30.0, "inference_steps": 7, "dynamic_scale": 1.5}, "fp16", None),
@@ -259,7 +259,6 @@ def test_any_video_is_planned_as_the_node_plans_it(pack, sonic, here):
         "part_s": st.sampled_from([0.0, 0.0, 5.0, 40.0, 100.0, 36000.0]),
         "preview_s": st.sampled_from([0.0, 0.0, 3.0, 60.0]),
         "mode": st.sampled_from(["auto", "least_memory", "off"]),
-        "fp8_weights": st.booleans(),
     }
     switches = st.none() | st.fixed_dictionaries(SWITCHES)
 

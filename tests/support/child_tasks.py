@@ -21,7 +21,7 @@ def print_made_parts(folder: Path) -> None:
 
 def print_steps_done(folder: Path, name: str) -> None:
     """Look at the steps in `folder`; prints how many are done."""
-    print("done", StepsOnDisk(folder, [name]).done)  # noqa: T201
+    print("done", StepsOnDisk(folder, name).done)  # noqa: T201
 
 
 def place_with_little_room(input_folder: Path, noted: Path) -> None:

@@ -53,14 +53,14 @@ class Host:
         assert status == 200, f"{path}: {status}"
         return json.loads(body)
 
-    def queue(self, graph: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Status and answer to a graph in API format."""
-        status, body = self.request("POST", "/prompt", {"prompt": graph})
+    def queue(self, graph: dict[str, Any], beside: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """Status and answer to a graph in API format, with what goes beside it."""
+        status, body = self.request("POST", "/prompt", {"prompt": graph, "extra_data": beside or {}})
         return status, json.loads(body)
 
-    def run(self, graph: dict[str, Any]) -> dict[str, Any]:
+    def run(self, graph: dict[str, Any], beside: dict[str, Any] | None = None) -> dict[str, Any]:
         """The history's entry of a graph, run to its end."""
-        status, answer = self.queue(graph)
+        status, answer = self.queue(graph, beside)
         assert status == 200, answer
         return self.wait(answer["prompt_id"])
 

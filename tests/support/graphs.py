@@ -67,7 +67,7 @@ def machine(folder: Path, card_history: CardHistory | None = None) -> Machine:
         return budget_for("RTX 4060" if target == "auto" else target, reserve=reserve)
 
     return Machine(
-        Files(lambda: folder), lambda: folder / "presets", budget, lambda card: card_history or CardHistory()
+        Files(lambda: folder), lambda: folder / "presets", budget, lambda card, **_: card_history or CardHistory()
     )
 
 
@@ -137,7 +137,7 @@ def talking_head(**inputs: Any) -> Graph:
     made_of = {} if "plan" in inputs else {"image": ["1", 0], "audio": ["2", 0]}
     widgets = {
         "model": ["5", 0], "clip_vision": ["4", 1], "vae": ["4", 2], **made_of, **PLANNING, "target_card": "auto",
-        "preview_s": 0.0, "seed": 0, "mode": "auto", "fp8_weights": False, "part_s": 0.0, "format": "h264", "crf": 18,
+        "preview_s": 0.0, "seed": 0, "mode": "auto", "part_s": 0.0, "format": "h264", "crf": 18,
         "encoder_preset": "medium", "filename_prefix": "video/sonic", "language": "en",
     }  # fmt: skip
     loaders = {key: each for key, each in trio().items() if key in ("4", "5")}

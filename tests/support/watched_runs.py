@@ -115,7 +115,7 @@ def talking_head(voice, *, prefix="video/test", widgets=None, link_plan=False, *
     """
     planning = PLANNING | {"preset": "minimal", "target_card": "80 GiB", "min_resolution": 128, "inference_steps": 1}
     others = {
-        "preview_s": 0.0, "seed": 3, "mode": "auto", "fp8_weights": False, "part_s": 0.0, "format": "h264", "crf": 18,
+        "preview_s": 0.0, "seed": 3, "mode": "auto", "part_s": 0.0, "format": "h264", "crf": 18,
         "encoder_preset": "ultrafast", "filename_prefix": prefix, "language": "en", "finish": "off",
     }  # fmt: skip
     widgets = widgets or {}

@@ -46,7 +46,8 @@ def widget_values(group, values, prefix=""):
         if value is None:
             continue  # a widget of a newer host: the front end gives it its default
         yield prefix + name, value
-        extra = options.get("image_upload", False) + 2 * options.get("audio_upload", False)
+        uploads = options.get("image_upload", False) + options.get("video_upload", False)
+        extra = uploads + 2 * options.get("audio_upload", False)
         changes = name == "seed" and options.get("control_after_generate", True)
         for _ in range(extra + changes):  # the upload button, the player, "control after generate"
             next(values)

@@ -1,4 +1,4 @@
-"""The rule of admission: never more than the card has, in order, and no big run starves."""
+"""The rule of admission: never more than the card has, the largest that fits first, and no run starves."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,10 @@ def line(*sizes: int) -> list[Waiting]:
     ("capacity", "running", "waiting", "admitted", "passed"),
     [
         (Capacity(10), [], line(4), (1,), ()),
-        (Capacity(10), [], line(4, 6), (1, 2), ()),
+        (Capacity(10), [], line(4, 6), (2, 1), ()),
+        (Capacity(10), [], line(4, 7, 6), (2,), (1,)),
+        (Capacity(10), [], line(5, 5, 5), (1, 2), ()),
+        (Capacity(10), [], [Waiting(1, 4, MAX_PASSED), Waiting(2, 7)], (1,), ()),
         (Capacity(10), [4], line(6), (1,), ()),
         (Capacity(10), [4], line(7), (), ()),
         (Capacity(10, foreign_bytes=3), [], line(8), (), ()),
@@ -23,7 +26,7 @@ def line(*sizes: int) -> list[Waiting]:
         (Capacity(10), [1, 1], line(1), (), ()),
         (Capacity(10, runs=3), [1, 1], line(1), (1,), ()),
         (Capacity(10), [4], line(7, 6), (2,), (1,)),
-        (Capacity(10, runs=4), [4], line(7, 2, 3), (2, 3), (1, 1)),
+        (Capacity(10, runs=4), [4], line(7, 2, 3), (3, 2), (1, 1)),
         (Capacity(10), [4], [Waiting(1, 7, MAX_PASSED), Waiting(2, 6)], (), ()),
         (Capacity(10, runs=9), [4], [Waiting(1, 7, MAX_PASSED - 1), Waiting(2, 1), Waiting(3, 1)], (2,), (1,)),
         (Capacity(10), [], [Waiting(7, 4), Waiting(3, 8)], (3,), ()),

@@ -66,6 +66,20 @@ def test_a_pulse_is_removed_where_it_is_and_in_its_colour(shape):
     assert psnr(deflickered(frames)[18:21], CLEAN[18:21]) >= 46
 
 
+AT_ENDS = {"1 frame after the beginning": 1, "2 after it": 2, "1 before the end": 36, "2 before it": 35}
+
+
+@pytest.mark.parametrize("name", AT_ENDS)
+def test_one_frame_of_the_light_before_or_after_is_enough(name):
+    """With all frames on the other side: what comes back to the same light is a pulse."""
+    frames = list(CLEAN[:40])
+    for number, gain in enumerate((1.03, 1.06, 1.04), start=AT_ENDS[name]):
+        frames[number] = brightened(CLEAN[number], gain)
+    assert rms(gain_errors(deflickered(frames), CLEAN[:40])) <= 0.1 * rms(gain_errors(frames, CLEAN[:40]))
+    shots = [*STREET[:20], *frames, *STREET[20:40]]
+    assert rms(gain_errors(deflickered(shots)[20:60], CLEAN[:40])) <= 0.1 * rms(gain_errors(frames, CLEAN[:40]))
+
+
 def test_the_mouth_opens_as_before():
     result = deflickered(pulsed(CLEAN)[0])
     heights = [[opening(frame, SCENE.mouth(n)) for n, frame in enumerate(clip)] for clip in (CLEAN, result)]
@@ -123,6 +137,8 @@ REAL = {
     "a lamp in the corner": [lamp(number) for number in range(40)],
     "something bright passes": [passing(number) for number in range(40)],
     "jitter": Scene(SIZE, 40).render(shake(40, SIZE, 0.7)),
+    "a clip that begins brighter": lit([1.06] * 3 + [1.0] * 37),
+    "a clip that ends brighter": lit([1.0] * 37 + [1.06] * 3),
     "a cut": CLEAN[:20] + STREET[:20],
     "a short shot of another scene": CLEAN[:20] + STREET[:3] + CLEAN[20:40],
     "a cut in every second frame": [(CLEAN, STREET)[n // 2 % 2][n] for n in range(20)],

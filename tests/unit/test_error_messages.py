@@ -45,8 +45,8 @@ MADE_BY = {
 }
 """Functions and constants by which the texts, or parts of them, are made."""
 NOT_HERE = {
-    "refusal(result.plan, language)", "refusal(plan, language)", "refusal(planned.preflight.plan, language)", "report",
-    "f'{refusal(plan, language)} {hint}'.rstrip()",  # in the user's language already
+    "refusal(result.plan)", "refusal(plan)", "refusal(planned.preflight.plan)", "_report(result.plan, 'en')",
+    # shown in the user's language already
     "str(error)", "busy", "text", "_advice(error, target)", "_too_large(name)", "_no_fallback_left(run, part, failure)",
     "_unusable(text, reading) or _unknown(text, reading)", "refusal_text(voice.name, info)",
     # made by the functions above, or another error's

@@ -10,7 +10,7 @@ import pytest
 
 from sonic_guard.errors import FarmError
 from sonic_guard.park.journal import Journal
-from sonic_guard.park.journal_tables import Start, TaskState
+from sonic_guard.park.journal_tables import NewTask, Start, TaskState
 from sonic_guard.park.outcomes import Ended, Outcome
 
 SETTINGS = {"servers": ["http://127.0.0.1:8188"]}
@@ -27,7 +27,7 @@ def file(tmp_path):
 def journal(file):
     journal = Journal(file)
     journal.begin(SETTINGS)
-    journal.add([("one", "video 1", {"n": 1}), ("two", "video 2", {"n": 2})])
+    journal.add([NewTask("one", "video 1", {"n": 1}), NewTask("two", "video 2", {"n": 2})])
     return journal
 
 
@@ -37,7 +37,11 @@ def state(journal, task="one"):
 
 def test_what_is_known_stays_as_it_is(journal):
     journal.finish("one", journal.start("one", START), DONE, TaskState.DONE)
-    again = [("one", "video 1", {"n": 9}), ("one", "other name", {}), ("three", "video 3", {"n": 3})]
+    again = [
+        NewTask("one", "video 1", {"n": 9}),
+        NewTask("one", "other name", {}),
+        NewTask("three", "video 3", {"n": 3}),
+    ]
     assert journal.add(again) == 1
     assert [row.task for row in journal.tasks()] == ["one", "two", "three"]
     assert (state(journal).state, state(journal).content, state(journal).names) == (
@@ -47,7 +51,7 @@ def test_what_is_known_stays_as_it_is(journal):
 
 def test_a_name_belongs_to_one_job(journal):
     with pytest.raises(FarmError, match="video 1 is another job's"):
-        journal.add([("three", "new", {}), ("four", "video 1", {})])
+        journal.add([NewTask("three", "new", {}), NewTask("four", "video 1", {})])
     assert len(journal.tasks()) == 2, "all or nothing"
 
 
@@ -147,7 +151,7 @@ def test_a_journal_of_another_version_is_refused(file, journal):
     journal.end()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE sonic_guard_farms SET version = 99")
-    with pytest.raises(FarmError, match="it is of version 99, and this pack writes version 1"):
+    with pytest.raises(FarmError, match="it is of version 99, and this pack writes version 2"):
         Journal(file).begin()
 
 
@@ -175,7 +179,7 @@ def test_kills_at_random_moments_leave_every_transition_whole(file):
     context = multiprocessing.get_context("fork")
     journal = Journal(file)
     journal.begin(SETTINGS)
-    journal.add([(f"task {number}", f"video {number}", {}) for number in range(8)])
+    journal.add([NewTask(f"task {number}", f"video {number}", {}) for number in range(8)])
     journal.end()
     for number in range(6):
         child = context.Process(target=_work_for_ever, args=(file,))

@@ -13,7 +13,7 @@ from sonic_guard.memory.hard_limits import LimitKind, find_limits
 from sonic_guard.memory.stage_model import predict
 from sonic_guard.messages.catalogue import LANGUAGES
 from sonic_guard.messages.plan_messages import headline, headroom_line, limit_lines, refusal, verdict_text, why
-from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization
+from sonic_guard.optimizations import ESCALATION_ORDER, EVERY, Optimization
 from sonic_guard.planning.capabilities import GraphCapabilities
 from sonic_guard.planning.capacity import Capacity, Verdict
 from sonic_guard.planning.planner import SPLIT, Policy, make_plan
@@ -102,7 +102,7 @@ KNOWN = [
 @pytest.mark.parametrize(("card", "side", "stock", "optimized"), KNOWN)
 def test_a_limit_is_planned_around(card, side, stock, optimized):
     job, capacity = Job(side, side, 10.0, min_resolution=side), Capacity(budget_for(card))
-    for available, change in (((), stock), (EXACT, optimized)):
+    for available, change in (((), stock), (EVERY, optimized)):
         plan = make_plan(job, capacity, available=available)
         assert plan.fits
         assert not plan.estimate.limits
@@ -176,7 +176,7 @@ def test_nodes_enable_what_clears_a_limit(job, card, to_file):
     """Chunks are made no larger than a limit allows, either. What the nodes cannot clear is judged as a failure."""
     capacity = Capacity(budget_for(card))
     run = DEFAULT.enable(replace(job, to_file=to_file), capacity)
-    least = replace(run, optimizations=DEFAULT.on | EXACT - FF, chunk_size=MIN_CHUNK_SIZE)
+    least = replace(run, optimizations=DEFAULT.on | EVERY - FF, chunk_size=MIN_CHUNK_SIZE)
     if not find_limits(least, capacity.budget.device) and capacity.fits(least):
         assert not find_limits(run, capacity.budget.device)
     if find_limits(run, capacity.budget.device):
@@ -187,7 +187,7 @@ def test_nodes_enable_what_clears_a_limit(job, card, to_file):
 def test_every_mac_enables_what_the_limit_needs(gib):
     """They differ in memory only, which 768 px without optimizations would fit on all of them."""
     job = Job(768, 768, 10.0, min_resolution=768)
-    run = GraphCapabilities(Switches(auto=EXACT)).run(job, Capacity(budget_for(f"M4 Max {gib}GB")))
+    run = GraphCapabilities(Switches(auto=EVERY)).run(job, Capacity(budget_for(f"M4 Max {gib}GB")))
     assert run.optimizations == LAYERS
     assert not find_limits(run, "mps")
 

@@ -40,9 +40,10 @@ def history(tmp_path):
     return History(tmp_path / "history.db")
 
 
-def add(history, job=JOB, card=CARD, wrapper="1.0", outcome=Outcome.DONE, seconds=60.0):
+def add(history, job=JOB, card=CARD, wrapper="1.0", outcome=Outcome.DONE, seconds=60.0, total_bytes=0):
     predicted = stage_bytes(job)
-    number = history.begin(job, RunEnvironment(card, wrapper=wrapper, available_bytes=8 << 30), predicted)
+    environment = RunEnvironment(card, wrapper=wrapper, available_bytes=8 << 30, total_bytes=total_bytes)
+    number = history.begin(job, environment, predicted)
     took = {"denoise": StageFigures(predicted["denoise"], predicted["denoise"] + 1000, None, seconds)}
     if outcome is not Outcome.RUNNING:
         history.finish(number, outcome, "" if outcome is Outcome.DONE else "denoise", took)
@@ -65,6 +66,21 @@ def test_runs_of_the_card_and_the_wrapper_count(history):
     assert card_history.pace
     assert card_history.pace.runs == 2
     assert known_of(lambda: history).of(CARD).calibration.runs == 3
+
+
+def test_cards_of_one_name_with_different_memory_are_told_apart(history):
+    """An RTX 3060 has 8 or 12 GB, and one history may be that of several machines."""
+    sizes = {"8 GB": 8188 << 20, "12 GB": 12288 << 20}
+    add(history, seconds=50.0, total_bytes=sizes["8 GB"])
+    add(history, OTHER, seconds=50.0, total_bytes=sizes["8 GB"])
+    add(history, seconds=200.0, total_bytes=sizes["12 GB"])
+    known = known_of(lambda: history)
+    eight, twelve, any_size = (known.of(CARD, None, size) for size in (8192 << 20, 12282 << 20, 0))
+    assert [each.calibration.runs for each in (eight, twelve, any_size)] == [2, 1, 2]
+    assert twelve.pace.ratio > 3 * eight.pace.ratio
+    assert eight.last(OTHER)
+    assert not twelve.last(OTHER)
+    assert known.of(CARD, None, 24 << 30).calibration.runs == 0
 
 
 def test_it_reads_again_on_request(history):

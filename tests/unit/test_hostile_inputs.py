@@ -256,7 +256,6 @@ def talking_head(pack, monkeypatch, tmp_path):
         ({"seconds": NAN}, "seconds: nan is not usable. Use a number, or 0 for the preset's."),
         ({"min_resolution": "large"}, "min_resolution: 'large' is not usable."),
         ({"mode": "turbo"}, "mode: there is no 'turbo'; choose one of auto, least_memory, off."),
-        ({"fp8_weights": "yes"}, "fp8_weights: expected true or false"),
         ({"image": tensor((1, 8, 8, 3), form="meta")}, "image: it is a tensor without its pixels in memory."),
         ({"filename_prefix": None}, "filename_prefix: expected a text, got None."),
         ({"filename_prefix": "a\0b"}, r"filename_prefix: 'a\x00b' names no file in ComfyUI's output folder"),

@@ -81,3 +81,12 @@ def test_still_parts_stay_as_they_are():
     second[: SIDE // 4, : SIDE // 4] = disc(1.0)[: SIDE // 4, : SIDE // 4]
     between = Halfway().between(first, second)
     assert np.array_equal(between[SIDE // 2 :], first[SIDE // 2 :])
+
+
+def test_chance_matches_are_not_followed():
+    """Pictures that have nothing to do with each other: without the way back as a witness it would be 3 levels."""
+    away = []
+    for seed in range(4):
+        first, second = (as_frame(moved(textured(each + seed, grain=6), (0, 0))) for each in (3, 30))
+        away.append(cv2.absdiff(Halfway().between(first, second), blend(first, second)).mean())
+    assert np.mean(away) < 2

@@ -83,7 +83,7 @@ def test_preflight_keeps_a_request_that_fits(run_node):
 
 
 def test_preflight_takes_less_where_the_card_is_small(run_node):
-    out = run_node("SonicGuardPreflight", image=PORTRAIT, audio=sound(3.0), preset="hd", target_card=SMALL)
+    out = run_node("SonicGuardPreflight", image=PORTRAIT, audio=sound(3.0), preset="hd", target_card="7 GiB")
     assert out["min_resolution"] < 1024
     assert f"min_resolution: 1024 → {out['min_resolution']}" in out["report"]
 
@@ -211,10 +211,10 @@ def test_auto_downgrade(run_node):
     requested = {"image": PORTRAIT, "min_resolution": 768, "duration": 5.0}
     kept = run_node("SonicGuardAutoDowngrade", target_card=LARGE, **requested)
     assert (kept["min_resolution"], kept["duration"], kept["dtype"]) == (768, 5.0, "fp16")
-    fitted = run_node("SonicGuardAutoDowngrade", target_card=SMALL, **requested)
+    fitted = run_node("SonicGuardAutoDowngrade", target_card="7 GiB", **requested)
     assert fitted["min_resolution"] < 768
     requested["min_resolution"] = fitted["min_resolution"]
-    assert run_node("SonicGuardOOMRisk", target_card=SMALL, **requested)["verdict"] == "safe"
+    assert run_node("SonicGuardOOMRisk", target_card="7 GiB", **requested)["verdict"] == "safe"
 
 
 def test_this_machine_is_a_card_too(run_node):

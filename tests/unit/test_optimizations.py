@@ -16,7 +16,7 @@ from sonic_guard.messages.plan_messages import why
 from sonic_guard.optimizations import (
     DEFAULTS,
     ESCALATION_ORDER,
-    EXACT,
+    EVERY,
     OPTIMIZATIONS,
     Optimization,
     Setting,
@@ -57,32 +57,27 @@ def test_a_name_is_the_one_on_the_node_and_on_the_card(optimization):
     assert name.en == optimization
 
 
-def test_order_exactness_and_defaults_are_those_of_the_table():
-    assert tuple(OPTIMIZATIONS) == ESCALATION_ORDER
-    assert {each for each, traits in OPTIMIZATIONS.items() if traits.exact} == EXACT
+def test_order_and_defaults_are_those_of_the_table():
+    assert tuple(OPTIMIZATIONS) == ESCALATION_ORDER == tuple(Optimization)
     assert {each: traits.default for each, traits in OPTIMIZATIONS.items()} == DEFAULTS
 
 
-def test_nothing_that_changes_pixels_is_enabled_unasked():
-    assert all(traits.exact or traits.default is Setting.OFF for traits in OPTIMIZATIONS.values())
-
-
-def test_what_costs_no_time_comes_first_and_what_changes_pixels_last():
-    assert all(one.exact or not other.exact for one, other in pairwise(OPTIMIZATIONS.values()))
-    exact = [OPTIMIZATIONS[each] for each in ESCALATION_ORDER if each in EXACT]
-    assert all(one.time == 1 or other.time > 1 for one, other in pairwise(exact))
-    assert all(traits.time >= 1 for traits in OPTIMIZATIONS.values())
+def test_what_costs_no_time_comes_first():
+    assert all(one.time == 1 or other.time != 1 for one, other in pairwise(OPTIMIZATIONS.values()))
+    assert all(traits.time is None or traits.time >= 1 for traits in OPTIMIZATIONS.values())
 
 
 @pytest.mark.parametrize("side", [512, 768, 1024])
 def test_then_the_order_follows_the_time_that_a_byte_saved_costs(side):
-    """Each one in addition to those before it; one that is contained gives way to its container."""
+    """Each one whose time was measured, with those before it; one that is contained gives way to its container."""
     costs, enabled = [], frozenset[Optimization]()
     for each in ESCALATION_ORDER:
+        if (time := OPTIMIZATIONS[each].time) is None:
+            continue
         before, enabled = enabled, without_redundant(enabled | {each})
-        if OPTIMIZATIONS[each].exact and OPTIMIZATIONS[each].time > 1:
+        if time > 1:
             sizes = [_denoise_bytes(side, some) for some in (before - OPTIMIZATIONS[each].contains, enabled)]
-            costs.append((OPTIMIZATIONS[each].time - 1) / (1 - sizes[1] / sizes[0]))
+            costs.append((time - 1) / (1 - sizes[1] / sizes[0]))
     assert len(costs) >= 3
     assert costs == sorted(costs)
 
@@ -93,7 +88,7 @@ def test_what_is_contained_saves_next_to_nothing_in_addition(container, side):
     for contained in OPTIMIZATIONS[container].contains:
         sizes = [_denoise_bytes(side, frozenset(some)) for some in ({container}, {container, contained})]
         assert sizes[1] > 0.95 * sizes[0]
-        assert OPTIMIZATIONS[contained].time > 1, "else nothing speaks against both"
+        assert OPTIMIZATIONS[contained].time != 1, "else nothing speaks against both"
 
 
 def _denoise_bytes(side, optimizations):
@@ -110,8 +105,8 @@ def test_host_memory_is_used_where_the_table_has_it():
 def test_redundant_ones_are_left_out():
     pair = {Optimization.FEED_FORWARD_CHUNKING, Optimization.LAYER_CHUNKING}
     assert without_redundant(frozenset(pair)) == {Optimization.LAYER_CHUNKING}
-    assert without_redundant(EXACT) == EXACT - {Optimization.FEED_FORWARD_CHUNKING}
-    assert unused(ESCALATION_ORDER, without_redundant(EXACT)) == [Optimization.FP8_WEIGHTS]
+    assert without_redundant(EVERY) == EVERY - {Optimization.FEED_FORWARD_CHUNKING}
+    assert unused(ESCALATION_ORDER, without_redundant(EVERY)) == []
     assert unused([Optimization.LAYER_CHUNKING], frozenset({Optimization.FEED_FORWARD_CHUNKING})) == [
         Optimization.LAYER_CHUNKING
     ]

@@ -13,7 +13,6 @@ BRANCH = Optimization.SEQUENTIAL_CFG
 FF = Optimization.FEED_FORWARD_CHUNKING
 LAYERS = Optimization.LAYER_CHUNKING
 HOST = Optimization.TENSOR_OFFLOAD
-FP8 = Optimization.FP8_WEIGHTS
 STOCK = [
     # width, height, window, seconds: torch 2.11, cu130, fp16, warm, both allocators
     (256, 256, 25, 0.115),
@@ -46,7 +45,6 @@ OPTIMIZED = [
     (1024, {BRANCH, LAYERS}, 2, 2.353),
     (1024, {BRANCH, LAYERS}, 8, 1.961),
     (1024, {BRANCH, LAYERS, FF}, 1, 4.802),
-    (1024, {BRANCH, LAYERS, HOST, FP8}, 1, 3.692),
 ]
 
 

@@ -12,7 +12,7 @@ from sonic_guard.devices.card_catalogue import GIB
 from sonic_guard.errors import PlanError
 from sonic_guard.job import MIN_CHUNK_SIZE, Dtype, Job
 from sonic_guard.memory.stage_model import predict
-from sonic_guard.optimizations import ESCALATION_ORDER, EXACT, Optimization, without_redundant
+from sonic_guard.optimizations import ESCALATION_ORDER, EVERY, Optimization, without_redundant
 from sonic_guard.planning.capacity import Capacity, Verdict
 from sonic_guard.planning.planner import CHUNK_SIZE, GOOD_RESOLUTION, SPLIT, Policy, make_plan
 from sonic_guard.planning.selection import CHUNK_SIZE_FACTORS, STREAMED
@@ -78,18 +78,18 @@ def test_what_fits_is_not_changed(job, gib, available):
 
 
 def test_where_nothing_fits_the_best_attempt_is_shown():
-    plan = make_plan(Job(512, 512, 10.0, min_resolution=768), _card(3.0), available=EXACT)
+    plan = make_plan(Job(512, 512, 10.0, min_resolution=768), _card(1.5), available=EVERY)
     assert not plan.fits
     assert plan.job.min_resolution == 768
     best = plan.attempt.job
-    assert best.min_resolution == 128 and best.optimizations == without_redundant(EXACT)
+    assert best.min_resolution == 128 and best.optimizations == without_redundant(EVERY)
 
 
 @pytest.mark.parametrize("setting", ["dtype", "interpolate", CHUNK_SIZE])
 def test_a_setting_that_the_graph_cannot_change_stays(setting):
     job = Job(512, 512, 60.0, min_resolution=1024, dtype=Dtype.FP32)
-    free = make_plan(job, _card(6), available=EXACT)
-    kept = make_plan(job, _card(6), available=EXACT, fixed=[setting])
+    free = make_plan(job, _card(6), available=EVERY)
+    kept = make_plan(job, _card(6), available=EVERY, fixed=[setting])
     assert getattr(kept.job, setting) == getattr(job, setting)
     assert kept.job == free.job or setting != "interpolate"
 
@@ -97,14 +97,14 @@ def test_a_setting_that_the_graph_cannot_change_stays(setting):
 def test_a_cpu_keeps_fp32():
     """It has no fast half precision."""
     cpu = Capacity(replace(budget_for(8), device="cpu", bf16=False))
-    plan = make_plan(Job(512, 512, 10.0, min_resolution=1024, dtype=Dtype.FP32), cpu, available=EXACT)
+    plan = make_plan(Job(512, 512, 10.0, min_resolution=1024, dtype=Dtype.FP32), cpu, available=EVERY)
     assert plan.fits and plan.job.dtype is Dtype.FP32
 
 
 @settings(max_examples=60, deadline=None)
 @given(job=jobs, gib=gibs)
 def test_layers_run_in_the_largest_chunks_that_fit(job, gib):
-    plan = make_plan(job, _card(gib), available=EXACT)
+    plan = make_plan(job, _card(gib), available=EVERY)
     larger = replace(plan.job, chunk_size=2 * plan.job.chunk_size)
     if plan.fits and Optimization.LAYER_CHUNKING in plan.job.optimizations:
         assert plan.job.chunk_size == CHUNK_SIZE_FACTORS[0] * MIN_CHUNK_SIZE or not _fits(larger, plan.capacity)
@@ -158,7 +158,7 @@ def test_nothing_that_can_be_seen_is_given_up_where_some_optimizations_are_enoug
 def test_an_optimization_that_uses_host_memory_is_left_out_where_that_is_short():
     """Half an hour at 512² on 16 GiB, the machine having as much: with every optimization it would be two parts."""
     job = Job(512, 512, 1800.0, to_file=True, optimizations=STREAMED)
-    plan = make_plan(job, _card(16, 16), available=EVERYTHING - {Optimization.FP8_WEIGHTS})
+    plan = make_plan(job, _card(16, 16), available=EVERYTHING)
     assert [change.name for change in plan.changes] == [Optimization.SEQUENTIAL_CFG]
 
 
@@ -184,8 +184,8 @@ def _rank(chosen: Job, requested: Job) -> tuple[bool, int, int]:
         (512, 24, (), ()),
         (512, 10, (), ("min_resolution",)),
         (512, 8, EVERYTHING, ("sequential_cfg",)),
-        (512, 6, EVERYTHING, ("unet_offload", "sequential_cfg", "feed_forward_chunking")),
-        (768, 7, EVERYTHING, ("sequential_cfg", "layer_chunking")),
+        (512, 6, EVERYTHING, ("unet_offload", "sequential_cfg", "stream_weights")),
+        (768, 7, EVERYTHING, ("sequential_cfg", "stream_weights")),
         (1024, 7, EVERYTHING, ("streaming_decode", "sequential_cfg", "layer_chunking")),
         (
             1024,

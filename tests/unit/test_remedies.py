@@ -43,7 +43,6 @@ def put(node_id, name, value):
 
 
 OFF = dict.fromkeys(ESCALATION_ORDER, "off")
-ON = {"fp8_weights": "on"}
 
 
 def after_warning(card):
@@ -57,15 +56,16 @@ def after_warning(card):
         (sources() | trio(min_resolution=768), "6", "8 GiB", insert("7")),
         (after_preflight(preset="hd", target_card="8 GiB"), "3", "auto", insert("7")),
         (after_preflight(preset="hd", target_card="8 GiB", on_risk="warn"), "3", "auto", insert("7")),
-        (after_preflight(target_card="4 GiB"), "3", "auto", insert("7", **ON)),
+        (after_preflight(target_card="3 GiB"), "3", "auto", insert("7")),
         (sources() | preflight(preset="hd", target_card="8 GiB"), "3", "auto", []),
-        (sources() | low_vram() | low_vram_trio(), "7", "4 GiB", put("10", "fp8_weights", "on")),
-        (sources() | low_vram() | low_vram_trio(), "10", "4 GiB", put("10", "fp8_weights", "on")),
-        (sources() | low_vram(fp8_weights=["20", 0]) | low_vram_trio() | primitive("PrimitiveString", "off"),
+        (sources() | low_vram(stream_weights="off") | low_vram_trio(), "7", "4 GiB", put("10", "stream_weights", "on")),
+        (sources() | low_vram(stream_weights="off") | low_vram_trio(), "10", "4 GiB",
+         put("10", "stream_weights", "on")),
+        (sources() | low_vram(stream_weights=["20", 0]) | low_vram_trio() | primitive("PrimitiveString", "off"),
          "7", "4 GiB", put("20", "value", "on")),
         (sources() | low_vram(**OFF) | low_vram_trio(min_resolution=768),
          "7", "12 GiB", put("6", "min_resolution", 512)),
-        (sources() | talking_head(), "11", "4 GiB", put("11", "fp8_weights", True)),
+        (sources() | talking_head(mode="off"), "11", "4 GiB", put("11", "mode", "auto")),
         (sources() | talking_head(mode="off"), "11", "8 GiB", put("11", "mode", "auto")),
         (sources() | trio(), "7", "2 GiB", []),
         (sources() | trio(min_resolution=256), "7", "24 GiB", put("6", "min_resolution", 512)),
@@ -77,8 +77,9 @@ def after_warning(card):
          | {"20": node("SomeOtherPack", value=768)}, "7", "8 GiB", []),
     ],
     ids=[
-        "stock", "predata", "made smaller by Preflight", "kept by Preflight", "4 GiB after Preflight",
-        "Preflight alone", "fp8", "fp8, asked of Low VRAM", "fp8 of a primitive", "a size", "Talking Head",
+        "stock", "predata", "made smaller by Preflight", "kept by Preflight", "3 GiB after Preflight",
+        "Preflight alone", "a switch", "a switch, asked of Low VRAM", "a switch of a primitive", "a size",
+        "Talking Head on 4 GiB",
         "Talking Head without optimizations", "no remedy", "a larger size", "a primitive's", "through a reroute",
         "of a node that computes it",
     ],
@@ -92,7 +93,7 @@ def test_the_actions(graph, asked, target, actions, here):
 @pytest.mark.parametrize(
     ("name", "value", "graph"),
     [
-        ("on_risk", "downgrade", low_vram() | low_vram_trio() | after_warning("6 GiB")),
+        ("on_risk", "downgrade", low_vram() | low_vram_trio() | after_warning("3.5 GiB")),
         ("policy", "lossless_first", low_vram() | after_preflight(preset="hd", target_card="6 GiB", policy="article")),
     ],
 )
@@ -100,7 +101,7 @@ def test_a_planner_in_the_graph_does_it_itself(name, value, graph, here):
     assert ask(parse_graph(graph), "3", here)["advice"]["actions"] == put("3", name, value)
 
 
-WARNED = {"preset": "hd", "target_card": "4 GiB", "on_risk": "warn"}
+WARNED = {"preset": "hd", "target_card": "3 GiB", "on_risk": "warn"}
 
 
 @pytest.mark.parametrize(
@@ -108,14 +109,12 @@ WARNED = {"preset": "hd", "target_card": "4 GiB", "on_risk": "warn"}
     [
         (
             sources() | talking_head(**WARNED), "11",
-            "on_risk downgrade, fp8_weights on (changes the frames slightly) and min_resolution 960 together",
-            put("11", "on_risk", "downgrade") + put("11", "fp8_weights", True),
+            "on_risk “downgrade” makes it fit: min_resolution 960", put("11", "on_risk", "downgrade"),
         ),
         (
             after_preflight(**WARNED), "3",
-            "on_risk downgrade, Sonic Low VRAM, fp8_weights on (changes the frames slightly) and min_resolution 960 "
-            "together",
-            insert("7", fp8_weights="on") + put("3", "on_risk", "downgrade"),
+            "on_risk downgrade, Sonic Low VRAM and min_resolution 768 together",
+            insert("7") + put("3", "on_risk", "downgrade"),
         ),
         (
             low_vram(mode="off") | after_preflight(**WARNED | {"target_card": "12 GiB"}), "3",

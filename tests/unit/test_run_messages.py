@@ -83,7 +83,7 @@ def test_the_report_names_what_was_made(tmp_path):
 
 
 def test_the_report_names_what_was_changed(tmp_path):
-    small = replace(planned().run, capacity=Capacity(budget_for(4.5)), overrides=Overrides(min_resolution=1024))
+    small = replace(planned().run, capacity=Capacity(budget_for(2.5)), overrides=Overrides(min_resolution=1024))
     lines = report(tmp_path, plan_talking_head(TalkingHeadRequest(small)))
     assert any(line.startswith("min_resolution: 1024 → ") for line in lines)
 

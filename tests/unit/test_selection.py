@@ -15,7 +15,7 @@ from sonic_guard.memory.stage_model import predict
 from sonic_guard.optimizations import (
     DEFAULTS,
     ESCALATION_ORDER,
-    EXACT,
+    EVERY,
     OPTIMIZATIONS,
     Optimization,
     without_redundant,
@@ -30,7 +30,6 @@ from sonic_guard.planning.selection import (
     Switches,
     format_optimizations,
     largest_chunk_size,
-    mode_switches,
     read_switches,
 )
 
@@ -51,7 +50,7 @@ def test_every_optimization_is_in_the_escalation_order_and_has_a_switch():
     assert sorted(ESCALATION_ORDER) == sorted(Optimization)
     assert set(DEFAULTS) == set(Optimization)
     assert read_switches() == DEFAULT
-    assert DEFAULT.on | DEFAULT.auto == EXACT, "nothing changes a pixel unasked"
+    assert DEFAULT.on | DEFAULT.auto == EVERY, "nothing changes a pixel unasked"
 
 
 @given(optimizations, optimizations, optimizations)
@@ -83,12 +82,12 @@ def test_no_more_than_enough_is_enabled(on, auto, needed):
         ),
         (
             lambda job: False,
-            "streaming_decode+unet_offload+tensor_offload+sequential_cfg+layer_chunking",
+            "streaming_decode+unet_offload+tensor_offload+sequential_cfg+stream_weights+layer_chunking",
         ),
     ],
 )
 def test_cheaper_ones_come_first(enough, chosen):
-    assert format_optimizations(Switches(auto=EXACT).choose(JOB, enough)) == chosen
+    assert format_optimizations(Switches(auto=EVERY).choose(JOB, enough)) == chosen
 
 
 def test_chunks_are_as_large_as_fit():
@@ -112,9 +111,9 @@ def test_what_is_no_optimization_is_reported():
     [
         ("auto", {}, DEFAULT),
         ("off", {}, NONE),
-        ("least_memory", {}, Switches(on=EXACT, smallest_chunks=True)),
+        ("least_memory", {}, Switches(on=EVERY, smallest_chunks=True)),
         ("off", {"sequential_cfg": "on"}, Switches(on=frozenset({Optimization.SEQUENTIAL_CFG}))),
-        ("auto", {"fp8_weights": "auto"}, Switches(DEFAULT.on, DEFAULT.auto | {Optimization.FP8_WEIGHTS})),
+        ("off", {"stream_weights": "auto"}, Switches(auto=frozenset({Optimization.STREAM_WEIGHTS}))),
         ("auto", {"unet_offload": "off", "sequential_cfg": "mode"}, Switches(auto=DEFAULT.auto)),
     ],
 )
@@ -125,7 +124,7 @@ def test_a_mode_sets_all_and_a_switch_sets_one(mode, values, expected):
 def test_the_least_memory_is_what_the_smallest_chunks_need():
     job, capacity = Job(512, 512, 10.0, min_resolution=1024), Capacity(budget_for(80))
     least = read_switches("least_memory").enable(job, capacity)
-    assert least.optimizations == without_redundant(EXACT)
+    assert least.optimizations == without_redundant(EVERY)
     assert least.chunk_size == MIN_CHUNK_SIZE
     assert capacity.estimate(least).peak_bytes <= capacity.estimate(DEFAULT.enable(job, capacity)).peak_bytes
 
@@ -138,7 +137,6 @@ def test_the_least_memory_is_what_the_smallest_chunks_need():
         ({LOW_VRAM: {}}, GraphCapabilities(DEFAULT)),
         ({TALKING_HEAD: {}}, GraphCapabilities(DEFAULT, to_file=True)),
         ({TALKING_HEAD: {"mode": "off"}}, GraphCapabilities(NONE, to_file=True)),
-        ({TALKING_HEAD: {"fp8_weights": True}}, GraphCapabilities(mode_switches("auto", fp8=True), to_file=True)),
         ({LOW_VRAM: {"mode": "least_memory"}, TALKING_HEAD: {"mode": "off"}},
          GraphCapabilities(read_switches("least_memory"), to_file=True)),
         ({LOW_VRAM: {"mode": ["7", 0]}}, GraphCapabilities(NONE)),
@@ -163,10 +161,10 @@ def test_parts_are_available_where_a_file_is_written():
 
 
 def test_a_graph_enables_what_a_card_needs():
-    optimized = GraphCapabilities(DEFAULT).run(Job(1024, 1024, 10.0, min_resolution=1024), Capacity(budget_for(8)))
+    optimized = GraphCapabilities(DEFAULT).run(Job(1024, 1024, 10.0, min_resolution=1024), Capacity(budget_for(6)))
     assert {Optimization.UNET_OFFLOAD, Optimization.SEQUENTIAL_CFG} <= optimized.optimizations
     assert optimized.chunk_size > MIN_CHUNK_SIZE
-    assert predict(optimized).peak_bytes <= budget_for(8).usable_bytes
+    assert predict(optimized).peak_bytes <= budget_for(6).usable_bytes
     assert GraphCapabilities(DEFAULT).run(JOB, Capacity(budget_for(80))) == replace(JOB, optimizations=DEFAULT.on)
 
 
@@ -219,7 +217,7 @@ def test_host_memory_that_no_part_has_cuts_no_sound_into_parts():
     assert GraphCapabilities(DEFAULT, to_file=True).run(ten_minutes, capacity).duration_s == ten_minutes.duration_s
 
 
-@pytest.mark.parametrize("switches", [Switches(on=EXACT), Switches(auto=EXACT), DEFAULT], ids=["on", "auto", "default"])
+@pytest.mark.parametrize("switches", [Switches(on=EVERY), Switches(auto=EVERY), DEFAULT], ids=["on", "auto", "default"])
 @pytest.mark.parametrize("gib", [4, 6, 12])
 def test_an_optimization_that_another_contains_is_never_enabled_with_it(switches, gib):
     run = GraphCapabilities(switches).run(Job(1024, 1024, 10.0, min_resolution=1024), Capacity(budget_for(gib)))

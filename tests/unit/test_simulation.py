@@ -113,7 +113,7 @@ def test_an_option_has_the_bytes_of_the_memory_model_and_fits_where_it_has_a_tim
 def test_optimizations_are_added_one_by_one():
     steps = list(escalation(frozenset()))
     assert steps[0] == STREAMED
-    assert len(steps) == len(set(steps)) == 5
+    assert len(steps) == len(set(steps)) == 6
 
 
 def test_a_last_window_that_is_not_full_costs_as_much():

@@ -78,7 +78,7 @@ def test_streaming_interpolation_does_not_grow_with_the_clip():
 def test_decode_can_do_with_one_frame_at_a_time():
     estimate = predict(Job(1024, 1024, 10.0, min_resolution=1024, optimizations=ALL))
     assert estimate.floors["decode"] < estimate.stages["decode"] / 10
-    assert estimate.peak_stage == "denoise"
+    assert estimate.peak_stage == "predata", "what needs most is something else"
 
 
 @pytest.mark.parametrize("field", ["steps", "expand_ratio", "dynamic_scale"])

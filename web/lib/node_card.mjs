@@ -5,7 +5,7 @@ import { CardWidget } from "./card_widget.mjs";
 import { patch } from "./dom.mjs";
 import { Prediction } from "./prediction.mjs";
 import { GraphSnapshot } from "./graph_snapshot.mjs";
-import { SONIC_NODES } from "./node_classes.mjs";
+import { SONIC_NODES, UPSCALING_NODES } from "./node_classes.mjs";
 import { card } from "./view.mjs";
 
 /** The property in which a node keeps, with its workflow, whether the user has unfolded its card or folded it. */
@@ -165,7 +165,8 @@ export class NodeCard {
     const { answer, problem, missing, busy } = this.#prediction;
     const run = this.#run();
     const mode = this.#mode;
-    this.#widget.setShape(mode === "full" || !this.#vram ? "card" : this.#isSonicNode ? "hanging" : mode);
+    const shape = mode === "fixed" ? "line" : mode;
+    this.#widget.setShape(shape === "full" || !this.#vram ? "card" : this.#isSonicNode ? "hanging" : shape);
     /** @type {import("./view.mjs").State} */
     const state = {
       language: language(),
@@ -195,6 +196,7 @@ export class NodeCard {
 
   /** How much of the card is shown: what the user has chosen, else all of it on the main node. */
   get #mode() {
+    if (UPSCALING_NODES.has(String(this.#node.comfyClass))) return "fixed";
     const open = this.#node.properties?.[OPEN];
     if (open ?? (this.#isMain && !this.#isGuest)) return "full";
     return this.#isMain ? "folded" : "line";

@@ -16,8 +16,11 @@ const RANKING = [
   ...SONIC_NODES,
 ];
 
+/** Nodes that run an upscale model, which show in a line what it will need. */
+export const UPSCALING_NODES = new Set(["SonicGuardUpscaleVideo", "SonicGuardFinishVideo"]);
+
 /** Nodes of this pack that show a prediction. */
-export const PREDICTING_NODES = new Set(RANKING.filter((kind) => !SONIC_NODES.has(kind)));
+export const PREDICTING_NODES = new Set([...RANKING.filter((kind) => !SONIC_NODES.has(kind)), ...UPSCALING_NODES]);
 
 /**
  * The nodes among `nodes` that show the whole card: those of the first class in the ranking that is among them. On the

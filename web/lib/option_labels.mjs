@@ -20,7 +20,7 @@ export const LABELS = {
   sequential_cfg: SWITCH,
   feed_forward_chunking: SWITCH,
   layer_chunking: SWITCH,
-  fp8_weights: SWITCH,
+  stream_weights: SWITCH,
 };
 
 /** The label of a value: the word for it, and the value. @param {string} name @param {unknown} value */

@@ -52,6 +52,8 @@ export interface Answer {
   limits: string[];
   settings: Settings;
   last: Run | null;
+  /** Of a node that runs an upscale model: how, in sentences. Such an answer has a level and a verdict besides. */
+  details?: string;
 }
 
 /** The one sentence of help, and what its button does; no button without actions. */

@@ -16,7 +16,7 @@ import { gib, of, optimizationWord, t } from "./words.mjs";
  * @typedef {object} State
  * @property {Language} language
  * @property {boolean} vram  Whether predictions are shown; else only the report.
- * @property {"full" | "folded" | "line"} mode
+ * @property {"full" | "folded" | "line" | "fixed"} mode  fixed: a line that cannot be unfolded.
  * @property {Answer | null} answer  The newest prediction.
  * @property {string | null} problem  Error message if there is none for the current graph.
  * @property {boolean} missing  The server answers, but without the routes of this pack.
@@ -36,8 +36,9 @@ import { gib, of, optimizationWord, t } from "./words.mjs";
 /** The card. @param {State} state @returns {View[]} */
 export function card(state) {
   const { language, answer, problem, run, mode } = state;
-  if (!state.vram) return state.report ? [h("div", { class: "report" }, staleNote(state), state.report)] : [];
+  if (!state.vram) return reportOf(state);
   if (mode === "line") return [line(state)];
+  if (mode === "fixed") return [fixedLine(state), ...reportOf(state)];
   const full = mode === "full";
   const running = run?.outcome === "running";
   const known = problem === null ? answer : null;
@@ -89,6 +90,17 @@ function line(state) {
     more && h("span", { class: "more-words" }, more),
   );
 }
+
+/** What the model of a node will need, in one line. @param {State} state */
+function fixedLine(state) {
+  const { tone, words } = verdict({ ...state, run: null });
+  const title = [words, state.problem === null && state.answer?.details].filter(Boolean).join("\n");
+  const said = h("span", { class: "words", "data-tone": tone }, words);
+  return h("div", { class: "line", role: "status", title }, icon(tone), said);
+}
+
+/** The node's own report of its last run. @param {State} state */
+const reportOf = (state) => (state.report ? [h("div", { class: "report" }, staleNote(state), state.report)] : []);
 
 /** What will be run, in a few words. @param {Language} language @param {Answer} answer */
 function sizeOf(language, { settings: { width, height, steps, dtype } }) {

@@ -72,7 +72,7 @@ export const TEXT = {
   "optimization.sequential_cfg": ["sequential_cfg", "逐分支 CFG"],
   "optimization.feed_forward_chunking": ["feed_forward_chunking", "前馈层分块"],
   "optimization.layer_chunking": ["layer_chunking", "逐层分块"],
-  "optimization.fp8_weights": ["fp8_weights", "FP8 权重"],
+  "optimization.stream_weights": ["stream_weights", "权重流式加载"],
   "by stage": ["VRAM by stage", "各阶段显存"],
   fold: ["Show less", "收起"],
   unfold: ["Show more", "展开"],

@@ -113,6 +113,12 @@ class Upscale:
         """That of `output`."""
         return self.output.of(width, height)
 
+    def without_weights(self) -> "Upscale":
+        """This, for plans alone: what its network needs is known from then on, and its weights are gone."""
+        _ = self._demand
+        self.network.module.to("meta")
+        return self
+
     def plan(self, width: int, height: int) -> UpscalePlan:
         """How frames of this size will be upscaled. Raises `FinishError` if not even small tiles fit."""
         if not self._is_enlarged(width, height):

@@ -7,7 +7,7 @@ const node = () => ({
   widgets: [
     { type: "combo", name: "on_risk", options: { values: ["downgrade", "warn", "stop"] } },
     { type: "combo", name: "target_card", options: { values: ["auto", "4 GiB"] } },
-    { type: "toggle", name: "fp8_weights", options: { on: "true" } },
+    { type: "toggle", name: "stream_weights", options: { on: "true" } },
     { type: "button", name: "mode" },
   ],
 });
@@ -17,7 +17,7 @@ for (const [name, value, label] of [
   ["mode", "off", "关闭 (off)"],
   ["aspect", "16:9", "16:9"],
   ["preset", "mine", "mine"],
-  ["fp8_weights", "auto", "需要时启用 (auto)"],
+  ["stream_weights", "auto", "需要时启用 (auto)"],
   ["aspect", null, ""],
 ]) {
   test(`${name} ${value}`, () => assert.equal(optionLabel(name, value), label));

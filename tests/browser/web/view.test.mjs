@@ -380,3 +380,16 @@ test("history: in Chinese nothing is in English, a machine without a GPU too", (
   assert.match(said, /512×512 · 10\.0 秒 · fp16 · 逐分支 CFG · CPU（未检测到 GPU）/);
   assert.doesNotMatch(said.replace(/CSV|CFG|CPU|GPU|GiB|fp16/g, ""), /[A-Za-z]/);
 });
+
+test("a node that runs an upscale model shows one line that cannot be unfolded", () => {
+  const told = { level: "ok", verdict_text: "Fits: about 1.2 GiB on cuda:0", details: "12 tiles of 200 pixels a frame." };
+  const views = card(state({ mode: "fixed", answer: told }));
+  const [line] = ofClass(views, "line");
+  assert.equal(textOf(line).trim(), told.verdict_text);
+  assert.match(line.attributes.title, /12 tiles/);
+  assert.equal(line.tag, "div");
+  assert.equal(ofClass(views, "fold").length, 0);
+  assert.match(text({ mode: "fixed", answer: told, report: "Done." }), /Fits.*Done\./);
+  assert.match(text({ mode: "fixed", answer: null }), /Calculating/);
+  assert.match(text({ mode: "fixed", answer: told, problem: "There is no such model." }), /no such model/);
+});

@@ -8,16 +8,19 @@ import asyncio
 import hashlib
 import os
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from aiohttp import web
 
-from sonic_guard.comfy.talking_head_prompt import HEAD, NODES
+from sonic_guard.comfy.talking_head_prompt import HEAD, NODES, PART, AskedPart, asked_part
+from sonic_guard.job import Job, latent_frames
+from sonic_guard.long_video.part_bundle import SUFFIX
+from sonic_guard.long_video.rendering import Emit, OnProgress, Task, run, run_part
+from sonic_guard.long_video.video_request import VideoRequest
 from sonic_guard.media.audio_file import load
-from sonic_guard.media.video_writer import Encoding, VideoWriter
+from sonic_guard.media.video_writer import Encoding
 
 DEVICE = {"name": "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync", "type": "cuda", "index": 0}
 RTX_4090 = 24564 << 20
@@ -38,6 +41,8 @@ class FakeComfyUi:
     token: str = ""
     queue: dict[str, Any] = field(default_factory=dict)
     """Prompts by id: running, then waiting."""
+    parts: dict[str, AskedPart] = field(default_factory=dict)
+    """What prompts ask for beside their graphs, by their ids."""
     history: dict[str, Any] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     """Digests of the voices of the videos that were made."""
@@ -90,6 +95,8 @@ class FakeComfyUi:
             error = {"message": "Cannot execute", "details": f"node {missing[0]} not found"}
             return web.json_response({"error": error, "node_errors": {}}, status=400)
         self.queue[body["prompt_id"]] = graph
+        if part := asked_part(body["extra_data"].get("extra_pnginfo")):
+            self.parts[body["prompt_id"]] = part
         return web.json_response({"prompt_id": body["prompt_id"], "number": 1, "node_errors": {}})
 
     async def _queue(self, _: web.Request) -> web.Response:
@@ -149,26 +156,42 @@ class FakeComfyUi:
             kind, text = self.errors.pop(0)
             error = {"exception_type": kind, "exception_message": text}
             return _ended("error", ["execution_error", error])
-        return _ended("success", ["execution_success", {}], self._video(graph))
+        made = await asyncio.to_thread(self._video, graph, self.parts.get(prompt))
+        return _ended("success", ["execution_success", {}], made)
 
-    def _video(self, graph: dict[str, Any]) -> dict[str, Any]:
-        """As many frames as Sonic makes of the sound, of a grey that the sound decides."""
+    def _video(self, graph: dict[str, Any], part: AskedPart | None) -> dict[str, Any]:
+        """As many frames as Sonic makes of the sound; their greys follow from it and from their moments."""
+        widgets = graph[HEAD]["inputs"]
         sound = load(self.folder / "input" / graph["voice"]["inputs"]["audio"])
-        frames = 2 * int(sound.duration_s * 12.5) - 1
         digest = hashlib.sha256(sound.waveform.tobytes()).hexdigest()
         self.made.append(digest)
         if log := os.environ.get("FARM_PASSES"):
             with open(log, "ab", buffering=0) as file:
                 file.write(b".")
-        name = graph[HEAD]["inputs"]["filename_prefix"]
-        target = self.folder / "output" / f"{name}_00001_.mp4"
+        job = Job(64, 64, sound.duration_s, min_resolution=64)
+        longest = latent_frames(widgets["part_s"]) or None
+        encoding = Encoding(widgets["format"], widgets["crf"], widgets["encoder_preset"])
+        request = VideoRequest(job, np.zeros((64, 64, 3), np.uint8), sound, digest, {}, encoding, longest)
+
+        def make_part(task: Task, emit: Emit, _: OnProgress) -> None:
+            first = 2 * task.part.start
+            for at in range(0, task.part.made, 100):
+                moments = first + np.arange(at, min(at + 100, task.part.made))
+                greys = (int(digest[:2], 16) + moments // 5) % 256
+                emit(np.broadcast_to(greys[:, None, None, None], (len(moments), 64, 64, 3)).astype(np.uint8))
+
+        suffix = SUFFIX if part else encoding.kind.suffix
+        target = self.folder / "output" / f"{widgets['filename_prefix']}_00001_{suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        grey = np.full((1, 64, 64, 3), int(digest[:2], 16), np.uint8)
-        with VideoWriter(target, Fraction(25), Encoding(preset="ultrafast"), sound, overwrite=True) as video:
-            for _ in range(frames):
-                video.write(grey)
-        folder, _, file = f"{name}_00001_.mp4".rpartition("/")
-        return {HEAD: {"images": [{"filename": file, "subfolder": folder, "type": "output"}]}}
+        target.unlink(missing_ok=True)
+        if part:
+            assert (part.parts, part.longest) == (len(request.parts), longest)
+            run_part(request, part.part, make_part, target, self.folder / "work")
+        else:
+            run(request, make_part, target, self.folder / "work")
+        subfolder = str(Path(widgets["filename_prefix"]).parent)
+        shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}
+        return {HEAD: {PART if part else "images": [shown]}}
 
 
 def _ended(status: str, message: list[Any], outputs: Any = None) -> dict[str, Any]:

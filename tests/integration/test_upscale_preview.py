@@ -1,0 +1,87 @@
+"""The line on Upscale Video and Finish Video before they run: the plan of the run itself, without running it."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+
+from sonic_guard.comfy.api_graph import parse_graph
+from sonic_guard.errors import FinishError
+from sonic_guard.finishing.output_size import OutputSize
+from sonic_guard.finishing.upscale.network import load_network
+from sonic_guard.finishing.upscale.upscale_video import Upscale
+from sonic_guard.media.video_writer import VideoWriter
+from sonic_guard.preview.evaluation import evaluate
+from sonic_guard.preview.upscaling import upscale_answer
+from tests.support.graphs import machine, node
+from tests.support.upscale_networks import real_esrgan, spandrel
+
+WIDTH, HEIGHT = 96, 64
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An input folder with a video, and an upscale model."""
+    spandrel()
+    folder = tmp_path_factory.mktemp("home")
+    save_file(real_esrgan(), folder / "esrgan.safetensors")
+    with VideoWriter(folder / "talk.mp4", Fraction(25)) as writer:
+        for _ in range(3):
+            writer.write(np.zeros((1, HEIGHT, WIDTH, 3), np.uint8))
+    return folder
+
+
+def graph(kind: str, *, between: str = "", model: str = "esrgan.safetensors", **settings: object) -> dict:
+    steps = {"1": node("LoadVideo", file="talk.mp4"), "2": node("UpscaleModelLoader", model_name=model)}
+    if between:
+        steps["3"] = node(between, video=["1", 0])
+    video = ["3" if between else "1", 0]
+    return steps | {"4": node(kind, video=video, upscale_model=["2", 0], **settings)}
+
+
+def answer(home: Path, steps: dict, lang: str = "en") -> dict:
+    here = replace(machine(home), upscale_model=lambda name: home / name if (home / name).is_file() else None)
+    outcome = evaluate(parse_graph(steps), "4", here).outcome
+    return upscale_answer(outcome.outputs[0], here, lang)
+
+
+@pytest.mark.parametrize("between", ["", "SonicGuardSmooth", "SonicGuardInterpolate", "SonicGuardLipSync"])
+def test_it_is_the_plan_of_the_run(home: Path, between: str) -> None:
+    told = answer(home, graph("SonicGuardUpscaleVideo", between=between, size="4x", device="cpu", tile=0))
+    plan = Upscale(load_network(home / "esrgan.safetensors"), OutputSize(factor=4), "cpu").plan(WIDTH, HEIGHT)
+    assert told["level"] == "ok"
+    assert told["verdict_text"] == f"Fits: about {plan.predicted_bytes / (1 << 20):.0f} MiB on cpu"
+    assert "(×4) on cpu in fp32: whole frames" in told["details"]
+
+
+def test_finish_video_enlarges_to_its_preset(home: Path) -> None:
+    assert answer(home, graph("SonicGuardFinishVideo", preset="hd", height=0))["verdict_text"].startswith("Fits: about")
+    assert answer(home, graph("SonicGuardFinishVideo", preset="fast"))["verdict_text"] == "No upscale model runs"
+    assert answer(home, graph("SonicGuardFinishVideo", preset="hd"), "zh")["verdict_text"].startswith("可以运行")
+
+
+def test_what_the_graph_does_not_tell_is_not_guessed(home: Path) -> None:
+    steps = graph("SonicGuardUpscaleVideo", size="2x", device="cpu") | {"1": node("MadeUpVideo")}
+    told = answer(home, steps)
+    assert (told["level"], told["details"]) == ("unknown", "")
+
+
+def test_a_model_that_is_not_there(home: Path) -> None:
+    with pytest.raises(FinishError, match=r"there is no 'other\.pth' in models/upscale_models"):
+        answer(home, graph("SonicGuardUpscaleVideo", model="other.pth"))
+
+
+def test_another_file_of_that_name_is_read_again(home: Path) -> None:
+    first = answer(home, graph("SonicGuardUpscaleVideo", device="cpu", size="4x"))
+    path = home / "esrgan.safetensors"
+    kept = path.read_bytes()
+    try:
+        path.write_bytes(b"no model")
+        with pytest.raises(FinishError, match="cannot be read as an upscale model"):
+            answer(home, graph("SonicGuardUpscaleVideo", device="cpu", size="4x"))
+    finally:
+        path.write_bytes(kept)
+    assert answer(home, graph("SonicGuardUpscaleVideo", device="cpu", size="4x")) == first

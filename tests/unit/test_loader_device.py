@@ -1,0 +1,87 @@
+"""Where SONICTLoader builds the UNet: in host memory, if a node of the running graph offloads it."""
+
+import importlib
+import sys
+from contextlib import nullcontext
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from sonic_guard.comfy.sonic_objects import LOADER
+
+STOCK = {"1": {"class_type": LOADER, "inputs": {}}, "2": {"class_type": "SONICSampler", "inputs": {}}}
+
+
+def low_vram(**inputs):
+    return {"3": {"class_type": "SonicGuardLowVRAM", "inputs": inputs}}
+
+
+TALKING_HEAD = {"3": {"class_type": "SonicGuardTalkingHead", "inputs": {"mode": "off"}}}
+
+
+@pytest.fixture
+def wrapper():
+    """A loader as the wrapper has it: the device is a name in the module of the function that builds."""
+    module = ModuleType("node_utils")
+    exec(  # noqa: S102 - a module of its own, whose names are replaced
+        "device = 'cuda'\n"
+        "def convert_cf2diffuser(model):\n"
+        "    if model is None:\n"
+        "        raise ValueError('no model')\n"
+        "    return device\n",
+        module.__dict__,
+    )
+    return module
+
+
+def load(pack, wrapper, monkeypatch, graph, model="svd"):
+    """The device on which the instrumented loader builds in a running `graph`."""
+    nodes = ModuleType("sonic_node")
+    nodes.convert_cf2diffuser = wrapper.convert_cf2diffuser
+    exec(  # noqa: S102
+        "class Loader:\n    FUNCTION = 'main'\n    def main(self, model):\n        return convert_cf2diffuser(model)\n",
+        nodes.__dict__,
+    )
+    queue = SimpleNamespace(currently_running={0: (0, "prompt", graph)})
+    server = SimpleNamespace(PromptServer=SimpleNamespace(instance=SimpleNamespace(prompt_queue=queue)))
+    monkeypatch.setitem(sys.modules, "server", server)
+    classes = {LOADER: nodes.Loader}
+    importlib.import_module(f"{pack.__name__}.nodes.web_api.instrumentation").instrument(
+        classes, lambda *_: nullcontext()
+    )
+    return classes[LOADER]().main(model)
+
+
+@pytest.mark.parametrize(
+    ("graph", "device"),
+    [
+        (STOCK, "cuda"),
+        (STOCK | low_vram(), "cpu"),
+        (STOCK | low_vram(mode="least_memory"), "cpu"),
+        (STOCK | low_vram(mode="off"), "cuda"),
+        (STOCK | low_vram(unet_offload="off"), "cuda"),
+        (STOCK | TALKING_HEAD, "cpu"),
+        ({}, "cuda"),
+    ],
+    ids=["stock", "Low VRAM", "least memory", "off", "not this one", "Talking Head", "no graph"],
+)
+def test_where_it_builds(pack, wrapper, monkeypatch, graph, device):
+    assert load(pack, wrapper, monkeypatch, graph) == device
+    assert wrapper.device == "cuda", "afterwards it is the wrapper's own again"
+
+
+def test_an_error_of_the_loader_leaves_its_device(pack, wrapper, monkeypatch):
+    with pytest.raises(ValueError, match="no model"):
+        load(pack, wrapper, monkeypatch, STOCK | TALKING_HEAD, None)
+    assert wrapper.device == "cuda"
+
+
+@pytest.mark.parametrize("missing", ["device", "convert_cf2diffuser"])
+def test_a_fork_that_builds_otherwise_is_left_alone(pack, wrapper, monkeypatch, missing):
+    if missing == "device":
+        del wrapper.device
+        wrapper.convert_cf2diffuser = eval("lambda model: 'its own'", {})  # noqa: S307
+        assert load(pack, wrapper, monkeypatch, STOCK | TALKING_HEAD) == "its own"
+    else:
+        wrapper.convert_cf2diffuser = str.upper  # a function without a module's names
+        assert load(pack, wrapper, monkeypatch, STOCK | TALKING_HEAD) == "SVD"
