@@ -132,7 +132,7 @@ def test_stock_and_optimizations_exclude_each_other(capsys):
 @pytest.mark.parametrize(
     ("gpu", "message"),
     [
-        ("8", "at 768×768 px: 17.8 GiB in denoise. On this card they would end at 320×320 px, 25 fps."),
+        ("8", "at 768×768 px: 17.4 GiB in denoise. On this card they would end at 320×320 px, 25 fps."),
         ("5", "They fit on this card at no size."),
         ("80", "It fits, too."),
     ],

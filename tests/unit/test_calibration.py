@@ -147,7 +147,15 @@ def test_the_correction_is_the_median_drawn_towards_the_model(count):
 
 @pytest.mark.parametrize(
     "ratios",
-    [(1.2,), (1.2, 1.2), (0.96, 1.06), (1.01,) * 9, (0.99, 1.03) * 9, (0.98, 0.96, 1.11, 1.0, 1.06), ([1.0],) * 9],
+    [
+        (1.2,),
+        (1.2, 1.2),
+        (0.96, 1.06),
+        (1.0, 1.01, 1.02) * 3,
+        (0.99, 1.03) * 9,
+        (0.98, 0.96, 1.11, 1.0, 1.06),
+        ([1.0],) * 9,
+    ],
     ids=lambda ratios: f"{len(ratios)} of {ratios[:2]}",
 )
 def test_what_gains_no_more_than_chance_would_is_not_used(ratios):
