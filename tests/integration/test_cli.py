@@ -453,7 +453,7 @@ def test_a_workflow_holds_what_was_asked_for(tmp_path, options, planner):
     widgets = _nodes(file)[planner]
     assert widgets[:5] == ["fast", "20 GiB", "original", 0, "150,40,300,200"]
     assert widgets[13] == 0.3
-    assert "zh" in widgets[-2:]
+    assert "zh" in widgets[-3:]
 
 
 @pytest.mark.parametrize(

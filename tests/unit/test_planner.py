@@ -184,7 +184,7 @@ def _rank(chosen: Job, requested: Job) -> tuple[bool, int, int]:
         (512, 24, (), ()),
         (512, 10, (), ("min_resolution",)),
         (512, 8, EVERYTHING, ("sequential_cfg",)),
-        (512, 6, EVERYTHING, ("unet_offload", "sequential_cfg", "stream_weights")),
+        (512, 6, EVERYTHING, ("unet_offload", "sequential_cfg", "feed_forward_chunking")),
         (768, 7, EVERYTHING, ("sequential_cfg", "stream_weights")),
         (1024, 7, EVERYTHING, ("streaming_decode", "sequential_cfg", "layer_chunking")),
         (
