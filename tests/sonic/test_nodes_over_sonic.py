@@ -49,7 +49,7 @@ def test_low_vram_wraps_the_wrappers_model(run_node, pack, inputs, enabled, fall
 
 
 def test_a_plan_enables_what_it_needs_for_its_card_unless_the_node_says_off(run_node, pack):
-    plan = pack_plan(pack, "8 GiB", overrides=pack_overrides(pack, min_resolution=1024))
+    plan = pack_plan(pack, "6 GiB", overrides=pack_overrides(pack, min_resolution=1024))
     needed = plan.result.plan.job.optimizations
     assert {"sequential_cfg", "layer_chunking"} <= set(needed)
     for off in ([], ["sequential_cfg"]):
@@ -83,7 +83,7 @@ def test_before_loading_only_what_runs_with_no_model_is_refused(nodes, user_fold
 
 
 def test_low_vram_takes_what_a_run_turns_out_to_need(run_node, pack):
-    out = run_node("SonicGuardLowVRAM", model=small_sonic.build(), target_card="8 GiB")
+    out = run_node("SonicGuardLowVRAM", model=small_sonic.build(), target_card="6 GiB")
     large = replace(pack_job(pack), width=1024, height=1024, min_resolution=1024)
     assert {"sequential_cfg", "layer_chunking"} <= set(out["model"].optimizations_for(large))
 
