@@ -54,7 +54,8 @@ def test_the_inputs_of_sonic_talking_head_are_all_there_and_in_order(infos):
     known = [(slot.name, slot.type) for slot in TALKING_HEAD_INPUTS]
     assert sorted(known) == sorted(own)
     assert [slot.name for slot in TALKING_HEAD_INPUTS if slot.widget] == [
-        name for name in inputs["required"] if name not in ("model", "clip_vision", "vae")
+        *(name for name in inputs["required"] if name not in ("model", "clip_vision", "vae")),
+        "overlapped_decode",
     ]
 
 

@@ -264,10 +264,14 @@ def test_an_address_is_plain(url):
 
 
 def test_the_graph_has_the_nodes_inputs():
-    """All that Sonic Talking Head takes, and nothing else; no plan and no upscale model is linked."""
+    """All that Sonic Talking Head needs, and nothing else; what is optional is left out."""
     graph = talking_head_prompt(Loaded("p", "v", 1, "c", "s", True, "fp16"), widgets(JobSettings(), Mode.AUTO, "x"))
     assert {each["class_type"] for each in graph.values()} == set(NODES)
-    assert set(graph[HEAD]["inputs"]) == {slot.name for slot in TALKING_HEAD_INPUTS} - {"plan", "upscale_model"}
+    assert set(graph[HEAD]["inputs"]) == {slot.name for slot in TALKING_HEAD_INPUTS} - {
+        "plan",
+        "upscale_model",
+        "overlapped_decode",
+    }
 
 
 @pytest.mark.parametrize(
