@@ -40,7 +40,7 @@ class Clip:
     model = None
 
     def encode_image(self, image):
-        return {"image_embeds": image.mean()}
+        return {"image_embeds": None}
 
 
 class Vae:

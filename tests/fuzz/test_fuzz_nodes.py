@@ -171,6 +171,7 @@ def video_inputs_of(node: Any, pack: Any) -> st.SearchStrategy[dict[str, Any]]:
         "plan": st.none() | st.builds(plan_of, st.just(pack), st.sampled_from(["8 GiB", "80 GiB"])),
         "min_resolution": st.just(128),
         "encoder_preset": st.just("ultrafast"),
+        "finish": st.sampled_from(["off", "fast"]),  # full HD is more than the memory that a case has
         "part_s": st.just(0.0),  # a sound as short as these has no parts
     }
     fine = {slot.id: of_its_own[slot.id] if slot.id in of_its_own else expected(slot) for slot in slots}
