@@ -5,7 +5,7 @@ submitted counts as lost, and the farm goes on from its journal.
 """
 
 import logging
-import queue
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 ANSWER_S = 10.0
 """Seconds for the scheduler or a worker to answer."""
-
-
 CONNECT_S = 3.0
 """Seconds for a connection: it is tried again and again."""
+LOOK_S = 0.02
+"""Between two looks at what was submitted."""
 
 
 class LostError(Exception):
@@ -91,8 +91,8 @@ class DaskLink:
         # A lost scheduler is told in a line, not in their tracebacks.
         for name in ("distributed", "distributed.client", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
-        self._futures: dict[str, Any] = {}
+        self._futures: dict[tuple[str, int], Any] = {}
+        """By task and attempt."""
         try:
             self._client = Client(
                 check_address(address, security), timeout=CONNECT_S, set_as_default=False,
@@ -137,21 +137,27 @@ class DaskLink:
                 pure=False, retries=0, resources=resources,
             )
         )  # fmt: skip
-        self._futures[call.task] = future
-        future.add_done_callback(lambda done: self._results.put(Result(call.task, attempt, _ended(done))))
+        self._futures[call.task, attempt] = future
 
     def next_result(self, wait_s: float) -> Result | None:
-        """What has ended next, waiting for it; None if nothing does."""
-        try:
-            result = self._results.get(timeout=wait_s)
-        except queue.Empty:
-            return None
-        self._futures.pop(result.task, None)
-        return result
+        """What has ended next, waiting for it; None if nothing does.
 
-    def forget(self, task: str) -> None:
+        Looked for here, not in Dask's callbacks: all of a process share one thread, and in it one worker that dies
+        between the end of a task and the fetch of its result holds up all others.
+        """
+        until = time.monotonic() + wait_s
+        while True:
+            for (task, attempt), future in self._futures.items():
+                if future.done():
+                    del self._futures[task, attempt]
+                    return Result(task, attempt, _ended(future))
+            if time.monotonic() >= until:
+                return None
+            time.sleep(LOOK_S)
+
+    def forget(self, task: str, attempt: int) -> None:
         """A worker is gone: what it was making will not come from it."""
-        if future := self._futures.pop(task, None):
+        if future := self._futures.pop((task, attempt), None):
             self._ask(lambda: future.cancel(force=True))
 
     def cancel(self, task: str, address: str) -> None:
@@ -181,8 +187,11 @@ def _share(event: Any, on_share: Callable[[str, float], object]) -> None:
 
 def _ended(future: Any) -> Ended:
     """The end that a future tells, or that there is none."""
-    if future.status == "finished":
-        return future.result()
     if future.status == "error":
         return Ended(Outcome.LOST, f"{type(future.exception()).__name__}: {future.exception()}"[:500])
-    return Ended(Outcome.LOST, f"Dask's task was {future.status}")
+    if future.status != "finished":
+        return Ended(Outcome.LOST, f"Dask's task was {future.status}")
+    try:
+        return future.result(timeout=ANSWER_S)  # it is on the worker, and gone with it
+    except Exception as error:  # Dask raises of its own, of tornado, asyncio and the system
+        return Ended(Outcome.LOST, f"its result did not come: {type(error).__name__}: {error}"[:500])

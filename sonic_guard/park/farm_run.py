@@ -160,8 +160,8 @@ class FarmRun:
     def _look(self, link: DaskLink) -> None:
         come, gone = self.fleet.look(link)
         for member in gone:
-            if member.task:
-                link.forget(member.task)
+            if making := self._making.get(member.task):
+                link.forget(member.task, making.attempt)
             self._leave(member, f"the worker {member.name} is gone")
         come = [member for member in come if member.server]
         if not all(map(self._dispatch.knows, come)) or (not self._is_complete and self._all_have_come()):

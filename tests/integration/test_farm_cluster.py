@@ -13,7 +13,11 @@ pytest.importorskip("distributed")
 pytest.importorskip("aiohttp")
 pytest.importorskip("cryptography", reason="certificates need cryptography; see requirements-dev.txt")
 
+from sonic_guard.finishing.finish_presets import FinishPreset
+from sonic_guard.media.video_writer import Encoding
+from sonic_guard.park.cpu_call import CpuCall, Finish, MadeFile
 from sonic_guard.park.dask_link import DaskLink, LostError, Security, configured_security
+from sonic_guard.park.outcomes import Outcome
 from tests.support.dask_cluster import cluster, tls_files
 from tests.support.fake_comfyui import RTX_4090
 from tests.support.farm_chaos import Setup, digests, write_jobs
@@ -101,6 +105,35 @@ def test_a_worker_that_is_killed_costs_one_attempt(tmp_path):
         done(client)
     assert len(digests(out)) == 4
     assert sum(each["outcome"] != "done" for each in attempts(out)) <= 1
+
+
+def test_a_worker_that_dies_with_a_result_holds_up_no_other(tmp_path):
+    """Its task has ended, and what came of it is gone with it."""
+    with cluster(tmp_path, 2) as found:
+        link = DaskLink(found.scheduler, None, lambda *_: None)
+        try:
+            workers = wait_for(lambda: len(there := link.workers()) == 2 and there)
+            # Files that do not exist: the calls end at once, as failed.
+            link.submit(call("one", tmp_path), 1, workers["w1"])
+            time.sleep(3)
+            found.processes["w1"].kill()
+            found.processes["w1"].wait()
+            link.submit(call("two", tmp_path), 1, workers["w2"])
+            results = {}
+            begun = time.monotonic()
+            while "two" not in results:
+                assert time.monotonic() - begun < 30
+                if result := link.next_result(0.25):
+                    results[result.task] = result.ended.outcome
+            assert results.pop("two") is Outcome.SERVER_FAILED
+            assert results in ({}, {"one": Outcome.LOST})
+        finally:
+            link.close()
+
+
+def call(task, out):
+    made = MadeFile("0" * 64, 1, ".mp4")
+    return CpuCall(task, (made,), Finish(FinishPreset.HD), Encoding(), out, ".mp4")
 
 
 def wait_for(condition, limit_s=120):

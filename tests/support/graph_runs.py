@@ -1,5 +1,6 @@
 """A graph predicted by the pack, and the same graph run for real, node for node, without a host."""
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -89,3 +90,9 @@ def plan(graph, asked, here, target="auto"):
 def switched(**settings):
     """Every switch off but those given."""
     return {str(optimization): "off" for optimization in ESCALATION_ORDER} | settings
+
+
+def shown(plan):
+    """A plan of either copy of the library as text, the members of its sets in one order."""
+    sets = re.compile(r"frozenset\(\{(.*?)\}\)")
+    return sets.sub(lambda found: ", ".join(sorted(found[1].split(", "))), repr(plan))

@@ -5,6 +5,7 @@ client, the farm and its failures that need no ComfyUI.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class FakeComfyUi:
     """Method and path of each request."""
     sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
     interrupted: set[str] = field(default_factory=set)
+    working: asyncio.Task[None] | None = None
 
     def app(self) -> web.Application:
         """Its routes."""
@@ -68,6 +70,8 @@ class FakeComfyUi:
         self.seen.append((request.method, request.path))
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             return web.Response(status=401)
+        if self.working and self.working.done():
+            self.working.result()  # an error of the stand-in's own is one of the test
         return await handler(request)
 
     async def _stats(self, _: web.Request) -> web.Response:
@@ -129,9 +133,9 @@ class FakeComfyUi:
         return socket
 
     async def _worker(self, _: web.Application) -> Any:
-        task = asyncio.create_task(self._work())
+        self.working = asyncio.create_task(self._work())
         yield
-        task.cancel()
+        self.working.cancel()
 
     async def _work(self) -> None:
         while True:
@@ -141,17 +145,20 @@ class FakeComfyUi:
             prompt, graph = next(iter(self.queue.items()))
             self.history[prompt] = await self._make(prompt, graph)
             del self.queue[prompt]
-            if socket := self.sockets.get(prompt):
-                await socket.send_json({"type": "execution_success", "data": {"prompt_id": prompt}})
+            await self._tell(prompt, {"type": "execution_success", "data": {"prompt_id": prompt}})
+
+    async def _tell(self, prompt: str, event: dict[str, Any]) -> None:
+        if socket := self.sockets.get(prompt):
+            with contextlib.suppress(ConnectionError):  # who asked for it has been killed: it is made all the same
+                await socket.send_json(event)
 
     async def _make(self, prompt: str, graph: dict[str, Any]) -> dict[str, Any]:
         for step in range(10):
             await asyncio.sleep(self.make_s / 10)
             if prompt in self.interrupted:
                 return _ended("error", ["execution_interrupted", {}])
-            if socket := self.sockets.get(prompt):
-                data = {"node": HEAD, "prompt_id": prompt, "value": step + 1, "max": 10}
-                await socket.send_json({"type": "progress", "data": data})
+            data = {"node": HEAD, "prompt_id": prompt, "value": step + 1, "max": 10}
+            await self._tell(prompt, {"type": "progress", "data": data})
         if self.errors:
             kind, text = self.errors.pop(0)
             error = {"exception_type": kind, "exception_message": text}
