@@ -15,7 +15,7 @@ from sonic_guard.operations.preflight import ON_RISK
 from sonic_guard.planning.planner import Policy
 from sonic_guard.preview.evaluation import evaluate
 from sonic_guard.preview.node_inputs import UNKNOWN, Picture, Plan, Voice
-from tests.support.graph_runs import Run, switched
+from tests.support.graph_runs import Run, shown, switched
 from tests.support.graphs import low_vram, machine, node, sources, talking_head, write_files
 
 CARDS = ["4 GiB", "6 GiB", "8 GiB", "12 GiB", "24 GiB", "80 GiB", "RTX 2060 12GB"]
@@ -119,7 +119,7 @@ def agrees(predicted, real):
     if isinstance(predicted, Voice):
         return predicted.seconds == pytest.approx(real["waveform"].shape[-1] / real["sample_rate"], abs=1e-9)
     if isinstance(predicted, Plan):
-        return repr(predicted.run.result.plan) == repr(real.result.plan)
+        return shown(predicted.run.result.plan) == shown(real.result.plan)
     return predicted == real
 
 

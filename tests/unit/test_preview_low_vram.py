@@ -1,6 +1,5 @@
 """Before the run: what Low VRAM and Talking Head will do, and what the other nodes count on because of them."""
 
-import re
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,7 +18,7 @@ from sonic_guard.planning.capacity import Verdict
 from sonic_guard.planning.pace import Pace, TimeSource, predict_time
 from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluation import job_for
-from tests.support.graph_runs import SPEECH_S, Run, foresee, plan, switched, write_speech_files
+from tests.support.graph_runs import SPEECH_S, Run, foresee, plan, shown, switched, write_speech_files
 from tests.support.graphs import (
     PREFLIGHT_OUTPUTS,
     after_preflight,
@@ -304,12 +303,6 @@ AROUND = {
     "Talking Head": talking_head(),
     "both": low_vram() | talking_head(model=["10", 0]),
 }
-
-
-def shown(plan):
-    """A plan of either copy of the library as text, the members of its sets in one order."""
-    sets = re.compile(r"frozenset\(\{(.*?)\}\)")
-    return sets.sub(lambda found: ", ".join(sorted(found[1].split(", "))), repr(plan))
 
 
 @pytest.mark.parametrize("around", AROUND)
