@@ -15,7 +15,7 @@ class Optimization(StrEnum):
     STREAMING_DECODE = "streaming_decode"
     """Decode and interpolate in one stream, with two frames on the GPU and no copy of the clip in host memory."""
     UNET_OFFLOAD = "unet_offload"
-    """Load the UNet into host memory, and keep it there until sampling begins."""
+    """Keep the UNet in host memory until sampling begins; load it there where the GPU has no room."""
     TENSOR_OFFLOAD = "tensor_offload"
     """Keep the tensors of the whole clip in host memory and bring to the GPU what a window needs."""
     SEQUENTIAL_CFG = "sequential_cfg"
@@ -103,9 +103,9 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         uses_host_memory=False,
         contains=_NONE,
         tooltip=Text(
-            "CPU offload of the UNet: it is loaded into host memory and stays there until sampling begins. "
+            "CPU offload of the UNet: it stays in host memory until sampling begins, and is loaded there if need be. "
             "Connect weight_dtype of this node for it.",
-            "UNet 卸载：UNet 加载到内存，采样开始前一直留在内存中。需连接本节点的 weight_dtype。",
+            "UNet 卸载：采样开始前 UNet 留在内存中，必要时也加载到内存。需连接本节点的 weight_dtype。",
         ),
         reason=Text(
             "Keeps the UNet in host memory until sampling begins. Same frames.",

@@ -1,19 +1,23 @@
-"""Lets SONICTLoader build the UNet in host memory, from where the sampler brings it to the GPU.
+"""Lets SONICTLoader build the UNet in host memory where the GPU has no room for it.
 
-The wrapper's own loader builds it on the GPU, where it waits until sampling: 3.2 GB that SONIC_PreData has to do
-without, and more than a 3 GiB card has. The weights are the same to the bit. The wrapper's files are not changed: only
-the device that its builder reads is another one while the loader runs.
+The wrapper's own loader builds it on the GPU, 3.2 GB that a 3 GiB card does not have. In host memory it is there
+together with the file of its weights, so it is built there only if it has to be. The weights are the same to the bit.
+The wrapper's files are not changed: only the device that its builder reads is another one while the loader runs.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
+from ...sonic_guard.devices.budget import RESERVE
+from ...sonic_guard.job import Dtype, Job
+from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.optimizations import Optimization
+from . import host
 from .sonic_model import capabilities
 
 _BUILDER, _DEVICE = "convert_cf2diffuser", "device"
@@ -21,13 +25,16 @@ _BUILDER, _DEVICE = "convert_cf2diffuser", "device"
 
 
 def builds_in_host_memory(work: Callable[..., Any]) -> Callable[..., Any]:
-    """`work`, the loader's method, that builds in host memory where a node of the running graph offloads the UNet."""
+    """`work`, the loader's method, that builds in host memory where the GPU is too small for the UNet.
+
+    Only where a node of the running graph offloads it; Sonic's own nodes alone are left as they are.
+    """
     builder = getattr(inspect.unwrap(work), "__globals__", {}).get(_BUILDER)
     names = getattr(builder, "__globals__", {})
 
     @functools.wraps(work)
     def on_device(*args: Any, **kwargs: Any) -> Any:
-        wanted = isinstance(names.get(_DEVICE), (str, torch.device)) and _is_offloaded()
+        wanted = isinstance(names.get(_DEVICE), (str, torch.device)) and _is_offloaded() and not _has_room(kwargs)
         with _host_memory(names) if wanted else nullcontext():
             return work(*args, **kwargs)
 
@@ -37,6 +44,13 @@ def builds_in_host_memory(work: Callable[..., Any]) -> Callable[..., Any]:
 def _is_offloaded() -> bool:
     can = capabilities()
     return can.to_file or Optimization.UNET_OFFLOAD in can.switches.all
+
+
+def _has_room(inputs: Mapping[str, Any]) -> bool:
+    """Whether the UNet fits into what is free on the GPU now: the loader has ComfyUI unload nothing."""
+    dtype = Dtype.FP32 if inputs.get("dtype") == Dtype.FP32 else Dtype.FP16
+    job = Job(512, 512, 1.0, dtype=dtype)  # loading depends on nothing else
+    return host.live_budget(RESERVE).free_bytes >= predict(job).most("load")
 
 
 @contextmanager

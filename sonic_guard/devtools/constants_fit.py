@@ -24,7 +24,7 @@ from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE, Dtype, Job, duration_of
 from ..low_vram import weight_streaming
 from ..memory.constants import FEATURES, features, variant
-from ..optimizations import Optimization, without_redundant
+from ..optimizations import Optimization
 from .allocation_tracker import DEVICE, fake_gpu
 from .comfy_vae import vae_builder
 from .network_parts import TORCH_DTYPES, build_unet
@@ -152,10 +152,7 @@ def _tasks() -> Iterator[tuple[Any, ...]]:
 
 def _orders() -> Iterator[tuple[Optimization, ...]]:
     for count in reversed(range(len(ORDERS) + 1)):
-        for optimizations in itertools.combinations(ORDERS, count):
-            every = frozenset(optimizations)
-            if Optimization.STREAM_WEIGHTS not in every or without_redundant(every) == every:
-                yield optimizations
+        yield from itertools.combinations(ORDERS, count)
 
 
 def _trace(sonic: Path, comfyui: Path, task: Callable[..., Tables], *args: Any) -> Tables:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..job import Job
 from ..low_vram import chunking, layer_orders, weight_streaming
-from ..low_vram.engine import LowVramSonic
+from ..low_vram.engine import LowVramSonic, offload_unet
 from ..low_vram.prompt_offload import prompts_to_host
 from ..optimizations import Optimization
 from .allocation_tracker import DEVICE, AllocationTracker, fake_gpu
@@ -69,12 +69,13 @@ def trace_run(
         stages = _Stages(tracker)
         dtype = TORCH_DTYPES[job.dtype]
         stages.enter("load")
-        offloaded = Optimization.UNET_OFFLOAD in job.optimizations
-        unet = build_unet(checkout, dtype, torch.device("cpu") if offloaded else DEVICE)
+        unet = build_unet(checkout, dtype, DEVICE)
         rife = checkout.rife.RIFEModel(device=DEVICE) if job.interpolate else None
         stages.leave()
         vae = _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages)
         sonic = _sonic(checkout, unet, rife, job, stages)
+        if Optimization.UNET_OFFLOAD in job.optimizations:
+            offload_unet(sonic)
         data = _predata(checkout, job, vae, stages)
         if network:
             tracker.name_modules(unet, "unet")

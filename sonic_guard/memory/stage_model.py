@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..job import Dtype, Job
-from ..optimizations import Optimization, without_redundant
+from ..optimizations import Optimization
 from .constants import DECODE_GROUP, FEATURES, LATENT_SIDE, Constants, constants, features, variant
 from .hard_limits import GUIDANCE_BRANCHES, Limit, attention_scores, find_limits
 from .overhead import overhead
@@ -60,7 +60,7 @@ class Estimate:
     """For stages that adapt to the free memory: the least bytes they need.
 
     ComfyUI decodes in smaller groups if memory is short, and in tiles below that. So decode uses as much as it can get,
-    and needs only this much.
+    and needs only this much. With `Optimization.UNET_OFFLOAD` the loader builds the UNet in host memory if it has to.
     """
     overhead_bytes: int
     """Overhead (context and allocator) at the peak."""
@@ -105,6 +105,8 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
     row = job_features(job)
     stages = _stage_bytes(job, row, unet_bytes, device)
     floors = {"decode": min(stages["decode"], _decode_floor(job, row))}
+    if Optimization.UNET_OFFLOAD in job.optimizations:
+        floors = {"load": constants().rife_bytes if job.interpolate else 0, **floors}
     needed = {**stages, **floors}
     peak_stage = max(needed, key=needed.__getitem__)
     extra = overhead().of(needed[peak_stage])
@@ -187,10 +189,9 @@ def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
     unet = table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes
     streamed = unet * table.streamed_bytes[job.dtype.size] // (table.unet_parameters * job.dtype.size)
     kept = unet - streamed if Optimization.STREAM_WEIGHTS in job.optimizations else unet
-    loaded = 0 if Optimization.UNET_OFFLOAD in job.optimizations else unet
     return Resident(
-        load=loaded,
-        predata=loaded,
+        load=unet,
+        predata=0 if Optimization.UNET_OFFLOAD in job.optimizations else unet,
         prepare=0 if Optimization.TENSOR_OFFLOAD in job.optimizations else kept,
         window=kept,
     )
@@ -215,9 +216,9 @@ def host_ram_bytes(job: Job) -> int:
         copies = 3 * job.latent_frames - 1 if job.interpolate else 2 * job.latent_frames
     size, clip = job.frame_size, clip_host_bytes(job)
     frames = copies * FRAME_BYTES * size.width * size.height
-    prepare = clip.prepare + (sonic if Optimization.TENSOR_OFFLOAD in job.optimizations else 0)
-    # Streamed weights stay in host memory.
-    denoise = clip.denoise + (sonic if Optimization.STREAM_WEIGHTS in job.optimizations else 0)
+    streamed = Optimization.STREAM_WEIGHTS in job.optimizations  # from host memory
+    prepare = clip.prepare + (sonic if streamed or Optimization.TENSOR_OFFLOAD in job.optimizations else 0)
+    denoise = clip.denoise + (sonic if streamed else 0)
     return svd + max(loading, prepare, denoise, sonic + frames + clip.decode)
 
 
@@ -289,16 +290,13 @@ def row_keys(job: Job) -> RowKeys:
 @cache
 def _keys_of(dtype: Dtype, vae_dtype: Dtype, optimizations: frozenset[Optimization], to_file: bool) -> RowKeys:
     clip = optimizations.intersection(_CLIP_OPTIMIZATIONS)
-    window = optimizations.intersection(_UNET_OPTIMIZATIONS)
-    if Optimization.STREAM_WEIGHTS in window:  # not traced with what is never chosen together
-        window = without_redundant(window)
     return RowKeys(
         entry=variant(
             "entry",
             dtype,
             optimizations=optimizations & _ENTRY_OPTIMIZATIONS if Optimization.TENSOR_OFFLOAD in optimizations else (),
         ),
-        window=variant("window", dtype, optimizations=window),
+        window=variant("window", dtype, optimizations=optimizations.intersection(_UNET_OPTIMIZATIONS)),
         prepare=variant("prepare", dtype, optimizations=optimizations & {Optimization.TENSOR_OFFLOAD}),
         predata=variant("predata", dtype, vae_dtype, optimizations={Optimization.TENSOR_OFFLOAD} if to_file else ()),
         decode=variant("decode", dtype, vae_dtype, optimizations=clip),

@@ -55,7 +55,7 @@ def split_stages(job: Job, *, unet_bytes: int | None = None, device: str = "cuda
     prepare = _sum(Split(unet.prepare), _parts(keys.prepare, row))
     prompts = Split(0, 0, -prompts_in_host_bytes(job))
     return {
-        "load": _sum(Split(unet.load), rife),
+        "load": _sum(Split(unet.predata), rife),  # what it cannot do without stays there for predata
         "predata": _sum(Split(unet.predata), rife, _parts(keys.predata, row)),
         "denoise": _sum(rife, max(window, prepare, key=lambda parts: parts.total), prompts),
         "decode": _sum(rife, _parts(keys.decode, one_frame_decode(row)), prompts),

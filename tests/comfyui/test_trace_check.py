@@ -28,6 +28,4 @@ def test_the_model_is_within_half_a_percent_of_the_wrapper_s_own_code():
     assert result.returncode == 0, result.stderr[-3000:]
     rows = json.loads(result.stdout)
     assert {row["stage"] for row in rows} == set(STAGES)
-    # Of a stage without the UNet, what is left are 12 MB: a share says nothing there.
-    far = [row for row in rows if abs(row["apart"]) > 0.005 and abs(row["model"] - row["traced"]) > 1 << 20]
-    assert far == []
+    assert [row for row in rows if abs(row["apart"]) > 0.005] == []

@@ -1,4 +1,4 @@
-"""Where SONICTLoader builds the UNet: in host memory, if a node of the running graph offloads it."""
+"""Where SONICTLoader builds the UNet: in host memory, if the GPU is too small and a node of the graph offloads it."""
 
 import importlib
 import sys
@@ -34,12 +34,19 @@ def wrapper():
     return module
 
 
-def load(pack, wrapper, monkeypatch, graph, model="svd"):
-    """The device on which the instrumented loader builds in a running `graph`."""
+def load(pack, wrapper, monkeypatch, graph, model="svd", free_gib=3.0, **inputs):
+    """The device on which the instrumented loader builds in a running `graph`, on a GPU with `free_gib` free."""
+    names = ("nodes.comfyui.host", "sonic_guard.devices.budget")
+    host, budget = (importlib.import_module(f"{pack.__name__}.{name}") for name in names)
+    free = budget.Budget("a card", 24 << 30, int(free_gib * (1 << 30)), source="torch")
+    monkeypatch.setattr(host, "live_budget", lambda reserve: free)
     nodes = ModuleType("sonic_node")
     nodes.convert_cf2diffuser = wrapper.convert_cf2diffuser
     exec(  # noqa: S102
-        "class Loader:\n    FUNCTION = 'main'\n    def main(self, model):\n        return convert_cf2diffuser(model)\n",
+        "class Loader:\n"
+        "    FUNCTION = 'main'\n"
+        "    def main(self, model, dtype='fp16'):\n"
+        "        return convert_cf2diffuser(model)\n",
         nodes.__dict__,
     )
     queue = SimpleNamespace(currently_running={0: (0, "prompt", graph)})
@@ -49,7 +56,7 @@ def load(pack, wrapper, monkeypatch, graph, model="svd"):
     importlib.import_module(f"{pack.__name__}.nodes.web_api.instrumentation").instrument(
         classes, lambda *_: nullcontext()
     )
-    return classes[LOADER]().main(model)
+    return classes[LOADER]().main(model=model, **inputs)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,16 @@ def load(pack, wrapper, monkeypatch, graph, model="svd"):
 def test_where_it_builds(pack, wrapper, monkeypatch, graph, device):
     assert load(pack, wrapper, monkeypatch, graph) == device
     assert wrapper.device == "cuda", "afterwards it is the wrapper's own again"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "free_gib", "device"),
+    [("fp16", 3.5, "cpu"), ("fp16", 4.0, "cuda"), ("bf16", 4.0, "cuda"), ("fp32", 4.0, "cpu"), ("fp32", 7.0, "cuda")],
+)
+def test_where_the_gpu_has_room_it_builds_there(pack, wrapper, monkeypatch, dtype, free_gib, device):
+    """In host memory the UNet would be there together with the file of its weights."""
+    graph = STOCK | TALKING_HEAD
+    assert load(pack, wrapper, monkeypatch, graph, free_gib=free_gib, dtype=dtype) == device
 
 
 def test_an_error_of_the_loader_leaves_its_device(pack, wrapper, monkeypatch):
