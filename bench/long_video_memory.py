@@ -7,7 +7,7 @@
     returns at once; 64×64 pixels, 25 frames in a window, one step, frames to a file. Two linear terms are subtracted:
     the clip's own small tensors (`clip_host_bytes`), and the sound (the original, and Sonic's input).
 ``python -m bench.long_video_memory gpu SONIC COMFYUI [seconds …]``
-    Bytes on the GPU at 1024×1024 in fp16 with all exact optimizations, from shape tracing: the wrapper's own code and
+    Bytes on the GPU at 1024×1024 in fp16 with all optimizations, from shape tracing: the wrapper's own code and
     ComfyUI's VAE in full size, compared with the model. The network is entered for every window, and traced once.
     Needs ComfyUI's own Python; 600 seconds take an hour.
 

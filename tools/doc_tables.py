@@ -50,7 +50,7 @@ def stages_by_size(lang: str = "en") -> str:
 
 
 def stock_and_optimized(lang: str = "en") -> str:
-    """What Sonic alone needs, and what Sonic Talking Head needs with every exact optimization."""
+    """What Sonic alone needs, and what Sonic Talking Head needs with every optimization."""
 
     def rows() -> Iterable[Iterable[str]]:
         for side in SIDES:

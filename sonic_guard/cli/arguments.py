@@ -14,7 +14,7 @@ from ..optimizations import ESCALATION_ORDER, EVERY, Optimization
 from ..plain_files import printable
 
 ALL = "all"
-"""The value of ``--optimize`` that stands for every exact optimization."""
+"""The value of ``--optimize`` that stands for every optimization."""
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:

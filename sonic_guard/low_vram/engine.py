@@ -26,11 +26,9 @@ from . import layer_orders, weight_streaming
 from .completed_steps import SamplingLoop, Steps, StepsInMemory
 from .expanded_view import repeat_as_view
 from .frame_stream import ClipBuffer, FrameCallback, FrameStream, OnStage
-from .host_tensors import HostTensorPool
+from .host_tensors import HOST, HostTensorPool
 
 log = logging.getLogger(__name__)
-
-HOST = torch.device("cpu")
 
 ChooseOptimizations = Callable[[Job], Collection[Optimization]]
 """Chooses the optimizations for a job immediately before it runs."""

@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+HOST = torch.device("cpu")
 SLAB_BYTES = 1 << 26
 """Size of a slab. glibc's and Windows' allocators map requests above 32 MiB and 1 MiB directly."""
 SMALL_BYTES = 1 << 12
@@ -29,16 +30,16 @@ class HostTensorPool:
         `more` is the largest number of tensors that may follow, if known.
         """
         kind = dtype or tensor.dtype
-        if (tensor.device.type, tensor.dtype) == ("cpu", kind):
+        if (tensor.device.type, tensor.dtype) == (HOST.type, kind):
             return tensor
         size = math.prod(tensor.shape) * kind.itemsize
         if size < SMALL_BYTES:
-            return tensor.to("cpu", kind)
+            return tensor.to(HOST, kind)
         free = self._free.setdefault((tensor.shape, kind), [])
         if not free:
             # Doubling: with few tensors, little of a slab stays unused.
             rows = min(-(-SLAB_BYTES // size), self._taken + 1)
             rows = rows if more is None else min(rows, more + 1)
-            free.extend(torch.empty((rows, *tensor.shape), dtype=kind, device="cpu").unbind())
+            free.extend(torch.empty((rows, *tensor.shape), dtype=kind, device=HOST).unbind())
         self._taken += 1
         return free.pop().copy_(tensor)

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from .chunking import Undo
+from .host_tensors import HOST
 
 log = logging.getLogger(__name__)
 
-HOST = torch.device("cpu")
 ALIGNMENT = 512
 """Bytes to which a weight is aligned within its layer's: what torch's allocator gives, and kernels may rely on."""
 PAGE_BYTES = 1 << 14

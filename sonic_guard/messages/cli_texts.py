@@ -43,9 +43,9 @@ HELP: Mapping[str, Text] = {
     "plan.reserve": Text("part of the memory to keep free (default: 0.10)", "预留的显存比例（默认 0.10）"),
     "plan.policy": Text("lossless_first or article", "lossless_first 或 article"),
     "plan.optimize": Text(
-        "only these memory optimizations, where the run does not fit without: {names}, or {all} for those that give "
-        "the same frames (default: {all}, as Sonic Talking Head does)",
-        "放不下时只允许启用这些显存优化：{names}；{all} 表示画面不变的全部优化（默认 {all}，与“Sonic 数字人”节点相同）",
+        "only these memory optimizations, where the run does not fit without: {names}, or {all} (default: {all}, as "
+        "Sonic Talking Head does)",
+        "放不下时只允许启用这些显存优化：{names}；{all} 表示全部优化（默认 {all}，与“Sonic 数字人”节点相同）",
     ),
     "plan.stock": Text(
         "plan for Sonic's own nodes alone, without memory optimizations",
@@ -212,9 +212,8 @@ HELP: Mapping[str, Text] = {
     "estimate.steps": Text("denoising steps (default: 25)", "去噪步数（默认 25）"),
     "estimate.no-interframe": Text("without frame interpolation", "不插帧"),
     "estimate.optimize": Text(
-        "memory optimizations that are enabled: {names}, or {all} for those that give the same frames (default: none, "
-        "the stock wrapper)",
-        "已启用的显存优化：{names}；{all} 表示画面不变的全部优化（默认不启用，即原版 Sonic）",
+        "memory optimizations that are enabled: {names}, or {all} (default: none, the stock wrapper)",
+        "已启用的显存优化：{names}；{all} 表示全部优化（默认不启用，即原版 Sonic）",
     ),
     "estimate.weights": Text("Sonic's checkpoint: count its parameters", "Sonic 的权重文件：统计其参数量"),
     "trace": Text(

@@ -83,14 +83,9 @@ def as_dict(action: Action) -> dict[str, Any]:
 
 def _with_low_vram(advice: Advice, where: Where, graph: Graph, node_id: str, runners: list[str]) -> tuple[Action, ...]:
     """Sonic Low VRAM in front of every runner, and the rest of the advice, which a planner in the graph does itself."""
-    switched_on = {
-        change.name: str(Setting.ON)
-        for change in advice.changes
-        if change.name in ESCALATION_ORDER
-    }  # fmt: skip
-    inserted = [InsertLowVram(runner, switched_on) for runner in runners]
+    inserted = [InsertLowVram(runner) for runner in runners]
     planned = any(graph[each].type in PLANNERS for each in _upstream(graph, runners))
-    rest = [change for change in advice.changes if change.name not in (ADD_LOW_VRAM, *ESCALATION_ORDER)]
+    rest = [change for change in advice.changes if change.name != ADD_LOW_VRAM]
     if inserted and planned and advice.takes_planner(where):
         planner = _let_planner_act(where, graph, runners[0])
         return (*inserted, *planner) if planner else ()

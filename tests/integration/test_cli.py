@@ -96,7 +96,7 @@ def test_an_unknown_optimization_is_answered_with_the_known_ones(capsys, command
 
 
 def test_a_plan_is_as_sonic_talking_head_makes_it(capsys):
-    """All exact optimizations where they are needed: 768 px on 8 GiB."""
+    """All optimizations where they are needed: 768 px on 8 GiB."""
     every = _json(capsys, *_plan("--gpu", "8"))
     assert every["available_optimizations"] == [each for each in ESCALATION_ORDER if each in EVERY]
     assert every["job"]["min_resolution"] == 768
