@@ -265,9 +265,9 @@ class _Vae:
 
     @property
     def first_stage_model(self) -> Any:
-        """The network, by ComfyUI's name for it; None where there is none."""
+        """The network, by ComfyUI's name for it, in host memory until it decodes; None where there is none."""
         if self._network is None and self._make is not None:
-            self._network = self._make().to(DEVICE, self._dtype).eval()
+            self._network = self._make().to("cpu", self._dtype).eval()
             self._stages.tracker.name_modules(self._network, "vae")
         return self._network
 
@@ -283,7 +283,7 @@ class _Vae:
         if self._make is None:
             pixels = torch.empty(frames, *self.pixels, 3)
         else:
-            out = self.first_stage_model.decode(latents.to(DEVICE, self._dtype))
+            out = self.first_stage_model.to(DEVICE).decode(latents.to(DEVICE, self._dtype))
             pixels = out.float().cpu().movedim(1, -1)
         self.frames_to_come -= frames
         if self.frames_to_come == 0:
