@@ -10,7 +10,8 @@ from enum import StrEnum
 from ..devices.card_catalogue import Card
 from ..job import SIZE_STEP, Dtype, Job
 from ..memory.hard_limits import Limit, LimitKind
-from ..optimizations import ESCALATION_ORDER, EVERY, without_redundant
+from ..optimizations import ESCALATION_ORDER, EVERY, Mode, without_redundant
+from .capabilities import MODE
 from .capacity import Capacity
 from .planner import GOOD_RESOLUTION, Change, Plan, Policy, change_between, make_plan
 from .selection import Switches
@@ -70,7 +71,7 @@ class Advice:
     def takes_planner(self, where: Where) -> bool:
         """Whether a planning node has to be set, so that it changes what is not an optimization."""
         names = {change.name for change in self.changes}
-        return where in PLANNER_SETTINGS and not self.keeps and not names <= {LOW_VRAM, *ESCALATION_ORDER}
+        return where in PLANNER_SETTINGS and not self.keeps and not names <= {LOW_VRAM, MODE, *ESCALATION_ORDER}
 
 
 def advise(
@@ -115,6 +116,17 @@ def advise(
     if best.rescue:
         return Advice(False, _by_node(best.rescue, available, low_vram=low_vram), rescue=True)
     return Advice(False, best.changes if best.fits else (), card=best.smallest_card, longest_s=best.longest_s)
+
+
+def by_mode(advice: Advice) -> Advice:
+    """`advice` for a graph whose Sonic Talking Head has every optimization and is set to use none.
+
+    It has no switch for a single one, so its mode is what the user can set, in place of adding Sonic Low VRAM.
+    """
+    changes = (
+        replace(each, name=MODE, after=str(Mode.AUTO)) if each.name == LOW_VRAM else each for each in advice.changes
+    )
+    return replace(advice, changes=tuple(changes))
 
 
 def _keeping(plan: Plan, available: Collection[str], *, low_vram: bool) -> Advice | None:

@@ -132,6 +132,37 @@ def test_a_planner_that_only_warns_is_set_too_where_it_is_not_enough(graph, aske
     assert ask(applied(parsed, advice["actions"]), asked, here)["level"] in ("ok", "warn")
 
 
+@pytest.mark.parametrize(
+    ("inputs", "level", "sentences"),
+    [
+        ({"preset": "fast"}, "warn", {
+            "en": "mode auto keeps 768×768 px at 25 fps.", "zh": "mode 设为 auto，可保持 768×768 像素、每秒 25 帧。",
+        }),
+        ({"preset": "fast", "on_risk": "warn"}, "bad", {
+            "en": "mode auto reduces the peak to ", "zh": "mode 设为 auto，峰值可降到 ",
+        }),
+        ({"preset": "hd", "on_risk": "warn", "target_card": "3 GiB"}, "bad", {
+            "en": "on_risk downgrade, mode auto and min_resolution ",
+            "zh": "on_risk 设为 downgrade，mode 设为 auto，min_resolution 设为 ",
+        }),
+    ],
+    ids=["made smaller", "kept", "kept, and too large with every optimization"],
+)  # fmt: skip
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_talking_head_whose_mode_is_off_is_told_of_its_mode(inputs, level, sentences, lang, here):
+    """It has no switch for a single optimization, and no smaller picture is advised where none has to be."""
+    graph = parse_graph(sources() | talking_head(**{"mode": "off", "target_card": "8 GiB"} | inputs))
+    shown = ask(graph, "11", here, lang=lang)
+    assert shown["level"] == level
+    assert shown["advice"]["text"].startswith(sentences[lang])
+    assert put("11", "mode", "auto")[0] in shown["advice"]["actions"]
+    clicked = ask(applied(graph, shown["advice"]["actions"]), "11", here)
+    assert clicked["level"] in ("ok", "warn")
+    if inputs["preset"] == "fast":
+        assert clicked["level"] == "ok"
+        assert clicked["settings"]["min_resolution"] == 768
+
+
 def applied(graph: Graph, actions) -> Graph:
     """The graph as the page has it after a click."""
     graph = dict(graph)
