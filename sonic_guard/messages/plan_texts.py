@@ -105,8 +105,9 @@ ARTICLE_EXHAUSTED = Text(
     "{headline}（{card}）。article 策略没有更多可改的设置。lossless_first 策略会尝试更多。",
 )
 RESCUE = Text(
-    "The optimizations of Sonic Low VRAM make it fit: {size} px, {fps:g} fps, {dtype}.",
-    "启用“Sonic 低显存”的优化后放得下：{size} 像素，每秒 {fps:g} 帧，{dtype}。",
+    "The optimizations of Sonic Low VRAM, or mode “auto” of Sonic Talking Head, make it fit: {size} px, {fps:g} fps, "
+    "{dtype}.",
+    "启用“Sonic 低显存”的优化，或将“Sonic 数字人”的 mode 设为 auto 后放得下：{size} 像素，每秒 {fps:g} 帧，{dtype}。",
 )
 ATTEMPT = Text(
     "The closest that was tried: {size} px, {fps:g} fps, {dtype}, peak {peak}.",
