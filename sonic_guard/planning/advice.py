@@ -112,6 +112,8 @@ def advise(
         same_settings = replace(better.job, optimizations=best.job.optimizations) == best.job
         loses_less = not same_settings if can_change_settings else _shows_more(better.job, best.job)
         if better.fits and (loses_less or not best.fits):
+            if not better.changes:  # no more is enabled than has to be
+                optimized = _with_low_vram(job, capacity)
             return Advice(False, (_change(LOW_VRAM, job, optimized, capacity), *better.changes), rescue=True)
     if best.rescue:
         return Advice(False, _by_node(best.rescue, available, low_vram=low_vram), rescue=True)

@@ -3,6 +3,7 @@
 import pytest
 
 from sonic_guard.comfy.api_graph import Graph, Link, parse_graph
+from sonic_guard.devices.card_catalogue import GIB
 from sonic_guard.history.history_cache import CardHistory
 from sonic_guard.optimizations import ESCALATION_ORDER
 from sonic_guard.preview.answer import answer
@@ -160,7 +161,16 @@ def test_a_talking_head_whose_mode_is_off_is_told_of_its_mode(inputs, level, sen
     assert clicked["level"] in ("ok", "warn")
     if inputs["preset"] == "fast":
         assert clicked["level"] == "ok"
+        assert shown["level"] == "warn" or f"{clicked['peak_bytes'] / GIB:.1f} GiB" in shown["advice"]["text"]
         assert clicked["settings"]["min_resolution"] == 768
+
+
+def test_a_planner_that_only_warns_promises_what_comes(here):
+    """Low VRAM enables what the run needs, and not every optimization."""
+    graph = parse_graph(after_preflight(preset="fast", target_card="8 GiB", on_risk="warn"))
+    advice = ask(graph, "3", here)["advice"]
+    clicked = ask(applied(graph, advice["actions"]), "3", here)
+    assert advice["text"] == f"Sonic Low VRAM reduces the peak to {clicked['peak_bytes'] / GIB:.1f} GiB."
 
 
 def applied(graph: Graph, actions) -> Graph:
