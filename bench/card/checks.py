@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from . import (
     hard_limits,
+    kernels,
     length,
     live,
     needs,
@@ -47,6 +48,7 @@ CHECKS = (
     Check("hard_limits", "Hard limits", hard_limits.run, True, True),
     Check("out_of_memory", "Recovery when memory runs out", out_of_memory.run, True, True),
     Check("length", "Memory by length of the clip", length.run, False, True),
+    Check("kernels", "Kernels", kernels.run, False, False),
     Check("live", "Live memory", live.run, False, False),
     Check("templates", "Templates in a running ComfyUI", templates.run, True, False),
 )

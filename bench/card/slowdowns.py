@@ -11,7 +11,7 @@ from .session import Session
 
 ELSEWHERE = frozenset((Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD))
 """These have no part in denoise."""
-CHUNKS = (1, 4, 16)
+CHUNKS = (1, 4, 16, 64)
 """Chunk sizes as multiples of the smallest."""
 
 

@@ -115,10 +115,9 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
             for key, table in done.result().items():
                 tables.setdefault(key, _Table()).extend(table)
     rows = {key: _fit(key, table) for key, table in tables.items()}
-    for dtype, vae_dtype, optimizations in itertools.product(DTYPES, DTYPES, ((), (Optimization.TENSOR_OFFLOAD,))):
-        stock = rows[variant("decode", dtype, vae_dtype, optimizations=optimizations)]
-        streaming = variant("decode", dtype, vae_dtype, optimizations=(*optimizations, Optimization.STREAMING_DECODE))
-        rows[streaming] = _with_rife_grid(stock)
+    for key in rows:
+        if key.startswith("decode/") and Optimization.STREAMING_DECODE in key.split("/"):
+            rows[key] = _with_rife_grid(rows[key])
     data = {
         "source": {**source, "date": datetime.datetime.now(datetime.UTC).date().isoformat()},
         "unet_parameters": weights[Dtype.FP16].bytes // Dtype.FP16.size,
@@ -140,9 +139,7 @@ def _tasks() -> Iterator[tuple[Any, ...]]:
             yield from ((_trace_windows, dtype, optimizations, shapes[turn::3]) for turn in range(3))
     for dtype, vae_dtype in itertools.product(DTYPES, DTYPES):
         yield from ((_trace_interpolation, dtype, vae_dtype, optimizations) for optimizations in CLIP_OPTIMIZATIONS)
-        yield from (
-            (_trace_decode, dtype, vae_dtype, optimizations) for optimizations in ((), (Optimization.TENSOR_OFFLOAD,))
-        )
+        yield from ((_trace_decode, dtype, vae_dtype, optimizations) for optimizations in CLIP_OPTIMIZATIONS)
         yield from (
             (_trace_predata, dtype, vae_dtype, optimizations) for optimizations in ((), (Optimization.TENSOR_OFFLOAD,))
         )
@@ -300,8 +297,9 @@ def _names(key: str, location: str) -> tuple[str, ...]:
 def _fit(key: str, table: _Table) -> list[dict[str, float]]:
     """The rows that set the peak of a variant, as {feature: bytes}."""
     peaks = [max(locations.values()) for locations in table.locations]
-    # A location far below the peak for all shapes cannot set it for others; of predata the shapes are small.
-    near = 0.2 if key.startswith("predata") else 0.9
+    # A location far below the peak for all shapes cannot set it for others. Of predata the shapes are small, and with
+    # larger chunks than the traced ones the peak is elsewhere.
+    near = 0.2 if key.startswith("predata") else 0.6 if Optimization.LAYER_CHUNKING in key.split("/") else 0.9
     names = [
         name
         for name in sorted(set.intersection(*map(set, table.locations)))

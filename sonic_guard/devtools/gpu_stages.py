@@ -5,7 +5,8 @@ that do not measure them, the VAE and the pipeline are replaced by objects that 
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -144,6 +145,21 @@ class Bench:
         if not case.optimizations and not fallbacks:
             return sonic
         return LowVramSonic(sonic, case.optimizations, fallbacks=fallbacks, chunk_size=case.chunk_size)
+
+    @contextmanager
+    def channels_last(self) -> Iterator[None]:
+        """Inside the block the UNet's convolutions over pictures have their weights with the channels last.
+
+        Their results follow, and what comes after them.
+        """
+        convolutions = [module for module in self._unet.modules() if isinstance(module, nn.Conv2d)]
+        for module in convolutions:
+            module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stub lacks it
+        try:
+            yield
+        finally:
+            for module in convolutions:
+                module.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
 
     def vae(self, case: Case) -> DiffusersVae:
         """Diffusers' VAE in the number format of `case`, with random weights that are always the same."""

@@ -263,6 +263,14 @@ class _Vae:
         """Whether the network can be built."""
         return self._make is not None
 
+    @property
+    def first_stage_model(self) -> Any:
+        """The network, by ComfyUI's name for it; None where there is none."""
+        if self._network is None and self._make is not None:
+            self._network = self._make().to(DEVICE, self._dtype).eval()
+            self._stages.tracker.name_modules(self._network, "vae")
+        return self._network
+
     def encode(self, pixels: Tensor) -> Tensor:
         assert self._make is not None, "this VAE has no network"  # noqa: S101
         network = self._make().to(DEVICE, self._dtype).eval()
@@ -275,10 +283,7 @@ class _Vae:
         if self._make is None:
             pixels = torch.empty(frames, *self.pixels, 3)
         else:
-            if self._network is None:
-                self._network = self._make().to(DEVICE, self._dtype).eval()
-                self._stages.tracker.name_modules(self._network, "vae")
-            out = self._network.decode(latents.to(DEVICE, self._dtype))
+            out = self.first_stage_model.decode(latents.to(DEVICE, self._dtype))
             pixels = out.float().cpu().movedim(1, -1)
         self.frames_to_come -= frames
         if self.frames_to_come == 0:

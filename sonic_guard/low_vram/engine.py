@@ -22,7 +22,7 @@ from ..devices.out_of_memory import give_back_memory, is_out_of_memory, is_too_m
 from ..errors import SonicGuardError
 from ..job import MIN_CHUNK_SIZE, Job
 from ..optimizations import Optimization, unused, without_redundant
-from . import layer_orders, weight_streaming
+from . import layer_orders, vae_blocks, weight_streaming
 from .completed_steps import SamplingLoop, Steps, StepsInMemory
 from .expanded_view import repeat_as_view
 from .frame_stream import ClipBuffer, FrameCallback, FrameStream, OnStage
@@ -190,8 +190,9 @@ class LowVramSonic:
         steps: Steps | None,
     ) -> None:
         given = call.arguments
+        vae = given["vae"]
         given["vae"] = frames = FrameStream(
-            given["vae"],
+            vae,
             self.rife if self.use_interframe else None,
             self.device,
             len(given["audio_tensor_list"]),
@@ -200,7 +201,11 @@ class LowVramSonic:
             self.decode_context,
         )
         given["self"].use_interframe = False
-        frames.end(self._run(optimizations, chunk_size, call, steps))
+        undo = vae_blocks.enable(vae)
+        try:
+            frames.end(self._run(optimizations, chunk_size, call, steps))
+        finally:
+            undo()
 
     def _run(
         self, optimizations: frozenset[Optimization], chunk_size: int, call: inspect.BoundArguments, steps: Steps | None

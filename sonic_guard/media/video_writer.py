@@ -172,7 +172,7 @@ class Output:
         self.frames = 0
         """Pictures written so far."""
         self._overwrite = overwrite
-        self._accept = accept or self._has_all
+        self._accept = accept  # never a method of its own: a cycle would keep the encoder until a collection
         temp = begin(self.target, overwrite=overwrite)
         flags = f"{'+faststart' if faststart else ''}{'+use_metadata_tags' if tags else ''}"
         options = {"movflags": flags} if flags and kind.container in ("mp4", "mov") else {}
@@ -223,7 +223,8 @@ class Output:
             if self._track:
                 self.container.mux(self._track.flush())
             self.container.close()
-        self._accept(temp_for(self.target))
+        accept = self._accept or self._has_all
+        accept(temp_for(self.target))
         commit(self.target, overwrite=self._overwrite)
 
     def _has_all(self, path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..devices.card_catalogue import GIB
 from . import upscale_texts as texts
-from .catalogue import fill, gib
+from .catalogue import clock, fill, gib
 
 if TYPE_CHECKING:  # they load torch
     from ..finishing.upscale.upscale_video import Upscale, UpscalePlan
@@ -32,14 +32,17 @@ def plan_lines(step: "Upscale", plan: "UpscalePlan", lang: str = "en") -> list[s
     return lines
 
 
-def verdict_line(plan: "UpscalePlan | None", lang: str = "en") -> str:
-    """What `plan` will take, in a few words; None: no network runs."""
+def verdict_line(plan: "UpscalePlan | None", lang: str = "en", frames: int | None = None) -> str:
+    """What `plan` will take for so many frames, in a few words; None: no network runs, or the frames are not known."""
     if plan is None or plan.tiling is None:
         return fill(texts.NO_MODEL, lang)
     memory = _memory(plan.predicted_bytes)
     if plan.frame_s is None:
         return fill(texts.FITS, lang, memory=memory, device=plan.device)
-    return fill(texts.FITS_IN_TIME, lang, memory=memory, device=plan.device, seconds=plan.frame_s)
+    if frames is None:
+        return fill(texts.FITS_IN_TIME, lang, memory=memory, device=plan.device, seconds=plan.frame_s)
+    time = clock(max(1.0, frames * plan.frame_s))
+    return fill(texts.FITS_IN_ALL, lang, memory=memory, device=plan.device, time=time)
 
 
 def unknown_line(lang: str = "en") -> str:

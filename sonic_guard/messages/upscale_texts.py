@@ -33,6 +33,9 @@ FITS_IN_TIME = Text(
     "Fits: about {memory} on {device}, {seconds:.2g} s a frame",
     "可以运行：{device} 上约 {memory}，每帧 {seconds:.2g} 秒",
 )
+FITS_IN_ALL = Text(
+    "Fits: about {memory} on {device}, about {time} in all", "可以运行：{device} 上约 {memory}，共约 {time}"
+)
 NO_MODEL = Text("No upscale model runs", "不运行放大模型")
 NOT_KNOWN = Text(
     "Memory not known: the graph does not tell the video's size or the model", "显存未知：工作流未给出视频尺寸或模型"

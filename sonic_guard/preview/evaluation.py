@@ -52,7 +52,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     UPSCALE: Kind(("video", "upscale_model", "size", "device", "tile"), upscaling.upscale_video),
     FINISH: Kind(("video", "upscale_model", "preset", "height"), upscaling.finish_video),
-    **dict.fromkeys(("SonicGuardSmooth", "SonicGuardInterpolate", "SonicGuardLipSync"), passes("video", "video")),
+    **dict.fromkeys(("SonicGuardSmooth", "SonicGuardLipSync"), passes("video", "video")),
+    "SonicGuardInterpolate": Kind(("video",), upscaling.interpolate),
     "UpscaleModelLoader": Kind(("model_name",), upscaling.load_upscale_model),
     **FOREIGN,
 }

@@ -155,9 +155,9 @@ class Files:
         """Width and height of a picture. Raises `PictureError` and, as all methods below, what `resolve` raises."""
         return self._fact(name, _size, self._headers)
 
-    def video_size(self, name: str) -> tuple[int, int]:
-        """Width and height of a video's frames, as shown. Raises `FootageError`."""
-        return self._fact(name, _video_size, self._headers)
+    def video_extent(self, name: str) -> tuple[int, int, int]:
+        """Width and height of a video's frames, as shown, and how many there are. Raises `FootageError`."""
+        return self._fact(name, _video_extent, self._headers)
 
     def faces(self, name: str) -> tuple[Face, ...] | None:
         """The faces in a picture, largest first; None where that takes too long (`MAX_SEARCHED_PIXELS`)."""
@@ -260,9 +260,9 @@ def _size(path: Path, limit: Limit) -> tuple[int, int]:
     return picture.read_size(path, check=limit(path, HEADER_LIMIT_S))
 
 
-def _video_size(path: Path, limit: Limit) -> tuple[int, int]:
+def _video_extent(path: Path, limit: Limit) -> tuple[int, int, int]:
     footage = open_footage(path, limit(path))
-    return footage.width, footage.height
+    return footage.width, footage.height, footage.frames
 
 
 def _is_batch(path: Path, limit: Limit) -> bool:

@@ -114,6 +114,8 @@ class Film(NamedTuple):
     """A `Picture` or an `Unknown`."""
     voice: Any
     """A `Voice` or an `Unknown`."""
+    multiple: int = 1
+    """Pictures for each one of the file."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ class Upscaling(NamedTuple):
     """What a node will enlarge, and how."""
 
     frame: Picture
+    frames: int | None
+    """How many; None where the graph does not tell."""
     model: UpscaleModel | None
     """None: without a network."""
     size: OutputSize | None
@@ -43,7 +45,7 @@ def upscale_video(inputs: Inputs, context: Context) -> Outcome:
     model = inputs.needed("upscale_model", UpscaleModel)
     size, device = SIZES.get(inputs.text("size", "1080p")), inputs.text("device", "auto")
     tile = inputs.whole("tile", 0) or None
-    return Outcome((Upscaling(_frame(inputs, context), model, size, device, tile),))
+    return Outcome((Upscaling(*_extent(inputs, context), model, size, device, tile),))
 
 
 def finish_video(inputs: Inputs, context: Context) -> Outcome:
@@ -52,18 +54,25 @@ def finish_video(inputs: Inputs, context: Context) -> Outcome:
     preset = inputs.word("preset", FinishPreset, FinishPreset.HD)
     height = inputs.whole("height", 0) or PRESETS[preset].height
     size = OutputSize(height) if height else None
-    return Outcome((Upscaling(_frame(inputs, context), model, size),))
+    return Outcome((Upscaling(*_extent(inputs, context), model, size),))
 
 
-def _frame(inputs: Inputs, context: Context) -> Picture:
-    """A frame of the VIDEO or IMAGE at the input ``video``. Raises `NotKnownError`."""
+def interpolate(inputs: Inputs, context: Context) -> Outcome:
+    """SonicGuardInterpolate: twice the pictures."""
+    video = inputs.value("video")
+    return Outcome((video._replace(multiple=2 * video.multiple) if isinstance(video, Film) else video,))
+
+
+def _extent(inputs: Inputs, context: Context) -> tuple[Picture, int | None]:
+    """A frame of the VIDEO or IMAGE at the input ``video``, and how many there are. Raises `NotKnownError`."""
     match inputs.get("video"):
         case Picture() as picture:
-            return picture
+            return picture, None
         case Film(picture=Picture() as picture):
-            return picture
-        case Film(voice=Voice(name=str(name))):  # a file's, whose frames nobody has asked for yet
-            return Picture(*context.machine.files.video_size(name))
+            return picture, None
+        case Film(voice=Voice(name=str(name)), multiple=multiple):  # a file's, which nobody has asked for yet
+            width, height, frames = context.machine.files.video_extent(name)
+            return Picture(width, height), multiple * frames
     raise NotKnownError(inputs.unknown("video"))
 
 
@@ -87,7 +96,7 @@ def upscale_answer(asked: Any, machine: Machine, lang: str = "en") -> dict[str, 
     status = path.stat()
     step = _step(path, (status.st_size, status.st_mtime_ns), asked.size, asked.device, asked.tile)
     plan = step.plan(asked.frame.width, asked.frame.height)
-    return _line(Level.OK, verdict_line(plan, lang), " ".join(plan_lines(step, plan, lang)))
+    return _line(Level.OK, verdict_line(plan, lang, asked.frames), " ".join(plan_lines(step, plan, lang)))
 
 
 def _line(level: Level, text: str, details: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.torch import save_file
 
 from sonic_guard.comfy.api_graph import parse_graph
@@ -14,12 +15,14 @@ from sonic_guard.finishing.output_size import OutputSize
 from sonic_guard.finishing.upscale.network import load_network
 from sonic_guard.finishing.upscale.upscale_video import Upscale
 from sonic_guard.media.video_writer import VideoWriter
+from sonic_guard.messages.upscale_messages import verdict_line
 from sonic_guard.preview.evaluation import evaluate
-from sonic_guard.preview.upscaling import upscale_answer
+from sonic_guard.preview.node_inputs import Picture
+from sonic_guard.preview.upscaling import Upscaling, upscale_answer
 from tests.support.graphs import machine, node
 from tests.support.upscale_networks import real_esrgan, spandrel
 
-WIDTH, HEIGHT = 96, 64
+WIDTH, HEIGHT, FRAMES = 96, 64, 3
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     save_file(real_esrgan(), folder / "esrgan.safetensors")
     with VideoWriter(folder / "talk.mp4", Fraction(25)) as writer:
-        for _ in range(3):
+        for _ in range(FRAMES):
             writer.write(np.zeros((1, HEIGHT, WIDTH, 3), np.uint8))
     return folder
 
@@ -61,6 +64,32 @@ def test_finish_video_enlarges_to_its_preset(home: Path) -> None:
     assert answer(home, graph("SonicGuardFinishVideo", preset="hd", height=0))["verdict_text"].startswith("Fits: about")
     assert answer(home, graph("SonicGuardFinishVideo", preset="fast"))["verdict_text"] == "No upscale model runs"
     assert answer(home, graph("SonicGuardFinishVideo", preset="hd"), "zh")["verdict_text"].startswith("可以运行")
+
+
+def asked(home: Path, steps: dict) -> Upscaling:
+    return evaluate(parse_graph(steps), "4", machine(home)).outcome.outputs[0]
+
+
+def test_the_frames_are_those_of_the_file(home: Path) -> None:
+    kind = "SonicGuardUpscaleVideo"
+    assert asked(home, graph(kind)).frames == FRAMES
+    assert asked(home, graph(kind, between="SonicGuardSmooth")).frames == FRAMES
+    assert asked(home, graph(kind, between="SonicGuardInterpolate")).frames == 2 * FRAMES
+    images = {"1": node("LoadImage", image="other.png"), "5": node("CreateVideo", images=["1", 0], fps=25)}
+    Image.new("RGB", (8, 6)).save(home / "other.png")
+    steps = graph(kind) | images
+    steps["4"]["inputs"]["video"] = ["5", 0]
+    assert asked(home, steps)[:2] == (Picture(8, 6, "other.png"), None)
+
+
+def test_the_time_is_that_of_all_frames(home: Path) -> None:
+    """Where the speed of the device is known: on a card of the catalogue."""
+    step = Upscale(load_network(home / "esrgan.safetensors"), OutputSize(factor=4), "cpu")
+    plan = replace(step.plan(WIDTH, HEIGHT), device="cuda:0", frame_s=0.5)
+    assert verdict_line(plan).endswith("on cuda:0, 0.5 s a frame")
+    assert verdict_line(plan, frames=1500).endswith("on cuda:0, about 12:30 in all")
+    assert verdict_line(plan, frames=1).endswith("about 0:01 in all")
+    assert verdict_line(plan, "zh", 1500).endswith("共约 12:30")
 
 
 def test_what_the_graph_does_not_tell_is_not_guessed(home: Path) -> None:

@@ -1,8 +1,10 @@
 """A video is written as its frames come: right count, right moment, right colour, sound to the sample, and whole or not
 at all."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -373,3 +375,16 @@ def test_a_full_device_is_reported_apart(tmp_path):
 def test_what_no_encoder_can_do_is_reported_at_once(wrong, message):
     with pytest.raises(OutputError, match=message):
         Encoding(**wrong)
+
+
+def test_a_writer_keeps_nothing_once_it_is_closed(tmp_path):
+    """An encoder of 1080p has tens of MB, and a long film one for every few seconds."""
+    gc.disable()
+    try:
+        with VideoWriter(tmp_path / "out.mp4", Fraction(25)) as writer:
+            writer.write(np.zeros((2, 64, 64, 3), np.uint8))
+        gone = weakref.ref(writer)
+        del writer
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -17,6 +17,7 @@ for package in ("diffusers", "transformers", "einops", "psutil"):
 
 from bench.card import results  # noqa: E402
 from bench.card.checks import CHECKS, Check, run_check  # noqa: E402
+from bench.card.kernels import shapes  # noqa: E402
 from bench.card.page import write_page  # noqa: E402
 from bench.card.results import MAX_STARTS  # noqa: E402
 from bench.card.session import TINY, OutOfTimeError, Session, apart  # noqa: E402
@@ -92,6 +93,22 @@ def test_the_live_memory_has_a_cost_and_a_budget(out):
     rows = {row["key"]: row for row in rows_of(out)["live"]}
     assert 0 < rows["cost"]["cpu_ms"] < 100
     assert rows["budget"]["usable_bytes"] > 0
+
+
+def test_each_attention_is_timed_with_the_kernels_there_are(out):
+    rows = {row["key"]: row for row in rows_of(out)["kernels"]}
+    assert shapes(512, 25)["512², depth 0, spatial"] == (25, 5, 4096)
+    assert shapes(512, 25)["512², depth 2, temporal"] == (256, 20, 25)
+    for key in shapes(64, TINY.frames):
+        row = rows.pop(key)
+        assert row["chosen"] in {"flash", "efficient", "cudnn", "math"}
+        assert row["default_ms"] > 0
+        assert row["math_ms"] > 0
+        assert row["efficient_ms"] is None, "a CPU has none"
+    stock, last = rows.values()
+    assert last["key"] == f"{stock['key']}, channels last"
+    assert stock["pass_s"] > 0
+    assert last["pass_s"] > 0
 
 
 def test_what_wants_a_card_says_so(out):
