@@ -277,6 +277,7 @@ def gpu(seconds: int, folder: str, comfyui: str) -> dict[str, int]:
     from sonic_guard.devtools.network_parts import TORCH_DTYPES
     from sonic_guard.devtools.shape_trace import ENTRY, trace_run, trace_windows
     from sonic_guard.devtools.sonic_checkout import open_checkout
+    from sonic_guard.low_vram import vae_blocks
 
     checkout, make_vae, job = open_checkout(folder), vae_builder(Path(comfyui)), _job(seconds, GPU_SIDE, Dtype.FP16)
     peaks = trace_run(checkout, job, make_vae, network=False)
@@ -288,6 +289,7 @@ def gpu(seconds: int, folder: str, comfyui: str) -> dict[str, int]:
         before = tracker.live_bytes
         number = TORCH_DTYPES[job.vae_dtype]
         vae = make_vae().to(DEVICE, number).eval()
+        vae_blocks.enable(SimpleNamespace(first_stage_model=vae))  # as in `trace_run`
         tracker.begin()
         vae.decode(torch.empty(1, 4, GPU_SIDE // 8, GPU_SIDE // 8, device=DEVICE, dtype=number))
         found["decode, a frame at a time"] = tracker.peak_bytes - before

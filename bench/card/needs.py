@@ -27,7 +27,7 @@ def run(session: Session, done: Sequence[Row]) -> Generator[Row]:
 
 
 def cases(session: Session, side: int) -> list[Case]:
-    """Denoise in stock order, in one guidance branch, and with every exact optimization."""
+    """Denoise in stock order, in one guidance branch, and with every optimization."""
     every = without_redundant(EVERY)
     found = [session.case(side, each) for each in (frozenset(), frozenset((Optimization.SEQUENTIAL_CFG,)), every)]
     return [*found, session.case(side, every, chunk_size=8 * MIN_CHUNK_SIZE)]

@@ -13,7 +13,6 @@ from ..farm.card_ledger import Leases
 from ..history.calibration import Calibration, peaks
 from ..history.run_record import Outcome, Run
 from ..memory.article_formula import article_bytes
-from ..memory.overhead import overhead
 from ..memory.stage_model import STAGES, Estimate
 from ..messages import cli_texts as texts
 from ..messages.catalogue import fill, gib
@@ -24,6 +23,7 @@ from ..messages.plan_messages import (
     limit_lines,
     notes,
     optimizations_line,
+    overhead_lines,
     refusal,
     stage_word,
     summary_lines,
@@ -117,8 +117,8 @@ def print_estimate(estimate: Estimate, lang: str = "en") -> None:
     console.print(fill(texts.HOST_MEMORY, lang, size=gib(estimate.host_ram_bytes)))
     console.print(fill(texts.ARTICLE, lang, size=article_bytes(job) / 1e9), style="dim")
     _print_limits(console, estimate, lang)
-    if not overhead().confirmed:
-        console.print(fill(texts.ASSUMED_OVERHEAD, lang), style="dim")
+    for line in overhead_lines(lang):
+        console.print(line, style="dim")
 
 
 def print_check(rows: Iterable[Mapping[str, Any]], lang: str = "en") -> None:

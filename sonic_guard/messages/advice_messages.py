@@ -41,11 +41,12 @@ def button_text(*, adds_node: bool, lang: str = "en") -> str:
 
 def _keeping(changes: Sequence[Change], job: Job, where: Where, lang: str) -> str:
     """What makes the picture of `job` possible; its size and its rate are named as the result, not as settings."""
-    settings = _joined([_setting(change, where, lang) for change in changes if change.name not in VISIBLE], lang)
-    kept = all(change.name not in VISIBLE for change in changes)
-    return fill(
-        texts.KEEPS if kept else texts.ALLOWS, lang, settings=settings, size=job.frame_size, fps=job.output_fps
+    made = [_setting(change, where, lang) for change in changes if change.name not in VISIBLE]
+    one, several = (
+        (texts.KEEPS, texts.ALL_KEEP) if len(made) == len(changes) else (texts.ALLOWS, texts.ALL_ALLOW)
     )  # fmt: skip
+    text = one if len(made) == 1 else several
+    return fill(text, lang, settings=_joined(made, lang), size=job.frame_size, fps=job.output_fps)
 
 
 def _joined(settings: Sequence[str], lang: str) -> str:

@@ -33,7 +33,13 @@ ALL_CLEAR_LIMIT = Text(
     "{settings}，合起来可避开硬性限制，此时峰值为 {size}。",
 )
 KEEPS = Text("{settings} keeps {size} px at {fps:g} fps.", "{settings}，可保持 {size} 像素、每秒 {fps:g} 帧。")
+ALL_KEEP = Text(
+    "{settings} together keep {size} px at {fps:g} fps.", "{settings}，合起来可保持 {size} 像素、每秒 {fps:g} 帧。"
+)
 ALLOWS = Text("{settings} makes it {size} px at {fps:g} fps.", "{settings}，可达到 {size} 像素、每秒 {fps:g} 帧。")
+ALL_ALLOW = Text(
+    "{settings} together make it {size} px at {fps:g} fps.", "{settings}，合起来可达到 {size} 像素、每秒 {fps:g} 帧。"
+)
 ALSO_FITS = Text("{settings} also fits, with a peak of {size}.", "{settings} 也放得下（峰值 {size}）。")
 BY_PLANNER: Mapping[Where, Text] = {
     Where.ON_RISK: Text(

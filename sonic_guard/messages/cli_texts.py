@@ -292,7 +292,7 @@ PLANNED = Text("planned, {size}", "方案，{size}")
 STOCK_BAR = Text("Sonic alone, {size}", "仅用 Sonic，{size}")
 REQUESTED = Text("requested, {size}", "所求，{size}")
 OVERHEAD = Text("overhead", "开销")
-ASSUMED = Text(" (assumed)", "（假设）")
+ASSUMED = Text(" (partly assumed)", "（部分为假设）")
 BUDGET = Text("budget {size}", "预算 {size}")
 AXIS = Text("GiB of VRAM", "显存（GiB）")
 
@@ -305,10 +305,6 @@ FRAMES = Text(
 PEAK = Text("peak {peak} in {stage}, overhead included", "峰值 {peak}（{stage}阶段，含开销）")
 HOST_MEMORY = Text("host memory {size}", "内存 {size}")
 ARTICLE = Text("(the article's formula: {size:.1f} GB)", "（文章公式：{size:.1f} GB）")
-ASSUMED_OVERHEAD = Text(
-    "Overhead is an assumption until it is measured on a card.",
-    "开销为假设值，尚未在显卡上实测。",
-)
 
 # ---- a check of the model
 

@@ -251,9 +251,13 @@ def notes(result: Preflight, lang: str = "en") -> list[str]:
         lines.append(fill(texts.SMALL_CROP, lang))
     if job.fps != job.output_fps:
         lines.append(fill(texts.WINDOW_FPS, lang, fps=job.output_fps))
-    if not overhead().confirmed:
-        lines.append(fill(texts.OVERHEAD, lang))
-    return lines
+    return [*lines, *overhead_lines(lang)]
+
+
+def overhead_lines(lang: str = "en") -> list[str]:
+    """What of the overhead is an assumption; nothing once all of it is measured."""
+    known = overhead()
+    return [] if known.confirmed else [fill(texts.OVERHEAD, lang, share=known.fraction)]
 
 
 def low_vram_line(plan: Plan, lang: str = "en") -> str:

@@ -105,8 +105,9 @@ ARTICLE_EXHAUSTED = Text(
     "{headline}（{card}）。article 策略没有更多可改的设置。lossless_first 策略会尝试更多。",
 )
 RESCUE = Text(
-    "The optimizations of Sonic Low VRAM make it fit: {size} px, {fps:g} fps, {dtype}.",
-    "启用“Sonic 低显存”的优化后放得下：{size} 像素，每秒 {fps:g} 帧，{dtype}。",
+    "The optimizations of Sonic Low VRAM, or mode “auto” of Sonic Talking Head, make it fit: {size} px, {fps:g} fps, "
+    "{dtype}.",
+    "启用“Sonic 低显存”的优化，或将“Sonic 数字人”的 mode 设为 auto 后放得下：{size} 像素，每秒 {fps:g} 帧，{dtype}。",
 )
 ATTEMPT = Text(
     "The closest that was tried: {size} px, {fps:g} fps, {dtype}, peak {peak}.",
@@ -166,8 +167,9 @@ WINDOW_FPS = Text(
     "fps 只决定窗口长度，不决定播放速度：请以每秒 {fps:g} 帧播放。",
 )
 OVERHEAD = Text(
-    "The allocator's overhead is an estimate; it has not been measured on a card yet.",
-    "分配器开销为估计值，尚未在显卡上实测。",
+    "Of the overhead, {share:.0%} of the tensors for what the allocator cannot reuse is an assumption; the rest was "
+    "measured on an H200.",
+    "开销中，分配器无法重用的部分（张量的 {share:.0%}）为假设值，其余在 H200 上实测。",
 )
 
 # ---- what a preview has to assume

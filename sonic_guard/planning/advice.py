@@ -10,7 +10,8 @@ from enum import StrEnum
 from ..devices.card_catalogue import Card
 from ..job import SIZE_STEP, Dtype, Job
 from ..memory.hard_limits import Limit, LimitKind
-from ..optimizations import ESCALATION_ORDER, EVERY, without_redundant
+from ..optimizations import ESCALATION_ORDER, EVERY, Mode, without_redundant
+from .capabilities import MODE
 from .capacity import Capacity
 from .planner import GOOD_RESOLUTION, Change, Plan, Policy, change_between, make_plan
 from .selection import Switches
@@ -70,7 +71,7 @@ class Advice:
     def takes_planner(self, where: Where) -> bool:
         """Whether a planning node has to be set, so that it changes what is not an optimization."""
         names = {change.name for change in self.changes}
-        return where in PLANNER_SETTINGS and not self.keeps and not names <= {LOW_VRAM, *ESCALATION_ORDER}
+        return where in PLANNER_SETTINGS and not self.keeps and not names <= {LOW_VRAM, MODE, *ESCALATION_ORDER}
 
 
 def advise(
@@ -111,10 +112,23 @@ def advise(
         same_settings = replace(better.job, optimizations=best.job.optimizations) == best.job
         loses_less = not same_settings if can_change_settings else _shows_more(better.job, best.job)
         if better.fits and (loses_less or not best.fits):
+            if not better.changes:  # no more is enabled than has to be
+                optimized = _with_low_vram(job, capacity)
             return Advice(False, (_change(LOW_VRAM, job, optimized, capacity), *better.changes), rescue=True)
     if best.rescue:
         return Advice(False, _by_node(best.rescue, available, low_vram=low_vram), rescue=True)
     return Advice(False, best.changes if best.fits else (), card=best.smallest_card, longest_s=best.longest_s)
+
+
+def by_mode(advice: Advice) -> Advice:
+    """`advice` for a graph whose Sonic Talking Head has every optimization and is set to use none.
+
+    It has no switch for a single one, so its mode is what the user can set, in place of adding Sonic Low VRAM.
+    """
+    changes = (
+        replace(each, name=MODE, after=str(Mode.AUTO)) if each.name == LOW_VRAM else each for each in advice.changes
+    )
+    return replace(advice, changes=tuple(changes))
 
 
 def _keeping(plan: Plan, available: Collection[str], *, low_vram: bool) -> Advice | None:

@@ -14,7 +14,7 @@ from ..memory.stage_split import split_stages
 from ..messages import advice_messages, plan_messages
 from ..messages.time_messages import time_text
 from ..optimizations import in_order
-from ..planning.advice import advise
+from ..planning.advice import advise, by_mode
 from ..planning.pace import TimePrediction
 from ..planning.planner import Level, level_of
 from .context import Judged
@@ -83,9 +83,12 @@ def time_dict(time: TimePrediction, lang: str = "en") -> dict[str, Any]:
 
 def _advice(judged: Judged, asked: tuple[Graph, str] | None, lang: str) -> dict[str, Any] | None:
     """The one sentence of help, and what its button does, if anything can."""
-    advice = advise(judged.plan, judged.where, available=judged.available, low_vram=judged.low_vram)
+    advice = advise(
+        judged.plan, judged.where, available=judged.available, low_vram=judged.low_vram or judged.mode
+    )  # fmt: skip
     if advice is None:
         return None
+    advice = by_mode(advice) if judged.mode else advice
     actions = actions_for(advice, judged.where, *asked) if asked else ()
     adds_node = any(isinstance(action, InsertLowVram) for action in actions)
     return {

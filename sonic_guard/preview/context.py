@@ -25,6 +25,7 @@ from ..planning.capacity import Capacity
 from ..planning.pace import Pace, TimePrediction, predict_time
 from ..planning.planner import Change, Plan, is_in, make_plan
 from ..planning.presets import Preset
+from ..planning.selection import NONE
 from .input_files import Files
 from .node_inputs import Inputs, Picture, PlannerNode, Voice
 
@@ -80,6 +81,8 @@ class Judged(NamedTuple):
     """What could still be enabled, as `make_plan` takes it."""
     low_vram: bool = False
     """Whether no node enables optimizations yet, so that Sonic Low VRAM could."""
+    mode: bool = False
+    """Whether Sonic Talking Head could enable optimizations, and its mode says that it does not."""
     refused: bool = False
     """Whether the node will stop the graph."""
     losses: tuple[Change, ...] = ()
@@ -119,6 +122,12 @@ class Context:
     def is_stock(self) -> bool:
         """Whether no node of the graph enables optimizations."""
         return not any(node.type in (LOW_VRAM, TALKING_HEAD) for node in self.graph.values())
+
+    @property
+    def is_mode_off(self) -> bool:
+        """Whether Sonic Talking Head could enable optimizations, and its mode says that it does not."""
+        kinds = {node.type for node in self.graph.values()}
+        return TALKING_HEAD in kinds and LOW_VRAM not in kinds and self.capabilities.switches == NONE
 
     def preset(self, name: str) -> Preset:
         """The preset called `name`. Raises `UnknownNameError` where there is none, else as `load_preset`."""

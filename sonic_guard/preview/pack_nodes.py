@@ -186,6 +186,7 @@ def _judged(result: Preflight | OomRisk | AutoDowngrade, planner: PlannerNode, c
         result.time,
         context.capabilities.available,
         context.is_stock,
+        context.is_mode_off,
         result.refused,
         result.plan.losses,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..comfy.api_graph import Graph, Link, Node, upstream
 from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
-from ..optimizations import ESCALATION_ORDER, Mode, Optimization, Setting
+from ..optimizations import ESCALATION_ORDER, Optimization, Setting
 from ..planning.advice import LOW_VRAM as ADD_LOW_VRAM
 from ..planning.advice import PLANNER_SETTINGS, POLICY, Advice, Where
 from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
@@ -68,8 +68,8 @@ def actions_for(advice: Advice, where: Where, graph: Graph, node_id: str) -> tup
     if POLICY in names or (where in PLANNER_SETTINGS and not advice.keeps and not advice.rescue):
         return planner
     takes_planner = advice.takes_planner(where)
-    left = advice.keeps or takes_planner  # to the planner
-    changes = [change for change in advice.changes if not (left and change.name not in ESCALATION_ORDER)]
+    left = advice.keeps or takes_planner or MODE in names  # to the planner, which Sonic Talking Head is itself
+    changes = [change for change in advice.changes if not (left and change.name not in (MODE, *ESCALATION_ORDER))]
     actions = _all(_action(change, graph, node_id, runners) for change in changes)
     if not takes_planner:
         return actions
@@ -114,8 +114,6 @@ def _action(change: Change, graph: Graph, node_id: str, runners: list[str]) -> A
 def _enable(optimization: Optimization, graph: Graph, node_id: str, runners: list[str]) -> Action | None:
     """Enable an optimization on the node that has its switch; `unet_offload` may only lack its link."""
     owner = node_id if optimization in graph[node_id].inputs else _owner(graph, optimization, runners)
-    if owner is None and runners and graph[runners[0]].type == TALKING_HEAD:
-        return _set(graph, runners[0], MODE, str(Mode.AUTO))
     if owner is None:
         return InsertLowVram(runners[0], {str(optimization): str(Setting.ON)}) if runners else None
     if optimization is Optimization.UNET_OFFLOAD and graph[owner].inputs.get(optimization) == Setting.ON:

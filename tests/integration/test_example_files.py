@@ -12,6 +12,7 @@ from sonic_guard.media.silence import find_silence
 from sonic_guard.operations.example_files import CLIP, FILES, PORTRAIT, VOICE, example_folder, place_examples
 from tests.support import processes
 from tests.support.child_tasks import place_with_little_room
+from tests.support.installed import PACK
 from tools.example_media import RATE, speak
 
 
@@ -23,6 +24,11 @@ def folders(tmp_path):
 
 def names(folder):
     return sorted(file.name for file in folder.iterdir())
+
+
+def test_the_page_on_security_names_them():
+    text = (PACK / "docs" / "security.md").read_text(encoding="utf-8")
+    assert [name for name in FILES if f"`{name}`" not in text] == []
 
 
 def test_they_are_placed_the_first_time(folders):

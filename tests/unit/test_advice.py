@@ -80,7 +80,7 @@ def test_what_a_planner_has_done_without_a_loss_needs_no_advice():
     ("gib", "available", "low_vram", "sentence"),
     [
         (8, (), True, "Sonic Low VRAM keeps 768×768 px at 25 fps."),
-        (8, (), False, "sequential_cfg on and feed_forward_chunking on keeps 768×768 px at 25 fps."),
+        (8, (), False, "sequential_cfg on and feed_forward_chunking on together keep 768×768 px at 25 fps."),
         (8, EVERY, False, None),
     ],
 )

@@ -10,6 +10,8 @@ import inspect
 import json
 import random
 import re
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -270,6 +272,42 @@ def test_every_input_has_a_chinese_name():
         names = {id_: slot["name"] for id_, slot in text["inputs"].items()}
         foreign = {id_ for id_, shown in names.items() if not re.search("[\u4e00-\u9fff]", shown)}
         assert foreign <= {"vae"}, name
+
+
+ALIKE = {"target_card", "dtype", "encoder_preset", "size", "audio", "model_name", "device"}
+"""Menus whose options are names: of cards, formats, files."""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed; it reads the page's modules")
+def test_every_option_that_is_a_word_has_a_chinese_one(nodes):
+    """ComfyUI's locale files have no place for them."""
+    read = (
+        "const { LABELS, LABELS_OF_NODES } = await import('./web/lib/option_labels.mjs');"
+        "process.stdout.write(JSON.stringify([LABELS, LABELS_OF_NODES]));"
+    )
+    command = ["node", "--input-type=module", "--eval", read]
+    shared, own = json.loads(subprocess.run(command, cwd=PACK, capture_output=True, text=True, check=True).stdout)
+    ratio = re.compile(r"[\d:]+")
+    for name, node in nodes.items():
+        for slot in node.GET_SCHEMA().inputs:
+            options = getattr(slot, "options", None)
+            if not options or slot.id in ALIKE:
+                continue
+            labels = own.get(name, {}).get(slot.id) or shared.get(slot.id, {})
+            assert {word for word in options if not ratio.fullmatch(word)} <= set(labels), (name, slot.id)
+
+
+HELP_LABEL = re.compile(r"\*\*([a-z_]+)（([^）]*)）\*\*")
+"""An input's name with what it is called in Chinese, as help pages have it."""
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_help_page_calls_an_input_what_the_node_calls_it(name):
+    slots = words("zh", "nodeDefs")[name]["inputs"]
+    page = (PACK / "web" / "docs" / name / "zh.md").read_text(encoding="utf-8")
+    for id_, label in HELP_LABEL.findall(page):
+        if id_ in slots:
+            assert slots[id_]["name"].removesuffix(f" ({id_})") == label, id_
 
 
 def test_the_category_has_its_word(language):

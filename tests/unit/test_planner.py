@@ -1,5 +1,6 @@
 """The planner: it fits or refuses, changes no more than it must, and gives no less when given more."""
 
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -16,6 +17,7 @@ from sonic_guard.optimizations import ESCALATION_ORDER, EVERY, Optimization, wit
 from sonic_guard.planning.capacity import Capacity, Verdict
 from sonic_guard.planning.planner import CHUNK_SIZE, GOOD_RESOLUTION, SPLIT, Policy, make_plan
 from sonic_guard.planning.selection import CHUNK_SIZE_FACTORS, STREAMED
+from tests.support.installed import PACK
 
 EVERYTHING = frozenset({*ESCALATION_ORDER, SPLIT})
 
@@ -43,6 +45,24 @@ def _fits(job: Job, capacity: Capacity) -> bool:
     """Whether it fits the card by the model: bytes and hard limits."""
     need = predict(job, device=capacity.budget.device)
     return need.peak_bytes <= capacity.budget.usable_bytes and not need.limits
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("README.md", r"ten minutes at (\d+)² fit in (\d+) GiB"),
+        ("README_zh.md", r"因此 (\d+) GiB 显存可生成\s*十分钟的 (\d+)²"),
+    ],
+)
+def test_the_smallest_card_that_the_readme_names_is_the_smallest(file, sentence):
+    found = re.search(sentence, (PACK / file).read_text(encoding="utf-8"))
+    assert found
+    gib, side = sorted(map(int, found.groups()))
+    job = Job(side, side, 600.0, min_resolution=side, to_file=True, optimizations=STREAMED)
+    whole = make_plan(job, _card(gib), available=EVERY)
+    assert (whole.fits, whole.job.frame_size, whole.parts) == (True, job.frame_size, 1)
+    less = make_plan(job, _card(gib - 1), available=EVERY)
+    assert not (less.fits and less.job.frame_size == job.frame_size)
 
 
 @settings(max_examples=150, deadline=None)

@@ -3,6 +3,7 @@
 import pytest
 
 from sonic_guard.comfy.api_graph import Graph, Link, parse_graph
+from sonic_guard.devices.card_catalogue import GIB
 from sonic_guard.history.history_cache import CardHistory
 from sonic_guard.optimizations import ESCALATION_ORDER
 from sonic_guard.preview.answer import answer
@@ -130,6 +131,46 @@ def test_a_planner_that_only_warns_is_set_too_where_it_is_not_enough(graph, aske
     assert advice["text"].startswith(sentence)
     assert advice["actions"] == actions
     assert ask(applied(parsed, advice["actions"]), asked, here)["level"] in ("ok", "warn")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "level", "sentences"),
+    [
+        ({"preset": "fast"}, "warn", {
+            "en": "mode auto keeps 768×768 px at 25 fps.", "zh": "mode 设为 auto，可保持 768×768 像素、每秒 25 帧。",
+        }),
+        ({"preset": "fast", "on_risk": "warn"}, "bad", {
+            "en": "mode auto reduces the peak to ", "zh": "mode 设为 auto，峰值可降到 ",
+        }),
+        ({"preset": "hd", "on_risk": "warn", "target_card": "3 GiB"}, "bad", {
+            "en": "on_risk downgrade, mode auto and min_resolution ",
+            "zh": "on_risk 设为 downgrade，mode 设为 auto，min_resolution 设为 ",
+        }),
+    ],
+    ids=["made smaller", "kept", "kept, and too large with every optimization"],
+)  # fmt: skip
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_talking_head_whose_mode_is_off_is_told_of_its_mode(inputs, level, sentences, lang, here):
+    """It has no switch for a single optimization, and no smaller picture is advised where none has to be."""
+    graph = parse_graph(sources() | talking_head(**{"mode": "off", "target_card": "8 GiB"} | inputs))
+    shown = ask(graph, "11", here, lang=lang)
+    assert shown["level"] == level
+    assert shown["advice"]["text"].startswith(sentences[lang])
+    assert put("11", "mode", "auto")[0] in shown["advice"]["actions"]
+    clicked = ask(applied(graph, shown["advice"]["actions"]), "11", here)
+    assert clicked["level"] in ("ok", "warn")
+    if inputs["preset"] == "fast":
+        assert clicked["level"] == "ok"
+        assert shown["level"] == "warn" or f"{clicked['peak_bytes'] / GIB:.1f} GiB" in shown["advice"]["text"]
+        assert clicked["settings"]["min_resolution"] == 768
+
+
+def test_a_planner_that_only_warns_promises_what_comes(here):
+    """Low VRAM enables what the run needs, and not every optimization."""
+    graph = parse_graph(after_preflight(preset="fast", target_card="8 GiB", on_risk="warn"))
+    advice = ask(graph, "3", here)["advice"]
+    clicked = ask(applied(graph, advice["actions"]), "3", here)
+    assert advice["text"] == f"Sonic Low VRAM reduces the peak to {clicked['peak_bytes'] / GIB:.1f} GiB."
 
 
 def applied(graph: Graph, actions) -> Graph:

@@ -83,7 +83,8 @@ function partsOf(stage, at) {
 /** @param {Language} language @param {Stage} stage @param {Omit<Row, "label" | "hint">} row @param {number} budget */
 function rowText(language, stage, row, budget) {
   const parts = KINDS.filter((kind) => stage[kind] > 0).map((kind) => `${t(language, kind)} ${bare(stage[kind])}`);
-  const words = [t(language, "row", { stage: row.text, size: gib(row.required), parts: parts.join(", ") })];
+  const listed = parts.join(language === "zh" ? "、" : ", ");
+  const words = [t(language, "row", { stage: row.text, size: gib(row.required), parts: listed })];
   if (row.more) words.push(t(language, "row.upto", { size: gib(stage.upto) }));
   if (row.over) words.push(t(language, "row.over", { size: gib(row.required - budget) }));
   if (row.measured !== null) words.push(t(language, "row.measured", { size: gib(row.measured) }));
@@ -193,11 +194,12 @@ export function outcome(language, run) {
 
 /** A run as text for the clipboard: a line for the outcome, one a stage. @param {Language} language @param {Run} run */
 export function runAsText(language, run) {
+  const [colon, comma] = language === "zh" ? ["：", "，"] : [": ", ", "];
   const lines = Object.entries(run.stages).map(([stage, { predicted, allocated, seconds }]) => {
     const words = predicted ? [t(language, "predicted", { size: gib(predicted) })] : [];
     if (allocated !== null) words.push(t(language, "row.measured", { size: gib(allocated) }));
     if (seconds !== null) words.push(duration(language, seconds));
-    return `  ${stageWord(language, stage)}: ${words.join(", ")}`;
+    return `  ${stageWord(language, stage)}${colon}${words.join(comma)}`;
   });
-  return [`${t(language, "last run")}: ${outcome(language, run)}`, ...lines].join("\n");
+  return [`${t(language, "last run")}${colon}${outcome(language, run)}`, ...lines].join("\n");
 }

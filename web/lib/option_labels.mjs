@@ -14,6 +14,8 @@ export const LABELS = {
   policy: { lossless_first: "优先保画质", article: "按原文章" },
   format: { h264: "通用", ffv1: "无损", prores: "剪辑用" },
   language: { auto: "跟随界面", en: "英文", zh: "中文" },
+  finish: { off: "关闭", fast: "快速", hd: "全高清" },
+  device: { auto: "自动选择" },
   streaming_decode: SWITCH,
   unet_offload: SWITCH,
   tensor_offload: SWITCH,
@@ -23,16 +25,22 @@ export const LABELS = {
   stream_weights: SWITCH,
 };
 
-/** The label of a value: the word for it, and the value. @param {string} name @param {unknown} value */
-export function optionLabel(name, value) {
-  const word = LABELS[name]?.[String(value)];
+/** Where a node means something else by a name. @type {Record<string, typeof LABELS>} */
+export const LABELS_OF_NODES = { SonicGuardFinishVideo: { preset: LABELS.finish } };
+
+/**
+ * The label of a value: the word for it, and the value. `kind` is the node's class.
+ * @param {string} name @param {unknown} value @param {string} [kind]
+ */
+export function optionLabel(name, value, kind = "") {
+  const word = (LABELS_OF_NODES[kind]?.[name] ?? LABELS[name])?.[String(value)];
   return word ? `${word} (${value})` : String(value ?? "");
 }
 
 /**
  * Label the options of a new node in the interface's language. In English they are left alone: ComfyUI's longer menus
  * have a filter only where values have no labels.
- * @param {{ widgets?: { type?: string, name: string, options?: any }[] }} node
+ * @param {{ comfyClass?: string, widgets?: { type?: string, name: string, options?: any }[] }} node
  * @param {() => import("./types.d.ts").Language} language
  */
 export function labelOptions(node, language) {
@@ -40,6 +48,6 @@ export function labelOptions(node, language) {
   for (const { type, name, options } of node.widgets ?? []) {
     if (type !== "combo" || !options || !(name in LABELS)) continue;
     options.getOptionLabel = (/** @type {unknown} */ value) =>
-      language() === "en" ? String(value ?? "") : optionLabel(name, value);
+      language() === "en" ? String(value ?? "") : optionLabel(name, value, node.comfyClass);
   }
 }

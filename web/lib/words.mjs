@@ -81,7 +81,7 @@ export const TEXT = {
   "stage.denoise": ["denoise", "去噪"],
   "stage.decode": ["decode", "解码"],
   "stage.interpolate": ["interpolate", "插帧"],
-  "hint.load": ["load: the network comes into memory.", "加载：把网络载入显存。"],
+  "hint.load": ["load: the network comes into memory.", "加载：载入网络。"],
   "hint.predata": [
     "predata: picture and sound become what the network is given.",
     "预处理：把图片和声音变成网络的输入。",

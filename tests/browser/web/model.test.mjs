@@ -83,7 +83,7 @@ for (const [language, words] of [
     "en",
     "denoise: 9.5 GiB predicted (weights 3.0, window 5.5, overhead 1.0), 2.5 GiB over budget, 8.0 GiB measured, running now",
   ],
-  ["zh", "denoise：预测 9.5 GiB（权重 3.0, 窗口 5.5, 开销 1.0），超出预算 2.5 GiB，实测 8.0 GiB，正在运行"],
+  ["zh", "denoise：预测 9.5 GiB（权重 3.0、窗口 5.5、开销 1.0），超出预算 2.5 GiB，实测 8.0 GiB，正在运行"],
 ]) {
   test(`a row as text: ${language}`, () => {
     const one = answer({ budget: 7, stages: [stage("denoise", 3, 5.5, 0, 1)] });
@@ -189,5 +189,9 @@ test("a run as text: the outcome, then a line a stage", () => {
     "Last run: done · peak 4.0 · predicted 5.0 GiB · 1 min\n" +
       "  load: predicted 3.0 GiB, 2.9 GiB measured, 10 s\n" +
       "  decode: predicted 5.0 GiB",
+  );
+  assert.equal(
+    runAsText("zh", ended),
+    "上次运行：完成 · 峰值 4.0 · 预测 5.0 GiB · 1 分\n  加载：预测 3.0 GiB，实测 2.9 GiB，10 秒\n  解码：预测 5.0 GiB",
   );
 });

@@ -32,6 +32,15 @@ test("in Chinese the menus with known options have labels", () => {
   );
 });
 
+test("a preset of Finish Video is not one of Sonic", () => {
+  const finish = { comfyClass: "SonicGuardFinishVideo", widgets: [{ type: "combo", name: "preset", options: {} }] };
+  labelOptions(finish, () => "zh");
+  assert.deepEqual(
+    ["fast", "hd"].map((value) => finish.widgets[0].options.getOptionLabel(value)),
+    ["快速 (fast)", "全高清 (hd)"],
+  );
+});
+
 test("in English the menus are ComfyUI's own", () => {
   const plain = node();
   labelOptions(plain, () => "en");
