@@ -43,11 +43,12 @@ def enable(vae: Any) -> Undo:
 def _spatial_part(module: Any) -> Callable[..., Tensor] | None:
     """The forward of the class that ComfyUI's video layer extends; None for other modules, and unknown variants."""
     # By name, because ComfyUI is not always there; its layers are of a class made from that one.
-    video = next((each for each in type(module).__mro__ if each.__name__ == _CLASS), None)
+    video: Any = next((each for each in type(module).__mro__ if each.__name__ == _CLASS), None)
     stack = getattr(module, "time_stack", None)
     if video is None or stack is None or stack.updown or not stack.skip_t_emb or stack.use_scale_shift_norm:
         return None
-    return super(video, module).forward if isinstance(stack.skip_connection, nn.Identity) else None
+    above: Any = super(video, module)
+    return above.forward if isinstance(stack.skip_connection, nn.Identity) else None
 
 
 @cache
