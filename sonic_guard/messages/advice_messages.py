@@ -42,11 +42,11 @@ def button_text(*, adds_node: bool, lang: str = "en") -> str:
 def _keeping(changes: Sequence[Change], job: Job, where: Where, lang: str) -> str:
     """What makes the picture of `job` possible; its size and its rate are named as the result, not as settings."""
     made = [_setting(change, where, lang) for change in changes if change.name not in VISIBLE]
-    one, several = (
-        (texts.KEEPS, texts.ALL_KEEP) if len(made) == len(changes) else (texts.ALLOWS, texts.ALL_ALLOW)
-    )  # fmt: skip
-    text = one if len(made) == 1 else several
-    return fill(text, lang, settings=_joined(made, lang), size=job.frame_size, fps=job.output_fps)
+    settings, size, fps = _joined(made, lang), job.frame_size, job.output_fps
+    is_one = len(made) == 1
+    if len(made) == len(changes):
+        return fill(texts.KEEPS if is_one else texts.ALL_KEEP, lang, settings=settings, size=size, fps=fps)
+    return fill(texts.ALLOWS if is_one else texts.ALL_ALLOW, lang, settings=settings, size=size, fps=fps)
 
 
 def _joined(settings: Sequence[str], lang: str) -> str:

@@ -109,8 +109,8 @@ WARNED = {"preset": "hd", "target_card": "3 GiB", "on_risk": "warn"}
     ("graph", "asked", "sentence", "actions"),
     [
         (
-            sources() | talking_head(**WARNED), "11",
-            "on_risk “downgrade” makes it fit: min_resolution 960", put("11", "on_risk", "downgrade"),
+            sources() | talking_head(**WARNED | {"target_card": "2.5 GiB"}), "11",
+            "on_risk “downgrade” makes it fit: min_resolution 832", put("11", "on_risk", "downgrade"),
         ),
         (
             after_preflight(**WARNED), "3",
@@ -142,7 +142,7 @@ def test_a_planner_that_only_warns_is_set_too_where_it_is_not_enough(graph, aske
         ({"preset": "fast", "on_risk": "warn"}, "bad", {
             "en": "mode auto reduces the peak to ", "zh": "mode 设为 auto，峰值可降到 ",
         }),
-        ({"preset": "hd", "on_risk": "warn", "target_card": "3 GiB"}, "bad", {
+        ({"preset": "hd", "on_risk": "warn", "target_card": "2.5 GiB"}, "bad", {
             "en": "on_risk downgrade, mode auto and min_resolution ",
             "zh": "on_risk 设为 downgrade，mode 设为 auto，min_resolution 设为 ",
         }),
