@@ -182,6 +182,7 @@ class Bucket:
             file.commit()
         except BaseException:
             file.discard()
+            file.closed = True  # else its destructor uploads what is left, whenever that is
             raise
 
     def adopt(self, temp: Path, key: str, digest: str) -> None:

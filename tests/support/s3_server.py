@@ -20,8 +20,12 @@ KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "not-a-secret", "
 
 @contextmanager
 def running(log: Path) -> Iterator[dict[str, str]]:
-    """The environment variables by which a program finds a server that runs meanwhile; skips without one."""
-    pytest.importorskip("s3fs", reason="S3 needs s3fs; see requirements-dev.txt")
+    """The environment variables by which a program finds a server that runs meanwhile; skips without one.
+
+    s3fs keeps its connections for the life of a process, also those to another test's server, which has ended.
+    """
+    s3fs = pytest.importorskip("s3fs", reason="S3 needs s3fs; see requirements-dev.txt")
+    s3fs.S3FileSystem.clear_instance_cache()
     if named := os.environ.get(VARIABLE):
         yield {"AWS_ENDPOINT_URL": named}
         return
@@ -37,6 +41,7 @@ def running(log: Path) -> Iterator[dict[str, str]]:
         _wait(url, server, log)
         yield {"AWS_ENDPOINT_URL": url, **KEYS}
     finally:
+        s3fs.S3FileSystem.clear_instance_cache()
         server.terminate()
         server.wait(20)
 
