@@ -58,17 +58,16 @@ def finish_video(inputs: Inputs, context: Context) -> Outcome:
 
 
 def interpolate(inputs: Inputs, context: Context) -> Outcome:
-    """SonicGuardInterpolate: twice the pictures."""
+    """SonicGuardInterpolate: twice the pictures, as VIDEO and as IMAGE."""
     video = inputs.value("video")
-    return Outcome((video._replace(multiple=2 * video.multiple) if isinstance(video, Film) else video,))
+    made = video._replace(multiple=2 * video.multiple) if isinstance(video, Film) else video
+    return Outcome((made, made))
 
 
 def _extent(inputs: Inputs, context: Context) -> tuple[Picture, int | None]:
     """A frame of the VIDEO or IMAGE at the input ``video``, and how many there are. Raises `NotKnownError`."""
     match inputs.get("video"):
-        case Picture() as picture:
-            return picture, None
-        case Film(picture=Picture() as picture):
+        case (Picture() as picture) | Film(picture=Picture() as picture):
             return picture, None
         case Film(voice=Voice(name=str(name)), multiple=multiple):  # a file's, which nobody has asked for yet
             width, height, frames = context.machine.files.video_extent(name)

@@ -74,7 +74,10 @@ def test_the_frames_are_those_of_the_file(home: Path) -> None:
     kind = "SonicGuardUpscaleVideo"
     assert asked(home, graph(kind)).frames == FRAMES
     assert asked(home, graph(kind, between="SonicGuardSmooth")).frames == FRAMES
-    assert asked(home, graph(kind, between="SonicGuardInterpolate")).frames == 2 * FRAMES
+    doubled = graph(kind, between="SonicGuardInterpolate")
+    assert asked(home, doubled).frames == 2 * FRAMES
+    doubled["4"]["inputs"]["video"] = ["3", 1]  # its pictures
+    assert asked(home, doubled)[:2] == (Picture(WIDTH, HEIGHT), 2 * FRAMES)
     images = {"1": node("LoadImage", image="other.png"), "5": node("CreateVideo", images=["1", 0], fps=25)}
     Image.new("RGB", (8, 6)).save(home / "other.png")
     steps = graph(kind) | images
