@@ -1,6 +1,5 @@
 """Which kernels run: torch's choice for each attention of the network, the others' times, and the channels' place."""
 
-import time
 from collections.abc import Generator, Sequence
 
 import torch
@@ -8,6 +7,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from sonic_guard.devtools.gpu_peaks import now
+from sonic_guard.devtools.network_parts import TORCH_DTYPES
 from sonic_guard.memory.constants import CHANNELS, LATENT_SIDE
 
 from .results import Row
@@ -54,32 +55,25 @@ def shapes(side: int, frames: int) -> dict[str, tuple[int, int, int]]:
 
 def _attention(session: Session, shape: tuple[int, int, int]) -> Row:
     """What torch chooses, and milliseconds with each kernel; None where it does not run here, or not in this memory."""
-    dtype = getattr(torch, {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}[session.scale.dtype])
-    query = torch.randn(*shape, HEAD, device=session.device, dtype=dtype)
+    query = torch.randn(*shape, HEAD, device=session.device, dtype=TORCH_DTYPES[session.scale.dtype])
     chosen = SDPBackend(torch._fused_sdp_choice(query, query, query)).name  # noqa: SLF001 - torch has no other
-    row: Row = {"chosen": chosen.removesuffix("_ATTENTION").lower(), "default_ms": _milliseconds(session, query)}
+    row: Row = {"chosen": chosen.removesuffix("_ATTENTION").lower(), "default_ms": _milliseconds(query)}
     for name, backend in BACKENDS.items():
         try:
             with sdpa_kernel(backend):
-                row[f"{name}_ms"] = _milliseconds(session, query)
+                row[f"{name}_ms"] = _milliseconds(query)
         except RuntimeError as error:  # no kernel for this card or shape, or no memory for its scores
             row[f"{name}_ms"], row[f"{name}_error"] = None, str(error).partition("\n")[0][:80]
     return row
 
 
-def _milliseconds(session: Session, query: Tensor) -> float:
+def _milliseconds(query: Tensor) -> float:
     """The fastest of a few."""
 
     def once() -> float:
-        begun = _now(session)
+        begun = now(query.device)
         scaled_dot_product_attention(query, query, query)
-        return _now(session) - begun
+        return now(query.device) - begun
 
     once()
     return 1e3 * min(once() for _ in range(REPEATS))
-
-
-def _now(session: Session) -> float:
-    if session.on_card:
-        torch.cuda.synchronize(session.device)
-    return time.perf_counter()

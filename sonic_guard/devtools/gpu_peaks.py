@@ -12,22 +12,26 @@ from .measured_table import MeasuredPeaks
 def read_peaks(device: torch.device, work: Callable[[], object]) -> MeasuredPeaks:
     """Run `work` and measure its time and peak memory, including what was live before."""
     free_cache(device)
-    if device.type != "cuda":
-        start = time.perf_counter()
-        work()
-        return MeasuredPeaks(time.perf_counter() - start)
-    torch.cuda.reset_peak_memory_stats(device)
-    torch.cuda.synchronize(device)
-    start = time.perf_counter()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    start = now(device)
     work()
-    torch.cuda.synchronize(device)
-    seconds = time.perf_counter() - start
+    seconds = now(device) - start
+    if device.type != "cuda":
+        return MeasuredPeaks(seconds)
     return MeasuredPeaks(
         seconds,
         allocated_bytes=torch.cuda.max_memory_allocated(device),
         reserved_bytes=torch.cuda.max_memory_reserved(device),
         outside_bytes=used_bytes(device) - torch.cuda.memory_reserved(device),
     )
+
+
+def now(device: torch.device) -> float:
+    """Seconds by the performance counter, once the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def used_bytes(device: torch.device) -> int:

@@ -22,7 +22,7 @@ from ..low_vram.frame_stream import FrameStream
 from ..memory.constants import DECODE_GROUP
 from ..optimizations import Optimization
 from .ballast import Ballast
-from .gpu_peaks import free_cache, limit_allocator, limit_memory, read_peaks
+from .gpu_peaks import free_cache, limit_allocator, limit_memory, now, read_peaks
 from .measured_cases import RUN, Case
 from .measured_table import MeasuredPeaks, Row, Try
 from .network_parts import (
@@ -257,15 +257,10 @@ class _PassClock:
         unet.register_forward_hook(self._leave)
 
     def _enter(self, *_: object) -> None:
-        self._start = self._now()
+        self._start = now(self._device)
 
     def _leave(self, *_: object) -> None:
-        self.seconds = self._now() - self._start
-
-    def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+        self.seconds = now(self._device) - self._start
 
 
 class _IdlePipe:
