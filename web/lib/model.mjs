@@ -83,13 +83,13 @@ function partsOf(stage, at) {
 /** @param {Language} language @param {Stage} stage @param {Omit<Row, "label" | "hint">} row @param {number} budget */
 function rowText(language, stage, row, budget) {
   const parts = KINDS.filter((kind) => stage[kind] > 0).map((kind) => `${t(language, kind)} ${bare(stage[kind])}`);
-  const listed = parts.join(language === "zh" ? "、" : ", ");
+  const listed = parts.join(t(language, "comma.items"));
   const words = [t(language, "row", { stage: row.text, size: gib(row.required), parts: listed })];
   if (row.more) words.push(t(language, "row.upto", { size: gib(stage.upto) }));
   if (row.over) words.push(t(language, "row.over", { size: gib(row.required - budget) }));
   if (row.measured !== null) words.push(t(language, "row.measured", { size: gib(row.measured) }));
   if (row.now) words.push(t(language, "row.now"));
-  return words.join(language === "zh" ? "，" : ", ");
+  return words.join(t(language, "comma"));
 }
 
 /** Longest pause between two samples that a line still connects. */
@@ -194,7 +194,7 @@ export function outcome(language, run) {
 
 /** A run as text for the clipboard: a line for the outcome, one a stage. @param {Language} language @param {Run} run */
 export function runAsText(language, run) {
-  const [colon, comma] = language === "zh" ? ["：", "，"] : [": ", ", "];
+  const [colon, comma] = [t(language, "colon"), t(language, "comma")];
   const lines = Object.entries(run.stages).map(([stage, { predicted, allocated, seconds }]) => {
     const words = predicted ? [t(language, "predicted", { size: gib(predicted) })] : [];
     if (allocated !== null) words.push(t(language, "row.measured", { size: gib(allocated) }));

@@ -204,7 +204,7 @@ function explanation(state, answer) {
   const upper = risk.upper_bytes === null ? "" : ` · ${t(language, "upper", { size: gib(risk.upper_bytes) })}`;
   const names = optimizations.map((name) => optimizationWord(language, name)).join(" + ");
   const enabled = names && t(language, "optimizations", { optimizations: names });
-  const guess = assumed.length > 0 && t(language, "assumed", { what: assumed.join(language === "zh" ? "；" : "; ") });
+  const guess = assumed.length > 0 && t(language, "assumed", { what: assumed.join(t(language, "semicolon")) });
   const source = t(language, "prediction", { from: risk.text }) + upper;
   const notes = [frame + part, time.text, crop?.text, enabled, source, guess];
   const text = h("div", { class: "notes" }, ...notes.map((words) => words && h("div", {}, words)));

@@ -6,6 +6,10 @@
 
 /** @type {Record<string, [en: string, zh: string]>} */
 export const TEXT = {
+  colon: [": ", "："],
+  comma: [", ", "，"],
+  "comma.items": [", ", "、"],
+  semicolon: ["; ", "；"],
   title: ["Sonic VRAM", "Sonic 显存"],
   looking: ["Calculating …", "正在计算……"],
   away: ["ComfyUI does not answer. Waiting for the connection.", "ComfyUI 没有响应，正在等待连接恢复。"],
