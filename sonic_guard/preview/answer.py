@@ -83,9 +83,8 @@ def time_dict(time: TimePrediction, lang: str = "en") -> dict[str, Any]:
 
 def _advice(judged: Judged, asked: tuple[Graph, str] | None, lang: str) -> dict[str, Any] | None:
     """The one sentence of help, and what its button does, if anything can."""
-    advice = advise(
-        judged.plan, judged.where, available=judged.available, low_vram=judged.low_vram or judged.mode
-    )  # fmt: skip
+    low_vram = judged.low_vram or judged.mode
+    advice = advise(judged.plan, judged.where, available=judged.available, low_vram=low_vram)
     if advice is None:
         return None
     advice = by_mode(advice) if judged.mode else advice
