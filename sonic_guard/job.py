@@ -23,6 +23,7 @@ from functools import cached_property
 
 from .errors import JobError, brief
 from .optimizations import Optimization
+from .relatives import Relative
 
 SAMPLE_RATE = 16_000
 """Sample rate in Hz of Sonic's input: the sound is resampled to it first."""
@@ -103,6 +104,8 @@ class Job:
     """Number format that ComfyUI chooses for the VAE on this card: bf16, or fp32 if the card does not support bf16."""
     to_file: bool = False
     """Whether Sonic Talking Head runs it: frames are written to a file, and audio prompts are kept in host memory."""
+    relative: Relative = Relative.SONIC
+    """Whose nodes run it."""
 
     def __post_init__(self) -> None:
         _check_whole("width", self.width, 1, 1 << 17)

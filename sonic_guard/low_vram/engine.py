@@ -22,6 +22,7 @@ from ..devices.out_of_memory import give_back_memory, is_out_of_memory, is_too_m
 from ..errors import SonicGuardError
 from ..job import MIN_CHUNK_SIZE, Job
 from ..optimizations import Optimization, unused, without_redundant
+from ..relatives import ADAPTERS, Adapter, Relative, relative_of
 from . import layer_orders, weight_streaming
 from .completed_steps import SamplingLoop, Steps, StepsInMemory
 from .expanded_view import repeat_as_view
@@ -66,6 +67,7 @@ class LowVramSonic:
                 wrapper's own, and the decode stage takes `overlapped_decode.cost` times as long; memory is the same.
         """
         self.sonic = sonic
+        self._adapter = ADAPTERS[relative_of(sonic) or Relative.SONIC]
         self._optimizations: frozenset[Optimization] | ChooseOptimizations = (
             optimizations if callable(optimizations) else frozenset(optimizations)
         )
@@ -145,7 +147,7 @@ class LowVramSonic:
     ) -> Tensor:
         if Optimization.STREAMING_DECODE not in optimizations and not self.decode_context:
             return self._run(optimizations, chunk_size, call, steps)
-        frames = len(call.arguments["audio_tensor_list"])
+        frames = self._frames(call)
         clip = ClipBuffer(2 * frames - 1 if self.use_interframe else frames)
         self._stream(optimizations, chunk_size, clip, call, steps)
         return clip.video()
@@ -165,8 +167,9 @@ class LowVramSonic:
             return self._optimizations, self._chunk_size
         given = call.arguments
         try:
-            steps, scale = given["inference_steps"], given["dynamic_scale"]
-            job = job_of(self.sonic, given, fps=given["fps"], steps=steps, dynamic_scale=scale)
+            steps, scale = given["inference_steps"], given[self._adapter.scale]
+            data = self._adapter.tensors_of(given)
+            job = job_of(self.sonic, data, fps=given["fps"], steps=steps, dynamic_scale=scale)
         except (SonicGuardError, KeyError) as error:
             log.warning("Sonic Guard enables every optimization: the settings of the run are unknown (%s).", error)
             self._free_memory(None)
@@ -179,7 +182,13 @@ class LowVramSonic:
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
         call = inspect.signature(type(self.sonic).process).bind(copy.copy(self.sonic), *args, **kwargs)
         call.apply_defaults()
+        if name := self._adapter.data_argument:  # the node's output, which ComfyUI may keep for another run
+            call.arguments[name] = dict(call.arguments[name])
         return call
+
+    def _frames(self, call: inspect.BoundArguments) -> int:
+        """Latent frames that a call decodes."""
+        return len(self._adapter.tensors_of(call.arguments)[self._adapter.prompts[0]])
 
     def _stream(
         self,
@@ -189,35 +198,35 @@ class LowVramSonic:
         call: inspect.BoundArguments,
         steps: Steps | None,
     ) -> None:
-        given = call.arguments
+        given = self._adapter.tensors_of(call.arguments)
         given["vae"] = frames = FrameStream(
             given["vae"],
             self.rife if self.use_interframe else None,
             self.device,
-            len(given["audio_tensor_list"]),
+            self._frames(call),
             on_frames,
             self.on_stage,
             self.decode_context,
         )
-        given["self"].use_interframe = False
+        call.arguments["self"].use_interframe = False
         frames.end(self._run(optimizations, chunk_size, call, steps))
 
     def _run(
         self, optimizations: frozenset[Optimization], chunk_size: int, call: inspect.BoundArguments, steps: Steps | None
     ) -> Tensor:
-        given, host = call.arguments, Optimization.TENSOR_OFFLOAD in optimizations
+        given, host = self._adapter.tensors_of(call.arguments), Optimization.TENSOR_OFFLOAD in optimizations
         stream = Optimization.STREAM_WEIGHTS in optimizations
         with ExitStack() as undo:
             undo.callback(offload_unet, self)
             if host or stream:
                 offload_unet(self)
             if host:
-                to_host(given["audio_tensor_list"], given["image_embeds"].dtype)
-                to_host(given["uncond_audio_tensor_list"], given["image_embeds"].dtype)
-                to_host(given["motion_buckets"])
-                to_host(given["test_data"])
+                for name in self._adapter.prompts:
+                    to_host(given[name], given["image_embeds"].dtype)
+                for name in (*self._adapter.per_frame, "test_data"):
+                    to_host(given[name])
             undo.callback(layer_orders.enable(self.pipe.unet, optimizations, chunk_size=chunk_size, device=self.device))
-            given["self"].pipe = _Pipe(self, steps, host=host, stream=stream)
+            call.arguments["self"].pipe = _Pipe(self, self._adapter, steps, host=host, stream=stream)
             return type(self.sonic).process(*call.args, **call.kwargs)
 
 
@@ -256,8 +265,9 @@ def _ignore(*_: object) -> None:
 class _Pipe:
     """A proxy of the wrapper's pipeline that keeps the network on the GPU only during a call, or only what it needs."""
 
-    def __init__(self, model: LowVramSonic, steps: Steps | None, *, host: bool, stream: bool) -> None:
+    def __init__(self, model: LowVramSonic, adapter: Adapter, steps: Steps | None, *, host: bool, stream: bool) -> None:
         self._pipe, self._model, self._steps, self._host, self._stream = model.pipe, model, steps, host, stream
+        self._adapter = adapter
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_pipe"], name)
@@ -304,7 +314,7 @@ class _Pipe:
         scale = self._pipe.vae_scale_factor
         channels = self._pipe.unet.config.in_channels // 2
         shape = (1, given["num_frames"], channels, given["height"] // scale, given["width"] // scale)
-        return torch.randn(shape, device=self._model.device, dtype=given["image_embeddings"].dtype)
+        return torch.randn(shape, device=self._model.device, dtype=given[self._adapter.embedding].dtype)
 
     def _count(self, given: dict[str, Any], windows: int, skipped: int) -> Any:
         """Report the beginning of denoising; returns a forward hook that reports each pass of the network."""
