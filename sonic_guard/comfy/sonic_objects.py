@@ -25,7 +25,8 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
     try:
         height, width = (int(side) for side in data["test_data"]["ref_img"].shape[-2:])
         relative = relative_of(model) or Relative.SONIC  # another object has other tensors
-        frames = len(data[ADAPTERS[relative].prompts[0]])
+        adapter = ADAPTERS[relative]
+        frames = len(data[adapter.prompts[0]])
         dtype, of_vae = model_dtype(model), vae_dtype(data.get("vae"))
         interpolate = bool(model.use_interframe)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -47,7 +48,7 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
         relative=relative,
     )
     size = job.frame_size
-    if (size.width, size.height, job.latent_frames) != (width, height, frames):
+    if (size.width, size.height, job.latent_frames) != (width, height, frames + adapter.padding):
         raise WrapperError(f"sonic: frames of {width}×{height} are not what the known wrapper makes.")
     optimized_job = getattr(model, "optimized_job", None)  # of a `LowVramSonic`
     return optimized_job(job) if optimized_job else job

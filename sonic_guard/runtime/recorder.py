@@ -208,8 +208,9 @@ class Recorder:
         self._begin(watch)
 
     def _set_job(self, watch: RunWatch, job: Job | None) -> None:
-        if job is not None:
-            watch.job, watch.predicted = job, self._stage_bytes(job)
+        # A run whose memory is not predicted is followed, and not recorded: nothing can be learnt from it.
+        if job is not None and (predicted := self._safely(self._stage_bytes, job)):
+            watch.job, watch.predicted = job, predicted
 
     def _stage_bytes(self, job: Job) -> dict[str, int]:
         return stage_bytes(job, device=self._environment.device if self._environment else "cuda")
