@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class LowVRAM(shared_inputs.TargetCard):
-    """Between SONICTLoader and SONICSampler."""
+    """Between the loader and the sampler of Sonic or of a relative."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -33,7 +33,7 @@ class LowVRAM(shared_inputs.TargetCard):
             description="Runs Sonic in a fraction of the VRAM: the same frames, computed with memory optimizations.",
             search_aliases=["out of memory", "OOM", "VRAM", "low vram", "offload", "显存", "爆显存"],
             inputs=[
-                shared_inputs.MODEL.Input("model", tooltip="From SONICTLoader."),
+                shared_inputs.ANY_MODEL.Input("model", tooltip="From SONICTLoader, or DICE Talk's Dice_Talk_Loader."),
                 shared_inputs.PLAN.Input(
                     "plan",
                     optional=True,
@@ -47,7 +47,9 @@ class LowVRAM(shared_inputs.TargetCard):
                 shared_inputs.overlapped_decode(),
             ],
             outputs=[
-                shared_inputs.MODEL.Output(display_name="model", tooltip="For SONICSampler."),
+                shared_inputs.ANY_MODEL.Output(
+                    display_name="model", tooltip="For SONICSampler, or DICE Talk's Dice_Talk_Sampler."
+                ),
                 io.Custom("DTYPE").Output(
                     display_name="weight_dtype",
                     tooltip="For SONIC_PreData, instead of SONICTLoader's output: the UNet is then offloaded first.",

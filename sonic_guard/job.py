@@ -23,6 +23,7 @@ from functools import cached_property
 
 from .errors import JobError, brief
 from .optimizations import Optimization
+from .relatives import ADAPTERS, Relative
 
 SAMPLE_RATE = 16_000
 """Sample rate in Hz of Sonic's input: the sound is resampled to it first."""
@@ -103,6 +104,8 @@ class Job:
     """Number format that ComfyUI chooses for the VAE on this card: bf16, or fp32 if the card does not support bf16."""
     to_file: bool = False
     """Whether Sonic Talking Head runs it: frames are written to a file, and audio prompts are kept in host memory."""
+    relative: Relative = Relative.SONIC
+    """Whose nodes run it."""
 
     def __post_init__(self) -> None:
         _check_whole("width", self.width, 1, 1 << 17)
@@ -114,7 +117,7 @@ class Job:
         _check_number("fps", self.fps, 1.0, 1000.0)
         _check_number("dynamic_scale", self.dynamic_scale, 0.0, 100.0)
         _check_number("expand_ratio", self.expand_ratio, 0.0, 10.0)
-        if self.latent_frames < 1:
+        if latent_frames(self.duration_s) < 1:
             raise JobError(
                 f"duration: {self.duration_s:g} s of sound is too short for a single frame; "
                 f"Sonic needs at least {1 / LATENT_FPS:g} s. Use a longer sound or a larger duration."
@@ -130,13 +133,13 @@ class Job:
 
     @cached_property
     def latent_frames(self) -> int:
-        """Number N of latent frames."""
-        return latent_frames(self.duration_s)
+        """Number N of latent frames: those of the sound, and what a relative makes beyond them."""
+        return latent_frames(self.duration_s) + ADAPTERS[self.relative].padding
 
     @property
     def window(self) -> int:
         """Number F of latent frames in one pass of the network. A shorter clip also takes a full window."""
-        return int(self.fps)
+        return ADAPTERS[self.relative].window_of(self.fps)
 
     @property
     def windows(self) -> int:

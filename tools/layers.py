@@ -18,7 +18,7 @@ class Layer(NamedTuple):
 
 NODES = "nodes"
 ENTRY = "__main__"
-BASE = ("errors", "optimizations", "plain_files", "atomic_files", "job")
+BASE = ("errors", "optimizations", "plain_files", "atomic_files", "relatives", "job")
 """The modules at the top of `sonic_guard/`. Any package may import them, so the picture draws them as one box."""
 
 LAYERS = (
@@ -26,6 +26,7 @@ LAYERS = (
     Layer("optimizations", "the table of memory optimizations"),
     Layer("plain_files", "opens plain files only"),
     Layer("atomic_files", "writes whole files or none"),
+    Layer("relatives", "what differs between Sonic and its relatives"),
     Layer("job", "a run's settings and its frames"),
     Layer("memory", "bytes by stage, limits"),
     Layer("media", "sound, picture, face, video files"),

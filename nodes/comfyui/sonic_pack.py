@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from ...sonic_guard.errors import WrapperError
-from ...sonic_guard.runtime.recorder import STAGE_OF
+from ...sonic_guard.relatives import ADAPTERS, Relative
 from . import host
 
 _MARK = Path("src") / "pipelines" / "pipeline_sonic.py"
@@ -26,7 +26,7 @@ _MAX_REASON = 300
 
 def check_import() -> None:
     """Raise `WrapperError` if the Sonic pack is installed, but ComfyUI could not import it."""
-    if not STAGE_OF.keys().isdisjoint(host.node_classes()):
+    if not host.node_classes().keys().isdisjoint(ADAPTERS[Relative.SONIC].nodes):
         return
     for folder in _folders():
         reason = _reason(folder) or "ComfyUI's log says why, where it starts"

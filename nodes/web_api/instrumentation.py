@@ -1,7 +1,8 @@
 """Instruments Sonic's own nodes, so that their runs can be followed.
 
-ComfyUI notifies no pack of the runs of other packs' nodes. So in ComfyUI's registry each of Sonic's three classes is
-replaced by a subclass that does the same work inside a context manager. Sonic's classes and files are not changed.
+ComfyUI notifies no pack of the runs of other packs' nodes. So in its registry each of Sonic's three classes, and of
+a relative's, is replaced by a subclass that does the same work inside a context manager. The classes and files of these
+packs are not changed.
 """
 
 import functools
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ...sonic_guard.comfy.sonic_objects import LOADER, PREDATA
+from ...sonic_guard.relatives import LOADERS, PREDATAS
 from ...sonic_guard.runtime.recorder import STAGE_OF
 from ..comfyui.languages import errors_in_users_language
 from ..comfyui.loader_device import builds_in_host_memory
@@ -45,9 +46,9 @@ def _instrumented(original: Any, name: str, around: Around) -> type | None:
     if not inspect.isfunction(work) or inspect.iscoroutinefunction(work):
         return None
     signature = inspect.signature(work)
-    if name == PREDATA:
+    if name in PREDATAS:
         work = tidies_up(saves_sound_here(work))
-    elif name == LOADER:
+    elif name in LOADERS:
         work = builds_in_host_memory(work)
 
     @errors_in_users_language

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...sonic_guard.comfy.sonic_objects import SAMPLER
 from ...sonic_guard.devices.environment import RunEnvironment, environment_of
 from ...sonic_guard.devices.memory_reader import MemoryReader, MemorySnapshot
 from ...sonic_guard.farm.leases import CardLeases, Place
@@ -18,6 +17,7 @@ from ...sonic_guard.planning.capabilities import TALKING_HEAD
 from ...sonic_guard.preview.context import Machine
 from ...sonic_guard.preview.evaluation import job_for
 from ...sonic_guard.preview.input_files import Files
+from ...sonic_guard.relatives import SAMPLERS
 from ...sonic_guard.runtime.monitor import Monitor
 from ...sonic_guard.runtime.recorder import Recorder
 from ...sonic_guard.runtime.run_gate import RunGate, Sharing
@@ -113,7 +113,7 @@ class Service:
         """
         if self._expected is None or self._expected[:2] != (prompt, node):
             graph = host.running_graph(prompt)
-            samples = any(each.get("class_type") in (SAMPLER, TALKING_HEAD) for each in graph.values())
+            samples = any(each.get("class_type") in (*SAMPLERS, TALKING_HEAD) for each in graph.values())
             job = job_for(graph, node, self._machine, host.target_setting()) if samples else None
             self._expected = _Expected(prompt, node, job)
         return self._expected.job

@@ -1,12 +1,13 @@
-"""The names of the wrapper's nodes, and the job that its objects describe."""
+"""The names of Sonic's nodes, and the job that the objects of its nodes or of a relative's describe."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import WrapperError
 from ..job import Dtype, Job, duration_of
+from ..relatives import ADAPTERS, Relative, relative_of
 
-LOADER, PREDATA, SAMPLER = "SONICTLoader", "SONIC_PreData", "SONICSampler"
+LOADER, PREDATA, SAMPLER = ADAPTERS[Relative.SONIC].nodes
 """Class names of Sonic's nodes in the order of a run, in the wrapper and its forks."""
 _DTYPES = {"torch.float16": Dtype.FP16, "torch.bfloat16": Dtype.BF16, "torch.float32": Dtype.FP32}
 
@@ -14,7 +15,8 @@ _DTYPES = {"torch.float16": Dtype.FP16, "torch.bfloat16": Dtype.BF16, "torch.flo
 def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynamic_scale: float = 1.0) -> Job:
     """The job that the sampler is about to run, derived from its inputs.
 
-    `model` is the loader's MODEL_SONIC, `data` is SONIC_PreData's SONIC_PREDATA, the others are the sampler's widgets.
+    `model` is the loader's MODEL_SONIC, `data` is SONIC_PreData's SONIC_PREDATA, or those of a relative; the others are
+    the sampler's widgets.
     The picture is assumed to have the frames' size, because its own is not known any more. `expand_ratio` has its
     default.
 
@@ -22,7 +24,9 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
     """
     try:
         height, width = (int(side) for side in data["test_data"]["ref_img"].shape[-2:])
-        frames = len(data["audio_tensor_list"])
+        relative = relative_of(model) or Relative.SONIC  # another object has other tensors
+        adapter = ADAPTERS[relative]
+        frames = len(data[adapter.prompts[0]])
         dtype, of_vae = model_dtype(model), vae_dtype(data.get("vae"))
         interpolate = bool(model.use_interframe)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -41,9 +45,10 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
         interpolate=interpolate,
         vae_dtype=of_vae,
         to_file=bool(getattr(model, "to_file", False)),
+        relative=relative,
     )
     size = job.frame_size
-    if (size.width, size.height, job.latent_frames) != (width, height, frames):
+    if (size.width, size.height, job.latent_frames) != (width, height, frames + adapter.padding):
         raise WrapperError(f"sonic: frames of {width}×{height} are not what the known wrapper makes.")
     optimized_job = getattr(model, "optimized_job", None)  # of a `LowVramSonic`
     return optimized_job(job) if optimized_job else job

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..job import Job
+from ..relatives import ADAPTERS
 from .sonic_checkout import Checkout
 
 TORCH_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -33,10 +34,11 @@ OnNetwork = Callable[[nn.Module, str], None]
 def build_unet(
     checkout: Checkout, dtype: torch.dtype, device: torch.device, config: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """Sonic's UNet with audio adapters, as built by the wrapper's loader, with random weights."""
+    """The UNet with its adapters for prompts, as built by the node pack's loader, with random weights."""
+    sets = ADAPTERS[checkout.relative].prompt_sets
     config = {key: value for key, value in (config or checkout.unet_config).items() if not key.startswith("_")}
     unet = checkout.unet.UNetSpatioTemporalConditionModel.from_config(config).to(device, dtype)
-    checkout.unet.add_ip_adapters(unet, [PROMPT_TOKENS], [1.0])
+    checkout.unet.add_ip_adapters(unet, [PROMPT_TOKENS] * sets, [1.0] * sets)
     return unet.to(dtype).eval()
 
 
@@ -82,12 +84,12 @@ def run_predata(
     test_data = build_test_data(job, device)
     for name, module in (("whisper", whisper.encoder), ("token", token), ("bucket", bucket)):
         on_network(module, name)
-    encode_image = _image_encoder(device, on_network) if encoded is None else lambda _: encoded
+    encode_image = image_encoder(device, on_network) if encoded is None else lambda _: encoded
     encoder = SimpleNamespace(encode_image=lambda image: {"image_embeds": encode_image(image)})
-    picture = _picture(device)
+    portrait = picture(device)
     parts = checkout.sonic.sonic_predata(
         whisper, test_data["audio_feature"], test_data["audio_len"], 2, bucket, encoder, token,
-        test_data["ref_img"], picture, device, dtype,
+        test_data["ref_img"], portrait, device, dtype,
     )  # fmt: skip
     keys = ("ref_tensor_list", "audio_tensor_list", "uncond_audio_tensor_list", "motion_buckets", "image_embeddings")
     data = dict(zip(keys, parts, strict=True))
@@ -105,21 +107,22 @@ def audio_nets(checkout: Checkout, device: torch.device) -> tuple[nn.Module, nn.
         seq_len=10, blocks=5, channels=384, intermediate_dim=1024, output_dim=PROMPT_WIDTH,
         context_tokens=PROMPT_TOKENS,
     )  # fmt: skip
-    bucket = checkout.audio_to_bucket.Audio2bucketModel(
+    bucket = checkout.modules["audio_to_bucket"].Audio2bucketModel(
         seq_len=50, blocks=1, channels=384, clip_channels=1024, intermediate_dim=1024, output_dim=1, context_tokens=2
     )
     return token.to(device), bucket.to(device)
 
 
-def _picture(device: torch.device) -> Tensor:
+def picture(device: torch.device) -> Tensor:
+    """An input of the image encoder."""
     return torch.zeros(1, 3, 224, 224, device=device, dtype=torch.float16)
 
 
 def _embedding(device: torch.device, on_network: OnNetwork) -> Tensor:
-    return _image_encoder(device, on_network)(_picture(device))
+    return image_encoder(device, on_network)(picture(device))
 
 
-def _image_encoder(device: torch.device, on_network: OnNetwork) -> Callable[[Tensor], Tensor]:
+def image_encoder(device: torch.device, on_network: OnNetwork) -> Callable[[Tensor], Tensor]:
     """ViT-H/14, the image encoder of the SVD checkpoint; ComfyUI keeps it loaded until it needs the memory.
 
     [1, 3, 224, 224] → [1, 1024] in host memory.

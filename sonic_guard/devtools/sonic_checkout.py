@@ -1,4 +1,4 @@
-"""Imports the modules of a checkout of the Sonic wrapper.
+"""Imports the modules of a checkout of the Sonic wrapper, or of a relative.
 
 The wrapper is a ComfyUI pack. Its files import packages (torchvision, librosa …) that are needed only by code that is
 not called here. If they are missing, empty modules replace them during the import, so that the network, the pipeline,
@@ -10,7 +10,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,9 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import WrapperError
+from ..relatives import ADAPTERS, Relative
 
-_UNUSED_PACKAGES = ("torchvision", "torchvision.transforms", "librosa", "imageio")
+_UNUSED_PACKAGES = ("torchvision", "torchvision.transforms", "librosa", "imageio", "av", "cv2")
 """Imported by the wrapper's files, but not used by the code called here."""
 
 
@@ -28,14 +29,15 @@ class Checkout:
     """The wrapper's own modules."""
 
     path: Path
+    relative: Relative
+    modules: Mapping[str, ModuleType]
+    """Those that only one of the relatives has, by name."""
     sonic: ModuleType
-    """`sonic.py`: `Sonic.process`, `sonic_predata`, `decode_latents_`."""
+    """`sonic.py`: `Sonic.process`, `sonic_predata`, `decode_latents_`; or what a relative has of the kind."""
     pipeline: ModuleType
     unet: ModuleType
     rife: ModuleType
     audio_proj: ModuleType
-    audio_to_bucket: ModuleType
-    masks: ModuleType
 
     @property
     def unet_config(self) -> dict[str, Any]:
@@ -45,29 +47,44 @@ class Checkout:
         return json.loads((self.path / "svd_repo" / "unet" / "config.json").read_text(encoding="utf-8"))
 
 
-def open_checkout(path: str | Path) -> Checkout:
-    """Import the wrapper's modules from the folder `path`.
+_SHARED = {
+    "unet": "src.models.base.unet_spatio_temporal_condition",
+    "rife": "src.utils.RIFE.RIFE_HDv3",
+    "audio_proj": "src.models.audio_adapter.audio_proj",
+}
+_OWN = {
+    Relative.SONIC: {
+        "sonic": "sonic",
+        "pipeline": "src.pipelines.pipeline_sonic",
+        "audio_to_bucket": "src.models.audio_adapter.audio_to_bucket",
+        "masks": "src.utils.mask_processer",
+    },
+    Relative.DICE_TALK: {
+        "sonic": "dice_talk",
+        "pipeline": "src.pipelines.pipeline_dicetalk",
+        "pose": "src.models.audio_adapter.pose_guider",
+        "emotion": "src.models.emotion_adapter.emo",
+    },
+}
+"""Modules of a node pack by what they are for."""
 
-    Raises `WrapperError` if the folder is not a Sonic wrapper, or if one of the packages its
+
+def open_checkout(path: str | Path, relative: Relative = Relative.SONIC) -> Checkout:
+    """Import the wrapper's modules from the folder `path`, or those of a `relative`.
+
+    Raises `WrapperError` if the folder is not that of its node pack, or if one of the packages its
     network needs (torch, diffusers, transformers, einops) is missing.
     """
     path = Path(path).expanduser().resolve()
-    if not (path / "src" / "pipelines" / "pipeline_sonic.py").is_file():
+    mark = _OWN[relative]["pipeline"].replace(".", "/") + ".py"
+    if not (path / mark).is_file():
         raise WrapperError(
-            f"sonic: {path} holds no src/pipelines/pipeline_sonic.py; "
-            "give the folder of the ComfyUI_Sonic pack (usually ComfyUI/custom_nodes/ComfyUI_Sonic)."
+            f"sonic: {path} holds no {mark}; "
+            f"give the folder of the {ADAPTERS[relative].title} pack (usually in ComfyUI/custom_nodes)."
         )
     package = f"_sonic_checkout_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     _make_namespace(package, path)
-    names = {
-        "sonic": "sonic",
-        "pipeline": "src.pipelines.pipeline_sonic",
-        "unet": "src.models.base.unet_spatio_temporal_condition",
-        "rife": "src.utils.RIFE.RIFE_HDv3",
-        "audio_proj": "src.models.audio_adapter.audio_proj",
-        "audio_to_bucket": "src.models.audio_adapter.audio_to_bucket",
-        "masks": "src.utils.mask_processer",
-    }
+    names = _SHARED | _OWN[relative]
     try:
         # Before the stand-ins are there: transformers looks for torchvision when these are first asked for.
         from diffusers.pipelines.pipeline_utils import DiffusionPipeline  # noqa: F401
@@ -81,7 +98,8 @@ def open_checkout(path: str | Path) -> Checkout:
             "It needs torch, diffusers, transformers and einops."
         ) from error
     setattr(modules["sonic"], "tqdm", lambda steps, **_: steps)  # noqa: B010  (no progress bars)
-    return Checkout(path, **modules)
+    fields = {key: modules.pop(key) for key in ("sonic", "pipeline", *_SHARED)}
+    return Checkout(path, relative, modules, **fields)
 
 
 def _make_namespace(package: str, path: Path) -> None:

@@ -107,7 +107,8 @@ def calibrate(runs: Iterable[Run]) -> Calibration:
     for run in runs:
         job = run.job
         formats = job.dtype, job.vae_dtype
-        same = job.frame_size, job.latent_frames, job.window, formats, job.interpolate, job.optimizations, job.to_file
+        clip = job.relative, job.frame_size, job.latent_frames, job.window
+        same = clip, formats, job.interpolate, job.optimizations, job.to_file
         if same not in newest and (point := point_of(run, card)):
             newest[same] = point
     return calibrate_points([*newest.values()], card)

@@ -154,4 +154,5 @@ def _settings(job: Job) -> tuple[object, ...]:
     """The settings that determine the memory and time of a run."""
     # Without UNET_OFFLOAD: whether it took effect before predata depends on the graph.
     optimizations = job.optimizations - {Optimization.UNET_OFFLOAD}
-    return job.frame_size, job.latent_frames, job.window, job.dtype, job.steps, job.interpolate, optimizations
+    clip = job.relative, job.frame_size, job.latent_frames, job.window
+    return clip, job.dtype, job.steps, job.interpolate, optimizations

@@ -17,6 +17,7 @@ from ..devices.environment import RunEnvironment
 from ..errors import JobError, reject_json_constant
 from ..job import Dtype, Job
 from ..optimizations import Optimization
+from ..relatives import Relative
 from .run_record import Outcome, Run, StageFigures
 from .schema import RUNS
 
@@ -67,6 +68,7 @@ def _run(row: Row[Any]) -> Run:
         "dtype": Dtype(job["dtype"]),
         "vae_dtype": Dtype(job["vae_dtype"]),
         "optimizations": frozenset(map(Optimization, job["optimizations"])),
+        "relative": Relative(job.get("relative", Relative.SONIC)),  # rows of 0.x have none
     }
     environment: dict[str, Any] = {name: parse(getattr(row, name)) for name, parse in _ENVIRONMENT.items()}
     predicted = json.loads(row.predicted, parse_constant=reject_json_constant)

@@ -13,8 +13,8 @@ from ..media.video_writer import Encoding
 from ..resume.manifest import content_key
 from .part_plan import Part, Pause, part_sound, plan_parts
 
-_NO_INFLUENCE = ("optimizations", "chunk_size", "to_file", "expand_ratio", "duration_s")
-"""Fields of a job that do not change a part's pictures, or that are determined by its sound."""
+_NO_INFLUENCE = ("optimizations", "chunk_size", "to_file", "expand_ratio", "duration_s", "relative")
+"""Fields of a job that do not change a part's pictures, or that are determined by its sound or always the same."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,18 +15,19 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..comfy.sonic_objects import job_of
 from ..devices.out_of_memory import give_back_memory, is_out_of_memory, is_too_much_at_once
 from ..errors import SonicGuardError
 from ..job import MIN_CHUNK_SIZE, Job
 from ..optimizations import Optimization, unused, without_redundant
-from . import layer_orders, vae_blocks, weight_streaming
-from .completed_steps import SamplingLoop, Steps, StepsInMemory
-from .expanded_view import repeat_as_view
+from ..relatives import ADAPTERS, Relative, relative_of
+from . import layer_orders, vae_blocks
+from .completed_steps import Steps, StepsInMemory
 from .frame_stream import ClipBuffer, FrameCallback, FrameStream, OnStage
 from .host_tensors import HOST, HostTensorPool
+from .pipeline_proxy import PipelineProxy
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class LowVramSonic:
                 wrapper's own, and the decode stage takes `overlapped_decode.cost` times as long; memory is the same.
         """
         self.sonic = sonic
+        self._adapter = ADAPTERS[relative_of(sonic) or Relative.SONIC]
         self._optimizations: frozenset[Optimization] | ChooseOptimizations = (
             optimizations if callable(optimizations) else frozenset(optimizations)
         )
@@ -145,7 +147,7 @@ class LowVramSonic:
     ) -> Tensor:
         if Optimization.STREAMING_DECODE not in optimizations and not self.decode_context:
             return self._run(optimizations, chunk_size, call, steps)
-        frames = len(call.arguments["audio_tensor_list"])
+        frames = self._frames(call)
         clip = ClipBuffer(2 * frames - 1 if self.use_interframe else frames)
         self._stream(optimizations, chunk_size, clip, call, steps)
         return clip.video()
@@ -165,21 +167,27 @@ class LowVramSonic:
             return self._optimizations, self._chunk_size
         given = call.arguments
         try:
-            steps, scale = given["inference_steps"], given["dynamic_scale"]
-            job = job_of(self.sonic, given, fps=given["fps"], steps=steps, dynamic_scale=scale)
+            steps, scale = given["inference_steps"], given[self._adapter.scale]
+            data = self._adapter.tensors_of(given)
+            job = self.optimized_job(job_of(self.sonic, data, fps=given["fps"], steps=steps, dynamic_scale=scale))
+            self._free_memory(job)
         except (SonicGuardError, KeyError) as error:
-            log.warning("Sonic Guard enables every optimization: the settings of the run are unknown (%s).", error)
+            log.warning("Sonic Guard enables every optimization: what the run needs is unknown (%s).", error)
             self._free_memory(None)
             return without_redundant(frozenset(self.fallbacks)), self._min_chunk_size
-        job = self.optimized_job(job)
-        self._free_memory(job)
         log.info("Sonic runs with %s.", ", ".join(sorted(job.optimizations)) or "no optimization")
         return job.optimizations, job.chunk_size
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
         call = inspect.signature(type(self.sonic).process).bind(copy.copy(self.sonic), *args, **kwargs)
         call.apply_defaults()
+        if name := self._adapter.data_argument:  # the node's output, which ComfyUI may keep for another run
+            call.arguments[name] = dict(call.arguments[name])
         return call
+
+    def _frames(self, call: inspect.BoundArguments) -> int:
+        """Latent frames that a call decodes."""
+        return len(self._adapter.tensors_of(call.arguments)[self._adapter.prompts[0]]) + self._adapter.padding
 
     def _stream(
         self,
@@ -189,18 +197,18 @@ class LowVramSonic:
         call: inspect.BoundArguments,
         steps: Steps | None,
     ) -> None:
-        given = call.arguments
+        given = self._adapter.tensors_of(call.arguments)
         vae = given["vae"]
         given["vae"] = frames = FrameStream(
             vae,
             self.rife if self.use_interframe else None,
             self.device,
-            len(given["audio_tensor_list"]),
+            self._frames(call),
             on_frames,
             self.on_stage,
             self.decode_context,
         )
-        given["self"].use_interframe = False
+        call.arguments["self"].use_interframe = False
         undo = vae_blocks.enable(vae)
         try:
             frames.end(self._run(optimizations, chunk_size, call, steps))
@@ -210,19 +218,19 @@ class LowVramSonic:
     def _run(
         self, optimizations: frozenset[Optimization], chunk_size: int, call: inspect.BoundArguments, steps: Steps | None
     ) -> Tensor:
-        given, host = call.arguments, Optimization.TENSOR_OFFLOAD in optimizations
+        given, host = self._adapter.tensors_of(call.arguments), Optimization.TENSOR_OFFLOAD in optimizations
         stream = Optimization.STREAM_WEIGHTS in optimizations
         with ExitStack() as undo:
             undo.callback(offload_unet, self)
             if host or stream:
                 offload_unet(self)
             if host:
-                to_host(given["audio_tensor_list"], given["image_embeds"].dtype)
-                to_host(given["uncond_audio_tensor_list"], given["image_embeds"].dtype)
-                to_host(given["motion_buckets"])
-                to_host(given["test_data"])
+                for name in self._adapter.prompts:
+                    to_host(given[name], given["image_embeds"].dtype)
+                for name in (*self._adapter.per_frame, "test_data"):
+                    to_host(given[name])
             undo.callback(layer_orders.enable(self.pipe.unet, optimizations, chunk_size=chunk_size, device=self.device))
-            given["self"].pipe = _Pipe(self, steps, host=host, stream=stream)
+            call.arguments["self"].pipe = PipelineProxy(self, self._adapter, steps, host=host, stream=stream)
             return type(self.sonic).process(*call.args, **call.kwargs)
 
 
@@ -256,93 +264,3 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 
 def _ignore(*_: object) -> None:
     pass
-
-
-class _Pipe:
-    """A proxy of the wrapper's pipeline that keeps the network on the GPU only during a call, or only what it needs."""
-
-    def __init__(self, model: LowVramSonic, steps: Steps | None, *, host: bool, stream: bool) -> None:
-        self._pipe, self._model, self._steps, self._host, self._stream = model.pipe, model, steps, host, stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_pipe"], name)
-
-    def to(self, *args: Any, **kwargs: Any) -> "_Pipe":
-        """Move to host memory at once; a move to the GPU is postponed until the pipeline is called."""
-        if str(HOST) in map(str, (*args, *kwargs.values())):
-            self._pipe.to(*args, **kwargs)
-        return self
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the pipeline, resumed after the steps in `steps`; with `host` all but the network is in host memory."""
-        pipe = copy.copy(self._pipe)
-        call = inspect.signature(type(pipe).__call__).bind(pipe, *args, **kwargs)
-        call.apply_defaults()
-        given = call.arguments
-        windows = len(range(0, given["num_frames"], given["frames_per_batch"] - given["overlap"]))
-        sampling_loop = None if self._steps is None else SamplingLoop(pipe.scheduler, self._steps, windows)
-        self._steps = None  # another call would be another clip
-        # A hook, because for its own callback the pipeline keeps all its current tensors until the next one.
-        counter = self._pipe.unet.register_forward_hook(
-            self._count(given, windows, sampling_loop.skipped if sampling_loop else 0)
-        )
-        with ExitStack() as undo:
-            undo.callback(counter.remove)
-            if self._host:
-                given["latents"] = self._noise(given)
-                given.update({name: value.to(HOST) for name, value in given.items() if isinstance(value, Tensor)})
-                given["img_latent"] = repeat_as_view(given["img_latent"])
-            pipe.__dict__["unet"] = _UnetProxy(pipe.unet, HOST if self._host else self._model.device, sampling_loop)
-            if sampling_loop:
-                pipe.__dict__["scheduler"] = sampling_loop.scheduler
-            if self._stream:
-                undo.callback(weight_streaming.enable(self._pipe.unet, torch.device(self._model.device)))
-            else:
-                self._pipe.to(self._model.device)
-            output = type(pipe).__call__(*call.args, **call.kwargs)
-            if sampling_loop:
-                sampling_loop.end()
-            return output
-
-    def _noise(self, given: dict[str, Any]) -> Tensor:
-        """The noise that the pipeline would draw, drawn on the GPU: the CPU's generator gives other numbers."""
-        scale = self._pipe.vae_scale_factor
-        channels = self._pipe.unet.config.in_channels // 2
-        shape = (1, given["num_frames"], channels, given["height"] // scale, given["width"] // scale)
-        return torch.randn(shape, device=self._model.device, dtype=given["image_embeddings"].dtype)
-
-    def _count(self, given: dict[str, Any], windows: int, skipped: int) -> Any:
-        """Report the beginning of denoising; returns a forward hook that reports each pass of the network."""
-        done, total = windows * skipped, windows * given["num_inference_steps"]
-        if skipped:
-            self._model.on_skipped(skipped)
-        self._model.on_stage("denoise", done, total)
-
-        def one_more(*_: Any) -> None:
-            nonlocal done
-            done += 1
-            self._model.on_stage("denoise", done, total)
-
-        return one_more
-
-
-class _UnetProxy(nn.Module):
-    """The UNet for the pipeline: it reports `device`, where the pipeline's tensors are, whatever device the UNet is on.
-
-    Attributes that are not defined here are those of the UNet.
-    """
-
-    def __init__(self, unet: nn.Module, device: torch.device, sampling_loop: SamplingLoop | None) -> None:
-        super().__init__()
-        self.device = device
-        self.__dict__["unet"] = unet  # not as a submodule: it must not be moved with this module
-        self._sampling_loop = sampling_loop
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["unet"], name)
-
-    def forward(self, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """The UNet's call, including its hooks; zeros without a call for a skipped step."""
-        if self._sampling_loop and self._sampling_loop.is_skipping:
-            return (torch.zeros_like(sample[:, :, : self.config.out_channels]),)
-        return self.__dict__["unet"](sample, *args, **kwargs)

@@ -80,6 +80,7 @@ def _at_border(
     timestep: Any,
     encoder_hidden_states: tuple[Tensor, list[Tensor]],
     added_time_ids: Tensor,
+    spatial_condition: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor]:
     """The UNet on [B, F, 8, h, w], called with `size` branches at a time, or with all: they are independent.
@@ -94,7 +95,10 @@ def _at_border(
         rows = slice(branch.start * frames, branch.stop * frames)
         whole = (sample[branch], timestep, (clip[rows], [prompt[rows] for prompt in prompts]), added_time_ids[branch])
         latents, time, context, ids = _on(device, whole)
-        out = forward(latents, time, encoder_hidden_states=context, added_time_ids=ids, **kwargs)[0]
+        pose = None if spatial_condition is None else _on(device, spatial_condition[branch])
+        out = forward(
+            latents, time, encoder_hidden_states=context, added_time_ids=ids, spatial_condition=pose, **kwargs
+        )[0]
         return out.to(sample.device)
 
     step = size or branches

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE
 from ..optimizations import Optimization
+from ..relatives import ADAPTERS, Adapter, Relative, relative_of
 from . import layer_orders, weight_streaming
 from .engine import LowVramSonic, offload_unet
 from .frame_stream import OnStage
@@ -26,17 +27,8 @@ from .frame_stream import OnStage
 log = logging.getLogger(__name__)
 
 _ATTRIBUTES = ("pipe", "device", "use_interframe", "process")
-_PROCESS = (
-    "self",
-    "audio_tensor_list",
-    "uncond_audio_tensor_list",
-    "motion_buckets",
-    "test_data",
-    "image_embeds",
-    "vae",
-)
 _PIPE = (
-    *("image_embeddings", "img_latent", "latents", "num_frames", "height", "width", "num_inference_steps"),
+    *("img_latent", "latents", "num_frames", "height", "width", "num_inference_steps"),
     *("frames_per_batch", "overlap"),
 )
 _TESTED_TOGETHER = (
@@ -99,13 +91,19 @@ def _supported(sonic: Any) -> frozenset[Optimization]:
     for name in _ATTRIBUTES:
         _need(hasattr(sonic, name), f"it has no {name}")
     torch.device(sonic.device)  # raises for what is no device of torch
-    _need_parameters(type(sonic).process, _PROCESS, "its process()")
+    relative = relative_of(sonic)
+    adapter = ADAPTERS[relative or Relative.SONIC]
+    _need_parameters(type(sonic).process, adapter.process, "its process()")
     _need(isinstance(getattr(sonic.pipe, "unet", None), nn.Module), "its pipeline has no unet")
     _need(hasattr(sonic.pipe, "vae_scale_factor"), "its pipeline has no vae_scale_factor")
-    _need_parameters(type(sonic.pipe).__call__, _PIPE, "its pipeline")
+    _need_parameters(type(sonic.pipe).__call__, (adapter.embedding, *_PIPE), "its pipeline")
     rife = getattr(sonic, "rife", None)
     _need(not sonic.use_interframe or hasattr(rife, "inference"), "its RIFE has no inference()")
-    optimizations = _equivalent(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet))
+    if adapter.pose:
+        network = getattr(sonic.pipe, adapter.pose.network, None)
+        _need(isinstance(network, nn.Module), f"its pipeline has no {adapter.pose.network}")
+        _need_parameters(type(sonic.pipe).__call__, (adapter.pose.pictures,), "its pipeline")
+    optimizations = _equivalent(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet), relative or Relative.SONIC)
     return optimizations | {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD}
 
 
@@ -143,11 +141,11 @@ def _tiny_config(unet: Any) -> _Config:
 
 
 @cache
-def _equivalent(kind: type[Any], config: _Config) -> frozenset[Optimization]:
+def _equivalent(kind: type[Any], config: _Config, relative: Relative) -> frozenset[Optimization]:
     """The optimizations with which a tiny network of class `kind` gives the same numbers as without."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
-            unet, inputs = _tiny(kind, dict(config))
+            unet, inputs = _tiny(kind, dict(config), ADAPTERS[relative])
             stock = _run(unet, inputs)
     except Exception as error:  # an unknown constructor may raise anything
         raise WrapperError(
@@ -178,23 +176,26 @@ def _is_equivalent(unet: Any, inputs: dict[str, Any], stock: Tensor, optimizatio
     return difference < _TOLERANCE
 
 
-def _tiny(kind: type[Any], config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _tiny(kind: type[Any], config: dict[str, Any], adapter: Adapter) -> tuple[Any, dict[str, Any]]:
     torch.default_generator.manual_seed(0)  # the CPU's generator only: the caller has forked that one
     unet = kind.from_config(config)
-    sys.modules[kind.__module__].add_ip_adapters(unet, [32], [1.0])
+    sys.modules[kind.__module__].add_ip_adapters(unet, [32] * adapter.prompt_sets, [1.0] * adapter.prompt_sets)
     unet = unet.double().eval()
     for parameter in unet.parameters():
         if parameter.dim() == 1:  # norms and blend factors start with equal numbers, which would hide mistakes
             nn.init.normal_(parameter, std=0.5)
     random = partial(torch.randn, dtype=torch.float64)
+    prompts = [random(3 * _FRAMES, 32, _CHANNELS) for _ in range(adapter.prompt_sets)]
     inputs = {
         "sample": random(3, _FRAMES, config["in_channels"], _SIDE // 8, _SIDE // 8),
         "timestep": torch.tensor(0.7),
-        "encoder_hidden_states": (random(3 * _FRAMES, 1, _CHANNELS), [random(3 * _FRAMES, 32, _CHANNELS)]),
+        "encoder_hidden_states": (random(3 * _FRAMES, 1, _CHANNELS), prompts),
         "added_time_ids": random(3, 3),
-        "cross_attention_kwargs": {"ip_adapter_masks": [random(1, 1, _SIDE, _SIDE).sigmoid()]},
+        "cross_attention_kwargs": {"ip_adapter_masks": [random(1, 1, _SIDE, _SIDE).sigmoid()] * adapter.prompt_sets},
         "return_dict": False,
     }
+    if adapter.pose:
+        inputs["spatial_condition"] = random(3, _FRAMES, _CHANNELS, _SIDE // 8, _SIDE // 8)
     return unet, inputs
 
 

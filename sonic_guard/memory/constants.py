@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE, Dtype
 from ..optimizations import Optimization
+from ..relatives import ADAPTERS, Relative
 
 FEATURES = (
     "one",
@@ -100,9 +102,15 @@ def variant(stage: str, *formats: Dtype, optimizations: Iterable[Optimization] =
 
 
 @cache
-def constants() -> Constants:
-    """The shipped constants."""
-    return parse(Path(__file__).with_name("constants.json").read_text(encoding="utf-8"))
+def constants(relative: Relative = Relative.SONIC) -> Constants:
+    """The shipped constants. Raises `WrapperError` for a relative that has none: those of another do not fit."""
+    adapter = ADAPTERS[relative]
+    if adapter.constants is None:
+        raise WrapperError(
+            f"model: what {adapter.title} needs is not predicted yet. Sonic Low VRAM runs it with every memory "
+            "optimization."
+        )
+    return parse(Path(__file__).with_name(adapter.constants).read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> Constants:

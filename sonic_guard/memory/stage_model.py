@@ -106,7 +106,7 @@ def predict(job: Job, *, unet_bytes: int | None = None, device: str = "cuda") ->
     stages = _stage_bytes(job, row, unet_bytes, device)
     floors = {"decode": min(stages["decode"], _decode_floor(job, row))}
     if Optimization.UNET_OFFLOAD in job.optimizations:
-        floors = {"load": constants().rife_bytes if job.interpolate else 0, **floors}
+        floors = {"load": constants(job.relative).rife_bytes if job.interpolate else 0, **floors}
     needed = {**stages, **floors}
     peak_stage = max(needed, key=needed.__getitem__)
     extra = overhead().of(needed[peak_stage])
@@ -135,7 +135,7 @@ def job_features(job: Job) -> tuple[int, ...]:
 
 
 def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None, device: str) -> dict[str, int]:
-    table = constants()
+    table = constants(job.relative)
     keys = row_keys(job)
     unet = resident_bytes(job, unet_bytes)
     rife = table.rife_bytes if job.interpolate else 0
@@ -185,7 +185,7 @@ class Resident(NamedTuple):
 
 def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
     """Bytes of the UNet's weights on the GPU by stage, with the optimizations of `job`."""
-    table = constants()
+    table = constants(job.relative)
     unet = table.unet_parameters * job.dtype.size if unet_bytes is None else unet_bytes
     streamed = unet * table.streamed_bytes[job.dtype.size] // (table.unet_parameters * job.dtype.size)
     kept = unet - streamed if Optimization.STREAM_WEIGHTS in job.optimizations else unet
@@ -206,7 +206,7 @@ def host_ram_bytes(job: Job) -> int:
     its copy; and only the latter two if the frames go to a file.
     """
     svd = 2 * (SVD_UNET_PARAMETERS + VAE_PARAMETERS) + CLIP_BYTES
-    sonic = constants().unet_parameters * job.dtype.size
+    sonic = constants(job.relative).unet_parameters * job.dtype.size
     loading = 4 * SVD_UNET_PARAMETERS
     if job.to_file:
         copies = 2 * DECODE_GROUP
@@ -266,7 +266,7 @@ def one_frame_decode(row: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _decode_floor(job: Job, row: tuple[int, ...]) -> int:
-    table = constants()
+    table = constants(job.relative)
     rife = table.rife_bytes if job.interpolate else 0
     return rife + largest_row(table, row_keys(job).decode, one_frame_decode(row)) - prompts_in_host_bytes(job)
 

@@ -14,7 +14,7 @@ stage's size to the byte. An adaptive stage is split at its floor: what it canno
 from typing import NamedTuple
 
 from ..job import Job
-from .constants import FEATURES, constants
+from .constants import FEATURES, Constants, constants
 from .stage_model import (
     job_features,
     largest_row,
@@ -47,25 +47,24 @@ def split_stages(job: Job, *, unet_bytes: int | None = None, device: str = "cuda
 
     Each `total` is the stage's size in ``stage_model.predict`` for the same arguments, decode's its floor.
     """
-    table, row, keys = constants(), job_features(job), row_keys(job)
+    table, row, keys = constants(job.relative), job_features(job), row_keys(job)
     unet = resident_bytes(job, unet_bytes)
     rife = Split(table.rife_bytes if job.interpolate else 0)
     scores = Split(0, score_bytes(job, device))
-    window = _sum(Split(unet.window), _parts(keys.entry, row), _parts(keys.window, row), scores)
-    prepare = _sum(Split(unet.prepare), _parts(keys.prepare, row))
+    window = _sum(Split(unet.window), _parts(table, keys.entry, row), _parts(table, keys.window, row), scores)
+    prepare = _sum(Split(unet.prepare), _parts(table, keys.prepare, row))
     prompts = Split(0, 0, -prompts_in_host_bytes(job))
     return {
         "load": _sum(Split(unet.predata), rife),  # what it cannot do without stays there for predata
-        "predata": _sum(Split(unet.predata), rife, _parts(keys.predata, row)),
+        "predata": _sum(Split(unet.predata), rife, _parts(table, keys.predata, row)),
         "denoise": _sum(rife, max(window, prepare, key=lambda parts: parts.total), prompts),
-        "decode": _sum(rife, _parts(keys.decode, one_frame_decode(row)), prompts),
-        "interpolate": _sum(rife, _parts(keys.interpolate, row), prompts) if job.interpolate else Split(0),
+        "decode": _sum(rife, _parts(table, keys.decode, one_frame_decode(row)), prompts),
+        "interpolate": _sum(rife, _parts(table, keys.interpolate, row), prompts) if job.interpolate else Split(0),
     }
 
 
-def _parts(key: str, row: tuple[int, ...]) -> Split:
+def _parts(table: Constants, key: str, row: tuple[int, ...]) -> Split:
     """The parts of the row of `key` that is largest."""
-    table = constants()
     form = max(table.rows[key], key=lambda form: sum(coefficient * row[index] for index, coefficient in form))
     weights = int(sum(coefficient for index, coefficient in form if index == _ONE))
     clip = int(sum(coefficient * row[index] for index, coefficient in form if index in _CLIP))

@@ -127,6 +127,10 @@ WRAPPER = (
         "if it is connected, report the wrapper's version.",
         "`model` 上的模型不属于已知的 Sonic 封装（{reason}）。请连接 SONICTLoader 的模型；若已连接，请反馈封装的版本。",
     ),
+    Text(
+        "what {title} needs is not predicted yet. Sonic Low VRAM runs it with every memory optimization.",
+        "暂不预测 {title} 的显存需求。“Sonic 低显存”会以全部显存优化运行它。",
+    ),
     Text("it has no {name}", "它没有 {name}"),
     Text("its pipeline has no {name}", "它的 pipeline 没有 {name}"),
     Text("its RIFE has no inference()", "它的 RIFE 没有 inference()"),

@@ -101,7 +101,7 @@ def _copies_s(job: Job) -> tuple[float, float]:
     if Optimization.STREAM_WEIGHTS not in job.optimizations:
         return 0.0, 0.0
     crossings = GUIDANCE_BRANCHES if Optimization.SEQUENTIAL_CFG in job.optimizations else 1
-    gbytes = crossings * constants().streamed_bytes[job.dtype.size] / 1e9
+    gbytes = crossings * constants(job.relative).streamed_bytes[job.dtype.size] / 1e9
     fast, slow = (gbytes / gbps for gbps in _BUS_GBPS)
     return fast, slow
 

@@ -15,6 +15,7 @@ from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER
 from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
+from ..relatives import ADAPTERS, LOADERS
 from . import pack_nodes, sonic_nodes, upscaling
 from .context import MOST_OUTPUTS, Context, Judged, Machine, Outcome
 from .foreign import FOREIGN
@@ -40,6 +41,11 @@ KINDS: Mapping[str, Kind] = {
     "SonicGuardPreset": Kind(("preset", "audio"), pack_nodes.preset),
     "SonicGuardOOMRisk": Kind((*_SETTINGS, "stop"), pack_nodes.oom_risk),
     "SonicGuardAutoDowngrade": Kind((*_SETTINGS, "inference_steps", "policy"), pack_nodes.auto_downgrade),
+    **{
+        name: Kind((), sonic_nodes.unpredicted_loader(relative))
+        for name, relative in LOADERS.items()
+        if ADAPTERS[relative].constants is None
+    },
     LOADER: Kind(("dtype", "use_interframe"), sonic_nodes.loader),
     PREDATA: Kind(
         ("weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"), sonic_nodes.predata

@@ -1,15 +1,17 @@
 """What the three nodes of the Sonic wrapper would run with."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from ..comfy.api_graph import Graph, Link, Node
 from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 from ..errors import PictureError
 from ..job import Dtype
+from ..memory.constants import constants
 from ..operations.run_settings import RunSettings, job_from, vae_dtype_on
 from ..optimizations import Optimization
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
+from ..relatives import Relative
 from .context import ASSUMED_SOUND_S, LONGEST_GUESS_S, Context, Outcome
 from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, Picture, SonicData, SonicModel
 
@@ -20,6 +22,16 @@ def loader(inputs: Inputs, context: Context) -> Outcome:
     """SONICTLoader."""
     dtype = inputs.word("dtype", Dtype, Dtype.FP16)
     return Outcome((SonicModel(dtype, inputs.flag("use_interframe", True)), dtype))
+
+
+def unpredicted_loader(relative: Relative) -> Callable[[Inputs, Context], Outcome]:
+    """The loader of a relative whose memory is not predicted: raises `WrapperError` instead of Sonic's figures."""
+
+    def raises(inputs: Inputs, context: Context) -> Outcome:
+        constants(relative)
+        raise AssertionError(f"{relative} has constants, and no prediction of its nodes")
+
+    return raises
 
 
 def predata(inputs: Inputs, context: Context) -> Outcome:

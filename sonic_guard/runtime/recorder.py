@@ -12,13 +12,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER, held_bytes, job_of
+from ..comfy.sonic_objects import held_bytes, job_of
 from ..devices.environment import RunEnvironment
 from ..errors import SonicGuardError
 from ..history.run_record import Outcome, StageFigures
 from ..job import MIN_CHUNK_SIZE, Job
 from ..memory.stage_model import stage_bytes
 from ..optimizations import Optimization, without_redundant
+from ..relatives import ADAPTERS, LOADERS, PREDATAS, SAMPLERS
 from .monitor import Monitor
 from .run_watch import RunWatch
 from .sampler_hooks import follow
@@ -26,7 +27,11 @@ from .stage_peaks import open_peaks
 
 log = logging.getLogger(__name__)
 
-STAGE_OF = {LOADER: "load", PREDATA: "predata", SAMPLER: "denoise"}
+STAGE_OF = {
+    **dict.fromkeys(LOADERS, "load"),
+    **dict.fromkeys(PREDATAS, "predata"),
+    **dict.fromkeys(SAMPLERS, "denoise"),
+}
 NOTIFY_INTERVAL_S = 0.25
 """Shortest time between two reports of steps to the pages; a change of stage is reported at once."""
 
@@ -162,22 +167,22 @@ class Recorder:
 
     def _is_anothers(self, watch: RunWatch, name: str, node: str) -> bool:
         """Whether a sampler takes its data from another node than the one that was followed."""
-        predata = watch.nodes.get(PREDATA)
-        if name != SAMPLER or predata is None:
+        predata = next((id_ for kind, id_ in watch.nodes.items() if kind in PREDATAS), None)
+        if name not in SAMPLERS or predata is None:
             return False
         source = self._safely(self._host.fed_by, self._prompt, node)
         return bool(source) and source != predata
 
     def _stages(self, watch: RunWatch, name: str, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
         """A context manager that follows the stages of the node."""
-        if name == SAMPLER:
-            return self._safely(self._sampling, watch, arguments) or _unfollowed(watch)
+        if name in SAMPLERS:
+            return self._safely(self._sampling, watch, name, arguments) or _unfollowed(watch)
         return watch.during(STAGE_OF[name])
 
-    def _sampling(self, watch: RunWatch, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
+    def _sampling(self, watch: RunWatch, name: str, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
         model, data = arguments["model"], arguments["data_dict"]
         fps, steps = float(arguments["fps"]), int(arguments["inference_steps"])
-        scale = float(arguments["dynamic_scale"])
+        scale = float(arguments[ADAPTERS[SAMPLERS[name]].scale])
         self._set_job(watch, self._safely(lambda: job_of(model, data, fps=fps, steps=steps, dynamic_scale=scale)))
         self._begin(watch)
         bar = None if getattr(model, "to_file", False) else self._host.progress_bar(steps)
@@ -203,8 +208,9 @@ class Recorder:
         self._begin(watch)
 
     def _set_job(self, watch: RunWatch, job: Job | None) -> None:
-        if job is not None:
-            watch.job, watch.predicted = job, self._stage_bytes(job)
+        # A run whose memory is not predicted is followed, and not recorded: nothing can be learnt from it.
+        if job is not None and (predicted := self._safely(self._stage_bytes, job)):
+            watch.job, watch.predicted = job, predicted
 
     def _stage_bytes(self, job: Job) -> dict[str, int]:
         return stage_bytes(job, device=self._environment.device if self._environment else "cuda")
@@ -264,6 +270,6 @@ class Recorder:
 @contextmanager
 def _unfollowed(watch: RunWatch) -> Iterator[None]:
     """Follow only the beginning and the end of a sampler."""
-    with watch.during(STAGE_OF[SAMPLER]):
+    with watch.during("denoise"):
         yield
     watch.finish()

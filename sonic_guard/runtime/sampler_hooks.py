@@ -11,6 +11,7 @@ from functools import reduce
 from typing import Any
 
 from ..devices.out_of_memory import is_out_of_memory
+from ..relatives import ADAPTERS, Relative, relative_of
 from .run_watch import RunWatch
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def follow(
     """
 
     def begin(*_: object) -> None:
-        watch.expect(steps, calls_per_step(data, fps))
+        watch.expect(steps, calls_per_step(data, fps, relative_of(model) or Relative.SONIC))
         watch.enter("denoise")
 
     def again(optimization: Any, out_of_memory: bool) -> None:
@@ -88,11 +89,12 @@ def _callback(model: Any, attribute: str, callback: Callable[..., None]) -> Iter
         setattr(model, attribute, before)
 
 
-def calls_per_step(data: Mapping[str, Any], fps: float) -> int:
+def calls_per_step(data: Mapping[str, Any], fps: float, relative: Relative = Relative.SONIC) -> int:
     """Number of windows of the clip, which is the number of calls of the network in one step; 1 if unknown."""
+    adapter = ADAPTERS[relative]
     try:
-        frames, overlap = len(data["audio_tensor_list"]), int(getattr(data.get("config"), "overlap", 0))
-        return len(range(0, frames, int(fps) - overlap))
+        frames, overlap = len(data[adapter.prompts[0]]), int(getattr(data.get("config"), "overlap", 0))
+        return len(range(0, frames + adapter.padding, adapter.window_of(fps) - overlap))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         _warn_once("windows", f"the number of windows in a step is unknown: {error!r}")
         return 1

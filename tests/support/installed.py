@@ -22,6 +22,11 @@ def sonic() -> Path:
     return _found(_sonic(comfyui()), f"no Sonic wrapper in {comfyui() / 'custom_nodes'}")
 
 
+def dice_talk() -> Path:
+    """The DICE Talk pack: DICE_TALK_PATH, else one in the ``custom_nodes`` of `comfyui()` or next to it."""
+    return _found(_dice_talk(comfyui()), "no ComfyUI_DICE_Talk found; set DICE_TALK_PATH to its folder")
+
+
 def python() -> Path:
     """The Python `comfyui()` runs on: COMFYUI_PYTHON, else that of a ``.venv`` or ``venv`` in or next to it."""
     return _found(_python(comfyui()), f"no Python for {comfyui()} found; set COMFYUI_PYTHON")
@@ -46,6 +51,16 @@ def _comfyui() -> Path | None:
 @cache
 def _sonic(host: Path) -> Path | None:
     marks = sorted(host.glob("custom_nodes/*/src/pipelines/pipeline_sonic.py"))
+    return marks[0].parents[2] if marks else None
+
+
+@cache
+def _dice_talk(host: Path) -> Path | None:
+    named = os.environ.get("DICE_TALK_PATH")
+    if named:
+        return Path(named).expanduser()
+    mark = "src/pipelines/pipeline_dicetalk.py"
+    marks = sorted((*host.glob(f"custom_nodes/*/{mark}"), *host.parent.glob(f"*/{mark}")))
     return marks[0].parents[2] if marks else None
 
 

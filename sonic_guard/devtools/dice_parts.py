@@ -1,0 +1,96 @@
+"""Builds the parts of a DICE Talk run from its own classes, without pretrained weights: see `network_parts`."""
+
+import gc
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..job import Job
+from .network_parts import (
+    PROMPT_TOKENS,
+    PROMPT_WIDTH,
+    TORCH_DTYPES,
+    OnNetwork,
+    build_test_data,
+    image_encoder,
+    picture,
+    read_config,
+    run_config,
+)
+from .sonic_checkout import Checkout
+
+EMOTION_WIDTH = 256
+"""Numbers in the file of an emotion."""
+FIRST_CHANNELS = 320
+"""Of the UNet's outermost depth."""
+
+
+def build_pipeline(checkout: Checkout, unet: nn.Module, scheduler: Any, channels: int = FIRST_CHANNELS) -> Any:
+    """DICE Talk's pipeline around `unet`, whose first layer has so many `channels`, without its progress bar."""
+    pose = checkout.modules["pose"].PoseGuider(
+        conditioning_embedding_channels=channels, block_out_channels=(16, 32, 96, 256)
+    )
+    vae_config = SimpleNamespace(**read_config(checkout, "vae/config.json"))
+    pipe = checkout.pipeline.DicePipeline(unet=unet, pose_guider=pose, scheduler=scheduler, vae_config=vae_config)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def build_model(checkout: Checkout, pipe: Any, rife: Any, device: torch.device, *, interpolate: bool) -> Any:
+    """A `DICE_Talk` object with the attributes that its constructor sets."""
+    model = object.__new__(checkout.sonic.DICE_Talk)
+    model.pipe, model.device, model.rife, model.use_interframe = pipe, device, rife, interpolate
+    model.weight_dtype = pipe.unet.dtype
+    return model
+
+
+def run_predata(
+    checkout: Checkout,
+    job: Job,
+    device: torch.device,
+    encode: Callable[[Tensor], Tensor],
+    on_network: OnNetwork = lambda module, name: None,
+) -> dict[str, Any]:
+    """Do what `Dice_Talk_PreData` does on the GPU; returns the tensors for the sampler. `encode` as for Sonic."""
+    from transformers import WhisperConfig, WhisperModel
+
+    dtype, size = TORCH_DTYPES[job.dtype], job.frame_size
+    whisper: Any = WhisperModel(WhisperConfig())
+    whisper.to(device).eval()
+    emotion = checkout.modules["emotion"].EmotionModel().to(device)
+    audio = checkout.audio_proj.AudioProjModel(
+        seq_len=10, blocks=5, channels=384, intermediate_dim=1024, output_dim=PROMPT_WIDTH,
+        context_tokens=PROMPT_TOKENS,
+    ).to(device)  # fmt: skip
+    test_data = build_test_data(job, device)
+    test_data["emo_feature"] = torch.zeros(1, 1, 1, 1, EMOTION_WIDTH, device=device)
+    for name, module in (("whisper", whisper.encoder), ("emotion", emotion), ("audio", audio)):
+        on_network(module, name)
+    encode_image = image_encoder(device, on_network)
+    encoder = SimpleNamespace(encode_image=lambda image: {"image_embeds": encode_image(image)})
+    parts = checkout.sonic.dice_talk_predata(
+        whisper, 2, emotion, False, test_data, encoder, audio, picture(device), device, dtype
+    )
+    keys = (
+        *("pose_tensor_list", "ref_tensor_list", "audio_tensor_list", "uncond_audio_tensor_list"),
+        *("emotion_tensor_list", "uncond_emotion_tensor_list", "image_embeds"),
+    )
+    data = dict(zip(keys, parts, strict=True))
+    del whisper
+    emotion.to("cpu")
+    audio.to("cpu")
+    gc.collect()
+    latent = encode(torch.zeros(1, 3, size.height, size.width))
+    return {**data, "test_data": test_data, "ref_img": test_data["ref_img"], "img_latent": latent.to(device, dtype)}
+
+
+def run_sampler(model: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: int = 2, window: int = 25) -> Tensor:
+    """Call `DICE_Talk.process` as `Dice_Talk_Sampler` does; returns the frames [1, 3, frames, H, W] in host memory."""
+    config = run_config()
+    config.n_sample_frames, config.motion_bucket_id, config.motion_bucket_id_exp = window, 8, 16
+    return model.process(
+        {**data, "config": config, "vae": vae}, fps=job.fps, inference_steps=steps, ref_scale=1.0, emo_scale=1.0, seed=1
+    )
