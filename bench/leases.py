@@ -1,8 +1,8 @@
 """Leases under fire: processes that share a card, random runs, `kill -9` at random moments.
 
-``python -m bench.leases [--processes 8] [--jobs 1000] [--kills 200] [--longest-ms 60]`` prints what was seen: whether the card was ever
-over its budget, whether anything was stuck or left behind, how long a dead process's lease lasted, how well the card
-was used, and what a lease costs a process that is alone: as JSON.
+``python -m bench.leases [--processes 8] [--jobs 1000] [--kills 200] [--longest-ms 60]`` prints what was seen: whether
+the card was ever over its budget, whether anything was stuck or left behind, how long a dead process's lease lasted,
+how well the card was used, and what a lease costs a process that is alone: as JSON.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def _outcome(log: bytes, dead: dict[int, int], left_behind: int) -> Outcome:
 
 
 def packing_of_the_rule(processes: int, jobs: int, seed: int = 0) -> float:
-    """As `Outcome.packing` of the same jobs, if looking and starting took no time: what the rule itself leaves unused."""
+    """As `Outcome.packing` of the same jobs if looking and starting took no time: what the rule leaves unused."""
     todo = [size_and_length(number + seed * jobs, USABLE, 1.0) for number in range(jobs)]
     coming = iter(range(jobs))
     waiting = {number: Waiting(number, todo[number][0]) for number in islice(coming, processes)}

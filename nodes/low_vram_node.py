@@ -6,10 +6,9 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sonic_guard.errors import WrapperError
-from ..sonic_guard.low_vram import engine
 from ..sonic_guard.low_vram.network_check import supported_optimizations, wrapped
 from ..sonic_guard.messages.error_messages import error_text
-from ..sonic_guard.messages.run_messages import no_dtype_text, optimization_report
+from ..sonic_guard.messages.run_messages import optimization_report
 from ..sonic_guard.operations.low_vram_choice import LowVramRequest, choose_low_vram
 from ..sonic_guard.optimizations import ESCALATION_ORDER, OPTIMIZATIONS, Optimization, Setting
 from ..sonic_guard.planning.selection import NONE
@@ -50,10 +49,6 @@ class LowVRAM(shared_inputs.TargetCard):
                 shared_inputs.ANY_MODEL.Output(
                     display_name="model", tooltip="For SONICSampler, or DICE Talk's Dice_Talk_Sampler."
                 ),
-                io.Custom("DTYPE").Output(
-                    display_name="weight_dtype",
-                    tooltip="For SONIC_PreData, instead of SONICTLoader's output: the UNet is then offloaded first.",
-                ),
                 io.String.Output(
                     display_name="report", tooltip="What is enabled, and what can be enabled when it is needed."
                 ),
@@ -77,30 +72,14 @@ class LowVRAM(shared_inputs.TargetCard):
             allowed = supported_optimizations(sonic)
         except WrapperError as error:
             log.warning("Sonic Low VRAM passes the model on unchanged: %s", error)
-            return cls._out(
-                model, optimization_report(NONE, frozenset(), error_text(error, language), language), language
-            )
+            return cls._out(model, optimization_report(NONE, frozenset(), error_text(error, language), language))
         supported, left = choice.within(allowed), choice.switches.all - allowed
-        if supported.offloads_unet:
-            engine.offload_unet(sonic)
         report = optimization_report(supported.switches, left, "", language, overlapped=supported.overlapped_decode)
-        return cls._out(ChosenLowVramSonic(sonic, supported), report, language)
+        return cls._out(ChosenLowVramSonic(sonic, supported), report)
 
     @classmethod
-    def _out(cls, model: Any, report: str, language: str) -> io.NodeOutput:
-        dtype = _dtype_of(model)
-        if dtype is None:
-            report = f"{report}\n{no_dtype_text(language)}"
-        return io.NodeOutput(model, dtype, report, ui={"text": (report,)})
-
-
-def _dtype_of(model: Any) -> Any:
-    """Number format of a model's network; None where the model does not have one."""
-    try:
-        return model.pipe.unet.dtype
-    except Exception as error:  # an unknown object may raise anything from its attributes
-        log.debug("The model has no number format: %r", error)
-        return None
+    def _out(cls, model: Any, report: str) -> io.NodeOutput:
+        return io.NodeOutput(model, report, ui={"text": (report,)})
 
 
 def _switch(optimization: Optimization) -> io.Combo.Input:

@@ -103,9 +103,8 @@ OPTIMIZATIONS: Mapping[Optimization, Traits] = {
         uses_host_memory=False,
         contains=_NONE,
         tooltip=Text(
-            "CPU offload of the UNet: it stays in host memory until sampling begins, and is loaded there if need be. "
-            "Connect weight_dtype of this node for it.",
-            "UNet 卸载：采样开始前 UNet 留在内存中，必要时也加载到内存。需连接本节点的 weight_dtype。",
+            "CPU offload of the UNet: it stays in host memory until sampling begins, and is loaded there if need be.",
+            "UNet 卸载：采样开始前 UNet 留在内存中，必要时也加载到内存。",
         ),
         reason=Text(
             "Keeps the UNet in host memory until sampling begins. Same frames.",

@@ -15,9 +15,9 @@ from typing import Any
 from ...sonic_guard.relatives import LOADERS, PREDATAS
 from ...sonic_guard.runtime.recorder import STAGE_OF
 from ..comfyui.languages import errors_in_users_language
-from ..comfyui.loader_device import builds_in_host_memory
 from ..comfyui.predata_files import tidies_up
 from ..comfyui.torchaudio_save import saves_sound_here
+from ..comfyui.unet_place import builds_in_host_memory, runs_without_unet
 
 Around = Callable[[str, Mapping[str, Any]], AbstractContextManager[Any]]
 """From the node's name and its arguments to the context manager in which its work is done."""
@@ -47,7 +47,7 @@ def _instrumented(original: Any, name: str, around: Around) -> type | None:
         return None
     signature = inspect.signature(work)
     if name in PREDATAS:
-        work = tidies_up(saves_sound_here(work))
+        work = runs_without_unet(tidies_up(saves_sound_here(work)))
     elif name in LOADERS:
         work = builds_in_host_memory(work)
 

@@ -36,7 +36,7 @@ PREFLIGHT_OUTPUTS = (
     ("video_fps", "FLOAT"),
 )
 """Names and types of Preflight's outputs, in order. New ones go to the end: links refer to slot numbers."""
-_LOW_VRAM_OUTPUTS = {"model": "MODEL_SONIC", "weight_dtype": "DTYPE", "report": "STRING"}
+_LOW_VRAM_OUTPUTS = {"model": "MODEL_SONIC", "report": "STRING"}
 _TALKING_HEAD_OUTPUTS = {"video": "VIDEO", "preview": "IMAGE", "report": "STRING"}
 TALKING_HEAD_INPUTS = (
     *(
@@ -127,10 +127,11 @@ def build_workflow(job: Job, settings: WorkflowSettings) -> dict[str, Any]:
         graph.link(sound, sound.outputs[0][0], check, "audio")
         graph.link(check, "use_interframe", model, "use_interframe", widget=True)
         graph.link(check, "dtype", model, "dtype", widget=True, kind="COMBO")
+        lean = model
         if settings.way is Way.LOW_VRAM:
-            model = _add_low_vram(graph, model, settings)
-            graph.link(check, "plan", model, "plan")
-        _add_sonic(graph, job, check, files, model, _POSITIONS[settings.way])
+            lean = _add_low_vram(graph, model, settings)
+            graph.link(check, "plan", lean, "plan")
+        _add_sonic(graph, job, check, files, (model, lean), _POSITIONS[settings.way])
     if settings.note:
         graph.add("MarkdownNote", (-500, 0), (460, 480), (), (settings.note,))
     return graph.to_dict([file for file in WEIGHT_FILES if not file.is_selected])
@@ -180,9 +181,18 @@ _POSITIONS = {
 
 
 def _add_sonic(
-    graph: UiGraph, job: Job, check: UiNode, files: UiNode, model: UiNode, positions: tuple[tuple[int, int], ...]
+    graph: UiGraph,
+    job: Job,
+    check: UiNode,
+    files: UiNode,
+    models: tuple[UiNode, UiNode],
+    positions: tuple[tuple[int, int], ...],
 ) -> None:
-    """Add Sonic's other nodes after `model`, and those that make a video of its pictures."""
+    """Add Sonic's other nodes, and those that make a video of its pictures.
+
+    `models` are the loader, and what gives the sampler its model: the loader or Sonic Low VRAM.
+    """
+    loader, model = models
     data = graph.add(
         PREDATA, positions[0], (300, 330), {"data_dict": "SONIC_PREDATA"},
         (job.min_resolution, max(_SHORTEST_S, round(job.duration_s, 2)), job.expand_ratio), _SONIC,
@@ -197,7 +207,7 @@ def _add_sonic(
     graph.link(files, "VAE", data, "vae")
     graph.link(check, "audio", data, "audio")
     graph.link(check, "image", data, "image")
-    graph.link(model, "weight_dtype", data, "weight_dtype")
+    graph.link(loader, "weight_dtype", data, "weight_dtype")
     for name in ("min_resolution", "duration", "expand_ratio"):
         graph.link(check, name, data, name, widget=True)
     graph.link(model, "model", sampler, "model")

@@ -12,7 +12,6 @@ from typing import Protocol
 from ..devices.environment import RunEnvironment
 from ..errors import HistoryError
 from ..job import Job
-from ..optimizations import Optimization
 from ..planning.pace import Pace, learn_pace
 from .calibration import MAX_RUNS, Calibration, calibrate, denoise_times
 from .run_record import Outcome, Run
@@ -152,7 +151,5 @@ def _has_memory(environment: RunEnvironment, total_bytes: int) -> bool:
 
 def _settings(job: Job) -> tuple[object, ...]:
     """The settings that determine the memory and time of a run."""
-    # Without UNET_OFFLOAD: whether it took effect before predata depends on the graph.
-    optimizations = job.optimizations - {Optimization.UNET_OFFLOAD}
     clip = job.relative, job.frame_size, job.latent_frames, job.window
-    return clip, job.dtype, job.steps, job.interpolate, optimizations
+    return clip, job.dtype, job.steps, job.interpolate, job.optimizations

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..optimizations import Optimization, Text
+from ..optimizations import Text
 from ..planning.advice import LOW_VRAM, Where
 from ..planning.planner import SPLIT
 
@@ -16,7 +16,6 @@ SETTING_ON_NODE = Text("{name} {value} on {node}", "{node} 的 {name} 设为 {va
 SPECIAL_SETTINGS: Mapping[str, Text] = {
     SPLIT: Text("parts of {value} s", "按 {value} 秒分段"),
     LOW_VRAM: Text("Sonic Low VRAM", "加入“Sonic 低显存”"),
-    Optimization.UNET_OFFLOAD: Text("weight_dtype from Sonic Low VRAM", "weight_dtype 改接“Sonic 低显存”"),
 }
 """Changes that are not a value in a field of the same name."""
 

@@ -33,11 +33,6 @@ def optimization_report(
     return "\n".join(lines)
 
 
-def no_dtype_text(lang: str = "en") -> str:
-    """What to do where Sonic Low VRAM cannot determine the data type of a model."""
-    return fill(texts.NO_DTYPE, lang)
-
-
 def event_text(event: Event, lang: str = "en") -> str:
     """Progress of a long video, or what has happened to it, in a line."""
     if isinstance(event, PartKept):

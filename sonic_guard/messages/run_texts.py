@@ -24,10 +24,6 @@ UNSUPPORTED = Text(
     "当前 Sonic 封装的网络不支持 {optimizations}，未启用。",
 )
 UNCHANGED = Text("The model is passed on unchanged. {reason}", "模型原样输出。{reason}")
-NO_DTYPE = Text(
-    "Link weight_dtype of SONICTLoader to SONIC_PreData: the data type of this model cannot be determined.",
-    "请把 SONICTLoader 的 weight_dtype 连到 SONIC_PreData：无法确定此模型的数据类型。",
-)
 
 # ---- progress of a long video
 

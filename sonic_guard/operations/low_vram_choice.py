@@ -39,11 +39,6 @@ class LowVramChoice:
     overlapped_decode: bool = False
     """Whether the groups of frames that are decoded together overlap, which changes the frames at their seams."""
 
-    @property
-    def offloads_unet(self) -> bool:
-        """Whether the UNet leaves the GPU before SONIC_PreData starts."""
-        return Optimization.UNET_OFFLOAD in self.switches.on
-
     def within(self, allowed: frozenset[Optimization]) -> "LowVramChoice":
         """The same with those optimizations only that the model supports."""
         return replace(self, switches=self.switches.within(allowed))

@@ -128,12 +128,6 @@ class SonicModel:
     """None: the wrapper's own model, without optimizations."""
 
 
-class OffloadedDtype(NamedTuple):
-    """A DTYPE that exists only after the UNet has left the GPU."""
-
-    dtype: Dtype
-
-
 @dataclass(frozen=True)
 class SonicData:
     """A SONIC_PREDATA: the inputs of SONIC_PreData."""
@@ -142,8 +136,6 @@ class SonicData:
     sound_s: float
     min_resolution: int
     expand_ratio: float
-    unet_offloaded: bool = False
-    """Whether the UNet has left the GPU before."""
 
 
 class PlannerNode(NamedTuple):

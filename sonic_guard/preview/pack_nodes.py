@@ -24,7 +24,7 @@ from ..planning.capabilities import MODE, GraphCapabilities
 from ..planning.planner import Policy
 from ..planning.selection import read_switches
 from .context import ASSUMED_SOUND_S, Context, Cropped, Judged, Outcome
-from .node_inputs import UNKNOWN, Inputs, NotKnownError, OffloadedDtype, Picture, Plan, PlannerNode, Voice
+from .node_inputs import UNKNOWN, Inputs, NotKnownError, Picture, Plan, PlannerNode, Voice
 from .sonic_nodes import model_of
 
 
@@ -155,7 +155,7 @@ def low_vram(inputs: Inputs, context: Context) -> Outcome:
     mode = inputs.word(MODE, Mode, Mode.AUTO)
     choice = choose_low_vram(LowVramRequest(settings, mode, plan, planner.target, planner.reserve))
     model = replace(model_of(inputs, context), low_vram=choice)
-    return Outcome((model, OffloadedDtype(model.dtype) if choice.offloads_unet else model.dtype, UNKNOWN))
+    return Outcome((model, UNKNOWN))
 
 
 def talking_head(inputs: Inputs, context: Context) -> Outcome:

@@ -42,18 +42,7 @@ class SetValue:
     do: str = "set"
 
 
-@dataclass(frozen=True)
-class Connect:
-    """Connect an output to an input, both by name."""
-
-    source: str
-    output: str
-    node: str
-    input: str
-    do: str = "connect"
-
-
-Action = InsertLowVram | SetValue | Connect
+Action = InsertLowVram | SetValue
 
 
 def actions_for(advice: Advice, where: Where, graph: Graph, node_id: str) -> tuple[Action, ...]:
@@ -112,13 +101,10 @@ def _action(change: Change, graph: Graph, node_id: str, runners: list[str]) -> A
 
 
 def _enable(optimization: Optimization, graph: Graph, node_id: str, runners: list[str]) -> Action | None:
-    """Enable an optimization on the node that has its switch; `unet_offload` may only lack its link."""
+    """Enable an optimization on the node that has its switch."""
     owner = node_id if optimization in graph[node_id].inputs else _owner(graph, optimization, runners)
     if owner is None:
         return InsertLowVram(runners[0], {str(optimization): str(Setting.ON)}) if runners else None
-    if optimization is Optimization.UNET_OFFLOAD and graph[owner].inputs.get(optimization) == Setting.ON:
-        data = next((each for each in _upstream(graph, runners) if graph[each].type == PREDATA), None)
-        return Connect(owner, "weight_dtype", data, "weight_dtype") if data else None
     return _set(graph, owner, optimization, str(Setting.ON))
 
 

@@ -1,7 +1,6 @@
 """What the three nodes of the Sonic wrapper would run with."""
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 from ..comfy.api_graph import Graph, Link, Node
 from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
@@ -9,11 +8,10 @@ from ..errors import PictureError
 from ..job import Dtype
 from ..memory.constants import constants
 from ..operations.run_settings import RunSettings, job_from, vae_dtype_on
-from ..optimizations import Optimization
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
 from ..relatives import Relative
 from .context import ASSUMED_SOUND_S, LONGEST_GUESS_S, Context, Outcome
-from .node_inputs import UNKNOWN, Inputs, OffloadedDtype, Picture, SonicData, SonicModel
+from .node_inputs import UNKNOWN, Inputs, Picture, SonicData, SonicModel
 
 TRIO = frozenset({LOADER, PREDATA, SAMPLER})
 
@@ -49,7 +47,6 @@ def predata(inputs: Inputs, context: Context) -> Outcome:
             min(duration, sound_s),
             inputs.whole("min_resolution", 512),
             inputs.number("expand_ratio", 0.5, matters=False),
-            isinstance(inputs.get("weight_dtype"), OffloadedDtype),
         ),
     ))  # fmt: skip
 
@@ -91,14 +88,10 @@ def sampler(inputs: Inputs, context: Context) -> Outcome:
     job = job_from(settings, vae_dtype_on(capacity.budget))
     if model.low_vram is None:
         return Outcome((UNKNOWN, fps), context.judge(job, capacity, planner.where, low_vram=True))
-    switches = model.low_vram.switches
     if model.low_vram.capacity is not None:  # a plan: the run is judged by what was planned with
         capacity = model.low_vram.capacity
-    job, left = model.low_vram.enable(job, context.choice_capacity(model.low_vram, planner)), switches.auto
-    if not data.unet_offloaded:  # the UNet is offloaded too late for SONIC_PreData; a link of weight_dtype would help
-        unet_offload = frozenset({Optimization.UNET_OFFLOAD})
-        job, left = replace(job, optimizations=job.optimizations - unet_offload), left | switches.on & unet_offload
-    return Outcome((UNKNOWN, fps), context.judge(job, capacity, planner.where, available=left))
+    job = model.low_vram.enable(job, context.choice_capacity(model.low_vram, planner))
+    return Outcome((UNKNOWN, fps), context.judge(job, capacity, planner.where, available=model.low_vram.switches.auto))
 
 
 def model_of(inputs: Inputs, context: Context) -> SonicModel:
@@ -114,22 +107,39 @@ def sampler_of(graph: Graph, node_id: str) -> Node:
     node = graph[node_id]
     if node.type == SAMPLER:
         return node
-    models = set() if node.type == PREDATA else {node_id}
-    while more := {
-        key
-        for key, each in graph.items()
-        if key not in models and each.type == LOW_VRAM and _fed(each, "model", models)
-    }:
-        models |= more
-    data = {key for key, each in graph.items() if each.type == PREDATA and _fed(each, "weight_dtype", models)}
-    data |= {node_id} - models
-    for each in graph.values():
-        if each.type in (SAMPLER, TALKING_HEAD) and (_fed(each, "model", models) or _fed(each, "data_dict", data)):
-            return each
-    data_id = min(data, default=None)
-    dtype = graph[data_id].inputs.get("weight_dtype") if data_id else Link(node_id, 1)
-    links = {"model": Link(dtype.node, 0)} if isinstance(dtype, Link) else {}
-    return Node(SAMPLER, links | ({"data_dict": Link(data_id, 0)} if data_id else {}))
+    loaders = _loaders_of(graph, node_id)
+    # Sonic Low VRAM is asked for its own run, the loader for any.
+    models = _with_low_vram(graph, {node_id} if node.type == LOW_VRAM else loaders)
+    data = {node_id} if node.type == PREDATA else _fed_nodes(graph, PREDATA, "weight_dtype", loaders)
+    runs = [each for each in graph.values() if each.type in (SAMPLER, TALKING_HEAD)]
+    if node.type != PREDATA and (of_model := [each for each in runs if _fed(each, "model", models)]):
+        return of_model[0]
+    if node.type != LOW_VRAM and (of_data := [each for each in runs if _fed(each, "data_dict", data)]):
+        return of_data[0]
+    given = {"model": list(models)[-1:], "data_dict": sorted(data)[:1]}
+    return Node(SAMPLER, {name: Link(source, 0) for name, sources in given.items() for source in sources})
+
+
+def _loaders_of(graph: Graph, node_id: str) -> dict[str, None]:
+    """The loader that the model of one of Sonic's nodes, or of Sonic Low VRAM, comes from; empty if none does."""
+    passed: set[str] = set()
+    while node_id in graph and graph[node_id].type != LOADER and node_id not in passed:
+        passed.add(node_id)
+        link = graph[node_id].inputs.get("weight_dtype" if graph[node_id].type == PREDATA else "model")
+        node_id = link.node if isinstance(link, Link) else ""
+    return {node_id: None} if node_id in graph else {}
+
+
+def _with_low_vram(graph: Graph, models: Collection[str]) -> dict[str, None]:
+    """`models` and every Sonic Low VRAM that one of them leads to, in that order."""
+    found = dict.fromkeys(models)
+    while more := _fed_nodes(graph, LOW_VRAM, "model", found).keys() - found.keys():
+        found |= dict.fromkeys(sorted(more))
+    return found
+
+
+def _fed_nodes(graph: Graph, kind: str, name: str, sources: Collection[str]) -> dict[str, None]:
+    return {key: None for key, each in graph.items() if each.type == kind and _fed(each, name, sources)}
 
 
 def _fed(node: Node, name: str, sources: Collection[str]) -> bool:

@@ -19,9 +19,9 @@ WIDGETS = {
 """As they are on a new node, but for the card: networks of the real size would not always fit this machine."""
 
 
-def sampler(model, seed=1):
+def sampler(model, seed=1, data=("small", 1)):
     return node(
-        "SONICSampler", model=model, data_dict=["small", 1], seed=seed, inference_steps=2, dynamic_scale=1.0, fps=5.0
+        "SONICSampler", model=model, data_dict=list(data), seed=seed, inference_steps=2, dynamic_scale=1.0, fps=5.0
     )
 
 
@@ -58,13 +58,40 @@ def test_low_vram_gives_the_stock_frames_through_the_wrapper_s_own_sampler(host)
     }
 
 
+def test_a_switch_runs_neither_the_loader_nor_predata_again(host):
+    sound = voice(host.base / "input" / "switch.wav", 1.0)
+
+    def graph(switch):
+        return {
+            "small": small(),
+            "picture": node("LoadImage", image="portrait.png"),
+            "voice": node("LoadAudio", audio=sound),
+            "data": node(
+                "SONIC_PreData", clip_vision=["small", 2], vae=["small", 3], audio=["voice", 0], image=["picture", 0],
+                weight_dtype=["small", 4], min_resolution=128, duration=1.0, expand_ratio=0.5,
+            ),
+            "low": low_vram(sequential_cfg=switch),
+            "frames": sampler(["low", 0], data=("data", 0)),
+            "shown": node("PreviewImage", images=["frames", 0]),
+        }  # fmt: skip
+
+    cached = []
+    for switch in ("off", "on"):
+        result = host.run(graph(switch))
+        assert result["status"]["status_str"] == "success", result["status"]
+        cached += [set(data["nodes"]) for name, data in result["status"]["messages"] if name == "execution_cached"]
+    assert cached[-1] == {"small", "picture", "voice", "data"}
+    off, on = sorted((set(run.job.optimizations) for run in runs(host, 2)), key=len)
+    assert (Optimization.SEQUENTIAL_CFG in off, Optimization.SEQUENTIAL_CFG in on) == (False, True)
+
+
 def test_low_vram_passes_an_unknown_model_on_unchanged(host):
     """Another node's output of the same type, as a fork of the wrapper may have it."""
     result = host.run(
         {
             "unknown": node("UnknownSonic"),
             "low": low_vram(("unknown", 0), mode="least_memory"),
-            "report_text": node("PreviewAny", source=["low", 2]),
+            "report_text": node("PreviewAny", source=["low", 1]),
         }
     )
     assert result["status"]["status_str"] == "success", result["status"]
@@ -92,7 +119,7 @@ def test_the_mode_sets_all_optimizations_and_a_switch_one(host, inputs, enabled,
             "low": low_vram(**inputs),
             "optimized": sampler(["low", 0]),
             "frames": node("PreviewImage", images=["optimized", 0]),
-            "report_text": node("PreviewAny", source=["low", 2]),
+            "report_text": node("PreviewAny", source=["low", 1]),
         }
     )
     assert result["status"]["status_str"] == "success", result["status"]
@@ -104,7 +131,7 @@ def test_the_mode_sets_all_optimizations_and_a_switch_one(host, inputs, enabled,
 @pytest.mark.parametrize(("name", "value"), [("mode", "turbo"), ("sequential_cfg", "perhaps")])
 def test_a_setting_that_does_not_exist_is_refused(host, name, value):
     status, answer = host.queue(
-        {"small": small(), "low": low_vram(**{name: value}), "seen": node("PreviewAny", source=["low", 2])}
+        {"small": small(), "low": low_vram(**{name: value}), "seen": node("PreviewAny", source=["low", 1])}
     )
     if status == 200:  # ComfyUI 0.3.64 leaves the value of a combo to the node
         assert repr(value) in error_of(host.wait(answer["prompt_id"]))["exception_message"]
@@ -127,7 +154,7 @@ def test_the_plan_of_preflight_enables_what_it_plans_for_its_card(host):
         "low": low_vram(plan=["plan", 0]),
         "optimized": sampler(["low", 0]),
         "frames": node("PreviewImage", images=["optimized", 0]),
-        "report_text": node("PreviewAny", source=["low", 2]),
+        "report_text": node("PreviewAny", source=["low", 1]),
     }  # fmt: skip
     result = host.run(graph)
     assert result["status"]["status_str"] == "success", result["status"]

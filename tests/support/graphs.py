@@ -124,9 +124,9 @@ def low_vram(**inputs: Any) -> Graph:
     return {"10": node("SonicGuardLowVRAM", **widgets | inputs)}
 
 
-def low_vram_trio(*, wired: bool = True, **inputs: Any) -> Graph:
-    """The trio after Low VRAM; `wired`: its weight_dtype goes to predata."""
-    return trio(**{"model": ["10", 0], "weight_dtype": ["10" if wired else "5", 1], **inputs})
+def low_vram_trio(**inputs: Any) -> Graph:
+    """The trio, with the sampler after Low VRAM."""
+    return trio(**{"model": ["10", 0], **inputs})
 
 
 def talking_head(**inputs: Any) -> Graph:

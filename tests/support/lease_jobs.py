@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from sonic_guard.farm.leases import CardLeases, CardMemory, LeaseRequest
+from sonic_guard.farm.leases import LOOK_INTERVAL_S, CardLeases, CardMemory, LeaseRequest
 from sonic_guard.farm.ledger import Ledger
 
 
@@ -32,13 +32,13 @@ def size_and_length(number: int, usable: int, longest_s: float) -> tuple[int, fl
 
 
 def main(folder: Path, log: Path, usable: int, runs: int, jobs: int, longest_ms: int) -> None:
-    held = 0
+    held, interval_s = 0, min(LOOK_INTERVAL_S, longest_ms / 30_000)
     memory = CardMemory(lambda: usable, lambda: held, lambda: held)
     leases = CardLeases(Ledger(folder), memory, runs)
     with log.open("ab", buffering=0) as file:
         while (number := next_job(log.with_suffix(".next"), jobs)) is not None:
             size, length_s = size_and_length(number, usable, longest_ms / 1000)
-            with leases.lease(LeaseRequest(size, str(number), alone_at_once=False), interval_s=0.002):
+            with leases.lease(LeaseRequest(size, str(number), alone_at_once=False), interval_s=interval_s):
                 file.write(b"begin %d %d %d %d\n" % (time.monotonic_ns(), os.getpid(), number, size))
                 time.sleep(length_s)
                 file.write(b"end %d %d %d %d\n" % (time.monotonic_ns(), os.getpid(), number, size))

@@ -155,7 +155,7 @@ def test_the_last_run_of_the_same_settings_is_the_newest_that_ended(history):
         (replace(JOB, steps=30), False),
         (replace(JOB, interpolate=False), False),
         (replace(JOB, optimizations=frozenset({Optimization.SEQUENTIAL_CFG})), False),
-        (replace(JOB, optimizations=frozenset({Optimization.UNET_OFFLOAD})), True),
+        (replace(JOB, optimizations=frozenset({Optimization.UNET_OFFLOAD})), False),
     ],
 )
 def test_the_same_settings_are_those_that_take_the_same(history, job, same):

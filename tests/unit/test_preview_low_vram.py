@@ -64,9 +64,8 @@ def ask(graph, asked, here, lang="en"):
 
 
 @pytest.mark.parametrize("asked", ["5", "6", "7", "10"])
-@pytest.mark.parametrize("wired", [True, False])
-def test_each_node_on_the_way_shows_the_same_run(asked, wired, here):
-    graph = sources() | low_vram(target_card="6 GiB") | low_vram_trio(wired=wired, min_resolution=768)
+def test_each_node_on_the_way_shows_the_same_run(asked, here):
+    graph = sources() | low_vram(target_card="6 GiB") | low_vram_trio(min_resolution=768)
     assert foresee(graph, asked, here)[:2] == foresee(graph, "7", here)[:2]
     assert plan(graph, asked, here).job.optimizations
 
@@ -84,34 +83,28 @@ def test_low_vram_alone_is_judged_with_what_is_assumed(here):
     assert {assumed.key for assumed in foreseen.assumed} == {"picture", "sound", "default"}
 
 
-def test_predata_runs_without_the_unet_only_if_its_weight_dtype_comes_from_low_vram(here):
-    through = {"9": node("Reroute", **{"": ["10", 1]})}
-    rest = sources() | low_vram()
-    wired, rerouted, loose = (
-        plan(rest | more, "7", here)
-        for more in (low_vram_trio(), through | low_vram_trio(weight_dtype=["9", 0]), low_vram_trio(wired=False))
+def test_predata_runs_without_the_unet_where_low_vram_offloads_it(here):
+    on, off = (
+        plan(sources() | low_vram(unet_offload=setting) | low_vram_trio(), "7", here) for setting in ("mode", "off")
     )
-    off = plan(sources() | low_vram(unet_offload="off") | low_vram_trio(), "7", here)
-    assert [Optimization.UNET_OFFLOAD in each.job.optimizations for each in (wired, rerouted, loose, off)] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    without_unet, late, with_unet = (each.estimate.stages["predata"] for each in (wired, loose, off))
-    assert without_unet + 2 * GIB < late == with_unet
+    assert [Optimization.UNET_OFFLOAD in each.job.optimizations for each in (on, off)] == [True, False]
+    assert on.estimate.stages["predata"] + 2 * GIB < off.estimate.stages["predata"]
 
 
-def test_the_gain_of_wiring_weight_dtype_is_reported(here):
-    """On a card on which only predata is too large."""
-    graph = sources() | low_vram() | low_vram_trio(wired=False)
-    estimate = plan(graph, "7", here).estimate
-    unet_offloaded = predict(replace(estimate.job, optimizations=estimate.job.optimizations | EVERY))
-    card = f"{(estimate.required('predata') + unet_offloaded.peak_bytes) / 2 / 0.9 / GIB:.3f} GiB"
-    graph |= low_vram(target_card=card)
-    assert ask(graph, "7", here)["advice"]["text"].startswith("weight_dtype from Sonic Low VRAM reduces the peak to ")
-    assert ask(graph, "7", here, "zh")["advice"]["text"].startswith("weight_dtype 改接“Sonic 低显存”，峰值可降到 ")
-    assert plan(graph | low_vram_trio(), "7", here).fits
+@pytest.mark.parametrize("asked", ["5", "6", "10"])
+def test_without_a_sampler_yet_the_run_is_one_through_low_vram(asked, here):
+    graph = {key: each for key, each in (sources() | low_vram() | low_vram_trio()).items() if key != "7"}
+    assert plan(graph, asked, here).job.optimizations >= {Optimization.UNET_OFFLOAD}
+
+
+def test_each_of_two_low_vrams_shows_its_own_sampler(here):
+    """One loader and one SONIC_PreData for both."""
+    second = {"20": low_vram(layer_chunking="on")["10"], "27": low_vram_trio(model=["20", 0])["7"]}
+    graph = sources() | low_vram() | low_vram_trio() | second
+    first, other = (plan(graph, asked, here).job.optimizations for asked in ("10", "20"))
+    assert Optimization.LAYER_CHUNKING in other
+    assert Optimization.LAYER_CHUNKING not in first
+    assert (first, other) == tuple(plan(graph, asked, here).job.optimizations for asked in ("7", "27"))
 
 
 @pytest.mark.parametrize(
@@ -454,15 +447,14 @@ def test_low_vram_is_proposed_where_there_is_none(graph, asked, offered, here):
     assert text.startswith("Sonic Low VRAM reduces the peak to ") is offered
 
 
-@pytest.mark.parametrize("wired", [True, False])
 @pytest.mark.parametrize("size", [640, 768])
-def test_low_vram_does_what_was_proposed(size, wired, here):
+def test_low_vram_does_what_was_proposed(size, here):
     """Inserted as proposed, with its defaults, the run's peak is the one the advice gave."""
     judged = foresee(sources() | trio(min_resolution=size), "7", here).judged
     advice = advise(judged.plan, judged.where, low_vram=True)
     assert advice
     assert [change.name for change in advice.changes] == [LOW_VRAM]
-    after = plan(sources() | low_vram() | low_vram_trio(wired=wired, min_resolution=size), "7", here)
+    after = plan(sources() | low_vram() | low_vram_trio(min_resolution=size), "7", here)
     assert after.risk.verdict is Verdict.SAFE
     assert after.estimate.peak_bytes <= advice.changes[0].after_bytes
 

@@ -185,9 +185,6 @@ def applied(graph: Graph, actions) -> Graph:
             new = parse_graph(low_vram(model="", **action["values"]))["10"]
             graph["99"] = replace_input(new, "model", sampler.inputs["model"])
             graph[action["sampler"]] = replace_input(sampler, "model", Link("99", 0))
-            data = sampler.inputs.get("data_dict")
-            if isinstance(data, Link):
-                graph[data.node] = replace_input(graph[data.node], "weight_dtype", Link("99", 1))
     return graph
 
 

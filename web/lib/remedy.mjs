@@ -40,8 +40,7 @@ const STEPS = [...Array(2 * MOST_STEPS + 1).keys()]
  */
 export function carryOut(page, actions) {
   const targets = actions.map((action) => instanceAt(page.root, "sampler" in action ? action.sampler : action.node));
-  const sources = actions.map((action) => ("source" in action ? instanceAt(page.root, action.source) : true));
-  if (!targets.every((target) => target !== null) || !sources.every(Boolean)) return false;
+  if (!targets.every((target) => target !== null)) return false;
   const graphs = new Set(targets.map(({ node }) => /** @type {Graph} */ (node.graph)));
   page.canvas.emitBeforeChange(); // ComfyUI saves one state for its undo when the last of these has ended
   for (const graph of graphs) graph.beforeChange?.();
@@ -58,11 +57,7 @@ export function carryOut(page, actions) {
 /** @param {Page} page @param {Action} action @param {NodeInstance} target */
 function act(page, action, target) {
   if (action.do === "insert_low_vram") useLowVram(page, target, action.values);
-  else if (action.do === "set") setValue(page, target, action.input, action.value);
-  else {
-    const source = instanceAt(page.root, action.source);
-    if (source?.node.graph === target.node.graph) link(source?.node, action.output, target.node, action.input);
-  }
+  else setValue(page, target, action.input, action.value);
 }
 
 /**
@@ -109,8 +104,6 @@ function insertLowVram(page, sampler) {
   passOn(graph, sampler.node, "model", node);
   link(node, "model", sampler.node, "model");
   const upstream = [...upstreamOf(sampler)].filter((other) => other.graph === graph);
-  const data = upstream.find(({ comfyClass }) => comfyClass === "SONIC_PreData");
-  if (data) link(node, "weight_dtype", data, "weight_dtype");
   const planner = upstream.find(({ comfyClass }) => comfyClass === PREFLIGHT);
   if (planner) link(planner, "plan", node, "plan");
   return { node, parents: sampler.parents };

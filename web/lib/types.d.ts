@@ -66,8 +66,7 @@ export interface Advice {
 /** A change of the graph; nodes by execution id, slots by name. */
 export type Action =
   | { do: "insert_low_vram"; sampler: string; values: Record<string, string> }
-  | { do: "set"; node: string; input: string; value: string | number | boolean }
-  | { do: "connect"; source: string; output: string; node: string; input: string };
+  | { do: "set"; node: string; input: string; value: string | number | boolean };
 
 /** Left, top, width and height as parts of a picture's sides. */
 export type Box = [number, number, number, number];

@@ -1,4 +1,4 @@
-"""Where SONICTLoader builds the UNet: in host memory, if the GPU is too small and a node of the graph offloads it."""
+"""Where the UNet is while SONICTLoader builds it and while SONIC_PreData runs, if a node of the graph offloads it."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from sonic_guard.comfy.sonic_objects import LOADER
+from sonic_guard.comfy.sonic_objects import LOADER, PREDATA
 
 STOCK = {"1": {"class_type": LOADER, "inputs": {}}, "2": {"class_type": "SONICSampler", "inputs": {}}}
 
@@ -17,6 +17,34 @@ def low_vram(**inputs):
 
 
 TALKING_HEAD = {"3": {"class_type": "SonicGuardTalkingHead", "inputs": {"mode": "off"}}}
+
+
+class Tensor:
+    def __init__(self, device):
+        self.device = SimpleNamespace(type=device)
+
+
+class Pipe:
+    """The wrapper's pipeline, as far as it is moved."""
+
+    def __init__(self):
+        self.place = "cuda"
+        self.unet = SimpleNamespace(parameters=lambda: [Tensor(self.place)])
+
+    def to(self, device):
+        self.place = str(device)
+
+
+class Sonic:
+    """The wrapper's object, known by the parameters of its `process`."""
+
+    def __init__(self):
+        self.pipe = Pipe()
+
+    def process(
+        self, audio_tensor_list, uncond_audio_tensor_list, motion_buckets, test_data, config, image_embeds, vae
+    ):
+        raise AssertionError("not called here")
 
 
 @pytest.fixture
@@ -34,6 +62,20 @@ def wrapper():
     return module
 
 
+def run(monkeypatch, graph):
+    """Have ComfyUI run `graph`."""
+    queue = SimpleNamespace(currently_running={0: (0, "prompt", graph)})
+    server = SimpleNamespace(PromptServer=SimpleNamespace(instance=SimpleNamespace(prompt_queue=queue)))
+    monkeypatch.setitem(sys.modules, "server", server)
+
+
+def instrumented(pack, classes):
+    """The nodes as the pack makes them."""
+    module = importlib.import_module(f"{pack.__name__}.nodes.web_api.instrumentation")
+    module.instrument(classes, lambda *_: nullcontext())
+    return classes
+
+
 def load(pack, wrapper, monkeypatch, graph, model="svd", free_gib=3.0, **inputs):
     """The device on which the instrumented loader builds in a running `graph`, on a GPU with `free_gib` free."""
     names = ("nodes.comfyui.host", "sonic_guard.devices.budget")
@@ -49,14 +91,8 @@ def load(pack, wrapper, monkeypatch, graph, model="svd", free_gib=3.0, **inputs)
         "        return convert_cf2diffuser(model)\n",
         nodes.__dict__,
     )
-    queue = SimpleNamespace(currently_running={0: (0, "prompt", graph)})
-    server = SimpleNamespace(PromptServer=SimpleNamespace(instance=SimpleNamespace(prompt_queue=queue)))
-    monkeypatch.setitem(sys.modules, "server", server)
-    classes = {LOADER: nodes.Loader}
-    importlib.import_module(f"{pack.__name__}.nodes.web_api.instrumentation").instrument(
-        classes, lambda *_: nullcontext()
-    )
-    return classes[LOADER]().main(model=model, **inputs)
+    run(monkeypatch, graph)
+    return instrumented(pack, {LOADER: nodes.Loader})[LOADER]().main(model=model, **inputs)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +138,36 @@ def test_a_fork_that_builds_otherwise_is_left_alone(pack, wrapper, monkeypatch, 
     else:
         wrapper.convert_cf2diffuser = str.upper  # a function without a module's names
         assert load(pack, wrapper, monkeypatch, STOCK | TALKING_HEAD) == "SVD"
+
+
+@pytest.mark.parametrize(
+    ("graph", "place"),
+    [
+        (STOCK, "cuda"),
+        (STOCK | low_vram(), "cpu"),
+        (STOCK | low_vram(mode="off"), "cuda"),
+        (STOCK | low_vram(unet_offload="off"), "cuda"),
+        (STOCK | TALKING_HEAD, "cpu"),
+    ],
+    ids=["stock", "Low VRAM", "off", "not this one", "Talking Head"],
+)
+def test_predata_runs_without_the_unet(pack, monkeypatch, graph, place):
+    """No link tells it: the model is one that the loader has made, perhaps for an earlier graph."""
+
+    class Loader:
+        FUNCTION = "main"
+
+        def main(self):
+            return Sonic(), "fp16"
+
+    class PreData:
+        FUNCTION = "main"
+
+        def main(self, weight_dtype):
+            return (model.pipe.place,)
+
+    classes = instrumented(pack, {LOADER: Loader, PREDATA: PreData})
+    run(monkeypatch, STOCK)
+    model, dtype = classes[LOADER]().main()
+    run(monkeypatch, graph)
+    assert classes[PREDATA]().main(dtype) == (place,)

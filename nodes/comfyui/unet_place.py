@@ -1,8 +1,11 @@
-"""Lets SONICTLoader build the UNet in host memory where the GPU has no room for it.
+"""Where the UNet is before the sampler: on the GPU, or in host memory where a node of the graph offloads it.
 
 The wrapper's own loader builds it on the GPU, 3.2 GB that a 3 GiB card does not have. In host memory it is there
 together with the file of its weights, so it is built there only if it has to be. The weights are the same to the bit.
 The wrapper's files are not changed: only the device that its builder reads is another one while the loader runs.
+
+SONIC_PreData does not need the UNet, so it is moved to host memory before. The sampler moves it back. Nothing has to be
+linked for that, and a change of Sonic Low VRAM does not make ComfyUI run SONIC_PreData again.
 """
 
 import functools
@@ -10,18 +13,24 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from weakref import WeakSet
 
 import torch
 
 from ...sonic_guard.devices.budget import RESERVE
 from ...sonic_guard.job import Dtype, Job
+from ...sonic_guard.low_vram.engine import offload_unet
 from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.optimizations import Optimization
+from ...sonic_guard.relatives import relative_of
 from . import host
 from .sonic_model import capabilities
 
 _BUILDER, _DEVICE = "convert_cf2diffuser", "device"
 """The wrapper's function that builds the UNet, and the name of its device in that function's module."""
+
+_loaded: WeakSet[Any] = WeakSet()
+"""The models that the loader has made, and that are still in use."""
 
 
 def builds_in_host_memory(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,9 +45,29 @@ def builds_in_host_memory(work: Callable[..., Any]) -> Callable[..., Any]:
     def on_device(*args: Any, **kwargs: Any) -> Any:
         wanted = isinstance(names.get(_DEVICE), (str, torch.device)) and _is_offloaded() and not _has_room(kwargs)
         with _host_memory(names) if wanted else nullcontext():
-            return work(*args, **kwargs)
+            made = work(*args, **kwargs)
+        for model in made if isinstance(made, tuple) else ():
+            if relative_of(model) is not None:
+                _loaded.add(model)
+        return made
 
     return on_device
+
+
+def runs_without_unet(work: Callable[..., Any]) -> Callable[..., Any]:
+    """`work`, the method of SONIC_PreData, that runs while the UNet is in host memory.
+
+    Only where a node of the running graph offloads it.
+    """
+
+    @functools.wraps(work)
+    def after_offload(*args: Any, **kwargs: Any) -> Any:
+        if _is_offloaded():
+            for model in list(_loaded):
+                offload_unet(model)
+        return work(*args, **kwargs)
+
+    return after_offload
 
 
 def _is_offloaded() -> bool:
