@@ -69,9 +69,7 @@ def _finish(arguments: argparse.Namespace) -> int:
 def _estimate(arguments: argparse.Namespace) -> int:
     from ..memory.stage_model import predict
 
-    enabled = named_optimizations(arguments.optimize, arguments.lang)
-    if ALL in arguments.optimize:
-        enabled = without_redundant(enabled)
+    enabled, is_all = named_optimizations(arguments.optimize, arguments.lang), ALL in arguments.optimize
     job = Job(
         arguments.width,
         arguments.height,
@@ -83,7 +81,8 @@ def _estimate(arguments: argparse.Namespace) -> int:
         dtype=Dtype(arguments.dtype),
         steps=arguments.steps,
         interpolate=not arguments.no_interframe,
-        optimizations=enabled,
+        optimizations=without_redundant(enabled) if is_all else enabled,
+        to_file=is_all,  # as Sonic Talking Head runs, which README and cards count
     )
     unet_bytes = None
     if arguments.weights:

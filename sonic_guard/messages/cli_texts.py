@@ -212,8 +212,9 @@ HELP: Mapping[str, Text] = {
     "estimate.steps": Text("denoising steps (default: 25)", "去噪步数（默认 25）"),
     "estimate.no-interframe": Text("without frame interpolation", "不插帧"),
     "estimate.optimize": Text(
-        "memory optimizations that are enabled: {names}, or {all} (default: none, the stock wrapper)",
-        "已启用的显存优化：{names}；{all} 表示全部优化（默认不启用，即原版 Sonic）",
+        "memory optimizations that are enabled: {names}, or {all}, as Sonic Talking Head runs with all of them "
+        "(default: none, the stock wrapper)",
+        "已启用的显存优化：{names}；{all} 表示“Sonic 数字人”启用全部优化（默认不启用，即原版 Sonic）",
     ),
     "estimate.weights": Text("Sonic's checkpoint: count its parameters", "Sonic 的权重文件：统计其参数量"),
     "trace": Text(

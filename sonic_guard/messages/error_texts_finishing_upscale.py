@@ -7,7 +7,10 @@ MODELS = (
         "no architecture that spandrel knows has these weights. Use another upscale model, such as Real-ESRGAN.",
         "spandrel 不认识这些权重对应的网络结构。请改用其他放大模型，例如 Real-ESRGAN。",
     ),
-    Text("there is no {name} in models/upscale_models.", "models/upscale_models 中没有 {name}。"),
+    Text(
+        "{name} is not in models/upscale_models. Put it there and press R, or choose another one.",
+        "{name} 不在 models/upscale_models 中。请放入后按 R 刷新，或另选一个。",
+    ),
     Text(
         "upscale models are read from files whose names end in {suffixes}.",
         "放大模型的文件名应以 {suffixes} 结尾。",

@@ -91,7 +91,10 @@ def upscale_answer(asked: Any, machine: Machine, lang: str = "en") -> dict[str, 
         return _line(Level.OK, verdict_line(None, lang), "")
     path = machine.upscale_model(asked.model.name)
     if path is None:
-        raise FinishError(f"upscale_model: there is no {brief(asked.model.name)} in models/upscale_models.")
+        raise FinishError(
+            f"upscale_model: {brief(asked.model.name)} is not in models/upscale_models. Put it there and press R, or "
+            "choose another one."
+        )
     status = path.stat()
     step = _step(path, (status.st_size, status.st_mtime_ns), asked.size, asked.device, asked.tile)
     plan = step.plan(asked.frame.width, asked.frame.height)

@@ -102,7 +102,7 @@ def test_what_the_graph_does_not_tell_is_not_guessed(home: Path) -> None:
 
 
 def test_a_model_that_is_not_there(home: Path) -> None:
-    with pytest.raises(FinishError, match=r"there is no 'other\.pth' in models/upscale_models"):
+    with pytest.raises(FinishError, match=r"'other\.pth' is not in models/upscale_models\. Put it there"):
         answer(home, graph("SonicGuardUpscaleVideo", model="other.pth"))
 
 
