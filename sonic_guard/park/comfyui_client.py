@@ -46,6 +46,10 @@ class ServerDeadError(ServerGoneError):
     """There is no server at its address."""
 
 
+class ServerStuckError(Exception):
+    """The server answers, and nothing happens on it."""
+
+
 class RefusedError(Exception):
     """The server does not accept the graph: another version, a missing node or file."""
 
@@ -143,30 +147,50 @@ class ComfyUiClient:
 
     async def is_queued(self, prompt_id: str) -> bool:
         """Whether the prompt is running or waits on the server."""
-        queue = await self._json("GET", "/queue")
-        return any(item[1] == prompt_id for name in ("queue_running", "queue_pending") for item in queue.get(name, ()))
+        running, pending = await self._queue()
+        return prompt_id in running or prompt_id in pending
 
-    async def wait(self, prompt_id: str, notify: OnProgress) -> Finished | None:
+    async def wait(self, prompt_id: str, notify: OnProgress, patience_s: float) -> Finished | None:
         """The prompt's end; None where the server does not know it any more: it has been restarted.
 
-        Raises `ServerGoneError` after `GONE_S` without an answer.
+        Raises `ServerGoneError` after `GONE_S` without an answer, and `ServerStuckError` after `patience_s` in which
+        the prompt made no progress, or none that runs before it came to its end.
         """
-        async with self._listening(prompt_id, notify) as woken:
+        share, news, moved = 0.0, None, time.monotonic()
+
+        def heard_of(done: float) -> None:
+            nonlocal share
+            share = done
+            notify(done)
+
+        async with self._listening(prompt_id, heard_of) as woken:
             heard = time.monotonic()
             while True:
                 try:
-                    queued = await self.is_queued(prompt_id)
+                    running, pending = await self._queue()
                     if found := await self.finished(prompt_id):
                         return found
-                    if not queued:  # asked before: it may have come to its end in between
+                    if prompt_id not in running and prompt_id not in pending:  # asked before: it may end in between
                         return None
                     heard = time.monotonic()
+                    if news != (share, running):
+                        news, moved = (share, running), heard
+                    if heard - moved > patience_s:
+                        raise ServerStuckError(f"nothing has happened on the server for {patience_s / 60:.0f} min")
                 except ServerGoneError as error:
                     if time.monotonic() - heard > (DEAD_S if isinstance(error, ServerDeadError) else GONE_S):
                         raise
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), POLL_S)
                 woken.clear()
+
+    async def _queue(self) -> tuple[set[str], set[str]]:
+        """The prompts that run, and those that wait."""
+        queue = await self._json("GET", "/queue")
+        running, pending = (
+            {str(item[1]) for item in queue.get(f"queue_{name}", ())} for name in ("running", "pending")
+        )
+        return running, pending
 
     async def cancel(self, prompt_id: str) -> None:
         """Remove the prompt from the queue, or interrupt it."""

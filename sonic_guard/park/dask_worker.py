@@ -27,6 +27,8 @@ END_S = 10.0
 """Seconds that a call gets to take its prompt off the server's queue, when it is cancelled."""
 _STOPS: dict[str, threading.Event] = {}
 """By task, of what is being made by this process."""
+_HANGING: set[str] = set()
+"""Prompts that this worker's server neither made nor stopped."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ async def _bound() -> Bound:
         return Bound("", Facts("", "cpu", "CPU", memory.total, memory.available), can_spawn=can_spawn)
     try:
         async with connected(server) as client:
+            _HANGING.intersection_update([each for each in _HANGING if await client.is_queued(each)])
+            if _HANGING:
+                return Bound(server, fault="a video hangs on it; restart it", can_spawn=can_spawn)
             return Bound(server, await client.facts(), can_spawn=can_spawn)
     except ServerGoneError as error:
         return Bound(server, fault=f"it does not answer ({error})", can_spawn=can_spawn)
@@ -76,7 +81,10 @@ def run_call(call: Call | CpuCall) -> Ended:
         child.start()
         theirs.close()
         try:
-            return _followed(call.task, ours, stop)
+            ended = _followed(call.task, ours, stop)
+            if ended.outcome is Outcome.SERVER_STUCK and isinstance(call, Call):
+                _HANGING.add(call.prompt_id)
+            return ended
         except EOFError:
             child.join(END_S)
             return Ended(Outcome.LOST, f"the process of the call has died (exit code {child.exitcode})")

@@ -23,7 +23,7 @@ from .outcomes import UNTRIED, Ended, Outcome
 from .outputs import Outputs
 from .owner_beat import OwnerBeat
 from .placement import Work
-from .server_call import Call
+from .server_call import PATIENCE_S, Call
 from .task_content import Models, call_of, cpu_call_of, dtype_of, label_of, part_tasks, suffix_of
 from .tries import Tries
 
@@ -33,6 +33,10 @@ FLEET_S = 600.0
 """Most seconds at the beginning in which no server can be used."""
 FIRST_S, OTHERS_S = 5.0, 90.0
 """Seconds after which the farm begins with the servers that can be used, and after which no more are expected."""
+PATIENCE = 10.0
+"""Times of its predicted seconds that an attempt may make no progress, if that is more than `PATIENCE_S`."""
+GONE = frozenset((Outcome.SERVER_DIED, Outcome.SERVER_STUCK))
+"""Ends after which a server has to come anew."""
 NO_ROOM_S = 15.0
 """Seconds for which a server rests whose memory others use."""
 UNKNOWN = 1 << 30
@@ -231,8 +235,11 @@ class FarmRun:
         row, options, card = self._rows[work.id], self._dispatch.options[work.id], member.budget.card
         option = work.options[index]
         dtype = dtype_of(row, self._dispatch.planner, card)
-        call = replace(call_of(row, self.outputs.out, self.models, options, index, dtype), server=member.server)
         predicted_s = option.seconds_by_card[card]
+        call = replace(
+            call_of(row, self.outputs.out, self.models, options, index, dtype),
+            server=member.server, patience_s=max(PATIENCE_S, PATIENCE * predicted_s),
+        )  # fmt: skip
         start = Start(member.name, member.server, card, index, option.bytes_on(card), predicted_s)
         self._start(link, member, row, start, call)
 
@@ -282,7 +289,7 @@ class FarmRun:
             member.rests_until = time.monotonic() + NO_ROOM_S
         elif ended.outcome is Outcome.OUTPUT_FAILED:
             self._resume_at = self.outputs.pause(ended.text)
-        elif ended.outcome is Outcome.SERVER_DIED and self.fleet.members.pop(member.name, None):
+        elif ended.outcome in GONE and self.fleet.members.pop(member.name, None):
             self._leave(member, ended.text)  # until it is there again
         if state not in ENDED:
             self._wait_again(row, ended)

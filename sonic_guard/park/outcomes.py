@@ -22,10 +22,12 @@ class Outcome(StrEnum):
     """Contact with the worker, the scheduler or the server ended. What the server was making may go on."""
     SERVER_DIED = "server_died"
     """The server has ended or begun anew: what it was making is made elsewhere, from its last finished part."""
+    SERVER_STUCK = "server_stuck"
+    """The server makes no progress and does not stop: it gets no work until it has been restarted."""
     CANCELLED = "cancelled"
 
 
-UNTRIED = frozenset((Outcome.LOST, Outcome.SERVER_DIED))
+UNTRIED = frozenset((Outcome.LOST, Outcome.SERVER_DIED, Outcome.SERVER_STUCK))
 """Ends that say nothing of the job. The next attempt asks for the same work by the same name."""
 
 

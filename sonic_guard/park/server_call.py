@@ -20,7 +20,16 @@ from ..devices.out_of_memory import is_out_of_memory
 from ..errors import FarmError, OutputError, PartError, SonicGuardError
 from ..plain_files import shown
 from .call_pipe import on_cancel, reporter
-from .comfyui_client import ComfyUiClient, Finished, RefusedError, ServerDeadError, ServerGoneError, connected
+from .comfyui_client import (
+    POLL_S,
+    ComfyUiClient,
+    Finished,
+    RefusedError,
+    ServerDeadError,
+    ServerGoneError,
+    ServerStuckError,
+    connected,
+)
 from .content import input_file, keep, made_before, objects_folder
 from .files import Location
 from .outcomes import Ended, Outcome
@@ -34,6 +43,12 @@ JOB_ERRORS = frozenset(
 NO_ROOM_ERRORS = frozenset(("LeaseError", "PartError"))
 NO_ROOM = re.compile(r"Will run out|makes it fit", re.IGNORECASE)
 """In the text of the plan by which Sonic Talking Head refuses to begin: it plans for what is free at that moment."""
+
+
+PATIENCE_S = 3600.0
+"""Least seconds without progress after which a server counts as stuck."""
+STOP_S = 30.0
+"""Seconds that a stuck server gets to stop what it makes."""
 
 
 class InputGoneError(Exception):
@@ -61,6 +76,8 @@ class Call:
     """Of the video's file, with the dot."""
     frames: int
     """Frames that the video has to have."""
+    patience_s: float = PATIENCE_S
+    """Seconds without progress after which the server counts as stuck."""
     part: AskedPart | None = None
     """The part of the video that is wanted, as a bundle (`long_video.part_bundle`); None: the whole."""
 
@@ -112,12 +129,26 @@ async def _make(call: Call, pipe: Connection) -> Ended:
         finished = await client.finished(call.prompt_id)
         if finished is None and not await client.is_queued(call.prompt_id):
             await client.queue(await _graph(call, client), call.prompt_id, call.part.beside() if call.part else {})
-        finished = finished or await client.wait(call.prompt_id, reporter(pipe))
+        try:
+            finished = finished or await client.wait(call.prompt_id, reporter(pipe), call.patience_s)
+        except ServerStuckError as error:
+            return await _stopped(call, client, str(error))
         if finished is None:
             return Ended(Outcome.SERVER_DIED, "the server has been restarted")
         if not finished.is_success:
             return _failed(finished)
         return await _fetch(call, client, finished)
+
+
+async def _stopped(call: Call, client: ComfyUiClient, text: str) -> Ended:
+    """The end of an attempt on a stuck server, which is asked to stop it."""
+    await client.cancel(call.prompt_id)
+    until = asyncio.get_running_loop().time() + min(STOP_S, call.patience_s)
+    while await client.is_queued(call.prompt_id):
+        if asyncio.get_running_loop().time() > until:
+            return Ended(Outcome.SERVER_STUCK, f"{text}, and it does not stop")
+        await asyncio.sleep(POLL_S)
+    return Ended(Outcome.SERVER_FAILED, f"{text}, so it was interrupted")
 
 
 async def _graph(call: Call, client: ComfyUiClient) -> dict[str, Any]:

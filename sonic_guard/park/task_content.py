@@ -113,7 +113,7 @@ def call_of(row: TaskRow, out: Location, models: Models, options: Options, index
     prefix = f"sonic_guard_farm/{row.task}-{row.tries}"
     return Call(
         row.task, row.tries, "", job.image, job.audio, job.image_digest, job.audio_digest, loaded,
-        widgets(settings, options.modes[index], prefix), out, suffix_of(row), options.frames, part_of(row),
+        widgets(settings, options.modes[index], prefix), out, suffix_of(row), options.frames, part=part_of(row),
     )  # fmt: skip
 
 

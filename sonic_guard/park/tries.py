@@ -4,12 +4,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from .journal_tables import TaskState
-from .outcomes import Ended, Outcome
+from .outcomes import UNTRIED, Ended, Outcome
 
 MOST = {
     Outcome.SERVER_FAILED: 6,
     Outcome.NO_ROOM: 60,
-    Outcome.LOST: 15,  # with a server that has died: a task that ends its server every time is not tried for ever
+    Outcome.LOST: 15,  # with all `UNTRIED`: a task that ends its server every time is not tried for ever
 }
 """Ends of a kind after which a task counts as failed: other servers, and later moments, have been tried."""
 _LAST = {
@@ -29,6 +29,6 @@ class Tries:
         """What becomes of a task after an attempt has ended."""
         if ended.outcome in _LAST:
             return _LAST[ended.outcome]
-        kind = Outcome.LOST if ended.outcome is Outcome.SERVER_DIED else ended.outcome
+        kind = Outcome.LOST if ended.outcome in UNTRIED else ended.outcome
         self._ends[task, kind] += 1
         return TaskState.FAILED if self._ends[task, kind] >= MOST.get(kind, 1 << 30) else TaskState.WAITING

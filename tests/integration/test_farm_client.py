@@ -235,6 +235,34 @@ def test_a_cancelled_video_is_taken_off_the_server(fake, call):
     assert not fake.made
 
 
+@pytest.mark.parametrize(
+    ("stalls", "outcome", "text"),
+    [
+        ("until interrupted", Outcome.SERVER_FAILED, "so it was interrupted"),
+        ("for ever", Outcome.SERVER_STUCK, "and it does not stop"),
+    ],
+)
+def test_a_server_that_makes_no_progress_is_not_waited_for(fake, call, stalls, outcome, text):
+    fake.stalls = stalls
+    ended, shares = made(replace(call, patience_s=1.5))
+    assert (ended.outcome, ended.text.partition(", ")[2]) == (outcome, text)
+    assert max(shares) <= 0.5
+    assert call.prompt_id in fake.interrupted
+
+
+def test_a_video_may_wait_for_longer_than_the_patience_while_others_end(fake, call):
+    fake.make_s = 1.0
+    pipes = []
+    for number in range(3):
+        pipes.append(start(replace(call, task=f"{number:032x}"), {}))
+        wait_for(lambda: len(fake.queue) + len(fake.history) == len(pipes))
+    ended, _ = made(replace(call, patience_s=2.0))
+    assert ended.outcome is Outcome.DONE
+    assert len(fake.made) == 4
+    for pipe in pipes:
+        pipe.close()
+
+
 def test_a_redirect_is_not_followed(tmp_path, call):
     """It would carry the token to another server."""
     other = FakeComfyUi(tmp_path / "other")

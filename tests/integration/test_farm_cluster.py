@@ -13,14 +13,21 @@ pytest.importorskip("distributed")
 pytest.importorskip("aiohttp")
 pytest.importorskip("cryptography", reason="certificates need cryptography; see requirements-dev.txt")
 
+from sonic_guard.comfy.talking_head_prompt import Loaded
 from sonic_guard.finishing.finish_presets import FinishPreset
 from sonic_guard.media.video_writer import Encoding
+from sonic_guard.optimizations import Mode
+from sonic_guard.park.content import file_digest
 from sonic_guard.park.cpu_call import CpuCall, Finish, MadeFile
 from sonic_guard.park.dask_link import DaskLink, LostError, Security, configured_security
+from sonic_guard.park.job_plans import widgets
+from sonic_guard.park.jobs import JobSettings
 from sonic_guard.park.outcomes import Outcome
+from sonic_guard.park.server_call import Call
 from tests.support.dask_cluster import cluster, tls_files
 from tests.support.fake_comfyui import RTX_4090
 from tests.support.farm_chaos import Setup, digests, write_jobs
+from tests.support.graphs import write_wav
 from tests.support.installed import PACK
 
 
@@ -129,6 +136,35 @@ def test_a_worker_that_dies_with_a_result_holds_up_no_other(tmp_path):
             assert results in ({}, {"one": Outcome.LOST})
         finally:
             link.close()
+
+
+def test_a_server_on_which_a_video_hangs_gets_no_other(tmp_path):
+    stalls = [("FARM_SERVER", json.dumps({"stalls": "for ever"}))]
+    with cluster(tmp_path, 1, environment=stalls) as found:
+        link = DaskLink(found.scheduler, None, lambda *_: None)
+        try:
+            (address,) = wait_for(link.workers).values()
+            wait_for(lambda: link.describe([address])[address].fault == "")
+            link.submit(on_server("one", found.servers[0], tmp_path), 1, address)
+            result = wait_for(lambda: link.next_result(0.25))
+            assert result.ended.outcome is Outcome.SERVER_STUCK
+            assert link.describe([address])[address].fault == "a video hangs on it; restart it"
+            found.processes["s1"].kill()
+            found.processes["s1"].wait()
+            assert "does not answer" in link.describe([address])[address].fault
+        finally:
+            link.close()
+
+
+def on_server(task, server, folder):
+    image, audio = folder / "p.png", folder / "v.wav"
+    image.write_bytes(b"picture")
+    write_wav(audio, 1.0)
+    return Call(
+        task, 0, server, image, audio, file_digest(image), file_digest(audio),
+        Loaded("", "", 1, "svd.safetensors", "unet.pth", True, "fp16"),
+        widgets(JobSettings(), Mode.AUTO, f"sonic_guard_farm/{task}-0"), folder / "out", ".mp4", 23, patience_s=1.5,
+    )  # fmt: skip
 
 
 def call(task, out):

@@ -138,7 +138,7 @@ def talking_head(**inputs: Any) -> Graph:
     widgets = {
         "model": ["5", 0], "clip_vision": ["4", 1], "vae": ["4", 2], **made_of, **PLANNING, "target_card": "auto",
         "preview_s": 0.0, "seed": 0, "mode": "auto", "part_s": 0.0, "format": "h264", "crf": 18,
-        "encoder_preset": "medium", "filename_prefix": "video/sonic", "language": "en",
+        "encoder_preset": "medium", "filename_prefix": "video/sonic", "language": "en", "finish": "off",
     }  # fmt: skip
     loaders = {key: each for key, each in trio().items() if key in ("4", "5")}
     return loaders | {"11": node("SonicGuardTalkingHead", **widgets | inputs)}

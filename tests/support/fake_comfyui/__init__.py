@@ -37,6 +37,8 @@ class FakeComfyUi:
     nodes: tuple[str, ...] = NODES
     make_s: float = 0.0
     """Seconds that a video takes."""
+    stalls: str = ""
+    """"" or how long a video makes no progress after half of it: "until interrupted", "for ever"."""
     errors: list[tuple[str, str]] = field(default_factory=list)
     """Class and text of the errors with which the next prompts end."""
     token: str = ""
@@ -155,6 +157,8 @@ class FakeComfyUi:
     async def _make(self, prompt: str, graph: dict[str, Any]) -> dict[str, Any]:
         for step in range(10):
             await asyncio.sleep(self.make_s / 10)
+            while step == 5 and (self.stalls == "for ever" or (self.stalls and prompt not in self.interrupted)):
+                await asyncio.sleep(0.05)
             if prompt in self.interrupted:
                 return _ended("error", ["execution_interrupted", {}])
             data = {"node": HEAD, "prompt_id": prompt, "value": step + 1, "max": 10}
