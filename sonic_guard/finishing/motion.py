@@ -22,8 +22,10 @@ FIELD = 2
 """Pixels of that picture between two points of the field: jitter varies over a latent cell of 8 pixels of the frame."""
 PATCH_STRIDE = 6
 DESCENT = 24
-"""Of DIS, with patches of 8 pixels at the full resolution of that picture: half the error of its preset "medium" on
-jitter that varies over 12 pixels, in the same time. With half as many steps, 2 % more of jitter over 8 pixels stays."""
+REFINEMENT = 2
+"""Of DIS, with patches of 8 pixels at the full resolution of that picture: less than half the error of its preset
+"medium" on jitter that varies over 12 pixels. Without refinement 3 % more of jitter over 8 pixels stays. A stride of 5
+with one step of refinement leaves 1 % less, and the edge of what moves less sharp."""
 THERE_AND_BACK = 0.4
 """Pixels by which the way there and back may miss; at that the trust is a half."""
 
@@ -78,6 +80,7 @@ class MotionMeter:
         self._flow.setFinestScale(0)
         self._flow.setPatchStride(PATCH_STRIDE)
         self._flow.setGradientDescentIterations(DESCENT)
+        self._flow.setVariationalRefinementIterations(REFINEMENT)
 
     def step(self, first: Picture, second: Picture) -> Step:
         """The motion between two pictures of one size, at least `SMALLEST_SIDE` pixels each way."""
