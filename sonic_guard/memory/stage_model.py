@@ -131,7 +131,8 @@ def stage_bytes(job: Job, unet_bytes: int | None = None, device: str = "cuda") -
 def job_features(job: Job) -> tuple[int, ...]:
     """The value of every feature of `job`, in the order of `FEATURES`."""
     size = job.frame_size
-    return features(job.latent_frames, size.width, size.height, job.window, job.chunk_size)
+    padding = job.latent_frames - job.sound_frames
+    return features(job.latent_frames, size.width, size.height, job.window, job.chunk_size, padding=padding)
 
 
 def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None, device: str) -> dict[str, int]:
@@ -173,7 +174,10 @@ def prompts_in_host_bytes(job: Job) -> int:
 
 
 class Resident(NamedTuple):
-    """Bytes of the UNet's weights on the GPU by stage; in decode and interpolate there are none."""
+    """Bytes of the weights of the UNet, and of what is loaded with it, on the GPU by stage.
+
+    In decode and interpolate there are none.
+    """
 
     load: int
     predata: int
@@ -190,8 +194,8 @@ def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
     streamed = unet * table.streamed_bytes[job.dtype.size] // (table.unet_parameters * job.dtype.size)
     kept = unet - streamed if Optimization.STREAM_WEIGHTS in job.optimizations else unet
     return Resident(
-        load=unet,
-        predata=0 if Optimization.UNET_OFFLOAD in job.optimizations else unet,
+        load=unet + table.pose_bytes,
+        predata=0 if Optimization.UNET_OFFLOAD in job.optimizations else unet + table.pose_bytes,
         prepare=0 if Optimization.TENSOR_OFFLOAD in job.optimizations else kept,
         window=kept,
     )
