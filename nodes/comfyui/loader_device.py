@@ -1,4 +1,4 @@
-"""Lets SONICTLoader build the UNet in host memory where the GPU has no room for it.
+"""Lets SONICTLoader, or a relative's loader, build the UNet in host memory where the GPU has no room for it.
 
 The wrapper's own loader builds it on the GPU, 3.2 GB that a 3 GiB card does not have. In host memory it is there
 together with the file of its weights, so it is built there only if it has to be. The weights are the same to the bit.
@@ -17,6 +17,7 @@ from ...sonic_guard.devices.budget import RESERVE
 from ...sonic_guard.job import Dtype, Job
 from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.optimizations import Optimization
+from ...sonic_guard.relatives import ADAPTERS, Relative
 from . import host
 from .sonic_model import capabilities
 
@@ -24,8 +25,8 @@ _BUILDER, _DEVICE = "convert_cf2diffuser", "device"
 """The wrapper's function that builds the UNet, and the name of its device in that function's module."""
 
 
-def builds_in_host_memory(work: Callable[..., Any]) -> Callable[..., Any]:
-    """`work`, the loader's method, that builds in host memory where the GPU is too small for the UNet.
+def builds_in_host_memory(work: Callable[..., Any], relative: Relative) -> Callable[..., Any]:
+    """`work`, the method of the loader of `relative`, that builds in host memory where the GPU is too small for it.
 
     Only where a node of the running graph offloads it; Sonic's own nodes alone are left as they are.
     """
@@ -34,7 +35,8 @@ def builds_in_host_memory(work: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(work)
     def on_device(*args: Any, **kwargs: Any) -> Any:
-        wanted = isinstance(names.get(_DEVICE), (str, torch.device)) and _is_offloaded() and not _has_room(kwargs)
+        is_known = isinstance(names.get(_DEVICE), (str, torch.device)) and ADAPTERS[relative].constants is not None
+        wanted = is_known and _is_offloaded() and not _has_room(kwargs, relative)
         with _host_memory(names) if wanted else nullcontext():
             return work(*args, **kwargs)
 
@@ -46,10 +48,10 @@ def _is_offloaded() -> bool:
     return can.to_file or Optimization.UNET_OFFLOAD in can.switches.all
 
 
-def _has_room(inputs: Mapping[str, Any]) -> bool:
+def _has_room(inputs: Mapping[str, Any], relative: Relative) -> bool:
     """Whether the UNet fits into what is free on the GPU now: the loader has ComfyUI unload nothing."""
     dtype = Dtype.FP32 if inputs.get("dtype") == Dtype.FP32 else Dtype.FP16
-    job = Job(512, 512, 1.0, dtype=dtype)  # loading depends on nothing else
+    job = Job(512, 512, 1.0, dtype=dtype, relative=relative)  # loading depends on nothing else
     return host.live_budget(RESERVE).free_bytes >= predict(job).most("load")
 
 

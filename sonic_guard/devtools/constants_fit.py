@@ -141,8 +141,10 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
 
 def _tasks(adapter: Adapter) -> Iterator[tuple[Any, ...]]:
     """Functions with their arguments (without the wrapper's and ComfyUI's folders), the slowest first."""
+    # How large a group is follows from the window: where that is fixed, the groups of others need not be known.
+    blocks = tuple(dict.fromkeys((width, height, adapter.window or window) for width, height, window in BLOCK_SHAPES))
     for optimizations, shapes in (
-        (optimizations, BLOCK_SHAPES if Optimization.LAYER_CHUNKING in optimizations else WINDOW_SHAPES)
+        (optimizations, blocks if Optimization.LAYER_CHUNKING in optimizations else WINDOW_SHAPES)
         for optimizations in _orders()
     ):
         for dtype in DTYPES:
@@ -319,7 +321,10 @@ def _names(key: str, location: str, adapter: Adapter) -> tuple[str, ...]:
     _, block, index, *_ = (*location.partition("|")[0].split("."), "", "", "0")
     depths = _DEPTH_OF_BLOCK.get(block, (0,))
     depth = depths[int(index)] if index.isdigit() and len(depths) > 1 else depths[0]
-    groups = ("spatial", "temporal", "window*temporal", "window*band")
+    if adapter.window:  # the other features are these times a constant
+        names, groups = ("one", "pixels"), ("spatial", "temporal", "window*band")
+    else:
+        groups = ("spatial", "temporal", "window*temporal", "window*band")
     return (*names, *(f"{group}{depth}" for group in groups))
 
 

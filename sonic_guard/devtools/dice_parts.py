@@ -97,8 +97,12 @@ def run_sampler(
 
     `window` in place of the one in its configuration.
     """
+    given = {**data, "config": sampler_config(window or WINDOW), "vae": vae}
+    return sonic.process(given, fps=job.fps, inference_steps=steps, ref_scale=1.0, emo_scale=1.0, seed=1)
+
+
+def sampler_config(window: int | None = WINDOW) -> SimpleNamespace:
+    """The values of its `dice_talk.yaml` that `DICE_Talk.process` reads."""
     config = run_config()
-    config.n_sample_frames, config.motion_bucket_id, config.motion_bucket_id_exp = window or WINDOW, 8, 16
-    return sonic.process(
-        {**data, "config": config, "vae": vae}, fps=job.fps, inference_steps=steps, ref_scale=1.0, emo_scale=1.0, seed=1
-    )
+    config.n_sample_frames, config.motion_bucket_id, config.motion_bucket_id_exp = window, 8, 16
+    return config
