@@ -18,6 +18,7 @@ from ..messages import cli_texts as texts
 from ..messages.catalogue import fill
 from ..optimizations import without_redundant
 from ..plain_files import printable
+from ..relatives import Relative
 from .arguments import ALL, named_optimizations, parse_arguments
 from .output import print_json, progress, write_text
 
@@ -84,6 +85,7 @@ def _estimate(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
         interpolate=not arguments.no_interframe,
         optimizations=enabled,
+        relative=Relative(arguments.relative),
     )
     unet_bytes = None
     if arguments.weights:
