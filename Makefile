@@ -79,9 +79,11 @@ test-end-to-end: $(STAMP)
 	  $(BIN)/python -m pytest tests/end_to_end $(ARGS)
 
 # Everything that is made from something else; see CONTRIBUTING.md. CHECK=1 only says what is out of date, LANGUAGE=de
-# begins a language, SONIC=FOLDER also traces the memory model's constants from the wrapper in a ComfyUI (minutes).
+# begins a language, SONIC=FOLDER also traces the memory model's constants from the wrapper in a ComfyUI (minutes),
+# DICE_TALK=FOLDER those of that pack.
 generate: $(STAMP)
 	$(if $(SONIC),$(BIN)/sonic-guard trace --sonic $(SONIC) --out sonic_guard/memory/constants.json)
+	$(if $(DICE_TALK),$(BIN)/sonic-guard trace --sonic $(DICE_TALK) --out sonic_guard/memory/constants_dice_talk.json)
 	$(BIN)/python -m tools.generate $(if $(CHECK),--check) $(if $(LANGUAGE),--language $(LANGUAGE))
 
 # The properties of tests/fuzz/ with other cases each time. CASES=20000 for fewer, LIMIT_S for another limit in seconds;

@@ -202,7 +202,7 @@ def _small_sonic(checkout: Any, begin: Callable[[], None]) -> Any:
     import torch
     from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
-    from sonic_guard.devtools.network_parts import build_pipeline, build_sonic, build_unet, read_config
+    from sonic_guard.devtools.network_parts import build_model, build_pipeline, build_unet, read_config
 
     cpu = torch.device("cpu")
     few = {"block_out_channels": [32] * 4, "num_attention_heads": [2] * 4, "layers_per_block": 1}
@@ -217,7 +217,7 @@ def _small_sonic(checkout: Any, begin: Callable[[], None]) -> Any:
     unet.forward = forward
     scheduler = EulerDiscreteScheduler.from_config(read_config(checkout, "scheduler/scheduler_config.json"))
     rife = checkout.rife.RIFEModel(device=cpu)
-    return build_sonic(checkout, build_pipeline(checkout, unet, scheduler), rife, cpu, interpolate=True)
+    return build_model(checkout, build_pipeline(checkout, unet, scheduler), rife, cpu, interpolate=True)
 
 
 class _SmallVae:

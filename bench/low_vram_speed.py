@@ -22,8 +22,8 @@ from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedule
 from diffusers.utils import logging
 
 from sonic_guard.devtools.network_parts import (
+    build_model,
     build_pipeline,
-    build_sonic,
     build_test_data,
     build_unet,
     read_config,
@@ -126,7 +126,7 @@ def _window(unet: Any) -> None:
 def _sonic(checkout: Checkout, unet: Any) -> Any:
     scheduler = EulerDiscreteScheduler.from_config(read_config(checkout, "scheduler/scheduler_config.json"))
     rife = checkout.rife.RIFEModel(device=CPU)
-    return build_sonic(checkout, build_pipeline(checkout, unet, scheduler), rife, CPU, interpolate=True)
+    return build_model(checkout, build_pipeline(checkout, unet, scheduler), rife, CPU, interpolate=True)
 
 
 class _Vae:

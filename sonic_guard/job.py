@@ -134,7 +134,12 @@ class Job:
     @cached_property
     def latent_frames(self) -> int:
         """Number N of latent frames: those of the sound, and what a relative makes beyond them."""
-        return latent_frames(self.duration_s) + ADAPTERS[self.relative].padding
+        return self.sound_frames + ADAPTERS[self.relative].padding
+
+    @cached_property
+    def sound_frames(self) -> int:
+        """Number of latent frames that the sound has prompts for."""
+        return latent_frames(self.duration_s)
 
     @property
     def window(self) -> int:

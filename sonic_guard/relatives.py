@@ -67,6 +67,8 @@ class Adapter:
     padded: bool = False
     """Whether a window more is made than the sound has, and is left in the clip."""
     pose: Pose | None = None
+    talking_head: bool = False
+    """Whether Sonic Talking Head runs it."""
 
     @property
     def nodes(self) -> tuple[str, str, str]:
@@ -106,6 +108,7 @@ ADAPTERS: Mapping[Relative, Adapter] = MappingProxyType({
         per_frame=("motion_buckets",),
         embedding="image_embeddings",
         scale="dynamic_scale",
+        talking_head=True,
     ),
     Relative.DICE_TALK: Adapter(
         title="DICE Talk",
@@ -113,7 +116,7 @@ ADAPTERS: Mapping[Relative, Adapter] = MappingProxyType({
         predata="Dice_Talk_PreData",
         sampler="Dice_Talk_Sampler",
         model_type="MODEL_DICETALK",
-        constants=None,
+        constants="constants_dice_talk.json",
         process=("self", "data_dict", "fps", "inference_steps", "ref_scale"),
         prompts=("audio_tensor_list", "uncond_audio_tensor_list", "emotion_tensor_list", "uncond_emotion_tensor_list"),
         per_frame=("pose_tensor_list",),

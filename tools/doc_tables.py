@@ -16,11 +16,12 @@ from sonic_guard.memory.stage_model import predict, stage_bytes
 from sonic_guard.messages.plan_messages import stage_word
 from sonic_guard.messages.weight_messages import table_head, table_rows
 from sonic_guard.optimizations import ESCALATION_ORDER, EVERY, OPTIMIZATIONS, Optimization, without_redundant
+from sonic_guard.relatives import ADAPTERS, Relative
 
 from .import_graph import ROOT
 from .ways import TARGET_CARD
 
-DOCUMENTS = ("README.md", "README_zh.md", "docs/memory-model.md", "docs/architecture.md")
+DOCUMENTS = ("README.md", "README_zh.md", "docs/memory-model.md", "docs/architecture.md", "docs/relatives.md")
 _BLOCK = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NUMBER = re.compile(r"[\d.]+|–")
 
@@ -109,6 +110,25 @@ def optimizations_in_denoise() -> str:
     )
 
 
+def relatives_in_denoise() -> str:
+    """Denoise of Sonic and DICE Talk by length, 512², fp16, F = 25, GiB."""
+    offloaded = frozenset({Optimization.TENSOR_OFFLOAD})
+    lengths = (4.0, 10.0, 30.0, 120.0)
+
+    def size(relative: Relative, seconds: float, optimizations: frozenset[Optimization]) -> str:
+        job = replace(_square(512, seconds), relative=relative, optimizations=optimizations)
+        return f"{stage_bytes(job)['denoise'] / GIB:.2f}"
+
+    return table(
+        ("512², fp16", *(f"{seconds:.0f} s" for seconds in lengths)),
+        (
+            (name + note, *(size(relative, seconds, optimizations) for seconds in lengths))
+            for relative, name in ((each, ADAPTERS[each].title) for each in Relative)
+            for note, optimizations in ((", stock", frozenset[Optimization]()), (", `tensor_offload`", offloaded))
+        ),
+    )
+
+
 MEASURED_GB = {384: 6.83, 512: 9.61, 768: 17.56, 1024: 28.69}
 """Most bytes of tensors in stock denoise on an H200 with torch's own allocator, 25 latent frames; in GB."""
 
@@ -163,6 +183,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "stock-and-optimized-zh": partial(stock_and_optimized, "zh"),
     "weight-files-zh": partial(weight_files, "zh"),
     "optimizations-in-denoise": optimizations_in_denoise,
+    "relatives-in-denoise": relatives_in_denoise,
     "article": article,
     "optimizations": optimizations,
     "target-card": target_card,

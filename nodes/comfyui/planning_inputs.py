@@ -54,7 +54,7 @@ class PlanningInputs:
             self.face_index,
             self.face_box,
             capabilities=capabilities,
-            pace=run_history.history_cache.of(budget.card, WAIT_S, budget.total_bytes).pace,
+            pace=run_history.history_cache.of(budget.card, WAIT_S, budget.total_bytes, capabilities.relative).pace,
             overrides=Overrides(
                 self.min_resolution, self.inference_steps, self.seconds, self.margin, self.dynamic_scale
             ),

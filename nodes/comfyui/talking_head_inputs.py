@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...sonic_guard.comfy.sonic_objects import model_dtype, vae_dtype
+from ...sonic_guard.comfy.sonic_objects import check_runs_in, model_dtype, vae_dtype
 from ...sonic_guard.errors import JobError, SonicGuardError, WrapperError, brief
 from ...sonic_guard.job import Dtype, latent_frames
 from ...sonic_guard.long_video.part_maker import Predata, as_computed, audio_scales, tensors_of
@@ -24,6 +24,7 @@ from ...sonic_guard.operations.preflight import ModelSettings, PreflightRequest
 from ...sonic_guard.operations.talking_head import TalkingHead, TalkingHeadRequest
 from ...sonic_guard.planning.capabilities import GraphCapabilities
 from ...sonic_guard.planning.selection import Switches
+from ...sonic_guard.relatives import Relative, relative_of
 from ...sonic_guard.resume.manifest import weights_key
 from . import host, images, shared_inputs
 from .encoded_picture import EncodedPicture
@@ -116,8 +117,12 @@ class VideoInputs:
 
 
 def low_vram_model(model: Any, switches: Switches) -> ChosenLowVramSonic:
-    """`model` as Sonic Low VRAM has made it, or the wrapper's with the optimizations that `switches` allow."""
+    """`model` as Sonic Low VRAM has made it, or the wrapper's with the optimizations that `switches` allow.
+
+    Raises `WrapperError` for a relative's: Sonic Low VRAM passes on any.
+    """
     if isinstance(model, ChosenLowVramSonic):
+        check_runs_in("Sonic Talking Head", Relative.SONIC, relative_of(model) or Relative.SONIC)
         return model
     sonic = wrapped(model)
     return ChosenLowVramSonic(sonic, LowVramChoice(switches).within(supported_optimizations(sonic)))

@@ -22,7 +22,7 @@ from ...sonic_guard.job import Dtype, Job
 from ...sonic_guard.low_vram.engine import offload_unet
 from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.optimizations import Optimization
-from ...sonic_guard.relatives import relative_of
+from ...sonic_guard.relatives import ADAPTERS, Relative, relative_of
 from . import host
 from .sonic_model import capabilities
 
@@ -33,8 +33,8 @@ _loaded: WeakSet[Any] = WeakSet()
 """The models that the loader has made, and that are still in use."""
 
 
-def builds_in_host_memory(work: Callable[..., Any]) -> Callable[..., Any]:
-    """`work`, the loader's method, that builds in host memory where the GPU is too small for the UNet.
+def builds_in_host_memory(work: Callable[..., Any], relative: Relative) -> Callable[..., Any]:
+    """`work`, the method of the loader of `relative`, that builds in host memory where the GPU is too small for it.
 
     Only where a node of the running graph offloads it; Sonic's own nodes alone are left as they are.
     """
@@ -43,7 +43,8 @@ def builds_in_host_memory(work: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(work)
     def on_device(*args: Any, **kwargs: Any) -> Any:
-        wanted = isinstance(names.get(_DEVICE), (str, torch.device)) and _is_offloaded() and not _has_room(kwargs)
+        is_known = isinstance(names.get(_DEVICE), (str, torch.device)) and ADAPTERS[relative].constants is not None
+        wanted = is_known and _is_offloaded() and not _has_room(kwargs, relative)
         with _host_memory(names) if wanted else nullcontext():
             made = work(*args, **kwargs)
         for model in made if isinstance(made, tuple) else ():
@@ -75,10 +76,10 @@ def _is_offloaded() -> bool:
     return can.to_file or Optimization.UNET_OFFLOAD in can.switches.all
 
 
-def _has_room(inputs: Mapping[str, Any]) -> bool:
+def _has_room(inputs: Mapping[str, Any], relative: Relative) -> bool:
     """Whether the UNet fits into what is free on the GPU now: the loader has ComfyUI unload nothing."""
     dtype = Dtype.FP32 if inputs.get("dtype") == Dtype.FP32 else Dtype.FP16
-    job = Job(512, 512, 1.0, dtype=dtype)  # loading depends on nothing else
+    job = Job(512, 512, 1.0, dtype=dtype, relative=relative)  # loading depends on nothing else
     return host.live_budget(RESERVE).free_bytes >= predict(job).most("load")
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ...sonic_guard.relatives import LOADERS, PREDATAS
+from ...sonic_guard.comfy.sonic_objects import check_runs_in
+from ...sonic_guard.relatives import LOADERS, PREDATAS, SAMPLERS, relative_of
 from ...sonic_guard.runtime.recorder import STAGE_OF
 from ..comfyui.languages import errors_in_users_language
 from ..comfyui.predata_files import tidies_up
@@ -49,12 +50,15 @@ def _instrumented(original: Any, name: str, around: Around) -> type | None:
     if name in PREDATAS:
         work = runs_without_unet(tidies_up(saves_sound_here(work)))
     elif name in LOADERS:
-        work = builds_in_host_memory(work)
+        work = builds_in_host_memory(work, LOADERS[name])
 
     @errors_in_users_language
     @functools.wraps(work)
     def within_context(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with around(name, signature.bind(self, *args, **kwargs).arguments):
+        arguments = signature.bind(self, *args, **kwargs).arguments
+        if name in SAMPLERS:
+            _check_model(name, arguments.get("model"))
+        with around(name, arguments):
             return work(self, *args, **kwargs)
 
     members = {
@@ -64,3 +68,14 @@ def _instrumented(original: Any, name: str, around: Around) -> type | None:
         "__doc__": original.__doc__,
     }
     return type(original.__name__, (original,), members)
+
+
+def _check_model(name: str, model: Any) -> None:
+    """Raise `WrapperError` if the model is another relative's, before the run is followed and waits for the card."""
+    try:
+        relative = relative_of(model)
+    except Exception as error:  # an unknown object may raise anything from its attributes
+        log.debug("The model of %s is unknown: %r", name, error)
+        return
+    if relative is not None:
+        check_runs_in(name, SAMPLERS[name], relative)

@@ -107,7 +107,8 @@ class _Handlers:
                 outputs = evaluate(graph, node, self._machine, target).outcome.outputs
                 return upscale_answer(outputs[0], self._machine, language)
             predicted = preview(graph, node, self._machine, target)
-            known = self._services.machine.known_of(predicted.judged.plan.budget)
+            plan = predicted.judged.plan
+            known = self._services.machine.known_of(plan.budget, plan.job.relative)
             return answer(predicted, known, language, (graph, node))
 
         while True:

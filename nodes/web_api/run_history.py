@@ -45,5 +45,5 @@ history_cache = HistoryCache(history, wrapper_version)
 
 def risk_text(estimate: Estimate, budget: Budget, language: str) -> str:
     """How likely a run is to run out of memory, or that the prediction comes from the model alone."""
-    known = history_cache.of(budget.card, WAIT_S, budget.total_bytes).calibration
+    known = history_cache.of(budget.card, WAIT_S, budget.total_bytes, estimate.job.relative).calibration
     return risk_line(known.probability(estimate, budget.available_bytes), known.runs, language)

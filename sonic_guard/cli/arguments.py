@@ -12,6 +12,7 @@ from ..messages import cli_texts as texts
 from ..messages.catalogue import LANGUAGES, fill
 from ..optimizations import ESCALATION_ORDER, EVERY, Optimization
 from ..plain_files import printable
+from ..relatives import ADAPTERS, Relative
 
 ALL = "all"
 """The value of ``--optimize`` that stands for every optimization."""
@@ -140,6 +141,8 @@ def _add_estimate(estimate: _Parser) -> None:
     estimate.option("estimate.no-interframe", action="store_true")
     estimate.option("estimate.optimize", action="extend", nargs="+", default=[], metavar="NAME")
     estimate.option("estimate.weights", type=Path, metavar="FILE")
+    relatives = [str(each) for each, adapter in ADAPTERS.items() if adapter.constants is not None]
+    estimate.option("estimate.relative", choices=relatives, default=str(Relative.SONIC))
     estimate.option("json", action="store_true")
 
 

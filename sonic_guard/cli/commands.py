@@ -18,6 +18,7 @@ from ..messages import cli_texts as texts
 from ..messages.catalogue import fill
 from ..optimizations import without_redundant
 from ..plain_files import printable
+from ..relatives import Relative
 from .arguments import ALL, named_optimizations, parse_arguments
 from .output import print_json, progress, write_text
 
@@ -82,7 +83,8 @@ def _estimate(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
         interpolate=not arguments.no_interframe,
         optimizations=without_redundant(enabled) if is_all else enabled,
-        to_file=is_all,  # as Sonic Talking Head runs, which README and cards count
+        relative=(relative := Relative(arguments.relative)),
+        to_file=is_all and relative is Relative.SONIC,  # as Sonic Talking Head runs, which README and cards count
     )
     unet_bytes = None
     if arguments.weights:

@@ -54,6 +54,18 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
     return optimized_job(job) if optimized_job else job
 
 
+def check_runs_in(node: str, own: Relative, model: Relative) -> None:
+    """Raise `WrapperError` if `node`, which runs models of `own`, is given one of another relative.
+
+    ComfyUI lets it be linked, because Sonic Low VRAM passes on any model.
+    """
+    if model is not own:
+        raise WrapperError(
+            f"model: {ADAPTERS[model].title}'s model does not run in {node}. Connect the model of "
+            f"{ADAPTERS[own].loader}."
+        )
+
+
 def model_dtype(model: Any) -> Dtype:
     """Number format of a loaded model's network. Raises `AttributeError` or `KeyError` for other objects."""
     return _DTYPES[str(model.pipe.unet.dtype)]

@@ -25,11 +25,13 @@ from ..job import MIN_CHUNK_SIZE, Dtype, Job, duration_of
 from ..low_vram import weight_streaming
 from ..memory.constants import FEATURES, features, variant
 from ..optimizations import Optimization
+from ..relatives import ADAPTERS, Adapter
 from .allocation_tracker import DEVICE, fake_gpu
 from .comfy_vae import vae_builder
 from .network_parts import TORCH_DTYPES, build_unet
+from .relative_parts import PARTS
 from .shape_trace import ENTRY, PREPARE, trace_predata, trace_run, trace_windows
-from .sonic_checkout import Checkout, open_checkout
+from .sonic_checkout import Checkout, open_checkout, relative_at
 
 Progress = Callable[[str], None]
 Shape = tuple[int, int, int]
@@ -59,14 +61,16 @@ RUN_SHAPES = (
     *((256, 256, 6, 25), (256, 256, 30, 7), (512, 384, 10, 25), (512, 512, 60, 30), (768, 512, 14, 7)),
     *((256, 192, 400, 25), (128, 128, 400, 50), (1024, 768, 8, 12), (192, 192, 800, 120)),
 )
-"""(width, height, latent frames, window) for everything outside the network."""
+"""(width, height, latent frames of the sound, window) for everything outside the network."""
 HOST_SHAPES = (*RUN_SHAPES[:5], (1024, 768, 8, 12))
 """The shapes with `TENSOR_OFFLOAD`, where the length of the clip has almost no influence."""
+SHORT_SHAPES = ((256, 256, 2, 5), (384, 256, 3, 7), (512, 512, 1, 5))
+"""More of both for relatives that make a window beyond the sound: else no clip would be shorter than a decode group."""
 PREDATA_SHAPES = (
     *((256, 256, 6), (512, 384, 10), (512, 512, 60), (768, 512, 14), (1024, 768, 8)),
     *((256, 192, 400), (128, 128, 750), (192, 192, 800), (128, 192, 1500), (128, 128, 2600)),
 )
-"""(width, height, latent frames) for predata, where whisper takes 375 frames at a time."""
+"""(width, height, latent frames of the sound) for predata, where whisper takes 375 frames at a time."""
 ENTRY_OPTIMIZATIONS = ((), (Optimization.TENSOR_OFFLOAD,), (Optimization.SEQUENTIAL_CFG, Optimization.TENSOR_OFFLOAD))
 CLIP_OPTIMIZATIONS = (
     (),
@@ -74,8 +78,13 @@ CLIP_OPTIMIZATIONS = (
     (Optimization.STREAMING_DECODE,),
     (Optimization.TENSOR_OFFLOAD, Optimization.STREAMING_DECODE),
 )
-INTERPOLATE_SHAPES = ((128, 128, 6), (256, 256, 9), (512, 384, 12), (512, 512, 6), (1024, 768, 7), (128, 192, 24))
+INTERPOLATE_SHAPES = (
+    *((128, 128, 6, 25), (256, 256, 9, 7), (512, 384, 12, 25), (512, 512, 6, 14)),
+    *((1024, 768, 7, 5), (128, 192, 24, 12)),
+)
 
+WINDOW = 25
+"""The window of shapes that have none."""
 TOLERANCE = 0.005
 """Largest relative difference allowed between a trace and the rows fitted to it."""
 
@@ -109,12 +118,13 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
     weights = {dtype: _weights(sonic, dtype) for dtype in DTYPES}
     tables: dict[str, _Table] = {}
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(_trace, sonic, comfyui, *task) for task in _tasks()]
+        running = [pool.submit(_trace, sonic, comfyui, *task) for task in _tasks(ADAPTERS[relative_at(sonic)])]
         for count, done in enumerate(as_completed(running), 1):
             progress(f"{count} of {len(running)}: {', '.join(done.result())}")
             for key, table in done.result().items():
                 tables.setdefault(key, _Table()).extend(table)
-    rows = {key: _fit(key, table) for key, table in tables.items()}
+    adapter = ADAPTERS[relative_at(sonic)]
+    rows = {key: _fit(key, table, adapter) for key, table in tables.items()}
     for key in rows:
         if key.startswith("decode/") and Optimization.STREAMING_DECODE in key.split("/"):
             rows[key] = _with_rife_grid(rows[key])
@@ -122,27 +132,29 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
         "source": {**source, "date": datetime.datetime.now(datetime.UTC).date().isoformat()},
         "unet_parameters": weights[Dtype.FP16].bytes // Dtype.FP16.size,
         "rife_bytes": weights[Dtype.FP16].rife_bytes,
+        **({"pose_bytes": weights[Dtype.FP16].pose_bytes} if adapter.pose else {}),
         "streamed_bytes": {str(dtype.size): weights[dtype].streamed_bytes for dtype in DTYPES},
         "rows": dict(sorted(rows.items())),
     }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
-def _tasks() -> Iterator[tuple[Any, ...]]:
+def _tasks(adapter: Adapter) -> Iterator[tuple[Any, ...]]:
     """Functions with their arguments (without the wrapper's and ComfyUI's folders), the slowest first."""
+    # How large a group is follows from the window: where that is fixed, the groups of others need not be known.
+    blocks = tuple(dict.fromkeys((width, height, adapter.window or window) for width, height, window in BLOCK_SHAPES))
     for optimizations, shapes in (
-        (optimizations, BLOCK_SHAPES if Optimization.LAYER_CHUNKING in optimizations else WINDOW_SHAPES)
+        (optimizations, blocks if Optimization.LAYER_CHUNKING in optimizations else WINDOW_SHAPES)
         for optimizations in _orders()
     ):
         for dtype in DTYPES:
             # Large pictures have more groups and take longer, so the shapes are distributed in turn.
             yield from ((_trace_windows, dtype, optimizations, shapes[turn::3]) for turn in range(3))
+    prompts = ((), (Optimization.TENSOR_OFFLOAD,)) if adapter.talking_head else ((),)
     for dtype, vae_dtype in itertools.product(DTYPES, DTYPES):
         yield from ((_trace_interpolation, dtype, vae_dtype, optimizations) for optimizations in CLIP_OPTIMIZATIONS)
         yield from ((_trace_decode, dtype, vae_dtype, optimizations) for optimizations in CLIP_OPTIMIZATIONS)
-        yield from (
-            (_trace_predata, dtype, vae_dtype, optimizations) for optimizations in ((), (Optimization.TENSOR_OFFLOAD,))
-        )
+        yield from ((_trace_predata, dtype, vae_dtype, optimizations) for optimizations in prompts)
     for dtype in DTYPES:
         yield from ((_trace_entry, dtype, optimizations) for optimizations in ENTRY_OPTIMIZATIONS)
 
@@ -171,6 +183,8 @@ class _Weights:
     streamed_bytes: int
     """Of them, what streaming keeps in host memory."""
     rife_bytes: int
+    pose_bytes: int
+    """The pose network's, as the loader leaves it; 0 where there is none."""
 
 
 @cache
@@ -183,7 +197,15 @@ def _weights(sonic: Path, dtype: Dtype) -> _Weights:
         unet = build_unet(checkout, TORCH_DTYPES[dtype], DEVICE)
         total = sum(tensor.numel() * dtype.size for tensor in unet.parameters())
         assert rife is not None  # noqa: S101 - it must live until here
-        return _Weights(total, weight_streaming.streamed_bytes(unet), rife_bytes)
+        return _Weights(total, weight_streaming.streamed_bytes(unet), rife_bytes, _pose_bytes(checkout, unet))
+
+
+def _pose_bytes(checkout: Checkout, unet: Any) -> int:
+    pose = ADAPTERS[checkout.relative].pose
+    if pose is None:
+        return 0
+    network = getattr(PARTS[checkout.relative].build_pipeline(checkout, unet, None), pose.network)
+    return sum(tensor.nbytes for tensor in network.parameters())
 
 
 def _trace_windows(
@@ -199,12 +221,11 @@ def _trace_windows(
 def _trace_entry(sonic: Path, _: Path, dtype: Dtype, optimizations: Iterable[Optimization]) -> Tables:
     """Denoise without the network: the peak before the loop, and the live bytes when the network is entered."""
     unet_bytes, prepare, entry = _weights(sonic, dtype).bytes, _Table(), _Table()
-    for width, height, frames, window in _run_shapes(optimizations):
-        job = _job(
-            width, height, frames, dtype=dtype, fps=window, optimizations=frozenset(optimizations), interpolate=False
-        )
-        stages = trace_run(_checkout(sonic), job, None, network=False)
-        row = features(frames, width, height, window)
+    checkout = _checkout(sonic)
+    for shape in _run_shapes(checkout, optimizations):
+        job = _job(checkout, *shape, dtype=dtype, optimizations=frozenset(optimizations), interpolate=False)
+        stages = trace_run(checkout, job, None, network=False, window=shape[3])
+        row = _row(checkout, *shape)
         prepare.add(row, stages[PREPARE].locations, 0 if Optimization.TENSOR_OFFLOAD in optimizations else unet_bytes)
         entry.add(row, {ENTRY: stages["denoise"].locations[ENTRY]}, unet_bytes)
     tables = {variant("entry", dtype, optimizations=optimizations): entry}
@@ -216,12 +237,12 @@ def _trace_entry(sonic: Path, _: Path, dtype: Dtype, optimizations: Iterable[Opt
 def _trace_decode(
     sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, optimizations: Iterable[Optimization]
 ) -> Tables:
-    table = _Table()
-    for width, height, frames, window in _run_shapes(optimizations):
-        settings = {"dtype": dtype, "vae_dtype": vae_dtype, "fps": window, "optimizations": frozenset(optimizations)}
-        job = _job(width, height, frames, interpolate=False, **settings)
-        stages = trace_run(_checkout(sonic), job, vae_builder(comfyui), network=False)
-        table.add(features(frames, width, height, window), stages["decode"].locations, 0)
+    table, checkout = _Table(), _checkout(sonic)
+    for shape in _run_shapes(checkout, optimizations):
+        settings = {"dtype": dtype, "vae_dtype": vae_dtype, "optimizations": frozenset(optimizations)}
+        job = _job(checkout, *shape, interpolate=False, **settings)
+        stages = trace_run(checkout, job, vae_builder(comfyui), network=False, window=shape[3])
+        table.add(_row(checkout, *shape), stages["decode"].locations, 0)
     return {variant("decode", dtype, vae_dtype, optimizations=optimizations): table}
 
 
@@ -229,33 +250,27 @@ def _trace_predata(
     sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, optimizations: Iterable[Optimization]
 ) -> Tables:
     """Predata. `TENSOR_OFFLOAD` stands for prompts in host memory here; no other optimization affects it."""
-    table = _Table()
-    for width, height, frames in PREDATA_SHAPES:
-        job = _job(
-            width,
-            height,
-            frames,
-            dtype=dtype,
-            vae_dtype=vae_dtype,
-            to_file=Optimization.TENSOR_OFFLOAD in optimizations,
-        )
-        peaks = trace_predata(_checkout(sonic), job, vae_builder(comfyui))
-        table.add(features(frames, width, height, job.window), peaks.locations, 0)
+    table, checkout, to_file = _Table(), _checkout(sonic), Optimization.TENSOR_OFFLOAD in optimizations
+    for shape in PREDATA_SHAPES:
+        job = _job(checkout, *shape, dtype=dtype, vae_dtype=vae_dtype, to_file=to_file)
+        peaks = trace_predata(checkout, job, vae_builder(comfyui))
+        table.add(_row(checkout, *shape), peaks.locations, 0)
     return {variant("predata", dtype, vae_dtype, optimizations=optimizations): table}
 
 
-def _run_shapes(optimizations: Iterable[Optimization]) -> Sequence[tuple[int, int, int, int]]:
-    return HOST_SHAPES if Optimization.TENSOR_OFFLOAD in optimizations else RUN_SHAPES
+def _run_shapes(checkout: Checkout, optimizations: Iterable[Optimization]) -> Sequence[tuple[int, int, int, int]]:
+    shapes = HOST_SHAPES if Optimization.TENSOR_OFFLOAD in optimizations else RUN_SHAPES
+    return (*shapes, *SHORT_SHAPES) if ADAPTERS[checkout.relative].padded else shapes
 
 
 def _trace_interpolation(
     sonic: Path, comfyui: Path, dtype: Dtype, vae_dtype: Dtype, optimizations: Iterable[Optimization]
 ) -> Tables:
-    table, rife_bytes = _Table(), _weights(sonic, dtype).rife_bytes
-    for width, height, frames in INTERPOLATE_SHAPES:
-        job = _job(width, height, frames, dtype=dtype, vae_dtype=vae_dtype, optimizations=frozenset(optimizations))
-        stages = trace_run(_checkout(sonic), job, vae_builder(comfyui), network=False)
-        table.add(features(frames, width, height, job.window), stages["interpolate"].locations, rife_bytes)
+    table, rife_bytes, checkout = _Table(), _weights(sonic, dtype).rife_bytes, _checkout(sonic)
+    for shape in INTERPOLATE_SHAPES:
+        job = _job(checkout, *shape, dtype=dtype, vae_dtype=vae_dtype, optimizations=frozenset(optimizations))
+        stages = trace_run(checkout, job, vae_builder(comfyui), network=False, window=shape[3])
+        table.add(_row(checkout, *shape), stages["interpolate"].locations, rife_bytes)
     return {variant("interpolate", dtype, vae_dtype, optimizations=optimizations): table}
 
 
@@ -264,8 +279,16 @@ def _with_rife_grid(rows: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{**row, "pixels": row.get("pixels", 0.0) + 8.0} for row in rows]
 
 
-def _job(width: int, height: int, frames: int, **settings: Any) -> Job:
-    return Job(width, height, duration_of(frames), min_resolution=min(width, height), **settings)
+def _job(checkout: Checkout, width: int, height: int, frames: int, window: int = WINDOW, **settings: Any) -> Job:
+    """The job of a shape. A relative that has only one window is told another one beside it."""
+    seconds, shorter = duration_of(frames), min(width, height)
+    return Job(width, height, seconds, shorter, float(window), relative=checkout.relative, **settings)
+
+
+def _row(checkout: Checkout, width: int, height: int, frames: int, window: int = WINDOW) -> tuple[int, ...]:
+    """The features of a shape."""
+    padding = window if ADAPTERS[checkout.relative].padded else 0
+    return features(frames + padding, width, height, window, padding=padding)
 
 
 STAGE_FEATURES = {
@@ -277,12 +300,20 @@ STAGE_FEATURES = {
     "interpolate": ("one", "frames", "pixels", "frames*pixels"),
 }
 """The features that can have an influence in a stage."""
+PADDED_FEATURES = {
+    **STAGE_FEATURES,
+    "prepare": (*STAGE_FEATURES["prepare"], "sound_frames"),
+    "predata": ("one", "sound_frames", "pixels", "mel_windows"),
+    "decode": (*STAGE_FEATURES["decode"], "sound_frames"),
+    "interpolate": (*STAGE_FEATURES["interpolate"], "sound_frames"),
+}
+"""The same for relatives that make a window beyond the sound. In entry the sound is the clip without a window."""
 _DEPTH_OF_BLOCK = {"down_blocks": (0, 1, 2, 3), "up_blocks": (3, 2, 1, 0), "mid_block": (3,)}
 
 
-def _names(key: str, location: str) -> tuple[str, ...]:
+def _names(key: str, location: str, adapter: Adapter) -> tuple[str, ...]:
     stage, *options = key.split("/")
-    names = STAGE_FEATURES[stage]
+    names = (PADDED_FEATURES if adapter.padded else STAGE_FEATURES)[stage]
     if Optimization.TENSOR_OFFLOAD in options and stage != "predata":  # whisper's input is not on the GPU then
         names = tuple(name for name in names if name != "mel_windows")
     if Optimization.LAYER_CHUNKING not in options:
@@ -290,11 +321,14 @@ def _names(key: str, location: str) -> tuple[str, ...]:
     _, block, index, *_ = (*location.partition("|")[0].split("."), "", "", "0")
     depths = _DEPTH_OF_BLOCK.get(block, (0,))
     depth = depths[int(index)] if index.isdigit() and len(depths) > 1 else depths[0]
-    groups = ("spatial", "temporal", "window*temporal", "window*band")
+    if adapter.window:  # the other features are these times a constant
+        names, groups = ("one", "pixels"), ("spatial", "temporal", "window*band")
+    else:
+        groups = ("spatial", "temporal", "window*temporal", "window*band")
     return (*names, *(f"{group}{depth}" for group in groups))
 
 
-def _fit(key: str, table: _Table) -> list[dict[str, float]]:
+def _fit(key: str, table: _Table, adapter: Adapter) -> list[dict[str, float]]:
     """The rows that set the peak of a variant, as {feature: bytes}."""
     peaks = [max(locations.values()) for locations in table.locations]
     # A location far below the peak for all shapes cannot set it for others. Of predata the shapes are small, and with
@@ -306,9 +340,10 @@ def _fit(key: str, table: _Table) -> list[dict[str, float]]:
         if any(locations[name] > near * peak for locations, peak in zip(table.locations, peaks, strict=True))
     ]
     solved = [
-        _solve(_names(key, name), table.features, [locations[name] for locations in table.locations]) for name in names
+        _solve(_names(key, name, adapter), table.features, [locations[name] for locations in table.locations])
+        for name in names
     ]
-    rows = _outermost(solved, _dense(key))
+    rows = _outermost(solved, _dense(key, adapter))
     _check(key, rows, table.features, peaks)
     return [{name: round(float(value), 3) for name, value in zip(FEATURES, row, strict=True) if value} for row in rows]
 
@@ -329,18 +364,19 @@ def _solve(names: Sequence[str], rows: Sequence[Sequence[int]], sizes: Sequence[
     return row
 
 
-def _dense(key: str) -> np.ndarray:
+def _dense(key: str, adapter: Adapter) -> np.ndarray:
     """Features of many jobs, from tiny to huge, for which it is determined which rows set the peak."""
     long = (1,) if key.startswith("window") else (1, 3, 14, 100, 1000, 10_000, 150_000)
     sides = (128, 192, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048)
-    windows = (5, 12, 25, 50, 120)
+    windows = (adapter.window,) if adapter.window else (5, 12, 25, 50, 120)
     chunk_sizes = (
         (MIN_CHUNK_SIZE, 4 * MIN_CHUNK_SIZE, 16 * MIN_CHUNK_SIZE)
         if Optimization.LAYER_CHUNKING in key.split("/")
         else (MIN_CHUNK_SIZE,)
     )
     jobs = itertools.product(long, sides, sides, windows, chunk_sizes)
-    return np.array([features(*job) for job in jobs], float)
+    padding = adapter.padding
+    return np.array([features(frames + padding, *job, padding=padding) for frames, *job in jobs], float)
 
 
 def _outermost(rows: list[np.ndarray], jobs: np.ndarray) -> list[np.ndarray]:

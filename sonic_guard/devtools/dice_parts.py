@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..job import Job
+from ..relatives import ADAPTERS, Relative
 from .network_parts import (
     PROMPT_TOKENS,
     PROMPT_WIDTH,
@@ -24,6 +25,7 @@ from .sonic_checkout import Checkout
 
 EMOTION_WIDTH = 256
 """Numbers in the file of an emotion."""
+WINDOW = ADAPTERS[Relative.DICE_TALK].window
 FIRST_CHANNELS = 320
 """Of the UNet's outermost depth."""
 
@@ -40,7 +42,8 @@ def build_pipeline(checkout: Checkout, unet: nn.Module, scheduler: Any, channels
 
 
 def build_model(checkout: Checkout, pipe: Any, rife: Any, device: torch.device, *, interpolate: bool) -> Any:
-    """A `DICE_Talk` object with the attributes that its constructor sets."""
+    """A `DICE_Talk` object as its loader leaves it, with the attributes that its constructor sets."""
+    pipe.pose_guider.to(device)
     model = object.__new__(checkout.sonic.DICE_Talk)
     model.pipe, model.device, model.rife, model.use_interframe = pipe, device, rife, interpolate
     model.weight_dtype = pipe.unet.dtype
@@ -87,10 +90,19 @@ def run_predata(
     return {**data, "test_data": test_data, "ref_img": test_data["ref_img"], "img_latent": latent.to(device, dtype)}
 
 
-def run_sampler(model: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: int = 2, window: int = 25) -> Tensor:
-    """Call `DICE_Talk.process` as `Dice_Talk_Sampler` does; returns the frames [1, 3, frames, H, W] in host memory."""
+def run_sampler(
+    sonic: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: int = 2, window: int | None = None
+) -> Tensor:
+    """Call `DICE_Talk.process` as `Dice_Talk_Sampler` does; returns the frames [1, 3, frames, H, W] in host memory.
+
+    `window` in place of the one in its configuration.
+    """
+    given = {**data, "config": sampler_config(window or WINDOW), "vae": vae}
+    return sonic.process(given, fps=job.fps, inference_steps=steps, ref_scale=1.0, emo_scale=1.0, seed=1)
+
+
+def sampler_config(window: int | None = WINDOW) -> SimpleNamespace:
+    """The values of its `dice_talk.yaml` that `DICE_Talk.process` reads."""
     config = run_config()
     config.n_sample_frames, config.motion_bucket_id, config.motion_bucket_id_exp = window, 8, 16
-    return model.process(
-        {**data, "config": config, "vae": vae}, fps=job.fps, inference_steps=steps, ref_scale=1.0, emo_scale=1.0, seed=1
-    )
+    return config

@@ -30,8 +30,8 @@ from .network_parts import (
     PROMPT_WIDTH,
     TORCH_DTYPES,
     VAE_SCALE,
+    build_model,
     build_pipeline,
-    build_sonic,
     build_test_data,
     build_unet,
     forget_grids,
@@ -224,7 +224,7 @@ class Bench:
         self._unet.to(TORCH_DTYPES[case.dtype])
 
     def _sonic(self, pipe: Any, case: Case | None = None, *, interpolate: bool) -> Any:
-        sonic = build_sonic(self._checkout, pipe, self._rife, self._device, interpolate=interpolate)
+        sonic = build_model(self._checkout, pipe, self._rife, self._device, interpolate=interpolate)
         return (
             LowVramSonic(sonic, case.optimizations, chunk_size=case.chunk_size)
             if case and case.optimizations

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..job import Job
+from ..job import HOPS_PER_LATENT, Job
 from ..relatives import ADAPTERS
 from .sonic_checkout import Checkout
 
@@ -50,7 +50,7 @@ def build_pipeline(checkout: Checkout, unet: nn.Module, scheduler: Any) -> Any:
     return pipe
 
 
-def build_sonic(checkout: Checkout, pipe: Any, rife: Any, device: torch.device, *, interpolate: bool) -> Any:
+def build_model(checkout: Checkout, pipe: Any, rife: Any, device: torch.device, *, interpolate: bool) -> Any:
     """A `Sonic` object with the attributes that its constructor sets."""
     sonic = object.__new__(checkout.sonic.Sonic)
     sonic.pipe, sonic.device, sonic.rife, sonic.use_interframe = pipe, device, rife, interpolate
@@ -141,7 +141,7 @@ def image_encoder(device: torch.device, on_network: OnNetwork) -> Callable[[Tens
 
 def build_test_data(job: Job, device: torch.device) -> dict[str, Any]:
     """The wrapper's `test_data`: picture, face mask and sound features, which stay on the GPU for the whole run."""
-    size, hops = job.frame_size, 2 * job.latent_frames
+    size, hops = job.frame_size, HOPS_PER_LATENT * job.sound_frames
     mel_windows = -(-hops // MEL_WINDOW_HOPS)
     return {
         "ref_img": torch.zeros(1, 3, size.height, size.width, device=device),
@@ -151,8 +151,13 @@ def build_test_data(job: Job, device: torch.device) -> dict[str, Any]:
     }
 
 
-def run_sampler(sonic: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: int = 2) -> Tensor:
-    """Call `Sonic.process` as `SONICSampler` does; returns the frames [1, 3, frames, H, W] in host memory."""
+def run_sampler(
+    sonic: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: int = 2, window: int | None = None
+) -> Tensor:
+    """Call `Sonic.process` as `SONICSampler` does; returns the frames [1, 3, frames, H, W] in host memory.
+
+    `window` in place of that of the job's `fps`.
+    """
     return sonic.process(
         data["audio_tensor_list"],
         data["uncond_audio_tensor_list"],
@@ -161,7 +166,7 @@ def run_sampler(sonic: Any, job: Job, data: Mapping[str, Any], vae: Any, steps: 
         run_config(),
         image_embeds=data["image_embeddings"],
         img_latent=data["img_latent"],
-        fps=job.fps,
+        fps=window or job.fps,
         vae=vae,
         inference_steps=steps,
         seed=1,

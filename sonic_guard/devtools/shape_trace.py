@@ -1,4 +1,4 @@
-"""Shape tracing: runs Sonic on the fake GPU, with the wrapper's own code, and records the peak of every stage.
+"""Shape tracing: runs Sonic, or a relative, on the fake GPU, with its own code, and records the peak of every stage.
 
 The network, the pipeline's loop, `sonic_predata`, `Sonic.process`, RIFE and ComfyUI's VAE are the real ones. Only
 what needs real numbers is replaced: the scheduler (same tensors, no sigmas), the time ids, and ComfyUI's two calls
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,18 +21,18 @@ from ..job import Job
 from ..low_vram import chunking, layer_orders, weight_streaming
 from ..low_vram.engine import LowVramSonic, offload_unet
 from ..low_vram.prompt_offload import prompts_to_host
+from ..memory.constants import CHANNELS
+from ..memory.hard_limits import GUIDANCE_BRANCHES
 from ..optimizations import Optimization
+from ..relatives import ADAPTERS, Relative
 from .allocation_tracker import DEVICE, AllocationTracker, fake_gpu
 from .network_parts import (
     TORCH_DTYPES,
     VAE_SCALE,
-    build_pipeline,
-    build_sonic,
     build_unet,
     forget_grids,
-    run_predata,
-    run_sampler,
 )
+from .relative_parts import PARTS
 from .sonic_checkout import Checkout
 
 
@@ -57,12 +58,18 @@ ENTRY = "entry"
 
 
 def trace_run(
-    checkout: Checkout, job: Job, make_vae: Callable[[], Any] | None, *, network: bool = True
+    checkout: Checkout,
+    job: Job,
+    make_vae: Callable[[], Any] | None,
+    *,
+    network: bool = True,
+    window: int | None = None,
 ) -> dict[str, StagePeaks]:
     """Peaks of the stages of `job`, by stage name.
 
     `make_vae` builds ComfyUI's VAE network (see `comfy_vae`); without it, the stages that need one (predata and decode)
     are left out of the result. With `network=False` the UNet returns at once, so that its windows are not counted.
+    `window` is another one than the job's, for a relative that has only one.
     """
     forget_grids(checkout)
     with fake_gpu(checkout.path) as tracker, torch.no_grad(), _sample_groups():
@@ -71,9 +78,9 @@ def trace_run(
         stages.enter("load")
         unet = build_unet(checkout, dtype, DEVICE)
         rife = checkout.rife.RIFEModel(device=DEVICE) if job.interpolate else None
+        sonic = _sonic(checkout, unet, rife, job, stages)
         stages.leave()
         vae = _Vae(make_vae, TORCH_DTYPES[job.vae_dtype], stages)
-        sonic = _sonic(checkout, unet, rife, job, stages)
         if Optimization.UNET_OFFLOAD in job.optimizations:
             offload_unet(sonic)
         data = _predata(checkout, job, vae, stages)
@@ -81,7 +88,7 @@ def trace_run(
             tracker.name_modules(unet, "unet")
         else:
             unet.forward = partial(_no_network, tracker)
-        _process(sonic, job, data, vae, stages)
+        _process(checkout.relative, sonic, job, data, vae, stages, window)
         if make_vae is None:
             stages.peaks.pop("decode", None)
             stages.peaks.pop("predata", None)
@@ -105,9 +112,11 @@ def trace_windows(
 
     Yields the live bytes when the network is entered, and the peaks, in the order of `shapes`.
     """
-    number = TORCH_DTYPES[dtype]
+    number, adapter = TORCH_DTYPES[dtype], ADAPTERS[checkout.relative]
     with fake_gpu(checkout.path) as tracker, torch.no_grad(), _sample_groups():
         unet = build_unet(checkout, number, DEVICE)
+        if Optimization.SEQUENTIAL_CFG in optimizations:
+            unet.forward = partial(_last_branch, unet.forward, count(1))
         layer_orders.enable(unet, optimizations)
         if Optimization.STREAM_WEIGHTS in optimizations:
             weight_streaming.enable(unet.to("cpu"), DEVICE)
@@ -117,18 +126,27 @@ def trace_windows(
                 sample = torch.empty(3, window, 8, height // 8, width // 8, dtype=number)
                 context = (
                     torch.empty(3 * window, 1, 1024, dtype=number),
-                    [torch.empty(3 * window, 32, 1024, dtype=number)],
+                    [torch.empty(3 * window, 32, 1024, dtype=number) for _ in range(adapter.prompt_sets)],
                 )
-                mask = torch.empty(1, 1, height, width, dtype=number)
+                masks = [torch.empty(1, 1, height, width, dtype=number)] * adapter.prompt_sets
+                sides = height // 8, width // 8
+                pose = torch.empty(3, window, CHANNELS[0], *sides, dtype=number) if adapter.pose else None
                 time, time_ids = torch.empty(()), torch.empty(3, 3, dtype=number)
             gc.collect()
             entry = tracker.live_bytes
             tracker.begin()
             unet(
                 sample, time, encoder_hidden_states=context, added_time_ids=time_ids,
-                cross_attention_kwargs={"ip_adapter_masks": [mask]}, return_dict=False,
+                spatial_condition=pose, cross_attention_kwargs={"ip_adapter_masks": masks}, return_dict=False,
             )  # fmt: skip
             yield entry, StagePeaks(tracker.peak_bytes, locations=dict(tracker.peaks))
+
+
+def _last_branch(forward: Callable[..., Any], calls: Iterator[int], sample: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """The UNet's call for one guidance branch; only the last one is run: the others take the same memory, or less."""
+    if next(calls) % GUIDANCE_BRANCHES == 0:
+        return forward(sample, *args, **kwargs)
+    return (sample.new_empty(*sample.shape[:2], 4, *sample.shape[3:]),)
 
 
 class _Stages:
@@ -175,7 +193,8 @@ def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _St
 
     The preparation ends when the loop begins or, with `TENSOR_OFFLOAD`, when the network is moved to the GPU.
     """
-    pipe = build_pipeline(checkout, unet, _Schedule())
+    parts = PARTS[checkout.relative]
+    pipe = parts.build_pipeline(checkout, unet, _Schedule())
     pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
     to, bar, host = pipe.to, pipe.progress_bar, Optimization.TENSOR_OFFLOAD in job.optimizations
 
@@ -195,29 +214,33 @@ def _sonic(checkout: Checkout, unet: nn.Module, rife: Any, job: Job, stages: _St
     pipe.to, pipe.progress_bar = move, begin
     if rife is not None:
         stages.tracker.name_modules(rife.flownet, "rife")
-    return build_sonic(checkout, pipe, rife, DEVICE, interpolate=job.interpolate)
+    if pose := ADAPTERS[checkout.relative].pose:
+        stages.tracker.name_modules(getattr(pipe, pose.network), "pose")
+    return parts.build_model(checkout, pipe, rife, DEVICE, interpolate=job.interpolate)
 
 
 def _predata(checkout: Checkout, job: Job, vae: "_Vae", stages: _Stages) -> dict[str, Any]:
     stages.enter("predata")
     encode = vae.encode if vae.is_real else _no_latents
     with prompts_to_host() if job.to_file else nullcontext():
-        return run_predata(checkout, job, DEVICE, encode, stages.tracker.name_modules)
+        return PARTS[checkout.relative].run_predata(checkout, job, DEVICE, encode, stages.tracker.name_modules)
 
 
-def _process(sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae", stages: _Stages) -> None:
+def _process(
+    relative: Relative, sonic: Any, job: Job, data: dict[str, Any], vae: "_Vae", stages: _Stages, window: int | None
+) -> None:
     """Run the sampler on the wrapper's object, or on a `LowVramSonic` if the job has optimizations."""
-    size = job.frame_size
+    size, padding = job.frame_size, job.latent_frames - job.sound_frames
     vae.pixels = (size.height, size.width)
     if Optimization.STREAMING_DECODE not in job.optimizations and job.interpolate:
-        vae.frames_to_come = job.latent_frames
+        vae.frames_to_come = job.sound_frames + (window if window and padding else padding)
     if job.optimizations:
         sonic = LowVramSonic(
             sonic, job.optimizations, chunk_size=job.chunk_size, on_stage=lambda stage, *_: stages.enter(stage)
         )
     else:
         stages.enter("denoise")
-    run_sampler(sonic, job, data, vae)
+    PARTS[relative].run_sampler(sonic, job, data, vae, window=window)
     stages.leave()
 
 

@@ -67,21 +67,31 @@ _OWN = {
     },
 }
 """Modules of a node pack by what they are for."""
+PACKS = {Relative.SONIC: "ComfyUI_Sonic", Relative.DICE_TALK: "ComfyUI_DICE_Talk"}
+"""The repositories' names."""
 
 
-def open_checkout(path: str | Path, relative: Relative = Relative.SONIC) -> Checkout:
-    """Import the wrapper's modules from the folder `path`, or those of a `relative`.
+def relative_at(path: Path) -> Relative:
+    """The relative whose node pack is in the folder `path`. Raises `WrapperError` if it is none's."""
+    marks = {relative: names["pipeline"].replace(".", "/") + ".py" for relative, names in _OWN.items()}
+    found = next((relative for relative, mark in marks.items() if (path / mark).is_file()), None)
+    if found is None:
+        raise WrapperError(
+            f"sonic: {path} holds no {marks[Relative.SONIC]}; "
+            f"give the folder of the {ADAPTERS[Relative.SONIC].title} pack (usually in ComfyUI/custom_nodes), or of a "
+            "relative."
+        )
+    return found
 
-    Raises `WrapperError` if the folder is not that of its node pack, or if one of the packages its
+
+def open_checkout(path: str | Path) -> Checkout:
+    """Import the wrapper's modules from the folder `path`, or those of a relative.
+
+    Raises `WrapperError` if the folder is not that of a known node pack, or if one of the packages its
     network needs (torch, diffusers, transformers, einops) is missing.
     """
     path = Path(path).expanduser().resolve()
-    mark = _OWN[relative]["pipeline"].replace(".", "/") + ".py"
-    if not (path / mark).is_file():
-        raise WrapperError(
-            f"sonic: {path} holds no {mark}; "
-            f"give the folder of the {ADAPTERS[relative].title} pack (usually in ComfyUI/custom_nodes)."
-        )
+    relative = relative_at(path)
     package = f"_sonic_checkout_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     _make_namespace(package, path)
     names = _SHARED | _OWN[relative]

@@ -1,6 +1,7 @@
 """`sonic-guard trace`: derive the constants from shape traces, or compare the shipped ones with traces."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE, Dtype, Job
 from ..memory.stage_model import stage_bytes
 from ..optimizations import EVERY, Optimization
+from ..relatives import ADAPTERS
 
 Progress = Callable[[str], None]
 
@@ -57,15 +59,17 @@ def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
 
     from .constants_fit import derive
     from .gpu_setup import read_commit
+    from .sonic_checkout import PACKS, relative_at
 
     _quiet()
+    sonic = sonic.expanduser().resolve()
     source = {
-        "wrapper": f"ComfyUI_Sonic {read_commit(sonic)[:7]}",
+        "wrapper": f"{PACKS[relative_at(sonic)]} {read_commit(sonic)[:7]}",
         "comfyui": f"ComfyUI {_comfyui_version(comfyui)}",
         "torch": torch.__version__,
         "method": "shape tracing under FakeTensorMode, every storage rounded up to 512 bytes",
     }
-    return derive(sonic.expanduser(), comfyui.expanduser(), progress, source)
+    return derive(sonic, comfyui.expanduser(), progress, source)
 
 
 def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]]:
@@ -80,7 +84,9 @@ def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]
     _quiet()
     make_vae = _vae_or_none(comfyui, progress)
     checkout = open_checkout(sonic)
-    return [row for job in CHECKS for row in _check(checkout, job, make_vae, progress)]
+    talking_head = ADAPTERS[checkout.relative].talking_head
+    jobs = [replace(job, relative=checkout.relative, to_file=job.to_file and talking_head) for job in CHECKS]
+    return [row for job in jobs for row in _check(checkout, job, make_vae, progress)]
 
 
 def _check(checkout: Any, job: Job, make_vae: Any, progress: Progress) -> Iterator[dict[str, Any]]:

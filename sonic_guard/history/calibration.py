@@ -96,7 +96,7 @@ class Calibration:
 
 
 def calibrate(runs: Iterable[Run]) -> Calibration:
-    """The calibration from `runs`, which must be of one card and one version of the wrapper.
+    """The calibration from `runs`, which must be of one card, one relative and one version of the wrapper.
 
     Of repeated runs of a job only the newest counts. Otherwise the scores would represent that job instead of the jobs
     to come, and the bound would cover the first run of another job far less often than stated.

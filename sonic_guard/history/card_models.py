@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from ..devices.card_catalogue import card_of_device
 from ..devices.environment import RunEnvironment
+from ..relatives import Relative
 from .calibration import MAX_RUNS
 from .history_cache import CardHistory, card_history
 from .history_store import History
@@ -26,7 +27,7 @@ def model_of(environment: RunEnvironment) -> str:
 def model_histories(history: History, wrapper: str | None = None) -> dict[str, CardHistory]:
     """What the runs of all workers tell of each card model, by its title.
 
-    Only runs with the given version of the wrapper count; by default, for each model the version that ran last.
+    Only Sonic's runs with the given version of the wrapper count; by default, for each model the version that ran last.
     Raises `HistoryError` where the history cannot be read.
     """
     by_model: dict[str, list[Run]] = {}
@@ -37,7 +38,8 @@ def model_histories(history: History, wrapper: str | None = None) -> dict[str, C
 
 def _newest(history: History, names: Iterable[str]) -> Iterator[Run]:
     for name in names:
-        yield from history.runs(card=name, limit=2 * MAX_RUNS)  # twice: repeated runs of a job count once
+        runs = history.runs(card=name, limit=2 * MAX_RUNS)  # twice: repeated runs of a job count once
+        yield from (run for run in runs if run.job.relative is Relative.SONIC)
 
 
 def _of_one_wrapper(runs: list[Run], wrapper: str | None) -> list[Run]:

@@ -1,4 +1,4 @@
-"""A cache of the calibration and pace of each card, which are needed for every prediction."""
+"""A cache of the calibration and pace of each card and relative, which are needed for every prediction."""
 
 import logging
 import threading
@@ -13,6 +13,7 @@ from ..devices.environment import RunEnvironment
 from ..errors import HistoryError
 from ..job import Job
 from ..planning.pace import Pace, learn_pace
+from ..relatives import Relative
 from .calibration import MAX_RUNS, Calibration, calibrate, denoise_times
 from .run_record import Outcome, Run
 
@@ -52,7 +53,7 @@ class CardHistory:
 
 
 def card_history(runs: Sequence[Run]) -> CardHistory:
-    """What `runs`, newest first, tell: they must be of one card model and one version of the wrapper."""
+    """What `runs`, newest first, tell: they must be of one card model, one relative and one version of the wrapper."""
     last = {_settings(run.job): run for run in reversed(runs) if run.outcome is not Outcome.RUNNING}
     return CardHistory(calibrate(runs), learn_pace(denoise_times(runs)), last)
 
@@ -81,13 +82,17 @@ class HistoryCache:
     ) -> None:
         """`history` returns the store, None if there is none; `wrapper` the version whose runs count, None for all."""
         self._history, self._wrapper, self._clock, self._glance_s = history, wrapper, clock, glance_s
-        self._known: dict[tuple[str, int], _Known] = {}
+        self._known: dict[tuple[str, int, Relative], _Known] = {}
         self._failed_s: float | None = None
         self._lock = threading.Lock()
         self._reader = ThreadPoolExecutor(1, "sonic-guard-history")
 
-    def of(self, card: str, wait_s: float | None = None, total_bytes: int = 0) -> CardHistory:
+    def of(
+        self, card: str, wait_s: float | None = None, total_bytes: int = 0, relative: Relative = Relative.SONIC
+    ) -> CardHistory:
         """The `CardHistory` of a card; an empty one, with a warning in the log, if the history cannot be read.
+
+        Only runs of `relative` count: another network's figures say nothing about its own.
 
         Drivers give cards with different memory the same name ("NVIDIA GeForce RTX 3060" has 8 or 12 GB), and a history
         may be that of several machines: with `total_bytes`, only runs on cards with that memory count.
@@ -98,7 +103,7 @@ class HistoryCache:
         """
         with self._lock:
             now_s = self._clock()
-            key = card, total_bytes
+            key = card, total_bytes, relative
             known = self._known.get(key)
             if known is None or (known.query.done() and (known.outdated or now_s >= known.requested_s + MAX_AGE_S)):
                 if known is None and len(self._known) >= MAX_CARDS:
@@ -124,7 +129,7 @@ class HistoryCache:
             self._known.clear()
             self._failed_s = None
 
-    def _load(self, key: tuple[str, int], known: _Known) -> None:
+    def _load(self, key: tuple[str, int, Relative], known: _Known) -> None:
         if self._failed_s is not None and self._clock() < self._failed_s + MAX_AGE_S:
             return  # reading has just failed for another card, and would fail again
         try:
@@ -135,12 +140,14 @@ class HistoryCache:
             log.warning("Predictions come from the model alone: %s", error, exc_info=unexpected)
             self._failed_s = known.requested_s
 
-    def _read(self, card: str, total_bytes: int) -> CardHistory:
+    def _read(self, card: str, total_bytes: int, relative: Relative) -> CardHistory:
         history = self._history()
         if history is None:
             return CardHistory()
         runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # twice: repeated runs count once
-        return card_history([run for run in runs if _has_memory(run.environment, total_bytes)])
+        return card_history(
+            [run for run in runs if run.job.relative is relative and _has_memory(run.environment, total_bytes)]
+        )
 
 
 def _has_memory(environment: RunEnvironment, total_bytes: int) -> bool:

@@ -1,4 +1,4 @@
-"""The traced constants of the memory model, from the data file `constants.json`.
+"""The traced constants of the memory model, from the data file `constants.json`, and one for each relative.
 
 For every stage and every variant of it (number formats, optimizations) the file has a few *rows*. A row is the live
 bytes at one location of the code, as a linear form in a few *features* of the job; the stage's peak is the largest of
@@ -30,6 +30,7 @@ FEATURES = (
     *(f"temporal{depth}" for depth in range(4)),  # positions of a group that goes through temporal attention
     *(f"window*temporal{depth}" for depth in range(4)),
     *(f"window*band{depth}" for depth in range(4)),  # positions of a band of a temporal residual layer
+    "sound_frames",  # latent frames that have prompts: N, unless a relative makes more
 )
 """Names of the features, in the order in which `features` computes them."""
 
@@ -43,9 +44,14 @@ LATENT_SIDE = 8
 """Pixels per side that one latent position covers."""
 
 
-def features(frames: int, width: int, height: int, window: int, chunk_size: int = MIN_CHUNK_SIZE) -> tuple[int, ...]:
-    """The values of all features, in the order of `FEATURES`, for N `frames` of `width` × `height` pixels."""
-    pixels = width * height
+def features(
+    frames: int, width: int, height: int, window: int, chunk_size: int = MIN_CHUNK_SIZE, *, padding: int = 0
+) -> tuple[int, ...]:
+    """The values of all features, in the order of `FEATURES`, for N `frames` of `width` × `height` pixels.
+
+    `padding` of these frames have no sound.
+    """
+    pixels, sound_frames = width * height, frames - padding
     spatial, temporal, bands = [], [], []
     for depth, channels in enumerate(CHANNELS):
         # Sides are multiples of 64, so these divide.
@@ -62,11 +68,12 @@ def features(frames: int, width: int, height: int, window: int, chunk_size: int 
         window,
         window * pixels,
         min(DECODE_GROUP, frames) * pixels,
-        -(-frames // MEL_WINDOW_FRAMES),
+        -(-sound_frames // MEL_WINDOW_FRAMES),
         *spatial,
         *temporal,
         *(window * group for group in temporal),
         *(window * band for band in bands),
+        sound_frames,
     )
 
 
@@ -93,6 +100,8 @@ class Constants(NamedTuple):
     """Rows by variant key, without the weights of the UNet and of RIFE."""
     streamed_bytes: dict[int, int]
     """Bytes of the UNet's weights that are streamed, by the size of the network's numbers in bytes."""
+    pose_bytes: int
+    """Bytes of the pose network as the loader leaves it; 0 where there is none. In denoise the rows have it."""
 
 
 def variant(stage: str, *formats: Dtype, optimizations: Iterable[Optimization] = ()) -> str:
@@ -121,4 +130,5 @@ def parse(text: str) -> Constants:
         for key, table in data["rows"].items()
     }
     streamed = {int(size): total for size, total in data["streamed_bytes"].items()}
-    return Constants(data["source"], data["unet_parameters"], data["rife_bytes"], rows, streamed)
+    pose_bytes = data.get("pose_bytes", 0)
+    return Constants(data["source"], data["unet_parameters"], data["rife_bytes"], rows, streamed, pose_bytes)

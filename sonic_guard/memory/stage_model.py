@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from ..job import Dtype, Job
 from ..optimizations import Optimization
-from .constants import DECODE_GROUP, FEATURES, LATENT_SIDE, Constants, constants, features, variant
+from ..relatives import ADAPTERS
+from .constants import CHANNELS, DECODE_GROUP, FEATURES, LATENT_SIDE, Constants, constants, features, variant
 from .hard_limits import GUIDANCE_BRANCHES, Limit, attention_scores, find_limits
 from .overhead import overhead
 
@@ -131,7 +132,8 @@ def stage_bytes(job: Job, unet_bytes: int | None = None, device: str = "cuda") -
 def job_features(job: Job) -> tuple[int, ...]:
     """The value of every feature of `job`, in the order of `FEATURES`."""
     size = job.frame_size
-    return features(job.latent_frames, size.width, size.height, job.window, job.chunk_size)
+    padding = job.latent_frames - job.sound_frames
+    return features(job.latent_frames, size.width, size.height, job.window, job.chunk_size, padding=padding)
 
 
 def _stage_bytes(job: Job, row: tuple[int, ...], unet_bytes: int | None, device: str) -> dict[str, int]:
@@ -173,7 +175,10 @@ def prompts_in_host_bytes(job: Job) -> int:
 
 
 class Resident(NamedTuple):
-    """Bytes of the UNet's weights on the GPU by stage; in decode and interpolate there are none."""
+    """Bytes of the weights of the UNet, and of what is loaded with it, on the GPU by stage.
+
+    In decode and interpolate there are none.
+    """
 
     load: int
     predata: int
@@ -190,8 +195,8 @@ def resident_bytes(job: Job, unet_bytes: int | None = None) -> Resident:
     streamed = unet * table.streamed_bytes[job.dtype.size] // (table.unet_parameters * job.dtype.size)
     kept = unet - streamed if Optimization.STREAM_WEIGHTS in job.optimizations else unet
     return Resident(
-        load=unet,
-        predata=0 if Optimization.UNET_OFFLOAD in job.optimizations else unet,
+        load=unet + table.pose_bytes,
+        predata=0 if Optimization.UNET_OFFLOAD in job.optimizations else unet + table.pose_bytes,
         prepare=0 if Optimization.TENSOR_OFFLOAD in job.optimizations else kept,
         window=kept,
     )
@@ -235,7 +240,8 @@ def clip_host_bytes(job: Job) -> ClipBytes:
     """Bytes of the clip's tensors that are kept in host memory instead of on the GPU; proportional to its length.
 
     With `Optimization.TENSOR_OFFLOAD` these are: the audio prompts (once as made by predata, with silence stored once,
-    and once for each guidance branch); the picture's embedding for each branch; and the latents (noise, the current
+    and once for each guidance branch; an emotion's are all alike as made); the picture's embedding for each branch; the
+    result of a pose network, for a window and one frame (see `pose_network`); and the latents (noise, the current
     step's, the sums and means of the next; in decode, twice). To resume a run, the latents of the last completed step
     and of the current one are kept too; Sonic Talking Head keeps these in a file. Before the loop the prompts are
     concatenated, which takes them twice.
@@ -246,14 +252,18 @@ def clip_host_bytes(job: Job) -> ClipBytes:
     if Optimization.TENSOR_OFFLOAD not in job.optimizations:
         kept = prompts_in_host_bytes(job)
         return ClipBytes(kept, kept, kept + kept // 2 + kept // 8 * job.dtype.size)
-    size, number = job.frame_size, job.dtype.size
-    prompt, latents = PROMPT_NUMBERS * number, LATENT_CHANNELS * size.width * size.height // LATENT_SIDE**2 * number
-    branches = GUIDANCE_BRANCHES * (prompt + EMBEDDING_NUMBERS * number)
+    size, number, adapter = job.frame_size, job.dtype.size, ADAPTERS[job.relative]
+    positions = size.width * size.height // LATENT_SIDE**2
+    prompt, latents = PROMPT_NUMBERS * number, LATENT_CHANNELS * positions * number
+    prompts = adapter.prompt_sets * prompt
+    branches = GUIDANCE_BRANCHES * (prompts + EMBEDDING_NUMBERS * number)
     kept = 0 if job.to_file else latents
+    pose = (job.window + 1) * CHANNELS[0] * positions * number if adapter.pose else 0
     return ClipBytes(
-        denoise=job.latent_frames * (prompt + branches + 4 * latents + 2 * kept),
+        denoise=job.latent_frames * (prompt + branches + 4 * latents + 2 * kept) + pose,
         decode=job.latent_frames * (prompt + 2 * latents + kept),
-        prepare=job.latent_frames * (2 * GUIDANCE_BRANCHES * prompt + 4 * EMBEDDING_NUMBERS * number + latents),
+        prepare=job.latent_frames * (2 * GUIDANCE_BRANCHES * prompts + 4 * EMBEDDING_NUMBERS * number + latents)
+        + 2 * pose,
     )
 
 

@@ -26,7 +26,7 @@ from .stage_model import (
 )
 
 _ONE = FEATURES.index("one")
-_CLIP = frozenset(FEATURES.index(name) for name in ("frames", "frames*pixels", "mel_windows"))
+_CLIP = frozenset(FEATURES.index(name) for name in ("frames", "sound_frames", "frames*pixels", "mel_windows"))
 
 
 class Split(NamedTuple):
@@ -66,7 +66,7 @@ def split_stages(job: Job, *, unet_bytes: int | None = None, device: str = "cuda
 def _parts(table: Constants, key: str, row: tuple[int, ...]) -> Split:
     """The parts of the row of `key` that is largest."""
     form = max(table.rows[key], key=lambda form: sum(coefficient * row[index] for index, coefficient in form))
-    weights = int(sum(coefficient for index, coefficient in form if index == _ONE))
+    weights = max(0, int(sum(coefficient for index, coefficient in form if index == _ONE)))
     clip = int(sum(coefficient * row[index] for index, coefficient in form if index in _CLIP))
     window = largest_row(table, key, row) - weights - clip
     # A clip of 2N - 1 frames is a row that takes one frame off again.

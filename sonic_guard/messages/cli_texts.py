@@ -20,7 +20,9 @@ HELP: Mapping[str, Text] = {
     "help": Text("show this help and exit", "显示此帮助并退出"),
     "lang": Text("language of every text: en or zh (default: en)", "所有文字的语言：en 或 zh（默认 en）"),
     "json": Text("print JSON instead of tables", "输出 JSON 而不是表格"),
-    "sonic": Text("folder of the ComfyUI_Sonic pack", "ComfyUI_Sonic 节点包的文件夹"),
+    "sonic": Text(
+        "folder of the ComfyUI_Sonic pack, or of a relative's", "ComfyUI_Sonic（或其同类模型）节点包的文件夹"
+    ),
     "plan": Text(
         "from a portrait and a voice to settings that fit a card",
         "由人像与语音得出放得进显卡的设置",
@@ -208,6 +210,7 @@ HELP: Mapping[str, Text] = {
     "estimate.duration": Text("seconds of sound", "音频秒数"),
     "estimate.min-resolution": Text("shorter side to scale to (default: as given)", "缩放后的短边（默认不缩放）"),
     "estimate.fps": Text("sets the window (default: 25)", "决定窗口长度（默认 25）"),
+    "estimate.relative": Text("whose network runs (default: sonic)", "由谁的网络运行（默认 sonic）"),
     "estimate.dtype": Text("number format (default: fp16)", "数据类型（默认 fp16）"),
     "estimate.steps": Text("denoising steps (default: 25)", "去噪步数（默认 25）"),
     "estimate.no-interframe": Text("without frame interpolation", "不插帧"),

@@ -23,6 +23,10 @@ GRAPHS = (
     Text("picture", "图片"),
     Text("voice", "语音"),
     Text("Sonic model", "Sonic 模型"),
+    Text(
+        "{title}'s model does not run in {node}. Connect the model of {loader}.",
+        "{title} 的模型无法在 {node} 中运行。请连接 {loader} 的模型。",
+    ),
     Text("model of Load Upscale Model", "“加载放大模型”的模型"),
     Text("plan", "计划"),
     Text("{width}×{height} pixels is not a possible size.", "{width}×{height} 像素不是可能的尺寸。"),
@@ -30,13 +34,13 @@ GRAPHS = (
     Text("these settings are not possible: {why}.", "这些设置不可行：{why}。"),
     Text("expected x, y, width and height.", "应为 x、y、width 和 height。"),
     Text(
-        "SONIC_PreData takes no picture of {width}×{height} pixels.",
-        "SONIC_PreData 不接受 {width}×{height} 像素的图片。",
+        "{node} takes no picture of {width}×{height} pixels.",
+        "{node} 不接受 {width}×{height} 像素的图片。",
     ),
     Text(
-        "{name} has several frames, and SONIC_PreData takes one picture. Put Preflight (Sonic Guard) in between, which "
+        "{name} has several frames, and {node} takes one picture. Put Preflight (Sonic Guard) in between, which "
         "takes the first, or save one frame as PNG.",
-        "{name} 有多帧，而 SONIC_PreData 只接受一张图片。请在中间加入“预检 (Sonic Guard)”（只取第一帧），或将其中一帧"
+        "{name} 有多帧，而 {node} 只接受一张图片。请在中间加入“预检 (Sonic Guard)”（只取第一帧），或将其中一帧"
         "保存为 PNG。",
     ),
     Text("the number is too large, or none.", "数值过大，或不是数值。"),

@@ -17,6 +17,7 @@ from ..planning.pace import Pace, TimePrediction, predict_time
 from ..planning.part_length import parts_for
 from ..planning.planner import Plan, Policy, make_plan
 from ..planning.presets import Preset
+from ..relatives import Relative
 from .face_box import FaceBoxRequest, FaceSelection, Portrait, select_face
 from .input_values import is_amount, one_of
 from .run_settings import RunSettings, dtype_on, job_from, vae_dtype_on
@@ -181,7 +182,7 @@ def preflight(request: PreflightRequest) -> Preflight:
     plan = make_plan(asked, capacity, policy, available=capabilities.available, fixed=capabilities.fixed)
     parts = _part_frames(requested, plan.job)
     plan = replace(plan, parts=len(parts))
-    frames = requested.latent_frames if capabilities.to_file else plan.job.latent_frames
+    frames = requested.sound_frames if capabilities.to_file else plan.job.sound_frames
     return Preflight(
         selection,
         requested,
@@ -228,6 +229,6 @@ def _is_refused(request: PreflightRequest, plan: Plan) -> bool:
 
 def _with_low_vram(request: PreflightRequest, plan: Plan) -> Plan | None:
     """The plan with Sonic Low VRAM, where the picture lost something without it that it keeps."""
-    if request.capabilities != WRAPPER_ONLY or not plan.fits or not plan.losses:
+    if request.capabilities._replace(relative=Relative.SONIC) != WRAPPER_ONLY or not plan.fits or not plan.losses:
         return None
     return plan_that_shows_more(plan, EVERY)

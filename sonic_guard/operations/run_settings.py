@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..devices.budget import Budget
 from ..job import Dtype, Job
+from ..relatives import Relative
 from .input_values import flag, one_of
 
 
@@ -34,6 +35,8 @@ class RunSettings:
     """Strength of motion."""
     expand_ratio: float = 0.2
     """Margin around the face, as a part of the face box's sides."""
+    relative: Relative = Relative.SONIC
+    """Whose nodes take them."""
 
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, Dtype)
@@ -54,6 +57,7 @@ def job_from(settings: RunSettings, vae_dtype: Dtype) -> Job:
         expand_ratio=settings.expand_ratio,
         interpolate=bool(settings.use_interframe),
         vae_dtype=vae_dtype,
+        relative=settings.relative,
     )
 
 

@@ -3,12 +3,13 @@
 A planner may only use what a node after it in the graph can do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from ..job import Job, duration_of
 from ..optimizations import Mode, Optimization, Setting, without_redundant
+from ..relatives import ADAPTERS, Relative
 from .capacity import Capacity
 from .part_length import longest_fitting
 from .planner import CHUNK_SIZE, SPLIT
@@ -28,6 +29,8 @@ class GraphCapabilities(NamedTuple):
     switches: Switches = NONE
     to_file: bool = False
     """Whether the frames go to a file as they are made, and a long sound can be made in parts."""
+    relative: Relative = Relative.SONIC
+    """Whose nodes make the run."""
 
     @property
     def available(self) -> frozenset[str]:
@@ -42,7 +45,8 @@ class GraphCapabilities(NamedTuple):
     def begin(self, job: Job) -> Job:
         """`job` as its nodes run it with no more optimizations than are enabled in any case."""
         streamed = STREAMED if self.to_file else frozenset[Optimization]()
-        return replace(job, optimizations=without_redundant(self.switches.on | streamed), to_file=self.to_file)
+        optimizations = without_redundant(self.switches.on | streamed)
+        return replace(job, optimizations=optimizations, to_file=self.to_file, relative=self.relative)
 
     def run(self, job: Job, capacity: Capacity) -> Job:
         """`job` as its nodes will run it: with the optimizations they enable, and cut to the longest part that fits."""
@@ -77,11 +81,20 @@ def capabilities_of(nodes: Mapping[str, Mapping[str, object]]) -> GraphCapabilit
         values = nodes[LOW_VRAM]
         names = {*map(str, Optimization)} & values.keys()
         literal = {name: value if isinstance(value := values[name], str) else Setting.OFF for name in names}
-        return GraphCapabilities(read_switches(_mode(values), literal), TALKING_HEAD in nodes)
+        return GraphCapabilities(read_switches(_mode(values), literal), TALKING_HEAD in nodes, relative_in(nodes))
     if TALKING_HEAD in nodes:
         values = nodes[TALKING_HEAD]
         return GraphCapabilities(read_switches(_mode(values)), to_file=True)
-    return WRAPPER_ONLY
+    return GraphCapabilities(relative=relative_in(nodes))
+
+
+def relative_in(kinds: Collection[str]) -> Relative:
+    """The relative that a graph with nodes of these `kinds` runs: Sonic, if one of its own nodes is among them."""
+    if TALKING_HEAD in kinds:
+        return Relative.SONIC
+    return next(
+        (each for each, adapter in ADAPTERS.items() if not set(adapter.nodes).isdisjoint(kinds)), Relative.SONIC
+    )
 
 
 def _mode(values: Mapping[str, object]) -> str:

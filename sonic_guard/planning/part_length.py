@@ -17,7 +17,7 @@ _LEAST_SHOWN = 8 * (FADE_FRAMES + SETTLE_FRAMES)
 
 def parts_for(whole: Job, part: Job) -> int:
     """How many runs like `part` it takes to cover the sound of `whole`."""
-    return -(-whole.latent_frames // part.latent_frames)
+    return -(-whole.sound_frames // part.sound_frames)
 
 
 def longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:
@@ -26,7 +26,7 @@ def longest_part(job: Job, fits: Callable[[Job], bool]) -> Job | None:
     def part(frames: int) -> Job:
         return replace(job, duration_s=frames / LATENT_FPS)
 
-    low, high = MIN_PART_FRAMES, job.latent_frames
+    low, high = MIN_PART_FRAMES, job.sound_frames
     if high <= low or not fits(part(low)):
         return None
     while high - low > 1:

@@ -91,7 +91,7 @@ def _advice(judged: Judged, asked: tuple[Graph, str] | None, lang: str) -> dict[
     actions = actions_for(advice, judged.where, *asked) if asked else ()
     adds_node = any(isinstance(action, InsertLowVram) for action in actions)
     return {
-        "text": advice_messages.advice_sentence(advice, judged.where, lang),
+        "text": advice_messages.advice_sentence(advice, judged.where, lang, judged.plan.job.relative),
         "button": advice_messages.button_text(adds_node=adds_node, lang=lang) if actions else None,
         "actions": [as_dict(action) for action in actions],
     }

@@ -26,6 +26,7 @@ from ..planning.pace import Pace, TimePrediction, predict_time
 from ..planning.planner import Change, Plan, is_in, make_plan
 from ..planning.presets import Preset
 from ..planning.selection import NONE
+from ..relatives import Relative
 from .input_files import Files
 from .node_inputs import Inputs, Picture, PlannerNode, Voice
 
@@ -57,9 +58,9 @@ class Machine:
     upscale_model: Callable[[str], Path | None] = lambda _name: None
     """The file of an upscale model of that name; None where there is none."""
 
-    def known_of(self, budget: Budget) -> CardHistory:
-        """What is known from earlier runs on the card of `budget`."""
-        return self.card_history(budget.card, total_bytes=budget.total_bytes)
+    def known_of(self, budget: Budget, relative: Relative) -> CardHistory:
+        """What is known from earlier runs of `relative` on the card of `budget`."""
+        return self.card_history(budget.card, total_bytes=budget.total_bytes, relative=relative)
 
 
 class Cropped(NamedTuple):
@@ -153,7 +154,7 @@ class Context:
         self.planners[-1] = planner._replace(losses=losses)
 
     def planner_upstream(self) -> PlannerNode:
-        """The planner that Sonic's own nodes are judged by."""
+        """The planner that Sonic's own nodes, or a relative's, are judged by."""
         planner = self.planners[-1] if self.planners else PlannerNode("auto", RESERVE, Where.SONIC_NODES)
         if planner.where is Where.THIS_NODE:
             planner = planner._replace(where=Where.SONIC_NODES)
@@ -164,9 +165,9 @@ class Context:
         """What a run on a card may use. Raises `BudgetError`."""
         return Capacity(self.machine.budget(target, reserve), host_memory_bytes(target))
 
-    def pace(self, capacity: Capacity) -> Pace | None:
-        """What earlier runs on a card took, if any are known."""
-        return self.machine.known_of(capacity.budget).pace
+    def pace(self, capacity: Capacity, relative: Relative) -> Pace | None:
+        """What earlier runs of `relative` on a card took, if any are known."""
+        return self.machine.known_of(capacity.budget, relative).pace
 
     def judge(
         self, job: Job, capacity: Capacity, where: Where, *, available: Collection[str] = (), low_vram: bool = False
@@ -174,7 +175,7 @@ class Context:
         """`job` compared with what it may use, unchanged."""
         plan = make_plan(job, capacity, None, available=available)
         losses = tuple(each for each in self.planners[-1].losses if is_in(each, job)) if self.planners else ()
-        time = predict_time(job, capacity.budget, self.pace(capacity))
+        time = predict_time(job, capacity.budget, self.pace(capacity, job.relative))
         return Judged(plan, where, time, available, low_vram, losses=losses)
 
     def choice_capacity(self, choice: LowVramChoice, planner: PlannerNode) -> Capacity:

@@ -9,13 +9,12 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ..comfy.api_graph import MAX_TEXT, Graph, Node, parse_graph, upstream
-from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 from ..comfy.weight_files import SELECTED_BY, WeightFile, missing
 from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER
 from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
-from ..relatives import ADAPTERS, LOADERS
+from ..relatives import Relative
 from . import pack_nodes, sonic_nodes, upscaling
 from .context import MOST_OUTPUTS, Context, Judged, Machine, Outcome
 from .foreign import FOREIGN
@@ -41,16 +40,7 @@ KINDS: Mapping[str, Kind] = {
     "SonicGuardPreset": Kind(("preset", "audio"), pack_nodes.preset),
     "SonicGuardOOMRisk": Kind((*_SETTINGS, "stop"), pack_nodes.oom_risk),
     "SonicGuardAutoDowngrade": Kind((*_SETTINGS, "inference_steps", "policy"), pack_nodes.auto_downgrade),
-    **{
-        name: Kind((), sonic_nodes.unpredicted_loader(relative))
-        for name, relative in LOADERS.items()
-        if ADAPTERS[relative].constants is None
-    },
-    LOADER: Kind(("dtype", "use_interframe"), sonic_nodes.loader),
-    PREDATA: Kind(
-        ("weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"), sonic_nodes.predata
-    ),
-    SAMPLER: Kind(("model", "data_dict", "inference_steps", "dynamic_scale", "fps"), sonic_nodes.sampler),
+    **dict(sonic_nodes.kinds()),
     LOW_VRAM: Kind(("model", "plan", MODE, *map(str, ESCALATION_ORDER), "target_card", "reserve"), pack_nodes.low_vram),
     TALKING_HEAD: Kind(
         ("model", "plan", "image", "audio", *_PLANNING, MODE, "part_s", "preview_s"),
@@ -64,7 +54,7 @@ KINDS: Mapping[str, Kind] = {
     **FOREIGN,
 }
 """By ComfyUI's name of the node."""
-_FOR_ANOTHER = sonic_nodes.TRIO | {LOW_VRAM}
+_FOR_ANOTHER = sonic_nodes.NODES | {LOW_VRAM}
 """Those whose run is that of the node they lead to."""
 PREDICTED = _FOR_ANOTHER | {"SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGuardAutoDowngrade", TALKING_HEAD}
 """The kinds that a prediction can be asked for."""
@@ -85,7 +75,7 @@ class Preview(NamedTuple):
     assumed: tuple[Assumption, ...]
     """What could not be read from the graph."""
     missing: tuple[WeightFile, ...] = ()
-    """The weight files that the run needs and that are not there."""
+    """The weight files that the run needs and that are not there; those of relatives are not listed here."""
 
     @property
     def unknown(self) -> bool:
@@ -112,7 +102,8 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
         node_id = _ASKED
     outcome, assumed = evaluate(graph, node_id, machine, target)
     assert outcome.judged  # noqa: S101  (`PREDICTED` are those that are judged)
-    return Preview(outcome.judged, assumed, _missing_files(graph, machine))
+    relative = outcome.judged.plan.job.relative
+    return Preview(outcome.judged, assumed, _missing_files(graph, machine) if relative is Relative.SONIC else ())
 
 
 def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Evaluation:

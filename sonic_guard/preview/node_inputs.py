@@ -12,6 +12,7 @@ from ..operations.low_vram_choice import LowVramChoice
 from ..operations.preflight import PlannedRun
 from ..planning.advice import Where
 from ..planning.planner import Change
+from ..relatives import Relative
 
 Word = TypeVar("Word", bound=str)
 Value = TypeVar("Value")
@@ -120,17 +121,19 @@ class Film(NamedTuple):
 
 @dataclass(frozen=True)
 class SonicModel:
-    """A MODEL_SONIC: the settings of SONICTLoader, and those of Sonic Low VRAM."""
+    """A MODEL_SONIC, or a relative's: the settings of its loader, and those of Sonic Low VRAM."""
 
     dtype: Dtype
     interpolate: bool
     low_vram: LowVramChoice | None = None
     """None: the wrapper's own model, without optimizations."""
+    relative: Relative = Relative.SONIC
+    """Whose loader made it."""
 
 
 @dataclass(frozen=True)
 class SonicData:
-    """A SONIC_PREDATA: the inputs of SONIC_PreData."""
+    """A SONIC_PREDATA, or a relative's: the inputs of the node that makes it."""
 
     picture: Picture
     sound_s: float

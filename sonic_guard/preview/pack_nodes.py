@@ -23,6 +23,7 @@ from ..planning.advice import Where
 from ..planning.capabilities import MODE, GraphCapabilities
 from ..planning.planner import Policy
 from ..planning.selection import read_switches
+from ..relatives import Relative
 from .context import ASSUMED_SOUND_S, Context, Cropped, Judged, Outcome
 from .node_inputs import UNKNOWN, Inputs, NotKnownError, Picture, Plan, PlannerNode, Voice
 from .sonic_nodes import model_of
@@ -72,7 +73,7 @@ def _request(
         inputs.whole("face_index", 0),
         "" if picture.assumed else inputs.text("face_box", ""),
         capabilities=context.capabilities,
-        pace=context.pace(capacity),
+        pace=context.pace(capacity, context.capabilities.relative),
         overrides=Overrides(
             inputs.whole("min_resolution", 0),
             inputs.whole("inference_steps", 0),
@@ -128,7 +129,8 @@ def oom_risk(inputs: Inputs, context: Context) -> Outcome:
     planner = context.add_planner(inputs, Where.THIS_NODE)
     capacity, capabilities = context.capacity(planner.target, planner.reserve), context.capabilities
     settings, stop = _settings(inputs, context), inputs.flag("stop", True, matters=False)
-    result = assess(OomRiskRequest(settings, capacity, stop, capabilities, context.pace(capacity)))
+    pace = context.pace(capacity, capabilities.relative)
+    result = assess(OomRiskRequest(settings, capacity, stop, capabilities, pace))
     return Outcome(result.outputs(inputs.value("image"), UNKNOWN), _judged(result, planner, context))
 
 
@@ -138,7 +140,8 @@ def auto_downgrade(inputs: Inputs, context: Context) -> Outcome:
     planner = context.add_planner(inputs, _where(policy, context))
     capacity, capabilities = context.capacity(planner.target, planner.reserve), context.capabilities
     settings = replace(_settings(inputs, context), inference_steps=inputs.whole("inference_steps", 25))
-    result = plan_downgrade(AutoDowngradeRequest(settings, capacity, policy, capabilities, context.pace(capacity)))
+    pace = context.pace(capacity, capabilities.relative)
+    result = plan_downgrade(AutoDowngradeRequest(settings, capacity, policy, capabilities, pace))
     return Outcome(result.outputs(UNKNOWN), _judged(result, planner, context))
 
 
@@ -154,13 +157,14 @@ def low_vram(inputs: Inputs, context: Context) -> Outcome:
     plan = None if linked is None else linked.run.result.plan
     mode = inputs.word(MODE, Mode, Mode.AUTO)
     choice = choose_low_vram(LowVramRequest(settings, mode, plan, planner.target, planner.reserve))
-    model = replace(model_of(inputs, context), low_vram=choice)
+    model = replace(model_of(inputs, context, context.capabilities.relative), low_vram=choice)
     return Outcome((model, UNKNOWN))
 
 
 def talking_head(inputs: Inputs, context: Context) -> Outcome:
     """SonicGuardTalkingHead: its longest part. The sound is cut evenly."""
-    model, linked = model_of(inputs, context), inputs.of("plan", Plan)
+    model = model_of(inputs, context, Relative.SONIC, "Sonic Talking Head")
+    linked = inputs.of("plan", Plan)
     if linked is None:
         picture = context.picture(inputs)
         run, planner = _request(picture, _sound_s(inputs, context), inputs, context)

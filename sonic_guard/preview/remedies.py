@@ -9,17 +9,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..comfy.api_graph import Graph, Link, Node, upstream
-from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
 from ..optimizations import ESCALATION_ORDER, Optimization, Setting
 from ..planning.advice import LOW_VRAM as ADD_LOW_VRAM
 from ..planning.advice import PLANNER_SETTINGS, POLICY, Advice, Where
 from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
 from ..planning.planner import SPLIT, Change
+from ..relatives import LOADERS, PREDATAS, SAMPLERS
 
 PLANNERS = frozenset({"SonicGuardPreflight", "SonicGuardAutoDowngrade"})
 """Nodes that change settings until a run fits."""
-RUNNERS = frozenset({SAMPLER, TALKING_HEAD})
-"""Nodes that run Sonic's network."""
+RUNNERS = frozenset({*SAMPLERS, TALKING_HEAD})
+"""Nodes that run the network."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ Action = InsertLowVram | SetValue
 def actions_for(advice: Advice, where: Where, graph: Graph, node_id: str) -> tuple[Action, ...]:
     """The actions that do what `advice` for the run of the node `node_id` says; none where they cannot do all of it."""
     runners = list(_runners(graph, node_id))
-    if not advice.changes or (not runners and graph[node_id].type in (LOADER, PREDATA)):
+    if not advice.changes or (not runners and graph[node_id].type in (*LOADERS, *PREDATAS)):
         return ()
     names = {change.name for change in advice.changes}
     if ADD_LOW_VRAM in names:
@@ -111,7 +111,7 @@ def _enable(optimization: Optimization, graph: Graph, node_id: str, runners: lis
 def _owner(graph: Graph, name: str, runners: list[str]) -> str | None:
     """The nearest node to the runners, they included, that has an input of that name and is no planner."""
     for each in reversed(_upstream(graph, runners)):
-        if name in graph[each].inputs and graph[each].type in (LOADER, PREDATA, LOW_VRAM, *RUNNERS):
+        if name in graph[each].inputs and graph[each].type in (*LOADERS, *PREDATAS, LOW_VRAM, *RUNNERS):
             return each
     return None
 

@@ -1,28 +1,44 @@
-"""What the three nodes of the Sonic wrapper would run with."""
+"""What the three nodes of the Sonic wrapper, or of a relative, would run with."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 
-from ..comfy.api_graph import Graph, Link, Node
-from ..comfy.sonic_objects import LOADER, PREDATA, SAMPLER
+from ..comfy.api_graph import Graph, Link, Node, upstream
+from ..comfy.sonic_objects import check_runs_in
 from ..errors import PictureError
 from ..job import Dtype
 from ..memory.constants import constants
 from ..operations.run_settings import RunSettings, job_from, vae_dtype_on
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
-from ..relatives import Relative
+from ..relatives import ADAPTERS, LOADERS, PREDATAS, SAMPLERS, Relative
 from .context import ASSUMED_SOUND_S, LONGEST_GUESS_S, Context, Outcome
+from .kind import Kind
 from .node_inputs import UNKNOWN, Inputs, Picture, SonicData, SonicModel
 
-TRIO = frozenset({LOADER, PREDATA, SAMPLER})
+NODES = frozenset({*LOADERS, *PREDATAS, *SAMPLERS})
+"""Class names of Sonic's nodes and of those of its relatives."""
 
 
-def loader(inputs: Inputs, context: Context) -> Outcome:
-    """SONICTLoader."""
+def kinds() -> Iterator[tuple[str, Kind]]:
+    """The kinds of these nodes, by their class names."""
+    for relative, adapter in ADAPTERS.items():
+        if adapter.constants is None:
+            yield adapter.loader, Kind((), _unpredicted_loader(relative))
+            continue
+        yield adapter.loader, Kind(("dtype", "use_interframe"), partial(loader, relative=relative))
+        data = "weight_dtype", "audio", "image", "min_resolution", "duration", "expand_ratio"
+        yield adapter.predata, Kind(data, partial(predata, relative=relative))
+        run = "model", "data_dict", "inference_steps", adapter.scale, "fps"
+        yield adapter.sampler, Kind(run, partial(sampler, relative=relative))
+
+
+def loader(inputs: Inputs, context: Context, relative: Relative) -> Outcome:
+    """SONICTLoader, or a relative's."""
     dtype = inputs.word("dtype", Dtype, Dtype.FP16)
-    return Outcome((SonicModel(dtype, inputs.flag("use_interframe", True)), dtype))
+    return Outcome((SonicModel(dtype, inputs.flag("use_interframe", True), relative=relative), dtype))
 
 
-def unpredicted_loader(relative: Relative) -> Callable[[Inputs, Context], Outcome]:
+def _unpredicted_loader(relative: Relative) -> Callable[[Inputs, Context], Outcome]:
     """The loader of a relative whose memory is not predicted: raises `WrapperError` instead of Sonic's figures."""
 
     def raises(inputs: Inputs, context: Context) -> Outcome:
@@ -32,15 +48,15 @@ def unpredicted_loader(relative: Relative) -> Callable[[Inputs, Context], Outcom
     return raises
 
 
-def predata(inputs: Inputs, context: Context) -> Outcome:
-    """SONIC_PreData."""
+def predata(inputs: Inputs, context: Context, relative: Relative) -> Outcome:
+    """SONIC_PreData, or a relative's."""
     duration = inputs.number("duration", ASSUMED_SOUND_S)
     sound_s = context.sound_s(inputs)
     if sound_s is None:  # a duration beyond all clips stands for "all of the sound"
         sound_s = duration if duration <= LONGEST_GUESS_S else ASSUMED_SOUND_S
         inputs.assume("sound", value=sound_s, unknown=inputs.unknown("audio"))
     picture = context.picture(inputs)
-    _check_taken(picture, context, inputs)
+    _check_taken(picture, context, inputs, ADAPTERS[relative].predata)
     return Outcome((
         SonicData(
             picture,
@@ -51,25 +67,25 @@ def predata(inputs: Inputs, context: Context) -> Outcome:
     ))  # fmt: skip
 
 
-def _check_taken(picture: Picture, context: Context, inputs: Inputs) -> None:
-    """Raise `PictureError` if SONIC_PreData does not take a picture; note if it probably finds no face in it."""
+def _check_taken(picture: Picture, context: Context, inputs: Inputs, node: str) -> None:
+    """Raise `PictureError` if `node` does not take a picture; note if it probably finds no face in it."""
     if min(picture.width, picture.height) == 1:
-        raise PictureError(f"image: SONIC_PreData takes no picture of {picture.width}×{picture.height} pixels.")
+        raise PictureError(f"image: {node} takes no picture of {picture.width}×{picture.height} pixels.")
     if picture.name is None:
         return
     if context.machine.files.is_batch(picture.name):
         raise PictureError(
-            f"image: {picture.name!r} has several frames, and SONIC_PreData takes one picture. Put Preflight (Sonic "
+            f"image: {picture.name!r} has several frames, and {node} takes one picture. Put Preflight (Sonic "
             "Guard) in between, which takes the first, or save one frame as PNG."
         )
     if context.machine.files.faces(picture.name) == ():
         inputs.assume("no face")
 
 
-def sampler(inputs: Inputs, context: Context) -> Outcome:
-    """SONICSampler. Where the loader or SONIC_PreData is not connected, its defaults are assumed."""
-    model = model_of(inputs, context)
-    data = inputs.of("data_dict", SonicData) or predata(inputs.nothing(), context).outputs[0]
+def sampler(inputs: Inputs, context: Context, relative: Relative) -> Outcome:
+    """SONICSampler, or a relative's. Where one of the other two is not connected, its defaults are assumed."""
+    model = model_of(inputs, context, relative, ADAPTERS[relative].sampler)
+    data = inputs.of("data_dict", SonicData) or predata(inputs.nothing(), context, relative).outputs[0]
     planner = context.planner_upstream()
     fps = inputs.number("fps", 25.0)
     settings = RunSettings(
@@ -81,8 +97,9 @@ def sampler(inputs: Inputs, context: Context) -> Outcome:
         model.dtype,
         model.interpolate,
         inputs.whole("inference_steps", 25),
-        inputs.number("dynamic_scale", 1.0, matters=False),
+        inputs.number(ADAPTERS[relative].scale, 1.0, matters=False),
         data.expand_ratio,
+        relative,
     )
     capacity = context.capacity(planner.target, planner.reserve)
     job = job_from(settings, vae_dtype_on(capacity.budget))
@@ -94,9 +111,15 @@ def sampler(inputs: Inputs, context: Context) -> Outcome:
     return Outcome((UNKNOWN, fps), context.judge(job, capacity, planner.where, available=model.low_vram.switches.auto))
 
 
-def model_of(inputs: Inputs, context: Context) -> SonicModel:
-    """The model at an input; where it is not known, that of SONICTLoader with its defaults."""
-    return inputs.of("model", SonicModel) or loader(inputs.nothing(), context).outputs[0]
+def model_of(inputs: Inputs, context: Context, relative: Relative, node: str | None = None) -> SonicModel:
+    """The model at an input; where it is not known, that of the loader with its defaults.
+
+    Raises `WrapperError` for another relative's where `node` runs it.
+    """
+    model = inputs.of("model", SonicModel) or loader(inputs.nothing(), context, relative).outputs[0]
+    if node is not None:
+        check_runs_in(node, relative, model.relative)
+    return model
 
 
 def sampler_of(graph: Graph, node_id: str) -> Node:
@@ -105,27 +128,28 @@ def sampler_of(graph: Graph, node_id: str) -> Node:
     Where there is none yet, it is a sampler that is linked to the other nodes as far as they are there.
     """
     node = graph[node_id]
-    if node.type == SAMPLER:
+    if node.type in SAMPLERS:
         return node
     loaders = _loaders_of(graph, node_id)
     # Sonic Low VRAM is asked for its own run, the loader for any.
     models = _with_low_vram(graph, {node_id} if node.type == LOW_VRAM else loaders)
-    data = {node_id} if node.type == PREDATA else _fed_nodes(graph, PREDATA, "weight_dtype", loaders)
-    runs = [each for each in graph.values() if each.type in (SAMPLER, TALKING_HEAD)]
-    if node.type != PREDATA and (of_model := [each for each in runs if _fed(each, "model", models)]):
+    data = {node_id} if node.type in PREDATAS else _fed_nodes(graph, PREDATAS, "weight_dtype", loaders)
+    runs = [each for each in graph.values() if each.type in (*SAMPLERS, TALKING_HEAD)]
+    if node.type not in PREDATAS and (of_model := [each for each in runs if _fed(each, "model", models)]):
         return of_model[0]
     if node.type != LOW_VRAM and (of_data := [each for each in runs if _fed(each, "data_dict", data)]):
         return of_data[0]
     given = {"model": list(models)[-1:], "data_dict": sorted(data)[:1]}
-    return Node(SAMPLER, {name: Link(source, 0) for name, sources in given.items() for source in sources})
+    links = {name: Link(source, 0) for name, sources in given.items() for source in sources}
+    return Node(ADAPTERS[_relative_of(graph, node_id)].sampler, links)
 
 
 def _loaders_of(graph: Graph, node_id: str) -> dict[str, None]:
     """The loader that the model of one of Sonic's nodes, or of Sonic Low VRAM, comes from; empty if none does."""
     passed: set[str] = set()
-    while node_id in graph and graph[node_id].type != LOADER and node_id not in passed:
+    while node_id in graph and graph[node_id].type not in LOADERS and node_id not in passed:
         passed.add(node_id)
-        link = graph[node_id].inputs.get("weight_dtype" if graph[node_id].type == PREDATA else "model")
+        link = graph[node_id].inputs.get("weight_dtype" if graph[node_id].type in PREDATAS else "model")
         node_id = link.node if isinstance(link, Link) else ""
     return {node_id: None} if node_id in graph else {}
 
@@ -133,13 +157,20 @@ def _loaders_of(graph: Graph, node_id: str) -> dict[str, None]:
 def _with_low_vram(graph: Graph, models: Collection[str]) -> dict[str, None]:
     """`models` and every Sonic Low VRAM that one of them leads to, in that order."""
     found = dict.fromkeys(models)
-    while more := _fed_nodes(graph, LOW_VRAM, "model", found).keys() - found.keys():
+    while more := _fed_nodes(graph, (LOW_VRAM,), "model", found).keys() - found.keys():
         found |= dict.fromkeys(sorted(more))
     return found
 
 
-def _fed_nodes(graph: Graph, kind: str, name: str, sources: Collection[str]) -> dict[str, None]:
-    return {key: None for key, each in graph.items() if each.type == kind and _fed(each, name, sources)}
+def _fed_nodes(graph: Graph, kinds: Collection[str], name: str, sources: Collection[str]) -> dict[str, None]:
+    return {key: None for key, each in graph.items() if each.type in kinds and _fed(each, name, sources)}
+
+
+def _relative_of(graph: Graph, node_id: str) -> Relative:
+    """The relative whose run a node begins: its own, or that of the nearest loader before it, by default Sonic."""
+    owners = LOADERS | PREDATAS
+    before = reversed(upstream(graph, node_id, lambda node: list(node.inputs)))
+    return next((owners[graph[each].type] for each in before if graph[each].type in owners), Relative.SONIC)
 
 
 def _fed(node: Node, name: str, sources: Collection[str]) -> bool:

@@ -49,6 +49,13 @@ def test_estimate_as_json(capsys):
     assert data["peak_bytes"] == data["stages"][data["peak_stage"]] + data["overhead_bytes"]
 
 
+def test_estimate_of_a_relative(capsys):
+    base = ["estimate", "--width", "512", "--height", "512", "--duration", "10"]
+    sonic, dice = _json(capsys, *base), _json(capsys, *base, "--relative", "dice_talk")
+    assert (sonic["frames"], dice["frames"], dice["window"]) == (125, 150, 25)
+    assert dice["peak_bytes"] > sonic["peak_bytes"]
+
+
 def test_estimate_without_interpolation_has_none(capsys):
     data = _json(capsys, "estimate", "--width", "512", "--height", "512", "--duration", "10", "--no-interframe")
     assert (data["output_frames"], data["stages"]["interpolate"]) == (125, 0)

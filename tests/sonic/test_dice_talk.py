@@ -1,5 +1,6 @@
 """DICE Talk through the low-VRAM engine: its own `process`, whole, with real classes and small networks."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 from sonic_guard.comfy.sonic_objects import job_of
 from sonic_guard.errors import WrapperError
 from sonic_guard.job import Job
+from sonic_guard.memory import constants as constants_file
 from sonic_guard.memory.stage_model import predict
 from sonic_guard.optimizations import ESCALATION_ORDER, EVERY, Optimization, without_redundant
-from sonic_guard.relatives import Relative, relative_of
+from sonic_guard.relatives import ADAPTERS, Relative, relative_of
 from sonic_guard.runtime.sampler_hooks import calls_per_step
 
 torch = pytest.importorskip("torch")
@@ -71,21 +73,34 @@ def test_its_job_is_the_one_it_runs(dice):
     assert (job.windows, job.output_frames) == (small_dice.PASSES, 2 * small_dice.MADE - 1)
 
 
-def test_what_it_needs_is_not_told_from_sonic_s_constants():
-    """A run that cannot be predicted begins with everything there is."""
+def test_its_optimizations_are_chosen_by_its_own_figures():
+    """As Sonic Low VRAM does it: memory is freed, and optimizations are chosen, for the job of its own kind."""
+    dice, asked = small_dice.build(), []
+
+    def choose(job):
+        asked.append(job)
+        return {Optimization.STREAMING_DECODE}
+
+    model = optimized(dice, choose, free_memory=lambda job: asked.append(predict(job).job))
+    call = model._bind((small_dice.data(torch.float32), 12.0, 1, 1.0), {})
+    assert model._begin(call)[0] == {Optimization.STREAMING_DECODE}
+    assert {job.relative for job in asked} == {Relative.DICE_TALK}
+    assert asked[-1].latent_frames == small_dice.MADE
+
+
+def test_a_model_without_constants_begins_with_every_optimization(monkeypatch):
+    """As a relative that has none yet: a run that cannot be predicted begins with everything there is."""
+    adapter = replace(ADAPTERS[Relative.DICE_TALK], constants=None)
+    monkeypatch.setattr(constants_file, "ADAPTERS", {**ADAPTERS, Relative.DICE_TALK: adapter})
+    constants_file.constants.cache_clear()
     dice = small_dice.build()
     fallbacks = [each for each in ESCALATION_ORDER if each is not Optimization.UNET_OFFLOAD]
     model = optimized(dice, lambda job: predict(job) and (), fallbacks=fallbacks, chunk_size=lambda job: SMALL)
     with pytest.raises(WrapperError, match="DICE Talk needs is not predicted"):
         predict(Job(512, 512, 4.0, relative=Relative.DICE_TALK))
-    freed = []
-    decided = optimized(
-        dice, lambda job: fallbacks, fallbacks=fallbacks, free_memory=lambda job: freed.append(job and predict(job))
-    )
-    for each in (model, decided):
-        call = each._bind((small_dice.data(torch.float32), 12.0, 1, 1.0), {})
-        assert each._begin(call)[0] == without_redundant(frozenset(fallbacks))
-    assert freed == [None]
+    call = model._bind((small_dice.data(torch.float32), 12.0, 1, 1.0), {})
+    assert model._begin(call)[0] == without_redundant(frozenset(fallbacks))
+    constants_file.constants.cache_clear()
 
 
 def test_its_windows_are_counted():

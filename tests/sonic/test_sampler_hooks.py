@@ -45,7 +45,7 @@ def small(checkout):
         network_parts.read_config(checkout, "scheduler/scheduler_config.json")
     )
     pipe = network_parts.build_pipeline(checkout, unet, scheduler)
-    sonic = network_parts.build_sonic(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=True)
+    sonic = network_parts.build_model(checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=True)
     vae = Vae(small_vae(checkout), torch.float32, cpu, group=4)
     return sonic, predata(JOB, cpu) | {"vae": vae}
 

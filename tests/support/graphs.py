@@ -111,6 +111,16 @@ def trio(**inputs: Any) -> Graph:
     }
 
 
+def dice_trio(**inputs: Any) -> Graph:
+    """Nodes 5, 6 and 7: DICE Talk's own, with the values of Sonic's trio; `inputs` as there."""
+    loader, predata, sampler = ("5", "6", "7")
+    graph = trio(**inputs)
+    graph[sampler]["inputs"]["ref_scale"] = graph[sampler]["inputs"].pop("dynamic_scale")
+    for number, relative in ((loader, "Loader"), (predata, "PreData"), (sampler, "Sampler")):
+        graph[number] = node(f"Dice_Talk_{relative}", **graph[number]["inputs"])
+    return graph
+
+
 def after_preflight(**inputs: Any) -> Graph:
     """The whole graph of the example workflow; `inputs` are Preflight's."""
     links = {name: ["3", slot] for name, slot in PREFLIGHT_OUTPUTS.items()}

@@ -10,7 +10,6 @@ from torch import Tensor
 from sonic_guard.devtools.dice_parts import build_model, build_pipeline, run_sampler
 from sonic_guard.devtools.network_parts import build_unet, read_config
 from sonic_guard.devtools.sonic_checkout import Checkout, open_checkout
-from sonic_guard.relatives import Relative
 from tests.support import installed
 from tests.support.small_sonic import CPU
 from tests.support.small_sonic import data as sonic_data
@@ -24,7 +23,7 @@ PASSES = 2
 
 @cache
 def checkout() -> Checkout:
-    return open_checkout(installed.dice_talk(), Relative.DICE_TALK)
+    return open_checkout(installed.dice_talk())
 
 
 def build(dtype: torch.dtype = torch.float32, *, interpolate: bool = True) -> Any:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sonic_guard.devtools.network_parts import (
+    build_model,
     build_pipeline,
-    build_sonic,
     build_test_data,
     build_unet,
     read_config,
@@ -45,7 +45,7 @@ def build(dtype: torch.dtype = torch.float32, *, interpolate: bool = True) -> An
     scheduler = EulerDiscreteScheduler.from_config(read_config(checkout(), "scheduler/scheduler_config.json"))
     pipe = build_pipeline(checkout(), unet.to(dtype), scheduler)
     rife = checkout().rife.RIFEModel(device=CPU)
-    return build_sonic(checkout(), pipe, rife, CPU, interpolate=interpolate)
+    return build_model(checkout(), pipe, rife, CPU, interpolate=interpolate)
 
 
 class Vae:

@@ -14,6 +14,7 @@ from sonic_guard.history.run_record import Outcome, StageFigures
 from sonic_guard.job import Dtype, Job
 from sonic_guard.memory.stage_model import stage_bytes
 from sonic_guard.optimizations import Optimization
+from sonic_guard.relatives import Relative
 
 JOB, OTHER = Job(512, 512, 10.0), Job(512, 512, 20.0)
 CARD = "NVIDIA GeForce RTX 4060"
@@ -54,6 +55,18 @@ def test_without_runs_there_is_nothing_to_learn(history):
     for known in (known_of(lambda: history), known_of(lambda: None)):
         card_history = known.of(CARD)
         assert (card_history.calibration.runs, card_history.pace, card_history.last(JOB)) == (0, None, None)
+
+
+def test_the_runs_of_relatives_are_apart(history):
+    dice = replace(JOB, relative=Relative.DICE_TALK)
+    add(history)
+    for seconds in (10.0, 11.0):
+        add(history, dice, seconds=seconds)
+    known = known_of(lambda: history)
+    sonic, other = known.of(CARD), known.of(CARD, relative=Relative.DICE_TALK)
+    assert (sonic.calibration.runs, sonic.pace.runs, sonic.last(dice)) == (1, 1, None)
+    assert (other.pace.runs, other.last(JOB)) == (2, None)
+    assert other.last(dice).job == dice
 
 
 def test_runs_of_the_card_and_the_wrapper_count(history):

@@ -6,10 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sonic_guard.comfy.api_graph import parse_graph
 from sonic_guard.devices.budget import budget_for
 from sonic_guard.devices.card_catalogue import GIB
-from sonic_guard.errors import GraphError, JobError, SonicGuardError
+from sonic_guard.errors import GraphError, JobError
 from sonic_guard.history.history_cache import CardHistory
 from sonic_guard.job import LATENT_FPS, Dtype
 from sonic_guard.memory.stage_model import predict
@@ -18,7 +17,7 @@ from sonic_guard.planning.advice import LOW_VRAM, Where, advise
 from sonic_guard.planning.capacity import Verdict
 from sonic_guard.planning.pace import Pace, TimeSource, predict_time
 from sonic_guard.preview.answer import answer
-from sonic_guard.preview.evaluation import job_for, preview
+from sonic_guard.preview.evaluation import job_for
 from tests.support.graph_runs import SPEECH_S, Run, foresee, plan, shown, switched, write_speech_files
 from tests.support.graphs import (
     PREFLIGHT_OUTPUTS,
@@ -472,16 +471,3 @@ def test_a_card_without_bf16_is_known(here):
     graph = sources() | preflight(target_card="RTX 2060 12GB") | talking_head()
     assert not budget_for("RTX 2060 12GB").bf16
     assert plan(graph, "11", here).job.vae_dtype is Dtype.FP32
-
-
-@pytest.mark.parametrize("asked", ["10", "loader"])
-def test_a_relative_gets_no_figures_of_sonic(here, asked):
-    """Sonic Low VRAM may be in front of DICE Talk's sampler, whose memory is not predicted."""
-    graph = {
-        "loader": node("Dice_Talk_Loader", dtype="fp16", use_interframe=True),
-        **low_vram(model=["loader", 0]),
-        "sampler": node("Dice_Talk_Sampler", model=["10", 0], inference_steps=25, fps=25.0),
-    }
-    with pytest.raises(SonicGuardError, match=r"DICE Talk needs is not predicted|nothing to predict for a Dice_Talk"):
-        preview(parse_graph(graph), asked, here)
-    assert job_for(graph, "sampler", here) is None

@@ -8,8 +8,12 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from sonic_guard.comfy.sonic_objects import LOADER, PREDATA
+from sonic_guard.job import Job
+from sonic_guard.memory.stage_model import predict
+from sonic_guard.relatives import ADAPTERS, Relative
 
 STOCK = {"1": {"class_type": LOADER, "inputs": {}}, "2": {"class_type": "SONICSampler", "inputs": {}}}
+DICE_LOADER = ADAPTERS[Relative.DICE_TALK].loader
 
 
 def low_vram(**inputs):
@@ -76,7 +80,7 @@ def instrumented(pack, classes):
     return classes
 
 
-def load(pack, wrapper, monkeypatch, graph, model="svd", free_gib=3.0, **inputs):
+def load(pack, wrapper, monkeypatch, graph, model="svd", free_gib=3.0, loader=LOADER, **inputs):
     """The device on which the instrumented loader builds in a running `graph`, on a GPU with `free_gib` free."""
     names = ("nodes.comfyui.host", "sonic_guard.devices.budget")
     host, budget = (importlib.import_module(f"{pack.__name__}.{name}") for name in names)
@@ -92,7 +96,7 @@ def load(pack, wrapper, monkeypatch, graph, model="svd", free_gib=3.0, **inputs)
         nodes.__dict__,
     )
     run(monkeypatch, graph)
-    return instrumented(pack, {LOADER: nodes.Loader})[LOADER]().main(model=model, **inputs)
+    return instrumented(pack, {loader: nodes.Loader})[loader]().main(model=model, **inputs)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +125,17 @@ def test_where_the_gpu_has_room_it_builds_there(pack, wrapper, monkeypatch, dtyp
     """In host memory the UNet would be there together with the file of its weights."""
     graph = STOCK | TALKING_HEAD
     assert load(pack, wrapper, monkeypatch, graph, free_gib=free_gib, dtype=dtype) == device
+
+
+def test_a_relative_s_loader_needs_room_for_its_own_network(pack, wrapper, monkeypatch):
+    """DICE Talk's has more parameters, and a pose network beside it."""
+    needs = [predict(Job(512, 512, 1.0, relative=each)).most("load") / (1 << 30) for each in Relative]
+    between = sum(needs) / 2
+    assert needs[0] < between < needs[1]
+    graph = STOCK | low_vram()
+    assert load(pack, wrapper, monkeypatch, graph, free_gib=between) == "cuda"
+    assert load(pack, wrapper, monkeypatch, graph, free_gib=between, loader=DICE_LOADER) == "cpu"
+    assert load(pack, wrapper, monkeypatch, graph, free_gib=needs[1] + 0.01, loader=DICE_LOADER) == "cuda"
 
 
 def test_an_error_of_the_loader_leaves_its_device(pack, wrapper, monkeypatch):

@@ -4,7 +4,7 @@
 //
 // Not by graphToPrompt, which converts the whole graph and writes values into widgets.
 
-import { TALKING_HEAD, LOW_VRAM } from "./node_classes.mjs";
+import { TALKING_HEAD, LOW_VRAM, SAMPLERS } from "./node_classes.mjs";
 import { allInstances, executionId, isRun, instanceAt, sourceOf } from "./graph.mjs";
 
 /**
@@ -21,7 +21,7 @@ const MOST_BYTES = 60_000;
 const LONGEST_TEXT = 500;
 
 /** Nodes that run Sonic's network: what is asked about a node before them depends on them, too. */
-const SAMPLING_NODES = new Set(["SONICSampler", TALKING_HEAD]);
+const SAMPLING_NODES = new Set([...SAMPLERS, TALKING_HEAD]);
 /** Nodes that enable optimizations: a plan uses them wherever they are in the graph. */
 const OPTIMIZING_NODES = new Set([LOW_VRAM, TALKING_HEAD]);
 

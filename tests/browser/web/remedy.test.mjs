@@ -9,6 +9,8 @@ for (const [name, kinds, main] of [
   ["Preflight before Low VRAM and the sampler", ["SONICSampler", "SonicGuardLowVRAM", "SonicGuardPreflight"], [2]],
   ["Low VRAM before the sampler", ["SONIC_PreData", "SONICSampler", "SonicGuardLowVRAM"], [2]],
   ["the sampler where it is alone with its data", ["SONIC_PreData", "SONICSampler", "LoadImage"], [1]],
+  ["the samplers of Sonic and of a relative", ["Dice_Talk_Sampler", "Dice_Talk_PreData", "SONICSampler"], [0, 2]],
+  ["a relative's data where that is all", ["Dice_Talk_PreData", "LoadImage"], [0]],
   ["all of the same class", ["SonicGuardPreflight", "SonicGuardPreflight", "SONICSampler"], [0, 1]],
   ["none where there is none", ["LoadImage", undefined], []],
 ]) {

@@ -108,7 +108,7 @@ class SmallSonic:
             network_parts.read_config(checkout, "scheduler/scheduler_config.json")
         )
         pipe = network_parts.build_pipeline(checkout, unet, scheduler)
-        sonic = network_parts.build_sonic(
+        sonic = network_parts.build_model(
             checkout, pipe, checkout.rife.RIFEModel(device=cpu), cpu, interpolate=interpolate
         )
         network = AutoencoderKLTemporalDecoder.from_config(
