@@ -549,6 +549,16 @@ def test_the_wheel_zooms_the_canvas(page):
     page.wait_for_function("() => app.wheeled")
 
 
+def test_the_wheel_scrolls_a_card_that_its_node_has_no_room_for(page):
+    add(page)
+    shows(card(page), "GiB")
+    card(page).evaluate("(card) => { card.style.maxHeight = '60px'; }")
+    card(page).hover()
+    page.mouse.wheel(0, 30)
+    page.wait_for_function("() => document.querySelector('.sonic-guard').scrollTop === 30")
+    assert not page.evaluate("() => Boolean(app.wheeled)")
+
+
 def test_in_chinese(page, server):
     setting(page, "Comfy.Locale", "zh")
     add(page, min_resolution=512)
