@@ -49,6 +49,7 @@ const context = {
     (PREDICTING_NODES.has(kind) || (SONIC_NODES.has(kind) && Boolean(setting("SonicGuard.SonicNodes")))),
   onCanvas: () => !setting("Comfy.VueNodes.Enabled"),
   onWheel: (/** @type {WheelEvent} */ event) => context.onCanvas() && app.canvas.processMouseWheel(event),
+  onSized: keepOutOfUndo,
   onVisibility: updateActivity,
   act,
   pictureUrl: (/** @type {string} */ file) => api.apiURL(`/view?${pictureQuery(file)}`),
@@ -84,6 +85,25 @@ function act(actions) {
   const root = app.graph.rootGraph ?? app.graph;
   if (!carryOut({ root, canvas: app.canvas, create }, actions)) toast("cannot do", "info");
   refresh();
+}
+
+/**
+ * The size that a card gives its node is no change of the user's: ComfyUI's undo shall not take a step for it. So the
+ * state that it compares the graph with gets that size too.
+ * @param {import("./lib/types.d.ts").Node} node
+ * @param {number[]} before
+ */
+function keepOutOfUndo(node, before) {
+  const state = app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState;
+  const saved = savedNode(state, node);
+  if (saved && saved.type === node.type && String([...saved.size]) === String(before)) saved.size = [...node.size];
+}
+
+/** A node in a saved workflow. @param {any} state @param {import("./lib/types.d.ts").Node} node */
+function savedNode(state, node) {
+  const isHere = (/** @type {any} */ one) => one.id === node.graph?.id;
+  const inside = state?.definitions?.subgraphs?.find(isHere);
+  return (inside ?? state)?.nodes?.find((/** @type {any} */ one) => String(one.id) === String(node.id));
 }
 
 /** A picture of the input folder, small. @param {string} file */
@@ -189,6 +209,7 @@ app.registerExtension({
     cardOf.set(node, card);
     after(node, "onAdded", () => card.start());
     after(node, "onRemoved", () => card.stop());
+    after(node, "onResize", () => card.resized());
     after(node, "onConfigure", (saved) => card.configured(saved));
     after(node, "onExecuted", (output) => output?.text && card.setReport(output.text.join("\n")));
   },
