@@ -15,6 +15,7 @@ import { runAsText } from "./lib/model.mjs";
 import { NodeCard, onScreen } from "./lib/node_card.mjs";
 import { mainNodes, PREDICTING_NODES, SONIC_NODES } from "./lib/node_classes.mjs";
 import { carryOut } from "./lib/remedy.mjs";
+import { keepLanguage } from "./lib/note_language.mjs";
 import { labelOptions } from "./lib/option_labels.mjs";
 import { GraphSnapshot } from "./lib/graph_snapshot.mjs";
 import { Server } from "./lib/server.mjs";
@@ -200,6 +201,9 @@ app.registerExtension({
       render: (/** @type {HTMLElement} */ element) => history.open(element),
       destroy: () => history.close(),
     });
+  },
+  loadedGraphNode(/** @type {any} */ node) {
+    keepLanguage(node, language());
   },
   nodeCreated(/** @type {any} */ node) {
     const kind = node.comfyClass ?? "";
