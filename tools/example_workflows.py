@@ -23,7 +23,7 @@ UPSCALER = WeightFile(
     "UpscaleModelLoader",
 )  # fmt: skip
 """The model that ComfyUI's own templates use."""
-_FILES = "## Weight files · 权重文件\n"
+_FILES = {"en": "## Weight files\n", "zh": "## 权重文件\n"}
 
 
 class Example(NamedTuple):
@@ -65,18 +65,18 @@ shows the memory before the run, and what is missing.
 }
 """Those that run Sonic, by their names, in the order a newcomer needs."""
 FINISHING = "Sonic Guard - 3 Make it full HD"
-FINISHING_NOTE = f"""## A finished video in full HD
+FINISHING_TEXTS = {
+    "en": """## A finished video in full HD
 1. Press **Run**, or choose your own video on the left first.
 2. **Finish Video** removes brightness pulses and jitter, moves the sound to the lips, enlarges the video to 1080 px, \
 and writes it to **output/video**. It takes no more memory for a longer video.
-
-## 把已完成的视频做成全高清
+""",
+    "zh": """## 把已完成的视频做成全高清
 1. 点击**运行**；也可先在左侧换成自己的视频。
 2. **视频后期**消除亮度闪烁与抖动，使声音与口型对齐，放大到 1080 像素，并写入 **output/video**。视频再长，\
 内存占用也不增加。
-
-{_FILES}- [{UPSCALER.path}]({UPSCALER.url})
-"""
+""",
+}
 _DESCRIPTION = (
     "Makes a talking-head video of any length from a portrait and a voice with Sonic: chooses what fits the graphics "
     "card, and writes the video to a file."
@@ -84,9 +84,14 @@ _DESCRIPTION = (
 
 
 def note_of(example: Example) -> str:
-    """The note in a template: what to do, and every weight file with its place. Notes have no language of their own."""
+    """The note in a template: what to do, and every weight file with its place."""
     files = "".join(f"- [{file.path}]({file.url}) {size_text(file)}\n" for file in WEIGHT_FILES)
-    return f"{example.english}\n{example.chinese}\n{_FILES}{files}"
+    return _note({"en": example.english, "zh": example.chinese}, files)
+
+
+def _note(texts: dict[str, str], files: str) -> str:
+    """A note in both languages. `web/lib/note_language.mjs` keeps the one that the user reads, by these comments."""
+    return "".join(f"<!-- {language} -->\n{text}\n{_FILES[language]}{files}" for language, text in texts.items())
 
 
 def workflow_files() -> dict[Path, str]:
@@ -123,7 +128,9 @@ def finishing_workflow() -> dict[str, Any]:
     )  # fmt: skip
     graph.link(video, "VIDEO", node, "video", kind="VIDEO,IMAGE")
     graph.link(model, "UPSCALE_MODEL", node, "upscale_model")
-    graph.add("MarkdownNote", (-500, 0), (460, 420), (), (FINISHING_NOTE,))
+    graph.add(
+        "MarkdownNote", (-500, 0), (460, 420), (), (_note(FINISHING_TEXTS, f"- [{UPSCALER.path}]({UPSCALER.url})\n"),)
+    )
     return graph.to_dict([])
 
 

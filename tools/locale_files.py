@@ -87,11 +87,23 @@ def page_texts() -> dict[str, dict[str, Any]] | None:
     return json.loads(done.stdout)
 
 
-def source_texts(schemas: Iterable[Any] | None, page: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+def source_texts(
+    schemas: Iterable[Any] | None, page: Mapping[str, Any] | None, locales: Path = LOCALES
+) -> dict[str, dict[str, Any]]:
     """The files of the source language by name, those left out for which there is nothing to make them from."""
     texts: dict[str, dict[str, Any]] = {} if schemas is None else {"nodeDefs": node_texts(schemas)}
     texts.update(page or {})
-    return {**texts, "main": {"nodeCategories": {CATEGORY: CATEGORY}}}
+    main: dict[str, Any] = {"nodeCategories": {CATEGORY: CATEGORY}}
+    if labels := _menu_labels(page, locales):
+        main["menuLabels"] = labels
+    return {**texts, "main": main}
+
+
+def _menu_labels(page: Mapping[str, Any] | None, locales: Path) -> dict[str, str]:
+    """The commands in ComfyUI's menu, which it looks up by their label: commands.json serves its other lists only."""
+    if page is None:
+        return read_texts(SOURCE, "main", locales).get("menuLabels", {})
+    return {command["label"]: command["label"] for command in page["commands"].values()}
 
 
 def skeleton(source: Mapping[str, Any], translated: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +147,7 @@ def locale_files(
     schemas: Iterable[Any] | None, page: Mapping[str, Any] | None, locales: Path = LOCALES
 ) -> dict[Path, str]:
     """Every file in `locales` that can be made here, by its path."""
-    source = source_texts(schemas, page)
+    source = source_texts(schemas, page, locales)
     files = {locales / SOURCE / f"{name}.json": as_file(texts) for name, texts in source.items()}
     for language in languages(locales):
         for name, texts in source.items():

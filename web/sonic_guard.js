@@ -15,6 +15,7 @@ import { runAsText } from "./lib/model.mjs";
 import { NodeCard, onScreen } from "./lib/node_card.mjs";
 import { mainNodes, PREDICTING_NODES, SONIC_NODES } from "./lib/node_classes.mjs";
 import { carryOut } from "./lib/remedy.mjs";
+import { keepLanguage } from "./lib/note_language.mjs";
 import { labelOptions } from "./lib/option_labels.mjs";
 import { GraphSnapshot } from "./lib/graph_snapshot.mjs";
 import { Server } from "./lib/server.mjs";
@@ -49,6 +50,7 @@ const context = {
     (PREDICTING_NODES.has(kind) || (SONIC_NODES.has(kind) && Boolean(setting("SonicGuard.SonicNodes")))),
   onCanvas: () => !setting("Comfy.VueNodes.Enabled"),
   onWheel: (/** @type {WheelEvent} */ event) => context.onCanvas() && app.canvas.processMouseWheel(event),
+  onSized: keepOutOfUndo,
   onVisibility: updateActivity,
   act,
   pictureUrl: (/** @type {string} */ file) => api.apiURL(`/view?${pictureQuery(file)}`),
@@ -84,6 +86,25 @@ function act(actions) {
   const root = app.graph.rootGraph ?? app.graph;
   if (!carryOut({ root, canvas: app.canvas, create }, actions)) toast("cannot do", "info");
   refresh();
+}
+
+/**
+ * The size that a card gives its node is no change of the user's: ComfyUI's undo shall not take a step for it. So the
+ * state that it compares the graph with gets that size too.
+ * @param {import("./lib/types.d.ts").Node} node
+ * @param {number[]} before
+ */
+function keepOutOfUndo(node, before) {
+  const state = app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState;
+  const saved = savedNode(state, node);
+  if (saved && saved.type === node.type && String([...saved.size]) === String(before)) saved.size = [...node.size];
+}
+
+/** A node in a saved workflow. @param {any} state @param {import("./lib/types.d.ts").Node} node */
+function savedNode(state, node) {
+  const isHere = (/** @type {any} */ one) => one.id === node.graph?.id;
+  const inside = state?.definitions?.subgraphs?.find(isHere);
+  return (inside ?? state)?.nodes?.find((/** @type {any} */ one) => String(one.id) === String(node.id));
 }
 
 /** A picture of the input folder, small. @param {string} file */
@@ -181,6 +202,9 @@ app.registerExtension({
       destroy: () => history.close(),
     });
   },
+  loadedGraphNode(/** @type {any} */ node) {
+    keepLanguage(node, language());
+  },
   nodeCreated(/** @type {any} */ node) {
     const kind = node.comfyClass ?? "";
     if (!kind.startsWith("SonicGuard") && !SONIC_NODES.has(kind)) return;
@@ -189,6 +213,7 @@ app.registerExtension({
     cardOf.set(node, card);
     after(node, "onAdded", () => card.start());
     after(node, "onRemoved", () => card.stop());
+    after(node, "onResize", () => card.resized());
     after(node, "onConfigure", (saved) => card.configured(saved));
     after(node, "onExecuted", (output) => output?.text && card.setReport(output.text.join("\n")));
   },

@@ -541,12 +541,31 @@ def test_keyboard(page):
     assert page.evaluate(focused) == "▸ Changes (1)", "a redraw leaves the focus where it was"
 
 
+def test_a_line_that_cannot_be_opened_shows_the_whole_of_what_is_in_the_way(page, server):
+    server.problem = "upscale_model: 'RealESRGAN_x4plus.safetensors' is not in models/upscale_models. Press R."
+    add(page, "SonicGuardFinishVideo")
+    shows(card(page), server.problem)
+    width = page.locator(".words").evaluate("({ scrollWidth, clientWidth }) => [scrollWidth, clientWidth]")
+    assert width[0] <= width[1], "nothing is cut off"
+    assert page.locator(".line").evaluate("(line) => line.offsetHeight") > 30, "more than one line"
+
+
 def test_the_wheel_zooms_the_canvas(page):
     add(page)
     shows(card(page), "GiB")
     card(page).hover()
     page.mouse.wheel(0, 100)
     page.wait_for_function("() => app.wheeled")
+
+
+def test_the_wheel_scrolls_a_card_that_its_node_has_no_room_for(page):
+    add(page)
+    shows(card(page), "GiB")
+    card(page).evaluate("(card) => { card.style.maxHeight = '60px'; }")
+    card(page).hover()
+    page.mouse.wheel(0, 30)
+    page.wait_for_function("() => document.querySelector('.sonic-guard').scrollTop === 30")
+    assert not page.evaluate("() => Boolean(app.wheeled)")
 
 
 def test_in_chinese(page, server):

@@ -198,6 +198,23 @@ def test_the_button_adds_low_vram_in_one_step_that_can_be_undone(page, renderer)
     shown(page, "Made smaller: 1024")
 
 
+def test_the_size_that_a_card_gives_its_node_is_no_step_of_the_undo(page, renderer):
+    """A card that the user has unfolded is as large as what it shows, and pressing its button changes that."""
+    smaller(page)
+    show(page, PREFLIGHT, SAMPLER, PREDATA, scale=0.6)
+    shown(page, "Made smaller: 1024")
+    for _ in range(2):
+        page.locator(f"{CARD}:visible button.fold").first.click()
+        page.wait_for_timeout(500)
+    press(page)
+    becomes(page, AFTER)
+    shown(page, "memory optimizations")
+    page.wait_for_timeout(500)
+    page.mouse.click(1400, 800)  # ComfyUI compares the graph with its last state after every click
+    page.keyboard.press("Control+z")
+    becomes(page, BEFORE)
+
+
 @pytest.mark.parametrize("samplers", [1, 2])
 def test_the_button_has_a_bypassed_low_vram_run_again(page, samplers):
     """Another one beside it would be of no use; so would one for each of the samplers that it serves."""

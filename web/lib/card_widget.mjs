@@ -12,12 +12,15 @@ const LEAST_WIDTH = 320;
 const FIRST_HEIGHT = 26;
 /** A saved node with this much room for a card was saved with one. */
 const ROOM = 90;
+/** Nodes 2.0 measures a node this long after its card has changed, at most. */
+const MEASURED_MS = 500;
 
 export class CardWidget {
   #node;
   #root;
   #body;
   #onCanvas;
+  #onSized;
   #height = FIRST_HEIGHT;
   /** @type {keyof typeof MARGINS} */
   #shape = "line";
@@ -28,6 +31,10 @@ export class CardWidget {
   #room = null;
   /** @type {any} */
   #widget = null;
+  /** When the card last changed its height, and the last known size of the node. */
+  #fittedAt = -Infinity;
+  /** @type {number[]} */
+  #size = [];
   #resized = new ResizeObserver(() => this.#fit());
 
   /**
@@ -35,12 +42,15 @@ export class CardWidget {
    * @param {HTMLElement} root
    * @param {HTMLElement} body  The content, inside of `root`.
    * @param {() => boolean} onCanvas  Whether LiteGraph draws the nodes, not Nodes 2.0.
+   * @param {(node: import("./types.d.ts").Node, before: number[]) => void} onSized  Called when the card has changed the
+   *   size of its node, with the size before.
    */
-  constructor(node, root, body, onCanvas) {
+  constructor(node, root, body, onCanvas, onSized) {
     this.#node = node;
     this.#root = root;
     this.#body = body;
     this.#onCanvas = onCanvas;
+    this.#onSized = onSized;
   }
 
   get isAttached() {
@@ -66,7 +76,15 @@ export class CardWidget {
     if (this.#isSaved || this.#shape === "hanging") return;
     const [width, height] = this.#node.computeSize();
     const least = this.#wide && this.#shape !== "line" ? LEAST_WIDTH : 0;
-    this.#node.setSize([Math.max(this.#node.size[0], width, least), Math.max(this.#node.size[1], height)]);
+    this.#setSize(Math.max(this.#node.size[0], width, least), Math.max(this.#node.size[1], height));
+  }
+
+  /** @param {number} width @param {number} height */
+  #setSize(width, height) {
+    const before = [...this.#node.size];
+    if (width === before[0] && height === before[1]) return;
+    this.#node.setSize([width, height]);
+    this.#onSized(this.#node, before);
   }
 
   detach() {
@@ -83,6 +101,15 @@ export class CardWidget {
 
   stop() {
     this.#resized.disconnect();
+  }
+
+  /** The node has a new size: in Nodes 2.0, which measures nodes, from its card if that has just changed. */
+  resized() {
+    const before = this.#size;
+    this.#size = [...this.#node.size];
+    if (this.#onCanvas()) return;
+    const since = performance.now() - this.#fittedAt;
+    if (since <= MEASURED_MS || this.#body.offsetHeight !== this.#height) this.#onSized(this.#node, before);
   }
 
   /** The node has got the size that was saved with it. @param {[number, number]} size */
@@ -131,12 +158,17 @@ export class CardWidget {
     if (height === 0 || height === this.#height || !this.#widget) return;
     const tight = this.#isTight();
     this.#height = height;
-    if (tight && this.#room === null && this.#shape !== "hanging") this.#shrink();
+    this.#fittedAt = performance.now();
+    this.#size = [...this.#node.size];
+    if (this.#room === null && this.#shape !== "hanging") {
+      if (tight) this.#shrink();
+      else if (this.#onCanvas()) this.#setSize(this.#node.size[0], Math.max(this.#node.size[1], this.#node.computeSize()[1]));
+    }
     this.#node.setDirtyCanvas?.(true, true);
   }
 
   /** LiteGraph enlarges nodes by itself but never shrinks them; Nodes 2.0 ignores these sizes. */
   #shrink() {
-    if (this.#onCanvas()) this.#node.setSize([this.#node.size[0], this.#node.computeSize()[1]]);
+    if (this.#onCanvas()) this.#setSize(this.#node.size[0], this.#node.computeSize()[1]);
   }
 }

@@ -28,7 +28,8 @@ export const onScreen = new Set();
  * @property {() => string} targetCard  The graphics card that nodes on "auto" are predicted for.
  * @property {(kind: string) => boolean} wanted  Whether the settings enable predictions on nodes of a class.
  * @property {() => boolean} onCanvas  Whether LiteGraph draws the nodes, not Nodes 2.0.
- * @property {(event: WheelEvent) => void} onWheel
+ * @property {(event: WheelEvent) => void} onWheel  The wheel was turned over a card that does not scroll.
+ * @property {(node: import("./types.d.ts").Node, before: number[]) => void} onSized  A card has changed its node's size.
  * @property {() => void} onVisibility  Called when a card has come on the screen or left it.
  * @property {(actions: import("./types.d.ts").Action[]) => void} act  Do what an advice says.
  * @property {(file: string) => string} pictureUrl  The address of a small version of a picture in the input folder.
@@ -72,11 +73,19 @@ export class NodeCard {
     this.#prediction = new Prediction(node, context.server, extra, () => this.draw());
     this.#root.className = "sonic-guard";
     this.#root.append(this.#body);
-    this.#widget = new CardWidget(node, this.#root, this.#body, context.onCanvas);
-    // Keys that press a button must not reach the canvas; the wheel zooms the canvas as elsewhere.
+    this.#widget = new CardWidget(node, this.#root, this.#body, context.onCanvas, context.onSized);
+    // Keys that press a button must not reach the canvas; the wheel does, unless the card scrolls.
     this.#root.addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && event.stopPropagation());
-    this.#root.addEventListener("wheel", context.onWheel, { passive: false });
+    this.#root.addEventListener("wheel", (event) => this.#onWheel(event), { passive: false });
     this.updateWidget();
+  }
+
+  /** As over ComfyUI's own texts: the wheel scrolls what does not fit, and zooms the canvas elsewhere. @param {WheelEvent} event */
+  #onWheel(event) {
+    const { scrollHeight, clientHeight, dataset } = this.#root;
+    const upright = !event.ctrlKey && Math.abs(event.deltaY) >= Math.abs(event.deltaX);
+    if (upright && dataset.shape !== "hanging" && scrollHeight > clientHeight + 1) event.stopPropagation();
+    else this.#context.onWheel(event);
   }
 
   /** The node was added to a graph. */
@@ -113,6 +122,11 @@ export class NodeCard {
     this.#report = text;
     this.#reportOf = this.#given = root ? this.#keyIn(new GraphSnapshot(root)) : "";
     this.updateWidget();
+  }
+
+  /** The node has a new size. */
+  resized() {
+    this.#widget.resized();
   }
 
   /** The node was loaded from a workflow. @param {any} saved */

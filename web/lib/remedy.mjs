@@ -165,7 +165,10 @@ function upstreamOf(start) {
  */
 export function freePlace(graph, [width, height], right) {
   const [x, y] = [right[0] - width - GAP, right[1]];
-  const boxes = graph.nodes.map(({ pos, size }) => [pos[0], pos[1] - TITLE_HEIGHT, size[0], size[1] + TITLE_HEIGHT]);
+  const ends = [graph.inputNode, graph.outputNode].filter((end) => !!end); // of a subgraph
+  const boxes = [...graph.nodes, ...ends].map(({ pos, size }) => [
+    pos[0], pos[1] - TITLE_HEIGHT, size[0], size[1] + TITLE_HEIGHT,
+  ]);
   const isFree = (/** @type {number} */ left, /** @type {number} */ top) =>
     boxes.every(
       ([boxX, boxY, boxWidth, boxHeight]) =>

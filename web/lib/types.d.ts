@@ -199,6 +199,9 @@ export interface Graph {
   rootGraph?: Graph;
   /** Of a subgraph: the inputs of its node, as its own nodes see them. */
   inputs?: { connect(slot: Slot | undefined, node: Node): unknown }[];
+  /** Of a subgraph: where its inputs and outputs are drawn. */
+  inputNode?: { pos: ArrayLike<number>; size: ArrayLike<number> };
+  outputNode?: { pos: ArrayLike<number>; size: ArrayLike<number> };
   getNodeById(id: number | string): Node | null | undefined;
   add?(node: Node): unknown;
   beforeChange?(): void;

@@ -96,7 +96,8 @@ function fixedLine(state) {
   const { tone, words } = verdict({ ...state, run: null });
   const title = [words, state.problem === null && state.answer?.details].filter(Boolean).join("\n");
   const said = h("span", { class: "words", "data-tone": tone }, words);
-  return h("div", { class: "line", role: "status", title }, icon(tone), said);
+  // What is in the way is read, not hovered: it wraps. So does nothing else, because a verdict is short.
+  return h("div", { class: state.problem === null ? "line" : "line whole", role: "status", title }, icon(tone), said);
 }
 
 /** The node's own report of its last run. @param {State} state */

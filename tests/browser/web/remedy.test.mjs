@@ -42,6 +42,13 @@ for (const [name, nodes] of [
   });
 }
 
+test("it lies on neither end of a subgraph", () => {
+  const [sampler, inputNode, outputNode] = [node(1000, 20, 300, 320), node(500, 20, 160, 300), node(1400, 20, 160, 300)];
+  const size = [310, 350];
+  const made = { pos: freePlace({ nodes: [sampler], inputNode, outputNode }, size, sampler.pos), size };
+  for (const other of [sampler, inputNode, outputNode]) assert.ok(!overlap(made, other), `${made.pos}`);
+});
+
 test("it goes to the left of the node it is put before, where there is room", () => {
   assert.deepEqual(freePlace({ nodes: [node(1000, 20, 300, 320)] }, [310, 350], [1000, 20]), [640, 20]);
 });
