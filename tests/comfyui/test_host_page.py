@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import comfyui_frontends
-from tests.support.comfyui_page import SHOTS, load, set_to
+from tests.support.comfyui_page import SHOTS, load, set_to, speak
 from tests.support.watched_runs import graph
 from tests.support.workflows import EXAMPLES, without_low_vram
 
@@ -400,7 +400,7 @@ def test_the_history_lists_the_runs_and_deletes_them_on_request(page, a_run):
 
 def test_the_options_are_in_the_language_of_the_interface(page, renderer):
     """In front ends whose menus have labels; the value, which is saved, stays the same."""
-    set_to(page, "Comfy.Locale", "zh")
+    speak(page, "zh")
     try:
         page.evaluate("(type) => { app.graph.clear(); app.graph.add(LiteGraph.createNode(type)); }", PREFLIGHT)
         find = "app.graph._nodes[0].widgets.find((one) => one.name === 'aspect')"
@@ -410,4 +410,4 @@ def test_the_options_are_in_the_language_of_the_interface(page, renderer):
         if renderer == "vue":
             page.get_by_text(label, exact=True).first.wait_for()
     finally:
-        set_to(page, "Comfy.Locale", "en")
+        speak(page, "en")
