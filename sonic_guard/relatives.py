@@ -69,6 +69,8 @@ class Adapter:
     pose: Pose | None = None
     talking_head: bool = False
     """Whether Sonic Talking Head runs it."""
+    bf16: bool = True
+    """Whether its own code runs in bf16."""
 
     @property
     def nodes(self) -> tuple[str, str, str]:
@@ -126,10 +128,13 @@ ADAPTERS: Mapping[Relative, Adapter] = MappingProxyType({
         window=25,  # n_sample_frames of its config; `fps` is only told to the network
         padded=True,
         pose=Pose("pose_guider", "pose_images"),
+        bf16=False,  # its pipeline makes the picture's latents fp16
     ),
 })  # fmt: skip
 """In the order in which a model is compared with them."""
 
+MODEL_TYPES = ",".join(adapter.model_type for adapter in ADAPTERS.values())
+"""Type of a link that takes the model of any of them, as ComfyUI writes it."""
 LOADERS = {adapter.loader: relative for relative, adapter in ADAPTERS.items()}
 PREDATAS = {adapter.predata: relative for relative, adapter in ADAPTERS.items()}
 SAMPLERS = {adapter.sampler: relative for relative, adapter in ADAPTERS.items()}

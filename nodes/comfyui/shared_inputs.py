@@ -19,14 +19,14 @@ from ...sonic_guard.operations.preset_files import list_presets, load_preset
 from ...sonic_guard.optimizations import Mode
 from ...sonic_guard.planning.planner import Policy
 from ...sonic_guard.planning.presets import Preset
-from ...sonic_guard.relatives import ADAPTERS, Relative
+from ...sonic_guard.relatives import ADAPTERS, MODEL_TYPES, Relative
 from . import host
 from .languages import AUTO, interface_language, language_for
 
 CATEGORY = "Sonic Guard"
 MODEL = io.Custom(ADAPTERS[Relative.SONIC].model_type)
 """The wrapper's model."""
-ANY_MODEL = io.Custom(",".join(adapter.model_type for adapter in ADAPTERS.values()))
+ANY_MODEL = io.Custom(MODEL_TYPES)
 """The wrapper's model, or a relative's: ComfyUI links types that have one in common."""
 PLAN = io.Custom("SONIC_PLAN")
 """A `PlannedRun`: one link from Preflight to the nodes that run the plan."""

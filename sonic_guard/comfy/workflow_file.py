@@ -12,6 +12,7 @@ from typing import Any
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER, Mode, Optimization, Setting
 from ..planning.capabilities import LOW_VRAM, TALKING_HEAD
+from ..relatives import MODEL_TYPES
 from .sonic_objects import LOADER, PREDATA, SAMPLER
 from .ui_graph import Promoted, Slot, UiGraph, UiNode
 from .weight_files import CHECKPOINT_LOADER, SELECTED_BY, WEIGHT_FILES
@@ -36,7 +37,7 @@ PREFLIGHT_OUTPUTS = (
     ("video_fps", "FLOAT"),
 )
 """Names and types of Preflight's outputs, in order. New ones go to the end: links refer to slot numbers."""
-_LOW_VRAM_OUTPUTS = {"model": "MODEL_SONIC", "report": "STRING"}
+_LOW_VRAM_OUTPUTS = {"model": MODEL_TYPES, "report": "STRING"}
 _TALKING_HEAD_OUTPUTS = {"video": "VIDEO", "preview": "IMAGE", "report": "STRING"}
 TALKING_HEAD_INPUTS = (
     *(

@@ -84,8 +84,16 @@ def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]
     _quiet()
     make_vae = _vae_or_none(comfyui, progress)
     checkout = open_checkout(sonic)
-    talking_head = ADAPTERS[checkout.relative].talking_head
-    jobs = [replace(job, relative=checkout.relative, to_file=job.to_file and talking_head) for job in CHECKS]
+    adapter = ADAPTERS[checkout.relative]
+    jobs = [
+        replace(
+            job,
+            relative=checkout.relative,
+            to_file=job.to_file and adapter.talking_head,
+            dtype=Dtype.FP16 if job.dtype is Dtype.BF16 and not adapter.bf16 else job.dtype,
+        )
+        for job in CHECKS
+    ]
     return [row for job in jobs for row in _check(checkout, job, make_vae, progress)]
 
 

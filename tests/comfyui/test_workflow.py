@@ -25,6 +25,8 @@ def infos(host):
 
 def accepts(given, wanted):
     """The host's rule for a link. A V1 combo's type is its list, which only itself and `*` fit."""
+    if isinstance(given, str) and isinstance(wanted, str):
+        return "*" in (given, wanted) or not set(given.split(",")).isdisjoint(wanted.split(","))
     return "*" in (given, wanted) or given == wanted
 
 

@@ -22,6 +22,7 @@ from sonic_guard.history.run_record import Outcome, StageFigures
 from sonic_guard.history.schema import METADATA, MIGRATIONS, REVISION, RUNS, VERSION_TABLE
 from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import stage_bytes
+from sonic_guard.relatives import Relative
 from tests.support.history_runs import (
     ENVIRONMENT,
     JOB,
@@ -63,7 +64,14 @@ def test_a_run_comes_back_as_it_was(history):
 def test_no_setting_of_the_test_job_is_a_default():
     plain = Job(JOB.width, JOB.height, JOB.duration_s)
     same = [field.name for field in fields(Job) if getattr(plain, field.name) == getattr(JOB, field.name)]
-    assert same == ["width", "height", "duration_s"]
+    assert same == ["width", "height", "duration_s", "relative"]
+
+
+def test_a_run_of_a_relative_is_read_as_one(history):
+    job = Job(640, 896, 10.1, min_resolution=448, relative=Relative.DICE_TALK)
+    history.finish(history.begin(job, ENVIRONMENT, PREDICTED), Outcome.DONE, "", MEASURED)
+    (run,) = history.runs()
+    assert run.job == job
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.ERROR, Outcome.INTERRUPTED, Outcome.OUT_OF_MEMORY])
@@ -178,7 +186,7 @@ def test_nothing_of_the_user_is_kept(history, location):
         row = connection.execute(RUNS.select()).one()
     assert set(row.job) == {
         "width", "height", "duration_s", "min_resolution", "fps", "dtype", "steps", "dynamic_scale", "expand_ratio",
-        "interpolate", "optimizations", "chunk_size", "vae_dtype", "to_file",
+        "interpolate", "optimizations", "chunk_size", "vae_dtype", "to_file", "relative",
     }  # fmt: skip
     assert row.predicted.keys() == stage_bytes(JOB).keys()
     assert {key for stage in row.stages.values() for key in stage} == {field.name for field in fields(StageFigures)}

@@ -199,7 +199,7 @@ def test_where_the_job_is_unknown_every_fallback_optimization_is_enabled(caplog,
     )
     with caplog.at_level(logging.WARNING):
         frames = small_sonic.run(model, vae, 1)
-    assert "enables every optimization: the settings of the run are unknown" in caplog.text
+    assert "enables every optimization: what the run needs is unknown" in caplog.text
     assert "interpolate" in stages
     assert not streamed, "an optimization that is not available was enabled"
     assert float((frames - stock).abs().max()) < 1e-9

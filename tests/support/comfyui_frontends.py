@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 OLDEST = "1.27.10"
 """The one ComfyUI 0.3.64 asks for."""
@@ -16,8 +17,10 @@ _CACHE = Path(sys.prefix) / "front-ends"
 def front_end(version: str) -> Path:
     """The static files of a front end ("newest" or a version), fetched once; skips without a net."""
     folder = _CACHE / version
-    if not folder.is_dir():
-        _fetch(version, folder)
+    _CACHE.mkdir(exist_ok=True)
+    with FileLock(_CACHE / f"{version}.lock"):  # several test processes
+        if not folder.is_dir():
+            _fetch(version, folder)
     return folder / "comfyui_frontend_package" / "static"
 
 

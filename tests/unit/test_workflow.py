@@ -62,7 +62,8 @@ def test_every_example_has_a_small_picture(name):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_reports_what_to_do(name):
     (note,) = (node for node in EXAMPLES[name]["nodes"] if node["type"] == PAGE_ONLY)
-    assert note["widgets_values"][0].startswith("## ")
+    assert note["widgets_values"][0].startswith("<!-- en -->\n## ")
+    assert "<!-- zh -->\n## " in note["widgets_values"][0]
 
 
 def test_the_same_arguments_make_the_same_workflow():
