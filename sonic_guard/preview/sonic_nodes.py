@@ -130,47 +130,37 @@ def sampler_of(graph: Graph, node_id: str) -> Node:
     node = graph[node_id]
     if node.type in SAMPLERS:
         return node
-    loaders = _loaders_of(graph, node_id)
+    loader = _loader_of(graph, node_id)
     # Sonic Low VRAM is asked for its own run, the loader for any.
-    models = _with_low_vram(graph, {node_id} if node.type == LOW_VRAM else loaders)
-    data = {node_id} if node.type in PREDATAS else _fed_nodes(graph, PREDATAS, "weight_dtype", loaders)
+    models = _with_low_vram(graph, node_id if node.type == LOW_VRAM else loader)
+    data = [node_id] if node.type in PREDATAS else _fed_by(graph, PREDATAS, "weight_dtype", [loader])
     runs = [each for each in graph.values() if each.type in (*SAMPLERS, TALKING_HEAD)]
     if node.type not in PREDATAS and (of_model := [each for each in runs if _fed(each, "model", models)]):
         return of_model[0]
     if node.type != LOW_VRAM and (of_data := [each for each in runs if _fed(each, "data_dict", data)]):
         return of_data[0]
-    given = {"model": list(models)[-1:], "data_dict": sorted(data)[:1]}
+    given = {"model": models[-1:], "data_dict": data[:1]}
     links = {name: Link(source, 0) for name, sources in given.items() for source in sources}
-    return Node(ADAPTERS[_relative_of(graph, node_id)].sampler, links)
+    relative = (LOADERS | PREDATAS).get(graph[loader].type if loader else node.type, Relative.SONIC)
+    return Node(ADAPTERS[relative].sampler, links)
 
 
-def _loaders_of(graph: Graph, node_id: str) -> dict[str, None]:
-    """The loader that the model of one of Sonic's nodes, or of Sonic Low VRAM, comes from; empty if none does."""
-    passed: set[str] = set()
-    while node_id in graph and graph[node_id].type not in LOADERS and node_id not in passed:
-        passed.add(node_id)
-        link = graph[node_id].inputs.get("weight_dtype" if graph[node_id].type in PREDATAS else "model")
-        node_id = link.node if isinstance(link, Link) else ""
-    return {node_id: None} if node_id in graph else {}
+def _loader_of(graph: Graph, node_id: str) -> str:
+    """The loader that the model of one of Sonic's nodes, or of Sonic Low VRAM, comes from; "" if none does."""
+    before = upstream(graph, node_id, lambda node: ("weight_dtype", "model", ""))  # a Reroute's input has no name
+    return next((each for each in reversed(before) if graph[each].type in LOADERS), "")
 
 
-def _with_low_vram(graph: Graph, models: Collection[str]) -> dict[str, None]:
-    """`models` and every Sonic Low VRAM that one of them leads to, in that order."""
-    found = dict.fromkeys(models)
-    while more := _fed_nodes(graph, (LOW_VRAM,), "model", found).keys() - found.keys():
-        found |= dict.fromkeys(sorted(more))
+def _with_low_vram(graph: Graph, first: str) -> list[str]:
+    """`first` and every Sonic Low VRAM that it leads to, in that order; none where it is ""."""
+    found = [first] if first else []
+    while more := [each for each in _fed_by(graph, (LOW_VRAM,), "model", found) if each not in found]:
+        found += more
     return found
 
 
-def _fed_nodes(graph: Graph, kinds: Collection[str], name: str, sources: Collection[str]) -> dict[str, None]:
-    return {key: None for key, each in graph.items() if each.type in kinds and _fed(each, name, sources)}
-
-
-def _relative_of(graph: Graph, node_id: str) -> Relative:
-    """The relative whose run a node begins: its own, or that of the nearest loader before it, by default Sonic."""
-    owners = LOADERS | PREDATAS
-    before = reversed(upstream(graph, node_id, lambda node: list(node.inputs)))
-    return next((owners[graph[each].type] for each in before if graph[each].type in owners), Relative.SONIC)
+def _fed_by(graph: Graph, kinds: Collection[str], name: str, sources: Collection[str]) -> list[str]:
+    return sorted(key for key, each in graph.items() if each.type in kinds and _fed(each, name, sources))
 
 
 def _fed(node: Node, name: str, sources: Collection[str]) -> bool:
