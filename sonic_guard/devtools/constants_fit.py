@@ -115,15 +115,14 @@ def derive(sonic: Path, comfyui: Path, progress: Progress, source: dict[str, str
     The traces are distributed to as many processes as there are processors. `progress` receives a line for each.
     Raises `WrapperError` if the memory is not linear in the features.
     """
-    weights = {dtype: _weights(sonic, dtype) for dtype in DTYPES}
+    weights, adapter = {dtype: _weights(sonic, dtype) for dtype in DTYPES}, ADAPTERS[relative_at(sonic)]
     tables: dict[str, _Table] = {}
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(_trace, sonic, comfyui, *task) for task in _tasks(ADAPTERS[relative_at(sonic)])]
+        running = [pool.submit(_trace, sonic, comfyui, *task) for task in _tasks(adapter)]
         for count, done in enumerate(as_completed(running), 1):
             progress(f"{count} of {len(running)}: {', '.join(done.result())}")
             for key, table in done.result().items():
                 tables.setdefault(key, _Table()).extend(table)
-    adapter = ADAPTERS[relative_at(sonic)]
     rows = {key: _fit(key, table, adapter) for key, table in tables.items()}
     for key in rows:
         if key.startswith("decode/") and Optimization.STREAMING_DECODE in key.split("/"):

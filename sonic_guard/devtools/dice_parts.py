@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from ..job import Job
 from ..relatives import ADAPTERS, Relative
 from .network_parts import (
-    PROMPT_TOKENS,
-    PROMPT_WIDTH,
     TORCH_DTYPES,
     OnNetwork,
     build_test_data,
     image_encoder,
+    model_of,
     picture,
-    read_config,
+    pipeline_of,
     run_config,
+    token_net,
 )
 from .sonic_checkout import Checkout
 
@@ -35,17 +35,13 @@ def build_pipeline(checkout: Checkout, unet: nn.Module, scheduler: Any, channels
     pose = checkout.modules["pose"].PoseGuider(
         conditioning_embedding_channels=channels, block_out_channels=(16, 32, 96, 256)
     )
-    vae_config = SimpleNamespace(**read_config(checkout, "vae/config.json"))
-    pipe = checkout.pipeline.DicePipeline(unet=unet, pose_guider=pose, scheduler=scheduler, vae_config=vae_config)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+    return pipeline_of(checkout, checkout.pipeline.DicePipeline, unet=unet, pose_guider=pose, scheduler=scheduler)
 
 
 def build_model(checkout: Checkout, pipe: Any, rife: Any, device: torch.device, *, interpolate: bool) -> Any:
     """A `DICE_Talk` object as its loader leaves it, with the attributes that its constructor sets."""
     pipe.pose_guider.to(device)
-    model = object.__new__(checkout.sonic.DICE_Talk)
-    model.pipe, model.device, model.rife, model.use_interframe = pipe, device, rife, interpolate
+    model = model_of(checkout.sonic.DICE_Talk, pipe, rife, device, interpolate=interpolate)
     model.weight_dtype = pipe.unet.dtype
     return model
 
@@ -64,10 +60,7 @@ def run_predata(
     whisper: Any = WhisperModel(WhisperConfig())
     whisper.to(device).eval()
     emotion = checkout.modules["emotion"].EmotionModel().to(device)
-    audio = checkout.audio_proj.AudioProjModel(
-        seq_len=10, blocks=5, channels=384, intermediate_dim=1024, output_dim=PROMPT_WIDTH,
-        context_tokens=PROMPT_TOKENS,
-    ).to(device)  # fmt: skip
+    audio = token_net(checkout, device)
     test_data = build_test_data(job, device)
     test_data["emo_feature"] = torch.zeros(1, 1, 1, 1, EMOTION_WIDTH, device=device)
     for name, module in (("whisper", whisper.encoder), ("emotion", emotion), ("audio", audio)):

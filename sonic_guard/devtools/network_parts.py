@@ -44,17 +44,27 @@ def build_unet(
 
 def build_pipeline(checkout: Checkout, unet: nn.Module, scheduler: Any) -> Any:
     """The wrapper's pipeline around `unet`, without its progress bar."""
+    return pipeline_of(checkout, checkout.pipeline.SonicPipeline, unet=unet, scheduler=scheduler)
+
+
+def pipeline_of(checkout: Checkout, kind: Any, **networks: Any) -> Any:
+    """A pipeline of class `kind` around `networks`, without its progress bar."""
     vae_config = SimpleNamespace(**read_config(checkout, "vae/config.json"))
-    pipe = checkout.pipeline.SonicPipeline(unet=unet, scheduler=scheduler, vae_config=vae_config)
+    pipe = kind(vae_config=vae_config, **networks)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
 def build_model(checkout: Checkout, pipe: Any, rife: Any, device: torch.device, *, interpolate: bool) -> Any:
     """A `Sonic` object with the attributes that its constructor sets."""
-    sonic = object.__new__(checkout.sonic.Sonic)
-    sonic.pipe, sonic.device, sonic.rife, sonic.use_interframe = pipe, device, rife, interpolate
-    return sonic
+    return model_of(checkout.sonic.Sonic, pipe, rife, device, interpolate=interpolate)
+
+
+def model_of(kind: Any, pipe: Any, rife: Any, device: torch.device, *, interpolate: bool) -> Any:
+    """A model of class `kind`, without its constructor, which reads files."""
+    model = object.__new__(kind)
+    model.pipe, model.device, model.rife, model.use_interframe = pipe, device, rife, interpolate
+    return model
 
 
 def read_config(checkout: Checkout, name: str) -> dict[str, Any]:
@@ -103,14 +113,19 @@ def run_predata(
 
 def audio_nets(checkout: Checkout, device: torch.device) -> tuple[nn.Module, nn.Module]:
     """The networks that make audio prompts and motion buckets, with the arguments `SONIC_PreData` gives them."""
+    bucket = checkout.modules["audio_to_bucket"].Audio2bucketModel(
+        seq_len=50, blocks=1, channels=384, clip_channels=1024, intermediate_dim=1024, output_dim=1, context_tokens=2
+    )
+    return token_net(checkout, device), bucket.to(device)
+
+
+def token_net(checkout: Checkout, device: torch.device) -> nn.Module:
+    """The network that makes audio prompts, the same for all relatives."""
     token = checkout.audio_proj.AudioProjModel(
         seq_len=10, blocks=5, channels=384, intermediate_dim=1024, output_dim=PROMPT_WIDTH,
         context_tokens=PROMPT_TOKENS,
     )  # fmt: skip
-    bucket = checkout.modules["audio_to_bucket"].Audio2bucketModel(
-        seq_len=50, blocks=1, channels=384, clip_channels=1024, intermediate_dim=1024, output_dim=1, context_tokens=2
-    )
-    return token.to(device), bucket.to(device)
+    return token.to(device)
 
 
 def picture(device: torch.device) -> Tensor:

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from sonic_guard.devtools.dice_parts import build_model, build_pipeline, run_sampler
-from sonic_guard.devtools.network_parts import build_unet, read_config
 from sonic_guard.devtools.sonic_checkout import Checkout, open_checkout
 from tests.support import installed
-from tests.support.small_sonic import CPU
+from tests.support.small_sonic import CHANNELS, CPU, build_network
 from tests.support.small_sonic import data as sonic_data
 
 FRAMES = 3
@@ -28,19 +27,10 @@ def checkout() -> Checkout:
 
 def build(dtype: torch.dtype = torch.float32, *, interpolate: bool = True) -> Any:
     """A `DICE_Talk` object as its loader leaves it; always the same weights."""
-    from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
-
-    torch.manual_seed(0)
-    few = {"block_out_channels": [32, 64, 64, 64], "num_attention_heads": [2, 4, 4, 4], "layers_per_block": 1}
-    unet = build_unet(checkout(), torch.float32, CPU, checkout().unet_config | few)
-    for name, parameter in unet.named_parameters():
-        if parameter.dim() == 1 and ("norm" in name or "mix_factor" in name):
-            torch.nn.init.normal_(parameter, std=0.5)  # they begin all alike
-    scheduler = EulerDiscreteScheduler.from_config(read_config(checkout(), "scheduler/scheduler_config.json"))
-    pipe = build_pipeline(checkout(), unet.to(dtype), scheduler, channels=32)
+    unet, scheduler = build_network(checkout(), dtype)
+    pipe = build_pipeline(checkout(), unet, scheduler, CHANNELS)
     torch.nn.init.normal_(pipe.pose_guider.conv_out.weight, std=0.5)  # it begins with zeros
-    rife = checkout().rife.RIFEModel(device=CPU)
-    return build_model(checkout(), pipe, rife, CPU, interpolate=interpolate)
+    return build_model(checkout(), pipe, checkout().rife.RIFEModel(device=CPU), CPU, interpolate=interpolate)
 
 
 def data(dtype: torch.dtype = torch.float32) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from tests.support import installed
 
 CPU = torch.device("cpu")
 SIDE, WINDOW = 64, 6
+CHANNELS = 32
+"""Of the UNet's outermost depth."""
 FRAMES = 15
 """More than the VAE takes at a time, and no multiple of the window."""
 PASSES = 3
@@ -34,18 +36,23 @@ def checkout() -> Checkout:
 
 def build(dtype: torch.dtype = torch.float32, *, interpolate: bool = True) -> Any:
     """A `Sonic` object as the wrapper's loader leaves it; always the same weights."""
+    unet, scheduler = build_network(checkout(), dtype)
+    pipe = build_pipeline(checkout(), unet, scheduler)
+    return build_model(checkout(), pipe, checkout().rife.RIFEModel(device=CPU), CPU, interpolate=interpolate)
+
+
+def build_network(checkout: Checkout, dtype: torch.dtype) -> tuple[torch.nn.Module, Any]:
+    """The UNet of a checkout with few channels and always the same weights, and its scheduler."""
     from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
     torch.manual_seed(0)
-    few = {"block_out_channels": [32, 64, 64, 64], "num_attention_heads": [2, 4, 4, 4], "layers_per_block": 1}
-    unet = build_unet(checkout(), torch.float32, CPU, checkout().unet_config | few)
+    few = {"block_out_channels": [CHANNELS, 64, 64, 64], "num_attention_heads": [2, 4, 4, 4], "layers_per_block": 1}
+    unet = build_unet(checkout, torch.float32, CPU, checkout.unet_config | few)
     for name, parameter in unet.named_parameters():
         if parameter.dim() == 1 and ("norm" in name or "mix_factor" in name):
             torch.nn.init.normal_(parameter, std=0.5)  # they begin all alike
-    scheduler = EulerDiscreteScheduler.from_config(read_config(checkout(), "scheduler/scheduler_config.json"))
-    pipe = build_pipeline(checkout(), unet.to(dtype), scheduler)
-    rife = checkout().rife.RIFEModel(device=CPU)
-    return build_model(checkout(), pipe, rife, CPU, interpolate=interpolate)
+    scheduler = EulerDiscreteScheduler.from_config(read_config(checkout, "scheduler/scheduler_config.json"))
+    return unet.to(dtype), scheduler
 
 
 class Vae:
