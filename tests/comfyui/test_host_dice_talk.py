@@ -2,23 +2,20 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from sonic_guard.optimizations import EVERY, Optimization, without_redundant
 from sonic_guard.relatives import Relative
 from tests.support import comfyui_server, installed
 from tests.support.comfyui_server import error_of
 from tests.support.graphs import node
-from tests.support.watched_runs import runs, small
+from tests.support.watched_runs import low_vram, pixels, runs, small
 
 pytest.importorskip("aiohttp")
 
 FRAMES = 2
 """Of the sound."""
-WIDGETS = {
-    "mode": "auto", **dict.fromkeys(map(str, Optimization), "mode"), "target_card": "80 GiB", "reserve": 0.1,
-    "language": "en",
-}  # fmt: skip
+DICE = ("dice", 0)
+"""The model."""
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +39,12 @@ def sampler(model, seed=1):
     )  # fmt: skip
 
 
-def low_vram(model=("dice", 0), **inputs):
-    return node("SonicGuardLowVRAM", model=list(model), **WIDGETS | inputs)
-
-
-def pixels(host, result, node_id):
-    files = result["outputs"][node_id]["images"]
-    pictures = [Image.open(host.base / "temp" / each["subfolder"] / each["filename"]) for each in files]
-    return np.stack([np.asarray(picture) for picture in pictures]).astype(int)
-
-
 def test_low_vram_gives_its_own_frames_and_its_runs_are_recorded_as_its_own(host):
     result = host.run(
         {
             **dice(),
             "stock": sampler(["dice", 0]),
-            "low": low_vram(mode="least_memory"),
+            "low": low_vram(DICE, mode="least_memory"),
             "optimized": sampler(["low", 0]),
             "a": node("PreviewImage", images=["stock", 0]),
             "b": node("PreviewImage", images=["optimized", 0]),
@@ -78,7 +65,7 @@ def test_with_auto_it_runs_with_what_it_needs(host):
     result = host.run(
         {
             **dice(),
-            "low": low_vram(),
+            "low": low_vram(DICE),
             "auto": sampler(["low", 0], seed=2),
             "a": node("PreviewImage", images=["auto", 0]),
         }
@@ -94,7 +81,7 @@ def test_its_model_in_sonic_s_sampler_is_an_error_that_says_so(host):
         "SONICSampler", model=["low", 0], data_dict=["small", 1], seed=1, inference_steps=2, dynamic_scale=1.0, fps=5.0
     )
     shown = node("PreviewImage", images=["wrong", 0])
-    error = error_of(host.run({**dice(), "low": low_vram(), "wrong": sonic, "a": shown}))
+    error = error_of(host.run({**dice(), "low": low_vram(DICE), "wrong": sonic, "a": shown}))
     assert error["node_id"] == "wrong"
     assert (
         "DICE Talk's model does not run in SONICSampler. Connect the model of SONICTLoader."

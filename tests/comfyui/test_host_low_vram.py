@@ -2,38 +2,19 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from sonic_guard.history.run_record import Outcome
 from sonic_guard.optimizations import DEFAULTS, EVERY, Optimization, Setting, without_redundant
 from tests.support.comfyui_server import error_of
 from tests.support.graphs import PLANNING, node
-from tests.support.watched_runs import runs, small, voice, watched
+from tests.support.watched_runs import low_vram, pixels, runs, small, voice, watched
 
 pytest.importorskip("aiohttp")
-
-WIDGETS = {
-    "mode": "auto", **dict.fromkeys(map(str, Optimization), "mode"), "target_card": "80 GiB", "reserve": 0.1,
-    "language": "en",
-}  # fmt: skip
-"""As they are on a new node, but for the card: networks of the real size would not always fit this machine."""
 
 
 def sampler(model, seed=1, data=("small", 1)):
     return node(
         "SONICSampler", model=model, data_dict=list(data), seed=seed, inference_steps=2, dynamic_scale=1.0, fps=5.0
-    )
-
-
-def low_vram(model=("small", 0), **inputs):
-    return node("SonicGuardLowVRAM", model=list(model), **WIDGETS | inputs)
-
-
-def pixels(host, result, node_id):
-    files = result["outputs"][node_id]["images"]
-    folder = host.base / "temp"
-    return np.stack([np.asarray(Image.open(folder / file["subfolder"] / file["filename"])) for file in files]).astype(
-        int
     )
 
 

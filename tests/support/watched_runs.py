@@ -7,8 +7,10 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sonic_guard.history.history_store import History
+from sonic_guard.optimizations import Optimization
 from tests.support.comfyui_server import RUN_S
 from tests.support.graphs import PLANNING, RATE, node, save_wav
 
@@ -17,6 +19,11 @@ aiohttp = pytest.importorskip("aiohttp")
 STEPS, FRAMES, WINDOW = 4, 6, 5.0
 """Two windows a step."""
 PAGE = "a page"
+LOW_VRAM = {
+    "mode": "auto", **dict.fromkeys(map(str, Optimization), "mode"), "target_card": "80 GiB", "reserve": 0.1,
+    "language": "en",
+}  # fmt: skip
+"""As they are on a new node, but for the card: networks of the real size would not always fit this machine."""
 
 
 def graph(seed, *, fail="nowhere", call_s=0.02, steps=STEPS):
@@ -93,6 +100,17 @@ def binary(data):
 
 def small(**changes):
     return node("SmallSonic", **{"frames": 6, "call_s": 0.0, "fail": "nowhere", "times": 1 << 30, "seed": 0} | changes)
+
+
+def low_vram(model=("small", 0), **inputs):
+    return node("SonicGuardLowVRAM", model=list(model), **LOW_VRAM | inputs)
+
+
+def pixels(host, result, node_id):
+    """The pictures that a node shows: int [n, H, W, 3]."""
+    files = result["outputs"][node_id]["images"]
+    pictures = [Image.open(host.base / "temp" / each["subfolder"] / each["filename"]) for each in files]
+    return np.stack([np.asarray(picture) for picture in pictures]).astype(int)
 
 
 def runs(host, count=10):
