@@ -19,7 +19,7 @@ from .events import Began, Event, Happening, Over, Remaining, Share, Told
 from .fleet import Fleet, Member
 from .journal import Journal
 from .journal_tables import ENDED, Start, TaskRow, TaskState
-from .outcomes import UNTRIED, Ended, Outcome
+from .outcomes import GONE, UNTRIED, Ended, Outcome
 from .outputs import Outputs
 from .owner_beat import OwnerBeat
 from .placement import Work
@@ -35,8 +35,6 @@ FIRST_S, OTHERS_S = 5.0, 90.0
 """Seconds after which the farm begins with the servers that can be used, and after which no more are expected."""
 PATIENCE = 10.0
 """Times of its predicted seconds that an attempt may make no progress, if that is more than `PATIENCE_S`."""
-GONE = frozenset((Outcome.SERVER_DIED, Outcome.SERVER_STUCK))
-"""Ends after which a server has to come anew."""
 NO_ROOM_S = 15.0
 """Seconds for which a server rests whose memory others use."""
 UNKNOWN = 1 << 30

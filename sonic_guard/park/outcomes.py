@@ -27,7 +27,9 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-UNTRIED = frozenset((Outcome.LOST, Outcome.SERVER_DIED, Outcome.SERVER_STUCK))
+GONE = frozenset((Outcome.SERVER_DIED, Outcome.SERVER_STUCK))
+"""Ends after which a server has to come anew."""
+UNTRIED = GONE | {Outcome.LOST}
 """Ends that say nothing of the job. The next attempt asks for the same work by the same name."""
 
 
