@@ -141,6 +141,11 @@ SAMPLERS = {adapter.sampler: relative for relative, adapter in ADAPTERS.items()}
 """The relatives by the class names of their nodes."""
 
 
+def assumed_relative(model: Any) -> Relative:
+    """`relative_of`, and Sonic for another object: what it lacks of Sonic's is found where it is needed."""
+    return relative_of(model) or Relative.SONIC
+
+
 def relative_of(model: Any) -> Relative | None:
     """The relative that `model`, a loaded one, belongs to; None for another object.
 

@@ -24,7 +24,7 @@ from ...sonic_guard.operations.preflight import ModelSettings, PreflightRequest
 from ...sonic_guard.operations.talking_head import TalkingHead, TalkingHeadRequest
 from ...sonic_guard.planning.capabilities import GraphCapabilities
 from ...sonic_guard.planning.selection import Switches
-from ...sonic_guard.relatives import Relative, relative_of
+from ...sonic_guard.relatives import Relative, assumed_relative
 from ...sonic_guard.resume.manifest import weights_key
 from . import host, images, shared_inputs
 from .encoded_picture import EncodedPicture
@@ -122,7 +122,7 @@ def low_vram_model(model: Any, switches: Switches) -> ChosenLowVramSonic:
     Raises `WrapperError` for a relative's: Sonic Low VRAM passes on any.
     """
     if isinstance(model, ChosenLowVramSonic):
-        check_runs_in("Sonic Talking Head", Relative.SONIC, relative_of(model) or Relative.SONIC)
+        check_runs_in("Sonic Talking Head", Relative.SONIC, assumed_relative(model))
         return model
     sonic = wrapped(model)
     return ChosenLowVramSonic(sonic, LowVramChoice(switches).within(supported_optimizations(sonic)))

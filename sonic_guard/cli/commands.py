@@ -18,7 +18,7 @@ from ..messages import cli_texts as texts
 from ..messages.catalogue import fill
 from ..optimizations import without_redundant
 from ..plain_files import printable
-from ..relatives import Relative
+from ..relatives import ADAPTERS, Relative
 from .arguments import ALL, named_optimizations, parse_arguments
 from .output import print_json, progress, write_text
 
@@ -71,6 +71,7 @@ def _estimate(arguments: argparse.Namespace) -> int:
     from ..memory.stage_model import predict
 
     enabled, is_all = named_optimizations(arguments.optimize, arguments.lang), ALL in arguments.optimize
+    relative = Relative(arguments.relative)
     job = Job(
         arguments.width,
         arguments.height,
@@ -83,8 +84,8 @@ def _estimate(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
         interpolate=not arguments.no_interframe,
         optimizations=without_redundant(enabled) if is_all else enabled,
-        relative=(relative := Relative(arguments.relative)),
-        to_file=is_all and relative is Relative.SONIC,  # as Sonic Talking Head runs, which README and cards count
+        relative=relative,
+        to_file=is_all and ADAPTERS[relative].talking_head,  # as that node runs, which README and cards count
     )
     unet_bytes = None
     if arguments.weights:

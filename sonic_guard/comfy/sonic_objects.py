@@ -5,7 +5,7 @@ from typing import Any
 
 from ..errors import WrapperError
 from ..job import Dtype, Job, duration_of
-from ..relatives import ADAPTERS, Relative, relative_of
+from ..relatives import ADAPTERS, Relative, assumed_relative
 
 LOADER, PREDATA, SAMPLER = ADAPTERS[Relative.SONIC].nodes
 """Class names of Sonic's nodes in the order of a run, in the wrapper and its forks."""
@@ -24,7 +24,7 @@ def job_of(model: Any, data: Mapping[str, Any], *, fps: float, steps: int, dynam
     """
     try:
         height, width = (int(side) for side in data["test_data"]["ref_img"].shape[-2:])
-        relative = relative_of(model) or Relative.SONIC  # another object has other tensors
+        relative = assumed_relative(model)
         adapter = ADAPTERS[relative]
         frames = len(data[adapter.prompts[0]])
         dtype, of_vae = model_dtype(model), vae_dtype(data.get("vae"))

@@ -22,7 +22,7 @@ from ..devices.out_of_memory import give_back_memory, is_out_of_memory, is_too_m
 from ..errors import SonicGuardError
 from ..job import MIN_CHUNK_SIZE, Job
 from ..optimizations import Optimization, unused, without_redundant
-from ..relatives import ADAPTERS, Relative, relative_of
+from ..relatives import ADAPTERS, assumed_relative
 from . import layer_orders, vae_blocks
 from .completed_steps import Steps, StepsInMemory
 from .frame_stream import ClipBuffer, FrameCallback, FrameStream, OnStage
@@ -67,7 +67,7 @@ class LowVramSonic:
                 wrapper's own, and the decode stage takes `overlapped_decode.cost` times as long; memory is the same.
         """
         self.sonic = sonic
-        self._adapter = ADAPTERS[relative_of(sonic) or Relative.SONIC]
+        self._adapter = ADAPTERS[assumed_relative(sonic)]
         self._optimizations: frozenset[Optimization] | ChooseOptimizations = (
             optimizations if callable(optimizations) else frozenset(optimizations)
         )

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE
 from ..optimizations import Optimization
-from ..relatives import ADAPTERS, Adapter, Relative, relative_of
+from ..relatives import ADAPTERS, Adapter, assumed_relative
 from . import layer_orders, weight_streaming
 from .engine import LowVramSonic, offload_unet
 from .frame_stream import OnStage
@@ -91,8 +91,7 @@ def _supported(sonic: Any) -> frozenset[Optimization]:
     for name in _ATTRIBUTES:
         _need(hasattr(sonic, name), f"it has no {name}")
     torch.device(sonic.device)  # raises for what is no device of torch
-    relative = relative_of(sonic)
-    adapter = ADAPTERS[relative or Relative.SONIC]
+    adapter = ADAPTERS[assumed_relative(sonic)]
     _need_parameters(type(sonic).process, adapter.process, "its process()")
     _need(isinstance(getattr(sonic.pipe, "unet", None), nn.Module), "its pipeline has no unet")
     _need(hasattr(sonic.pipe, "vae_scale_factor"), "its pipeline has no vae_scale_factor")
@@ -103,7 +102,7 @@ def _supported(sonic: Any) -> frozenset[Optimization]:
         network = getattr(sonic.pipe, adapter.pose.network, None)
         _need(isinstance(network, nn.Module), f"its pipeline has no {adapter.pose.network}")
         _need_parameters(type(sonic.pipe).__call__, (adapter.pose.pictures,), "its pipeline")
-    optimizations = _equivalent(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet), relative or Relative.SONIC)
+    optimizations = _equivalent(type(sonic.pipe.unet), _tiny_config(sonic.pipe.unet), adapter)
     return optimizations | {Optimization.STREAMING_DECODE, Optimization.UNET_OFFLOAD}
 
 
@@ -141,11 +140,11 @@ def _tiny_config(unet: Any) -> _Config:
 
 
 @cache
-def _equivalent(kind: type[Any], config: _Config, relative: Relative) -> frozenset[Optimization]:
+def _equivalent(kind: type[Any], config: _Config, adapter: Adapter) -> frozenset[Optimization]:
     """The optimizations with which a tiny network of class `kind` gives the same numbers as without."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
-            unet, inputs = _tiny(kind, dict(config), ADAPTERS[relative])
+            unet, inputs = _tiny(kind, dict(config), adapter)
             stock = _run(unet, inputs)
     except Exception as error:  # an unknown constructor may raise anything
         raise WrapperError(

@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Any
 
 from ..devices.out_of_memory import is_out_of_memory
-from ..relatives import ADAPTERS, Relative, relative_of
+from ..relatives import ADAPTERS, Relative, assumed_relative
 from .run_watch import RunWatch
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def follow(
     """
 
     def begin(*_: object) -> None:
-        watch.expect(steps, calls_per_step(data, fps, relative_of(model) or Relative.SONIC))
+        watch.expect(steps, calls_per_step(data, fps, assumed_relative(model)))
         watch.enter("denoise")
 
     def again(optimization: Any, out_of_memory: bool) -> None:
