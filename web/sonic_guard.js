@@ -215,6 +215,7 @@ app.registerExtension({
     after(node, "onRemoved", () => card.stop());
     after(node, "onResize", () => card.resized());
     after(node, "onConfigure", (saved) => card.configured(saved));
+    after(node, "onSerialize", (saved) => card.serialized(saved));
     after(node, "onExecuted", (output) => output?.text && card.setReport(output.text.join("\n")));
   },
 });

@@ -68,6 +68,7 @@ def answer(
         "limits": [plan_messages.limit_text(limit, lang) for limit in estimate.limits],
         "time": time_dict(judged.time, lang),
         "settings": settings_dict(plan.job),
+        "linked": {} if preview.unknown else dict(preview.linked),
         "last": run_dict(last) if last else None,
         "missing_files": [
             {"name": file.name, "folder": f"models/{file.folder}", "url": file.url, "page": file.page}

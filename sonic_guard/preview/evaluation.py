@@ -8,7 +8,7 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from ..comfy.api_graph import MAX_TEXT, Graph, Node, parse_graph, upstream
+from ..comfy.api_graph import MAX_TEXT, Graph, Link, Node, parse_graph, upstream
 from ..comfy.weight_files import SELECTED_BY, WeightFile, missing
 from ..errors import GraphError, SonicGuardError
 from ..job import Job
@@ -20,7 +20,7 @@ from .context import MOST_OUTPUTS, Context, Judged, Machine, Outcome
 from .foreign import FOREIGN
 from .foreign.builders import passes
 from .kind import Kind
-from .node_inputs import Assumption, Cause, Inputs, NotKnownError, Unknown
+from .node_inputs import MAX_NUMBER, Assumption, Cause, Inputs, NotKnownError, Unknown
 from .upscaling import FINISH, UPSCALE
 
 log = logging.getLogger(__name__)
@@ -60,12 +60,18 @@ PREDICTED = _FOR_ANOTHER | {"SonicGuardPreflight", "SonicGuardOOMRisk", "SonicGu
 """The kinds that a prediction can be asked for."""
 
 
+Setting = bool | int | float | str
+"""What a node shows in one of its fields."""
+
+
 class Evaluation(NamedTuple):
     """What a node will give."""
 
     outcome: Outcome
     assumed: tuple[Assumption, ...]
     """What could not be read from the graph."""
+    outputs: Mapping[str, tuple[Any, ...] | Unknown]
+    """Of each node upstream, by id."""
 
 
 class Preview(NamedTuple):
@@ -76,6 +82,8 @@ class Preview(NamedTuple):
     """What could not be read from the graph."""
     missing: tuple[WeightFile, ...] = ()
     """The weight files that the run needs and that are not there; those of relatives are not listed here."""
+    linked: Mapping[str, Setting] = {}
+    """What the links into the node that was asked for will bring: its numbers and texts, as far as they are known."""
 
     @property
     def unknown(self) -> bool:
@@ -94,16 +102,17 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
     """
     if node_id not in graph:
         raise GraphError(f"node: there is no node {node_id!r:.{MAX_TEXT}} in the graph.")
-    node = graph[node_id]
+    node = asked = graph[node_id]
     if node.type not in PREDICTED:
         raise GraphError(f"node: there is nothing to predict for a {node.type:.{MAX_TEXT}}.")
     if node.type in _FOR_ANOTHER:
         graph = graph | {_ASKED: sonic_nodes.sampler_of(graph, node_id)}
         node_id = _ASKED
-    outcome, assumed = evaluate(graph, node_id, machine, target)
+    outcome, assumed, outputs = evaluate(graph, node_id, machine, target)
     assert outcome.judged  # noqa: S101  (`PREDICTED` are those that are judged)
     relative = outcome.judged.plan.job.relative
-    return Preview(outcome.judged, assumed, _missing_files(graph, machine) if relative is Relative.SONIC else ())
+    files = _missing_files(graph, machine) if relative is Relative.SONIC else ()
+    return Preview(outcome.judged, assumed, files, _linked(asked, outputs))
 
 
 def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Evaluation:
@@ -123,7 +132,20 @@ def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto")
                 outputs[current] = error.unknown
         else:
             outputs[current] = Unknown(Cause.NODE, node.type[:MAX_TEXT])
-    return Evaluation(outcome, tuple(assumed))
+    return Evaluation(outcome, tuple(assumed), outputs)
+
+
+def _linked(node: Node, outputs: Mapping[str, tuple[Any, ...] | Unknown]) -> dict[str, Setting]:
+    inputs = Inputs(node, outputs, {})
+    brought = {name: inputs.value(name) for name, value in node.inputs.items() if isinstance(value, Link)}
+    return {name: value for name, value in brought.items() if _is_setting(value)}
+
+
+def _is_setting(value: object) -> bool:
+    """Whether a field can show it: a text of a usual length, or a number that JSON knows."""
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT
+    return isinstance(value, bool) or (isinstance(value, (int, float)) and -MAX_NUMBER < value < MAX_NUMBER)
 
 
 def _missing_files(graph: Graph, machine: Machine) -> tuple[WeightFile, ...]:

@@ -90,6 +90,33 @@ def test_sonics_own_nodes_show_the_run_that_preflight_will_hand_them(page):
         page.wait_for_function("(card) => /Made smaller: 768/.test(card.textContent)", arg=element)
 
 
+def test_a_linked_field_shows_what_is_sent_and_keeps_its_own_value(page, renderer):
+    """ComfyUI shows there what the field held before the link."""
+    load(page, EXAMPLE)
+    turn(page, PREFLIGHT, "target_card", "RTX 4060 8GB")
+    show(page, PREFLIGHT, SAMPLER, PREDATA, scale=0.8)
+    shown(page, "Made smaller: 768 → 384 px")
+    field = """(type, name) => app.graph._nodes.find((one) => one.type === type).widgets.find((one) => one.name === name)"""
+    page.wait_for_function(f"() => ({field})('{PREDATA}', 'min_resolution').value === 384")
+    steps = f"() => ({field})('{SAMPLER}', 'inference_steps').value"
+    planned = page.evaluate(steps)
+    assert planned != 25
+    badge = page.locator(f"{CARD} button.line[title*=inference_steps]").first
+    assert f"inference_steps {planned} · " in badge.get_attribute("title")
+    keep(page, f"linked-{page.front_end}-{renderer}")
+    own = {node["type"]: node["widgets_values"] for node in EXAMPLE["nodes"] if node["type"] in (SAMPLER, PREDATA)}
+    saved = page.evaluate("() => app.graph.serialize().nodes.map(({ type, widgets_values: v }) => [type, [...(v ?? [])]])")
+    assert {type_: values for type_, values in saved if type_ in own} == own
+    page.evaluate(
+        """(type) => {
+          const node = app.graph._nodes.find((one) => one.type === type);
+          node.disconnectInput(node.inputs.findIndex(({ name }) => name === "inference_steps"));
+        }""",
+        SAMPLER,
+    )
+    page.wait_for_function(f"{steps} === 25".replace("() =>", "() => (") + ")")
+
+
 LOW_VRAM, TALKING_HEAD = "SonicGuardLowVRAM", "SonicGuardTalkingHead"
 
 

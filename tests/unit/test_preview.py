@@ -125,6 +125,26 @@ def test_each_of_sonics_nodes_shows_the_same_run(asked, here):
     assert foresee(graph, asked, here).assumed == ()
 
 
+def test_what_links_bring_into_each_of_sonics_nodes(here):
+    graph = after_preflight()
+    planned = job(graph, "3", here)
+    brought = {asked: foresee(graph, asked, here).linked for asked in ("5", "6", "7")}
+    numbers = [value for one in brought.values() for value in one.values()]
+    assert brought["5"] == {"dtype": planned.dtype, "use_interframe": planned.interpolate}
+    assert brought["6"]["min_resolution"] == planned.min_resolution
+    assert brought["7"] == {
+        "inference_steps": planned.steps,
+        "dynamic_scale": planned.dynamic_scale,
+        "fps": planned.fps,
+    }
+    assert all(isinstance(value, bool | int | float | str) for value in numbers)
+
+
+def test_of_an_unknown_node_nothing_is_said(here):
+    graph = sources() | {"9": node("Elsewhere")} | trio(inference_steps=["9", 0])
+    assert foresee(graph, "7", here).linked == {}
+
+
 def test_preflight_shows_its_plan(here):
     requested = after_preflight(preset="hd", target_card="10 GiB")
     planned, kept = (

@@ -56,6 +56,19 @@ export class GraphSnapshot {
     return this.#questions.get(node) ?? null;
   }
 
+  /**
+   * The inputs of `node` that are linked to the output of another; none where that is another one in each instance of a
+   * subgraph.
+   * @param {Node} node
+   * @returns {Set<string>}
+   */
+  linkedInputs(node) {
+    const [instance, ...others] = this.#instancesOf(node);
+    if (!instance || others.length) return new Set();
+    const { inputs } = this.#node(executionId(instance), instance).entry;
+    return new Set(Object.keys(inputs).filter((name) => Array.isArray(inputs[name])));
+  }
+
   /** Every instance of every node. */
   get instances() {
     return [...this.#instances.values()].flat();

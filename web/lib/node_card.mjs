@@ -3,6 +3,7 @@
 
 import { CardWidget } from "./card_widget.mjs";
 import { patch } from "./dom.mjs";
+import { LinkedValues } from "./linked_values.mjs";
 import { Prediction } from "./prediction.mjs";
 import { GraphSnapshot } from "./graph_snapshot.mjs";
 import { SONIC_NODES, UPSCALING_NODES } from "./node_classes.mjs";
@@ -39,6 +40,7 @@ export class NodeCard {
   #node;
   #context;
   #prediction;
+  #linked;
   #root = document.createElement("section");
   #body = document.createElement("div");
   #widget;
@@ -71,6 +73,7 @@ export class NodeCard {
     this.#context = context;
     const extra = () => ({ language: context.language(), target_card: context.targetCard() });
     this.#prediction = new Prediction(node, context.server, extra, () => this.draw());
+    this.#linked = new LinkedValues(node);
     this.#root.className = "sonic-guard";
     this.#root.append(this.#body);
     this.#widget = new CardWidget(node, this.#root, this.#body, context.onCanvas, context.onSized);
@@ -113,6 +116,7 @@ export class NodeCard {
     const wanted = this.#vram || this.#report !== null;
     if (wanted && !this.#widget.isAttached) this.#widget.attach(this.#vram);
     else if (!wanted) this.#widget.detach();
+    if (!this.#vram) this.#linked.show(new Set(), {});
     this.draw();
   }
 
@@ -155,6 +159,20 @@ export class NodeCard {
   check(snapshot, force) {
     if (this.#report !== null) this.#compare(this.#keyIn(snapshot));
     if (this.#vram && this.#isRun) this.#prediction.check(snapshot, force);
+    this.#showLinked(snapshot);
+  }
+
+  /** @param {GraphSnapshot} snapshot */
+  #showLinked(snapshot) {
+    const { answer, problem } = this.#prediction;
+    const isKnown = this.#vram && this.#isRun && problem === null;
+    const changed = this.#linked.show(snapshot.linkedInputs(this.#node), (isKnown && answer?.linked) || {});
+    if (changed) this.#node.setDirtyCanvas?.(true, true);
+  }
+
+  /** The node is being saved, copied, or compared with what was saved. @param {any} saved */
+  serialized(saved) {
+    this.#linked.keepOwn(saved);
   }
 
   /** @param {string} given */

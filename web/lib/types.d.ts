@@ -51,10 +51,14 @@ export interface Answer {
   changes: string[];
   limits: string[];
   settings: Settings;
+  /** The numbers and texts that links bring into the node, by input, as far as they are known. */
+  linked?: Record<string, Setting>;
   last: Run | null;
   /** Of a node that runs an upscale model: how, in sentences. Such an answer has a level and a verdict besides. */
   details?: string;
 }
+
+export type Setting = string | number | boolean;
 
 /** The one sentence of help, and what its button does; no button without actions. */
 export interface Advice {

@@ -81,7 +81,8 @@ function line(state) {
   const { language, answer, run, toggle } = state;
   const { tone, words, figure } = verdict(state);
   const more = run?.outcome === "running" ? progress(language, run) : answer && figure ? sizeOf(language, answer) : "";
-  const title = [words, figure, answer?.advice?.text, t(language, "unfold")].filter(Boolean).join("\n");
+  const linked = answer && linkedLine(language, answer);
+  const title = [words, figure, linked, answer?.advice?.text, t(language, "unfold")].filter(Boolean).join("\n");
   return h(
     "button",
     { class: "line", type: "button", title, "aria-expanded": "false", onclick: () => toggle("card") },
@@ -102,6 +103,15 @@ function fixedLine(state) {
 
 /** The node's own report of its last run. @param {State} state */
 const reportOf = (state) => (state.report ? [h("div", { class: "report" }, staleNote(state), state.report)] : []);
+
+/** What links bring into the node: newer front ends show no value beside a link. @param {Language} language @param {Answer} answer */
+function linkedLine(language, { linked = {} }) {
+  const values = Object.entries(linked).map(([name, value]) => `${name} ${shortly(value)}`);
+  return values.length > 0 && t(language, "linked", { values: values.join(" · ") });
+}
+
+/** @param {import("./types.d.ts").Setting} value */
+const shortly = (value) => (typeof value === "number" ? Number(value.toFixed(3)) : value);
 
 /** What will be run, in a few words. @param {Language} language @param {Answer} answer */
 function sizeOf(language, { settings: { width, height, steps, dtype } }) {
@@ -207,7 +217,7 @@ function explanation(state, answer) {
   const enabled = names && t(language, "optimizations", { optimizations: names });
   const guess = assumed.length > 0 && t(language, "assumed", { what: assumed.join(t(language, "semicolon")) });
   const source = t(language, "prediction", { from: risk.text }) + upper;
-  const notes = [frame + part, time.text, crop?.text, enabled, source, guess];
+  const notes = [frame + part, time.text, crop?.text, enabled, linkedLine(language, answer), source, guess];
   const text = h("div", { class: "notes" }, ...notes.map((words) => words && h("div", {}, words)));
   return h(
     "div",

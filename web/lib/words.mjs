@@ -65,6 +65,7 @@ export const TEXT = {
   picture: ["The picture, its face and the crop", "图片、人脸与裁剪范围"],
   steps: ["{steps} steps", "{steps} 步"],
   "cannot do": ["The graph has changed meanwhile; try again.", "工作流已改变，请重试。"],
+  linked: ["Through links: {values}", "连线传入：{values}"],
   assumed: ["Assumed: {what}", "假定：{what}"],
   prediction: ["Prediction: {from}", "预测：{from}"],
   upper: ["upper bound {size}", "上界 {size}"],

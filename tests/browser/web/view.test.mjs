@@ -177,6 +177,15 @@ test("a line has the verdict and what is run, and opens the card", () => {
   assert.deepEqual(opened, ["card"]);
 });
 
+test("what links bring is in the badge's title and on the card, shortly", () => {
+  const linked = { duration: 4.123456, dtype: "fp16", use_interframe: true };
+  const said = "Through links: duration 4.123 · dtype fp16 · use_interframe true";
+  const [badge] = card(state({ mode: "line", answer: answer({ linked }) }));
+  assert.ok(badge.attributes.title.includes(said));
+  assert.ok(card(state({ answer: answer({ linked }) })).map(textOf).join(" ").includes(said));
+  assert.ok(!card(state({ answer: answer({ linked: {} }) })).map(textOf).join(" ").includes("Through"));
+});
+
 test("a line shows how far a run is", () => {
   const words = text({ mode: "line", run: run({ step: 3, left_s: 60 }) });
   assert.match(words, /Running · Fits step 3 \/ 25 · 1 min left/);
