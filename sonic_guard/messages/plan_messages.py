@@ -158,10 +158,11 @@ def refusal(plan: Plan, lang: str = "en") -> str:
     if plan.policy is not Policy.LOSSLESS_FIRST:
         return fill(texts.ARTICLE_EXHAUSTED, lang, headline=verdict, card=card)
     if plan.rescue:
-        return fill(texts.REFUSAL, lang, headline=verdict, card=card, advice=rescue_line(plan.rescue, lang))
-    advice = what_would_fit(plan.smallest_card, plan.longest_s, lang)
-    closest = [attempt_line(plan.attempt, lang)] if plan.attempt else []
-    return " ".join([fill(texts.REFUSAL, lang, headline=verdict, card=card, advice=advice), *closest])
+        advice = rescue_line(plan.rescue, lang)
+    else:
+        advice = what_would_fit(plan.smallest_card, plan.longest_s, lang)
+    closest = f"{attempt_line(plan.attempt, lang)} " if plan.attempt else ""
+    return fill(texts.REFUSAL, lang, headline=verdict, card=card, advice=closest + advice)
 
 
 def rescue_line(plan: Plan, lang: str = "en") -> str:

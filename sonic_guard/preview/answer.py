@@ -58,7 +58,7 @@ def answer(
             else plan_messages.frame_line(plan.job, lang)
         ),
         "advice": _advice(judged, asked, lang),
-        "attempt": plan_messages.attempt_line(plan.attempt, lang) if plan.attempt and not plan.rescue else None,
+        "attempt": plan_messages.attempt_line(plan.attempt, lang) if plan.attempt else None,
         "crop": _crop(preview, lang),
         "risk": _risk(estimate, budget.available_bytes, card_history, lang),
         "assumed": [plan_messages.assumption(*assumed, lang=lang) for assumed in preview.assumed],
