@@ -247,5 +247,5 @@ def test_a_card_has_no_button_for_what_another_node_computes(here):
 @pytest.mark.parametrize("card", ["2 GiB", "4 GiB"])
 def test_where_nothing_fits_the_best_attempt_stands_below_what_would_help(card, here):
     """Also where Sonic Low VRAM would make it fit."""
-    said = ask(after_preflight(target_card=card), "3", here)
+    said = ask(parse_graph(after_preflight(target_card=card)), "3", here)
     assert said["advice"] and said["attempt"] == "The closest that was tried: 128×128 px, 12.5 fps, fp16, peak 5.4 GiB."

@@ -48,6 +48,7 @@ export class CardWidget {
   constructor(node, root, body, onCanvas, onSized) {
     this.#node = node;
     this.#root = root;
+    this.#root.dataset.shape = this.#shape;
     this.#body = body;
     this.#onCanvas = onCanvas;
     this.#onSized = onSized;

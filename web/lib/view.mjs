@@ -153,7 +153,7 @@ function help({ language, act }, { advice, limits, attempt, missing_files: files
   const warning = (/** @type {import("./dom.mjs").Maybe[]} */ ...words) =>
     h("div", { class: "limit" }, icon("warn"), h("span", {}, ...words));
   const lines = [
-    files?.length && warning(t(language, "missing files"), ...files.map((file) => fileLine(language, file))),
+    files?.length && warning(t(language, "missing files"), ...fileLines(language, files)),
     ...limits.map((limit) => warning(limit)),
     advice && h("div", { class: "advice" }, h("span", {}, advice.text), adviceButton(advice, act)),
     attempt && h("div", { class: "attempt" }, attempt),
@@ -167,15 +167,21 @@ function adviceButton({ button }, act) {
 }
 
 /**
- * A file that has to be put in a folder; its name may begin with folders below that one.
+ * Files that have to be put in folders, a line for each folder; a file's name may begin with folders below its own.
  * @param {Language} language
- * @param {NonNullable<Answer["missing_files"]>[number]} file
+ * @param {NonNullable<Answer["missing_files"]>} files
  */
-function fileLine(language, { name, folder, url, page }) {
-  const [file, ...below] = name.split("/").reverse();
-  const words = url ? link(url, file) : file;
-  const licence = page && [" · ", link(page, t(language, "licence"))];
-  return h("span", { class: "file" }, words, ` → ${[folder, ...below.reverse()].join("/")}`, ...(licence || []));
+function fileLines(language, files) {
+  /** @type {Map<string, import("./dom.mjs").Maybe[]>} */
+  const byFolder = new Map();
+  for (const { name, folder, url, page } of files) {
+    const [file, ...below] = name.split("/").reverse();
+    const place = [folder, ...below.reverse()].join("/");
+    const licence = page ? [" (", link(page, t(language, "licence")), ")"] : [];
+    const line = byFolder.get(place) ?? [];
+    byFolder.set(place, [...line, line.length > 0 && " · ", url ? link(url, file) : file, ...licence]);
+  }
+  return [...byFolder].map(([place, words]) => h("span", { class: "file" }, `${place}: `, ...words));
 }
 
 /** @param {string} href @param {string} words */

@@ -58,7 +58,7 @@ export const TEXT = {
   report: ["Report of the last run", "上次运行的报告"],
   "report.stale": ["Report of the last run, with other inputs than now", "上次运行的报告（输入已改变）"],
   "missing files": [
-    "Not there yet. Put each file into its folder, then press R:",
+    "Not there yet. Put these files into these folders, then press R:",
     "缺少以下文件，请放入对应文件夹，然后按 R 刷新：",
   ],
   licence: ["accept the licence first", "请先接受许可协议"],

@@ -72,13 +72,13 @@ for (const [name, more, expected, absent] of [
   [
     "weight files that are missing",
     { answer: answer({ missing_files: [{ name: "unet.pth", folder: "models/sonic" }] }) },
-    /Not there yet.*unet\.pth → models\/sonic/,
+    /Not there yet.*models\/sonic: +unet\.pth/,
     /undefined|licence/,
   ],
   [
     "a weight file that belongs in a folder below, and has a licence",
     { answer: answer({ missing_files: [{ name: "RIFE/flownet.pkl", folder: "models/sonic", url: "/f", page: "/p" }] }) },
-    /(?<!RIFE\/)flownet\.pkl → models\/sonic\/RIFE · accept the licence first/,
+    /models\/sonic\/RIFE: +flownet\.pkl +\( accept the licence first \)/,
     /undefined/,
   ],
   ["a report of other inputs", { report: "All is well.", stale: true }, /Report of the last run, with other inputs/, /undefined/],
@@ -121,6 +121,16 @@ for (const [name, more, expected, absent] of [
     assert.doesNotMatch(text(more), absent);
   });
 }
+
+test("missing weight files stand beside their folder, once for all in it", () => {
+  const folder = "models/sonic";
+  const files = ["unet.pth", "RIFE/flownet.pkl", "audio2token.pth"].map((name) => ({ name, folder, url: `/${name}` }));
+  const views = card(state({ answer: answer({ missing_files: files }) }));
+  assert.deepEqual(
+    ofClass(views, "file").map((line) => textOf(line).replace(/\s+/g, " ")),
+    ["models/sonic: unet.pth · audio2token.pth", "models/sonic/RIFE: flownet.pkl"],
+  );
+});
 
 test("no card without a prediction and a report", () => assert.deepEqual(card(state({ vram: false })), []));
 
