@@ -47,9 +47,10 @@ class Outcome(NamedTuple):
 
 
 def run(
-    processes: int, jobs: int, kills: int, *, longest_ms: int = LONGEST_MS, seed: int = 1, limit_s: float = 600.0
+    processes: int, jobs: int, kills: int, *, longest_ms: int = LONGEST_MS, seed: int = 1, limit_s: float | None = None
 ) -> Outcome:
     """Let `processes` take `jobs` leases, and kill one of them `kills` times. Raises `TimeoutError` if it is stuck."""
+    limit_s = limit_s or 600.0 + jobs * longest_ms / 1000  # as long as if they ran one after the other
     chance = random.Random(seed)  # noqa: S311
     with tempfile.TemporaryDirectory() as name:
         folder, log = Path(name) / "ledger", Path(name) / "log"

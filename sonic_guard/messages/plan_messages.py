@@ -157,10 +157,7 @@ def refusal(plan: Plan, lang: str = "en") -> str:
         return fill(texts.UNCHANGED, lang, headline=verdict, card=card)
     if plan.policy is not Policy.LOSSLESS_FIRST:
         return fill(texts.ARTICLE_EXHAUSTED, lang, headline=verdict, card=card)
-    if plan.rescue:
-        advice = rescue_line(plan.rescue, lang)
-    else:
-        advice = what_would_fit(plan.smallest_card, plan.longest_s, lang)
+    advice = rescue_line(plan.rescue, lang) if plan.rescue else what_would_fit(plan.smallest_card, plan.longest_s, lang)
     closest = f"{attempt_line(plan.attempt, lang)} " if plan.attempt else ""
     return fill(texts.REFUSAL, lang, headline=verdict, card=card, advice=closest + advice)
 

@@ -96,16 +96,20 @@ def test_a_linked_field_shows_what_is_sent_and_keeps_its_own_value(page, rendere
     turn(page, PREFLIGHT, "target_card", "RTX 4060 8GB")
     show(page, PREFLIGHT, SAMPLER, PREDATA, scale=0.8)
     shown(page, "Made smaller: 768 → 384 px")
-    field = """(type, name) => app.graph._nodes.find((one) => one.type === type).widgets.find((one) => one.name === name)"""
+    field = (
+        """(type, name) => app.graph._nodes.find((one) => one.type === type).widgets.find((one) => one.name === name)"""
+    )
     page.wait_for_function(f"() => ({field})('{PREDATA}', 'min_resolution').value === 384")
-    steps = f"() => ({field})('{SAMPLER}', 'inference_steps').value"
-    planned = page.evaluate(steps)
+    steps = f"({field})('{SAMPLER}', 'inference_steps').value"
+    planned = page.evaluate(f"() => {steps}")
     assert planned != 25
     badge = page.locator(f"{CARD} button.line[title*=inference_steps]").first
     assert f"inference_steps {planned} · " in badge.get_attribute("title")
     keep(page, f"linked-{page.front_end}-{renderer}")
     own = {node["type"]: node["widgets_values"] for node in EXAMPLE["nodes"] if node["type"] in (SAMPLER, PREDATA)}
-    saved = page.evaluate("() => app.graph.serialize().nodes.map(({ type, widgets_values: v }) => [type, [...(v ?? [])]])")
+    saved = page.evaluate(
+        "() => app.graph.serialize().nodes.map(({ type, widgets_values: v }) => [type, [...(v ?? [])]])"
+    )
     assert {type_: values for type_, values in saved if type_ in own} == own
     page.evaluate(
         """(type) => {
@@ -114,7 +118,7 @@ def test_a_linked_field_shows_what_is_sent_and_keeps_its_own_value(page, rendere
         }""",
         SAMPLER,
     )
-    page.wait_for_function(f"{steps} === 25".replace("() =>", "() => (") + ")")
+    page.wait_for_function(f"() => {steps} === 25")
 
 
 LOW_VRAM, TALKING_HEAD = "SonicGuardLowVRAM", "SonicGuardTalkingHead"
