@@ -343,7 +343,9 @@ def _fit(key: str, table: _Table, adapter: Adapter) -> list[dict[str, float]]:
         for name in names
     ]
     rows = _outermost(solved, _dense(key, adapter))
-    _check(key, rows, table.features, peaks)
+    _check(key, solved, table.features, peaks)
+    if adapter.window is None:  # else the other windows are traced to tell it from what is constant: no job has them
+        _check(key, rows, table.features, peaks)
     return [{name: round(float(value), 3) for name, value in zip(FEATURES, row, strict=True) if value} for row in rows]
 
 
