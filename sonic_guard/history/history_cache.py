@@ -34,8 +34,11 @@ MAX_CARDS = 64
 class History(Protocol):
     """A store of runs: `history_store.History`."""
 
-    def runs(self, card: str | None = None, wrapper: str | None = None, limit: int | None = None) -> list[Run]:
-        """The runs of a card and a wrapper, newest first."""
+    def runs(
+        self, card: str | None = None, wrapper: str | None = None, limit: int | None = None,
+        *, relative: Relative | None = None,
+    ) -> list[Run]:
+        """The newest runs of a card, a wrapper and a relative, newest first."""
         ...
 
 
@@ -144,10 +147,8 @@ class HistoryCache:
         history = self._history()
         if history is None:
             return CardHistory()
-        runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # twice: repeated runs count once
-        return card_history(
-            [run for run in runs if run.job.relative is relative and _has_memory(run.environment, total_bytes)]
-        )
+        runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS, relative=relative)  # twice: repeated runs count once
+        return card_history([run for run in runs if _has_memory(run.environment, total_bytes)])
 
 
 def _has_memory(environment: RunEnvironment, total_bytes: int) -> bool:

@@ -69,6 +69,20 @@ def test_the_runs_of_relatives_are_apart(history):
     assert other.last(dice).job == dice
 
 
+def test_a_card_that_mostly_runs_one_relative_learns_about_the_other(history, monkeypatch):
+    """The newest runs of each are read, however many of another are newer."""
+    monkeypatch.setattr("sonic_guard.history.history_cache.MAX_RUNS", 2)
+    dice = replace(JOB, relative=Relative.DICE_TALK)
+    for rare, usual, relative in ((JOB, dice, Relative.SONIC), (dice, JOB, Relative.DICE_TALK)):
+        history.clear()
+        add(history, rare)
+        for number in range(9):
+            add(history, replace(usual, duration_s=10.0 + number))
+        known = known_of(lambda: history)
+        assert known.of(CARD, relative=relative).calibration.runs == 1
+        assert known.of(CARD, relative=usual.relative).pace.runs == 4
+
+
 def test_runs_of_the_card_and_the_wrapper_count(history):
     add(history, seconds=50.0)
     add(history, OTHER, seconds=70.0)
@@ -195,7 +209,7 @@ class Held:
     def __init__(self):
         self.asked, self.let_go = [], threading.Event()
 
-    def runs(self, card=None, wrapper=None, limit=None):
+    def runs(self, card=None, wrapper=None, limit=None, *, relative=None):
         self.asked.append(card)
         assert self.let_go.wait(PATIENCE_S)
         raise HistoryError(f"history: the database of {id(self)} is locked.")
