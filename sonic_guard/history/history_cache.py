@@ -35,8 +35,12 @@ class History(Protocol):
     """A store of runs: `history_store.History`."""
 
     def runs(
-        self, card: str | None = None, wrapper: str | None = None, limit: int | None = None,
-        *, relative: Relative | None = None,
+        self,
+        card: str | None = None,
+        wrapper: str | None = None,
+        limit: int | None = None,
+        *,
+        relative: Relative | None = None,
     ) -> list[Run]:
         """The newest runs of a card, a wrapper and a relative, newest first."""
         ...

@@ -85,10 +85,15 @@ class History:
         self._change(change.values(stages=figures(stages), stage=stage, outcome=str(outcome)))
 
     def page(
-        self, card: str | None = None, wrapper: str | None = None, limit: int = PAGE_RUNS, before: int | None = None,
-        *, relative: Relative | None = None,
+        self,
+        card: str | None = None,
+        wrapper: str | None = None,
+        limit: int = PAGE_RUNS,
+        before: int | None = None,
+        *,
+        relative: Relative | None = None,
     ) -> Page:
-        """At most `limit` runs, newest first: of all, or of one card, wrapper version or relative, below the id `before`.
+        """At most `limit` runs, newest first: of all or of a card, wrapper version or relative; with ids below `before`.
 
         Rows that cannot be read are left out and counted, with one warning in the log.
         """
@@ -111,8 +116,12 @@ class History:
         return Page(runs, len(unreadable), found[limit - 1].id if len(found) > limit else None)
 
     def pages(
-        self, card: str | None = None, wrapper: str | None = None, limit: int | None = None,
-        *, relative: Relative | None = None,
+        self,
+        card: str | None = None,
+        wrapper: str | None = None,
+        limit: int | None = None,
+        *,
+        relative: Relative | None = None,
     ) -> Iterator[Page]:
         """The runs of `page` page by page: all, or the newest `limit`. Runs that begin meanwhile are not included."""
         before, left = None, limit
@@ -125,8 +134,12 @@ class History:
             before, left = page.before, None if left is None else left - size
 
     def runs(
-        self, card: str | None = None, wrapper: str | None = None, limit: int | None = None,
-        *, relative: Relative | None = None,
+        self,
+        card: str | None = None,
+        wrapper: str | None = None,
+        limit: int | None = None,
+        *,
+        relative: Relative | None = None,
     ) -> list[Run]:
         """The runs of `pages` in a list."""
         return [run for page in self.pages(card, wrapper, limit, relative=relative) for run in page.runs]
