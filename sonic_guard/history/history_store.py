@@ -93,7 +93,7 @@ class History:
         *,
         relative: Relative | None = None,
     ) -> Page:
-        """At most `limit` runs, newest first: of all or of a card, wrapper version or relative; with ids below `before`.
+        """At most `limit` runs, newest first: of all, or of a card, wrapper version or relative; of ids below `before`.
 
         Rows that cannot be read are left out and counted, with one warning in the log.
         """
