@@ -83,11 +83,11 @@ class HistoryCache:
     def __init__(
         self,
         history: Callable[[], History | None],
-        wrapper: Callable[[], str | None] = lambda: None,
+        wrapper: Callable[[Relative], str | None] = lambda _relative: None,
         clock: Callable[[], float] = time.monotonic,
         glance_s: float = GLANCE_S,
     ) -> None:
-        """`history` returns the store, None if there is none; `wrapper` the version whose runs count, None for all."""
+        """`history` returns the store, None without one; `wrapper` a pack's version whose runs count, None for all."""
         self._history, self._wrapper, self._clock, self._glance_s = history, wrapper, clock, glance_s
         self._known: dict[tuple[str, int, Relative], _Known] = {}
         self._failed_s: float | None = None
@@ -151,7 +151,9 @@ class HistoryCache:
         history = self._history()
         if history is None:
             return CardHistory()
-        runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS, relative=relative)  # twice: repeated runs count once
+        runs = history.runs(
+            card, self._wrapper(relative), 2 * MAX_RUNS, relative=relative
+        )  # twice: repeated runs count once
         return card_history([run for run in runs if _has_memory(run.environment, total_bytes)])
 
 
