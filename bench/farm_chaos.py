@@ -24,7 +24,7 @@ def setup(folder: Path, servers: int, *, fake: bool) -> Setup:
         base.mkdir()
         comfyui_server.install(base, installed.sonic(), "farmpack")
         (base / "models").mkdir(exist_ok=True)
-    arguments = f"--disable-api-nodes --base-directory '{base}'"
+    arguments = f"--base-directory '{base}'"
     return Setup(folder, installed.comfyui(), installed.python(), servers, arguments, call_s=0.05)
 
 
