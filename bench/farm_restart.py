@@ -48,17 +48,16 @@ def measure(made: Setup, out: Path, client: subprocess.Popen[bytes]) -> dict[str
     """Kill the server while it makes a video, and follow what comes."""
     local, before = out / ".sonic-guard" / "local", moves(out)
     _until(client, lambda: moves(out) >= before + 2)
-    time.sleep(1)  # of the next video
     (port,) = json.loads((local / "ports.json").read_text(encoding="ascii"))[1:]
     sign = local / "server 1.pid"
-    killed, before = int(sign.read_text(encoding="ascii")), moves(out)
+    killed = int(sign.read_text(encoding="ascii"))
     begun = time.perf_counter()
     psutil.Process(killed).kill()
     _until(client, lambda: sign.read_text(encoding="ascii") != str(killed))
     started = time.perf_counter() - begun
     server = psutil.Process(int(sign.read_text(encoding="ascii")))
     _until(client, lambda: _listens(port))
-    listens, busy = time.perf_counter() - begun, server.cpu_times()
+    listens, busy, before = time.perf_counter() - begun, server.cpu_times(), moves(out)
     _until(client, lambda: moves(out) > before)
     return {
         "started_s": round(started, 1), "listens_s": round(listens, 1), "server_cpu_s": round(sum(busy[:2]), 1),

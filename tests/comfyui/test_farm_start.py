@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+pytest.importorskip("aiohttp")
 pytest.importorskip("distributed")
-aiohttp = pytest.importorskip("aiohttp")
+
+import aiohttp
 
 from sonic_guard.park.comfyui_client import ServerGoneError, connected
 from sonic_guard.park.comfyui_start import server_start
