@@ -1,6 +1,6 @@
 """A farm of real ComfyUI servers on the CPU, whose processes are killed at random moments.
 
-``python -m bench.farm_chaos [--jobs 40] [--kills 200] [--servers 2] [--fake] [--folder FOLDER]``
+``python -m bench.farm_chaos [--jobs 40] [--kills 200] [--servers 2] [--roles server …] [--fake] [--folder FOLDER]``
 
 The servers have this pack, the real Sonic wrapper, and loaders that need no weights (`tests/support/farmpack`). With
 ``--fake`` they are `tests/support/fake_comfyui`. Prints figures as JSON, and ends with status 1 where a video is
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support import comfyui_server, installed
-from tests.support.farm_chaos import Setup, calm, storm, summary, write_jobs
+from tests.support.farm_chaos import ROLES, Kills, Setup, calm, storm, summary, write_jobs
 
 
 def setup(folder: Path, servers: int, *, fake: bool) -> Setup:
@@ -24,7 +24,7 @@ def setup(folder: Path, servers: int, *, fake: bool) -> Setup:
         base.mkdir()
         comfyui_server.install(base, installed.sonic(), "farmpack")
         (base / "models").mkdir(exist_ok=True)
-    arguments = f"--disable-api-nodes --base-directory '{base}'"
+    arguments = f"--base-directory '{base}'"
     return Setup(folder, installed.comfyui(), installed.python(), servers, arguments, call_s=0.05)
 
 
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=2)
     parser.add_argument("--seconds", type=float, nargs=2, default=(0.6, 3.0))
     parser.add_argument("--pause", type=float, nargs=2, default=(1.0, 8.0))
+    parser.add_argument("--roles", nargs="+", choices=ROLES, default=ROLES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fake", action="store_true")
     parser.add_argument("--folder", type=Path)
@@ -46,7 +47,8 @@ def main() -> None:
         write_jobs(made, arguments.jobs, tuple(arguments.seconds))
     wanted, passes, seconds = calm(made)
     print(f"undisturbed: {len(wanted)} videos in {seconds:.0f} s", file=sys.stderr, flush=True)
-    seen = storm(made, wanted, arguments.kills, tuple(arguments.pause), arguments.seed)
+    kills = Kills(arguments.kills, tuple(arguments.pause), arguments.seed, arguments.roles)
+    seen = storm(made, wanted, kills)
     print(summary(seen, passes, seconds))
     sys.exit(bool(seen.faults))
 

@@ -138,6 +138,7 @@ MODEL_TYPES = ",".join(adapter.model_type for adapter in ADAPTERS.values())
 LOADERS = {adapter.loader: relative for relative, adapter in ADAPTERS.items()}
 PREDATAS = {adapter.predata: relative for relative, adapter in ADAPTERS.items()}
 SAMPLERS = {adapter.sampler: relative for relative, adapter in ADAPTERS.items()}
+RELATIVES = LOADERS | PREDATAS | SAMPLERS
 """The relatives by the class names of their nodes."""
 
 

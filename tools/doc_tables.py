@@ -76,9 +76,9 @@ def stock_and_optimized(lang: str = "en") -> str:
     return table((*head, *ends), rows())
 
 
-def weight_files(lang: str = "en") -> str:
+def weight_files(lang: str = "en", relative: Relative = Relative.SONIC) -> str:
     """Every weight file: where it is put, and where it comes from."""
-    return table(table_head(lang), table_rows(lang))
+    return table(table_head(lang), table_rows(lang, relative))
 
 
 def optimizations_in_denoise() -> str:
@@ -182,6 +182,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "stages-by-size-zh": partial(stages_by_size, "zh"),
     "stock-and-optimized-zh": partial(stock_and_optimized, "zh"),
     "weight-files-zh": partial(weight_files, "zh"),
+    "weight-files-dice-talk": partial(weight_files, relative=Relative.DICE_TALK),
     "optimizations-in-denoise": optimizations_in_denoise,
     "relatives-in-denoise": relatives_in_denoise,
     "article": article,

@@ -89,6 +89,11 @@ def has_weights(file: WeightFile, name: str) -> bool:
     return is_inside and any(os.path.isfile(os.path.join(folder, name)) for folder in folders)
 
 
+def has_models(folder: str) -> bool:
+    """Whether there is a folder of that name in the folder of the models."""
+    return (models_folder() / folder).is_dir()
+
+
 def upscale_model(name: str) -> Path | None:
     """The file that Load Upscale Model reads for `name`; None for a name that is not in its menu."""
     import folder_paths

@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...sonic_guard.comfy.sonic_objects import SAMPLER
 from ...sonic_guard.devices.budget import Budget
 from ...sonic_guard.devices.environment import pack_version
 from ...sonic_guard.errors import HistoryError
 from ...sonic_guard.history.history_cache import WAIT_S, HistoryCache
 from ...sonic_guard.memory.stage_model import Estimate
 from ...sonic_guard.messages.plan_messages import risk_line
+from ...sonic_guard.relatives import ADAPTERS, Relative
 from ..comfyui import host
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def history() -> History:
     return runs
 
 
-def wrapper_version() -> str | None:
-    """Version of the Sonic wrapper that is installed; None without one."""
-    sampler = host.node_classes().get(SAMPLER)
+def wrapper_version(relative: Relative) -> str | None:
+    """Version of the pack of `relative` that is installed; None without one."""
+    sampler = host.node_classes().get(ADAPTERS[relative].sampler)
     file = getattr(sys.modules.get(sampler.__module__), "__file__", None) if sampler else None
     return pack_version(Path(file).parent) if file else None
 

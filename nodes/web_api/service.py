@@ -17,7 +17,7 @@ from ...sonic_guard.planning.capabilities import TALKING_HEAD
 from ...sonic_guard.preview.context import Machine
 from ...sonic_guard.preview.evaluation import job_for
 from ...sonic_guard.preview.input_files import Files
-from ...sonic_guard.relatives import SAMPLERS
+from ...sonic_guard.relatives import SAMPLERS, Relative
 from ...sonic_guard.runtime.monitor import Monitor
 from ...sonic_guard.runtime.recorder import Recorder
 from ...sonic_guard.runtime.run_gate import RunGate, Sharing
@@ -61,6 +61,7 @@ class Service:
             run_history.history_cache.of,
             host.has_weights,
             host.upscale_model,
+            host.has_models,
         )
 
     def start(self) -> None:
@@ -127,11 +128,11 @@ class Service:
         link = host.running_graph(prompt).get(node, {}).get("inputs", {}).get("data_dict")
         return str(link[0]) if isinstance(link, list) and link else ""
 
-    def environment(self, held_bytes: int) -> RunEnvironment:
-        """This machine, with the memory that is free now, `held_bytes` of a loaded Sonic included."""
+    def environment(self, held_bytes: int, relative: Relative) -> RunEnvironment:
+        """This machine for `relative`, with the memory that is free now, `held_bytes` of a loaded model included."""
         budget = host.live_budget(0.0)
         own = replace(budget, reclaimable_bytes=budget.reclaimable_bytes + held_bytes)
-        return environment_of(own, comfyui=host.version(), wrapper=run_history.wrapper_version() or "")
+        return environment_of(own, comfyui=host.version(), wrapper=run_history.wrapper_version(relative) or "")
 
     def notify(self, run: Mapping[str, Any]) -> None:
         """Send a run to every page."""

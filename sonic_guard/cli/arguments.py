@@ -264,6 +264,7 @@ def _add_run(run: _Parser) -> None:
     run.option("run.scheduler", where, default="", metavar="ADDRESS")
     run.option("run.comfyui-python", type=Path, metavar="FILE")
     run.option("run.comfyui-args", default="", metavar="OPTIONS")
+    run.option("run.packs", choices=PACKS, default=PACKS[0])
     run.option("run.cards", default="", metavar="NUMBERS")
     run.option("run.cpu-servers", type=int, default=0, metavar="NUMBER")
     run.option("run.root", type=_place, action="append", default=[], metavar="FOLDER")
@@ -295,6 +296,8 @@ def _add_out(run: _Parser) -> None:
     run.option("json", action="store_true")
 
 
+PACKS = ("needed", "all")
+"""What a ComfyUI that the farm starts loads."""
 PARTS = ("auto", "off")
 """Whether a farm may make a long video on several cards."""
 FINISHES = ("none", "fast", "hd")

@@ -23,7 +23,7 @@ from ..park.journal import Journal
 from ..park.journal_tables import TaskState
 from ..park.report import FarmReport, farm_report
 from ..plain_files import printable
-from .arguments import PARTS
+from .arguments import PACKS, PARTS
 from .farm_report import write_report
 from .output import print_json, progress
 
@@ -118,6 +118,7 @@ def _settings(arguments: argparse.Namespace) -> FarmSettings:
         comfyui=str(arguments.comfyui.absolute()) if arguments.comfyui else "",
         comfyui_python=str(arguments.comfyui_python.absolute()) if arguments.comfyui_python else "",
         comfyui_arguments=tuple(shlex.split(arguments.comfyui_args)),
+        all_packs=arguments.packs == PACKS[1],
         cards=_cards(arguments) if arguments.comfyui else (),
         scheduler=arguments.scheduler,
         tls=tuple(str(each.absolute()) for each in tls) if all(tls) else (),

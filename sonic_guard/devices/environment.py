@@ -31,7 +31,7 @@ class RunEnvironment:
     torch: str = ""
     comfyui: str = ""
     wrapper: str = ""
-    """Version of the Sonic wrapper, and a digest of its code."""
+    """Version of the pack whose network ran, Sonic or a relative, and a digest of its code."""
 
 
 def environment_of(budget: Budget, *, comfyui: str = "", wrapper: str = "") -> RunEnvironment:

@@ -38,8 +38,9 @@ def model_histories(history: History, wrapper: str | None = None) -> dict[str, C
 
 def _newest(history: History, names: Iterable[str]) -> Iterator[Run]:
     for name in names:
-        runs = history.runs(card=name, limit=2 * MAX_RUNS)  # twice: repeated runs of a job count once
-        yield from (run for run in runs if run.job.relative is Relative.SONIC)
+        yield from history.runs(
+            card=name, limit=2 * MAX_RUNS, relative=Relative.SONIC
+        )  # twice: a repeated job counts once
 
 
 def _of_one_wrapper(runs: list[Run], wrapper: str | None) -> list[Run]:

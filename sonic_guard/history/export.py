@@ -39,12 +39,13 @@ _HEAD = (
 
 
 def calibrations(history: History, cards: Iterable[str]) -> dict[str, Calibration]:
-    """The calibration of each of the `cards`, from its runs with the wrapper's version that ran last."""
+    """The calibration of each of the `cards`, from its runs with the pack that ran last, in the same version."""
     found = {}
     for name in cards:
-        runs = history.runs(card=name, limit=2 * MAX_RUNS)
-        if runs:
-            found[name] = calibrate(run for run in runs if run.environment.wrapper == runs[0].environment.wrapper)
+        newest = next((run for page in history.pages(name, limit=2 * MAX_RUNS) for run in page.runs), None)
+        if newest:
+            wrapper, relative = newest.environment.wrapper, newest.job.relative
+            found[name] = calibrate(history.runs(name, wrapper, 2 * MAX_RUNS, relative=relative))
     return found
 
 

@@ -34,8 +34,15 @@ MAX_CARDS = 64
 class History(Protocol):
     """A store of runs: `history_store.History`."""
 
-    def runs(self, card: str | None = None, wrapper: str | None = None, limit: int | None = None) -> list[Run]:
-        """The runs of a card and a wrapper, newest first."""
+    def runs(
+        self,
+        card: str | None = None,
+        wrapper: str | None = None,
+        limit: int | None = None,
+        *,
+        relative: Relative | None = None,
+    ) -> list[Run]:
+        """The newest runs of a card, a wrapper and a relative, newest first."""
         ...
 
 
@@ -76,11 +83,11 @@ class HistoryCache:
     def __init__(
         self,
         history: Callable[[], History | None],
-        wrapper: Callable[[], str | None] = lambda: None,
+        wrapper: Callable[[Relative], str | None] = lambda _relative: None,
         clock: Callable[[], float] = time.monotonic,
         glance_s: float = GLANCE_S,
     ) -> None:
-        """`history` returns the store, None if there is none; `wrapper` the version whose runs count, None for all."""
+        """`history` returns the store, None without one; `wrapper` a pack's version whose runs count, None for all."""
         self._history, self._wrapper, self._clock, self._glance_s = history, wrapper, clock, glance_s
         self._known: dict[tuple[str, int, Relative], _Known] = {}
         self._failed_s: float | None = None
@@ -144,10 +151,10 @@ class HistoryCache:
         history = self._history()
         if history is None:
             return CardHistory()
-        runs = history.runs(card, self._wrapper(), 2 * MAX_RUNS)  # twice: repeated runs count once
-        return card_history(
-            [run for run in runs if run.job.relative is relative and _has_memory(run.environment, total_bytes)]
-        )
+        runs = history.runs(
+            card, self._wrapper(relative), 2 * MAX_RUNS, relative=relative
+        )  # twice: repeated runs count once
+        return card_history([run for run in runs if _has_memory(run.environment, total_bytes)])
 
 
 def _has_memory(environment: RunEnvironment, total_bytes: int) -> bool:

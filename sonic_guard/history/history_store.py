@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Delete, Update, func, select
 from ..devices.environment import RunEnvironment
 from ..errors import HistoryError
 from ..job import Job
+from ..relatives import Relative
 from . import run_rows
 from .database import VARIABLE, Database
 from .run_record import Outcome, Run, StageFigures
@@ -84,9 +85,15 @@ class History:
         self._change(change.values(stages=figures(stages), stage=stage, outcome=str(outcome)))
 
     def page(
-        self, card: str | None = None, wrapper: str | None = None, limit: int = PAGE_RUNS, before: int | None = None
+        self,
+        card: str | None = None,
+        wrapper: str | None = None,
+        limit: int = PAGE_RUNS,
+        before: int | None = None,
+        *,
+        relative: Relative | None = None,
     ) -> Page:
-        """At most `limit` runs, newest first: of all, or of one card or wrapper version, with ids below `before`.
+        """At most `limit` runs, newest first: of all, or of a card, wrapper version or relative; of ids below `before`.
 
         Rows that cannot be read are left out and counted, with one warning in the log.
         """
@@ -96,28 +103,46 @@ class History:
                 query = query.where(column == value)
         if before is not None:
             query = query.where(RUNS.c.id < before)
+        if relative is not None:
+            query = query.where(run_rows.may_be_of(relative))
         found = self._database.do(lambda connection: connection.execute(query).all())
         runs, unreadable = run_rows.read(found[:limit])
         if unreadable and not self._warned:
             self._warned = True
             first, why = next(iter(unreadable.items()))
             log.warning("This version cannot read all runs of the history; they are left out. Run %s: %s", first, why)
+        if relative is not None:
+            runs = [run for run in runs if run.job.relative is relative]
         return Page(runs, len(unreadable), found[limit - 1].id if len(found) > limit else None)
 
-    def pages(self, card: str | None = None, wrapper: str | None = None, limit: int | None = None) -> Iterator[Page]:
+    def pages(
+        self,
+        card: str | None = None,
+        wrapper: str | None = None,
+        limit: int | None = None,
+        *,
+        relative: Relative | None = None,
+    ) -> Iterator[Page]:
         """The runs of `page` page by page: all, or the newest `limit`. Runs that begin meanwhile are not included."""
         before, left = None, limit
         while left is None or left > 0:
             size = PAGE_RUNS if left is None else min(left, PAGE_RUNS)
-            page = self.page(card, wrapper, size, before)
+            page = self.page(card, wrapper, size, before, relative=relative)
             yield page
             if page.before is None:
                 return
             before, left = page.before, None if left is None else left - size
 
-    def runs(self, card: str | None = None, wrapper: str | None = None, limit: int | None = None) -> list[Run]:
+    def runs(
+        self,
+        card: str | None = None,
+        wrapper: str | None = None,
+        limit: int | None = None,
+        *,
+        relative: Relative | None = None,
+    ) -> list[Run]:
         """The runs of `pages` in a list."""
-        return [run for page in self.pages(card, wrapper, limit) for run in page.runs]
+        return [run for page in self.pages(card, wrapper, limit, relative=relative) for run in page.runs]
 
     def cards(self, limit: int | None = None) -> list[str]:
         """The names of the cards that have runs, at most `limit`, the most recently used first."""

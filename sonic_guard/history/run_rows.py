@@ -11,7 +11,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, cast, func
+from sqlalchemy import ColumnElement, Row, Text, cast, func, not_, or_
 
 from ..devices.environment import RunEnvironment
 from ..errors import JobError, reject_json_constant
@@ -41,6 +41,18 @@ COLUMNS = (
     ),
 )
 """The columns that `read` needs."""
+
+
+def may_be_of(relative: Relative) -> ColumnElement[bool]:
+    """A condition on a row: whether its run is of `relative`, by the text of its job as this library writes it.
+
+    Not by the job's own field: a database that takes a job apart fails for all rows on the first one that is torn. So
+    what it admits is still to be looked at after `read`.
+    """
+    named = {each: cast(RUNS.c.job, Text).contains(f'"{each}"', autoescape=True) for each in Relative}
+    if relative is not Relative.SONIC:
+        return named[relative]
+    return not_(or_(*(names for each, names in named.items() if each is not relative)))  # rows of 0.x name none
 
 
 def read(rows: Iterable[Row[Any]]) -> tuple[list[Run], dict[int, str]]:

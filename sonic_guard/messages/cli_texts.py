@@ -155,6 +155,12 @@ HELP: Mapping[str, Text] = {
         "它的 Python（默认为其中或旁边 venv 的 Python）",
     ),
     "run.comfyui-args": Text("further options for it, in quotes", "传给它的其他选项，加引号"),
+    "run.packs": Text(
+        "what it loads; needed: Sonic, this pack, and those that --comfyui-args names with --whitelist-custom-nodes; "
+        "all: every pack (default: needed)",
+        "它加载的节点包；needed：Sonic、本节点包，以及 --comfyui-args 中用 --whitelist-custom-nodes 指定的；all：全部"
+        "（默认 needed）",
+    ),
     "run.cards": Text(
         "numbers of the cards, such as 0,1 (default: all that NVML lists)",
         "显卡编号，例如 0,1（默认为 NVML 列出的全部）",

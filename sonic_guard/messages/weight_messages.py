@@ -1,8 +1,9 @@
-"""Sentences and tables about the weight files of Sonic."""
+"""Sentences and tables about the weight files of Sonic and its relatives."""
 
 from collections.abc import Iterator
 
-from ..comfy.weight_files import WEIGHT_FILES, WeightFile
+from ..comfy.weight_files import FILES_OF, WeightFile
+from ..relatives import Relative
 from . import weight_texts as texts
 from .catalogue import fill
 
@@ -12,9 +13,9 @@ def table_head(lang: str = "en") -> tuple[str, str, str]:
     return fill(texts.FILE, lang), fill(texts.SIZE, lang), fill(texts.FROM, lang)
 
 
-def table_rows(lang: str = "en") -> Iterator[tuple[str, str, str]]:
+def table_rows(lang: str = "en", relative: Relative = Relative.SONIC) -> Iterator[tuple[str, str, str]]:
     """A row for each file, in Markdown: where it is put, its size, and where it comes from."""
-    for file in WEIGHT_FILES:
+    for file in FILES_OF[relative]:
         yield f"`{file.path}`", size_text(file) or "–", _source(file, lang)
 
 

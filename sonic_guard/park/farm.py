@@ -11,6 +11,7 @@ from ..devices.card_catalogue import Card
 from ..errors import FarmError
 from ..plain_files import printable
 from .comfyui_client import check_url
+from .comfyui_start import ServerStart, server_start
 from .content import work_folder
 from .dask_link import DaskLink, Security, check_address, configured_security
 from .events import Event
@@ -20,7 +21,7 @@ from .job_file import read_job_file
 from .job_plans import presets_in
 from .jobs import NO_FINISH
 from .journal import Journal
-from .local_park import LocalPark, ServerStart, server_start
+from .local_park import LocalPark
 from .outputs import Outputs
 from .task_content import Models, bring_inputs, new_tasks
 
@@ -39,6 +40,8 @@ class FarmSettings:
     """Folder of a ComfyUI that is started instead, once for each of `cards`."""
     comfyui_python: str = ""
     comfyui_arguments: tuple[str, ...] = ()
+    all_packs: bool = False
+    """Whether a ComfyUI that is started loads packs that no video needs."""
     cards: tuple[int | None, ...] = ()
     """CUDA's numbers; None: a server on the CPU."""
     scheduler: str = ""
@@ -64,7 +67,10 @@ class FarmSettings:
         if self.servers:
             return [check_url(each) for each in self.servers]
         python = Path(self.comfyui_python) if self.comfyui_python else None
-        return [server_start(Path(self.comfyui), python, self.comfyui_arguments, card) for card in self.cards]
+        return [
+            server_start(Path(self.comfyui), python, self.comfyui_arguments, card, all_packs=self.all_packs)
+            for card in self.cards
+        ]
 
 
 @dataclass(frozen=True)

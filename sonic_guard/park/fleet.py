@@ -14,8 +14,8 @@ from .placement import CardState
 
 LOOK_S = 1.0
 """Between two looks at the scheduler's list of workers."""
-ASK_AGAIN_S = 3.0
-"""Before a worker whose server could not be used is asked again."""
+ASK_AGAIN_S, ASK_SHARE = 0.5, 0.25
+"""Least seconds before workers whose server could not be used are asked again, and the most of the time for asking."""
 BENCH_FROM, BENCH_S = 3, 60.0
 """Failures of a server in a row, and the seconds that it then gets no work."""
 
@@ -47,14 +47,22 @@ class Member:
         return not self.task and time.monotonic() >= self.rests_until
 
 
+def ask_pause_s(took_s: float) -> float:
+    """Seconds before workers are asked again who took `took_s` to say that their servers cannot be used.
+
+    A server that is starting refuses at once, and is found as soon as it is ready. For one that hangs the farm waits.
+    """
+    return max(ASK_AGAIN_S, took_s * (1 / ASK_SHARE - 1))
+
+
 @dataclass
 class Fleet:
     """All workers, by name."""
 
     tell: Callable[[Told], object]
     members: dict[str, Member] = field(default_factory=dict)
-    _asked: dict[str, float] = field(default_factory=dict)
-    """When a worker that cannot be used was asked last, by its address."""
+    _ask_at: dict[str, float] = field(default_factory=dict)
+    """When a worker that cannot be used is asked again, by its address."""
     _faults: dict[str, str] = field(default_factory=dict)
     _looked: float = 0.0
 
@@ -72,13 +80,13 @@ class Fleet:
         unknown = {
             address: name
             for name, address in there.items()
-            if name not in self.members and now - self._asked.get(address, -ASK_AGAIN_S) >= ASK_AGAIN_S
+            if name not in self.members and now >= self._ask_at.get(address, now)
         }
-        self._asked |= dict.fromkeys(unknown, now)
+        described = link.describe(list(unknown))
+        answered = time.monotonic()
+        self._ask_at |= dict.fromkeys(unknown, answered + ask_pause_s(answered - now))
         come = [
-            member
-            for address, bound in link.describe(list(unknown)).items()
-            if (member := self._member(unknown[address], address, bound))
+            member for address, bound in described.items() if (member := self._member(unknown[address], address, bound))
         ]
         self.members |= {each.name: each for each in come}
         return come, gone
@@ -87,7 +95,7 @@ class Fleet:
         """Contact is broken: nothing is known of any worker. Returns those there were."""
         were = list(self.members.values())
         self.members.clear()
-        self._asked.clear()
+        self._ask_at.clear()
         self._looked = 0.0
         return were
 

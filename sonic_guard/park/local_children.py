@@ -6,7 +6,9 @@ A process outlives the client that has started it, so that the next one goes on 
 has shown itself for `ORPHAN_S`, or another process has taken its place.
 """
 
+import gc
 import os
+import socket
 import sys
 import threading
 import time
@@ -16,6 +18,8 @@ from pathlib import Path
 ORPHAN_S = 60.0
 """Seconds without a sign of a client, by the process's own clock."""
 LOOK_S = 1.0
+START_S, LISTEN_S = 600.0, 0.05
+"""Most seconds of a server's start, and between two looks whether it listens."""
 CLIENT = "client"
 """File whose time of change is the sign of a client."""
 SERVER = "SONIC_GUARD_SERVER"
@@ -90,9 +94,15 @@ def run_worker(place: Place, scheduler: str, server: str) -> None:
     asyncio.run(run())
 
 
-def run_comfyui(place: Place, comfyui: Path, arguments: list[str]) -> None:
-    """A ComfyUI of the folder `comfyui`, on the Python that runs this process."""
+def run_comfyui(place: Place, comfyui: Path, arguments: list[str], port: int) -> None:
+    """A ComfyUI of the folder `comfyui`, which listens on `port`, on the Python that runs this process.
+
+    While it imports, garbage is not collected: nearly all that an import creates stays, and to look through it again
+    and again takes a sixth of the start.
+    """
     _begin(place)
+    gc.disable()
+    threading.Thread(target=_collect_when_listening, args=(port,), daemon=True).start()
     import runpy
     import site
     import sysconfig
@@ -122,6 +132,16 @@ def _begin(place: Place) -> None:
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl+C in the terminal is the client's
     threading.Thread(target=_watch, args=(place,), daemon=True).start()
+
+
+def _collect_when_listening(port: int) -> None:
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(LISTEN_S)
+    gc.enable()
 
 
 def _watch(place: Place) -> None:

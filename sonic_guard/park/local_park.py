@@ -1,6 +1,5 @@
 """The processes of a farm on one machine: started, found again by the next client, and replaced when they die."""
 
-import argparse
 import json
 import multiprocessing
 import multiprocessing.spawn
@@ -9,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ import psutil
 
 from ..atomic_files import discard, errors_about, write_text
 from ..errors import FarmError
-from ..plain_files import printable, shown
+from ..plain_files import printable
+from .comfyui_start import ServerStart
 from .local_children import CLIENT, Place, run_comfyui, run_scheduler, run_worker
 
 SIGN_S = 1.0
@@ -26,32 +25,6 @@ RESTART_S = (0.5, 30.0)
 """Seconds before a process that has died is started again: first, and at most. They double while it dies young."""
 YOUNG_S, MAX_DEATHS = 20.0, 6
 """A process that ends so soon after its start, and so often in a row, is not started again."""
-
-
-_PLACES = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-"""Of ComfyUI's options, those that say where its models are."""
-for _name in ("--base-directory", "--models-directory"):
-    _PLACES.add_argument(_name, type=Path)
-
-
-@dataclass(frozen=True)
-class ServerStart:
-    """How a ComfyUI server is started."""
-
-    comfyui: Path
-    python: Path
-    arguments: tuple[str, ...] = ()
-    """Beside those that this module gives: folders, port, loopback."""
-    card: int | None = None
-    """CUDA's number of the card; None: no GPU."""
-
-    def prepare(self) -> None:
-        """Create the folder that ComfyUI_Sonic creates when it is imported: two servers that do so at once fail."""
-        asked, _ = _PLACES.parse_known_args(self.arguments)
-        models = asked.models_directory or (asked.base_directory or self.comfyui) / "models"
-        if models.is_dir():
-            with suppress(PermissionError):  # not to be written: then it is there already, or the server says so
-                (models / "sonic").mkdir(exist_ok=True)
 
 
 @dataclass
@@ -184,7 +157,7 @@ class LocalPark:
         arguments = self._arguments(server, number, port)
         self._add(
             f"server {number}",
-            lambda child: _spawn(run_comfyui, child.place, server.comfyui, arguments, python=server.python),
+            lambda child: _spawn(run_comfyui, child.place, server.comfyui, arguments, port, python=server.python),
         )
         return f"http://127.0.0.1:{port}"
 
@@ -202,7 +175,7 @@ class LocalPark:
             "--listen", "127.0.0.1", "--port", str(port), "--disable-auto-launch", *device,
             *(part for option, name in folders.items() for part in (option, str(home / name))),
             "--user-directory", str(self.user_folder), "--database-url", f"sqlite:///{home / 'comfyui.db'}",
-            *server.arguments,
+            *server.arguments, *server.lean_options(),
         ]  # fmt: skip
 
     def _ports(self, count: int) -> list[int]:
@@ -223,22 +196,6 @@ class LocalPark:
                 os.utime(self.folder / CLIENT)
             except OSError:
                 return  # the folder is gone: so is the farm
-
-
-def server_start(comfyui: Path, python: Path | None, arguments: Sequence[str], card: int | None) -> ServerStart:
-    """How to start the ComfyUI in the folder `comfyui`. Raises `FarmError` where there is none, or no Python for it."""
-    if not (comfyui / "main.py").is_file() or not (comfyui / "comfy").is_dir():
-        raise FarmError(f"{shown(comfyui)}: there is no ComfyUI in this folder.", path=comfyui)
-    candidates = [python] if python else [
-        folder / name / program
-        for folder in (comfyui, comfyui.parent)
-        for name in (".venv", "venv", "python_embeded")
-        for program in ("bin/python", "Scripts/python.exe", "python.exe")
-    ]  # fmt: skip
-    found = next((each for each in candidates if each.is_file()), None)
-    if found is None:
-        raise FarmError(f"{shown(comfyui)}: no Python for it is found beside it. Name it with --comfyui-python.")
-    return ServerStart(comfyui.absolute(), found.absolute(), tuple(arguments), card)
 
 
 _spawning = threading.Lock()

@@ -57,6 +57,8 @@ class Machine:
     """Whether there is a file of that name in the place of a weight file."""
     upscale_model: Callable[[str], Path | None] = lambda _name: None
     """The file of an upscale model of that name; None where there is none."""
+    has_models: Callable[[str], bool] = lambda _folder: True
+    """Whether ComfyUI's `models` has a folder of that name."""
 
     def known_of(self, budget: Budget, relative: Relative) -> CardHistory:
         """What is known from earlier runs of `relative` on the card of `budget`."""

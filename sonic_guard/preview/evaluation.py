@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ..comfy.api_graph import MAX_TEXT, Graph, Link, Node, parse_graph, upstream
-from ..comfy.weight_files import SELECTED_BY, WeightFile, missing
+from ..comfy.weight_files import SELECTED_BY, WeightFile, files_on, missing
 from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER
@@ -81,7 +81,7 @@ class Preview(NamedTuple):
     assumed: tuple[Assumption, ...]
     """What could not be read from the graph."""
     missing: tuple[WeightFile, ...] = ()
-    """The weight files that the run needs and that are not there; those of relatives are not listed here."""
+    """The weight files that the run needs and that are not there."""
     linked: Mapping[str, Setting] = {}
     """What the links into the node that was asked for will bring: its numbers and texts, as far as they are known."""
 
@@ -111,7 +111,7 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
     outcome, assumed, outputs = evaluate(graph, node_id, machine, target)
     assert outcome.judged  # noqa: S101  (`PREDICTED` are those that are judged)
     relative = outcome.judged.plan.job.relative
-    files = _missing_files(graph, machine) if relative is Relative.SONIC else ()
+    files = _missing_files(graph, machine, relative)
     return Preview(outcome.judged, assumed, files, _linked(asked, outputs))
 
 
@@ -148,13 +148,13 @@ def _is_setting(value: object) -> bool:
     return isinstance(value, bool) or (isinstance(value, (int, float)) and -MAX_NUMBER < value < MAX_NUMBER)
 
 
-def _missing_files(graph: Graph, machine: Machine) -> tuple[WeightFile, ...]:
+def _missing_files(graph: Graph, machine: Machine, relative: Relative) -> tuple[WeightFile, ...]:
     selected = {
         node.type: name
         for node in graph.values()
         if isinstance(name := node.inputs.get(SELECTED_BY.get(node.type, "")), str)
     }
-    return missing(machine.has_weights, selected)
+    return missing(files_on(relative, machine.has_models), machine.has_weights, selected)
 
 
 def job_for(prompt: Mapping[str, Any], sampler_id: str, machine: Machine, target: str = "auto") -> Job | None:

@@ -19,7 +19,7 @@ from ..history.run_record import Outcome, StageFigures
 from ..job import MIN_CHUNK_SIZE, Job
 from ..memory.stage_model import stage_bytes
 from ..optimizations import Optimization, without_redundant
-from ..relatives import ADAPTERS, LOADERS, PREDATAS, SAMPLERS
+from ..relatives import ADAPTERS, LOADERS, PREDATAS, RELATIVES, SAMPLERS, Relative
 from .monitor import Monitor
 from .run_watch import RunWatch
 from .sampler_hooks import follow
@@ -75,8 +75,8 @@ class Host(Protocol):
         """The job to which `node`, one of Sonic's in the running graph, belongs; None if the graph does not show it."""
         ...
 
-    def environment(self, held_bytes: int) -> RunEnvironment:
-        """The environment of this process; `held_bytes` of the card's memory already belong to the run."""
+    def environment(self, held_bytes: int, relative: Relative) -> RunEnvironment:
+        """The environment of a run of `relative`; `held_bytes` of the card's memory already belong to the run."""
         ...
 
     def notify(self, run: Mapping[str, Any]) -> None:
@@ -158,7 +158,9 @@ class Recorder:
             watch = RunWatch(open_peaks(), interrupted=(self._host.interrupted(),), on_change=self._changed)
             self._watch, self._prompt, self._log_failed = watch, prompt, False
             self._seen.clear()
-            self._environment = self._safely(self._host.environment, held_bytes(arguments.get("model")))
+            self._environment = self._safely(
+                self._host.environment, held_bytes(arguments.get("model")), RELATIVES[name]
+            )
             self._set_job(watch, self._safely(self._host.expected, prompt, node))
         self._seen.add(name)
         # The node that the page shows; it may be another one that calls Sonic's node.

@@ -19,7 +19,7 @@ pytest.importorskip("aiohttp")
 from PIL import Image
 
 from sonic_guard.media.video_contents import contents
-from tests.support.farm_chaos import Setup, calm, digests, passes, read, states, storm, write_jobs
+from tests.support.farm_chaos import Kills, Setup, calm, digests, passes, read, states, storm, write_jobs
 from tests.support.graphs import RATE, save_wav
 from tests.support.installed import PACK
 
@@ -50,7 +50,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path):
     write_jobs(made, 8, (0.6, 1.2))
     wanted, _, _ = calm(made)
     assert len(wanted) == 8
-    seen = storm(made, wanted, kills=8, pause_s=(0.3, 2.5), seed=3)
+    seen = storm(made, wanted, Kills(8, pause_s=(0.3, 2.5), seed=3))
     assert not seen.faults
     assert seen.killed >= 8
     assert seen.passes - 8 * seen.farms <= seen.kills["server"], "only a server's death loses a video under way"
@@ -209,7 +209,7 @@ def test_kills_change_nothing_of_what_is_made_in_parts_and_finished(tmp_path):
     write_long(made, more=[("long", "nice", "", "fast"), ("short", "short", "", "fast")])
     wanted, calm_passes, _ = calm(made)
     assert len(wanted) == 3
-    seen = storm(made, wanted, kills=10, pause_s=(0.3, 2.0), seed=5)
+    seen = storm(made, wanted, Kills(10, pause_s=(0.3, 2.0), seed=5))
     assert not seen.faults
     assert seen.passes - calm_passes * seen.farms <= seen.kills["server"]
 

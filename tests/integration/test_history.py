@@ -5,19 +5,19 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from sonic_guard.devices.environment import RunEnvironment
 from sonic_guard.errors import HistoryError
 from sonic_guard.history.database import VARIABLE
-from sonic_guard.history.history_store import History, history_location
+from sonic_guard.history.history_store import PAGE_RUNS, History, history_location
 from sonic_guard.history.run_record import Outcome, StageFigures
 from sonic_guard.history.schema import METADATA, MIGRATIONS, REVISION, RUNS, VERSION_TABLE
 from sonic_guard.job import Job
@@ -72,6 +72,27 @@ def test_a_run_of_a_relative_is_read_as_one(history):
     history.finish(history.begin(job, ENVIRONMENT, PREDICTED), Outcome.DONE, "", MEASURED)
     (run,) = history.runs()
     assert run.job == job
+
+
+def test_the_newest_runs_of_a_relative_are_found_behind_those_of_another(location, history):
+    """A run of 0.x, whose job names no relative, is one of Sonic."""
+    dice = replace(JOB, relative=Relative.DICE_TALK)
+    sonic, first, old, *others = (history.begin(job, ENVIRONMENT, PREDICTED) for job in (JOB, dice, JOB, *[dice] * 5))
+    engine = engine_for(location)
+    with engine.begin() as connection:
+        job = connection.execute(select(RUNS.c.job).where(RUNS.c.id == old)).scalar_one()
+        del job["relative"]
+        connection.execute(update(RUNS).where(RUNS.c.id == old).values(job=job))
+    engine.dispose()
+
+    def found(relative, limit=None):
+        return [run.id for run in history.runs(ENVIRONMENT.card, limit=limit, relative=relative)]
+
+    assert found(Relative.SONIC, 2) == [old, sonic]
+    assert found(Relative.DICE_TALK, 2) == others[:2:-1]
+    assert found(Relative.DICE_TALK) == [*others[::-1], first]
+    assert len(found(None)) == 8
+    assert len(list(history.pages(limit=PAGE_RUNS, relative=Relative.SONIC))) == 1
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.ERROR, Outcome.INTERRUPTED, Outcome.OUT_OF_MEMORY])

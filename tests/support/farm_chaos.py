@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,12 +112,24 @@ def calm(setup: Setup) -> tuple[dict[str, str], int, float]:
     return digests(out), passes(out), time.monotonic() - begun
 
 
-def storm(setup: Setup, wanted: dict[str, str], kills: int, pause_s: tuple[float, float], seed: int) -> Storm:
-    """Kill until there were `kills` in all, beginning a new farm whenever one is done."""
-    numbers, seen = random.Random(seed), Storm()  # noqa: S311
-    while seen.killed < kills or not seen.farms:
+@dataclass(frozen=True)
+class Kills:
+    """What is killed, and when."""
+
+    count: int
+    pause_s: tuple[float, float]
+    """Between two: least and most."""
+    seed: int
+    roles: Sequence[str] = ROLES
+    """Chosen from at random."""
+
+
+def storm(setup: Setup, wanted: dict[str, str], kills: Kills) -> Storm:
+    """Kill until there were as many kills as asked for, beginning a new farm whenever one is done."""
+    numbers, seen = random.Random(kills.seed), Storm()  # noqa: S311
+    while seen.killed < kills.count or not seen.farms:
         out = setup.folder / f"storm {seen.farms}"
-        _one_farm(setup, out, seen, numbers, kills, pause_s)
+        _one_farm(setup, out, seen, numbers, kills)
         seen.farms += 1
         seen.passes += passes(out)
         found = digests(out)
@@ -129,12 +142,10 @@ def storm(setup: Setup, wanted: dict[str, str], kills: int, pause_s: tuple[float
     return seen
 
 
-def _one_farm(
-    setup: Setup, out: Path, seen: Storm, numbers: random.Random, kills: int, pause_s: tuple[float, float]
-) -> None:
+def _one_farm(setup: Setup, out: Path, seen: Storm, numbers: random.Random, kills: Kills) -> None:
     client, begun = setup.client(out, resume=False), time.monotonic()
     waiting: tuple[str, float, int] | None = None
-    next_kill = time.monotonic() + numbers.uniform(*pause_s)
+    next_kill = time.monotonic() + numbers.uniform(*kills.pause_s)
     while client.poll() is None or client.returncode != 0:
         if time.monotonic() - begun > LIMIT_S:
             client.kill()
@@ -147,9 +158,9 @@ def _one_farm(
         if waiting and moves(out) > waiting[2]:
             seen.restarts_s[waiting[0]].append(time.monotonic() - waiting[1])
             waiting = None
-        if seen.killed < kills and time.monotonic() > next_kill and moves(out):
-            next_kill = time.monotonic() + numbers.uniform(*pause_s)
-            role = numbers.choice(ROLES)
+        if seen.killed < kills.count and time.monotonic() > next_kill and moves(out):
+            next_kill = time.monotonic() + numbers.uniform(*kills.pause_s)
+            role = numbers.choice(kills.roles)
             before = moves(out)
             if _kill(role, client, out, numbers):
                 seen.kills[role] += 1

@@ -8,6 +8,7 @@ import pytest
 
 from sonic_guard.devices.environment import RunEnvironment
 from sonic_guard.errors import HistoryError
+from sonic_guard.history.export import calibrations
 from sonic_guard.history.history_cache import MAX_AGE_S, MAX_CARDS, HistoryCache
 from sonic_guard.history.history_store import History
 from sonic_guard.history.run_record import Outcome, StageFigures
@@ -69,12 +70,38 @@ def test_the_runs_of_relatives_are_apart(history):
     assert other.last(dice).job == dice
 
 
+def test_a_card_that_mostly_runs_one_relative_learns_about_the_other(history, monkeypatch):
+    """The newest runs of each are read, however many of another are newer."""
+    monkeypatch.setattr("sonic_guard.history.history_cache.MAX_RUNS", 2)
+    dice = replace(JOB, relative=Relative.DICE_TALK)
+    for rare, usual, relative in ((JOB, dice, Relative.SONIC), (dice, JOB, Relative.DICE_TALK)):
+        history.clear()
+        add(history, rare)
+        for number in range(9):
+            add(history, replace(usual, duration_s=10.0 + number))
+        known = known_of(lambda: history)
+        assert known.of(CARD, relative=relative).calibration.runs == 1
+        assert known.of(CARD, relative=usual.relative).pace.runs == 4
+
+
+def test_the_runs_of_each_relative_count_with_the_version_of_its_own_pack(history):
+    dice = replace(JOB, relative=Relative.DICE_TALK)
+    for job, wrapper in ((JOB, "1.0"), (dice, "1.0"), (dice, "7.0"), (replace(dice, duration_s=20.0), "7.0")):
+        add(history, job, wrapper=wrapper)
+    known = known_of(lambda: history, {Relative.SONIC: "1.0", Relative.DICE_TALK: "7.0"}.get)
+    assert known.of(CARD).calibration.runs == 1
+    assert known.of(CARD, relative=Relative.DICE_TALK).pace.runs == 2
+    assert {name: each.runs for name, each in calibrations(history, [CARD, "another"]).items()} == {CARD: 2}, (
+        "of the pack that ran last"
+    )
+
+
 def test_runs_of_the_card_and_the_wrapper_count(history):
     add(history, seconds=50.0)
     add(history, OTHER, seconds=70.0)
     add(history, card="another")
     add(history, replace(JOB, fps=12.0), wrapper="2.0", seconds=9.0)
-    card_history = known_of(lambda: history, lambda: "1.0").of(CARD)
+    card_history = known_of(lambda: history, lambda _relative: "1.0").of(CARD)
     assert card_history.calibration.runs == 2
     assert card_history.pace
     assert card_history.pace.runs == 2
@@ -195,7 +222,7 @@ class Held:
     def __init__(self):
         self.asked, self.let_go = [], threading.Event()
 
-    def runs(self, card=None, wrapper=None, limit=None):
+    def runs(self, card=None, wrapper=None, limit=None, *, relative=None):
         self.asked.append(card)
         assert self.let_go.wait(PATIENCE_S)
         raise HistoryError(f"history: the database of {id(self)} is locked.")

@@ -16,6 +16,7 @@ from sonic_guard.history.run_record import Outcome
 from sonic_guard.job import Job
 from sonic_guard.memory.stage_model import stage_bytes
 from sonic_guard.optimizations import Optimization
+from sonic_guard.relatives import ADAPTERS, Relative
 from sonic_guard.runtime.monitor import Monitor
 from sonic_guard.runtime.recorder import Recorder
 
@@ -50,8 +51,9 @@ class Comfy:
     def expected(self, prompt, node):
         return self.job
 
-    def environment(self, held_bytes):
-        return RunEnvironment("RTX 4060", available_bytes=8 << 30, total_bytes=8 << 30, wrapper="1.0.0+abc")
+    def environment(self, held_bytes, relative):
+        version = {Relative.SONIC: "1.0.0+abc", Relative.DICE_TALK: "2.0.0+def"}[relative]
+        return RunEnvironment("RTX 4060", available_bytes=8 << 30, total_bytes=8 << 30, wrapper=version)
 
     def notify(self, run):
         self.notified.append(run)
@@ -104,6 +106,12 @@ def test_a_node_that_has_sonics_do_their_work_is_the_one_the_page_shows(recorder
         {"SonicGuardTalkingHead": "4"},
     ]
     assert len(history.runs()) == 2
+
+
+def test_a_run_is_recorded_with_the_version_of_its_own_pack(recorder, history):
+    work(recorder, SAMPLER)
+    work(recorder, ADAPTERS[Relative.DICE_TALK].sampler, ref_scale=1.0)
+    assert [run.environment.wrapper for run in history.runs()] == ["2.0.0+def", "1.0.0+abc"]
 
 
 def test_a_model_that_shows_its_own_progress_gets_no_second_bar(recorder, comfy):

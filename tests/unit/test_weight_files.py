@@ -1,5 +1,6 @@
 """The weight files: where they are put, and which are missing for a graph."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -7,12 +8,22 @@ import pytest
 
 from sonic_guard.comfy.api_graph import parse_graph
 from sonic_guard.comfy.sonic_objects import LOADER
-from sonic_guard.comfy.weight_files import CHECKPOINT_LOADER, WEIGHT_FILES, WeightFile, as_properties, missing
+from sonic_guard.comfy.weight_files import (
+    CHECKPOINT_LOADER,
+    DICE_TALK_FILES,
+    WEIGHT_FILES,
+    WeightFile,
+    as_properties,
+    files_on,
+    missing,
+)
 from sonic_guard.history.history_cache import CardHistory
 from sonic_guard.messages.catalogue import LANGUAGES
 from sonic_guard.preview.answer import answer
 from sonic_guard.preview.evaluation import preview
-from tests.support.graphs import machine, node, write_files
+from sonic_guard.relatives import Relative
+from tests.support import installed
+from tests.support.graphs import dice_trio, machine, node, sources, write_files
 
 PATHS = {file.path for file in WEIGHT_FILES}
 
@@ -37,7 +48,26 @@ def test_they_are_those_that_the_wrapper_reads():
     } == PATHS  # fmt: skip
 
 
-@pytest.mark.parametrize("file", WEIGHT_FILES, ids=lambda file: file.name)
+OWN = ("unet.pth", "pose_guider.pth", "audio_linear.pth", "emo_model.pth")
+SHARED = (
+    "RIFE/flownet.pkl", "yoloface_v5m.pt", "whisper-tiny/config.json", "whisper-tiny/model.safetensors",
+    "whisper-tiny/preprocessor_config.json",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("folders", "shared"), [(["sonic"], "sonic"), (["dice_talk"], "dice_talk"), ([], "dice_talk")])
+def test_those_of_dice_talk_are_read_in_sonic_s_folder_where_there_is_one(folders, shared):
+    found = files_on(Relative.DICE_TALK, folders.__contains__)
+    assert [file.path for file in found if file.node == CHECKPOINT_LOADER] == [WEIGHT_FILES[0].path]
+    assert {file.path for file in found if file.node != CHECKPOINT_LOADER} == {
+        *(f"models/dice_talk/{name}" for name in OWN), *(f"models/{shared}/{name}" for name in SHARED),
+    }  # fmt: skip
+    assert files_on(Relative.SONIC, folders.__contains__) == WEIGHT_FILES
+
+
+@pytest.mark.parametrize(
+    "file", [*WEIGHT_FILES, *(file for file in DICE_TALK_FILES if not file.otherwise)], ids=lambda file: file.path
+)
 def test_an_address_is_of_the_file_itself(file: WeightFile):
     address = urlparse(file.url)
     assert (address.scheme, address.hostname) == ("https", "huggingface.co")
@@ -67,7 +97,7 @@ def test_an_address_is_of_the_file_itself(file: WeightFile):
 )  # fmt: skip
 def test_what_is_missing(tmp_path, there, selected, absent):
     put(tmp_path, *there)
-    assert {file.path for file in missing(in_models(tmp_path), selected)} == absent
+    assert {file.path for file in missing(WEIGHT_FILES, in_models(tmp_path), selected)} == absent
 
 
 def test_a_workflow_carries_those_that_comfyui_lists():
@@ -87,3 +117,38 @@ def test_a_preview_names_the_missing_ones(tmp_path, lang, count):
     graph = parse_graph({"1": node("SonicGuardTalkingHead", preset="fast", target_card="auto")})
     shown = answer(preview(graph, "1", here), CardHistory(), lang)
     assert [each["name"] for each in shown["missing_files"]] == [file.name for file in WEIGHT_FILES[:count]]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("asked", ["5", "6", "7"])
+@pytest.mark.parametrize(("selected", "unet"), [("none", ["unet.pth"]), ("other.pth", ["unet.pth"]), ("mine.pth", [])])
+def test_a_preview_of_dice_talk_names_its_own(tmp_path, lang, asked, selected, unet):
+    """What is in a folder that its nodes do not read does not count."""
+    models = tmp_path / "models"
+    put(models, "checkpoints/svd_xt_1_1.safetensors", "sonic/yoloface_v5m.pt", "sonic/unet.pth", "dice_talk/mine.pth")
+    put(models, "dice_talk/RIFE/flownet.pkl")
+    here = replace(
+        machine(write_files(tmp_path / "input")),
+        has_weights=in_models(models), has_models=lambda folder: (models / folder).is_dir(),
+    )  # fmt: skip
+    graph = sources() | dice_trio()
+    graph["5"]["inputs"]["dice_talk_unet"] = selected
+    shown = answer(preview(parse_graph(graph), asked, here), CardHistory(), lang)
+    assert [(each["folder"], each["name"]) for each in shown["missing_files"]] == [
+        *(("models/dice_talk", name) for name in unet), ("models/dice_talk", "pose_guider.pth"),
+        ("models/sonic", "RIFE/flownet.pkl"), ("models/dice_talk", "audio_linear.pth"),
+        ("models/dice_talk", "emo_model.pth"), ("models/sonic", "whisper-tiny/model.safetensors"),
+        ("models/sonic", "whisper-tiny/config.json"), ("models/sonic", "whisper-tiny/preprocessor_config.json"),
+    ]  # fmt: skip
+    for each in shown["missing_files"]:
+        assert each["url"].startswith("https://huggingface.co/")
+
+
+def test_dice_talk_s_own_code_reads_those():
+    """The names of its files in the source of its nodes, but for those that Whisper's own loader looks for."""
+    source = (installed.dice_talk() / "dice_talk_node.py").read_text(encoding="utf-8")
+    for name in ("pose_guider.pth", "audio_linear.pth", "emo_model.pth"):
+        assert f'os.path.join(Dice_Talk_weigths_path, "{name}")' in source
+    for name in ("RIFE", "yoloface_v5m.pt", "whisper-tiny"):
+        assert f'os.path.join(SONIC_weigths_path, "{name}")' in source
+        assert f'os.path.join(Dice_Talk_weigths_path, "{name}")' in source
