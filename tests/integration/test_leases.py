@@ -112,7 +112,7 @@ def test_a_stopped_process_holds_up_nobody_and_keeps_its_place(tmp_path: Path) -
     context = multiprocessing.get_context("spawn")
     places = context.Queue()
     memory = CardMemory(lambda: 10, lambda: 0, lambda: 0)
-    here, later = (CardLeases(Ledger(tmp_path), memory, silent_s=1.0) for _ in range(2))
+    here, later = (CardLeases(Ledger(tmp_path), memory, silent_s=3.0) for _ in range(2))
     opened.extend([here, later])
     with here.lease(LeaseRequest(5)):
         stopped = context.Process(target=_wait, args=(tmp_path, places, 9))
@@ -128,7 +128,7 @@ def test_a_stopped_process_holds_up_nobody_and_keeps_its_place(tmp_path: Path) -
             assert (entry.size_bytes, entry.passed) == (9, MAX_PASSED)
             os.kill(stopped.pid or 0, signal.SIGCONT)
             assert places.get(timeout=20)[:2] == (1, 2), "it looks again, and waits at its place"
-            blocked = CardLeases(Ledger(tmp_path), memory, runs=3, silent_s=1.0)
+            blocked = CardLeases(Ledger(tmp_path), memory, runs=3, silent_s=3.0)
             opened.append(blocked)
             assert "left no room" in refusal(blocked, LeaseRequest(1, timeout_s=0))
     assert places.get(timeout=20).number == 0
