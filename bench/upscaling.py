@@ -14,7 +14,6 @@ that move change more. `noise` is that of a still frame with noise of 3 levels, 
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from sonic_guard.media.footage import open_footage, shots
 from sonic_guard.media.video_writer import Encoding, VideoWriter
 from tests.support.upscale_networks import plain, real_esrgan, spandrel
 
+from .host_peak import peak_bytes
 from .real_clips import CARPHONE, bundled, clips
 
 LENGTHS = (25, 50, 100)
@@ -88,7 +88,7 @@ def write_clip(path: Path, frames: int) -> None:
 
 
 def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # of Linux, in KiB
+    return peak_bytes() / 2**20
 
 
 def streamed(source: Path, model: Path) -> None:
