@@ -20,6 +20,9 @@ const MOST_BYTES = 60_000;
 /** Longer texts are prompts and notes, on which no prediction depends. */
 const LONGEST_TEXT = 500;
 
+/** ComfyUI's previews of a node's result are widgets with such names, and come when the node has run. */
+const PREVIEW = "$$";
+
 /** Nodes that run Sonic's network: what is asked about a node before them depends on them, too. */
 const SAMPLING_NODES = new Set([...SAMPLERS, TALKING_HEAD]);
 /** Nodes that enable optimizations: a plan uses them wherever they are in the graph. */
@@ -156,7 +159,7 @@ export class GraphSnapshot {
     /** @type {Record<string, unknown>} */
     const inputs = {};
     for (const { name, value, options } of node.widgets ?? []) {
-      if (name && options?.serialize !== false && isPlain(value)) inputs[name] = value;
+      if (name && !name.startsWith(PREVIEW) && options?.serialize !== false && isPlain(value)) inputs[name] = value;
     }
     for (const [slot, { name }] of (node.inputs ?? []).entries()) {
       const source = sourceOf(instance, slot);

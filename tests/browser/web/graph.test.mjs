@@ -166,6 +166,10 @@ const cases = {
     node: "5:9",
     graph: { "5:9": riskNode({ fps: 25 }) },
   },
+  "ComfyUI's preview of a result, which a node has after its run": {
+    nodes: [risk(null, { w: { fps: 25, $$comfy_animation_preview: "" } })],
+    graph: { 9: riskNode({ fps: 25 }) },
+  },
   "reroutes in a ring": {
     nodes: [
       { id: 2, type: "Reroute", in: { "": [3, 0] } },
