@@ -210,6 +210,7 @@ class TalkingHead(io.ComfyNode):
             shown = {"filename": bundle.name, "subfolder": subfolder, "type": "output"}
             return io.NodeOutput(None, None, "", ui={PART: [shown]})
         video, done = render(rendering, finishing, encoding, target, language)
+        progress.done()
         lines = [video_report(video, planned, language), *sound_lines(source.sound, language)]
         report = "\n".join([*lines, *([] if done is None else finish_all_lines(done, language))])
         shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}

@@ -13,6 +13,7 @@ import { HistoryTab } from "./lib/history.mjs";
 import { Lease, LiveUpdates } from "./lib/live.mjs";
 import { runAsText } from "./lib/model.mjs";
 import { NodeCard, onScreen } from "./lib/node_card.mjs";
+import { forgetLivePicture } from "./lib/live_picture.mjs";
 import { mainNodes, PREDICTING_NODES, SONIC_NODES } from "./lib/node_classes.mjs";
 import { carryOut } from "./lib/remedy.mjs";
 import { keepLanguage } from "./lib/note_language.mjs";
@@ -202,6 +203,9 @@ app.registerExtension({
       destroy: () => history.close(),
     });
   },
+  refreshComboInNodes() {
+    refresh(); // R: files may have come or gone
+  },
   loadedGraphNode(/** @type {any} */ node) {
     keepLanguage(node, language());
   },
@@ -216,6 +220,9 @@ app.registerExtension({
     after(node, "onResize", () => card.resized());
     after(node, "onConfigure", (saved) => card.configured(saved));
     after(node, "onSerialize", (saved) => card.serialized(saved));
-    after(node, "onExecuted", (output) => output?.text && card.setReport(output.text.join("\n")));
+    after(node, "onExecuted", (output) => {
+      if (output?.images) forgetLivePicture(app, node);
+      if (output?.text) card.setReport(output.text.join("\n"));
+    });
   },
 });

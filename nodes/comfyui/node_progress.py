@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from ...sonic_guard.long_video.rendering import EncodingAudio, Event, Joining, Progress
-from ...sonic_guard.messages.run_messages import event_text
+from ...sonic_guard.messages.run_messages import event_text, progress_text
 from . import host, images
 
 BAR = 1000
@@ -19,6 +19,10 @@ class NodeProgress:
         self._bar = host.progress_bar(BAR)
         self._picture: Any = None
         self._notified_s = 0.0
+
+    def done(self) -> None:
+        """Show that nothing is left to do."""
+        host.show_text(progress_text(1.0, None, self._language))
 
     def add_frames(self, frames: Any) -> None:
         """Note finished frames [n, H, W, 3]; the last one is shown."""

@@ -54,7 +54,7 @@ def event_text(event: Event, lang: str = "en") -> str:
 
 def progress_text(share: float, seconds_left: float | None, lang: str = "en") -> str:
     """How much of long work is done, 0 … 1, and the time left as far as it is known."""
-    left = [] if seconds_left is None else [fill(texts.TIME_LEFT, lang, time=clock(seconds_left))]
+    left = [] if seconds_left is None or share >= 1 else [fill(texts.TIME_LEFT, lang, time=clock(seconds_left))]
     return " · ".join([f"{share:.0%}", *left])
 
 

@@ -19,9 +19,11 @@ from ..planning.pace import TimePrediction
 from ..planning.planner import Level, level_of
 from .context import Judged
 from .evaluation import Preview
-from .node_inputs import Picture
+from .node_inputs import Assumption, Picture
 from .remedies import InsertLowVram, actions_for, as_dict
 
+WARNINGS = frozenset(("silent", "no face"))
+"""What is known of the inputs and in the way of the video, though not of its memory: shown as hard limits are."""
 UNKNOWN = "unknown"
 """The verdict on a run that rests on an assumption: neither that it fits nor that it does not."""
 
@@ -61,11 +63,14 @@ def answer(
         "attempt": plan_messages.attempt_line(plan.attempt, lang) if plan.attempt else None,
         "crop": _crop(preview, lang),
         "risk": _risk(estimate, budget.available_bytes, card_history, lang),
-        "assumed": [plan_messages.assumption(*assumed, lang=lang) for assumed in preview.assumed],
+        "assumed": [_in_words(each, lang) for each in preview.assumed if each.key not in WARNINGS],
         "optimizations": list(map(str, in_order(plan.job.optimizations))),
         "parts": plan.parts,
         "changes": [plan_messages.change_line(change, lang) for change in plan.changes],
-        "limits": [plan_messages.limit_text(limit, lang) for limit in estimate.limits],
+        "limits": [
+            *(plan_messages.limit_text(limit, lang) for limit in estimate.limits),
+            *(_in_words(each, lang) for each in preview.assumed if each.key in WARNINGS),
+        ],
         "time": time_dict(judged.time, lang),
         "settings": settings_dict(plan.job),
         "linked": {} if preview.unknown else dict(preview.linked),
@@ -75,6 +80,10 @@ def answer(
             for file in preview.missing
         ],
     }
+
+
+def _in_words(assumed: Assumption, lang: str) -> str:
+    return plan_messages.assumption(*assumed, lang=lang)
 
 
 def time_dict(time: TimePrediction, lang: str = "en") -> dict[str, Any]:

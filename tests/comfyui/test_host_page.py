@@ -5,10 +5,13 @@ With SONIC_GUARD_SHOTS set to a folder, what the page shows is kept there as pic
 """
 
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sonic_guard.media.video_writer import VideoWriter
 from tests.support import comfyui_frontends
 from tests.support.comfyui_page import SHOTS, load, set_to, speak
 from tests.support.watched_runs import graph
@@ -122,6 +125,35 @@ def test_a_linked_field_shows_what_is_sent_and_keeps_its_own_value(page, rendere
 
 
 LOW_VRAM, TALKING_HEAD = "SonicGuardLowVRAM", "SonicGuardTalkingHead"
+
+
+def test_the_video_stands_on_its_node_and_not_the_last_live_picture(page, renderer, tmp_path):
+    """ComfyUI keeps that picture, and Nodes 2.0 plays it as if it were the video."""
+    video = tmp_path / "talk.mp4"
+    with VideoWriter(video, Fraction(25)) as writer:
+        writer.write(np.zeros((5, 64, 64, 3), np.uint8))
+    page.route("**/view?*talk.mp4*", lambda route: route.fulfill(body=video.read_bytes(), content_type="video/mp4"))
+    load(page, EXAMPLES["Sonic Guard - 1 Talking head"])
+    show(page, TALKING_HEAD, scale=0.6)
+    page.evaluate(
+        """async (type) => {
+          const { api } = window.comfyAPI.api;
+          const id = String(app.graph._nodes.find((one) => one.type === type).id);
+          const blob = await new Promise((then) => document.createElement("canvas").toBlob(then, "image/jpeg"));
+          const at = { nodeId: id, displayNodeId: id, parentNodeId: id, realNodeId: id, jobId: "1", promptId: "1" };
+          api.dispatchCustomEvent("b_preview_with_metadata", { blob, ...at });
+          await new Promise((then) => setTimeout(then, 500));
+          const images = [{ filename: "talk.mp4", subfolder: "video", type: "output" }];
+          const output = { images, animated: [true], text: ["talk.mp4"] };
+          api.dispatchCustomEvent("executed", { node: id, display_node: id, output, prompt_id: "1" });
+        }""",
+        TALKING_HEAD,
+    )
+    page.wait_for_timeout(1000)
+    assert page.evaluate("() => Object.keys(app.nodePreviewImages ?? {})") == []
+    if renderer == "vue":
+        page.locator("video[src*='talk.mp4'], video:has(source[src*='talk.mp4'])").first.wait_for(state="attached")
+        assert page.locator(".lg-node img[src^=blob]").count() == 0
 
 
 def test_preflight_counts_on_low_vram_while_it_runs(page):

@@ -115,7 +115,7 @@ const shortly = (value) => (typeof value === "number" ? Number(value.toFixed(3))
 
 /** What will be run, in a few words. @param {Language} language @param {Answer} answer */
 function sizeOf(language, { settings: { width, height, steps, dtype } }) {
-  return `${width}×${height} · ${dtype} · ${t(language, "steps", { steps })}`;
+  return `${width}×${height} · ${dtype} · ${t(language, steps === 1 ? "one step" : "steps", { steps })}`;
 }
 
 const SHAPES = {

@@ -64,6 +64,7 @@ export const TEXT = {
   licence: ["accept the licence first", "请先接受许可协议"],
   picture: ["The picture, its face and the crop", "图片、人脸与裁剪范围"],
   steps: ["{steps} steps", "{steps} 步"],
+  "one step": ["1 step", "1 步"],
   "cannot do": ["The graph has changed meanwhile; try again.", "工作流已改变，请重试。"],
   linked: ["Through links: {values}", "连线传入：{values}"],
   assumed: ["Assumed: {what}", "假定：{what}"],
