@@ -8,13 +8,14 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { commands } from "./lib/commands.mjs";
 import { GraphPoller } from "./lib/graph_poller.mjs";
-import { allInstances, isRun } from "./lib/graph.mjs";
+import { allInstances, executionId, isRun } from "./lib/graph.mjs";
 import { HistoryTab } from "./lib/history.mjs";
 import { Lease, LiveUpdates } from "./lib/live.mjs";
 import { runAsText } from "./lib/model.mjs";
 import { NodeCard, onScreen } from "./lib/node_card.mjs";
 import { forgetLivePicture } from "./lib/live_picture.mjs";
-import { mainNodes, PREDICTING_NODES, SONIC_NODES } from "./lib/node_classes.mjs";
+import { LinkedValues } from "./lib/linked_values.mjs";
+import { LOADERS, mainNodes, PREDICTING_NODES, SONIC_NODES } from "./lib/node_classes.mjs";
 import { carryOut } from "./lib/remedy.mjs";
 import { keepLanguage } from "./lib/note_language.mjs";
 import { labelOptions } from "./lib/option_labels.mjs";
@@ -61,6 +62,8 @@ orderTemplates(api);
 
 /** @type {WeakMap<object, NodeCard>} */
 const cardOf = new WeakMap();
+/** The linked fields of loaders, which have no card. @type {WeakMap<object, LinkedValues>} */
+const fieldsOf = new WeakMap();
 
 /** Poll the graph and measure memory only while a card or the history is visible. */
 function updateActivity() {
@@ -78,6 +81,11 @@ function refresh(force = true) {
   const main = mainNodes([...running].filter(({ comfyClass }) => context.wanted(comfyClass ?? "")));
   for (const { node } of ours) cardOf.get(node)?.setPlace(main.has(node), running.has(node));
   for (const card of onScreen) card.check(snapshot, force);
+  const brought = Object.assign({}, ...[...onScreen].map((card) => card.linkedLoaders));
+  for (const instance of snapshot.instances) {
+    const { node } = instance;
+    fieldsOf.get(node)?.show(snapshot.linkedInputs(node), brought[executionId(instance)] ?? {});
+  }
 }
 
 /** Do what an advice says, in one step of ComfyUI's undo. @param {import("./lib/types.d.ts").Action[]} actions */
@@ -211,6 +219,11 @@ app.registerExtension({
   },
   nodeCreated(/** @type {any} */ node) {
     const kind = node.comfyClass ?? "";
+    if (LOADERS.has(kind)) {
+      const fields = new LinkedValues(node);
+      fieldsOf.set(node, fields);
+      after(node, "onSerialize", (saved) => fields.keepOwn(saved));
+    }
     if (!kind.startsWith("SonicGuard") && !SONIC_NODES.has(kind)) return;
     if (kind.startsWith("SonicGuard")) labelOptions(node, language);
     const card = new NodeCard(node, context);

@@ -74,6 +74,7 @@ def answer(
         "time": time_dict(judged.time, lang),
         "settings": settings_dict(plan.job),
         "linked": {} if preview.unknown else dict(preview.linked),
+        "linked_loaders": {} if preview.unknown else {key: dict(each) for key, each in preview.linked_loaders.items()},
         "last": run_dict(last) if last else None,
         "missing_files": [
             {"name": file.name, "folder": f"models/{file.folder}", "url": file.url, "page": file.page}

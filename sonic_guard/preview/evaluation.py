@@ -14,7 +14,7 @@ from ..errors import GraphError, SonicGuardError
 from ..job import Job
 from ..optimizations import ESCALATION_ORDER
 from ..planning.capabilities import LOW_VRAM, MODE, TALKING_HEAD
-from ..relatives import Relative
+from ..relatives import LOADERS, Relative
 from . import pack_nodes, sonic_nodes, upscaling
 from .context import MOST_OUTPUTS, Context, Judged, Machine, Outcome
 from .foreign import FOREIGN
@@ -84,6 +84,8 @@ class Preview(NamedTuple):
     """The weight files that the run needs and that are not there."""
     linked: Mapping[str, Setting] = {}
     """What the links into the node that was asked for will bring: its numbers and texts, as far as they are known."""
+    linked_loaders: Mapping[str, Mapping[str, Setting]] = {}
+    """The same of the loaders before it, which are not asked for, by their ids."""
 
     @property
     def unknown(self) -> bool:
@@ -112,7 +114,8 @@ def preview(graph: Graph, node_id: str, machine: Machine, target: str = "auto") 
     assert outcome.judged  # noqa: S101  (`PREDICTED` are those that are judged)
     relative = outcome.judged.plan.job.relative
     files = _missing_files(graph, machine, relative)
-    return Preview(outcome.judged, assumed, files, _linked(asked, outputs))
+    loaders = {key: _linked(graph[key], outputs) for key in outputs if graph[key].type in LOADERS}
+    return Preview(outcome.judged, assumed, files, _linked(asked, outputs), loaders)
 
 
 def evaluate(graph: Graph, node_id: str, machine: Machine, target: str = "auto") -> Evaluation:

@@ -106,10 +106,18 @@ def test_a_linked_field_shows_what_is_sent_and_keeps_its_own_value(page, rendere
     steps = f"({field})('{SAMPLER}', 'inference_steps').value"
     planned = page.evaluate(f"() => {steps}")
     assert planned != 25
+    turn(page, PREFLIGHT, "target_card", "auto")  # no GPU here
+    page.wait_for_function(f"() => ({field})('SONICTLoader', 'dtype').value === 'fp32'")
+    turn(page, PREFLIGHT, "target_card", "RTX 4060 8GB")
+    page.wait_for_function(f"() => ({field})('SONICTLoader', 'dtype').value === 'fp16'")
     badge = page.locator(f"{CARD} button.line[title*=inference_steps]").first
     assert f"inference_steps {planned} · " in badge.get_attribute("title")
     keep(page, f"linked-{page.front_end}-{renderer}")
-    own = {node["type"]: node["widgets_values"] for node in EXAMPLE["nodes"] if node["type"] in (SAMPLER, PREDATA)}
+    own = {
+        node["type"]: node["widgets_values"]
+        for node in EXAMPLE["nodes"]
+        if node["type"] in (SAMPLER, PREDATA, "SONICTLoader")
+    }
     saved = page.evaluate(
         "() => app.graph.serialize().nodes.map(({ type, widgets_values: v }) => [type, [...(v ?? [])]])"
     )

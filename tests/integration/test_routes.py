@@ -69,7 +69,8 @@ def test_the_answer_of_a_prediction(site):
     assert list(answer) == [
         "card", "verdict", "level", "verdict_text", "headroom_text", "budget_bytes", "available_bytes", "peak_bytes",
         "peak_stage", "stages", "frame_text", "advice", "attempt", "crop", "risk", "assumed", "optimizations", "parts",
-        "changes", "limits", "time", "settings", "linked", "last", "missing_files",
+        "changes", "limits", "time", "settings", "linked", "linked_loaders", "last",
+        "missing_files",
     ]  # fmt: skip
     assert (answer["card"], answer["verdict"], answer["level"]) == ("8 GiB", "safe", "warn")
     assert answer["verdict_text"] == "Made smaller: 1024 → 384 px"

@@ -129,6 +129,7 @@ def test_what_links_bring_into_each_of_sonics_nodes(here):
     graph = after_preflight()
     planned = job(graph, "3", here)
     brought = {asked: foresee(graph, asked, here).linked for asked in ("5", "6", "7")}
+    assert all(foresee(graph, asked, here).linked_loaders == {"5": brought["5"]} for asked in ("6", "7"))
     numbers = [value for one in brought.values() for value in one.values()]
     assert brought["5"] == {"dtype": planned.dtype, "use_interframe": planned.interpolate}
     assert brought["6"]["min_resolution"] == planned.min_resolution

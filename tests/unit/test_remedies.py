@@ -1,5 +1,6 @@
 """The button of a card: what it does to the graph makes the advice come true, or there is no button."""
 
+import numpy as np
 import pytest
 
 from sonic_guard.comfy.api_graph import Graph, Link, parse_graph
@@ -20,6 +21,7 @@ from tests.support.graphs import (
     trio,
     write_files,
 )
+from tests.support.sound_files import RATE, encode_tracks
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +251,11 @@ def test_where_nothing_fits_the_best_attempt_stands_below_what_would_help(card, 
     """Also where Sonic Low VRAM would make it fit."""
     said = ask(parse_graph(after_preflight(target_card=card)), "3", here)
     assert said["advice"] and said["attempt"] == "The closest that was tried: 128×128 px, 12.5 fps, fp16, peak 5.4 GiB."
+
+
+def test_a_silent_sound_is_a_warning_and_no_assumption(tmp_path):
+    folder = write_files(tmp_path)
+    encode_tracks(folder / "silent.mp4", np.zeros(5 * RATE))
+    said = ask(parse_graph(sources(audio="silent.mp4") | preflight()), "3", machine(folder))
+    assert [each for each in said["limits"] if each.startswith("The audio is silent")]
+    assert not [each for each in said["assumed"] if "silent" in each]

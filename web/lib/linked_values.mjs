@@ -35,6 +35,7 @@ export class LinkedValues {
       widget.value = value;
       changed = true;
     }
+    if (changed) this.#node.setDirtyCanvas?.(true, true);
     return changed;
   }
 

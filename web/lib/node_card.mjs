@@ -164,10 +164,18 @@ export class NodeCard {
 
   /** @param {GraphSnapshot} snapshot */
   #showLinked(snapshot) {
+    this.#linked.show(snapshot.linkedInputs(this.#node), this.#known?.linked ?? {});
+  }
+
+  /** What links bring into the loaders before this node, by execution id. */
+  get linkedLoaders() {
+    return this.#known?.linked_loaders ?? {};
+  }
+
+  /** The prediction, where there is one for what the node is given. */
+  get #known() {
     const { answer, problem } = this.#prediction;
-    const isKnown = this.#vram && this.#isRun && problem === null;
-    const changed = this.#linked.show(snapshot.linkedInputs(this.#node), (isKnown && answer?.linked) || {});
-    if (changed) this.#node.setDirtyCanvas?.(true, true);
+    return this.#vram && this.#isRun && problem === null ? answer : null;
   }
 
   /** The node is being saved, copied, or compared with what was saved. @param {any} saved */

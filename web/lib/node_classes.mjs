@@ -11,6 +11,9 @@ export const SAMPLERS = ["SONICSampler", "Dice_Talk_Sampler"];
 
 const PREDATAS = ["SONIC_PreData", "Dice_Talk_PreData"];
 
+/** Nodes of Sonic and of its relatives that load the network. */
+export const LOADERS = new Set(["SONICTLoader", "Dice_Talk_Loader"]);
+
 /** Nodes of Sonic and of its relatives that show a prediction. */
 export const SONIC_NODES = new Set([...SAMPLERS, ...PREDATAS]);
 

@@ -53,6 +53,8 @@ export interface Answer {
   settings: Settings;
   /** The numbers and texts that links bring into the node, by input, as far as they are known. */
   linked?: Record<string, Setting>;
+  /** The same of the loaders before it, by execution id. */
+  linked_loaders?: Record<string, Record<string, Setting>>;
   last: Run | null;
   /** Of a node that runs an upscale model: how, in sentences. Such an answer has a level and a verdict besides. */
   details?: string;
