@@ -25,7 +25,7 @@ from ..sonic_guard.planning.selection import read_switches
 from ..sonic_guard.resume.work_folder import sweep
 from .comfyui import host, images, planning_inputs, shared_inputs
 from .comfyui.languages import errors_in_users_language
-from .comfyui.node_progress import NodeProgress
+from .comfyui.node_progress import NodeProgress, show_done
 from .comfyui.planning_inputs import PlanningInputs
 from .comfyui.shared_inputs import advanced
 from .comfyui.sonic_model import capabilities
@@ -210,7 +210,7 @@ class TalkingHead(io.ComfyNode):
             shown = {"filename": bundle.name, "subfolder": subfolder, "type": "output"}
             return io.NodeOutput(None, None, "", ui={PART: [shown]})
         video, done = render(rendering, finishing, encoding, target, language)
-        progress.done()
+        show_done(language)
         lines = [video_report(video, planned, language), *sound_lines(source.sound, language)]
         report = "\n".join([*lines, *([] if done is None else finish_all_lines(done, language))])
         shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}

@@ -23,7 +23,7 @@ from ...sonic_guard.messages.finish_messages import finish_report
 from ...sonic_guard.messages.run_messages import progress_text
 from ...sonic_guard.resume.work_folder import sweep
 from . import host, images
-from .node_progress import BAR
+from .node_progress import BAR, show_done
 
 CATEGORY = "Sonic Guard/Finishing"
 KEPT_DAYS = 14
@@ -86,14 +86,14 @@ def run_filters(
 def finish_file(request: FinishRequest, target: Path, language: str) -> Finished:
     """`finish` with its progress on the executing node; Cancel ends it, and what is done is kept."""
     finished = finish(request, target, work_folder(), notify=_shown(language), check=host.stop_if_interrupted)
-    _show_done(language)
+    show_done(language)
     return finished
 
 
 def finish_all_file(request: FinishAllRequest, target: Path, language: str) -> FinishedAll:
     """`finish_all`, with its progress on the executing node, as `finish_file`."""
     finished = finish_all(request, target, work_folder(), notify=_shown(language), check=host.stop_if_interrupted)
-    _show_done(language)
+    show_done(language)
     return finished
 
 
@@ -102,11 +102,6 @@ def work_folder() -> Path:
     work = host.user_folder() / "finish"
     sweep(work, KEPT_DAYS)
     return work
-
-
-def _show_done(language: str) -> None:
-    """That nothing is left to do: what was shown last may be a second old, and stays on the node."""
-    host.show_text(progress_text(1.0, None, language))
 
 
 def _shown(language: str) -> Callable[[Finishing], None]:

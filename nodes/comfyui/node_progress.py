@@ -11,6 +11,11 @@ BAR = 1000
 """Steps of ComfyUI's bar."""
 
 
+def show_done(language: str) -> None:
+    """Show on the executing node that nothing is left: what it said last may be a second old, and would stay there."""
+    host.show_text(progress_text(1.0, None, language))
+
+
 class NodeProgress:
     """A bar, a line of text, and now and then a picture."""
 
@@ -19,10 +24,6 @@ class NodeProgress:
         self._bar = host.progress_bar(BAR)
         self._picture: Any = None
         self._notified_s = 0.0
-
-    def done(self) -> None:
-        """Show that nothing is left to do."""
-        host.show_text(progress_text(1.0, None, self._language))
 
     def add_frames(self, frames: Any) -> None:
         """Note finished frames [n, H, W, 3]; the last one is shown."""

@@ -38,9 +38,8 @@ def model_histories(history: History, wrapper: str | None = None) -> dict[str, C
 
 def _newest(history: History, names: Iterable[str]) -> Iterator[Run]:
     for name in names:
-        yield from history.runs(
-            card=name, limit=2 * MAX_RUNS, relative=Relative.SONIC
-        )  # twice: a repeated job counts once
+        # Twice: a repeated job counts once.
+        yield from history.runs(card=name, limit=2 * MAX_RUNS, relative=Relative.SONIC)
 
 
 def _of_one_wrapper(runs: list[Run], wrapper: str | None) -> list[Run]:

@@ -151,9 +151,8 @@ class HistoryCache:
         history = self._history()
         if history is None:
             return CardHistory()
-        runs = history.runs(
-            card, self._wrapper(relative), 2 * MAX_RUNS, relative=relative
-        )  # twice: repeated runs count once
+        # Twice: repeated runs count once.
+        runs = history.runs(card, self._wrapper(relative), 2 * MAX_RUNS, relative=relative)
         return card_history([run for run in runs if _has_memory(run.environment, total_bytes)])
 
 

@@ -34,23 +34,20 @@ LIMIT_S = 60
 """After which an attempt counts as one that never ends."""
 MOST_MEMORY_MIB = 200
 
-_CHILD = '''
+_CHILD = """
 import json, os, sys
-from pathlib import Path
+from bench.host_peak import peak_bytes
 from sonic_guard.errors import SonicGuardError
 from sonic_guard.media import audio_file, picture, video_file
-def held_kib():
-    """Without what the process held that started this one, which `ru_maxrss` counts."""
-    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
-before = held_kib()
+before = peak_bytes()
 reads = {"sound": audio_file.probe, "load": audio_file.load, "video": video_file.verify, "picture": picture.read_size}
 try:
     result = str(reads[sys.argv[1]](sys.argv[2]))
 except SonicGuardError as error:
     result = f"{type(error).__name__}: {error}"
-grown = (held_kib() - before) // 1024
+grown = (peak_bytes() - before) >> 20
 json.dump({"result": result, "grown_mib": grown, "files": len(os.listdir("/proc/self/fd"))}, sys.stdout)
-'''
+"""
 
 
 def in_a_child(what, path):
