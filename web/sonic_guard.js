@@ -62,7 +62,7 @@ orderTemplates(api);
 
 /** @type {WeakMap<object, NodeCard>} */
 const cardOf = new WeakMap();
-/** The linked fields of loaders, which have no card. @type {WeakMap<object, LinkedValues>} */
+/** The linked fields of the nodes with cards, and of loaders, which have none. @type {WeakMap<object, LinkedValues>} */
 const fieldsOf = new WeakMap();
 
 /** Poll the graph and measure memory only while a card or the history is visible. */
@@ -81,7 +81,18 @@ function refresh(force = true) {
   const main = mainNodes([...running].filter(({ comfyClass }) => context.wanted(comfyClass ?? "")));
   for (const { node } of ours) cardOf.get(node)?.setPlace(main.has(node), running.has(node));
   for (const card of onScreen) card.check(snapshot, force);
-  const brought = Object.assign({}, ...[...onScreen].map((card) => card.linkedLoaders));
+  showLinked(snapshot);
+}
+
+/** Show what links bring into fields, as far as a card on screen knows it. @param {GraphSnapshot} snapshot */
+function showLinked(snapshot) {
+  /** @type {Record<string, Record<string, import("./lib/types.d.ts").Setting>>} */
+  const brought = {};
+  for (const instance of snapshot.instances) {
+    const card = cardOf.get(instance.node);
+    const known = card && onScreen.has(card) && card.known;
+    if (known) Object.assign(brought, known.linked_loaders, { [executionId(instance)]: known.linked });
+  }
   for (const instance of snapshot.instances) {
     const { node } = instance;
     fieldsOf.get(node)?.show(snapshot.linkedInputs(node), brought[executionId(instance)] ?? {});
@@ -219,12 +230,11 @@ app.registerExtension({
   },
   nodeCreated(/** @type {any} */ node) {
     const kind = node.comfyClass ?? "";
-    if (LOADERS.has(kind)) {
-      const fields = new LinkedValues(node);
-      fieldsOf.set(node, fields);
-      after(node, "onSerialize", (saved) => fields.keepOwn(saved));
-    }
-    if (!kind.startsWith("SonicGuard") && !SONIC_NODES.has(kind)) return;
+    if (!kind.startsWith("SonicGuard") && !SONIC_NODES.has(kind) && !LOADERS.has(kind)) return;
+    const fields = new LinkedValues(node);
+    fieldsOf.set(node, fields);
+    after(node, "onSerialize", (saved) => fields.keepOwn(saved));
+    if (LOADERS.has(kind)) return;
     if (kind.startsWith("SonicGuard")) labelOptions(node, language);
     const card = new NodeCard(node, context);
     cardOf.set(node, card);
@@ -232,7 +242,6 @@ app.registerExtension({
     after(node, "onRemoved", () => card.stop());
     after(node, "onResize", () => card.resized());
     after(node, "onConfigure", (saved) => card.configured(saved));
-    after(node, "onSerialize", (saved) => card.serialized(saved));
     after(node, "onExecuted", (output) => {
       if (output?.images) forgetLivePicture(app, node);
       if (output?.text) card.setReport(output.text.join("\n"));

@@ -3,7 +3,6 @@
 
 import { CardWidget } from "./card_widget.mjs";
 import { patch } from "./dom.mjs";
-import { LinkedValues } from "./linked_values.mjs";
 import { Prediction } from "./prediction.mjs";
 import { GraphSnapshot } from "./graph_snapshot.mjs";
 import { SONIC_NODES, UPSCALING_NODES } from "./node_classes.mjs";
@@ -40,7 +39,6 @@ export class NodeCard {
   #node;
   #context;
   #prediction;
-  #linked;
   #root = document.createElement("section");
   #body = document.createElement("div");
   #widget;
@@ -73,7 +71,6 @@ export class NodeCard {
     this.#context = context;
     const extra = () => ({ language: context.language(), target_card: context.targetCard() });
     this.#prediction = new Prediction(node, context.server, extra, () => this.draw());
-    this.#linked = new LinkedValues(node);
     this.#root.className = "sonic-guard";
     this.#root.append(this.#body);
     this.#widget = new CardWidget(node, this.#root, this.#body, context.onCanvas, context.onSized);
@@ -116,7 +113,6 @@ export class NodeCard {
     const wanted = this.#vram || this.#report !== null;
     if (wanted && !this.#widget.isAttached) this.#widget.attach(this.#vram);
     else if (!wanted) this.#widget.detach();
-    if (!this.#vram) this.#linked.show(new Set(), {});
     this.draw();
   }
 
@@ -159,28 +155,12 @@ export class NodeCard {
   check(snapshot, force) {
     if (this.#report !== null) this.#compare(this.#keyIn(snapshot));
     if (this.#vram && this.#isRun) this.#prediction.check(snapshot, force);
-    this.#showLinked(snapshot);
-  }
-
-  /** @param {GraphSnapshot} snapshot */
-  #showLinked(snapshot) {
-    this.#linked.show(snapshot.linkedInputs(this.#node), this.#known?.linked ?? {});
-  }
-
-  /** What links bring into the loaders before this node, by execution id. */
-  get linkedLoaders() {
-    return this.#known?.linked_loaders ?? {};
   }
 
   /** The prediction, where there is one for what the node is given. */
-  get #known() {
+  get known() {
     const { answer, problem } = this.#prediction;
     return this.#vram && this.#isRun && problem === null ? answer : null;
-  }
-
-  /** The node is being saved, copied, or compared with what was saved. @param {any} saved */
-  serialized(saved) {
-    this.#linked.keepOwn(saved);
   }
 
   /** @param {string} given */
