@@ -158,11 +158,11 @@ class FakeComfyUi:
         for step in range(10):
             await asyncio.sleep(self.make_s / 10)
             while step == 5 and (self.stalls == "for ever" or (self.stalls and prompt not in self.interrupted)):
+                await self._tell(prompt, _progress(prompt, step))  # the same again is no progress
                 await asyncio.sleep(0.05)
             if prompt in self.interrupted:
                 return _ended("error", ["execution_interrupted", {}])
-            data = {"node": HEAD, "prompt_id": prompt, "value": step + 1, "max": 10}
-            await self._tell(prompt, {"type": "progress", "data": data})
+            await self._tell(prompt, _progress(prompt, step + 1))
         if self.errors:
             kind, text = self.errors.pop(0)
             error = {"exception_type": kind, "exception_message": text}
@@ -203,6 +203,10 @@ class FakeComfyUi:
         subfolder = str(Path(widgets["filename_prefix"]).parent)
         shown = {"filename": target.name, "subfolder": subfolder, "type": "output"}
         return {HEAD: {PART if part else "images": [shown]}}
+
+
+def _progress(prompt: str, tenths: int) -> dict[str, Any]:
+    return {"type": "progress", "data": {"node": HEAD, "prompt_id": prompt, "value": tenths, "max": 10}}
 
 
 def _ended(status: str, message: list[Any], outputs: Any = None) -> dict[str, Any]:
