@@ -28,5 +28,7 @@ class SteadyBudget:
 
 
 def _differ(kept: Budget, fresh: Budget) -> bool:
-    margin = max(CONTEXT_BYTES, fresh.total_bytes // 16)
+    # Host memory, which every program shares, swings further than a card's; there a plan that is too large is swapped.
+    share = 16 if fresh.device == "cuda" else 8
+    margin = max(CONTEXT_BYTES, fresh.total_bytes // share)
     return abs(kept.available_bytes - fresh.available_bytes) > margin

@@ -133,7 +133,8 @@ def assumption(
         return silence_text(value, lang)
     if isinstance(value, bool):
         value = switch_word(value, lang)
-    text = fill(texts.ASSUMPTIONS[key], lang, name=name, value=f"{value:g}" if isinstance(value, float) else value)
+    value = f"{value:g}" if isinstance(value, float) else value
+    text = fill(texts.ASSUMPTIONS[key], lang, name=name, value=value, least=MIN_SOUND_S)
     if not cause:
         return text
     own = f"{cause} {key}"
@@ -243,13 +244,17 @@ def notes(result: Preflight, lang: str = "en") -> list[str]:
     """What else the user should know, a line each."""
     job, crop = result.plan.job, result.selection.crop
     lines = [] if result.with_low_vram is None else [low_vram_line(result.with_low_vram, lang)]
-    if result.sound_s < job.duration_s:
-        lines.append(fill(texts.PADDED, lang))
+    lines += padding_lines(result.sound_s, lang)
     if min(crop.width, crop.height) < job.min_resolution:
         lines.append(fill(texts.SMALL_CROP, lang))
     if job.fps != job.output_fps:
         lines.append(fill(texts.WINDOW_FPS, lang, fps=job.output_fps))
     return [*lines, *overhead_lines(lang)]
+
+
+def padding_lines(sound_s: float, lang: str = "en") -> list[str]:
+    """That silence was added to a sound of `sound_s` seconds; nothing where it was long enough."""
+    return [fill(texts.PADDED, lang, sound=sound_s, least=MIN_SOUND_S)] if sound_s < MIN_SOUND_S else []
 
 
 def overhead_lines(lang: str = "en") -> list[str]:

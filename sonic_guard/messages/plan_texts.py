@@ -159,8 +159,8 @@ WITH_LOW_VRAM = Text(
     "在工作流中加入“Sonic 低显存”后放得下的设置：{size} 像素，每秒 {fps:g} 帧，{dtype}。",
 )
 PADDED = Text(
-    "The audio is shorter than the minimum of Sonic. Silence was added.",
-    "音频短于 Sonic 的最短要求，已补静音。",
+    "The audio has {sound:.2f} s, and Sonic needs {least:.2f} s. Silence was added.",
+    "音频只有 {sound:.2f} 秒，而 Sonic 至少需要 {least:.2f} 秒，已补静音。",
 )
 WINDOW_FPS = Text(
     "fps sets the window length, not the playback speed: play the video at {fps:g} fps.",
@@ -184,6 +184,10 @@ ASSUMPTIONS: Mapping[str, Text] = {
     "no face": Text(
         "no face is found in the image: SONIC_PreData will probably stop the run",
         "图片中未找到人脸：SONIC_PreData 很可能会中止运行",
+    ),
+    "short": Text(
+        "the audio has {value} s, and Sonic needs {least:.2f} s: silence is added",
+        "音频只有 {value} 秒，而 Sonic 至少需要 {least:.2f} 秒：将补静音",
     ),
     "claimed": Text(
         "the audio is too long to be decoded for a preview: {value} s are assumed, as its header says",

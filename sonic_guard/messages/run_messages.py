@@ -10,7 +10,7 @@ from ..optimizations import Optimization
 from ..planning.selection import Switches
 from . import run_texts as texts
 from .catalogue import clock, count, fill
-from .plan_messages import change_line, frame_count, optimization_names
+from .plan_messages import change_line, frame_count, optimization_names, padding_lines
 
 
 def optimization_report(
@@ -80,6 +80,7 @@ def video_report(video: LongVideo, planned: TalkingHead, lang: str = "en") -> st
         if video.parts > 1
         else fill(texts.ONE_PASS, lang),
     ]  # fmt: skip
+    lines += padding_lines(planned.preflight.sound_s, lang)
     lines += [change_line(change, lang) for change in planned.preflight.plan.changes]
     if planned.is_preview:
         whole = planned.preflight.requested

@@ -22,7 +22,7 @@ from .evaluation import Preview
 from .node_inputs import Assumption, Picture
 from .remedies import InsertLowVram, actions_for, as_dict
 
-WARNINGS = frozenset(("silent", "no face"))
+WARNINGS = frozenset(("silent", "short", "no face"))
 """What is known of the inputs and in the way of the video, though not of its memory: shown as hard limits are."""
 UNKNOWN = "unknown"
 """The verdict on a run that rests on an assumption: neither that it fits nor that it does not."""

@@ -3,7 +3,7 @@
 from dataclasses import astuple, replace
 from typing import Any
 
-from ..job import Dtype
+from ..job import MIN_SOUND_S, Dtype
 from ..media.crop import Aspect
 from ..operations.audio_duration import AudioDurationRequest
 from ..operations.audio_duration import audio_duration as measure_sound
@@ -209,6 +209,8 @@ def _sound_s(inputs: Inputs, context: Context) -> float:
     if sound_s is None:
         inputs.assume("sound", value=ASSUMED_SOUND_S, unknown=inputs.unknown("audio"))
         return ASSUMED_SOUND_S
+    if sound_s < MIN_SOUND_S:
+        inputs.assume("short", value=round(sound_s, 2))
     return sound_s
 
 

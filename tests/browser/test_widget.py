@@ -331,7 +331,7 @@ def test_during_a_run(page):
         say(page, "live", page_server.live(run=page_server.run(elapsed_s=second)))
     shows(card(page), "Running · Will run out of memory")
     text = card(page).inner_text()
-    for part in ("▸ denoise", "live 3.7 · peak 8.5 · predicted 8.8 GiB", "step 14 / 25 · 52 s left", "8.5 / 8.8 GiB"):
+    for part in ("▸ denoise", "live 3.7 · peak 8.5 · predicted 8.8 GiB of tensors", "step 14 / 25 · 52 s left", "8.5 / 8.8 GiB"):
         assert part in text
     for part in ("card 5.1 of 8.0 GiB", "torch reserved 4.2 GiB", "RAM 12.3 of 32.0 GiB"):
         assert part in text
@@ -363,7 +363,7 @@ def test_after_a_run_its_figures_stay_until_the_settings_change(page, server):
     shows(card(page), "Running")
     before = len(server.questions)
     say(page, "run", page_server.run(outcome="oom", left_s=None))
-    shows(card(page), "Last run · out of memory in denoise · peak 8.5 · predicted 8.8 GiB · 1 min 1 s")
+    shows(card(page), "Last run · out of memory in denoise · peak 8.5 · predicted 8.8 GiB of tensors · 1 min 1 s")
     assert "8.5 / 8.8 GiB" in row(page, "denoise").inner_text()
     page.wait_for_timeout(200)
     assert len(server.questions) == before + 1, "what the run has taught is asked for"
@@ -787,7 +787,7 @@ def test_commands(page, server):
     say(page, "run", page_server.run(outcome="oom"))
     page.evaluate(execute, "CopyRun")
     copied = page.evaluate("() => navigator.clipboard.readText()")
-    assert copied.startswith("Last run: out of memory in denoise · peak 8.5 · predicted 8.8 GiB · 1 min 1 s\n")
+    assert copied.startswith("Last run: out of memory in denoise · peak 8.5 · predicted 8.8 GiB of tensors · 1 min 1 s\n")
     page.wait_for_timeout(200)
     asked = len(server.questions)
     page.evaluate(execute, "Refresh")

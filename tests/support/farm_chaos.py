@@ -77,11 +77,20 @@ class Storm:
 
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
     restarts_s: dict[str, list[float]] = field(default_factory=lambda: {role: [] for role in ROLES})
-    """Seconds from a kill to the next beginning or end of a video, by what was killed."""
+    """Seconds from a kill to the next beginning or end of a video, by what was killed, with no other kill between."""
+    after_several_s: list[tuple[float, int]] = field(default_factory=list)
+    """Seconds from the first of several kills to the next beginning or end of a video, and how many there were."""
     farms: int = 0
     passes: int = 0
     """Of Sonic's network, in all farms."""
     faults: list[str] = field(default_factory=list)
+
+    def at_work_again(self, killed: list[str], seconds: float) -> None:
+        """A video began or ended `seconds` after the first of the kills."""
+        if len(killed) == 1:
+            self.restarts_s[killed[0]].append(seconds)
+        else:
+            self.after_several_s.append((seconds, len(killed)))
 
     @property
     def killed(self) -> int:
@@ -144,7 +153,8 @@ def storm(setup: Setup, wanted: dict[str, str], kills: Kills) -> Storm:
 
 def _one_farm(setup: Setup, out: Path, seen: Storm, numbers: random.Random, kills: Kills) -> None:
     client, begun = setup.client(out, resume=False), time.monotonic()
-    waiting: tuple[str, float, int] | None = None
+    waiting: list[str] = []
+    since, before = 0.0, 0
     next_kill = time.monotonic() + numbers.uniform(*kills.pause_s)
     while client.poll() is None or client.returncode != 0:
         if time.monotonic() - begun > LIMIT_S:
@@ -155,16 +165,17 @@ def _one_farm(setup: Setup, out: Path, seen: Storm, numbers: random.Random, kill
                 seen.faults.append(f"{out.name}: the client ended with {client.returncode}")
             client = setup.client(out, resume=bool(states(out)))
         time.sleep(0.05)
-        if waiting and moves(out) > waiting[2]:
-            seen.restarts_s[waiting[0]].append(time.monotonic() - waiting[1])
-            waiting = None
+        if waiting and moves(out) > before:
+            seen.at_work_again(waiting, time.monotonic() - since)
+            waiting = []
         if seen.killed < kills.count and time.monotonic() > next_kill and moves(out):
             next_kill = time.monotonic() + numbers.uniform(*kills.pause_s)
             role = numbers.choice(kills.roles)
-            before = moves(out)
+            if not waiting:
+                since, before = time.monotonic(), moves(out)
             if _kill(role, client, out, numbers):
                 seen.kills[role] += 1
-                waiting = waiting or (role, time.monotonic(), before)
+                waiting.append(role)
 
 
 def _kill(role: str, client: subprocess.Popen[bytes], out: Path, numbers: random.Random) -> bool:
@@ -229,5 +240,6 @@ def summary(seen: Storm, calm_passes: int, calm_s: float) -> str:
     }
     return json.dumps({
         "kills": seen.kills, "killed": seen.killed, "farms": seen.farms, "faults": seen.faults, "restarts": restarts,
+        "after_several": [(round(seconds, 1), kills) for seconds, kills in sorted(seen.after_several_s)],
         "passes": seen.passes, "passes_undisturbed": calm_passes * seen.farms, "calm_s": round(calm_s, 1),
     }, indent=1)  # fmt: skip

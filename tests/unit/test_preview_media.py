@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from sonic_guard.errors import AudioError, PictureError
+from sonic_guard.job import MIN_SOUND_S
 from sonic_guard.messages.plan_messages import assumption
 from tests.support.graph_runs import foresee
-from tests.support.graphs import after_preflight, machine, node, sources, trio, write_files
+from tests.support.graphs import after_preflight, machine, node, sources, trio, write_files, write_wav
 from tests.support.picture_files import gradient, heic
 from tests.support.sound_files import RATE, encode, encode_tracks
 
@@ -21,6 +22,7 @@ def folder(tmp_path_factory):
     encode_tracks(folder / "film.mp4", SILENCE, VOICE)
     encode_tracks(folder / "silent.mp4", SILENCE)
     encode(folder / "8 bit.wav", "pcm_u8")
+    write_wav(folder / "click.wav", 0.06)
     frames = [Image.fromarray(gradient() // part) for part in (1, 2, 3)]
     for name in ("moving.gif", "moving.png", "moving.webp"):
         frames[0].save(folder / name, save_all=True, append_images=frames[1:])
@@ -49,6 +51,14 @@ def test_a_silent_sound_is_said(make, asked, here):
     (text,) = [text for text in said(make() | sources(audio="silent.mp4"), asked, here) if "silent" in text]
     assert text.startswith("The audio is silent")
     assert not any("silent" in text for text in said(make() | sources(), asked, here))
+
+
+def test_that_silence_is_added_to_a_short_sound_is_said(here):
+    graph = after_preflight() | sources(audio="click.wav")
+    assert "the audio has 0.06 s, and Sonic needs 0.48 s: silence is added" in said(graph, "3", here)
+    assert "音频只有 0.06 秒，而 Sonic 至少需要 0.48 秒：将补静音" in said(graph, "3", here, "zh")
+    assert foresee(graph, "3", here).judged.plan.job.duration_s == MIN_SOUND_S
+    assert not any("silence" in text for text in said(after_preflight(), "3", here))
 
 
 def test_the_track_with_the_voice_is_named_and_can_be_loaded(here):

@@ -47,6 +47,14 @@ def test_a_real_change_is_followed_at_once(later):
     assert steady(later) == later
 
 
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_memory_that_all_programs_share_may_swing_further(device):
+    """1.2 GiB within a minute were seen on a machine of 15.6 GiB: three sizes of the video in turn."""
+    steady, first = SteadyBudget(), free(9.0, 15.6, device=device)
+    assert [steady(free(9.0 + change, 15.6, device=device)) for change in (0.0, -1.2, 1.2)] == [first] * 3
+    assert steady(free(6.0, 15.6, device=device)) != first
+
+
 def test_what_the_host_can_give_back_counts_as_free():
     """Its models come and go with every run."""
     steady = SteadyBudget()

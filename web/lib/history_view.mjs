@@ -68,7 +68,9 @@ const pick = (choose) => (/** @type {Event} */ event) =>
 function calibration({ language, history, card }) {
   const known = Object.entries(history?.calibration ?? {}).filter(([name]) => !card || name === card);
   const lines = known.map(([name, { runs, median_error: error, median_error_model: model, upper_factor: upper }]) => {
-    const words = [t(language, "calibration", { runs, error: error === null ? "–" : percent(error) })];
+    const words = [
+      error === null ? t(language, "calibration.none") : t(language, "calibration", { runs, error: percent(error) }),
+    ];
     if (model !== null) words.push(t(language, "calibration.model", { error: percent(model) }));
     if (upper !== null) words.push(t(language, "calibration.upper", { factor: upper.toFixed(2) }));
     return h("div", {}, card ? null : h("b", {}, `${cardWord(language, name)}: `), words.join(" · "));

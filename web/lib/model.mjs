@@ -141,18 +141,21 @@ export function withSample(samples, sample) {
   return thinned;
 }
 
-/** "live 3.7 · peak 3.8 · predicted 3.9 GiB". @param {Language} language @param {Run} run @param {Live | null} live */
+/** "live 3.7 · peak 3.8 · predicted 3.9 GiB of tensors". @param {Language} language @param {Run} run @param {Live | null} live */
 export function figures(language, run, live) {
   const predicted = Math.max(0, ...Object.values(run.stages).map((stage) => stage.predicted));
-  const known = {
-    live: run.outcome === "running" ? live?.allocated : null,
-    peak: run.peak_bytes,
-    predicted: predicted || null,
-  };
-  const words = Object.entries(known).flatMap(([key, bytes]) =>
-    bytes == null ? [] : [t(language, key, { size: bare(bytes) })],
-  );
-  return words.length ? `${words.join(" · ")} GiB` : "";
+  const now = run.outcome === "running" ? live?.allocated : null;
+  return tensors(language, { live: now, peak: run.peak_bytes, predicted });
+}
+
+/**
+ * What is known of them, in a line; a zero is unknown.
+ * @param {Language} language
+ * @param {Partial<Record<"live" | "peak" | "predicted", number | null>>} sizes
+ */
+function tensors(language, sizes) {
+  const words = Object.entries(sizes).flatMap(([key, bytes]) => (bytes ? [t(language, key, { size: bare(bytes) })] : []));
+  return words.length ? t(language, "tensors", { figures: words.join(" · ") }) : "";
 }
 
 /** "step 14 / 25 · 2 min left". @param {Language} language @param {Run} run */
@@ -196,8 +199,7 @@ export function outcome(language, run) {
 export function runAsText(language, run) {
   const [colon, comma] = [t(language, "colon"), t(language, "comma")];
   const lines = Object.entries(run.stages).map(([stage, { predicted, allocated, seconds }]) => {
-    const words = predicted ? [t(language, "predicted", { size: gib(predicted) })] : [];
-    if (allocated !== null) words.push(t(language, "row.measured", { size: gib(allocated) }));
+    const words = [tensors(language, { peak: allocated, predicted })].filter(Boolean);
     if (seconds !== null) words.push(duration(language, seconds));
     return `  ${stageWord(language, stage)}${colon}${words.join(comma)}`;
   });

@@ -81,9 +81,9 @@ test("a measured peak above every prediction stays in the picture", () => {
 for (const [language, words] of [
   [
     "en",
-    "denoise: 9.5 GiB predicted (weights 3.0, window 5.5, overhead 1.0), 2.5 GiB over budget, 8.0 GiB measured, running now",
+    "denoise: 9.5 GiB predicted (weights 3.0, window 5.5, overhead 1.0), 2.5 GiB over budget, 8.0 GiB of tensors measured, running now",
   ],
-  ["zh", "denoise：预测 9.5 GiB（权重 3.0、窗口 5.5、开销 1.0），超出预算 2.5 GiB，实测 8.0 GiB，正在运行"],
+  ["zh", "denoise：预测 9.5 GiB（权重 3.0、窗口 5.5、开销 1.0），超出预算 2.5 GiB，实测张量 8.0 GiB，正在运行"],
 ]) {
   test(`a row as text: ${language}`, () => {
     const one = answer({ budget: 7, stages: [stage("denoise", 3, 5.5, 0, 1)] });
@@ -136,9 +136,9 @@ test("a long run keeps its peaks in few samples", () => {
 
 test("figures of a run under way and of one that has ended", () => {
   const now = run({ peak_bytes: 3.8 * GIB, predicted: { denoise: 3.9 } });
-  assert.equal(figures("en", now, live({ allocated: 3.7 * GIB })), "live 3.7 · peak 3.8 · predicted 3.9 GiB");
-  assert.equal(figures("en", { ...now, outcome: "done" }, live()), "peak 3.8 · predicted 3.9 GiB");
-  assert.equal(figures("zh", now, live({ allocated: null })), "峰值 3.8 · 预测 3.9 GiB");
+  assert.equal(figures("en", now, live({ allocated: 3.7 * GIB })), "live 3.7 · peak 3.8 · predicted 3.9 GiB of tensors");
+  assert.equal(figures("en", { ...now, outcome: "done" }, live()), "peak 3.8 · predicted 3.9 GiB of tensors");
+  assert.equal(figures("zh", now, live({ allocated: null })), "张量 峰值 3.8 · 预测 3.9 GiB");
   assert.equal(figures("en", run({ peak_bytes: null, predicted: {} }), live({ allocated: null })), "");
 });
 
@@ -163,8 +163,8 @@ for (const [state, words] of [
 }
 
 for (const [ended, words] of [
-  [{ outcome: "done", stage: "" }, "done · peak 4.0 · predicted 5.0 GiB · 1 min"],
-  [{ outcome: "oom", stage: "denoise" }, "out of memory in denoise · peak 4.0 · predicted 5.0 GiB · 1 min"],
+  [{ outcome: "done", stage: "" }, "done · peak 4.0 · predicted 5.0 GiB of tensors · 1 min"],
+  [{ outcome: "oom", stage: "denoise" }, "out of memory in denoise · peak 4.0 · predicted 5.0 GiB of tensors · 1 min"],
   [{ outcome: "killed", stage: "", peak_bytes: null, predicted: {}, elapsed_s: 0 }, "killed"],
 ]) {
   test(`outcome: ${words}`, () => {
@@ -186,12 +186,12 @@ test("a run as text: the outcome, then a line a stage", () => {
   });
   assert.equal(
     runAsText("en", ended),
-    "Last run: done · peak 4.0 · predicted 5.0 GiB · 1 min\n" +
-      "  load: predicted 3.0 GiB, 2.9 GiB measured, 10 s\n" +
-      "  decode: predicted 5.0 GiB",
+    "Last run: done · peak 4.0 · predicted 5.0 GiB of tensors · 1 min\n" +
+      "  load: peak 2.9 · predicted 3.0 GiB of tensors, 10 s\n" +
+      "  decode: predicted 5.0 GiB of tensors",
   );
   assert.equal(
     runAsText("zh", ended),
-    "上次运行：完成 · 峰值 4.0 · 预测 5.0 GiB · 1 分\n  加载：预测 3.0 GiB，实测 2.9 GiB，10 秒\n  解码：预测 5.0 GiB",
+    "上次运行：完成 · 张量 峰值 4.0 · 预测 5.0 GiB · 1 分\n  加载：张量 峰值 2.9 · 预测 3.0 GiB，10 秒\n  解码：张量 预测 5.0 GiB",
   );
 });
