@@ -14,6 +14,7 @@ from ..sonic_guard.finishing.assembly import CONTAINERS
 from ..sonic_guard.finishing.lip_sync.correction import (
     FARTHEST_MS,
     MAX_CORRECTION_MS,
+    check_limit,
     correction_for,
     moved,
     steps_for,
@@ -73,6 +74,7 @@ class LipSyncNode(io.ComfyNode):
     ) -> io.NodeOutput:
         """Measure, and move the sound."""
         language = interface_language()
+        check_limit(max_correction_ms)  # before the video is measured
         if isinstance(video, torch.Tensor):
             return _in_memory(video, audio, fps, max_correction_ms, language)
         if audio is not None:

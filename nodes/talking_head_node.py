@@ -22,7 +22,7 @@ from ..sonic_guard.operations.talking_head import TalkingHead as PlannedVideo
 from ..sonic_guard.operations.talking_head import TalkingHeadRequest, plan_talking_head
 from ..sonic_guard.planning.capabilities import GraphCapabilities
 from ..sonic_guard.planning.selection import read_switches
-from ..sonic_guard.resume.work_folder import sweep
+from ..sonic_guard.resume.work_folder import KEPT_DAYS, sweep
 from .comfyui import host, images, planning_inputs, shared_inputs
 from .comfyui.languages import errors_in_users_language
 from .comfyui.node_progress import NodeProgress, show_done
@@ -43,8 +43,6 @@ from .comfyui.talking_head_inputs import (
 )
 from .comfyui.talking_head_rendering import FINISH, LOSSLESS, OFF, Rendering, read_finishing, render, render_part
 
-KEPT_DAYS = 14
-"""Days after which the finished parts of a video that was not continued are deleted, at the earliest."""
 PREFIX = "video/sonic"
 """Of the file's name, where the user gives none."""
 PICTURES = 8
@@ -143,9 +141,9 @@ class TalkingHead(io.ComfyNode):
         return shared_inputs.check_target_card(target_card)
 
     @classmethod
-    def fingerprint_inputs(cls, preset: str = "", **_: Any) -> str:
-        """The content of the preset's file, so that an edited one is read again."""
-        return shared_inputs.preset_text(preset)
+    def fingerprint_inputs(cls, preset: str = "", target_card: Any = None, **_: Any) -> str:
+        """The content of the preset's file, so that an edited one is read again; the card that is planned for."""
+        return f"{shared_inputs.preset_text(preset)} {host.target_of(target_card)}"
 
     @classmethod
     @errors_in_users_language

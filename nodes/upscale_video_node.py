@@ -10,7 +10,7 @@ from ..sonic_guard.finishing.upscale.network import from_descriptor
 from ..sonic_guard.finishing.upscale.upscale_video import Upscale
 from ..sonic_guard.messages.upscale_messages import upscale_lines
 from ..sonic_guard.operations.input_values import is_whole, one_of
-from .comfyui import finishing_nodes, host, shared_inputs
+from .comfyui import finishing_nodes, host, images, shared_inputs
 from .comfyui.languages import errors_in_users_language, interface_language
 
 DEVICES = ("auto", "cpu", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "mps")
@@ -73,7 +73,9 @@ class UpscaleVideo(io.ComfyNode):
         )  # fmt: skip
         result = finishing_nodes.run_filters(video, (step,), language)
         clip, pictures, report = result.outputs
-        source = result.finished.source if result.finished else None
-        width, height = (source.width, source.height) if source else (video.shape[2], video.shape[1])
+        if result.finished:
+            width, height = result.finished.source.width, result.finished.source.height
+        else:
+            height, width = images.as_batch(video).shape[1:3]
         report = "\n".join(filter(None, [report, *upscale_lines(step, width, height, language)]))
         return io.NodeOutput(clip, pictures, report, ui={"text": (report,)})

@@ -21,13 +21,11 @@ from ...sonic_guard.media import audio as media_audio
 from ...sonic_guard.media.video_writer import FFV1, Encoding, VideoWriter
 from ...sonic_guard.messages.finish_messages import finish_report
 from ...sonic_guard.messages.run_messages import progress_text
-from ...sonic_guard.resume.work_folder import sweep
+from ...sonic_guard.resume.work_folder import KEPT_DAYS, sweep
 from . import host, images
 from .node_progress import BAR, show_done
 
 CATEGORY = "Sonic Guard/Finishing"
-KEPT_DAYS = 14
-"""Days after which unfinished work that was not continued is deleted, at the earliest."""
 BETWEEN_NODES = Encoding(crf=12, preset="fast")
 """For a file that another node may encode again: no loss that can be seen is added."""
 _NO_IMAGES = "images: there are no pictures here, because a VIDEO came in. Use the output video."

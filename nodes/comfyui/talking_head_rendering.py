@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...sonic_guard.atomic_files import discard
 from ...sonic_guard.comfy.talking_head_prompt import AskedPart
 from ...sonic_guard.errors import PartError
 from ...sonic_guard.finishing.finish_all import FinishAllRequest, FinishedAll
@@ -76,8 +77,7 @@ def render(
     frames = folder / f"frames{FFV1.suffix}"
     video = _as_made(rendering, frames) if frames.exists() else rendering.to(frames, work)
     done = finishing_nodes.finish_all_file(finishing.request(frames, encoding), target, language)
-    frames.unlink()
-    folder.rmdir()
+    discard(folder)  # with the mark that a sweep may have left in it
     info = VideoInfo(done.finished.frames, video.info.rate)
     return replace(video, path=target, info=info), done
 

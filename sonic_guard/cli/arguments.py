@@ -38,11 +38,17 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def with_finish_step(argv: Sequence[str]) -> list[str]:
-    """`argv` with the step `ALL_STEPS` where ``finish`` is followed by a file instead of a step."""
+    """`argv` with the step `ALL_STEPS` where the command is ``finish`` and no step follows."""
     given = list(argv)
-    at = given.index(FINISH) + 1 if FINISH in given else 0
-    follows = given[at] if 0 < at < len(given) else "-"
-    return given if follows.startswith("-") or follows in _STEPS else [*given[:at], ALL_STEPS, *given[at:]]
+    at = next((at for at, each in enumerate(given) if each in _COMMANDS), len(given))
+    if given[at : at + 1] != [FINISH]:
+        return given
+    at += 1
+    follows = given[at:]
+    while follows and follows[0].startswith("--lang"):
+        follows = follows[1 if "=" in follows[0] else 2 :]
+    is_whole = not follows or follows[0] in (*_STEPS, "-h", "--help")
+    return given if is_whole else [*given[:at], ALL_STEPS, *given[at:]]
 
 
 def named_optimizations(names: Iterable[str], lang: str = LANGUAGES[0]) -> frozenset[Optimization]:
@@ -258,7 +264,7 @@ def _add_run(run: _Parser) -> None:
     run.argument("run.jobs", type=Path, metavar="JOBS")
     _add_out(run)
     where = run.options.add_mutually_exclusive_group()
-    run.option("run.local", action="store_true")
+    run.option("run.local", where, action="store_true")
     run.option("run.servers", where, nargs="+", default=[], metavar="URL")
     run.option("run.comfyui", where, type=Path, metavar="FOLDER")
     run.option("run.scheduler", where, default="", metavar="ADDRESS")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import takewhile
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
@@ -21,6 +22,7 @@ from ..park.farm import FarmSettings, JobList, Watcher, begin, journal_of
 from ..park.farm import resume as resume_farm
 from ..park.journal import Journal
 from ..park.journal_tables import TaskState
+from ..park.local_comfyui import PORTS, comfyui_folder, running_servers
 from ..park.report import FarmReport, farm_report
 from ..plain_files import printable
 from .arguments import PACKS, PARTS
@@ -111,15 +113,16 @@ class _Shown:
 
 def _settings(arguments: argparse.Namespace) -> FarmSettings:
     tls = [arguments.tls_ca, arguments.tls_cert, arguments.tls_key]
-    if sum(map(bool, (arguments.servers, arguments.comfyui, arguments.scheduler))) != 1:
-        raise SonicGuardError(fill(texts.ONE_OF, arguments.lang))
+    servers, comfyui = tuple(arguments.servers), arguments.comfyui
+    if not servers and comfyui is None and not arguments.scheduler:
+        servers, comfyui = _found(arguments.lang)
     return FarmSettings(
-        servers=tuple(arguments.servers),
-        comfyui=str(arguments.comfyui.absolute()) if arguments.comfyui else "",
+        servers=servers,
+        comfyui=str(comfyui.absolute()) if comfyui else "",
         comfyui_python=str(arguments.comfyui_python.absolute()) if arguments.comfyui_python else "",
         comfyui_arguments=tuple(shlex.split(arguments.comfyui_args)),
         all_packs=arguments.packs == PACKS[1],
-        cards=_cards(arguments) if arguments.comfyui else (),
+        cards=_cards(arguments) if comfyui else (),
         scheduler=arguments.scheduler,
         tls=tuple(str(each.absolute()) for each in tls) if all(tls) else (),
         in_parts=arguments.parts == PARTS[0],
@@ -127,6 +130,18 @@ def _settings(arguments: argparse.Namespace) -> FarmSettings:
         checkpoint=arguments.checkpoint,
         sonic_unet=arguments.sonic_unet,
     )
+
+
+def _found(lang: str) -> tuple[tuple[str, ...], Path | None]:
+    """The servers that run on this machine, else the folder of a ComfyUI. Raises `SonicGuardError` without either."""
+    if servers := running_servers():
+        progress(fill(texts.FOUND, lang, place=", ".join(servers)))
+        return servers, None
+    comfyui = comfyui_folder()
+    if comfyui is None:
+        raise SonicGuardError(fill(texts.NONE_FOUND, lang, first=PORTS[0]))
+    progress(fill(texts.FOUND, lang, place=printable(str(comfyui))))
+    return (), comfyui
 
 
 def _cards(arguments: argparse.Namespace) -> tuple[int | None, ...]:

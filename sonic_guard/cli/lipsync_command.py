@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import FinishError
-from ..finishing.lip_sync.correction import Correction, correction_for, steps_for
+from ..finishing.lip_sync.correction import Correction, check_limit, correction_for, steps_for
 from ..finishing.lip_sync.film import FilmSync, measure_film
 from ..finishing.lip_sync.measurement import LipSync
 from ..messages import lipsync_texts as texts
@@ -22,6 +22,7 @@ def run_lipsync(arguments: argparse.Namespace) -> None:
     """Measure the video, and with ``--out`` write it with its sound moved. Raises `SonicGuardError` for bad input."""
     if arguments.out is None and arguments.overwrite:
         raise FinishError("--overwrite: there is nothing to write without --out.")
+    check_limit(arguments.max_correction)  # before the video is measured
     film = measured(arguments)
     correction = correction_for(film.found, arguments.max_correction)
     lines = [*found_lines(film.found, arguments.lang), *sampled_lines(film, arguments.lang)]

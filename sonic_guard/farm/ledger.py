@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -71,14 +72,19 @@ class Ledger:
         """Use `folder`, which is created if it is missing, readable by its owner alone."""
         self.folder = folder
         self._decisions = FileLock(folder / _DECISIONS, thread_local=False)
+        self._thread = threading.RLock()  # the other lock would let in every thread of the process that holds it
         self._own: dict[str, OwnEntry] = {}
         with _lease_errors(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextmanager
     def deciding(self) -> Iterator[list[Entry]]:
-        """The live entries, which no other process changes inside the block, ordered by their numbers."""
-        with _lease_errors(self.folder), self._decisions.acquire(timeout=LOCK_TIMEOUT_S, poll_interval=0.005):
+        """The live entries, which no other process or thread changes inside the block, ordered by their numbers."""
+        with (
+            _lease_errors(self.folder),
+            self._thread,
+            self._decisions.acquire(timeout=LOCK_TIMEOUT_S, poll_interval=0.005),
+        ):
             yield sorted(self._live(), key=lambda entry: entry.number)
 
     def look(self) -> list[Entry]:

@@ -146,7 +146,8 @@ HELP: Mapping[str, Text] = {
         "日志使用其他数据库，例如 postgresql://HOST/NAME；密码来自环境变量",
     ),
     "run.local": Text(
-        "start scheduler and workers on this machine (the default)", "在本机启动调度器与工作进程（默认）"
+        "with the ComfyUI of this machine: the servers that run, else one that is started for each card (the default)",
+        "使用本机的 ComfyUI：正在运行的服务器，没有则为每张显卡启动一个（默认）",
     ),
     "run.servers": Text("addresses of running ComfyUI servers", "正在运行的 ComfyUI 服务器地址"),
     "run.comfyui": Text("folder of a ComfyUI to start, once a card", "要启动的 ComfyUI 文件夹，每张显卡一个"),

@@ -63,9 +63,12 @@ OUTCOMES: Mapping[Outcome, Text] = {
 ALL_JOBS = Text("all videos", "全部视频")
 LEFT = Text("about {left} left", "约剩 {left}")
 ASKED = Text("The farm has been asked to cancel what is left.", "已请求取消剩余任务。")
-ONE_OF = Text(
-    "choose one: --servers, --comfyui or --scheduler.",
-    "请选择其一：--servers、--comfyui 或 --scheduler。",
+FOUND = Text("ComfyUI: {place}", "ComfyUI：{place}")
+NONE_FOUND = Text(
+    "no ComfyUI with Sonic and Sonic Guard answers on this machine (port {first} and those after it), and this folder "
+    "is none. Start it, or give --comfyui FOLDER, --servers URL or --scheduler ADDRESS.",
+    "本机没有装有 Sonic 与 Sonic Guard 的 ComfyUI 在响应（端口 {first} 及其后），当前文件夹也不是 ComfyUI。请先启动它，"
+    "或使用 --comfyui 文件夹、--servers 地址、--scheduler 地址。",
 )
 NO_CARDS = Text(
     "--cards: expected numbers such as 0,1, got {cards}.", "--cards：应为 0,1 这样的数字，得到的是 {cards}。"

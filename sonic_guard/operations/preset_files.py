@@ -30,8 +30,10 @@ MAX_FAULTS = 5
 
 
 def builtin_dir() -> Path:
-    """The folder of the presets that come with the pack."""
-    return Path(__file__).resolve().parents[2] / "presets"
+    """The folder of the presets that come with the pack: beside the library, in an installed package inside of it."""
+    library = Path(__file__).resolve().parents[1]
+    inside = library / "presets"
+    return inside if inside.is_dir() else library.parent / "presets"
 
 
 def list_presets(user_dir: Path | None = None) -> dict[str, Path]:

@@ -279,9 +279,9 @@ class ComfyUiClient:
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[ComfyUiClient]:
+async def connected(url: str, *, with_token: bool = True) -> AsyncIterator[ComfyUiClient]:
     """A client of the server at `url`, with the token of the environment if there is one."""
-    token = os.environ.get(TOKEN)
+    token = os.environ.get(TOKEN) if with_token else None
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = aiohttp.ClientTimeout(total=ANSWER_S)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=False) as session:

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..comfy.sonic_objects import LOADER
 from ..errors import FarmError
 from ..plain_files import shown
+from .local_comfyui import is_comfyui
 
 _OPTIONS = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
 """Of ComfyUI's options, those that say where its models and packs are, and which packs it loads."""
@@ -68,7 +69,7 @@ def server_start(
     comfyui: Path, python: Path | None, arguments: Sequence[str], card: int | None, *, all_packs: bool = False
 ) -> ServerStart:
     """How to start the ComfyUI in the folder `comfyui`. Raises `FarmError` where there is none, or no Python for it."""
-    if not (comfyui / "main.py").is_file() or not (comfyui / "comfy").is_dir():
+    if not is_comfyui(comfyui):
         raise FarmError(f"{shown(comfyui)}: there is no ComfyUI in this folder.", path=comfyui)
     candidates = [python] if python else [
         folder / name / program

@@ -71,9 +71,7 @@ def options_of(row: TaskRow, planner: JobPlanner) -> Options:
             share = {card: _share(plan, asked.part) for card, plan in same.items()}
             parts.append(_only(option, share))
             modes.append(mode)
-    return Options(
-        tuple(parts), tuple(modes), 0, options.refusal or "no card of the farm holds its parts as they are cut"
-    )
+    return Options(tuple(parts), tuple(modes), 0, options.refusal or NO_CARD_FOR_PARTS)
 
 
 def _seconds(options: Options) -> float:

@@ -82,6 +82,8 @@ class Journal:
             "owner": me, "machine": platform.node(), "pid": process.pid, "process_started": process.create_time(),
             "beat": seen["beat"] + 1, "settings": seen["settings"] if settings is None else settings,
         }  # fmt: skip
+        if settings is not None:  # jobs come: what was asked to be cancelled were those before
+            taken["cancelled"] = False
         same = (FARMS.c.farm == self._farm) & (FARMS.c.owner == seen["owner"]) & (FARMS.c.beat == seen["beat"])
         if self._do(lambda connection: connection.execute(update(FARMS).where(same).values(taken)).rowcount) != 1:
             raise FarmError("journal: another client has just taken this farm over.")

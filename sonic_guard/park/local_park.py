@@ -143,10 +143,6 @@ class LocalPark:
         for child in self._children:
             discard(child.place.sign)
 
-    def pids(self) -> dict[str, int]:
-        """The live processes by name."""
-        return {child.place.name: child.pid or 0 for child in self._children if child.is_alive()}
-
     def _add(self, name: str, start: Callable[[_Child], Any]) -> None:
         self._children.append(_Child(Place(self.folder, name), start))
 

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 KEY_LENGTH = 16
 """Digits of a key in the names of folders and files."""
+KEPT_DAYS = 14
+"""Days after which unfinished work that was not continued is deleted, at the earliest."""
 _UNUSED = "unused"
 """Name of the file that marks a folder unused for long: see `sweep`."""
 

@@ -261,6 +261,19 @@ def test_values_that_do_not_exist_are_refused(host, name, value):
         assert error["extra_info"]["input_name"] == name
 
 
+def test_a_changed_setting_of_the_card_is_planned_for_in_the_next_run(host):
+    asked, reports = graph("OOMRisk", {1: TEXT}, audio=None, **RUN, **PLAN | {"target_card": "auto"}, stop=False), []
+    try:
+        for card in ("RTX 4090 24GB", "RTX 4060 8GB"):
+            assert host.request("POST", "/settings/SonicGuard.TargetCard", card)[0] == 200
+            result = host.run(asked)
+            assert result["status"]["status_str"] == "success", error_of(result)
+            reports.append(result["outputs"]["ours"]["text"][0])
+    finally:
+        host.request("POST", "/settings/SonicGuard.TargetCard", "auto")
+    assert ["RTX 4090 24GB" in reports[0], "RTX 4060 8GB" in reports[1]] == [True, True], reports
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_words_and_help_are_served(host, language):
     words = host.get("/i18n")[language]

@@ -1,6 +1,8 @@
 """The nodes of finishing in a real ComfyUI: a VIDEO of a file, an IMAGE, and Sonic Talking Head with finish."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -162,4 +164,25 @@ def test_talking_head_finishes_in_one_encode(host, preset, height):
     assert footage.frames == sum(1 for _ in frames(plain))
     assert footage.audio_tracks == 1
     assert len(list(shots(footage))) == footage.frames
-    assert not list((host.base / "user" / "sonic_guard" / "finish").glob("?" * 16)), "nothing is left behind"
+    assert not unfinished(host), "nothing is left behind"
+
+
+def unfinished(host):
+    return list((host.base / "user" / "sonic_guard" / "finish").glob("?" * 16))
+
+
+def test_work_that_a_sweep_has_marked_is_finished_and_cleared_away(host):
+    """A run that was stopped while it was finished, and goes on after more than two weeks."""
+
+    def mark():
+        until = time.monotonic() + 60
+        while not (folders := unfinished(host)) and time.monotonic() < until:
+            time.sleep(0.01)
+        (folders[0] / "unused").touch()
+
+    speech = voice(host.base / "input" / "marked speech.wav", 1.6)
+    with ThreadPoolExecutor(1) as pool:
+        marked = pool.submit(mark)
+        done(host, talking_head(speech, prefix="video/marked", widgets={"finish": "fast"}))
+        marked.result()
+    assert not unfinished(host)

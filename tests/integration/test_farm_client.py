@@ -12,15 +12,18 @@ pytest.importorskip("aiohttp")
 
 from aiohttp import web
 
+from sonic_guard.cli import main
 from sonic_guard.comfy.talking_head_prompt import HEAD, NODES, Loaded, talking_head_prompt
 from sonic_guard.comfy.workflow_file import TALKING_HEAD_INPUTS
 from sonic_guard.errors import FarmError
 from sonic_guard.optimizations import Mode
+from sonic_guard.park import local_comfyui
 from sonic_guard.park.call_pipe import CANCEL
 from sonic_guard.park.comfyui_client import TOKEN, RefusedError, check_url, connected
 from sonic_guard.park.content import file_digest, object_path
 from sonic_guard.park.job_plans import card_budget, widgets
 from sonic_guard.park.jobs import JobSettings
+from sonic_guard.park.local_comfyui import running_servers
 from sonic_guard.park.outcomes import Outcome
 from sonic_guard.park.server_call import Call
 from tests.support.fake_comfyui import FakeComfyUi
@@ -261,6 +264,28 @@ def test_a_video_may_wait_for_longer_than_the_patience_while_others_end(fake, ca
     assert len(fake.made) == 4
     for pipe in pipes:
         pipe.close()
+
+
+def test_the_servers_of_this_machine_are_found_and_get_no_token(fake, url, tmp_path, monkeypatch):
+    monkeypatch.setenv(TOKEN, "x")
+    guarded = FakeComfyUi(tmp_path / "guarded", **{"token": "x"})
+    with running(FakeComfyUi(tmp_path / "no pack", nodes=NODES[:-1])) as no_pack, running(guarded) as closed:
+        ports = [int(each.rpartition(":")[2]) for each in (no_pack, closed, url)]
+        assert running_servers([9, *ports]) == (url,)
+    assert guarded.seen, "it was asked, and refused who had no token"
+
+
+def test_a_farm_that_is_not_told_of_any_comfyui_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local_comfyui, "PORTS", (9,))
+    arguments = ["farm", "run", "jobs.csv", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert "Start it, or give --comfyui FOLDER" in capsys.readouterr().err
+    (tmp_path / "comfy").mkdir()
+    (tmp_path / "main.py").touch()
+    assert local_comfyui.comfyui_folder() == tmp_path
+    assert main([*arguments, "--local"]) == 2
+    assert "jobs.csv" in capsys.readouterr().err
 
 
 def test_a_redirect_is_not_followed(tmp_path, call):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -233,3 +234,18 @@ def test_the_command_line_shows_who_uses_a_card(tmp_path: Path) -> None:
     assert (entry["state"], entry["size_bytes"], entry["label"]) == ("running", 5 << 30, "Sonic 512×512, 5 s")
     holder.close()
     assert shown(tmp_path, "--json") == "{}\n"
+
+
+def test_threads_of_a_process_do_not_decide_at_once(tmp_path: Path) -> None:
+    """The thread that notes a run's use, and the one that ends the run: else the older entry may be written last."""
+    ledger, inside = Ledger(tmp_path), []
+
+    def decide(_: int) -> None:
+        with ledger.deciding():
+            inside.append(len(inside))
+            assert inside == [0]
+            time.sleep(0.01)
+            inside.pop()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(decide, range(40)))

@@ -147,6 +147,20 @@ def test_anybody_may_ask_to_cancel(file, journal):
     assert not journal.beat()
 
 
+def test_jobs_that_are_added_to_a_cancelled_farm_are_made(file, journal):
+    journal.ask_to_cancel()
+    journal.settle("one", TaskState.CANCELLED, "cancelled")
+    journal.end()
+    again = Journal(file)
+    again.begin()
+    assert again.beat(), "going on with it is no wish to make more"
+    again.end()
+    again.begin(SETTINGS)
+    again.add([NewTask("three", "video 3", {"n": 3})])
+    assert not again.beat()
+    assert [state(again, task).state for task in ("one", "three")] == [TaskState.CANCELLED, TaskState.WAITING]
+
+
 def test_a_journal_of_another_version_is_refused(file, journal):
     journal.end()
     with closing(sqlite3.connect(file)) as connection, connection:

@@ -85,6 +85,13 @@ def test_an_impossible_frame_rate(node, pictures, fps):
         node.execute(pictures, audio_of(0.0), fps)
 
 
+@pytest.mark.parametrize("limit", ["50", None, True, float("nan"), -1.0, 501.0])
+def test_an_impossible_limit_is_told_before_anything_is_measured(node, pictures, limit):
+    for video in (pictures, object()):
+        with pytest.raises(Exception, match=r"max_correction_ms: .* is not between 0 and 500"):
+            node.execute(video, None, 25.0, limit)
+
+
 def test_something_else(node):
     with pytest.raises(Exception, match="expected a VIDEO or an IMAGE"):
         node.execute(17)

@@ -17,6 +17,7 @@ import { allInstances, executionId, isRun, instanceAt, sourceOf } from "./graph.
 /** Limits of the server. */
 const MOST_NODES = 200;
 const MOST_BYTES = 60_000;
+const utf8 = new TextEncoder();
 /** Longer texts are prompts and notes, on which no prediction depends. */
 const LONGEST_TEXT = 500;
 
@@ -143,7 +144,7 @@ export class GraphSnapshot {
     let bytes = 0;
     for (const [id, instance] of [...instances].slice(0, MOST_NODES)) {
       const { entry } = this.#node(id, instance);
-      bytes += JSON.stringify(entry).length;
+      bytes += utf8.encode(JSON.stringify({ [id]: entry })).length; // as the server counts them
       if (bytes > MOST_BYTES) break;
       graph[id] = entry;
     }

@@ -30,16 +30,22 @@ class Correction(NamedTuple):
     """The offset that remains, above the limit."""
 
 
+def check_limit(max_correction_ms: object) -> None:
+    """Raises `FinishError` if the limit is no number between 0 and `FARTHEST_MS`."""
+    is_number = isinstance(max_correction_ms, int | float) and not isinstance(max_correction_ms, bool)
+    if not is_number or not 0 <= max_correction_ms <= FARTHEST_MS:
+        raise FinishError(
+            f"max_correction_ms: {brief(max_correction_ms)} is not between 0 and {FARTHEST_MS:g}. "
+            f"Start from {MAX_CORRECTION_MS:g}."
+        )
+
+
 def correction_for(found: LipSync, max_correction_ms: float = MAX_CORRECTION_MS) -> Correction:
     """How far the sound is to be moved: never farther than `max_correction_ms`, and not if nothing is certain.
 
     Raises `FinishError` if the limit is not between 0 and `FARTHEST_MS`.
     """
-    if not 0 <= max_correction_ms <= FARTHEST_MS:
-        raise FinishError(
-            f"max_correction_ms: {brief(max_correction_ms)} is not between 0 and {FARTHEST_MS:g}. "
-            f"Start from {MAX_CORRECTION_MS:g}."
-        )
+    check_limit(max_correction_ms)
     if found.offset_ms is None:
         return Correction(0.0, 0.0)
     if abs(found.offset_ms) < LEAST_CORRECTION_MS:
