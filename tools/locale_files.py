@@ -21,7 +21,6 @@ LOCALES = ROOT / "locales"
 SOURCE = "en"
 """The language of the code."""
 FILES = ("nodeDefs", "settings", "commands", "main")
-CATEGORY = "Sonic Guard"
 
 _PAGE_TEXTS = """
 import { commands } from "./web/lib/commands.mjs";
@@ -91,12 +90,21 @@ def source_texts(
     schemas: Iterable[Any] | None, page: Mapping[str, Any] | None, locales: Path = LOCALES
 ) -> dict[str, dict[str, Any]]:
     """The files of the source language by name, those left out for which there is nothing to make them from."""
+    schemas = None if schemas is None else [*schemas]
     texts: dict[str, dict[str, Any]] = {} if schemas is None else {"nodeDefs": node_texts(schemas)}
     texts.update(page or {})
-    main: dict[str, Any] = {"nodeCategories": {CATEGORY: CATEGORY}}
+    main: dict[str, Any] = {"nodeCategories": _categories(schemas, locales)}
     if labels := _menu_labels(page, locales):
         main["menuLabels"] = labels
     return {**texts, "main": main}
+
+
+def _categories(schemas: Iterable[Any] | None, locales: Path) -> dict[str, str]:
+    """The levels of the nodes' menu, the outermost first: the front end looks each up by itself."""
+    if schemas is None:
+        return read_texts(SOURCE, "main", locales).get("nodeCategories", {})
+    levels = sorted({(depth, level) for each in schemas for depth, level in enumerate(each.category.split("/"))})
+    return {level: level for _, level in levels}
 
 
 def _menu_labels(page: Mapping[str, Any] | None, locales: Path) -> dict[str, str]:

@@ -13,10 +13,10 @@ import { HistoryTab } from "./lib/history.mjs";
 import { Lease, LiveUpdates } from "./lib/live.mjs";
 import { runAsText } from "./lib/model.mjs";
 import { NodeCard, onScreen } from "./lib/node_card.mjs";
-import { forgetLivePicture } from "./lib/live_picture.mjs";
 import { LinkedValues } from "./lib/linked_values.mjs";
 import { LOADERS, mainNodes, PREDICTING_NODES, SONIC_NODES } from "./lib/node_classes.mjs";
 import { carryOut } from "./lib/remedy.mjs";
+import { forgetLivePicture, keptReport, reportIn } from "./lib/node_outputs.mjs";
 import { keepLanguage } from "./lib/note_language.mjs";
 import { labelOptions } from "./lib/option_labels.mjs";
 import { GraphSnapshot } from "./lib/graph_snapshot.mjs";
@@ -79,7 +79,11 @@ function refresh(force = true) {
   const ours = snapshot.instances.filter(({ node }) => cardOf.has(node));
   const running = new Set(ours.filter(isRun).map(({ node }) => node));
   const main = mainNodes([...running].filter(({ comfyClass }) => context.wanted(comfyClass ?? "")));
-  for (const { node } of ours) cardOf.get(node)?.setPlace(main.has(node), running.has(node));
+  for (const { node } of ours) {
+    const card = cardOf.get(node);
+    card?.setPlace(main.has(node), running.has(node));
+    card?.recall(keptReport(app, node)); // its tab was left and is shown again
+  }
   for (const card of onScreen) card.check(snapshot, force);
   showLinked(snapshot);
 }
@@ -180,6 +184,14 @@ async function copyLastRun() {
   toast("copied", "success");
 }
 
+const tabWords = () => ({ title: t(language(), "history"), tooltip: t(language(), "history.tooltip") });
+
+/** ComfyUI keeps the words with which a tab was registered, whatever the language is set to afterwards. */
+function renameTab() {
+  const tab = app.extensionManager.getSidebarTabs?.().find((/** @type {{id: string}} */ { id }) => id === TAB);
+  if (tab) Object.assign(tab, tabWords());
+}
+
 const toggleWidget = () => app.extensionManager.setting.set("SonicGuard.Widget", !setting("SonicGuard.Widget"));
 const openHistory = () => app.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${TAB}`);
 
@@ -215,12 +227,12 @@ app.registerExtension({
     app.extensionManager.registerSidebarTab({
       id: TAB,
       icon: "pi pi-chart-bar",
-      title: t(language(), "history"),
-      tooltip: t(language(), "history.tooltip"),
+      ...tabWords(),
       type: "custom",
       render: (/** @type {HTMLElement} */ element) => history.open(element),
       destroy: () => history.close(),
     });
+    app.ui.settings.addEventListener("Comfy.Locale.change", () => setTimeout(renameTab)); // called before it is stored
   },
   refreshComboInNodes() {
     refresh(); // R: files may have come or gone
@@ -244,7 +256,8 @@ app.registerExtension({
     after(node, "onConfigure", (saved) => card.configured(saved));
     after(node, "onExecuted", (output) => {
       if (output?.images) forgetLivePicture(app, node);
-      if (output?.text) card.setReport(output.text.join("\n"));
+      const report = reportIn(output);
+      if (report !== null) card.setReport(report);
     });
   },
 });

@@ -331,7 +331,12 @@ def test_during_a_run(page):
         say(page, "live", page_server.live(run=page_server.run(elapsed_s=second)))
     shows(card(page), "Running · Will run out of memory")
     text = card(page).inner_text()
-    for part in ("▸ denoise", "live 3.7 · peak 8.5 · predicted 8.8 GiB of tensors", "step 14 / 25 · 52 s left", "8.5 / 8.8 GiB"):
+    for part in (
+        "▸ denoise",
+        "live 3.7 · peak 8.5 · predicted 8.8 GiB of tensors",
+        "step 14 / 25 · 52 s left",
+        "8.5 / 8.8 GiB",
+    ):
         assert part in text
     for part in ("card 5.1 of 8.0 GiB", "torch reserved 4.2 GiB", "RAM 12.3 of 32.0 GiB"):
         assert part in text
@@ -787,7 +792,9 @@ def test_commands(page, server):
     say(page, "run", page_server.run(outcome="oom"))
     page.evaluate(execute, "CopyRun")
     copied = page.evaluate("() => navigator.clipboard.readText()")
-    assert copied.startswith("Last run: out of memory in denoise · peak 8.5 · predicted 8.8 GiB of tensors · 1 min 1 s\n")
+    assert copied.startswith(
+        "Last run: out of memory in denoise · peak 8.5 · predicted 8.8 GiB of tensors · 1 min 1 s\n"
+    )
     page.wait_for_timeout(200)
     asked = len(server.questions)
     page.evaluate(execute, "Refresh")

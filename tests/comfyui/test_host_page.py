@@ -164,6 +164,32 @@ def test_the_video_stands_on_its_node_and_not_the_last_live_picture(page, render
         assert page.locator(".lg-node img[src^=blob]").count() == 0
 
 
+def test_a_report_is_still_there_when_its_tab_is_shown_again(page):
+    load(page, EXAMPLE)
+    show(page, PREFLIGHT, scale=0.6)
+    shown(page, "GiB")
+    page.evaluate(
+        """(type) => {
+          const id = String(app.graph._nodes.find((one) => one.type === type).id);
+          const executed = { node: id, display_node: id, output: { text: ["768 px, as planned."] }, prompt_id: "1" };
+          window.comfyAPI.api.api.dispatchCustomEvent("executed", executed);
+        }""",
+        PREFLIGHT,
+    )
+    shown(page, "Report of the last run")
+    tabs = page.locator(".workflow-tabs .p-togglebutton")
+    load(page, EXAMPLES["Sonic Guard - 1 Talking head"])
+    before = "(type) => app.graph._nodes.some((node) => node.type === type)"
+    assert not page.evaluate(before, PREFLIGHT)
+    tabs.nth(tabs.count() - 2).click()
+    page.wait_for_function(before, arg=PREFLIGHT)
+    show(page, PREFLIGHT, scale=0.6)
+    card = shown(page, "Report of the last run")
+    assert "other inputs" not in card.inner_text()
+    turn(page, PREFLIGHT, "preset", "hd")
+    shown(page, "with other inputs than now")
+
+
 def test_preflight_counts_on_low_vram_while_it_runs(page):
     """It is not upstream of Preflight; muted it is not there."""
     load(page, EXAMPLE)

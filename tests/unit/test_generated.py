@@ -60,11 +60,13 @@ def test_a_skeleton_has_the_keys_of_the_source_and_keeps_what_is_translated():
 def test_a_new_language_begins_empty_and_is_reported(tmp_path):
     for language in ("en", "de"):
         (tmp_path / language).mkdir()
+    known = {"nodeCategories": {"Sonic Guard": "Sonic Guard"}}
+    (tmp_path / "en" / "main.json").write_text(json.dumps(known), encoding="utf-8")
     generate.write(locale_files.locale_files(None, None, tmp_path))
     made = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(tmp_path.rglob("*.json"))}
     assert made == {
         tmp_path / "de" / "main.json": {"nodeCategories": {"Sonic Guard": ""}},
-        tmp_path / "en" / "main.json": {"nodeCategories": {"Sonic Guard": "Sonic Guard"}},
+        tmp_path / "en" / "main.json": known,
     }
     assert locale_files.untranslated(tmp_path) == ["de main: nodeCategories.Sonic Guard"]
 

@@ -310,8 +310,8 @@ def test_a_help_page_calls_an_input_what_the_node_calls_it(name):
             assert slots[id_]["name"].removesuffix(f" ({id_})") == label, id_
 
 
-def test_the_category_has_its_word(language):
-    assert list(words(language, "main")["nodeCategories"]) == ["Sonic Guard"]
+def test_each_level_of_the_menu_has_its_word(language):
+    assert list(words(language, "main")["nodeCategories"]) == ["Sonic Guard", "Finishing"]
 
 
 def test_words_hold_nothing_the_front_end_would_interpret(language):

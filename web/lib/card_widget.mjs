@@ -67,6 +67,8 @@ export class CardWidget {
       getMinHeight: () => this.#least(),
     };
     this.#widget = this.#node.addDOMWidget(NAME, NAME, this.#root, options);
+    // ComfyUI's panel of properties gives the widgets that it shows its own width, and they keep it on the canvas.
+    Object.defineProperty(this.#widget, "width", { get: () => undefined, set: () => {} });
     this.#widget.serialize = false; // not saved: it would shift the values of widgets added later
     this.#wide = wide;
     this.#grow();

@@ -18,6 +18,10 @@ const OPEN = "sonic_guard_open";
  */
 export const onScreen = new Set();
 
+/** Keys of what nodes were given, by their newest reports. @type {Map<string, string>} */
+const reportedOf = new Map();
+const REMEMBERED = 50;
+
 /**
  * @typedef {import("./types.d.ts").Run} Run
  *
@@ -121,6 +125,17 @@ export class NodeCard {
     const root = this.#rootGraph;
     this.#report = text;
     this.#reportOf = this.#given = root ? this.#keyIn(new GraphSnapshot(root)) : "";
+    reportedOf.delete(text);
+    reportedOf.set(text, this.#reportOf);
+    for (const oldest of reportedOf.keys()) if (reportedOf.size > REMEMBERED) reportedOf.delete(oldest);
+    this.updateWidget();
+  }
+
+  /** @param {string | null} text  A report of this node from before it was made anew from its workflow. */
+  recall(text) {
+    if (text === null || this.#report !== null) return;
+    this.#report = text;
+    this.#reportOf = reportedOf.get(text) ?? "";
     this.updateWidget();
   }
 

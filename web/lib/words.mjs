@@ -164,7 +164,6 @@ export const TEXT = {
   "select all": ["Select all", "全选"],
   select: ["Select the run of {when}", "选择 {when} 的运行"],
   when: ["When", "时间"],
-  settings: ["Settings", "设置"],
   peaks: ["Predicted → measured, with overhead", "预测 → 实测（含开销）"],
   outcome: ["Outcome", "结果"],
   plot: [
