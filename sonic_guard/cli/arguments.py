@@ -161,7 +161,7 @@ def _add_trace(trace: _Parser) -> None:
 
 
 def _add_measure(measure: _Parser) -> None:
-    measure.option("sonic", type=Path, required=True, metavar="FOLDER")
+    measure.option("measure.sonic", type=Path, required=True, metavar="FOLDER")
     measure.option("measure.out", type=Path, default=Path("measured.jsonl"), metavar="FILE")
     measure.option("measure.squeeze", action="store_true")
     measure.option("measure.limit", type=float, default=540.0, metavar="SECONDS")

@@ -19,6 +19,7 @@ STEPS = Text("steps", "步骤")
 HELP: Mapping[str, Text] = {
     "help": Text("show this help and exit", "显示此帮助并退出"),
     "lang": Text("language of every text: en or zh (default: en)", "所有文字的语言：en 或 zh（默认 en）"),
+    "measure.sonic": Text("folder of the ComfyUI_Sonic pack", "ComfyUI_Sonic 节点包的文件夹"),
     "json": Text("print JSON instead of tables", "输出 JSON 而不是表格"),
     "sonic": Text(
         "folder of the ComfyUI_Sonic pack, or of a relative's", "ComfyUI_Sonic（或其同类模型）节点包的文件夹"
@@ -202,10 +203,10 @@ HELP: Mapping[str, Text] = {
         "how long jobs of realistic lengths would take on mixed cards, with failures; needs none of them",
         "模拟：在多种显卡上完成长短各异的任务需要多久，包括故障；无需真实显卡",
     ),
-    "simulate.cards": Text("cards of the park (default: 1000)", "显卡数量（默认 1000）"),
+    "simulate.cards": Text("cards of the farm (default: 1000)", "显卡数量（默认 1000）"),
     "simulate.jobs": Text("videos that are asked for (default: 100000)", "视频任务数量（默认 100000）"),
     "simulate.seed": Text(
-        "of the random numbers; the same seed gives the same park (default: 0)",
+        "of the random numbers; the same seed gives the same farm (default: 0)",
         "随机数种子；种子相同则结果相同（默认 0）",
     ),
     "simulate.calm": Text(

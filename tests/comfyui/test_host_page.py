@@ -164,25 +164,29 @@ def test_the_video_stands_on_its_node_and_not_the_last_live_picture(page, render
         assert page.locator(".lg-node img[src^=blob]").count() == 0
 
 
+REPORTED = {
+    "nodes": [
+        ("LoadImage", [100, 100], ["portrait.png"]),
+        ("LoadAudio", [100, 500], ["voice.wav"]),
+        (PREFLIGHT, [500, 100], []),
+        ("PreviewAny", [1000, 100], []),
+    ],
+    "links": [(0, 0, 2, 0), (1, 0, 2, 1), (2, 11, 3, 0)],
+}
+"""A graph that ends with Preflight's report."""
+
+
 def test_a_report_is_still_there_when_its_tab_is_shown_again(page):
     load(page, EXAMPLE)
+    build(page, REPORTED)
     show(page, PREFLIGHT, scale=0.6)
-    shown(page, "GiB")
-    page.evaluate(
-        """(type) => {
-          const id = String(app.graph._nodes.find((one) => one.type === type).id);
-          const executed = { node: id, display_node: id, output: { text: ["768 px, as planned."] }, prompt_id: "1" };
-          window.comfyAPI.api.api.dispatchCustomEvent("executed", executed);
-        }""",
-        PREFLIGHT,
-    )
+    page.evaluate("() => app.queuePrompt(0, 1)")
     shown(page, "Report of the last run")
-    tabs = page.locator(".workflow-tabs .p-togglebutton")
     load(page, EXAMPLES["Sonic Guard - 1 Talking head"])
-    before = "(type) => app.graph._nodes.some((node) => node.type === type)"
-    assert not page.evaluate(before, PREFLIGHT)
-    tabs.nth(tabs.count() - 2).click()
-    page.wait_for_function(before, arg=PREFLIGHT)
+    there = "(type) => app.graph._nodes.some((node) => node.type === type)"
+    assert not page.evaluate(there, PREFLIGHT)
+    page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+    page.wait_for_function(there, arg=PREFLIGHT)
     show(page, PREFLIGHT, scale=0.6)
     card = shown(page, "Report of the last run")
     assert "other inputs" not in card.inner_text()
@@ -444,7 +448,7 @@ RUN = {
 """A graph that the host can run to its end: small networks into the wrapper's own sampler."""
 
 
-def build_run(page):
+def build(page, run):
     page.evaluate(
         """(run) => {
           app.graph.clear();
@@ -458,14 +462,14 @@ def build_run(page):
           });
           for (const [from, out, to, into] of run.links) nodes[from].connect(out, nodes[to], into);
         }""",
-        RUN,
+        run,
     )
 
 
 def test_a_run_is_seen_live_and_compared_afterwards(page, renderer):
     set_to(page, "Comfy.ColorPalette", "dark")
     load(page, EXAMPLE)
-    build_run(page)
+    build(page, RUN)
     page.wait_for_timeout(500)
     # A graph that ComfyUI has run before would be answered from its cache.
     page.evaluate("(seed) => { app.graph._nodes[1].widgets[0].value = seed }", time.time_ns() % 2**31)
