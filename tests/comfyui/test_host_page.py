@@ -499,6 +499,16 @@ def test_the_history_lists_the_runs_and_deletes_them_on_request(page, a_run):
     assert "done" in tab.inner_text()
 
 
+def test_the_tab_of_the_history_follows_the_language(page):
+    title = "() => app.extensionManager.getSidebarTabs().find(({ id }) => id === 'sonic-guard-history').title"
+    try:
+        speak(page, "zh")
+        page.wait_for_function(f"() => ({title})() === 'Sonic 历史'")
+    finally:
+        speak(page, "en")
+    page.wait_for_function(f"() => ({title})() === 'Sonic history'")
+
+
 def test_the_options_are_in_the_language_of_the_interface(page, renderer):
     """In front ends whose menus have labels; the value, which is saved, stays the same."""
     speak(page, "zh")
