@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -59,12 +59,19 @@ def commit(target: Path, *, overwrite: bool = False) -> None:
         if not overwrite and target.exists():
             raise taken(target)
         os.replace(temp, target)
-        if os.name == "posix":  # a folder cannot be opened on Windows
-            folder = os.open(target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        _sync_folder(target.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Sync the names in a folder to disk, where the system can: the file itself is whole and in its place already."""
+    if os.name != "posix":  # a folder cannot be opened on Windows
+        return
+    with suppress(OSError):  # some network drives refuse it, and a folder may be written to but not read
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def write_text(target: Path, text: str) -> None:

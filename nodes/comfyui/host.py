@@ -124,12 +124,19 @@ def live_budget(reserve: float, held_bytes: int = 0) -> Budget:
     """
     from comfy import model_management
 
-    # SONIC_PreData has ComfyUI unload all models before it ends; if its output is cached, `free_memory` does.
-    loaded = [entry for entry in model_management.current_loaded_models if entry.device.type != "cpu"]
-    reclaimable = sum(entry.model_loaded_memory() for entry in loaded if entry.model is not None)
-    live = budget_for(AUTO, reserve=reserve, reclaimable_bytes=reclaimable + held_bytes)
+    live = budget_for(AUTO, reserve=reserve)
+    # SONIC_PreData has ComfyUI unload all models before it ends; if its output is cached, `free_memory` does. From the
+    # CPU and from a device that Sonic does not use, it unloads nothing that helps.
+    loaded = [entry for entry in model_management.current_loaded_models if entry.device.type == live.device != "cpu"]
+    models = [model for entry in loaded if (model := entry.model) is not None]  # a weak reference, which may end
+    reclaimable = sum(model.loaded_size() for model in models) + held_bytes
     free = max(0, live.free_bytes - promised_bytes())  # what other processes have leased is as good as taken
-    return replace(live, bf16=vae_in_16_bits(), free_bytes=free)
+    return replace(live, bf16=vae_in_16_bits(), free_bytes=free, reclaimable_bytes=reclaimable)
+
+
+def device() -> str:
+    """Torch's type of the device that Sonic uses here: cuda (also for ROCm), mps or cpu."""
+    return budget_for(AUTO).device
 
 
 def vae_in_16_bits() -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from ...sonic_guard.comfy.sonic_objects import held_bytes
 from ...sonic_guard.devices.budget import host_memory_bytes
+from ...sonic_guard.job import Job
 from ...sonic_guard.low_vram.engine import LowVramSonic
 from ...sonic_guard.low_vram.overlapped_decode import decode_context
 from ...sonic_guard.memory.stage_model import predict
@@ -31,9 +32,14 @@ class ChosenLowVramSonic(LowVramSonic):
             lambda job: switches.choose(job, *checks()),
             fallbacks=[each for each in ESCALATION_ORDER if each in switches.all],
             chunk_size=lambda job: switches.chunk_size(job, *checks()),
-            free_memory=lambda job: host.free_memory(None if job is None else predict(job).sampler_bytes),
+            free_memory=_make_room,
             decode_context=decode_context(choice.overlapped_decode),
         )
+
+
+def _make_room(job: Job | None) -> None:
+    """Have ComfyUI unload models for a run of `job`; for an unknown one, all."""
+    host.free_memory(None if job is None else predict(job, device=host.device()).sampler_bytes)
 
 
 def choice_capacity(sonic: Any, choice: LowVramChoice) -> Capacity:

@@ -119,6 +119,10 @@ class Service:
             self._expected = _Expected(prompt, node, job)
         return self._expected.job
 
+    def device(self) -> str:
+        """Torch's type of the device that Sonic uses."""
+        return host.device()
+
     def kind_of(self, prompt: str, node: str) -> str:
         """The class of a node in the running graph; empty if it is not in it, such as a node of an expansion."""
         return str(host.running_graph(prompt).get(node, {}).get("class_type", ""))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ..errors import BudgetError, brief
 from .card_catalogue import GIB, MAX_CARD_NAME, Speed, card_of_device, find_card, less_reserve
+from .host_memory import host_memory
 from .nvml import read_card
 
 log = logging.getLogger(__name__)
@@ -112,14 +113,15 @@ def live_budget(device_index: int | None = None, *, reserve: float = RESERVE, re
     """The budget of this machine's GPU `device_index`, in CUDA's numbering; without a GPU, of its RAM.
 
     None is the first GPU, which the wrapper uses ("cuda:0", else MPS, else the CPU). torch has the most accurate
-    figures, but takes seconds to import: if it is not loaded yet, NVML is used first. Without torch, several cards are
-    numbered in NVML's order, which can differ from CUDA's.
+    figures, but takes seconds to import: only if it is not loaded yet, NVML is used first. Without torch, several cards
+    are numbered in NVML's order, which can differ from CUDA's.
 
     Raises `BudgetError` for a GPU that does not exist or does not answer.
     """
     if device_index is not None and device_index < 0:
         raise BudgetError(f"device: {device_index} is not a GPU. Count from 0.")
-    ways = (_torch_budget, _nvml_budget) if "torch" in sys.modules else (_nvml_budget, _torch_budget)
+    # A torch that is loaded and sees no GPU cannot use one that NVML sees: it is built for the CPU, or told to use it.
+    ways = (_torch_budget,) if "torch" in sys.modules else (_nvml_budget, _torch_budget)
     for read in ways:
         budget = read(device_index or 0)
         if budget is not None:
@@ -128,10 +130,8 @@ def live_budget(device_index: int | None = None, *, reserve: float = RESERVE, re
         raise BudgetError(
             f"device: there is no GPU {device_index} that this program can use. Use 'auto', or name a card."
         )
-    import psutil  # imported late, as below: `measure` plans on machines without it
-
-    memory = psutil.virtual_memory()
-    budget = Budget(NO_GPU, memory.total, memory.available, source="ram", device="cpu", bf16=False)
+    memory = host_memory()
+    budget = Budget(NO_GPU, memory.total_bytes, memory.available_bytes, source="ram", device="cpu", bf16=False)
     return replace(budget, reserve=reserve, reclaimable_bytes=reclaimable_bytes)
 
 
@@ -139,9 +139,8 @@ def host_memory_bytes(target: str | float) -> int | None:
     """Host memory in bytes that a run on `target` can use, swap included; None except for "auto" (this machine)."""
     if target != "auto":
         return None
-    import psutil
-
-    return psutil.virtual_memory().total + psutil.swap_memory().total
+    memory = host_memory()
+    return memory.total_bytes + memory.swap_bytes
 
 
 def cuda_free_bytes(device_free: int, reserved: int, active: int) -> int:
@@ -248,15 +247,13 @@ def _cuda_budget(torch: Any, index: int) -> Budget:
 
 
 def _mps_budget(torch: Any) -> Budget:
-    import psutil
-
     limit = torch.mps.recommended_max_memory()
     driver, allocated = torch.mps.driver_allocated_memory(), torch.mps.current_allocated_memory()
-    memory = psutil.virtual_memory()
-    free = mps_free_bytes(limit, driver, allocated, memory.available)
+    memory = host_memory()
+    free = mps_free_bytes(limit, driver, allocated, memory.available_bytes)
     macos = int(platform.mac_ver()[0].split(".")[0])
     read_chip = getattr(torch.backends.mps, "get_name", None)  # torch 2.9 and newer
-    speed = _speed(read_chip(), memory.total) if read_chip else None
+    speed = _speed(read_chip(), memory.total_bytes) if read_chip else None
     return Budget("Apple GPU", limit, free, source="torch", device="mps", bf16=macos >= 14, speed=speed)
 
 

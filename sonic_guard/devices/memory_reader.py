@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-import psutil
-
 from .budget import visible_device
+from .host_memory import host_memory
 from .nvml import Card, Nvml
 from .torch_memory import Share, has_gpu_support, loaded_torch, read_share
 
@@ -87,14 +86,14 @@ class MemoryReader:
             filled = replace(in_use, used_bytes=used, total_bytes=total)
             cards = (*(card for card in cards if card is not in_use), filled)
             in_use = filled
-        memory = psutil.virtual_memory()
+        memory = host_memory()
         return MemorySnapshot(
             in_use,
             cards,
             share.allocated_bytes if share else None,
             share.reserved_bytes if share else None,
-            host_used_bytes=memory.total - memory.available,
-            host_total_bytes=memory.total,
+            host_used_bytes=memory.total_bytes - memory.available_bytes,
+            host_total_bytes=memory.total_bytes,
             source="+".join(["nvml"] * by_nvml + ["torch"] * (share is not None)) or "none",
         )
 

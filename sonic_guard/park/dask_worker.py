@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-import psutil
-
+from ..devices.host_memory import host_memory
 from ..errors import FarmError
 from .call_pipe import CANCEL
 from .comfyui_client import Facts, RefusedError, ServerGoneError, connected
@@ -57,8 +56,8 @@ async def _bound() -> Bound:
     server = os.environ.get(SERVER, "")
     can_spawn = not multiprocessing.current_process().daemon
     if not server:
-        memory = psutil.virtual_memory()
-        return Bound("", Facts("", "cpu", "CPU", memory.total, memory.available), can_spawn=can_spawn)
+        memory = host_memory()
+        return Bound("", Facts("", "cpu", "CPU", memory.total_bytes, memory.available_bytes), can_spawn=can_spawn)
     try:
         async with connected(server) as client:
             _HANGING.intersection_update([each for each in _HANGING if await client.is_queued(each)])

@@ -245,7 +245,7 @@ _ORDER = {
 
 def _capped(job: Job, budget: Budget) -> Job:
     """`job` with the article's upper limits for small cards."""
-    if budget.free_bytes >= ARTICLE_FREE_BYTES:
+    if budget.available_bytes >= ARTICLE_FREE_BYTES:
         return job
     return replace(job, min_resolution=min(job.min_resolution, ARTICLE_RESOLUTION), steps=min(job.steps, ARTICLE_STEPS))
 

@@ -53,7 +53,8 @@ def content_key(*content: Any) -> str:
         elif hasattr(item, "shape"):
             _add_array(digest, _array(item))
             continue
-        digest.update(json.dumps(item, sort_keys=True, ensure_ascii=False).encode() + b"\0")
+        text = json.dumps(item, sort_keys=True, ensure_ascii=False)
+        digest.update(text.encode(errors="surrogatepass") + b"\0")  # a path may hold bytes that are no UTF-8
     return digest.hexdigest()
 
 

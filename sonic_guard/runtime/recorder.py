@@ -156,7 +156,8 @@ class Recorder:
         watch = self._watch
         if watch is None or prompt != self._prompt or name in self._seen or self._is_anothers(watch, name, node):
             watch = RunWatch(open_peaks(), interrupted=(self._host.interrupted(),), on_change=self._changed)
-            self._watch, self._prompt, self._log_failed = watch, prompt, False
+            with self._lock:  # of the new run is not asked whether the graph of the one before has ended
+                self._watch, self._prompt, self._log_failed = watch, prompt, False
             self._seen.clear()
             self._environment = self._safely(
                 self._host.environment, held_bytes(arguments.get("model")), RELATIVES[name]

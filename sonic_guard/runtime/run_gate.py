@@ -1,7 +1,7 @@
 """Lets a run of Sonic begin when its card has room for it beside those of other processes.
 
-The lease is taken before the first of Sonic's nodes that a graph executes, and given back when the graph has ended,
-however it did.
+The lease is taken before the first of Sonic's nodes that a graph executes, replaced before one whose run needs more,
+and given back when the graph has ended, however it did.
 """
 
 import logging
@@ -42,6 +42,10 @@ class GateHost(Protocol):
         """The job to which `node` of the running graph belongs; None if unknown."""
         ...
 
+    def device(self) -> str:
+        """Torch's type of the device that Sonic uses."""
+        ...
+
     def is_running(self, prompt_id: str) -> bool:
         """Whether a prompt is still being executed."""
         ...
@@ -69,29 +73,32 @@ class RunGate:
     def __init__(self, host: GateHost, look_s: float = LOOK_S) -> None:
         self._host, self._look_s = host, look_s
         self._lock = threading.Lock()
-        self._prompt = ""
+        self._prompt, self._leased_bytes = "", 0
         self._lease = ExitStack()
         self.place: Place | None = None
         """Where the run stands in line; None while none waits."""
 
     @contextmanager
     def around(self, name: str, arguments: Mapping[str, Any]) -> Iterator[None]:
-        """Execute one of Sonic's nodes inside the block, with a lease for the graph. Raises `LeaseError`."""
-        prompt, node = self._host.executing()
-        if prompt != self._prompt:
-            self._enter(prompt, node)
+        """Execute one of Sonic's nodes inside the block, with a lease for its run. Raises `LeaseError`."""
+        self._enter(*self._host.executing())
         yield
 
     def _enter(self, prompt: str, node: str) -> None:
-        self.release()
+        """Lease what the node's run needs, unless an earlier run of the graph has needed as much."""
+        if prompt != self._prompt:
+            self.release(self._prompt)
         sharing = self._host.sharing()
         job = None if sharing is Sharing.OFF else self._known(lambda: self._host.expected(prompt, node))
         leases = None if job is None else self._known(self._host.card_leases)
         if job is None or leases is None:
             return
-        size = job.frame_size
+        size, needed = job.frame_size, predict(job, device=self._host.device()).peak_bytes
+        if needed <= self._leased_bytes:
+            return
+        self.release(self._prompt)
         request = LeaseRequest(
-            predict(job).peak_bytes,
+            needed,
             f"Sonic {size.width}×{size.height}, {job.duration_s:.0f} s",
             alone_at_once=sharing is Sharing.AUTO,
         )
@@ -99,13 +106,15 @@ class RunGate:
             self._lease.enter_context(leases.lease(request, notify=self._waits, check=self._host.stop_if_interrupted))
         finally:
             self.place = None
-        self._prompt = prompt
+        self._prompt, self._leased_bytes = prompt, needed
         threading.Thread(target=self._watch, args=(prompt,), name="sonic-guard-gate", daemon=True).start()
 
-    def release(self) -> None:
-        """Give the lease back, if there is one."""
+    def release(self, prompt: str) -> None:
+        """Give the lease of a graph back, if there is one."""
         with self._lock:
-            self._prompt = ""
+            if prompt != self._prompt:
+                return
+            self._prompt, self._leased_bytes = "", 0
             self._lease.close()
             self._lease = ExitStack()
 
@@ -118,7 +127,7 @@ class RunGate:
         over = threading.Event()
         while self._prompt == prompt:
             if not self._host.is_running(prompt):
-                self.release()
+                self.release(prompt)
                 return
             over.wait(self._look_s)
 

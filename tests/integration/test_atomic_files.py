@@ -1,7 +1,9 @@
 """What the command line writes is whole, or what was there before: full disks, links, devices, permissions."""
 
+import errno
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sonic_guard.atomic_files import write_file
+from sonic_guard.atomic_files import write_file, write_text
 from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_OK, main
 from sonic_guard.errors import OutputError
 
@@ -32,6 +34,21 @@ def on_an_almost_full_disk(arguments):
     In a process of its own: the limit holds for whatever that process writes, a test's log included.
     """
     return subprocess.run([sys.executable, "-c", _ALMOST_FULL, *arguments], capture_output=True, text=True, check=False)
+
+
+@posix
+def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
+    """As on some network drives: the file is there by then."""
+    sync = os.fsync
+
+    def refuse_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    write_text(tmp_path / "text", "whole")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("text", "whole")]
 
 
 @pytest.fixture

@@ -82,6 +82,7 @@ def test_the_order_of_settings_does_not_matter():
     [
         (("ab", "c"), ("a", "bc")),
         ((1,), ("1",)),
+        (("/home/m\udcfcller",), ("/home/m\udcfdller",)),  # a path with bytes that are no UTF-8
         ((np.zeros(2, np.float32),), (np.zeros(2, np.float64),)),
         ((np.arange(6).reshape(2, 3),), (np.arange(6).reshape(3, 2),)),
         ((Sound(np.zeros((1, 4), np.float32), 8000),), (Sound(np.zeros((1, 4), np.float32), 16000),)),

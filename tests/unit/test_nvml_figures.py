@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
-from sonic_guard.devices.budget import live_budget
+from sonic_guard.devices.budget import NO_GPU, live_budget
 from sonic_guard.devices.nvml import CardMemory, driver_version, read_card
 
 GIB = 2**30
@@ -76,6 +76,15 @@ def test_the_live_budget_is_that_of_the_card(driver, monkeypatch, capability, bf
     budget = live_budget(reserve=0.1)
     assert (budget.card, budget.total_bytes, budget.free_bytes) == ("NVIDIA GeForce RTX 4090", 24 * GIB, 19 * GIB)
     assert (budget.source, budget.bf16) == ("nvml", bf16)
+
+
+def test_a_card_that_the_loaded_torch_cannot_use_is_not_planned_for(driver, monkeypatch):
+    """A torch for the CPU beside an NVIDIA card: Sonic runs on the CPU."""
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this torch can use a card")
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert (live_budget().card, live_budget().device) == (NO_GPU, "cpu")
 
 
 def test_without_a_driver_there_are_neither_figures_nor_a_version(driver, monkeypatch):

@@ -271,6 +271,13 @@ def test_the_article_s_policy_is_the_article_s(gib, resolution, steps, after):
     assert (plan.job.min_resolution, plan.job.steps) == after
 
 
+def test_what_comfyui_can_give_back_counts_for_the_article_s_policy_too():
+    budget = replace(budget_for(24), free_bytes=5 * GIB, reclaimable_bytes=19 * GIB)
+    job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30)
+    plan = make_plan(job, Capacity(budget), Policy.ARTICLE, available=EVERYTHING)
+    assert (plan.job.min_resolution, plan.job.steps) == (1024, 30)
+
+
 @pytest.mark.parametrize(("gib", "resolution"), [(6, 768), (7.9, 768), (8, 1024), (12, 1024)])
 def test_with_optimizations_the_article_s_policy_enables_them(gib, resolution):
     job = Job(1024, 1024, 10.0, min_resolution=1024, steps=30)

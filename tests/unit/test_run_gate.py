@@ -43,6 +43,9 @@ class Comfy:
             raise RuntimeError("the graph cannot be read")
         return self.job
 
+    def device(self) -> str:
+        return "cuda"
+
     def is_running(self, prompt_id: str) -> bool:
         return prompt_id in self.running
 
@@ -73,7 +76,8 @@ def comfy(tmp_path: Path) -> Iterator[Comfy]:
 def gate(comfy: Comfy) -> Iterator[RunGate]:
     gate = RunGate(comfy, look_s=0.01)
     yield gate
-    gate.release()
+    for prompt in ("p1", "p2"):
+        gate.release(prompt)
 
 
 @pytest.fixture
@@ -103,6 +107,23 @@ def test_one_lease_from_the_first_node_to_the_end_of_the_graph(comfy: Comfy, gat
         assert running(tmp_path), "the models stay on the card between two nodes"
     comfy.running.clear()
     until(lambda: not running(tmp_path))
+
+
+def test_a_later_run_of_the_graph_that_needs_more_leases_more(comfy: Comfy, gate: RunGate, tmp_path: Path) -> None:
+    small, large = Job(256, 256, 5.0, min_resolution=256), JOB
+    for comfy.job, needed in ((small, predict(small).peak_bytes), (large, NEEDED), (small, NEEDED)):
+        with gate.around(SAMPLER, {}):
+            assert [entry.size_bytes for entry in running(tmp_path)] == [needed]
+    comfy.running.clear()
+    until(lambda: not running(tmp_path))
+
+
+def test_a_graph_that_is_over_gives_back_no_other_graph_s_lease(comfy: Comfy, gate: RunGate, tmp_path: Path) -> None:
+    for comfy.prompt in ("p1", "p2"):
+        with gate.around(SAMPLER, {}):
+            pass
+    gate.release("p1")
+    assert running(tmp_path)
 
 
 def test_a_graph_waits_for_the_run_of_another_process(

@@ -32,8 +32,8 @@ class Correction(NamedTuple):
 
 def check_limit(max_correction_ms: object) -> None:
     """Raises `FinishError` if the limit is no number between 0 and `FARTHEST_MS`."""
-    is_number = isinstance(max_correction_ms, int | float) and not isinstance(max_correction_ms, bool)
-    if not is_number or not 0 <= max_correction_ms <= FARTHEST_MS:
+    limit = float("nan") if isinstance(max_correction_ms, bool) else max_correction_ms
+    if not isinstance(limit, int | float) or not 0 <= limit <= FARTHEST_MS:
         raise FinishError(
             f"max_correction_ms: {brief(max_correction_ms)} is not between 0 and {FARTHEST_MS:g}. "
             f"Start from {MAX_CORRECTION_MS:g}."
