@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import FileNameError, SlowFileError, SonicGuardError, UnknownNameError
 from ..media import audio_file, audio_tracks, picture, silence
 from ..media.audio import SoundInfo
+from ..media.audio_file import TrackChoice
 from ..media.audio_tracks import Hearing
 from ..media.cancellation import Check, deadline
 from ..media.face import SURE, TILE, Box, Face, find_faces
@@ -167,15 +168,15 @@ class Files:
         """Whether LoadImage makes a batch of a picture."""
         return self._fact(name, _is_batch, self._headers)
 
-    def sound(self, name: str, track: int = 1) -> SoundInfo:
+    def sound(self, name: str, track: TrackChoice = 1) -> SoundInfo:
         """The length of a track; that in its header, where counting takes too long. Raises `AudioError`."""
         return self._fact(name, _sound, self._sounds, track)
 
-    def hearing(self, name: str, track: int = 1) -> Hearing | None:
+    def hearing(self, name: str, track: TrackChoice = 1) -> Hearing | None:
         """Whether a track is silent; None where listening takes too long. Raises `AudioError`."""
         return self._fact(name, _hearing, self._sounds, track)
 
-    def voice_s(self, name: str, track: int = 1) -> float | None:
+    def voice_s(self, name: str, track: TrackChoice = 1) -> float | None:
         """Seconds of a track without the silence at its ends; None where finding it takes too long."""
         info = self.sound(name, track)
         if not info.counted or 4 * info.samples * info.channels > MAX_DECODED_BYTES:
@@ -188,7 +189,7 @@ class Files:
             self._warm = True
             self._pictures.submit(find_faces, np.zeros((32, 32, 3), np.uint8))
 
-    def _fact(self, name: str, find: Callable[..., Known], executor: ThreadPoolExecutor, *about: int) -> Known:
+    def _fact(self, name: str, find: Callable[..., Known], executor: ThreadPoolExecutor, *about: Any) -> Known:
         """What `find` returns for the file, a limit and `about`."""
         path = resolve(self._folder(), name)
         try:
@@ -247,7 +248,7 @@ class _Failure(NamedTuple):
     text: str
 
 
-def _outcome(find: Callable[..., Known], path: Path, fact: _Fact, about: tuple[int, ...]) -> Known | _Failure:
+def _outcome(find: Callable[..., Known], path: Path, fact: _Fact, about: tuple[Any, ...]) -> Known | _Failure:
     try:
         return find(path, fact.limit, *about)
     except SonicGuardError as error:
@@ -269,21 +270,21 @@ def _is_batch(path: Path, limit: Limit) -> bool:
     return picture.is_batch(path, check=limit(path, HEADER_LIMIT_S))
 
 
-def _sound(path: Path, limit: Limit, track: int) -> SoundInfo:
+def _sound(path: Path, limit: Limit, track: TrackChoice) -> SoundInfo:
     try:
         return audio_file.probe(path, track=track, check=limit(path))
     except SlowFileError:
         return audio_file.claimed(path, track=track, check=limit(path))
 
 
-def _hearing(path: Path, limit: Limit, track: int) -> Hearing | None:
+def _hearing(path: Path, limit: Limit, track: TrackChoice) -> Hearing | None:
     try:
         return audio_tracks.listen(path, track, check=limit(path))
     except SlowFileError:
         return None
 
 
-def _voice_s(path: Path, limit: Limit, track: int) -> float | None:
+def _voice_s(path: Path, limit: Limit, track: TrackChoice) -> float | None:
     try:
         check = limit(path)
         return silence.cut_silence(audio_file.load(path, track=track, check=check), check=check).duration_s
