@@ -22,6 +22,7 @@ from ...sonic_guard.comfy.weight_files import WeightFile
 from ...sonic_guard.devices.budget import Budget, budget_for, host_memory_bytes
 from ...sonic_guard.devices.steady_budget import SteadyBudget
 from ...sonic_guard.errors import OutputError, SonicGuardError, brief
+from ...sonic_guard.media.audio_file import Pick, TrackChoice
 from ...sonic_guard.plain_files import open_plain
 from ...sonic_guard.planning.capacity import Capacity
 from .card_leases import promised_bytes
@@ -181,6 +182,13 @@ def make_room(needed_bytes: int, device: Any) -> None:
 
     if device.type != "cpu":
         model_management.free_memory(needed_bytes, device)
+
+
+def video_track() -> TrackChoice:
+    """The audio track of a file that is a VIDEO's sound: the first in ComfyUI 0.3.64, which cannot trim one yet."""
+    from comfy_api.latest import InputImpl
+
+    return Pick.LAST if hasattr(InputImpl.VideoFromFile, "as_trimmed") else 1
 
 
 def version() -> str:

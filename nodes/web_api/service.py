@@ -62,6 +62,7 @@ class Service:
             host.has_weights,
             host.upscale_model,
             host.has_models,
+            host.video_track(),
         )
 
     def start(self) -> None:

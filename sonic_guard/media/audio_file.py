@@ -11,12 +11,15 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
 
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
+from av.stream import Disposition
 
 from ..errors import AudioError
 from ..job import MAX_DURATION_S
@@ -36,7 +39,21 @@ COUNT_LIMIT_S = 600.0
 """Default time limit of an exact count; an hour of sound takes some seconds."""
 
 
-def probe(path: str | os.PathLike[str], *, track: int = 1, check: Check | None = None) -> SoundInfo:
+class Pick(StrEnum):
+    """How programs choose one of a file's audio tracks."""
+
+    LAST = "last"
+    """The last that can be decoded: the sound of a ComfyUI VIDEO, in versions that can trim one."""
+    FFMPEG = "ffmpeg"
+    """The one marked as default, else that with the most channels, else the first: the command ffmpeg, which
+    VideoHelperSuite runs."""
+
+
+TrackChoice: TypeAlias = int | Pick
+"""A track by its number, 1 is the first, or how to choose one."""
+
+
+def probe(path: str | os.PathLike[str], *, track: TrackChoice = 1, check: Check | None = None) -> SoundInfo:
     """Count the samples in a track of the sound file `path`; equal to what `load` decodes.
 
     The middle of a long MP3 is counted without decoding it (see `mp3_frames.shorten`). Everything else is decoded,
@@ -56,7 +73,7 @@ def probe(path: str | os.PathLike[str], *, track: int = 1, check: Check | None =
             return _count(container, stream, source, known)
 
 
-def claimed(path: str | os.PathLike[str], *, track: int = 1, check: Check | None = None) -> SoundInfo:
+def claimed(path: str | os.PathLike[str], *, track: TrackChoice = 1, check: Check | None = None) -> SoundInfo:
     """The length stated in the header of the sound file `path`, which may be wrong; for files too long for `probe`.
 
     Raises `AudioError` as `probe` does, and if the header states no length.
@@ -76,7 +93,7 @@ def claimed(path: str | os.PathLike[str], *, track: int = 1, check: Check | None
 
 
 def load(
-    path: str | os.PathLike[str], limit_s: float = math.inf, *, track: int = 1, check: Check | None = None
+    path: str | os.PathLike[str], limit_s: float = math.inf, *, track: TrackChoice = 1, check: Check | None = None
 ) -> Sound:
     """Decode a track of the sound file `path`, at most its first `limit_s` seconds (rounded to the nearest sample).
 
@@ -102,17 +119,25 @@ def _source(path: str | os.PathLike[str], check: Check | None) -> AbstractContex
     return opened(path, AudioError, "a sound file", check or deadline(path, COUNT_LIMIT_S))
 
 
-def track_of(container: InputContainer, track: int, name: str) -> AudioStream:
-    """The audio stream number `track`, counted from 1, of the file `name`. Raises `AudioError` where there is none."""
+def track_of(container: InputContainer, track: TrackChoice, name: str) -> AudioStream:
+    """An audio stream of the file `name`, which has some. Raises `AudioError` where there is none of that number."""
     streams = container.streams.audio
+    if isinstance(track, Pick):
+        decodable = [stream for stream in streams if stream.codec_context is not None] or streams
+        return decodable[-1] if track is Pick.LAST else max(decodable, key=_rank_of_ffmpeg)
     if not 1 <= track <= len(streams):
         raise AudioError(f"{name}: there is no track {track}. Choose one from 1 to {len(streams)}.")
     return streams[track - 1]
 
 
+def _rank_of_ffmpeg(stream: AudioStream) -> tuple[bool, int]:
+    context = stream.codec_context
+    return bool(stream.disposition & Disposition.default), context.channels if context else 0
+
+
 @contextmanager
 def _opened(
-    content: Content, source: Source, kind: str | None = None, *, track: int = 1
+    content: Content, source: Source, kind: str | None = None, *, track: TrackChoice = 1
 ) -> Iterator[tuple[InputContainer, AudioStream]]:
     """The container in `content` and one of its audio streams; libav's errors become `AudioError`s about `source`."""
     name = source.name

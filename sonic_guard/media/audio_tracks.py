@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from ..errors import AudioError
 from ..plain_files import printable
 from .audio import Sound
-from .audio_file import COUNT_LIMIT_S, READABLE_FORMATS, open_sound, samples_of, track_of
+from .audio_file import COUNT_LIMIT_S, READABLE_FORMATS, TrackChoice, open_sound, samples_of, track_of
 from .cancellation import Check, deadline
 from .containers import opened
 from .silence import BLOCK_S, THRESHOLD_DBFS
@@ -55,7 +55,7 @@ def is_silent(sound: Sound) -> bool:
     return not any(_is_audible(sound.waveform[:, at : at + block].T) for at in range(0, sound.samples, block))
 
 
-def listen(path: str | os.PathLike[str], track: int = 1, *, check: Check | None = None) -> Hearing:
+def listen(path: str | os.PathLike[str], track: TrackChoice = 1, *, check: Check | None = None) -> Hearing:
     """Whether `track` of the file `path` is silent; decodes all tracks until something is heard in it.
 
     With a voice that is a few packets, with silence the whole file. `check` is called before every packet; without it,
@@ -71,7 +71,8 @@ def listen(path: str | os.PathLike[str], track: int = 1, *, check: Check | None 
             for number, stream in enumerate(streams, 1)
             if silent and stream.index in heard
         ]
-        return Hearing(track, silent, len(streams), tuple(voices))
+        number = next(number for number, stream in enumerate(streams, 1) if stream.index == wanted.index)
+        return Hearing(number, silent, len(streams), tuple(voices))
 
 
 def _heard(container: InputContainer, wanted: AudioStream, check: Check) -> set[int]:

@@ -22,7 +22,8 @@ def deadline(path: str | PathLike[str], seconds: float) -> Check:
     def check() -> None:
         if time.monotonic() > until_s:
             raise SlowFileError(
-                f"{shown(path)}: to look through it takes more than {seconds:.0f} s. Export it again, a sound as WAV."
+                f"{shown(path)}: to look through it takes more than {seconds:.0f} s. Try again if its disk was asleep "
+                "or busy; if not, export it again: a picture as PNG, a sound as WAV."
             )
 
     return check

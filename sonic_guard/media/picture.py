@@ -38,9 +38,10 @@ STRIPE_ROWS = 256
 
 _QUARTER_TURNS = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
-"""Tags of the size as stored."""
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS = 256, 257, 258
+"""Tags of the size as stored, and of the bits of each channel."""
 _DEEP_GREY = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
+"""Pillow's modes of 16-bit grey; a TIFF of 32-bit whole numbers is "I", too."""
 _open_lock = threading.Lock()
 
 
@@ -48,8 +49,10 @@ def load(path: str | PathLike[str], *, enough: int | None = None, check: Check =
     """The picture in a file, as uint8 RGB [H, W, 3].
 
     It is turned upright by its EXIF orientation. Alpha is dropped without blending, as in ComfyUI's LoadImage. The
-    first frame of an animation is taken. 16-bit grey is scaled, not clipped; floats are clipped to 0…1. What is missing
-    at the end of a file that was cut off is grey or black.
+    first frame of an animation is taken. 16-bit grey is scaled, not clipped. The numbers of a TIFF of 32 bits, whole or
+    floats, are levels 0…255, clipped and rounded down, as in LoadImage since it reads with PyAV (ComfyUI 0.3.64 divides
+    whole ones by 255); the floats of a PFM are fractions 0…1. What is missing at the end of a file that was cut off is
+    grey or black.
     With `enough`, a JPEG is decoded at a half, a quarter or an eighth of its size if its long side still has at least
     that many pixels; this is several times as fast.
 
@@ -221,16 +224,29 @@ def _formats() -> tuple[str, ...]:
 
 def _file_to_rgb(image: Image.Image) -> Rgb:
     rgb = np.empty((image.height, image.width, 3), np.uint8)
+    has_levels = _has_levels(image)
     for top in range(0, image.height, STRIPE_ROWS):
         bottom = min(top + STRIPE_ROWS, image.height)
         stripe = image.crop((0, top, image.width, bottom))
-        if image.mode in _DEEP_GREY:  # Pillow's convert would turn every value above 255 into white
-            rgb[top:bottom] = np.clip(np.asarray(stripe) >> 8, 0, 255)[..., None]
-        elif image.mode == "F":
-            rgb[top:bottom] = np.rint(np.clip(np.nan_to_num(np.asarray(stripe)), 0, 1) * 255)[..., None]
-        else:
+        if has_levels:  # Pillow's convert clips them
             rgb[top:bottom] = np.asarray(stripe.convert("RGB"))
+        elif image.mode in _DEEP_GREY:  # signed ones are read by their bits, as libav does
+            rgb[top:bottom] = _of_16_bits(np.asarray(stripe))[..., None]
+        else:
+            rgb[top:bottom] = np.rint(np.clip(np.nan_to_num(np.asarray(stripe)), 0, 1) * 255)[..., None]
     return rgb
+
+
+def _has_levels(image: Image.Image) -> bool:
+    """Whether the numbers of `image` are levels 0…255, some perhaps outside, and not 16-bit or fractions."""
+    if image.mode in _DEEP_GREY or image.mode == "F":
+        return isinstance(image, TiffImageFile) and image.tag_v2.get(_TIFF_BITS) == (32,)
+    return True
+
+
+def _of_16_bits(grey: NDArray[Any]) -> NDArray[np.uint8]:
+    """Levels 0…255, the nearest ones, of 16-bit grey."""
+    return (((grey.astype(np.uint32) & 0xFFFF) + 128) // 257).astype(np.uint8)
 
 
 def _batch_shape(images: Any, name: str) -> tuple[int, ...]:

@@ -218,8 +218,10 @@ FILES_READ = (
         "引用其他文件的播放列表不会被读取。",
     ),
     Text(
-        "to look through it takes more than {seconds} s. Export it again, a sound as WAV.",
-        "检查此文件需要超过 {seconds} 秒。请重新导出；音频请导出为 WAV。",
+        "to look through it takes more than {seconds} s. Try again if its disk was asleep or busy; if not, export it "
+        "again: a picture as PNG, a sound as WAV.",
+        "检查此文件需要超过 {seconds} 秒。如果磁盘刚才处于休眠或繁忙状态，请重试；否则请重新导出：图片导出为 PNG，"
+        "音频导出为 WAV。",
     ),
 )
 

@@ -21,8 +21,8 @@ VOICE_TRACKS = Counted(
 NAMED_TRACK = Text("{number} ({title})", "{number}（{title}）")
 COMMA = Text(", ", "、")
 CHOOSE_IN_GRAPH = Text(
-    "Take it with Load Voice (Sonic Guard) instead of Load Audio, which takes the first.",
-    "请用“加载人声 (Sonic Guard)”代替“加载音频”来读取；后者只取第一条音轨。",
+    "Take it with Load Voice (Sonic Guard), where you choose the track.",
+    "请用“加载人声 (Sonic Guard)”读取，并在其中选择音轨。",
 )
 CHOOSE_ON_COMMAND_LINE = Text("Choose it with --track {number}.", "请用 --track {number} 选择。")
 REFUSALS: Mapping[Refusal, Text] = {

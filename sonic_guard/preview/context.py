@@ -14,6 +14,7 @@ from ..errors import AudioError, GraphError, PresetError, UnknownNameError
 from ..history.history_cache import CardHistory
 from ..job import Job
 from ..media import face
+from ..media.audio_file import Pick, TrackChoice
 from ..messages.sound_messages import refusal_text
 from ..operations.face_box import Portrait
 from ..operations.low_vram_choice import LowVramChoice
@@ -59,6 +60,8 @@ class Machine:
     """The file of an upscale model of that name; None where there is none."""
     has_models: Callable[[str], bool] = lambda _folder: True
     """Whether ComfyUI's `models` has a folder of that name."""
+    video_track: TrackChoice = Pick.LAST
+    """The audio track of a file that is the sound of a ComfyUI VIDEO."""
 
     def known_of(self, budget: Budget, relative: Relative) -> CardHistory:
         """What is known from earlier runs of `relative` on the card of `budget`."""

@@ -1,4 +1,4 @@
-"""Facts about the files in ComfyUI's input folder: each is found out once and cached.
+"""Facts about the files in ComfyUI's input folder: each is found out once and cached, what a slow disk spoils longer.
 
 A page can only choose a name, and only files inside the folder are opened.
 """
@@ -15,17 +15,19 @@ from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import FileNameError, SlowFileError, SonicGuardError, UnknownNameError
+from ..errors import FileNameError, SlowFileError, UnknownNameError
 from ..media import audio_file, audio_tracks, picture, silence
 from ..media.audio import SoundInfo
+from ..media.audio_file import TrackChoice
 from ..media.audio_tracks import Hearing
 from ..media.cancellation import Check, deadline
 from ..media.face import SURE, TILE, Box, Face, find_faces
 from ..media.footage import open_footage
+from .file_outcomes import Failure, Outcome, Substitute, attempt
 
 Known = TypeVar("Known")
 Limit = Callable[..., Check]
@@ -90,9 +92,19 @@ class _CancelledError(Exception):
 class _Fact:
     """A fact about a file, known or being found out."""
 
-    future: Future[Any] = field(init=False)
+    future: Future[Outcome] = field(init=False)
+    before: Outcome | None = None
+    """What came of the last attempt, where this is another one."""
+    attempts: int = 0
+    """Those before this one."""
     waiting: int = 0
     cancelled: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether another attempt is due."""
+        done = self.future.done() and not self.future.cancelled() and self.future.exception() is None
+        return done and self.future.result().is_over
 
     def limit(self, path: Path, seconds: float | None = None) -> Check:
         """A check that ends work on `path`: after `seconds` (`LIMIT_S`), or when the last waiter has left."""
@@ -109,7 +121,9 @@ class _Fact:
 class Files:
     """Facts about the files in a folder. Thread-safe; each fact is found out once, by one thread.
 
-    No work takes longer than `LIMIT_S`, and it is cancelled when its last waiter leaves.
+    No work takes longer than `LIMIT_S`, and it is cancelled when its last waiter leaves. What a slow or failing disk
+    has spoiled is tried again after a pause (see `file_outcomes`), when it is asked for. Meanwhile a value that stands
+    in for the fact is still given; an error is not, its callers wait as for a fact that is asked for the first time.
     """
 
     def __init__(self, folder: Callable[[], Path], capacity: int = CAPACITY) -> None:
@@ -167,15 +181,15 @@ class Files:
         """Whether LoadImage makes a batch of a picture."""
         return self._fact(name, _is_batch, self._headers)
 
-    def sound(self, name: str, track: int = 1) -> SoundInfo:
+    def sound(self, name: str, track: TrackChoice = 1) -> SoundInfo:
         """The length of a track; that in its header, where counting takes too long. Raises `AudioError`."""
         return self._fact(name, _sound, self._sounds, track)
 
-    def hearing(self, name: str, track: int = 1) -> Hearing | None:
+    def hearing(self, name: str, track: TrackChoice = 1) -> Hearing | None:
         """Whether a track is silent; None where listening takes too long. Raises `AudioError`."""
         return self._fact(name, _hearing, self._sounds, track)
 
-    def voice_s(self, name: str, track: int = 1) -> float | None:
+    def voice_s(self, name: str, track: TrackChoice = 1) -> float | None:
         """Seconds of a track without the silence at its ends; None where finding it takes too long."""
         info = self.sound(name, track)
         if not info.counted or 4 * info.samples * info.channels > MAX_DECODED_BYTES:
@@ -188,7 +202,9 @@ class Files:
             self._warm = True
             self._pictures.submit(find_faces, np.zeros((32, 32, 3), np.uint8))
 
-    def _fact(self, name: str, find: Callable[..., Known], executor: ThreadPoolExecutor, *about: int) -> Known:
+    def _fact(
+        self, name: str, find: Callable[..., Known | Substitute], executor: ThreadPoolExecutor, *about: Any
+    ) -> Known:
         """What `find` returns for the file, a limit and `about`."""
         path = resolve(self._folder(), name)
         try:
@@ -198,17 +214,20 @@ class Files:
         key = (find, about, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         with self._lock:
             fact = self._facts.get(key)
-            if fact is None:
-                fact = self._facts[key] = _Fact()
-                fact.future = executor.submit(_outcome, find, path, fact, about)
+            if fact is None or fact.is_over:
+                fact = self._facts[key] = _next_attempt(fact)
+                look = partial(find, path, fact.limit, *about)
+                fact.future = executor.submit(attempt, look, path, fact.attempts)
             self._facts.move_to_end(key)
             if len(self._facts) > self._capacity:
                 self._facts.popitem(last=False)
+            if fact.before and fact.before.is_usable and not fact.future.done():
+                return fact.before.found
             fact.waiting += self._waits
         if not (self._waits or fact.future.done()):
             raise NotYetError(fact.future, partial(self._wanted, key, fact))
         try:
-            outcome = fact.future.result()
+            found = fact.future.result().found
         except BaseException:  # not caused by the file, such as a lack of memory: the next caller tries again
             with self._lock:
                 self._forget(key, fact)
@@ -216,9 +235,9 @@ class Files:
         finally:
             with self._lock:
                 fact.waiting -= self._waits
-        if isinstance(outcome, _Failure):
-            raise outcome.kind(outcome.text)
-        return outcome
+        if isinstance(found, Failure):
+            raise found.kind(found.text)
+        return found
 
     @contextmanager
     def _wanted(self, key: tuple[object, ...], fact: _Fact) -> Iterator[None]:
@@ -240,20 +259,9 @@ class Files:
             del self._facts[key]
 
 
-class _Failure(NamedTuple):
-    """An error that is raised for every caller; one exception object would collect all of their tracebacks."""
-
-    kind: type[SonicGuardError]
-    text: str
-
-
-def _outcome(find: Callable[..., Known], path: Path, fact: _Fact, about: tuple[int, ...]) -> Known | _Failure:
-    try:
-        return find(path, fact.limit, *about)
-    except SonicGuardError as error:
-        return _Failure(type(error), str(error))
-    except OSError as error:
-        return _Failure(UnknownNameError, f"file: {path.name!r} cannot be read: {error.strerror}.")
+def _next_attempt(fact: _Fact | None) -> _Fact:
+    """Another attempt at `fact`, which is done, or the first one."""
+    return _Fact() if fact is None else _Fact(fact.future.result(), fact.attempts + 1)
 
 
 def _size(path: Path, limit: Limit) -> tuple[int, int]:
@@ -269,33 +277,33 @@ def _is_batch(path: Path, limit: Limit) -> bool:
     return picture.is_batch(path, check=limit(path, HEADER_LIMIT_S))
 
 
-def _sound(path: Path, limit: Limit, track: int) -> SoundInfo:
+def _sound(path: Path, limit: Limit, track: TrackChoice) -> SoundInfo | Substitute:
     try:
         return audio_file.probe(path, track=track, check=limit(path))
     except SlowFileError:
-        return audio_file.claimed(path, track=track, check=limit(path))
+        return Substitute(audio_file.claimed(path, track=track, check=limit(path)))
 
 
-def _hearing(path: Path, limit: Limit, track: int) -> Hearing | None:
+def _hearing(path: Path, limit: Limit, track: TrackChoice) -> Hearing | Substitute:
     try:
         return audio_tracks.listen(path, track, check=limit(path))
     except SlowFileError:
-        return None
+        return Substitute(None)
 
 
-def _voice_s(path: Path, limit: Limit, track: int) -> float | None:
+def _voice_s(path: Path, limit: Limit, track: TrackChoice) -> float | Substitute:
     try:
         check = limit(path)
         return silence.cut_silence(audio_file.load(path, track=track, check=check), check=check).duration_s
     except SlowFileError:
-        return None
+        return Substitute(None)
 
 
-def _faces(path: Path, limit: Limit) -> tuple[Face, ...] | None:
+def _faces(path: Path, limit: Limit) -> tuple[Face, ...] | Substitute | None:
     try:
         return _faces_in(path, limit(path))
     except SlowFileError:
-        return None
+        return Substitute(None)
 
 
 def _faces_in(path: Path, check: Check) -> tuple[Face, ...] | None:

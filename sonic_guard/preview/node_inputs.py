@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from ..comfy.api_graph import MAX_TEXT, Link, Node
 from ..errors import GraphError
 from ..job import Dtype
+from ..media.audio_file import TrackChoice
 from ..operations.low_vram_choice import LowVramChoice
 from ..operations.preflight import PlannedRun
 from ..planning.advice import Where
@@ -102,7 +103,7 @@ class Voice:
     """Length of a sound that is no file's."""
     rate: int = 44_100
     """Samples a second of a sound that is no file's, as far as known: nodes cut between two samples."""
-    track: int = 1
+    track: TrackChoice = 1
     """Of the file."""
     by_load_audio: bool = False
     """Whether ComfyUI's LoadAudio reads the file, which refuses some."""

@@ -2,17 +2,20 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from sonic_guard.errors import SonicGuardError
+from sonic_guard.media.audio_file import Pick
 from sonic_guard.preview.node_inputs import Unknown
 from tests.support import installed
-from tests.support.foreign_nodes import foreseen, plain, sound
+from tests.support.foreign_nodes import foreseen, plain, sound, video
 from tests.support.foreign_nodes import picture as a_picture
 from tests.support.graphs import machine, node
+from tests.support.sound_files import film_with_tracks
 
 SIDE = st.integers(8, 400)
 SIDE_OR_0 = st.just(0) | SIDE
@@ -166,3 +169,15 @@ def test_each_way_to_resize(way, core, here):
         check("ResizeImageMaskNode", fixed | inputs, core, here)
 
     holds()
+
+
+@pytest.mark.parametrize("seconds", [(3,), (1, 6), (6, 1), (1, 2, 4)])
+def test_a_video_has_the_sound_of_one_of_its_tracks(core, tmp_path, seconds):
+    """Since a VIDEO can be trimmed, of the last; before, of the first."""
+    film = tmp_path / "film.mkv"
+    film_with_tracks(film, *((each, 1) for each in seconds))
+    here = replace(machine(tmp_path), video_track=Pick.LAST if "Video Slice" in core.kinds else 1)
+    real = core.run("GetVideoComponents", {"video": video(film)})
+    voice = foreseen("GetVideoComponents", {"video": video(film)}, here)[1]
+    info = here.files.sound(voice.name, voice.track)
+    assert real[1] == sound(info.samples, info.sample_rate)

@@ -11,7 +11,7 @@ from PIL import Image
 from sonic_guard.errors import SonicGuardError
 from sonic_guard.media import audio_file, picture
 from tests.support import installed
-from tests.support.picture_files import chunk, exif, gradient, heic, png
+from tests.support.picture_files import DEEP_GREY, chunk, deep_grey, exif, gradient, heic, png
 from tests.support.sound_files import encode, encode_tracks
 
 
@@ -36,6 +36,8 @@ def _pictures(folder):
     (folder / "text.png").write_bytes(png(gradient(80, 48), chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(3 << 20)))))
     (folder / "late.png").write_bytes(png(gradient(80, 48), chunk(b"eXIf", exif(6))))
     Image.fromarray(gradient(1, 64)).save(folder / "thin.png")
+    for name in DEEP_GREY:
+        deep_grey(folder, name)
 
 
 def _sounds(folder):
@@ -78,6 +80,15 @@ def test_a_picture_has_the_size_that_load_image_gives(given):
     sizes = {name: (width, height) for name, (_, height, width, _) in shapes.items()}
     assert {name: picture.read_size(folder / name) for name in sizes} == sizes
     assert {name: picture.size_of(picture.load(folder / name)) for name in sizes} == sizes
+
+
+def test_deep_grey_has_the_levels_that_load_image_gives(given):
+    given, folder = given
+    reads_by_libav = given["phone.jpg"]["picture"] is not None
+    names = [name for name in DEEP_GREY if reads_by_libav or DEEP_GREY[name][1] is np.float32]
+    for name in names:  # whole numbers are scaled in another way, or clipped, before PyAV came first
+        ours = picture.load(folder / name)[0, :, 0].tolist()
+        assert [round(level) for level in given[name]["row"]] == ours == 10 * DEEP_GREY[name][2], name
 
 
 def test_a_batch_is_known(given):

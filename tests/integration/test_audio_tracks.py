@@ -1,5 +1,6 @@
 """Silence is told, the voice in another track is found, and read."""
 
+import subprocess
 import time
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from sonic_guard.errors import AudioError, SlowFileError
 from sonic_guard.media import audio_file
 from sonic_guard.media.audio import Refusal, Sound
+from sonic_guard.media.audio_file import Pick
 from sonic_guard.media.audio_tracks import Hearing, Track, is_silent, listen
 from sonic_guard.media.cancellation import deadline
 from tests.support.installed import PACK
-from tests.support.sound_files import RATE, encode, encode_tracks, hours_of_silence
+from tests.support.sound_files import RATE, encode, encode_tracks, film_with_tracks, hours_of_silence
 
 SILENCE = np.zeros(4 * RATE)
 NOISE = np.random.default_rng(0).normal(0, 1e-4, 4 * RATE)
@@ -55,6 +57,42 @@ def test_the_chosen_track_is_read(tmp_path):
     lengths = [audio_file.probe(tmp_path / "film.mkv", track=track).duration_s for track in (1, 2)]
     assert lengths == [4.0, 2.0]
     assert audio_file.claimed(tmp_path / "film.mkv", track=2).sample_rate == RATE
+
+
+MONO, STEREO = ((1, 1), (2, 2))
+"""Seconds and channels of a track."""
+
+
+TRACKS = [
+    ([MONO], None, 1, 1),
+    ([MONO, MONO], None, 2, 1),
+    ([MONO, STEREO, STEREO], None, 3, 2),
+    ([STEREO, MONO], None, 2, 1),
+    ([STEREO, MONO], 1, 2, 2),
+    ([MONO, STEREO], 0, 2, 1),
+]
+"""Tracks, which of them is marked as default, and the numbers of the last and of ffmpeg's."""
+
+
+@pytest.mark.parametrize(("tracks", "marked", "last", "ffmpegs"), TRACKS)
+def test_the_track_that_a_program_picks(tmp_path, tracks, marked, last, ffmpegs):
+    film = tmp_path / "film.mkv"
+    film_with_tracks(film, *tracks, marked=marked)
+    for pick, number in ((Pick.LAST, last), (Pick.FFMPEG, ffmpegs)):
+        picked, sound = audio_file.probe(film, track=pick), audio_file.load(film, track=pick)
+        assert (picked.duration_s, picked.channels) == (sound.duration_s, sound.channels) == tracks[number - 1]
+        assert listen(film, pick).track == number
+
+
+@pytest.mark.parametrize(("tracks", "marked", "last", "ffmpegs"), TRACKS)
+def test_the_command_ffmpeg_picks_that_track(tmp_path, tracks, marked, last, ffmpegs):
+    program = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    film = tmp_path / "film.mkv"
+    film_with_tracks(film, *tracks, marked=marked)
+    command = [program, "-i", film, "-f", "f32le", "-"]
+    samples = len(subprocess.run(command, capture_output=True, check=True).stdout) // 4
+    seconds, channels = tracks[ffmpegs - 1]
+    assert samples == seconds * channels * RATE
 
 
 @pytest.mark.parametrize("read", [audio_file.probe, audio_file.load, audio_file.claimed, listen])

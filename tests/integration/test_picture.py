@@ -16,7 +16,7 @@ from PIL import Image
 
 from sonic_guard.errors import PictureError
 from sonic_guard.media import picture
-from tests.support.picture_files import chunk, exif, gradient, heic, png
+from tests.support.picture_files import DEEP_GREY, chunk, deep_grey, exif, gradient, heic, png
 
 ASTRONAUT = Image.fromarray(skimage.data.astronaut())
 ORIENTATION = 0x0112
@@ -59,11 +59,17 @@ def test_load_reads_every_kind(tmp_path, mode, suffix, tolerance):
     assert np.abs(rgb.astype(int) - expected).mean() <= (tolerance or 0)
 
 
-@pytest.mark.parametrize("suffix", ["png", "tiff", "pgm"])
-def test_load_scales_16_bit_grey(tmp_path, suffix):
-    path = tmp_path / f"deep.{suffix}"
-    Image.fromarray(np.array([[0, 255, 256, 0x8000, 0xFFFF]], np.uint16)).save(path)
-    assert picture.load(path)[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+@pytest.mark.parametrize("name", DEEP_GREY)
+def test_load_scales_16_bit_grey_and_clips_32_bits(tmp_path, name):
+    """As LoadImage does: ``tests/comfyui/test_load_nodes.py``."""
+    *_, levels = DEEP_GREY[name]
+    assert picture.load(deep_grey(tmp_path, name))[0, : len(levels)].tolist() == [[level] * 3 for level in levels]
+
+
+def test_load_takes_the_floats_of_a_pfm_as_fractions(tmp_path):
+    numbers = np.array([-1, 0, 0.5, 1, 2], "<f4")
+    (tmp_path / "fractions.pfm").write_bytes(b"Pf\n5 1\n-1.0\n" + numbers.tobytes())
+    assert picture.load(tmp_path / "fractions.pfm")[0, :, 0].tolist() == [0, 0, 128, 255, 255]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -130,9 +136,9 @@ def test_load_refuses_what_is_not_there(tmp_path):
         picture.load(tmp_path)
 
 
-def test_load_clips_floats(tmp_path):
-    Image.fromarray(np.array([[-1, 0.5, 7, np.nan]], np.float32)).save(tmp_path / "hdr.tiff")
-    assert picture.load(tmp_path / "hdr.tiff")[0, :, 0].tolist() == [0, 128, 255, 0]
+def test_load_takes_infinite_levels_as_white_or_black(tmp_path):
+    Image.fromarray(np.array([[-np.inf, 7.5, np.inf, np.nan]], np.float32)).save(tmp_path / "hdr.tiff")
+    assert picture.load(tmp_path / "hdr.tiff")[0, :, 0].tolist() == [0, 7, 255, 0]
 
 
 @pytest.mark.parametrize("turns", range(4))

@@ -1,7 +1,10 @@
 """Which files a name may stand for; each is read once."""
 
+import errno
+import math
 import os
 import threading
+import time
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 
@@ -10,12 +13,15 @@ import pytest
 import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from sonic_guard.errors import AudioError, FileNameError, PictureError, SlowFileError, UnknownNameError
 from sonic_guard.media import audio_file, picture, silence
+from sonic_guard.media.audio_tracks import Hearing
 from sonic_guard.media.face import find_faces
+from sonic_guard.preview import file_outcomes
 from sonic_guard.preview import input_files as preview_files
+from sonic_guard.preview.file_outcomes import Substitute, attempt
 from sonic_guard.preview.input_files import Files, NotYetError, _CancelledError, resolve
 from tests.support.graphs import write_wav
 from tests.support.opened_files import opened_files
@@ -305,7 +311,7 @@ def test_one_of_two_who_wait_may_leave(media):
             stays.enter_context(second.wanted())
             with first.wanted():
                 pass
-        assert second.future.result(timeout=10).duration_s == 3.0
+        assert second.future.result(timeout=10).found.duration_s == 3.0
 
 
 def test_what_takes_too_long_to_count_is_what_the_header_claims(media, monkeypatch):
@@ -332,5 +338,140 @@ def test_a_face_search_ends_with_its_last_waiter(media, monkeypatch):
 
 def test_a_header_takes_milliseconds_or_is_given_up(media, monkeypatch):
     monkeypatch.setattr(preview_files, "HEADER_LIMIT_S", 0.0)
-    with pytest.raises(SlowFileError, match=r"face\.png: to look through it takes more than 0 s"):
+    with pytest.raises(SlowFileError, match=r"face\.png: to look through it takes more than 0 s.*a picture as PNG"):
         Files(lambda: media).size("face.png")
+
+
+PAUSE_S = 0.3
+
+
+@pytest.fixture
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(file_outcomes, "FIRST_PAUSE_S", PAUSE_S)
+
+
+def test_a_header_on_a_disk_that_was_asleep_is_read_after_a_pause(media, monkeypatch, short_pauses):
+    files = Files(lambda: media)
+    with monkeypatch.context() as asleep:
+        asleep.setattr(preview_files, "HEADER_LIMIT_S", 0.0)
+        with pytest.raises(SlowFileError):
+            files.size("face.png")
+    with opened_files() as opened:
+        for _ in range(50):
+            with pytest.raises(SlowFileError):
+                files.without_waiting().size("face.png")
+    assert str(media / "face.png") not in opened, "asking again is cheap"
+    time.sleep(PAUSE_S)
+    assert files.size("face.png") == (512, 512)
+
+
+def test_a_page_waits_for_the_second_attempt_at_an_error(media, monkeypatch, short_pauses):
+    files = Files(lambda: media)
+    with monkeypatch.context() as asleep:
+        asleep.setattr(preview_files, "HEADER_LIMIT_S", 0.0)
+        with pytest.raises(SlowFileError):
+            files.size("face.png")
+    time.sleep(PAUSE_S)
+    held = threading.Event()
+    files._headers.submit(held.wait)
+    with pytest.raises(NotYetError) as caught:
+        files.without_waiting().size("face.png")
+    held.set()
+    caught.value.future.result(timeout=10)
+    assert files.without_waiting().size("face.png") == (512, 512)
+
+
+@pytest.mark.parametrize(
+    ("ask", "name", "substitute", "value"),
+    [
+        ("hearing", "voice.wav", None, Hearing(1, silent=False, tracks=1)),
+        ("voice_s", "voice.wav", None, pytest.approx(2.2, abs=0.02)),
+        ("faces", "plain.png", None, ()),
+    ],
+)
+def test_what_timed_out_is_replaced_when_it_is_known(media, monkeypatch, short_pauses, ask, name, substitute, value):
+    files = Files(lambda: media)
+    files.sound("voice.wav")
+    with monkeypatch.context() as busy:
+        busy.setattr(preview_files, "LIMIT_S", 0.0)
+        assert getattr(files, ask)(name) is substitute
+    hasty = files.without_waiting()
+    assert getattr(hasty, ask)(name) is substitute
+    time.sleep(PAUSE_S)
+    ends_s = time.monotonic() + 10
+    while (given := getattr(hasty, ask)(name)) is substitute:  # nobody waits meanwhile
+        assert time.monotonic() < ends_s
+        time.sleep(0.01)
+    assert given == value
+
+
+def test_a_length_that_a_header_claims_is_counted_later(media, monkeypatch, short_pauses):
+    long_sound(media / "long.wav", 400_000_000)
+    files = Files(lambda: media)
+    with monkeypatch.context() as busy:
+        busy.setattr(preview_files, "LIMIT_S", 0.05)
+        assert not files.sound("long.wav").counted
+    time.sleep(PAUSE_S)
+    ends_s = time.monotonic() + 10
+    while not files.without_waiting().sound("long.wav").counted:
+        assert time.monotonic() < ends_s
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_could_not_be_opened_is_tried_again(media, short_pauses):
+    files, file = Files(lambda: media), media / "face.png"
+    file.chmod(0)
+    with pytest.raises(PictureError, match="it may not be read"):
+        files.size("face.png")
+    file.chmod(0o600)
+    time.sleep(PAUSE_S)
+    assert files.size("face.png") == (512, 512)
+
+
+def test_damage_does_not_pass(media, short_pauses):
+    files = Files(lambda: media)
+    (media / "cut.png").write_bytes((media / "face.png").read_bytes()[:20])
+    for ask, name in (("size", "broken.png"), ("size", "cut.png"), ("sound", "face.png"), ("voice_s", "silence.wav")):
+        with pytest.raises((PictureError, AudioError)):
+            getattr(files, ask)(name)
+    time.sleep(PAUSE_S)
+    with opened_files() as opened:
+        for ask, name in (
+            ("size", "broken.png"),
+            ("size", "cut.png"),
+            ("sound", "face.png"),
+            ("voice_s", "silence.wav"),
+        ):
+            with pytest.raises((PictureError, AudioError)):
+                getattr(files, ask)(name)
+    assert not [path for path in opened if path.startswith(str(media))]
+
+
+def _slow():
+    raise SlowFileError("slow")
+
+
+def _gone():
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def _unreadable():
+    raise PictureError("cannot be read") from OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize("fails", [_slow, _gone, _unreadable, lambda: Substitute(None)])
+def test_the_pauses_grow_up_to_half_an_hour(media, fails):
+    def pause_s(before):
+        return attempt(fails, media / "face.png", before).until_s - time.monotonic()
+
+    pauses = [pause_s(before) for before in (0, 1, 2, 3, 4, 5, 6, 7, 5000)]
+    assert pauses == pytest.approx([5, 15, 45, 135, 405, 1215, 1800, 1800, 1800], abs=0.5)
+
+
+@pytest.mark.parametrize("error", [PictureError("damaged"), UnidentifiedImageError("no picture"), ValueError("odd")])
+def test_what_a_file_itself_has_caused_is_not_tried_again(media, error):
+    def fails():
+        raise PictureError("damaged") from error
+
+    assert attempt(fails, media / "face.png", 0).until_s == math.inf

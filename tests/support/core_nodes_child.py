@@ -2,7 +2,8 @@
 
     python core_nodes_child.py COMFYUI
 
-A picture is ``{"picture": [width, height]}``, a sound ``{"sound": [samples, rate]}``; a refusal is ``{"error": text}``.
+A picture is ``{"picture": [width, height]}``, a sound ``{"sound": [samples, rate]}``, a video of Load Video
+``{"video": path}``; a refusal is ``{"error": text}``.
 Nothing of this project is imported: ComfyUI's Python may not have it.
 """
 
@@ -53,8 +54,8 @@ async def node_classes(comfyui):
 
 
 def run(kind, inputs):
-    values = nested({name: unpacked(value) for name, value in inputs.items()})
     try:
+        values = nested({name: unpacked(value) for name, value in inputs.items()})
         if hasattr(kind, "define_schema"):
             kind.hidden = SimpleNamespace(unique_id=None, prompt=None, extra_pnginfo=None)
             outputs = kind.execute(**values).args
@@ -90,6 +91,10 @@ def unpacked(value):
             return torch.zeros(1, height, width, 3)
         case {"sound": [samples, rate]}:
             return {"waveform": torch.zeros(1, 1, samples), "sample_rate": rate}
+        case {"video": path}:
+            from comfy_api.latest import InputImpl
+
+            return InputImpl.VideoFromFile(path)
     return value
 
 

@@ -1,5 +1,6 @@
 """A node of another pack, and what the preview foresees of it, in plain values."""
 
+from pathlib import Path
 from typing import Any
 
 from sonic_guard.comfy.api_graph import parse_graph
@@ -21,8 +22,13 @@ def sound(samples: int, rate: int) -> Plain:
     return {"sound": [samples, rate]}
 
 
+def video(path: Path) -> dict[str, str]:
+    """A video of Load Video as an input; the file is in the input folder."""
+    return {"video": str(path)}
+
+
 def foreseen(kind: str, inputs: dict[str, Any], here: Machine) -> tuple[Any, ...]:
-    """The outputs of a node; its pictures and sounds come from nodes that make them."""
+    """The outputs of a node; its pictures, sounds and videos come from nodes that make them."""
     widgets, makers = dict(inputs), {}
     for name, value in inputs.items():
         match value:
@@ -30,6 +36,8 @@ def foreseen(kind: str, inputs: dict[str, Any], here: Machine) -> tuple[Any, ...
                 makers[name] = node("EmptyImage", width=width, height=height)
             case {"sound": [samples, rate]}:
                 makers[name] = node("EmptyAudio", duration=samples / rate, sample_rate=rate)
+            case {"video": path}:
+                makers[name] = node("LoadVideo", file=Path(path).name)
             case _:
                 continue
         widgets[name] = [name, 0]

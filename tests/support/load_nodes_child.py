@@ -1,8 +1,8 @@
 """Runs ComfyUI's LoadImage and Load Audio and the wrapper's conversion of a picture on files; prints what they give.
 
 Arguments: ComfyUI's folder, an empty folder for its data, the wrapper's folder, and the files. The test is
-`test_load_nodes`. One line of JSON: for each file's name the shape of its picture, the samples of its sound, and
-whether SONIC_PreData converts the picture; null for what is refused.
+`test_load_nodes`. One line of JSON: for each file's name the shape of its picture, the red of its first row in 0…255,
+the samples of its sound, and whether SONIC_PreData converts the picture; null for what is refused.
 """
 
 import importlib
@@ -38,6 +38,9 @@ def main() -> None:
     def picture(path: str) -> list[int]:
         return list(comfyui_nodes.LoadImage().load_image(path)[0].shape)
 
+    def row(path: str) -> list[float]:
+        return (255 * comfyui_nodes.LoadImage().load_image(path)[0][0, 0, :, 0].float()).tolist()
+
     def converted(path: str) -> bool:
         image = comfyui_nodes.LoadImage().load_image(path)[0]
         return bool(wrapper.tensor2cv(image).size and wrapper.tensor2pil(image).size)
@@ -47,7 +50,7 @@ def main() -> None:
         return [waveform.shape[-1], rate]
 
     given = {
-        Path(path).name: {work.__name__: _or_none(work, path) for work in (picture, converted, samples)}
+        Path(path).name: {work.__name__: _or_none(work, path) for work in (picture, row, converted, samples)}
         for path in FILES
     }
     sys.stdout.write("\n" + json.dumps(given) + "\n")

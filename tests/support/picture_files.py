@@ -83,6 +83,24 @@ def exif(orientation):
     return data.tobytes().removeprefix(b"Exif\0\0")
 
 
+DEEP_GREY = {
+    "whole.tiff": ([-40, 0, 1, 100, 255, 256, 70_000], np.int32, [0, 0, 1, 100, 255, 255, 255]),
+    "floats.tiff": ([-40.0, 0.0, 0.99, 100.6, 255.0, 256.0, 7e4], np.float32, [0, 0, 0, 100, 255, 255, 255]),
+    "fractions.tiff": ([0.0, 0.5, 1.0, 1.5], np.float32, [0, 0, 1, 1]),
+    "sixteen.tiff": ([0, 128, 129, 256, 32_768, 65_535], np.uint16, [0, 0, 1, 1, 128, 255]),
+    "sixteen.png": ([0, 128, 129, 256, 32_768, 65_535], np.uint16, [0, 0, 1, 1, 128, 255]),
+    "sixteen.pgm": ([0, 128, 129, 256, 32_768, 65_535], np.uint16, [0, 0, 1, 1, 128, 255]),
+}
+"""Grey of more than 8 bits, by file: its numbers, their kind, and the levels that ComfyUI's LoadImage makes of them."""
+
+
+def deep_grey(folder, name):
+    """The file of that name in `DEEP_GREY`: its numbers, again and again. LoadImage fails on tiny ones of 16 bits."""
+    numbers, kind, _ = DEEP_GREY[name]
+    Image.fromarray(np.tile(np.array(numbers, kind), (32, 10))).save(folder / name)
+    return folder / name
+
+
 def gradient(width=SIDE, height=SIDE):
     """A picture whose corners differ."""
     y, x = np.mgrid[0:height, 0:width]

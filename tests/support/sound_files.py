@@ -5,6 +5,7 @@ import struct
 import av
 import numpy as np
 from av.error import InvalidDataError
+from av.stream import Disposition
 
 from sonic_guard.media.containers import _ODD_TAGS
 
@@ -53,6 +54,27 @@ def encode_tracks(file, *tracks, title="", codec="aac"):
             frame.sample_rate, frame.pts = RATE, 0
             for packet in (*stream.encode(frame), *stream.encode(None)):
                 container.mux(packet)
+
+
+def film_with_tracks(file, *tracks, marked=None):
+    """A film of two seconds with PCM tracks at `RATE`, (seconds, channels) each; that of index `marked` is default."""
+    with av.open(str(file), "w") as container:
+        video = container.add_stream("mpeg4", rate=4)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        streams = []
+        for index, (_, channels) in enumerate(tracks):
+            streams.append(container.add_stream("pcm_s16le", rate=RATE, layout=("mono", "stereo")[channels - 1]))
+            if index == marked:
+                streams[-1].disposition = Disposition.default
+        for shade in range(0, 160, 20):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), shade, np.uint8), format="rgb24")
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+        for stream, (seconds, channels) in zip(streams, tracks, strict=True):
+            samples = np.full((1, round(seconds * RATE) * channels), 1000, np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=stream.layout.name)
+            frame.sample_rate, frame.pts = RATE, 0
+            container.mux([*stream.encode(frame), *stream.encode(None)])
 
 
 def decoded_samples(path):

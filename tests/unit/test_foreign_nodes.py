@@ -3,6 +3,8 @@
 ComfyUI's own nodes are compared with the real ones in ``tests/comfyui/test_core_nodes.py``.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from sonic_guard.comfy.api_graph import parse_graph
@@ -18,6 +20,7 @@ from sonic_guard.preview.node_inputs import Cause, Unknown
 from tests.support.foreign_nodes import foreseen, picture, plain, sound
 from tests.support.graph_runs import foresee
 from tests.support.graphs import after_preflight, machine, node, preflight, sources, trio, write_files, write_wav
+from tests.support.sound_files import film_with_tracks
 
 PORTRAIT = picture(512, 512)
 WIDE = picture(1280, 825)
@@ -28,6 +31,7 @@ RUN = Unknown(Cause.RUN)
 def folder(tmp_path_factory):
     home = write_files(tmp_path_factory.mktemp("input"))
     write_wav(home / "speech.wav", 4.79)
+    film_with_tracks(home / "film.mkv", (1, 1), (3, 2), (2, 1))
     return home
 
 
@@ -188,6 +192,25 @@ CASES = {
 def test_the_length_of_a_voice_is_the_files(loader, here):
     seen = foresee(sources() | {"2": loader} | trio(duration=99_999.0), "7", here)
     assert (seen.judged.plan.job.duration_s, seen.assumed) == (4.79, ())
+
+
+LOAD_VIDEO = {"8": node("LoadVideo", file="film.mkv"), "9": node("GetVideoComponents", video=["8", 0])}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "link", "changed", "seconds"),
+    [
+        ({"9": node("LoadAudio", audio="film.mkv")}, ["9", 0], {}, 1.0),
+        (LOAD_VIDEO, ["9", 1], {}, 2.0),
+        (LOAD_VIDEO, ["9", 1], {"video_track": 1}, 1.0),
+        ({"9": node("VHS_LoadVideo", video="film.mkv")}, ["9", 2], {}, 3.0),
+        ({"9": node("VHS_LoadAudioUpload", audio="film.mkv")}, ["9", 0], {}, 3.0),
+    ],
+    ids=["Load Audio", "Load Video", "Load Video of ComfyUI 0.3.64", "VideoHelperSuite's video", "its audio"],
+)
+def test_each_loader_takes_another_track_of_a_film(here, nodes, link, changed, seconds):
+    seen = foresee(sources() | nodes | trio(audio=link, duration=99_999.0), "7", replace(here, **changed))
+    assert (seen.judged.plan.job.duration_s, seen.assumed) == (seconds, ())
 
 
 def test_a_trimmed_sound_is_as_long_as_it_is_cut(here):

@@ -2,10 +2,12 @@
 
 import importlib
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from sonic_guard.comfy.weight_files import WEIGHT_FILES
+from sonic_guard.media.audio_file import Pick
 
 
 @pytest.fixture
@@ -49,3 +51,11 @@ def test_a_weight_file_is_looked_for_in_its_folder_only(host, tmp_path, monkeypa
         path.touch()
     monkeypatch.setattr(host, "models_folder", lambda: tmp_path)
     assert host.has_weights(file, name.format(home=tmp_path)) is there
+
+
+@pytest.mark.parametrize(("methods", "track"), [((), 1), (("as_trimmed",), Pick.LAST)], ids=["0.3.64", "0.33"])
+def test_the_track_of_a_video_follows_comfyuis_version(host, monkeypatch, methods, track):
+    """What each version does is asked of it in ``tests/comfyui/test_core_nodes.py``."""
+    videos = SimpleNamespace(VideoFromFile=SimpleNamespace(**dict.fromkeys(methods)))
+    monkeypatch.setattr(importlib.import_module("comfy_api.latest"), "InputImpl", videos)
+    assert host.video_track() == track

@@ -27,7 +27,7 @@ from sonic_guard.messages.sound_messages import refusal_text, silence_text, soun
             Hearing(1, silent=True, tracks=2, voices=(Track(2),)),
             False,
             "Audio track 1 of 2 is silent (below -50 dBFS): the mouth in the video will not speak. Track 2 has sound. "
-            "Take it with Load Voice (Sonic Guard) instead of Load Audio, which takes the first.",
+            "Take it with Load Voice (Sonic Guard), where you choose the track.",
         ),
         (
             Hearing(3, silent=True, tracks=3, voices=(Track(1, "eng"), Track(2))),

@@ -17,8 +17,9 @@ def trimmed_to(sound: Samples, start_index: float, duration: float) -> Samples:
 
 
 def load_video(inputs: Inputs, context: Context) -> Outcome:
-    """LoadVideo."""
-    return Outcome((Film(UNKNOWN, Voice(named_file(inputs, "file", context.machine.files))),))
+    """LoadVideo. Of several audio tracks it takes another one than LoadAudio."""
+    file = named_file(inputs, "file", context.machine.files)
+    return Outcome((Film(UNKNOWN, Voice(file, track=context.machine.video_track)),))
 
 
 def video_components(inputs: Inputs, context: Context) -> Outcome:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ...media.audio_file import Pick
 from ..context import Context, Outcome
 from ..kind import Kind
 from ..node_inputs import UNKNOWN, Inputs, Picture, Voice
@@ -29,7 +30,7 @@ def sound(file: str, start: str, find: Find = named_file) -> Kind:
     """The loaders of sounds: the sound and its length. `file` and `start` are inputs."""
 
     def evaluate(inputs: Inputs, context: Context) -> Outcome:
-        voice = Voice(find(inputs, file, context.machine.files))
+        voice = Voice(find(inputs, file, context.machine.files), track=Pick.FFMPEG)
         after = _sought(voice, inputs.known(start, 0.0), inputs.known("duration", 0.0), inputs, context)
         return Outcome((after, context.measured(after, inputs).seconds))
 
@@ -76,7 +77,7 @@ def _soundtrack(file: str, by_time: bool, inputs: Inputs, context: Context) -> V
     if (frames or skipped) and not rate:
         return UNKNOWN
     start_s = inputs.known("start_time", 0.0) if by_time else (skipped / rate if skipped else 0.0)
-    return _sought(Voice(file), start_s, frames * step / rate if frames else 0.0, inputs, context)
+    return _sought(Voice(file, track=Pick.FFMPEG), start_s, frames * step / rate if frames else 0.0, inputs, context)
 
 
 def _sought(voice: Voice, start_s: float, duration_s: float, inputs: Inputs, context: Context) -> Voice:
