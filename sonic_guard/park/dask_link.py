@@ -8,10 +8,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import FarmError
+from ..plain_files import shown
 from .comfyui_client import LOOPBACK
 from .cpu_call import CpuCall
 from .dask_worker import TOPIC, VRAM, Bound, cancel, describe, run_call
@@ -47,6 +49,12 @@ class Security:
     ca: str
     certificate: str
     key: str
+
+    def check(self) -> None:
+        """Raises `FarmError` for a file that is not there: the farm would wait for a scheduler it can never reach."""
+        for each in (self.ca, self.certificate, self.key):
+            if not Path(each).is_file():
+                raise FarmError(f"{shown(each)}: there is no such file. Check the path.", path=Path(each))
 
     def to_dask(self) -> Any:
         """As Dask takes it."""

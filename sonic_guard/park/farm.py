@@ -167,6 +167,8 @@ def _go(journal: Journal, out: Location, settings: FarmSettings, watcher: Watche
 def _check(settings: FarmSettings) -> None:
     if settings.scheduler:
         check_address(settings.scheduler, settings.security)
+        if settings.security:
+            settings.security.check()
     elif not settings.starts():
         raise FarmError("servers: there is none. Name their addresses, or a ComfyUI to start.")
 

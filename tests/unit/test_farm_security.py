@@ -41,6 +41,15 @@ def test_dask_leaves_this_machine_with_tls_only(address, security, is_taken):
             check_address(address, security)
 
 
+def test_a_file_of_the_cluster_that_is_not_there_is_said(tmp_path):
+    """Instead of waiting for a scheduler that cannot be reached without it."""
+    known = tmp_path / "ca.pem"
+    known.touch()
+    Security(*3 * [str(known)]).check()
+    with pytest.raises(FarmError, match="key.pem: there is no such file"):
+        Security(str(known), str(known), str(tmp_path / "key.pem")).check()
+
+
 @pytest.fixture
 def video(tmp_path):
     """A video that was made: its folder and digest."""
