@@ -232,6 +232,13 @@ def _gpu(text: str) -> str:
     return "auto" if text.strip().lower() == "auto" else text
 
 
+def _count(text: str) -> int:
+    """At least one."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {printable(text)[:100]}")
+    return int(text)
+
+
 def _place(text: str) -> Path | str:
     """A folder, or the address of a bucket."""
     if text.startswith("file://"):
@@ -272,11 +279,11 @@ def _add_run(run: _Parser) -> None:
     run.option("run.comfyui-args", default="", metavar="OPTIONS")
     run.option("run.packs", choices=PACKS, default=PACKS[0])
     run.option("run.cards", default="", metavar="NUMBERS")
-    run.option("run.cpu-servers", type=int, default=0, metavar="NUMBER")
+    run.option("run.cpu-servers", type=_count, default=0, metavar="NUMBER")
     run.option("run.root", type=_place, action="append", default=[], metavar="FOLDER")
     run.option("run.finish", choices=FINISHES, default=FINISHES[0])
     run.option("run.parts", choices=PARTS, default=PARTS[0])
-    run.option("run.cpu-workers", type=int, default=1, metavar="NUMBER")
+    run.option("run.cpu-workers", type=_count, default=1, metavar="NUMBER")
     for name in ("ca", "cert", "key"):
         run.option(f"run.tls-{name}", type=Path, metavar="FILE")
     run.option("run.checkpoint", default="svd_xt_1_1.safetensors", metavar="NAME")

@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import SonicGuardError
 from ..job import Dtype, Job
@@ -19,10 +20,12 @@ from ..messages.catalogue import fill
 from ..optimizations import without_redundant
 from ..plain_files import printable
 from ..relatives import ADAPTERS, Relative
-from .arguments import ALL, named_optimizations, parse_arguments
-from .output import print_json, progress, write_text
+from .arguments import ALL, FINISH, named_optimizations, parse_arguments
+from .output import check_targets, print_json, progress, write_text
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
+EXIT_INTERRUPTED = 130
+"""After Ctrl+C, as shells have it."""
 _SHOWN_RUNS, _MAX_RUNS = 200, 1_000_000
 
 
@@ -34,12 +37,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     arguments = parse_arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("sonic_guard.atomic_files").setLevel(logging.ERROR)  # what it logs is printed below, in words
     try:
         code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except SonicGuardError as error:
         sys.stderr.write(f"sonic-guard: {_with_path(error, arguments.lang)}\n")
         return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        text = texts.STOPPED_FINISH if arguments.command == FINISH else texts.STOPPED
+        sys.stderr.write(f"\nsonic-guard: {fill(text, arguments.lang)}\n")
+        return EXIT_INTERRUPTED
     except OSError as error:
         sys.stderr.write(f"sonic-guard: {fill(texts.NO_OUTPUT, arguments.lang, error=error.strerror or error)}\n")
         return EXIT_BAD_INPUT
@@ -131,6 +139,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from ..devtools.measure import measure
     from ..devtools.measured_summary import fit_overhead, summarise
 
+    check_targets([arguments.markdown, arguments.overhead], [arguments.out])
     if arguments.squeeze:
         from ..devtools.squeeze import squeeze
 
@@ -159,7 +168,9 @@ def _history(arguments: argparse.Namespace) -> int:
 
     if arguments.limit is not None and not 1 <= arguments.limit <= _MAX_RUNS:
         raise SonicGuardError(fill(texts.WRONG_LIMIT, arguments.lang, most=_MAX_RUNS, limit=arguments.limit))
-    history = History(arguments.db or history_location(), existing=True)
+    location = arguments.db or history_location()
+    check_targets([arguments.csv], [Path(location)])
+    history = History(location, existing=True)
     if arguments.delete_card is not None:
         deleted = history.delete_card(arguments.delete_card)
         text = (

@@ -3,7 +3,7 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -114,27 +114,41 @@ class _Shown:
 def _settings(arguments: argparse.Namespace) -> FarmSettings:
     tls = [arguments.tls_ca, arguments.tls_cert, arguments.tls_key]
     servers, comfyui = tuple(arguments.servers), arguments.comfyui
+    to_start = arguments.cards or arguments.cpu_servers or arguments.comfyui_python or arguments.comfyui_args
     if not servers and comfyui is None and not arguments.scheduler:
-        servers, comfyui = _found(arguments.lang)
+        servers, comfyui = _found(arguments.lang, ports=() if to_start else PORTS)
+    if to_start and comfyui is None:
+        raise SonicGuardError(fill(texts.ONLY_STARTED, arguments.lang))
     return FarmSettings(
         servers=servers,
         comfyui=str(comfyui.absolute()) if comfyui else "",
         comfyui_python=str(arguments.comfyui_python.absolute()) if arguments.comfyui_python else "",
-        comfyui_arguments=tuple(shlex.split(arguments.comfyui_args)),
+        comfyui_arguments=_words(arguments),
         all_packs=arguments.packs == PACKS[1],
         cards=_cards(arguments) if comfyui else (),
         scheduler=arguments.scheduler,
         tls=tuple(str(each.absolute()) for each in tls) if all(tls) else (),
         in_parts=arguments.parts == PARTS[0],
-        cpu_workers=min(max(arguments.cpu_workers, 1), MAX_SERVERS),
+        cpu_workers=min(arguments.cpu_workers, MAX_SERVERS),
         checkpoint=arguments.checkpoint,
         sonic_unet=arguments.sonic_unet,
     )
 
 
-def _found(lang: str) -> tuple[tuple[str, ...], Path | None]:
-    """The servers that run on this machine, else the folder of a ComfyUI. Raises `SonicGuardError` without either."""
-    if servers := running_servers():
+def _words(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The options for the ComfyUIs that are started. Raises `SonicGuardError` where a quotation does not end."""
+    try:
+        return tuple(shlex.split(arguments.comfyui_args))
+    except ValueError as error:
+        raise SonicGuardError(fill(texts.NO_WORDS, arguments.lang)) from error
+
+
+def _found(lang: str, ports: Sequence[int]) -> tuple[tuple[str, ...], Path | None]:
+    """The servers that run at these ports of this machine, else the folder of a ComfyUI.
+
+    Raises `SonicGuardError` without either.
+    """
+    if servers := running_servers(ports):
         progress(fill(texts.FOUND, lang, place=", ".join(servers)))
         return servers, None
     comfyui = comfyui_folder()
@@ -147,7 +161,7 @@ def _found(lang: str) -> tuple[tuple[str, ...], Path | None]:
 def _cards(arguments: argparse.Namespace) -> tuple[int | None, ...]:
     """The cards for which a ComfyUI is started. Raises `SonicGuardError` for what is no list of numbers."""
     if arguments.cpu_servers:
-        return (None,) * min(max(arguments.cpu_servers, 1), MAX_SERVERS)
+        return (None,) * min(arguments.cpu_servers, MAX_SERVERS)
     if arguments.cards:
         numbers = [each.strip() for each in arguments.cards.split(",")]
         if not all(each.isdecimal() and len(each) < 4 for each in numbers):  # noqa: PLR2004

@@ -1,11 +1,13 @@
 """What the commands write: JSON and progress to the terminal, texts to files."""
 
 import json
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..atomic_files import write_file
+from ..atomic_files import fault, write_file
 from ..errors import OutputError
 from ..messages import cli_texts as texts
 from ..messages.catalogue import fill
@@ -21,6 +23,16 @@ def progress(text: str) -> None:
 def print_json(data: Any) -> None:
     """`data` as JSON on the output."""
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def check_targets(targets: Iterable[Path | None], sources: Iterable[Path]) -> None:
+    """Raises `OutputError` for a file to be written that is one of the sources, or is named twice."""
+    taken = {os.path.realpath(source) for source in sources}
+    for target in filter(None, targets):
+        real = os.path.realpath(target)
+        if real in taken:
+            raise fault(target, "this is a source, or another output. Choose another name.")
+        taken.add(real)
 
 
 def write_text(path: Path, text: str, lang: str = "en") -> None:

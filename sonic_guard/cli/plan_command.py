@@ -25,7 +25,7 @@ from ..planning.capacity import Capacity
 from ..planning.planner import Plan
 from ..planning.selection import read_switches
 from .arguments import ALL, named_optimizations
-from .output import print_json, write_text
+from .output import check_targets, print_json, write_text
 from .planned import Planned
 
 
@@ -50,6 +50,7 @@ class Nodes:
 def run_plan(arguments: argparse.Namespace) -> bool:
     """Plan, write and print. Returns whether it fits. Raises `SonicGuardError` for bad input."""
     nodes = read_nodes(arguments)
+    check_targets([arguments.workflow, arguments.chart], [Path(arguments.image), Path(arguments.audio)])
     sound = audio_file.probe(arguments.audio, track=arguments.track)
     request = _request(arguments, sound.duration_s, nodes.capabilities)
     result = preflight(request)

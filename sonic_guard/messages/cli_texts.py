@@ -391,6 +391,10 @@ NO_DATABASE = Text(
     "history: needs SQLAlchemy and Alembic, which ComfyUI brings: {error}.",
     "history：需要 ComfyUI 自带的 SQLAlchemy 与 Alembic：{error}。",
 )
+STOPPED = Text("stopped.", "已停止。")
+STOPPED_FINISH = Text(
+    "stopped. The same command goes on with what is done so far.", "已停止。再次运行同样的命令，会从已完成的部分继续。"
+)
 NO_OUTPUT = Text("output: {error}.", "输出：{error}。")
 NO_TEXT_NAME = Text(
     "{path}: it would name a file whose name is no text. Rename that file.",

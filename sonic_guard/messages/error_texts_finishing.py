@@ -49,6 +49,10 @@ FINISHING = (
         "这是源文件本身，不会被覆盖。请换一个文件名。",
     ),
     Text(
+        "this is a source, or another output. Choose another name.",
+        "这是源文件，或与另一个输出同名。请换一个文件名。",
+    ),
+    Text(
         "{format} goes into {suffix} files. Choose that suffix.",
         "{format} 应写入 {suffix} 文件。请使用该扩展名。",
     ),

@@ -70,6 +70,13 @@ NONE_FOUND = Text(
     "本机没有装有 Sonic 与 Sonic Guard 的 ComfyUI 在响应（端口 {first} 及其后），当前文件夹也不是 ComfyUI。请先启动它，"
     "或使用 --comfyui 文件夹、--servers 地址、--scheduler 地址。",
 )
+ONLY_STARTED = Text(
+    "--cards, --cpu-servers, --comfyui-python and --comfyui-args are for a ComfyUI that is started: give --comfyui "
+    "FOLDER.",
+    "--cards、--cpu-servers、--comfyui-python 与 --comfyui-args 只用于由本命令启动的 ComfyUI：请使用 --comfyui "
+    "文件夹。",
+)
+NO_WORDS = Text("--comfyui-args: a quotation does not end.", "--comfyui-args：引号没有配对。")
 NO_CARDS = Text(
     "--cards: expected numbers such as 0,1, got {cards}.", "--cards：应为 0,1 这样的数字，得到的是 {cards}。"
 )

@@ -306,7 +306,7 @@ class FarmRun:
         is_lost = ended.outcome is Outcome.LOST
         server = row.server if is_lost else ""  # elsewhere nobody is making it
         row = self._rows[row.task] = replace(row, tries=row.tries + tried, failures=failures, server=server)
-        if not is_lost:
+        if not is_lost and not self._cancelled:
             self.tell(Told(Happening.AGAIN, label_of(row), ended.text))
         if not row.kind.is_on_card:
             return

@@ -13,9 +13,9 @@ ANSWER_S = 3.0
 """Most seconds for the answer of a server on this machine."""
 
 
-def running_servers(ports: Sequence[int] = ()) -> tuple[str, ...]:
-    """Addresses of the servers of this machine, at these ports or `PORTS`, that have the nodes of a farm's graph."""
-    return asyncio.run(_usable([f"http://127.0.0.1:{port}" for port in ports or PORTS]))
+def running_servers(ports: Sequence[int] = PORTS) -> tuple[str, ...]:
+    """Addresses of the servers at these ports of this machine that have the nodes of a farm's graph."""
+    return asyncio.run(_usable([f"http://127.0.0.1:{port}" for port in ports]))
 
 
 def comfyui_folder() -> Path | None:

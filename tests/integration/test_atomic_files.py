@@ -3,10 +3,12 @@
 import errno
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from sonic_guard.atomic_files import write_file, write_text
 from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_OK, main
 from sonic_guard.errors import OutputError
+from tests.support.footage_files import write
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 PLAN = ["plan", "--image", str(DEMO / "portrait.jpg"), "--audio", str(DEMO / "speech.mp3"), "--gpu", "8", "--json"]
@@ -154,3 +157,62 @@ def test_what_cannot_be_a_file_is_reported(tmp_path, name, message):
 def test_a_name_too_long_is_reported(tmp_path):
     with pytest.raises(OutputError, match="could not be written"):
         write_file(tmp_path / ("x" * 300), [b"new"])
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """A portrait and a voice, and the command that plans with them."""
+    for name in ("portrait.jpg", "speech.mp3"):
+        shutil.copy(DEMO / name, tmp_path)
+    return ["plan", "--image", str(tmp_path / "portrait.jpg"), "--audio", str(tmp_path / "speech.mp3"), "--gpu", "8"]
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ["--chart", "portrait.jpg"],
+        ["--workflow", "speech.mp3"],
+        ["--chart", "sub/../portrait.jpg"],
+        ["--chart", "a.png", "--workflow", "a.png"],
+    ],
+)
+def test_no_input_is_written_over_and_no_output_twice(inputs, outputs, tmp_path, capsys):
+    (tmp_path / "sub").mkdir()
+    paths = [each if each.startswith("--") else str(tmp_path / each) for each in outputs]
+    assert main([*inputs, *paths]) == EXIT_BAD_INPUT
+    assert "this is a source, or another output" in capsys.readouterr().err
+    assert {name: (tmp_path / name).read_bytes() for name in ("portrait.jpg", "speech.mp3")} == {
+        name: (DEMO / name).read_bytes() for name in ("portrait.jpg", "speech.mp3")
+    }
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_the_history_is_not_written_over(tmp_path, capsys):
+    file = tmp_path / "history.db"
+    file.write_bytes(b"what there is")
+    assert main(["history", "--db", str(file), "--csv", str(file)]) == EXIT_BAD_INPUT
+    assert "this is a source" in capsys.readouterr().err
+    assert file.read_bytes() == b"what there is"
+
+
+@posix
+def test_ctrl_c_ends_with_a_line_that_says_how_to_go_on(tmp_path):
+    clip = write(tmp_path / "clip.mp4", 400, size=(640, 360))
+    command = [
+        sys.executable,
+        "-m",
+        "sonic_guard",
+        "finish",
+        "interpolate",
+        str(clip),
+        "--out",
+        str(tmp_path / "x.mp4"),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 60
+        while not list(tmp_path.glob(".sonic-guard/*/*")) and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in errors) == (130, False), errors
+    assert errors.splitlines()[-1] == "sonic-guard: stopped. The same command goes on with what is done so far."

@@ -12,7 +12,7 @@ pytest.importorskip("aiohttp")
 
 from aiohttp import web
 
-from sonic_guard.cli import main
+from sonic_guard.cli import farm_commands, main
 from sonic_guard.comfy.talking_head_prompt import HEAD, NODES, Loaded, talking_head_prompt
 from sonic_guard.comfy.workflow_file import TALKING_HEAD_INPUTS
 from sonic_guard.errors import FarmError
@@ -277,7 +277,7 @@ def test_the_servers_of_this_machine_are_found_and_get_no_token(fake, url, tmp_p
 
 def test_a_farm_that_is_not_told_of_any_comfyui_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(local_comfyui, "PORTS", (9,))
+    monkeypatch.setattr(farm_commands, "PORTS", (9,))
     arguments = ["farm", "run", "jobs.csv", "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
     assert "Start it, or give --comfyui FOLDER" in capsys.readouterr().err
@@ -286,6 +286,26 @@ def test_a_farm_that_is_not_told_of_any_comfyui_says_what_to_do(tmp_path, monkey
     assert local_comfyui.comfyui_folder() == tmp_path
     assert main([*arguments, "--local"]) == 2
     assert "jobs.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--servers", "http://127.0.0.1:9", "--cards", "5"], "give --comfyui FOLDER"),
+        (["--comfyui", ".", "--comfyui-args", "'open"], "--comfyui-args: a quotation does not end."),
+    ],
+)
+def test_options_that_cannot_be_meant_so_are_refused(options, fault, tmp_path, capsys):
+    assert main(["farm", "run", "jobs.csv", "--out", str(tmp_path / "out"), *options]) == 2
+    assert fault in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--cpu-workers", "--cpu-servers"])
+@pytest.mark.parametrize("number", ["0", "-1", "a", "1.5"])
+def test_numbers_of_processes_begin_with_one(option, number, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["farm", "run", "jobs.csv", "--out", str(tmp_path), f"{option}={number}"])
+    assert f"expected a number from 1, got {number}" in capsys.readouterr().err
 
 
 def test_a_redirect_is_not_followed(tmp_path, call):
