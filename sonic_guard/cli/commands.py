@@ -45,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sonic-guard: {_with_path(error, arguments.lang)}\n")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        text = texts.STOPPED_FINISH if arguments.command == FINISH else texts.STOPPED
-        sys.stderr.write(f"\nsonic-guard: {fill(text, arguments.lang)}\n")
+        lang, is_kept = arguments.lang, arguments.command == FINISH
+        text = fill(texts.STOPPED_FINISH, lang) if is_kept else fill(texts.STOPPED, lang)
+        sys.stderr.write(f"\nsonic-guard: {text}\n")
         return EXIT_INTERRUPTED
     except OSError as error:
         sys.stderr.write(f"sonic-guard: {fill(texts.NO_OUTPUT, arguments.lang, error=error.strerror or error)}\n")
