@@ -232,7 +232,8 @@ app.registerExtension({
       render: (/** @type {HTMLElement} */ element) => history.open(element),
       destroy: () => history.close(),
     });
-    app.ui.settings.addEventListener("Comfy.Locale.change", () => setTimeout(renameTab)); // called before it is stored
+    // Called before the new language is stored.
+    app.ui?.settings?.addEventListener?.("Comfy.Locale.change", () => setTimeout(renameTab));
   },
   refreshComboInNodes() {
     refresh(); // R: files may have come or gone

@@ -660,7 +660,8 @@ def allowed(path: str, site: Site) -> bool:
     """Whether a file is one that the server may open: of the input folder, its own, Python's or the system's."""
     inside = Path(path).resolve().is_relative_to
     own = (site.folder.resolve(), site.folder.parent / "presets", PACK, Path(json.__file__).parent)
-    return any(map(inside, own)) or path.endswith(".pyc") or "/site-packages/" in path or path.startswith("/proc/")
+    system = ("/proc/", "/sys/fs/cgroup/")
+    return any(map(inside, own)) or path.endswith(".pyc") or "/site-packages/" in path or path.startswith(system)
 
 
 def test_nothing_outside_the_input_folder_is_opened(site):
