@@ -76,6 +76,9 @@ MOST_SENTENCES = 12
 MOST_NESTED = 2
 """Levels of texts in the placeholders of texts."""
 _COLON = "："
+_PLACE = re.compile(r"(line|job) ([0-9]+)")
+_PLACES = {"line": "行", "job": "个任务"}
+"""Of a job file."""
 _BEGIN_OF_A_VALUE = ("{", "[", "'", '"')
 _COLON_IN_VALUE = re.compile(r":(?= |$)")
 _END = re.compile(r"\.(?= )")
@@ -113,7 +116,7 @@ def error_text(error: SonicGuardError | str, lang: str) -> str:
     It stays as it is where it is not known, such as a plan's, which is in the user's language already.
     """
     text = error if isinstance(error, str) else error.text
-    return text if lang == LANGUAGES[0] else _translated(text) or text
+    return text if lang == LANGUAGES[0] else "\n".join(_translated(line) or line for line in text.split("\n"))
 
 
 @lru_cache(maxsize=256)  # also so that no part of a long text is tried twice
@@ -137,8 +140,15 @@ def _splits(text: str) -> Iterator[tuple[str, str]]:
         subject, colon, rest = rest.partition(": ")
         if not colon or subject.startswith(_BEGIN_OF_A_VALUE):
             return
-        subjects += f"{SUBJECTS[subject].zh if subject in SUBJECTS else subject}{_COLON}"
+        subjects += f"{_subject(subject)}{_COLON}"
         yield subjects, rest
+
+
+def _subject(subject: str) -> str:
+    place = _PLACE.fullmatch(subject)
+    if place:
+        return f"第 {place[2]} {_PLACES[place[1]]}"
+    return SUBJECTS[subject].zh if subject in SUBJECTS else subject
 
 
 def _sentences(text: str, nested: int, *, colons: bool) -> str | None:

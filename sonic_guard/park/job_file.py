@@ -115,7 +115,8 @@ def read_job_file(path: Path, roots: Sequence[Location] = (), finish: str = NO_F
         except SonicGuardError as error:
             faults.append(f"{row.place}: {error.text}")
     if faults:
-        raise FarmError(f"{shown(path)}: {first_of(faults, SHOWN_FAULTS, ' ')}", path=path)
+        listed = first_of(faults, SHOWN_FAULTS, "\n")
+        raise FarmError(f"{shown(path)}: {listed}", path=path)
     if not jobs:
         raise FarmError(f"{shown(path)}: there is no job in it.", path=path)
     return jobs

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonic_guard.errors import FarmError
+from sonic_guard.messages.error_messages import error_text
 from sonic_guard.park.job_file import read_job_file
 from sonic_guard.park.jobs import MAX_NAME, read_settings
 
@@ -159,8 +160,17 @@ def test_a_hostile_file_is_refused_with_a_reason(folder, name, content, fault):
 
 def test_the_faults_of_all_rows_are_listed(folder):
     rows = "".join(f"a.png,no{number}.wav\n" for number in range(30))
-    with pytest.raises(FarmError, match=r"line 2: audio: .* line 11: .*20 more"):
+    with pytest.raises(FarmError, match=r"(?s)line 2: audio: .*\nline 11: .*20 more"):
         read(folder, "image,audio\n" + rows)
+
+
+def test_every_fault_is_in_the_user_s_language(folder):
+    rows = "a.png,a.wav,one,foo\na.png,a.wav,=cmd(),\n"
+    with pytest.raises(FarmError) as raised:
+        read(folder, "image,audio,name,finish\n" + rows)
+    first, second = error_text(raised.value, "zh").splitlines()
+    assert first.endswith("：第 2 行：finish：没有 'foo'；可选：none, fast, hd。")
+    assert second == "第 3 行：name：'=cmd()' 不是普通的文件名。请使用字母、数字、空格、_ 和 -。"
 
 
 VALUES = [
