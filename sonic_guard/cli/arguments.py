@@ -4,12 +4,13 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import OptimizationError
 from ..job import Dtype
 from ..messages import cli_texts as texts
 from ..messages.catalogue import LANGUAGES, fill
+from ..messages.option_texts import ERROR, fault_text
 from ..optimizations import ESCALATION_ORDER, EVERY, Optimization
 from ..plain_files import printable
 from ..relatives import ADAPTERS, Relative
@@ -88,6 +89,11 @@ class _Parser(argparse.ArgumentParser):
 
     def help(self, key: str, **values: object) -> str:
         return fill(texts.HELP[key], self.lang, **values).replace("%", "%%")
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with the usage and what is wrong."""
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: {_text(ERROR, self.lang)}: {fault_text(message, self.lang)}\n")
 
     def argument(self, key: str, **settings: Any) -> None:
         """Add the argument without a name that `texts.HELP` has as "command.argument"."""
