@@ -56,11 +56,6 @@ class LowVRAM(shared_inputs.TargetCard):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, target_card: Any = None, **_: Any) -> str:
-        """The card that the optimizations are chosen for, which a setting or another node may name."""
-        return str(host.target_of(target_card))
-
-    @classmethod
     @errors_in_users_language
     def execute(
         cls, model: Any, mode: str, target_card: str, reserve: float, language: str,

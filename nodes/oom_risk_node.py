@@ -52,8 +52,8 @@ class OOMRisk(shared_inputs.TargetCard):
 
     @classmethod
     def fingerprint_inputs(cls, target_card: Any = None, **_: Any) -> str:
-        """The card that is planned for, which a setting or another node may name; what the graph's nodes can do."""
-        return f"{host.target_of(target_card)} {capabilities().text}"
+        """The card that is planned for; what the graph's nodes can do."""
+        return f"{super().fingerprint_inputs(target_card)} {capabilities().text}"
 
     @classmethod
     @errors_in_users_language

@@ -11,7 +11,7 @@ from ..sonic_guard.messages.plan_messages import refusal
 from ..sonic_guard.messages.plan_messages import report as report_of
 from ..sonic_guard.messages.sound_messages import sound_lines
 from ..sonic_guard.operations.preflight import PlannedRun, preflight
-from .comfyui import host, images, planning_inputs, shared_inputs
+from .comfyui import images, planning_inputs, shared_inputs
 from .comfyui.languages import errors_in_users_language
 from .comfyui.sonic_model import capabilities
 from .web_api import run_history
@@ -57,12 +57,9 @@ class Preflight(shared_inputs.TargetCard):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, preset: str = "", target_card: Any = None, **_: Any) -> str:
-        """The content of the preset's file, so that an edited one is read again.
-
-        And the card that is planned for, which a setting may name, and what the graph's nodes can do.
-        """
-        return f"{shared_inputs.preset_text(preset)} {host.target_of(target_card)} {capabilities().text}"
+    def fingerprint_inputs(cls, target_card: Any = None, preset: str = "", **_: Any) -> str:
+        """The card that is planned for; what the graph's nodes can do; the preset's file, which may be edited."""
+        return f"{super().fingerprint_inputs(target_card)} {capabilities().text} {shared_inputs.preset_text(preset)}"
 
     @classmethod
     @errors_in_users_language

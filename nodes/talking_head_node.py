@@ -50,7 +50,7 @@ PICTURES = 8
 MODELS = ("model", "clip_vision", "vae")
 
 
-class TalkingHead(io.ComfyNode):
+class TalkingHead(shared_inputs.TargetCard):
     """The plan, Sonic, its memory, its parts and its file in one node."""
 
     @classmethod
@@ -136,14 +136,9 @@ class TalkingHead(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def validate_inputs(cls, target_card: str | None = None) -> bool | str:
-        """Whether the card is known. ComfyUI lists an error once for each input that is named here."""
-        return shared_inputs.check_target_card(target_card)
-
-    @classmethod
-    def fingerprint_inputs(cls, preset: str = "", target_card: Any = None, **_: Any) -> str:
-        """The content of the preset's file, so that an edited one is read again; the card that is planned for."""
-        return f"{shared_inputs.preset_text(preset)} {host.target_of(target_card)}"
+    def fingerprint_inputs(cls, target_card: Any = None, preset: str = "", **_: Any) -> str:
+        """The card that is planned for; the content of the preset's file, so that an edited one is read again."""
+        return f"{super().fingerprint_inputs(target_card)} {shared_inputs.preset_text(preset)}"
 
     @classmethod
     @errors_in_users_language

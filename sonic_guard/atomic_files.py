@@ -132,6 +132,14 @@ def discard(path: Path) -> None:
         log.warning("%s is no longer needed and cannot be removed: %s", path, error)
 
 
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names lead to one file, also by links, or would once it is there."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
+
+
 def taken(target: Path) -> OutputError:
     """The error for a name that already exists."""
     return fault(target, "there is a file of that name. Choose another name, or move the file away.")

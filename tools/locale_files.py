@@ -11,7 +11,7 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +87,9 @@ def page_texts() -> dict[str, dict[str, Any]] | None:
 
 
 def source_texts(
-    schemas: Iterable[Any] | None, page: Mapping[str, Any] | None, locales: Path = LOCALES
+    schemas: Sequence[Any] | None, page: Mapping[str, Any] | None, locales: Path = LOCALES
 ) -> dict[str, dict[str, Any]]:
     """The files of the source language by name, those left out for which there is nothing to make them from."""
-    schemas = None if schemas is None else [*schemas]
     texts: dict[str, dict[str, Any]] = {} if schemas is None else {"nodeDefs": node_texts(schemas)}
     texts.update(page or {})
     main: dict[str, Any] = {"nodeCategories": _categories(schemas, locales)}
@@ -99,7 +98,7 @@ def source_texts(
     return {**texts, "main": main}
 
 
-def _categories(schemas: Iterable[Any] | None, locales: Path) -> dict[str, str]:
+def _categories(schemas: Sequence[Any] | None, locales: Path) -> dict[str, str]:
     """The levels of the nodes' menu, the outermost first: the front end looks each up by itself."""
     if schemas is None:
         return read_texts(SOURCE, "main", locales).get("nodeCategories", {})
@@ -152,7 +151,7 @@ def as_file(texts: Mapping[str, Any]) -> str:
 
 
 def locale_files(
-    schemas: Iterable[Any] | None, page: Mapping[str, Any] | None, locales: Path = LOCALES
+    schemas: Sequence[Any] | None, page: Mapping[str, Any] | None, locales: Path = LOCALES
 ) -> dict[Path, str]:
     """Every file in `locales` that can be made here, by its path."""
     source = source_texts(schemas, page, locales)

@@ -236,17 +236,20 @@ class TargetCard(io.ComfyNode):
     """A node with a `target_card`: besides the menu's entries it takes any card or number of GiB."""
 
     @classmethod
+    def fingerprint_inputs(cls, target_card: Any = None, **_: Any) -> str:
+        """The card that is planned for, which a setting or another node may name."""
+        return str(host.target_of(target_card))
+
+    @classmethod
     def validate_inputs(cls, target_card: str | None = None) -> bool | str:
-        """Replaces ComfyUI's check against the menu, so that a workflow may say "20 GiB"."""
-        return check_target_card(target_card)
+        """Whether it is "auto", a card or a number of GiB; else what is wrong with it. None comes over a link.
 
-
-def check_target_card(target_card: str | None) -> bool | str:
-    """Whether it is "auto", a card or a number of GiB; else what is wrong with it. None comes over a link."""
-    if target_card in (None, "auto"):
+        Replaces ComfyUI's check against the menu, which lists an error once for each input that is named here.
+        """
+        if target_card in (None, "auto"):
+            return True
+        try:
+            budget_for(target_card)
+        except SonicGuardError as error:
+            return error_text(error, interface_language())
         return True
-    try:
-        budget_for(target_card)
-    except SonicGuardError as error:
-        return error_text(error, interface_language())
-    return True

@@ -277,7 +277,7 @@ def _add_run(run: _Parser) -> None:
     run.argument("run.jobs", type=Path, metavar="JOBS")
     _add_out(run)
     where = run.options.add_mutually_exclusive_group()
-    run.option("run.local", where, action="store_true")
+    run.option("run.local", action="store_true")
     run.option("run.servers", where, nargs="+", default=[], metavar="URL")
     run.option("run.comfyui", where, type=Path, metavar="FOLDER")
     run.option("run.scheduler", where, default="", metavar="ADDRESS")

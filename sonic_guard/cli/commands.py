@@ -20,12 +20,10 @@ from ..messages.catalogue import fill
 from ..optimizations import without_redundant
 from ..plain_files import printable
 from ..relatives import ADAPTERS, Relative
-from .arguments import ALL, FINISH, named_optimizations, parse_arguments
-from .output import check_targets, print_json, progress, write_text
+from .arguments import ALL, named_optimizations, parse_arguments
+from .output import check_targets, print_json, progress, stoppable, write_text
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
-EXIT_INTERRUPTED = 130
-"""After Ctrl+C, as shells have it."""
 _SHOWN_RUNS, _MAX_RUNS = 200, 1_000_000
 
 
@@ -39,16 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("sonic_guard.atomic_files").setLevel(logging.ERROR)  # what it logs is printed below, in words
     try:
-        code = _COMMANDS[arguments.command](arguments)
+        with stoppable(f"\nsonic-guard: {fill(texts.STOPPED, arguments.lang)}"):
+            code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except SonicGuardError as error:
         sys.stderr.write(f"sonic-guard: {_with_path(error, arguments.lang)}\n")
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        lang, is_kept = arguments.lang, arguments.command == FINISH
-        text = fill(texts.STOPPED_FINISH, lang) if is_kept else fill(texts.STOPPED, lang)
-        sys.stderr.write(f"\nsonic-guard: {text}\n")
-        return EXIT_INTERRUPTED
     except OSError as error:
         sys.stderr.write(f"sonic-guard: {fill(texts.NO_OUTPUT, arguments.lang, error=error.strerror or error)}\n")
         return EXIT_BAD_INPUT
@@ -72,7 +66,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _finish(arguments: argparse.Namespace) -> int:
     from .finish_steps import run_finish
 
-    run_finish(arguments)
+    with stoppable(f"\nsonic-guard: {fill(texts.STOPPED_FINISH, arguments.lang)}"):
+        run_finish(arguments)
     return EXIT_OK
 
 

@@ -3,8 +3,8 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import takewhile
 from pathlib import Path
 
@@ -27,12 +27,10 @@ from ..park.report import FarmReport, farm_report
 from ..plain_files import printable
 from .arguments import PACKS, PARTS
 from .farm_report import write_report
-from .output import print_json, progress
+from .output import print_json, progress, stoppable
 
 MAX_SERVERS = 64
 """On one machine."""
-INTERRUPTED = 130
-"""Exit code after Ctrl+C, as shells have it."""
 
 
 def run_jobs(arguments: argparse.Namespace) -> None:
@@ -64,14 +62,9 @@ def ask_to_cancel(arguments: argparse.Namespace) -> None:
     progress(fill(texts.ASKED, arguments.lang))
 
 
-@contextmanager
-def _stoppable(arguments: argparse.Namespace) -> Iterator[None]:
-    """Ctrl+C ends the client inside the block with a line that says how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        progress(fill(texts.STOPPED, arguments.lang, out=arguments.out))
-        raise SystemExit(INTERRUPTED) from None
+def _stoppable(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """Ctrl+C inside of it ends the client with a line that says how to go on."""
+    return stoppable(fill(texts.STOPPED, arguments.lang, out=arguments.out))
 
 
 class _Shown:

@@ -1,17 +1,20 @@
 """What the commands write: JSON and progress to the terminal, texts to files."""
 
 import json
-import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..atomic_files import fault, write_file
+from ..atomic_files import fault, same_file, write_file
 from ..errors import OutputError
 from ..messages import cli_texts as texts
 from ..messages.catalogue import fill
 from ..plain_files import shown
+
+EXIT_INTERRUPTED = 130
+"""After Ctrl+C, as shells have it."""
 
 
 def progress(text: str) -> None:
@@ -25,14 +28,23 @@ def print_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
+@contextmanager
+def stoppable(text: str) -> Iterator[None]:
+    """Ctrl+C inside the block ends the program with the line `text`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress(text)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
 def check_targets(targets: Iterable[Path | None], sources: Iterable[Path]) -> None:
     """Raises `OutputError` for a file to be written that is one of the sources, or is named twice."""
-    taken = {os.path.realpath(source) for source in sources}
+    taken = list(sources)
     for target in filter(None, targets):
-        real = os.path.realpath(target)
-        if real in taken:
+        if any(same_file(target, each) for each in taken):
             raise fault(target, "this is a source, or another output. Choose another name.")
-        taken.add(real)
+        taken.append(target)
 
 
 def write_text(path: Path, text: str, lang: str = "en") -> None:

@@ -58,7 +58,7 @@ def _groups(groups: Path, own: Path) -> Iterator[tuple[Path, _Names]]:
         return
     for line in lines:
         _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
-        if controllers in ("", "memory") or "memory" in controllers.split(","):
+        if not controllers or "memory" in controllers.split(","):
             root, names = (groups / "memory", _V1) if controllers else (groups, _V2)
             folder = root / path.strip("/")
             while folder != root:

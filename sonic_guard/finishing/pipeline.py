@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..atomic_files import discard, errors_about, fault, try_out
+from ..atomic_files import discard, errors_about, fault, same_file, try_out
 from ..errors import FinishError
 from ..media.footage import Footage, Shot, open_footage, shots
 from ..media.video_writer import FFV1, H264, Encoding, VideoWriter
@@ -135,7 +135,7 @@ def _refuse_target(request: FinishRequest, target: Path) -> None:
     if target.suffix.lower() not in CONTAINERS:
         known = ", ".join(CONTAINERS)
         raise FinishError(f"{target.name}: the suffix of a video that is written is one of {known}.")
-    if target.exists() and request.source.exists() and target.samefile(request.source):
+    if target.exists() and same_file(target, request.source):
         raise FinishError(f"{target.name}: this is the source itself, which is never replaced. Choose another name.")
     if request.encoding.format != H264.name and target.suffix.lower() != request.encoding.kind.suffix:
         suffix = request.encoding.kind.suffix

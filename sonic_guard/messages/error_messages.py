@@ -11,8 +11,6 @@ An error's text is sentences one after another, often behind what they are about
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from string import Formatter
-from typing import NamedTuple
 
 from ..errors import SonicGuardError
 from ..optimizations import Text
@@ -30,6 +28,7 @@ from . import (
     sound_texts,
 )
 from .catalogue import LANGUAGES
+from .sentences import sentences
 
 ERRORS: tuple[Text, ...] = (
     *error_texts_settings.ERRORS, *error_texts_media.ERRORS, *error_texts_finishing.ERRORS,
@@ -82,32 +81,6 @@ _PLACES = {"line": "行", "job": "个任务"}
 _BEGIN_OF_A_VALUE = ("{", "[", "'", '"')
 _COLON_IN_VALUE = re.compile(r":(?= |$)")
 _END = re.compile(r"\.(?= )")
-
-
-class _Sentence(NamedTuple):
-    """An entry of `ERRORS`, taken apart."""
-
-    literals: tuple[str, ...]
-    """The English text around the placeholders: one more than there are names."""
-    names: tuple[str, ...]
-    text: Text
-
-    def match(self, text: str) -> dict[str, str] | None:
-        """The placeholders' values in `text`; None where it is another sentence. Takes linear time."""
-        first, *others = self.literals
-        if not others:
-            return {} if text == first else None
-        *between, last = others
-        if len(text) < len(first) + len(last) or not (text.startswith(first) and text.endswith(last)):
-            return None
-        at, end, values = len(first), len(text) - len(last), []
-        for literal in between:
-            found = text.find(literal, at, end)
-            if found < 0:
-                return None
-            values.append(text[at:found])
-            at = found + len(literal)
-        return dict(zip(self.names, [*values, text[at:end]], strict=True))
 
 
 def error_text(error: SonicGuardError | str, lang: str) -> str:
@@ -181,16 +154,4 @@ def _value(value: str, nested: int) -> str:
     return (nested <= MOST_NESTED and _translated(value, nested)) or value
 
 
-def _taken_apart(text: Text) -> _Sentence:
-    literals, names, before = [], [], ""
-    for literal, name, _, _ in Formatter().parse(text.en):
-        before += literal
-        if name is not None:
-            literals.append(before)
-            names.append(name)
-            before = ""
-    return _Sentence((*literals, before), tuple(names), text)
-
-
-_SENTENCES = sorted(map(_taken_apart, ERRORS), key=lambda each: -sum(map(len, each.literals)))
-"""Those with the most text of their own first: where two match, it is the one that says more."""
+_SENTENCES = sentences(ERRORS)

@@ -1,9 +1,8 @@
 """What Python's argparse says of options that cannot be parsed, in the user's language."""
 
-import re
-
 from ..optimizations import Text
 from .catalogue import LANGUAGES
+from .sentences import sentences
 
 ERROR = Text("error", "错误")
 FAULTS: tuple[Text, ...] = (
@@ -21,12 +20,15 @@ FAULTS: tuple[Text, ...] = (
 """Those that this command line can lead to. Another version's may differ: they stay as they are."""
 
 
+_SENTENCES = sentences(FAULTS)
+
+
 def fault_text(message: str, lang: str) -> str:
     """Argparse's `message` in `lang`, one of `LANGUAGES`."""
     if lang == LANGUAGES[0]:
         return message
-    for fault in FAULTS:
-        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(fault.en))
-        if found := re.fullmatch(pattern, message, re.DOTALL):
-            return fault.zh.format(**found.groupdict())
+    for sentence in _SENTENCES:
+        values = sentence.match(message)
+        if values is not None:
+            return sentence.text.zh.format(**values)
     return message

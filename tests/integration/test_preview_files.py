@@ -350,12 +350,19 @@ def short_pauses(monkeypatch):
     monkeypatch.setattr(file_outcomes, "FIRST_PAUSE_S", PAUSE_S)
 
 
-def test_a_header_on_a_disk_that_was_asleep_is_read_after_a_pause(media, monkeypatch, short_pauses):
+@pytest.fixture
+def slow_at_first(media, monkeypatch, short_pauses):
+    """Files on a disk that was asleep when the header of face.png was read."""
     files = Files(lambda: media)
     with monkeypatch.context() as asleep:
         asleep.setattr(preview_files, "HEADER_LIMIT_S", 0.0)
         with pytest.raises(SlowFileError):
             files.size("face.png")
+    return files
+
+
+def test_a_header_on_a_disk_that_was_asleep_is_read_after_a_pause(media, slow_at_first):
+    files = slow_at_first
     with opened_files() as opened:
         for _ in range(50):
             with pytest.raises(SlowFileError):
@@ -365,12 +372,8 @@ def test_a_header_on_a_disk_that_was_asleep_is_read_after_a_pause(media, monkeyp
     assert files.size("face.png") == (512, 512)
 
 
-def test_a_page_waits_for_the_second_attempt_at_an_error(media, monkeypatch, short_pauses):
-    files = Files(lambda: media)
-    with monkeypatch.context() as asleep:
-        asleep.setattr(preview_files, "HEADER_LIMIT_S", 0.0)
-        with pytest.raises(SlowFileError):
-            files.size("face.png")
+def test_a_page_waits_for_the_second_attempt_at_an_error(slow_at_first):
+    files = slow_at_first
     time.sleep(PAUSE_S)
     held = threading.Event()
     files._headers.submit(held.wait)

@@ -51,7 +51,7 @@ def test_the_steps_are_listed_where_nothing_is_named(line, capsys):
         ("finish talk.mp4 --out x.mp4 --preset slow", "参数 --preset：没有 'slow'；可选："),
         ("finish talk.mp4 --out", "参数 --out：需要一个值"),
         ("farm run jobs.csv --out o --servers", "参数 --servers：至少需要一个值"),
-        ("farm run jobs.csv --out o --local --comfyui c", "参数 --comfyui：不能与 --local 同时使用"),
+        ("farm run jobs.csv --out o --scheduler s --comfyui c", "参数 --comfyui：不能与 --scheduler 同时使用"),
         ("farm run jobs.csv --out o --cpu-workers 0", "参数 --cpu-workers：应为从 1 起的整数，实际为 0"),
         ("leases --json=1", "参数 --json：不接受值 '1'"),
     ],

@@ -32,11 +32,10 @@ class Correction(NamedTuple):
 
 def check_limit(max_correction_ms: object) -> None:
     """Raises `FinishError` if the limit is no number between 0 and `FARTHEST_MS`."""
-    limit = float("nan") if isinstance(max_correction_ms, bool) else max_correction_ms
-    if not isinstance(limit, int | float) or not 0 <= limit <= FARTHEST_MS:
+    limit = max_correction_ms
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit <= FARTHEST_MS:
         raise FinishError(
-            f"max_correction_ms: {brief(max_correction_ms)} is not between 0 and {FARTHEST_MS:g}. "
-            f"Start from {MAX_CORRECTION_MS:g}."
+            f"max_correction_ms: {brief(limit)} is not between 0 and {FARTHEST_MS:g}. Start from {MAX_CORRECTION_MS:g}."
         )
 
 
