@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -87,6 +88,19 @@ def no_page_before() -> Iterator[None]:
     yield
     if languages := sys.modules.get("sonic_guard_pack.nodes.comfyui.languages"):
         languages.pages.clear()
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_before() -> Iterator[None]:
+    """No code of ours leaves a logger held down: later tests, and users of the library, would miss its messages."""
+
+    def held_down() -> set[str]:
+        known = {n: log for n, log in logging.root.manager.loggerDict.items() if isinstance(log, logging.Logger)}
+        return {name for name, log in known.items() if name.startswith("sonic_guard") and (log.level or log.disabled)}
+
+    before = held_down()
+    yield
+    assert held_down() == before
 
 
 @pytest.fixture

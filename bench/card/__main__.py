@@ -10,6 +10,7 @@ a card, with small networks.
 """
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sonic_guard.errors import SonicGuardError
+from sonic_guard.quiet_logs import quiet
 
 if TYPE_CHECKING:
     from .checks import Check
@@ -109,7 +111,7 @@ def _checks(only: Sequence[str], allocator: str | None) -> list["Check"]:
 def _run(given: argparse.Namespace, begun: float) -> bool:
     """Run the checks in this process; returns whether all are finished."""
     from sonic_guard.devtools.gpu_setup import describe, open_device
-    from sonic_guard.devtools.measure import need_packages
+    from sonic_guard.devtools.measure import WRAPPER_LOGGERS, need_packages
     from sonic_guard.devtools.sonic_checkout import open_checkout
 
     from . import results
@@ -131,7 +133,8 @@ def _run(given: argparse.Namespace, begun: float) -> bool:
     scale = TINY if given.tiny else CARD
     limit = given.seconds if given.allocator else given.seconds - LAST_S
     session = Session(open_checkout(given.sonic), device, scale, folder, begun, limit, given.comfyui)
-    finished = [run_check(check, session, found, lambda line: print(line, flush=True)) for check in checks]
+    with quiet(logging.ERROR, *WRAPPER_LOGGERS):
+        finished = [run_check(check, session, found, lambda line: print(line, flush=True)) for check in checks]
     return all(finished)
 
 

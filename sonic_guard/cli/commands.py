@@ -19,6 +19,7 @@ from ..messages import cli_texts as texts
 from ..messages.catalogue import fill
 from ..optimizations import without_redundant
 from ..plain_files import printable
+from ..quiet_logs import quiet
 from ..relatives import ADAPTERS, Relative
 from .arguments import ALL, named_optimizations, parse_arguments
 from .output import check_targets, print_json, progress, stoppable, write_text
@@ -35,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     arguments = parse_arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("sonic_guard.atomic_files").setLevel(logging.ERROR)  # what it logs is printed below, in words
+    told_below = quiet(logging.ERROR, "sonic_guard.atomic_files")
     try:
-        with stoppable(f"\nsonic-guard: {fill(texts.STOPPED, arguments.lang)}"):
+        with told_below, stoppable(f"\nsonic-guard: {fill(texts.STOPPED, arguments.lang)}"):
             code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except SonicGuardError as error:

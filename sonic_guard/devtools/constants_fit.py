@@ -9,6 +9,7 @@ import datetime
 import gc
 import itertools
 import json
+import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from diffusers.utils import logging
 
 from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE, Dtype, Job, duration_of
 from ..low_vram import weight_streaming
 from ..memory.constants import FEATURES, features, variant
 from ..optimizations import Optimization
+from ..quiet_logs import quiet
 from ..relatives import ADAPTERS, Adapter
 from .allocation_tracker import DEVICE, fake_gpu
 from .comfy_vae import vae_builder
@@ -163,8 +164,8 @@ def _orders() -> Iterator[tuple[Optimization, ...]]:
         yield from itertools.combinations(ORDERS, count)
 
 
+@quiet(logging.ERROR, "diffusers")
 def _trace(sonic: Path, comfyui: Path, task: Callable[..., Tables], *args: Any) -> Tables:
-    logging.set_verbosity_error()
     return task(sonic, comfyui, *args)
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ..devices.card_catalogue import GIB
 from ..errors import SonicGuardError, WrapperError
+from ..quiet_logs import quiet
 from . import measured_table
 from .measured_cases import Case, grid
 from .measured_table import Header, Row
@@ -23,6 +24,8 @@ FIRST_CASE_S = 60.0
 """Expected seconds of a case while no row of its stage is known."""
 MARGIN = 1.5
 """Factor on the expected time of a case."""
+WRAPPER_LOGGERS = ("diffusers", "transformers")
+"""They warn every time: the wrapper moves an fp16 pipeline to the CPU, and torchvision is missing."""
 
 
 class Outcome(NamedTuple):
@@ -36,6 +39,7 @@ class Outcome(NamedTuple):
     """Names of cases that were started `MAX_STARTS` times and did not end."""
 
 
+@quiet(logging.ERROR, *WRAPPER_LOGGERS)
 def measure(
     sonic: Path,
     out: Path,
@@ -125,9 +129,6 @@ def need_packages() -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise WrapperError(f"measure: {error}. It needs torch, numpy, transformers, diffusers and einops.") from error
-    # The wrapper moves an fp16 pipeline to the CPU, and torchvision is missing; both cause a warning every time.
-    for name in ("diffusers", "transformers"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _describe(row: Row) -> str:

@@ -5,6 +5,7 @@ lowered by bisection, between the tensors' peak (with less a run cannot end) and
 Every try is written to the table of `measure` at once, and the search goes on from what is there.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,9 +14,10 @@ from typing import Any, NamedTuple
 
 from ..job import MIN_CHUNK_SIZE
 from ..optimizations import EVERY, Optimization, without_redundant
+from ..quiet_logs import quiet
 from . import measured_table
 from .ballast import Ballast
-from .measure import begin, expect_s, need_packages
+from .measure import WRAPPER_LOGGERS, begin, expect_s, need_packages
 from .measured_cases import Case
 from .measured_table import Row, Try
 
@@ -61,6 +63,7 @@ def needs(rows: Iterable[Row], tries: Sequence[Try]) -> Iterator[Need]:
         yield Need(row.case, max([peaks.allocated_bytes, *failed]), ended, peaks.outside_bytes or 0)
 
 
+@quiet(logging.ERROR, *WRAPPER_LOGGERS)
 def squeeze(
     sonic: Path,
     out: Path,

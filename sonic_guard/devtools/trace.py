@@ -1,5 +1,6 @@
 """`sonic-guard trace`: derive the constants from shape traces, or compare the shipped ones with traces."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from ..errors import WrapperError
 from ..job import MIN_CHUNK_SIZE, Dtype, Job
 from ..memory.stage_model import stage_bytes
 from ..optimizations import EVERY, Optimization
+from ..quiet_logs import quiet
 from ..relatives import ADAPTERS
 
 Progress = Callable[[str], None]
@@ -49,6 +51,7 @@ CHECKS = (
 """Jobs away from the shapes the constants were fitted to."""
 
 
+@quiet(logging.ERROR, "diffusers")
 def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
     """The text of a new `constants.json` from the wrapper at `sonic` and the VAE of `comfyui`.
 
@@ -61,7 +64,6 @@ def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
     from .gpu_setup import read_commit
     from .sonic_checkout import PACKS, relative_at
 
-    _quiet()
     sonic = sonic.expanduser().resolve()
     source = {
         "wrapper": f"{PACKS[relative_at(sonic)]} {read_commit(sonic)[:7]}",
@@ -72,6 +74,7 @@ def derive_constants(sonic: Path, comfyui: Path, progress: Progress) -> str:
     return derive(sonic, comfyui.expanduser(), progress, source)
 
 
+@quiet(logging.ERROR, "diffusers")
 def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]]:
     """Trace `CHECKS` with the wrapper's code and compare each stage with the model's prediction.
 
@@ -81,7 +84,6 @@ def check(sonic: Path, comfyui: Path, progress: Progress) -> list[dict[str, Any]
     _need_torch()
     from .sonic_checkout import open_checkout
 
-    _quiet()
     make_vae = _vae_or_none(comfyui, progress)
     checkout = open_checkout(sonic)
     adapter = ADAPTERS[checkout.relative]
@@ -127,12 +129,6 @@ def _need_torch() -> None:
         import torch  # noqa: F401
     except ImportError as error:
         raise WrapperError(f"trace: {error}. Run it with ComfyUI's Python, where Sonic's requirements are.") from error
-
-
-def _quiet() -> None:
-    from diffusers.utils import logging
-
-    logging.set_verbosity_error()
 
 
 def _comfyui_version(folder: Path) -> str:

@@ -6,7 +6,8 @@ submitted counts as lost, and the farm goes on from its journal.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ..errors import FarmError
 from ..plain_files import shown
+from ..quiet_logs import quiet
 from .comfyui_client import LOOPBACK
 from .cpu_call import CpuCall
 from .dask_worker import TOPIC, VRAM, Bound, cancel, describe, run_call
@@ -90,15 +92,21 @@ def configured_security() -> Security | None:
     return Security(*files) if all(files) else None
 
 
+@contextmanager
+def without_tracebacks() -> Iterator[None]:
+    """Dask's and tornado's loggers held down: a lost scheduler is told in a line of ours."""
+    import distributed  # noqa: F401  # sets levels of its own when it is first imported
+
+    with quiet(logging.CRITICAL, "distributed", "distributed.client", "tornado"):
+        yield
+
+
 class DaskLink:
     """A connection to a scheduler. Raises `LostError` from every method once it is broken."""
 
     def __init__(self, address: str, security: Security | None, on_share: Callable[[str, float], object]) -> None:
         from distributed import Client
 
-        # A lost scheduler is told in a line, not in their tracebacks.
-        for name in ("distributed", "distributed.client", "tornado"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._futures: dict[tuple[str, int], Any] = {}
         """By task and attempt."""
         try:

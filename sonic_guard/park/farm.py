@@ -13,7 +13,7 @@ from ..plain_files import printable
 from .comfyui_client import check_url
 from .comfyui_start import ServerStart, server_start
 from .content import work_folder
-from .dask_link import DaskLink, Security, check_address, configured_security
+from .dask_link import DaskLink, Security, check_address, configured_security, without_tracebacks
 from .events import Event
 from .farm_run import FarmRun
 from .files import FileStore, Location
@@ -152,7 +152,7 @@ def _go(journal: Journal, out: Location, settings: FarmSettings, watcher: Watche
     if rows and not settings.scheduler:
         work = work_folder(out)
         park = LocalPark(work / LOCAL, settings.starts(), work / "user", settings.cpu_workers)
-    with park as local:
+    with without_tracebacks(), park as local:
         address = local.scheduler if local else settings.scheduler
         run = FarmRun(
             journal, outputs, Models(settings.checkpoint, settings.sonic_unet),

@@ -8,8 +8,7 @@ Imports torch: import this module lazily.
 
 import logging
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -20,6 +19,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+from ...quiet_logs import quiet
 
 _ALIGNMENT = 512
 """Bytes to a multiple of which torch's CUDA allocator rounds."""
@@ -65,7 +66,9 @@ def trace(call: Callable[[Tensor], Tensor], channels: int, width: int, height: i
 
     Raises whatever the network raises that cannot run so, such as one that looks at values.
     """
-    with torch.no_grad(), _quiet(), FakeTensorMode(allow_non_fake_inputs=True), _Tracker(width) as tracker:
+    # Torch logs what cannot be traced, for nobody: the caller is told by the exception.
+    silence = quiet(logging.CRITICAL + 1, FakeTensorMode.__module__)
+    with torch.no_grad(), silence, FakeTensorMode(allow_non_fake_inputs=True), _Tracker(width) as tracker:
         picture = torch.empty((1, channels, height, width), dtype=dtype)
         tracker.begin(picture)
         reach = tracker.reach_of(call(picture))
@@ -74,18 +77,6 @@ def trace(call: Callable[[Tensor], Tensor], channels: int, width: int, height: i
         width * height, tracker.peak, tracker.largest, tracker.largest_batch,
         ceil(known) if known < _ANYWHERE else None, int(tracker.coarsest), tracker.operations,
     )  # fmt: skip
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's log of what cannot be traced: its caller is told by the exception."""
-    logger = logging.getLogger(FakeTensorMode.__module__)
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before
 
 
 class _Tracker(TorchDispatchMode):
