@@ -196,6 +196,8 @@ ESCALATION_ORDER = tuple(OPTIMIZATIONS)
 """The order in which they are enabled."""
 EVERY = frozenset(OPTIMIZATIONS)
 """All of them. The frames are the wrapper's own, within rounding, whichever are enabled."""
+REORDERING = frozenset((Optimization.SEQUENTIAL_CFG, Optimization.FEED_FORWARD_CHUNKING, Optimization.LAYER_CHUNKING))
+"""Those that change the order of the network's arithmetic. Without them its numbers are the stock ones to the bit."""
 NAMES: Mapping[Optimization, Text] = {each: traits.name for each, traits in OPTIMIZATIONS.items()}
 """What sentences call them."""
 DEFAULTS: Mapping[Optimization, Setting] = {each: traits.default for each, traits in OPTIMIZATIONS.items()}

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ..job import MIN_CHUNK_SIZE
-from ..optimizations import Optimization
-from . import chunking
+from ..optimizations import REORDERING, Optimization
+from . import chunking, shared_prompts
 from .chunking import Undo, fill, fitting, replace
 from .residual_blocks import down_block, resample, residual, up_block
 
@@ -39,6 +39,8 @@ def enable(
     """
     optimizations = frozenset(optimizations)
     with ExitStack() as undo:
+        if not REORDERING.isdisjoint(optimizations):  # without them, every bit stays
+            undo.callback(shared_prompts.enable(_named(unet, "TransformerSpatioTemporalModel")))
         if Optimization.FEED_FORWARD_CHUNKING in optimizations:
             for module in _named(unet, "FeedForward"):
                 undo.callback(replace(module, partial(_chunked, module.forward)))
