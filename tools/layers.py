@@ -18,13 +18,14 @@ class Layer(NamedTuple):
 
 NODES = "nodes"
 ENTRY = "__main__"
-BASE = ("errors", "optimizations", "plain_files", "atomic_files", "relatives", "job")
+BASE = ("errors", "optimizations", "plain_files", "quiet_logs", "atomic_files", "relatives", "job")
 """The modules at the top of `sonic_guard/`. Any package may import them, so the picture draws them as one box."""
 
 LAYERS = (
     Layer("errors", "errors with a text for users"),
     Layer("optimizations", "the table of memory optimizations"),
     Layer("plain_files", "opens plain files only"),
+    Layer("quiet_logs", "holds loggers down for a while"),
     Layer("atomic_files", "writes whole files or none"),
     Layer("relatives", "what differs between Sonic and its relatives"),
     Layer("job", "a run's settings and its frames"),

@@ -50,7 +50,7 @@ TARGET_CARD = (
     Step("sonic_guard.devices.card_catalogue", "find_card", "a card's name: its memory and number formats"),
     Step("sonic_guard.operations.preflight", "preflight", "a request with its Capacity: a Job and its Plan"),
     Step("sonic_guard.planning.planner", "make_plan", "the candidates, in the order of what they cost"),
-    Step("sonic_guard.planning.selection", "fewest_optimizations", "the fewest optimizations with which one fits"),
+    Step("sonic_guard.planning.selection", "first_fast", "the first optimizations with which one fits and is fast"),
     Step("sonic_guard.planning.capacity", "Capacity", "whether it fits: the planner's answer"),
 )
 """Every file between `target_card` on Preflight and the planner's answer."""

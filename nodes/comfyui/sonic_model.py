@@ -12,7 +12,7 @@ from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.operations.low_vram_choice import LowVramChoice
 from ...sonic_guard.optimizations import ESCALATION_ORDER
 from ...sonic_guard.planning.capabilities import GraphCapabilities, capabilities_of
-from ...sonic_guard.planning.capacity import Capacity, Fits
+from ...sonic_guard.planning.capacity import Capacity
 from . import host
 
 
@@ -24,14 +24,14 @@ class ChosenLowVramSonic(LowVramSonic):
         self.choice = choice
         switches = choice.switches
 
-        def checks() -> tuple[Fits, Fits]:  # without `self`: a reference to itself would delay the release of memory
-            return choice_capacity(sonic, choice).checks
+        def capacity() -> Capacity:  # without `self`: a reference to itself would delay the release of memory
+            return choice_capacity(sonic, choice)
 
         super().__init__(
             sonic,
-            lambda job: switches.choose(job, *checks()),
+            lambda job: switches.enable(job, capacity()).optimizations,
             fallbacks=[each for each in ESCALATION_ORDER if each in switches.all],
-            chunk_size=lambda job: switches.chunk_size(job, *checks()),
+            chunk_size=lambda job: switches.chunk_size(job, *capacity().checks),
             free_memory=_make_room,
             decode_context=decode_context(choice.overlapped_decode),
         )

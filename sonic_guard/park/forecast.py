@@ -19,7 +19,7 @@ from ..operations.run_settings import dtype_on, vae_dtype_on
 from ..optimizations import ESCALATION_ORDER, Optimization, without_redundant
 from ..planning.capacity import Capacity
 from ..planning.pace import RELATIVE_TO, Pace, passes, predict_time
-from ..planning.pass_time import measured_s
+from ..planning.pass_time import pass_s
 from ..planning.selection import STREAMED, largest_chunk_size
 from .placement import Option
 
@@ -29,7 +29,7 @@ LOAD_S, DECODE_S = 7.0, 1.2e-5
 """Seconds of a run beside denoising, once and for each latent frame and latent pixel, on the H200: ``docs/time.md``."""
 _LATENT_PIXELS = 64
 """Pixels of a frame in one latent pixel."""
-_MEASURED_S = passes(RELATIVE_TO) * measured_s(RELATIVE_TO)
+_MEASURED_S = passes(RELATIVE_TO) * pass_s(RELATIVE_TO)
 """What the run that others are compared with takes on the H200."""
 
 

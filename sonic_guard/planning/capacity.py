@@ -12,9 +12,12 @@ from ..devices.budget import Budget
 from ..job import Job
 from ..memory.hard_limits import Limit
 from ..memory.stage_model import Estimate, predict
+from .pass_time import slowdown
 
 Fits = Callable[[Job], bool]
 """A check of a job, such as `Capacity.fits`."""
+Slowdown = Callable[[Job], float]
+"""The time of a job as a ratio to the stock order, such as `Capacity.slowdown`."""
 
 
 class Verdict(StrEnum):
@@ -83,6 +86,10 @@ class Capacity:
     def checks(self) -> tuple[Fits, Fits]:
         """`fits` and `fits_gpu`: the check that a choice of optimizations passes first, and the one it has to."""
         return self.fits, self.fits_gpu
+
+    def slowdown(self, job: Job) -> float:
+        """Most likely time of `job` here, as a ratio to the same job in the stock order."""
+        return slowdown(job, self.budget.speed)
 
     def assess(self, estimate: Estimate) -> Risk:
         """Compare a run with this capacity."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..devices.budget import Budget
 from ..job import Job
-from .pass_time import extra_s, measured_s, span_s
+from .pass_time import pace_of, pass_s, span_s
 
 RELATIVE_TO = Job(512, 512, 10.0)
 """The run that others are compared with where the card is unknown: 512², 10 s, 25 steps, fp16."""
@@ -45,7 +45,7 @@ class TimePrediction(NamedTuple):
 
 @dataclass(frozen=True)
 class Pace:
-    """The time of a stock pass on one card, as a ratio to that on the card the model was measured on."""
+    """How long a pass keeps one card busy, as a ratio to the card the model was measured on."""
 
     ratio: float
     runs: int
@@ -59,7 +59,7 @@ def passes(job: Job) -> int:
 
 def learn_pace(runs: Iterable[tuple[Job, float]]) -> Pace | None:
     """The pace of a card from its finished runs (job, seconds of denoising); None without any."""
-    ratios = [_ratio(job, seconds / passes(job)) for job, seconds in runs if seconds > 0]
+    ratios = [pace_of(job, seconds / passes(job)) for job, seconds in runs if seconds > 0]
     return Pace(median(ratios), len(ratios)) if ratios else None
 
 
@@ -72,17 +72,12 @@ def predict_time(
     """
     windows = job.windows if parts is None else sum(-(-frames // job.window) for frames in parts)
     count = job.steps * windows
-    relative = count * (measured_s(job) + extra_s(job)) / (passes(RELATIVE_TO) * measured_s(RELATIVE_TO))
+    relative = count * pass_s(job) / (passes(RELATIVE_TO) * pass_s(RELATIVE_TO))
     if pace is not None:
-        seconds = count * (pace.ratio * measured_s(job) + extra_s(job))
+        seconds = count * pass_s(job, pace.ratio)
         low, high = (share * seconds for share in SPREAD)
         return TimePrediction(TimeSource.MEASURED, relative, seconds, low, high)
     if budget.speed is not None:
         low, high = (count * each for each in span_s(job, budget.speed))
         return TimePrediction(TimeSource.ESTIMATED, relative, None, low, high)
     return TimePrediction(TimeSource.RELATIVE, relative)
-
-
-def _ratio(job: Job, pass_s: float) -> float:
-    # On a slow card the optimizations' own time hardly shows: it is never most of a pass.
-    return max(pass_s - extra_s(job), pass_s / 2) / measured_s(job)

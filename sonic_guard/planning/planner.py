@@ -18,9 +18,9 @@ from ..job import SIZE_STEP, Dtype, Job
 from ..memory.hard_limits import Limit
 from ..memory.stage_model import STAGES, Estimate, predict
 from ..optimizations import ESCALATION_ORDER, EVERY, Optimization, without_redundant
-from .capacity import Capacity, Risk, Verdict
+from .capacity import Capacity, Risk, Slowdown, Verdict
 from .part_length import longest_part, parts_for
-from .selection import Fits, fewest_optimizations, fits_with_some, largest_chunk_size
+from .selection import Fits, first_fast, fits_with_some, largest_chunk_size
 
 SPLIT = "split"
 """Name of a change that is no optimization: run a long sound in parts."""
@@ -184,7 +184,8 @@ def make_plan(
     tried: list[Job] = []
     for candidate in candidates_of(replace(kept, optimizations=offered), SPLIT in available, could_fit):
         if could_fit(candidate):
-            return _plan(job, sized(_with_fewest_changes(job, candidate, capacity.fits)), capacity, allowed)
+            fewest = _with_fewest_changes(job, candidate, capacity.fits, lambda run: capacity.slowdown(sized(run)))
+            return _plan(job, sized(fewest), capacity, allowed)
         tried.append(replace(candidate, optimizations=without_redundant(candidate.optimizations)))
     longest = longest_part(tried[-1], could_fit)
     # Where memory is not what is missing, optimizations would change nothing.
@@ -277,11 +278,11 @@ def _by_visible_loss(optimized: Job, split: bool, fits: Fits, *, fixed: Collecti
         yield from _whole_and_part(replace(half, min_resolution=size, interpolate=rate), split, fits)
 
 
-def _with_fewest_changes(requested: Job, candidate: Job, fits: Fits) -> Job:
-    """`candidate` in the requested number format if it fits in that, and with the fewest optimizations that fit."""
+def _with_fewest_changes(requested: Job, candidate: Job, fits: Fits, slowdown: Slowdown) -> Job:
+    """`candidate` in the requested number format if it fits in that, and with the first optimizations that do fast."""
     for dtype in dict.fromkeys((requested.dtype, candidate.dtype)):
         bare = replace(candidate, dtype=dtype, optimizations=requested.optimizations)
-        optimizations = fewest_optimizations(bare, candidate.optimizations - requested.optimizations, fits)
+        optimizations = first_fast(bare, candidate.optimizations - requested.optimizations, fits, slowdown)
         if optimizations is not None:
             return replace(bare, optimizations=optimizations)
     return candidate

@@ -1,8 +1,9 @@
-"""Which optimizations a run may enable, and which it needs: the user's switches, and the fewest that fit.
+"""Which optimizations a run may enable, and which it needs: the user's switches, and the first that fit and are fast.
 
 Pure. The nodes read their switches with it, and the live preview predicts with it what the nodes will do.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -13,10 +14,12 @@ from types import MappingProxyType
 from ..errors import OptimizationError, brief
 from ..job import MIN_CHUNK_SIZE, Job
 from ..optimizations import DEFAULTS, OPTIMIZATIONS, Mode, Optimization, Setting, in_order, without_redundant
-from .capacity import Capacity, Fits
+from .capacity import Capacity, Fits, Slowdown
 
-CHUNK_SIZE_FACTORS = (16, 8, 4, 2)
-"""Multiples of the smallest chunk size that are tried; larger chunks save no more time."""
+CHUNK_SIZE_FACTORS = (64, 32, 16, 8, 4, 2)
+"""Multiples of the smallest chunk size that are tried; in larger chunks nothing at 1024² runs in more than one."""
+FAST = 1.05
+"""Slowdown from which on no faster choice is looked for."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,11 @@ class Switches:
 
     def enable(self, job: Job, capacity: Capacity) -> Job:
         """`job` as its nodes start it: with the optimizations it needs, in chunks as large as there is memory for."""
-        enabled = replace(job, optimizations=self.choose(job, *capacity.checks))
+        enabled = replace(job, optimizations=self.choose(job, capacity.slowdown, *capacity.checks))
         return replace(enabled, chunk_size=self.chunk_size(enabled, *capacity.checks))
 
-    def choose(self, job: Job, *checks: Fits) -> frozenset[Optimization]:
-        """The optimizations for `job`: those that are on, and the fewest others with which the first check passes.
+    def choose(self, job: Job, slowdown: Slowdown, *checks: Fits) -> frozenset[Optimization]:
+        """The optimizations for `job`: those that are on, and of the others the first that pass the first check fast.
 
         Where none passes, the next check decides, which is less strict: then host memory is short, and what reduces it
         at no cost in time is enabled in any case. After the last check, everything is enabled.
@@ -52,9 +55,13 @@ class Switches:
         for number, fits in enumerate(checks):
             if number:
                 enabled |= self.auto & FREE
-            fewest = fewest_optimizations(replace(job, optimizations=enabled), self.auto - enabled, fits)
-            if fewest is not None:
-                return fewest
+
+            def time(run: Job, fits: Fits = fits) -> float:
+                return slowdown(replace(run, chunk_size=self.chunk_size(run, fits)))
+
+            found = first_fast(replace(job, optimizations=enabled), self.auto - enabled, fits, time)
+            if found is not None:
+                return found
         return without_redundant(enabled | self.auto)
 
     def chunk_size(self, job: Job, *checks: Fits) -> int:
@@ -122,16 +129,24 @@ def format_optimizations(optimizations: frozenset[Optimization]) -> str:
     return "+".join(in_order(optimizations))
 
 
-def fewest_optimizations(job: Job, optional: frozenset[Optimization], fits: Fits) -> frozenset[Optimization] | None:
-    """The optimizations of `job` and the cheapest of `optional` with which it fits; None if it fits with none of them.
+def first_fast(
+    job: Job, optional: frozenset[Optimization], fits: Fits, slowdown: Slowdown
+) -> frozenset[Optimization] | None:
+    """The optimizations of `job` and those of `optional` with which it fits and is fast; None if it fits with none.
 
-    An optimization is among them only where no set of those that precede it in escalation order is enough, and
-    never together with one that contains it (`Traits.contains`).
+    Of all sets that fit, the first in escalation order that is `FAST`: a set comes after those without its last
+    optimization. Where none is, the fastest. Never one together with another that contains it (`Traits.contains`).
     """
     if not fits_with_some(job, optional, fits):
         return None
-    candidates = (without_redundant(job.optimizations | subset) for subset in _subsets(optional))
-    return next(each for each in candidates if fits(replace(job, optimizations=each)))
+    best, least = job.optimizations, math.inf
+    for subset in _subsets(optional):
+        run = replace(job, optimizations=without_redundant(job.optimizations | subset))
+        if fits(run) and (time := slowdown(run)) < least:
+            best, least = run.optimizations, time
+            if time <= FAST:
+                break
+    return best
 
 
 def fits_with_some(job: Job, optional: frozenset[Optimization], fits: Fits) -> bool:

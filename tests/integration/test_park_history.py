@@ -21,7 +21,7 @@ from sonic_guard.park.forecast import Forecast, card_models, known_cards
 from sonic_guard.park.job_plans import JobPlanner
 from sonic_guard.park.jobs import FarmJob, JobSettings
 from sonic_guard.planning.pace import passes
-from sonic_guard.planning.pass_time import measured_s
+from sonic_guard.planning.pass_time import pass_s
 from tests.support.processes import PROCESSES
 
 WORKERS, RUNS_EACH = 4, 10
@@ -39,7 +39,7 @@ def record(history, environment, run, extra=EXTRA, pace=PACE):
     """A run of this job that took so much."""
     predicted = stage_bytes(run)
     run_id = history.begin(run, environment, predicted)
-    seconds = pace * passes(run) * measured_s(run)
+    seconds = passes(run) * pass_s(run, pace)
     reserved = {
         name: round(size * (1 + extra)) + overhead().workspace_bytes for name, size in predicted.items() if size
     }

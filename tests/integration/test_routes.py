@@ -133,13 +133,13 @@ def test_a_prediction_knows_what_such_runs_took(site, runs):
     assert answer["last"] is None  # another card's name, and 7.3 s of sound
     run, job = site.pack("sonic_guard.history.run_record"), site.pack("sonic_guard.job").Job
     stage_bytes = site.pack("sonic_guard.memory.stage_model").stage_bytes
-    passes, measured_s = (
+    passes, pass_s = (
         site.pack("sonic_guard.planning.pace").passes,
-        site.pack("sonic_guard.planning.pass_time").measured_s,
+        site.pack("sonic_guard.planning.pass_time").pass_s,
     )
 
     def work(settings):
-        return 3.0 * passes(settings) * measured_s(settings)
+        return passes(settings) * pass_s(settings, 3.0)
 
     environment = run.RunEnvironment("RTX 4060 8GB", total_bytes=8 << 30, available_bytes=20 << 30)
     for number in range(30):

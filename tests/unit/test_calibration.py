@@ -31,7 +31,7 @@ from sonic_guard.memory.overhead import overhead
 from sonic_guard.memory.stage_model import predict, stage_bytes
 from sonic_guard.optimizations import Optimization
 from sonic_guard.planning.pace import learn_pace, passes
-from sonic_guard.planning.pass_time import measured_s
+from sonic_guard.planning.pass_time import pace_of
 
 JOB = Job(512, 512, 10.0)
 TENSORS = stage_bytes(JOB)
@@ -284,7 +284,7 @@ def test_what_always_holds(found, size):
 def test_the_pace_is_learnt_from_runs_that_are_done():
     runs = [run(1, **ORDINARY), run(2, outcome=Outcome.ERROR, stage="decode", **ORDINARY), run(3, load=1.0)]
     assert denoise_times(runs) == [(JOB, 60.0)]
-    assert learn_pace(denoise_times(runs)).ratio == pytest.approx(60.0 / (passes(JOB) * measured_s(JOB)))
+    assert learn_pace(denoise_times(runs)).ratio == pytest.approx(pace_of(JOB, 60.0 / passes(JOB)))
 
 
 def test_peaks_leave_out_what_takes_what_is_free():

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sonic_guard.devices.budget import Budget, budget_for
 from sonic_guard.devices.card_catalogue import all_cards
 from sonic_guard.job import MIN_CHUNK_SIZE, Dtype, Job
-from sonic_guard.optimizations import Optimization
+from sonic_guard.optimizations import REORDERING, Optimization
 from sonic_guard.planning.pace import Pace, TimeSource, learn_pace, passes, predict_time
-from sonic_guard.planning.pass_time import extra_s, measured_s
+from sonic_guard.planning.pass_time import pass_s
 
 JOB = Job(512, 512, 10.0)
 LAYERS = frozenset({Optimization.SEQUENTIAL_CFG, Optimization.LAYER_CHUNKING})
@@ -39,17 +39,17 @@ def test_what_a_run_took_is_predicted_for_the_same_run(optimizations):
     assert time.low_s < 1500.0 < time.high_s
 
 
-def test_a_slow_card_is_not_thought_to_slow_down_what_its_cpu_does():
-    slow = learn_pace([(JOB, 20 * passes(JOB) * measured_s(JOB))])
-    layers = replace(JOB, optimizations=LAYERS)
-    more = predict_time(layers, CARDS["RTX 3060 12GB"], slow).seconds - predict_time(JOB, CARDS["H200"], slow).seconds
-    assert more == pytest.approx(passes(JOB) * extra_s(layers))
+def test_a_slow_card_is_busy_while_the_cpu_launches_for_it():
+    slow, layers = learn_pace([(JOB, passes(JOB) * pass_s(JOB, 20.0))]), replace(JOB, optimizations=LAYERS)
+    stock_s, layers_s = (predict_time(each, CARDS["RTX 3060 12GB"], slow).seconds for each in (JOB, layers))
+    assert pass_s(layers) > 2 * pass_s(JOB), "the launches show on a fast card"
+    assert layers_s == pytest.approx(stock_s, rel=0.05)
 
 
 def test_a_card_without_runs_has_a_range_from_its_speed():
     time = predict_time(JOB, CARDS["RTX 4090"])
     assert (time.source, time.seconds) == (TimeSource.ESTIMATED, None)
-    assert 150 < time.low_s < 300 < time.high_s < 500
+    assert 150 < time.low_s < 300 < time.high_s < 450
 
 
 def test_a_card_of_which_only_the_memory_is_known_has_no_seconds():
@@ -88,6 +88,8 @@ JOBS = st.builds(
 BUDGETS = st.one_of(st.sampled_from([*CARDS.values(), budget_for(8)]), st.sampled_from(all_cards()).map(
     lambda card: budget_for(card.title)
 ))  # fmt: skip
+SHARED_PROMPTS = 0.88
+"""Time of the network with shared prompts, at the least: with the fewest frames in a window, 12, it is 0.9."""
 PACES = st.none() | st.floats(0.2, 100).map(lambda ratio: Pace(ratio, 1))
 
 
@@ -110,10 +112,11 @@ def test_more_steps_frames_or_pixels_never_take_less_time(job, budget, pace, dat
 
 
 @given(JOBS, BUDGETS, st.frozensets(st.sampled_from(list(Optimization))))
-def test_an_optimization_never_makes_a_run_faster(job, budget, more):
-    stock, optimized = (
-        predict_time(replace(job, optimizations=each), budget) for each in (job.optimizations, job.optimizations | more)
-    )
-    assert stock.relative <= optimized.relative
-    assert (stock.low_s or 0) <= (optimized.low_s or 0)
-    assert (stock.high_s or 0) <= (optimized.high_s or 0)
+def test_no_optimization_makes_a_run_faster_than_shared_prompts_do(job, budget, more):
+    # Chunked by layers, a feed-forward layer is cut into no more than it needs.
+    before = job.optimizations - {Optimization.FEED_FORWARD_CHUNKING}
+    stock, optimized = (predict_time(replace(job, optimizations=each), budget) for each in (before, before | more))
+    shared = 1.0 if REORDERING & before or not REORDERING & more else SHARED_PROMPTS
+    assert shared * stock.relative <= optimized.relative
+    assert shared * (stock.low_s or 0) <= (optimized.low_s or 0)
+    assert shared * (stock.high_s or 0) <= (optimized.high_s or 0)

@@ -1,5 +1,6 @@
-"""Which optimizations are enabled: by the switches, and the fewest that are enough."""
+"""Which optimizations are enabled: by the switches, and the first that are enough and fast."""
 
+import math
 from dataclasses import replace
 from itertools import combinations
 
@@ -25,6 +26,7 @@ from sonic_guard.planning.capacity import Capacity, Verdict
 from sonic_guard.planning.planner import SPLIT
 from sonic_guard.planning.selection import (
     DEFAULT,
+    FAST,
     NONE,
     STREAMED,
     Switches,
@@ -42,6 +44,11 @@ def fits_with(needed):
     return lambda job: needed <= with_contained(job.optimizations)
 
 
+def as_fast(job):
+    """The slowdown of optimizations that cost no time."""
+    return 1.0
+
+
 def with_contained(enabled):
     return enabled.union(*(OPTIMIZATIONS[each].contains for each in enabled))
 
@@ -56,7 +63,7 @@ def test_every_optimization_is_in_the_escalation_order_and_has_a_switch():
 @given(optimizations, optimizations, optimizations)
 def test_no_more_than_enough_is_enabled(on, auto, needed):
     fits, switches = fits_with(needed), Switches(on, auto - on)
-    chosen = switches.choose(JOB, fits)
+    chosen = switches.choose(JOB, as_fast, fits)
     assert chosen <= on | auto
     assert on <= with_contained(chosen)
     assert chosen == without_redundant(chosen)
@@ -87,12 +94,55 @@ def test_no_more_than_enough_is_enabled(on, auto, needed):
     ],
 )
 def test_cheaper_ones_come_first(enough, chosen):
-    assert format_optimizations(Switches(auto=EVERY).choose(JOB, enough)) == chosen
+    assert format_optimizations(Switches(auto=EVERY).choose(JOB, as_fast, enough)) == chosen
+
+
+def test_what_is_slow_gives_way_to_the_next_that_fits():
+    slow = {Optimization.SEQUENTIAL_CFG: 1.3, Optimization.STREAM_WEIGHTS: 1.2, Optimization.LAYER_CHUNKING: 1.04}
+
+    def slowdown(job):
+        return math.prod(slow.get(each, 1.0) for each in job.optimizations)
+
+    def chosen(auto):
+        return format_optimizations(
+            Switches(auto=auto).choose(JOB, slowdown, lambda job: job.optimizations & set(slow))
+        )
+
+    assert chosen(frozenset(slow)) == "layer_chunking"
+    assert chosen(frozenset(slow) - {Optimization.LAYER_CHUNKING}) == "stream_weights", "the fastest where none is fast"
+    assert chosen(frozenset({Optimization.SEQUENTIAL_CFG})) == "sequential_cfg"
+
+
+def test_a_set_is_as_slow_as_the_chunks_that_fit_with_it():
+    """Alone layers would have to run in the smallest chunks; with streamed weights there is room for larger ones."""
+    layers, weights = Optimization.LAYER_CHUNKING, Optimization.STREAM_WEIGHTS
+
+    def fits(job):
+        most = 8 if weights in job.optimizations else 1
+        return layers in job.optimizations and job.chunk_size <= most * MIN_CHUNK_SIZE
+
+    run = Switches(auto=frozenset({layers, weights}))
+    chosen = run.choose(JOB, lambda job: 1 + MIN_CHUNK_SIZE / job.chunk_size / 4, fits)
+    assert chosen == {layers, weights}
+    assert run.chunk_size(replace(JOB, optimizations=chosen), fits) == 8 * MIN_CHUNK_SIZE
+
+
+def test_the_choice_follows_the_speed_of_the_card():
+    """A card that needs small chunks is busy for longer than their launches take; as much of an H200 is not."""
+    job = Job(1024, 1024, 10.0, min_resolution=1024, optimizations=STREAMED, to_file=True)
+    small, fast = Capacity(budget_for("RTX 3050 6GB")), Capacity(budget_for("6 GiB"))
+    on_small, on_fast = DEFAULT.enable(job, small), DEFAULT.enable(job, fast)
+    assert Optimization.STREAM_WEIGHTS not in on_small.optimizations
+    assert on_small.chunk_size == 2 * MIN_CHUNK_SIZE
+    assert small.slowdown(on_small) < FAST
+    assert Optimization.STREAM_WEIGHTS in on_fast.optimizations
+    assert fast.slowdown(on_fast) < fast.slowdown(on_small)
+    assert small.fits(on_small) and fast.fits(on_fast)
 
 
 def test_chunks_are_as_large_as_fit():
     job = Job(512, 512, 10.0, optimizations=frozenset({Optimization.LAYER_CHUNKING}))
-    assert largest_chunk_size(job, lambda _: True) == 16 * MIN_CHUNK_SIZE
+    assert largest_chunk_size(job, lambda _: True) == 64 * MIN_CHUNK_SIZE
     assert largest_chunk_size(job, lambda candidate: candidate.chunk_size <= 5 * MIN_CHUNK_SIZE) == 4 * MIN_CHUNK_SIZE
     assert largest_chunk_size(job, lambda _: False) == MIN_CHUNK_SIZE
     assert largest_chunk_size(JOB, lambda _: True) == MIN_CHUNK_SIZE, "without block-wise order there are none"
@@ -231,7 +281,7 @@ def test_a_set_that_fits_is_found_where_there_is_one(auto, side, fps):
     job = Job(side, side, 10.0, min_resolution=side, fps=fps)
     needs = {some: predict(replace(job, optimizations=some)).peak_bytes for some in _without_redundant_pairs(auto)}
     least = min(needs.values()) * 1.001
-    chosen = Switches(auto=auto).choose(job, lambda candidate: predict(candidate).peak_bytes <= least)
+    chosen = Switches(auto=auto).choose(job, as_fast, lambda candidate: predict(candidate).peak_bytes <= least)
     assert needs[chosen] <= least
 
 
