@@ -4,9 +4,9 @@ Run as ``python -m bench.audio_probe [rounds]``. Both run alternately, so that o
 the ratio is that of the medians. The target is at most 1.5.
 """
 
+import argparse
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -58,7 +58,9 @@ def clocked(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    parser = argparse.ArgumentParser("python -m bench.audio_probe", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("rounds", nargs="?", type=int, default=9)
+    rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         for path in (cbr_hour(Path(folder)), vbr_hour(Path(folder))):
             command = [*COUNT_PACKETS, path]

@@ -5,7 +5,7 @@ prediction on new runs, and the share of them below the 95 % bound; then plots b
 some minutes.
 """
 
-import sys
+import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -150,7 +150,11 @@ def first_run_of_a_job(repeats: float, rounds: int, *, once: bool) -> float:
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    parser = argparse.ArgumentParser(
+        "python -m bench.calibration_quality", description=(__doc__ or "").partition("\n\n")[0]
+    )
+    parser.add_argument("rounds", nargs="?", type=int, default=1000)
+    rounds = parser.parse_args().rounds
     table = {}
     print(
         f"{'card':36}{'runs':>5}{'model':>9}{'corrected':>11}{'covered':>9}   ({rounds} rounds of {FRESH} fresh runs)"

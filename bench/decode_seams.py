@@ -7,7 +7,7 @@ clip and differ from them, and the same for groups that overlap (`decode_context
 weights the amounts are others; the places are not.
 """
 
-import sys
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,8 +40,11 @@ def in_groups(decode: Callable[[Tensor], Tensor], latents: Tensor, context: int)
 
 @torch.no_grad()
 def main() -> None:
-    groups = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    network = vae_builder(Path(sys.argv[1]))()
+    parser = argparse.ArgumentParser("python -m bench.decode_seams", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("comfyui", type=Path, metavar="COMFYUI", help="ComfyUI's folder; run with its Python")
+    parser.add_argument("groups", nargs="?", type=int, default=3)
+    given = parser.parse_args()
+    groups, network = given.groups, vae_builder(given.comfyui)()
     network.load_state_dict(random_state(network, torch.float32, 3, lambda name: name.endswith("conv_out")))
     decode = network.eval().decode
     latents = slow_latents(GROUP * groups)

@@ -4,6 +4,7 @@ Each length runs in a process of its own, at 1920×1080 and RATE frames a second
 removed. Prints the most memory that the process held, what its imports took, and frames a second.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -56,8 +57,11 @@ def measure(path: Path, preset: str) -> None:
     print(f"{before:.0f} {peak_bytes() / 2**20:.0f} {done.finished.frames / took_s:.1f} {done.finished.changed}")
 
 
-def main(lengths: list[str], preset: str = "fast") -> None:
+def main(preset: str = "fast") -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser("python -m bench.finish_memory", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("lengths", nargs="*", default=["5", "20", "80"], metavar="SECONDS[@RATE]")
+    lengths = parser.parse_args().lengths
     print(f"| seconds of 1080p, {preset} | MiB after the imports | MiB at most | frames/s | frames changed |")
     print("|---:|---:|---:|---:|---:|")
     for length in lengths:
@@ -74,4 +78,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
         measure(Path(sys.argv[2]), sys.argv[3])
     else:
-        main(sys.argv[1:] or ["5", "20", "80"])
+        main()

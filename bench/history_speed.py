@@ -6,6 +6,7 @@ request is made to a new server in a new process, so that nothing is cached and 
 The file is kept for the next run.
 """
 
+import argparse
 import multiprocessing
 import statistics
 import sys
@@ -44,7 +45,11 @@ REQUESTS = {
 
 
 def main() -> None:
-    runs, cards = (int(each) for each in (*sys.argv[1:], "200000", "300")[:2])
+    parser = argparse.ArgumentParser("python -m bench.history_speed", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("runs", nargs="?", type=int, default=200_000)
+    parser.add_argument("cards", nargs="?", type=int, default=300)
+    given = parser.parse_args()
+    runs, cards = given.runs, given.cards
     folder = Path(tempfile.gettempdir()) / f"sonic-guard-bench-{runs}-{cards}"
     (folder / "input").mkdir(parents=True, exist_ok=True)
     if not (folder / "history.db").exists():

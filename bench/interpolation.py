@@ -11,7 +11,7 @@ half strength, is nearer to either. Times are of frames of 512×512 on two threa
 cores spent, which other programs do not change.
 """
 
-import sys
+import argparse
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -76,8 +76,11 @@ def milliseconds(frames: list[np.ndarray]) -> tuple[float, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser("python -m bench.interpolation", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("clips", nargs="*", type=Path, metavar="FILE")
+    more = parser.parse_args().clips
     cv2.setNumThreads(2)
-    paths = [bundled(name) for name in (CARPHONE, BIKES, BUNNY)] + [Path(name) for name in sys.argv[1:]]
+    paths = [*map(bundled, (CARPHONE, BIKES, BUNNY)), *more]
     columns = f"{'blend':>7} {'made':>7} {'gain':>6} {'worst':>6} {'worse':>6} {'n½':>3} {'worst½':>6} {'worse½':>6}"
     print(f"{'clip':20} {'size':>10} {'repeats':>7} {columns}   ms  CPU ms")
     for clip in clips(paths, FRAMES):

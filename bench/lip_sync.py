@@ -160,7 +160,7 @@ def speed(seconds: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m bench.lip_sync", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--all", action="store_true", help="every voice at every rate in every condition")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each film")
     options = parser.parse_args(arguments)

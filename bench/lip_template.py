@@ -151,7 +151,7 @@ def _arrays(chosen: Sequence[Case]) -> tuple[np.ndarray, np.ndarray]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print what was learned."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m bench.lip_template", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--write", action="store_true", help="replace the packaged template")
     options = parser.parse_args(arguments)

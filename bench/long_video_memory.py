@@ -14,8 +14,8 @@
 Each length is measured in a process of its own. The target: peaks within 5 % of those of the shortest.
 """
 
+import argparse
 import multiprocessing
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -50,10 +50,16 @@ MIB = 2**20
 
 
 def main() -> None:
-    what, *words = sys.argv[1:] or ["write"]
-    names = [word for word in words if not word.isdigit()]
-    lengths_s = [int(word) for word in words if word.isdigit()] or LENGTHS_S
-    {"write": _print_write, "run": _print_run, "gpu": _print_gpu}[what](lengths_s, *names)
+    kinds = {"write": _print_write, "run": _print_run, "gpu": _print_gpu}
+    parser = argparse.ArgumentParser(
+        "python -m bench.long_video_memory", description=(__doc__ or "").partition("\n\n")[0]
+    )
+    parser.add_argument("what", nargs="?", choices=kinds, default="write")
+    parser.add_argument("words", nargs="*", metavar="FOLDER|SECONDS", help="of ComfyUI_Sonic, for run and gpu; lengths")
+    given = parser.parse_args()
+    names = [word for word in given.words if not word.isdigit()]
+    lengths_s = [int(word) for word in given.words if word.isdigit()] or LENGTHS_S
+    kinds[given.what](lengths_s, *names)
 
 
 def _print_write(lengths_s: Sequence[int], *kinds: str) -> None:

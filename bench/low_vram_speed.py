@@ -7,8 +7,8 @@ cost more. Moving tensors between devices takes no time here, so that part of `t
 `streaming_decode` can only be measured on a card.
 """
 
+import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -57,8 +57,11 @@ ORDERS = (
 
 
 def main() -> None:
-    checkout = open_checkout(Path(sys.argv[1]))
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    parser = argparse.ArgumentParser("python -m bench.low_vram_speed", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("sonic", type=Path, metavar="SONIC", help="the folder of ComfyUI_Sonic")
+    parser.add_argument("rounds", nargs="?", type=int, default=5)
+    given = parser.parse_args()
+    checkout, rounds = open_checkout(given.sonic), given.rounds
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     logging.set_verbosity_error()

@@ -4,8 +4,8 @@ The CPU time is that of the monitor's thread, so other load on the machine has n
 read too, and torch's counters if CUDA is in use; the table shows which were available.
 """
 
+import argparse
 import json
-import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -24,7 +24,9 @@ SNAPSHOTS, CALLS = 2000, 20_000
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    parser = argparse.ArgumentParser("python -m bench.monitor_cost", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("seconds", nargs="?", type=float, default=20.0)
+    seconds = parser.parse_args().seconds
     table = Table("what", "cost", title=f"Monitor, {RATE_HZ:g} Hz, {seconds:g} s each")
     source = MemoryReader().read().source
     table.add_row("figures of the GPU from", source if source != "none" else "none: no GPU, no NVML")

@@ -6,7 +6,7 @@ products, convolutions and attention count as operations; every operator that is
 outputs and is a launch.
 """
 
-import sys
+import argparse
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -113,9 +113,11 @@ def _bytes(tensors: Any) -> int:
     return sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(tensors) if isinstance(leaf, Tensor))
 
 
-def main(sonic: str) -> None:
+def main() -> None:
     """Print the work of a pass for each of `SHAPES`, its launches for `ORDERS`, and the exposed copies for `CARDS`."""
-    checkout, dtype = open_checkout(Path(sonic)), TORCH_DTYPES[Job(512, 512, 1.0).dtype]
+    parser = argparse.ArgumentParser("python -m bench.pass_work", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("sonic", type=Path, metavar="SONIC", help="the folder of ComfyUI_Sonic")
+    checkout, dtype = open_checkout(parser.parse_args().sonic), TORCH_DTYPES[Job(512, 512, 1.0).dtype]
     forget_grids(checkout)
     with fake_gpu(checkout.path), torch.no_grad():
         unet = build_unet(checkout, dtype, DEVICE)
@@ -206,4 +208,4 @@ def _inputs(unet: Any, width: int, height: int, frames: int) -> tuple[tuple[Any,
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

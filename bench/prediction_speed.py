@@ -1,5 +1,6 @@
 """How long a prediction and a plan take: `python -m bench.prediction_speed`. Every move of a slider makes both."""
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -17,6 +18,10 @@ ROUNDS, CALLS = 9, 2000
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        "python -m bench.prediction_speed", description=(__doc__ or "").partition("\n\n")[0]
+    )
+    parser.parse_args()
     jobs = [
         Job(512, 512, 10.0),
         Job(1080, 1920, 600.0, min_resolution=768, optimizations=frozenset(Optimization)),

@@ -4,6 +4,7 @@ The requests are made over HTTP on this machine, as a page makes them. The targe
 takes a few. Every new file is a fresh copy, so that nothing about it is cached; the face detector is loaded before.
 """
 
+import argparse
 import asyncio
 import importlib.util
 import shutil
@@ -32,6 +33,9 @@ _numbers = count()
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        "python -m bench.preview_speed", description=(__doc__ or "").partition("\n\n")[0]
+    ).parse_args()
     with tempfile.TemporaryDirectory() as environment:
         folder = Path(environment) / "input"
         folder.mkdir()

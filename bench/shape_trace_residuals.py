@@ -6,8 +6,8 @@ without context and allocator. `tests/unit/test_calibration_coverage.py` reads t
 minute; the file is written after each.
 """
 
+import argparse
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,8 +49,15 @@ def random_job(random: np.random.Generator) -> Job:
 
 
 def main() -> None:
-    sonic, comfyui, file = map(Path, sys.argv[1:4])
-    count = int(sys.argv[4]) if len(sys.argv) > 4 else 80
+    parser = argparse.ArgumentParser(
+        "python -m bench.shape_trace_residuals", description=(__doc__ or "").partition("\n\n")[0]
+    )
+    parser.add_argument("sonic", type=Path, metavar="SONIC")
+    parser.add_argument("comfyui", type=Path, metavar="COMFYUI")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("count", nargs="?", type=int, default=80)
+    given = parser.parse_args()
+    sonic, comfyui, file, count = given.sonic, given.comfyui, given.file, given.count
     random = np.random.default_rng(SEED)
     checkout, make_vae = open_checkout(sonic), vae_builder(comfyui)
     source = {

@@ -195,7 +195,7 @@ def draw(path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m bench.smoothing", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--picture", type=Path, metavar="FILE")
     chosen = parser.parse_args()
     if chosen.picture:
