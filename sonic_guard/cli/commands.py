@@ -77,6 +77,8 @@ def _estimate(arguments: argparse.Namespace) -> int:
 
     enabled, is_all = named_optimizations(arguments.optimize, arguments.lang), ALL in arguments.optimize
     relative = Relative(arguments.relative)
+    if arguments.dtype == Dtype.BF16 and not ADAPTERS[relative].bf16:
+        raise SonicGuardError(fill(texts.NO_BF16, arguments.lang))
     job = Job(
         arguments.width,
         arguments.height,

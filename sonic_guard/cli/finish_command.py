@@ -45,11 +45,13 @@ def shown_progress(name: str) -> Iterator[Callable[[Finishing], None]]:
 def work_folder_of(target: Path) -> Iterator[Path]:
     """The folder for unfinished work beside `target`; it is removed afterwards if there is none in it."""
     work = target.parent / WORK
-    yield work
-    with suppress(OSError):  # there is unfinished work of other videos
-        if [file.name for file in work.iterdir()] == [LOCK]:
-            (work / LOCK).unlink()
-        work.rmdir()
+    try:
+        yield work
+    finally:
+        with suppress(OSError):  # there is unfinished work, of this or of other videos
+            if [file.name for file in work.iterdir()] == [LOCK]:
+                (work / LOCK).unlink()
+            work.rmdir()
 
 
 def print_finished(

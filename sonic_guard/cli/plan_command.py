@@ -20,6 +20,7 @@ from ..operations.preflight import PreflightRequest, preflight
 from ..operations.preset_files import load_preset
 from ..operations.stock_plan import stock_plan
 from ..optimizations import Mode, Optimization, Setting
+from ..plain_files import printable
 from ..planning.capabilities import WRAPPER_ONLY, GraphCapabilities
 from ..planning.capacity import Capacity
 from ..planning.planner import Plan
@@ -97,6 +98,8 @@ def _request(arguments: argparse.Namespace, sound_s: float, capabilities: GraphC
     if arguments.aspect not in tuple(Aspect):
         known = ", ".join(Aspect)
         raise SonicGuardError(fill(texts.UNKNOWN_ASPECT, arguments.lang, aspect=repr(arguments.aspect), known=known))
+    if arguments.preset_dir is not None and not arguments.preset_dir.is_dir():
+        raise SonicGuardError(fill(texts.NO_PRESET_DIR, arguments.lang, folder=printable(str(arguments.preset_dir))))
     preset = load_preset(arguments.preset, arguments.preset_dir)
     budget = budget_for(arguments.gpu, reserve=arguments.reserve)
     return PreflightRequest(

@@ -379,6 +379,11 @@ UNKNOWN_ASPECT = Text(
     "--aspect: there is no {aspect}; choose one of {known}.",
     "--aspect：没有 {aspect}；请选择 {known} 之一。",
 )
+NO_PRESET_DIR = Text("--preset-dir: there is no folder {folder}.", "--preset-dir：没有文件夹 {folder}。")
+NO_BF16 = Text(
+    "--dtype: this pack's own code computes latents in fp16, whatever its network does. Choose fp16 or fp32.",
+    "--dtype：该节点包自身的代码以 fp16 计算潜变量，与网络的格式无关。请选择 fp16 或 fp32。",
+)
 WRONG_LIMIT = Text(
     "--limit: expected 1 to {most} runs, got {limit}.",
     "--limit：应为 1 到 {most} 次，得到的是 {limit}。",

@@ -18,7 +18,6 @@ from .events import Event
 from .farm_run import FarmRun
 from .files import FileStore, Location
 from .job_file import read_job_file
-from .job_plans import presets_in
 from .jobs import NO_FINISH
 from .journal import Journal
 from .local_park import LocalPark
@@ -121,7 +120,6 @@ def begin(jobs: JobList, out: Location, settings: FarmSettings, journal: Journal
     Raises `FarmError` for a job file or an address that cannot be used, before anything starts.
     """
     wanted = read_job_file(jobs.path, jobs.roots, jobs.finish)
-    presets_in(wanted)
     _check(settings)
     journal.begin(_stored(settings))
     try:

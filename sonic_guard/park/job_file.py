@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import FarmError, SonicGuardError, brief, first_of, reject_json_constant
+from ..operations.preset_files import load_preset
 from ..plain_files import open_plain, plain_file, printable, shown
 from .content import file_digest
 from .files import Location
@@ -54,6 +55,8 @@ class _Reader:
     """Of the files read so far: a portrait may have many voices."""
     names: set[str] = field(default_factory=set)
     """Taken names, lower case: some file systems know no others."""
+    presets: set[str] = field(default_factory=set)
+    """That are there."""
 
     def job(self, row: Row) -> FarmJob:
         """The job of a row. Raises `SonicGuardError`."""
@@ -62,7 +65,9 @@ class _Reader:
         name = values.pop("name", "") or ""
         name = self._new_name(name or f"{image.stem} {audio.stem}"[:MAX_NAME], given=bool(name))
         finish = read_finish(values.pop("finish", "") or self.finish)
-        return FarmJob(name, image, audio, self._digest(image), self._digest(audio), read_settings(values), finish)
+        settings = read_settings(values)
+        self._check_preset(settings.preset)
+        return FarmJob(name, image, audio, self._digest(image), self._digest(audio), settings, finish)
 
     def _file(self, what: str, name: Any, most_bytes: int) -> Path:
         if not isinstance(name, str) or not name.strip():
@@ -79,6 +84,11 @@ class _Reader:
             if path := root.find(what, name, most_bytes):
                 return _of_size(what, path, most_bytes)
         raise FarmError(f"{what}: there is no file {brief(name)}.")
+
+    def _check_preset(self, name: str) -> None:
+        if name not in self.presets:
+            load_preset(name)
+            self.presets.add(name)
 
     def _digest(self, path: Path) -> str:
         if path not in self.digests:

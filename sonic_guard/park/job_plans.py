@@ -4,7 +4,7 @@ The pixels are the job's own on every card: what does not fit is made with memor
 frames and in parts, never smaller. A job for which that is not enough is refused.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -206,9 +206,3 @@ def settings_of(values: Mapping[str, Any]) -> JobSettings:
         raise JobError(
             "settings: this job was planned by another version of this pack. Start the farm again."
         ) from error
-
-
-def presets_in(jobs: Iterable[FarmJob]) -> None:
-    """Raise `PresetError` for a preset that does not exist, before anything starts."""
-    for name in {job.settings.preset for job in jobs}:
-        load_preset(name)

@@ -6,7 +6,7 @@ Only complete plain files are left in it when it is opened.
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -39,7 +39,11 @@ def work_folder(work: Path, key: str, target: Path, busy: str) -> Iterator[Path]
     name = content_key(os.path.normcase(os.path.realpath(target)))[:KEY_LENGTH]
     with locked(folder, busy), locked(folder.with_name(f"name-{name}"), same_name):
         _clean(folder)
-        yield folder
+        try:
+            yield folder
+        finally:
+            with suppress(OSError):  # there is work in it, or it is gone with the finished video
+                folder.rmdir()
 
 
 def _clean(folder: Path) -> None:

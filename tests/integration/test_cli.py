@@ -56,6 +56,12 @@ def test_estimate_of_a_relative(capsys):
     assert dice["peak_bytes"] > sonic["peak_bytes"]
 
 
+def test_estimate_of_a_relative_that_does_not_run_in_bf16(capsys):
+    base = ["estimate", "--width", "512", "--height", "512", "--duration", "10", "--dtype", "bf16"]
+    assert main([*base, "--relative", "dice_talk"]) == EXIT_BAD_INPUT
+    assert "Choose fp16 or fp32." in capsys.readouterr().err
+
+
 def test_estimate_without_interpolation_has_none(capsys):
     data = _json(capsys, "estimate", "--width", "512", "--height", "512", "--duration", "10", "--no-interframe")
     assert (data["output_frames"], data["stages"]["interpolate"]) == (125, 0)
@@ -361,6 +367,7 @@ def bad(tmp_path):
         (["--image", "{bad}/grey.png"], "face"),
         (["--preset", "../fast"], "preset"),
         (["--preset", "nope"], "nope"),
+        (["--preset-dir", "{bad}/none"], "--preset-dir: there is no folder {bad}/none."),
         (["--gpu", "RTX 9999"], "RTX 9999"),
         (["--gpu", "-1"], "-1"),
         (["--policy", "bold"], "bold"),
@@ -378,7 +385,7 @@ def bad(tmp_path):
 def test_bad_input_is_reported_in_a_line(capsys, bad, arguments, message):
     assert main(_plan("--gpu", "8", *[part.format(bad=bad) for part in arguments])) == EXIT_BAD_INPUT
     error = capsys.readouterr().err.strip()
-    assert message in error
+    assert message.format(bad=bad) in error
     assert "Traceback" not in error
     assert len(error.splitlines()) == 1
 

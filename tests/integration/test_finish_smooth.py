@@ -76,6 +76,14 @@ def test_a_strength_that_is_none_is_refused(tmp_path, capsys):
     assert not (tmp_path / "out.mkv").exists()
 
 
+def test_a_refused_finish_leaves_nothing_behind(tmp_path, capsys):
+    source, there = write(tmp_path / "in.mkv", CLEAN[:4]), tmp_path / "out.mkv"
+    there.write_bytes(b"another video")
+    assert main(["finish", "smooth", str(source), "--out", str(there)]) != 0
+    assert "there is a file of that name" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [source, there]
+
+
 class StoppedError(Exception):
     pass
 

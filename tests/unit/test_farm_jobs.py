@@ -165,10 +165,11 @@ def test_the_faults_of_all_rows_are_listed(folder):
 
 
 def test_every_fault_is_in_the_user_s_language(folder):
-    rows = "a.png,a.wav,one,foo\na.png,a.wav,=cmd(),\n"
+    rows = "a.png,a.wav,one,foo,\na.png,a.wav,=cmd(),,\na.png,a.wav,two,,wow\n"
     with pytest.raises(FarmError) as raised:
-        read(folder, "image,audio,name,finish\n" + rows)
-    first, second = error_text(raised.value, "zh").splitlines()
+        read(folder, "image,audio,name,finish,preset\n" + rows)
+    first, second, third = error_text(raised.value, "zh").splitlines()
+    assert third == "第 4 行：预设：没有 'wow'。现有：fast, hd, minimal。"
     assert first.endswith("：第 2 行：finish：没有 'foo'；可选：none, fast, hd。")
     assert second == "第 3 行：name：'=cmd()' 不是普通的文件名。请使用字母、数字、空格、_ 和 -。"
 
