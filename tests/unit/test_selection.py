@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonic_guard.devices.budget import budget_for
-from sonic_guard.devices.card_catalogue import GIB
+from sonic_guard.devices.card_catalogue import GIB, all_cards
 from sonic_guard.errors import OptimizationError
 from sonic_guard.job import MIN_CHUNK_SIZE, Job
 from sonic_guard.memory.stage_model import predict
@@ -138,6 +138,19 @@ def test_the_choice_follows_the_speed_of_the_card():
     assert Optimization.STREAM_WEIGHTS in on_fast.optimizations
     assert fast.slowdown(on_fast) < fast.slowdown(on_small)
     assert small.fits(on_small) and fast.fits(on_fast)
+
+
+NVIDIA = [card.title for card in all_cards() if card.vendor == "NVIDIA" and card.speed and card.total_bytes < 25 * GIB]
+
+
+@pytest.mark.parametrize("side", [512, 768, 1024])
+@pytest.mark.parametrize("duration_s", [10.0, 600.0])
+def test_what_is_planned_for_a_card_of_that_size_is_as_fast_as_stock(side, duration_s):
+    job = Job(side, side, duration_s, min_resolution=side, optimizations=STREAMED, to_file=True)
+    runs = [(capacity, DEFAULT.enable(job, capacity)) for capacity in (Capacity(budget_for(title)) for title in NVIDIA)]
+    slowdowns = [capacity.slowdown(run) for capacity, run in runs if capacity.fits(run)]
+    assert len(slowdowns) > 100
+    assert max(slowdowns) < 1.03
 
 
 def test_chunks_are_as_large_as_fit():
