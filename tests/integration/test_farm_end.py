@@ -1,4 +1,8 @@
-"""With which exit code a farm ends, by what became of its videos."""
+"""How a farm's client ends: its exit code by what became of the videos, and what it leaves."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +13,8 @@ from sonic_guard.cli import main
 from sonic_guard.cli.commands import EXIT_NOT_ALL_MADE, EXIT_OK
 from sonic_guard.park.farm import journal_of
 from sonic_guard.park.journal_tables import NewTask, TaskState
+from tests.support.farm_chaos import Setup, write_jobs
+from tests.support.installed import PACK
 
 CODES = [
     ((), EXIT_OK),
@@ -32,3 +38,13 @@ def test_a_farm_that_is_done_ends_with_what_became_of_its_videos(states, code, t
         f"video {state}: {state}: why" for state in states if state is not TaskState.CANCELLED
     ]
     assert main(["farm", "status", str(tmp_path)]) == EXIT_OK, "it tells of the farm, and has done so"
+
+
+def test_the_locks_of_a_server_that_was_ended_are_not_the_clients(tmp_path):
+    """Python would warn of leaked semaphores at the client's end."""
+    made = Setup(tmp_path, PACK / "tests" / "support" / "fake_comfyui", Path(sys.executable), 1, call_s=0.0)
+    write_jobs(made, 1, (0.6, 0.8))
+    client = made.client(tmp_path / "out", resume=False, stderr=subprocess.PIPE)
+    _, told = client.communicate(timeout=240)  # to the end of the client's resource tracker, which writes there last
+    assert client.returncode == EXIT_OK, told.decode()
+    assert b"leaked" not in told

@@ -58,8 +58,8 @@ class Setup:
             **dict(self.more),
         }  # fmt: skip
 
-    def client(self, out: Path, *, resume: bool) -> subprocess.Popen[bytes]:
-        """A client of the farm in `out`."""
+    def client(self, out: Path, *, resume: bool, stderr: int | None = None) -> subprocess.Popen[bytes]:
+        """A client of the farm in `out`. Its output goes to a log, or that of its errors to `stderr`."""
         where = [
             "--comfyui", self.comfyui, "--comfyui-python", self.python, "--cpu-servers", str(self.servers),
             f"--comfyui-args={self.arguments}",
@@ -68,7 +68,7 @@ class Setup:
         with out.with_suffix(".log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "sonic_guard", "farm", *map(str, command)],
-                stdout=log, stderr=log, env=self.environment(out), cwd=PACK,
+                stdout=log, stderr=stderr or log, env=self.environment(out), cwd=PACK,
             )  # fmt: skip
 
 

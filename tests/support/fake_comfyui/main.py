@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -18,5 +19,7 @@ if __name__ == "__main__":
     parser.add_argument("--output-directory", type=Path)
     arguments, _ = parser.parse_known_args()
     settings = {"make_s": float(os.environ.get("FARM_CALL_S", "0")), **json.loads(os.environ.get("FARM_SERVER", "{}"))}
+    lock = multiprocessing.get_context("spawn").RLock()  # as tqdm has one
     fake = FakeComfyUi(arguments.output_directory.parent, **settings)
-    web.run_app(fake.app(), host="127.0.0.1", port=arguments.port, print=None)
+    # A signal ends it at once, as it does ComfyUI.
+    web.run_app(fake.app(), host="127.0.0.1", port=arguments.port, print=None, handle_signals=False)
