@@ -11,7 +11,7 @@ from typing import Any
 from ..devices.host_memory import host_memory
 from ..errors import FarmError
 from .call_pipe import CANCEL
-from .comfyui_client import Facts, RefusedError, ServerGoneError, connected
+from .comfyui_client import Facts, LackingError, RefusedError, ServerGoneError, connected
 from .cpu_call import CpuCall, make
 from .local_children import SERVER
 from .outcomes import Ended, Outcome
@@ -40,6 +40,8 @@ class Bound:
     """Of the server; of this machine where there is none."""
     fault: str = ""
     """Why the server cannot be used."""
+    is_lacking: bool = False
+    """Whether it lacks nodes that a video needs: it has to be started again with them."""
     can_spawn: bool = True
     """Whether it can start a process for a call: not under a nanny that makes its worker daemonic."""
 
@@ -67,7 +69,7 @@ async def _bound() -> Bound:
     except ServerGoneError as error:
         return Bound(server, fault=f"it does not answer ({error})", can_spawn=can_spawn)
     except (FarmError, RefusedError) as error:
-        return Bound(server, fault=str(error), can_spawn=can_spawn)
+        return Bound(server, fault=str(error), is_lacking=isinstance(error, LackingError), can_spawn=can_spawn)
 
 
 def run_call(call: Call | CpuCall) -> Ended:

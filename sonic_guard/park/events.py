@@ -16,6 +16,8 @@ class Happening(StrEnum):
     JOINED = "joined"
     LEFT = "left"
     UNUSABLE = "unusable"
+    LACKING = "lacking"
+    """A server lacks nodes that a video needs."""
     BENCHED = "benched"
     """A server fails everything, and gets no more work for a while."""
     PAUSED = "paused"
