@@ -16,6 +16,8 @@ class Happening(StrEnum):
     JOINED = "joined"
     LEFT = "left"
     UNUSABLE = "unusable"
+    LOADING = "loading"
+    """A server that the farm has started does not listen yet."""
     LACKING = "lacking"
     """A server lacks nodes that a video needs."""
     BENCHED = "benched"

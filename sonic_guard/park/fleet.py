@@ -63,6 +63,8 @@ class Fleet:
     members: dict[str, Member] = field(default_factory=dict)
     _ask_at: dict[str, float] = field(default_factory=dict)
     """When a worker that cannot be used is asked again, by its address."""
+    own: frozenset[str] = frozenset()
+    """Addresses of the servers that the farm has started: while they do not listen, they are loading."""
     _unusable: dict[str, Bound] = field(default_factory=dict)
     """Workers that are there and cannot be used, by name."""
     _looked: float = 0.0
@@ -137,6 +139,8 @@ class Fleet:
         self._unusable[name] = bound
         if bound.is_lacking:
             self.tell(Told(Happening.LACKING, bound.server, bound.fault))
+        elif bound.is_silent and bound.server in self.own:
+            self.tell(Told(Happening.LOADING, name))
         else:
             self.tell(Told(Happening.UNUSABLE, name, bound.fault))
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ pytest.importorskip("distributed")
 pytest.importorskip("aiohttp")
 
 from sonic_guard.cli import main
-from sonic_guard.cli.commands import EXIT_BAD_INPUT
+from sonic_guard.cli.commands import EXIT_BAD_INPUT, EXIT_OK
 from sonic_guard.comfy.talking_head_prompt import LOAD_IMAGE, LOAD_VOICE
 from sonic_guard.park.farm_run import FLEET_S
 from tests.support.dask_cluster import FAKE, free_ports
@@ -119,3 +120,13 @@ def test_a_server_that_loads_is_waited_for_beside_one_without_the_packs(made, tm
     said = " ".join(log.read_text().split())
     assert silent in said
     assert f"{bare} is not used: this server lacks ComfyUI" in said
+
+
+def test_a_server_that_the_farm_has_started_is_loading_until_it_listens(made, tmp_path):
+    out, log, loading = tmp_path / "out", tmp_path / "out.log", "the ComfyUI of worker 1 is loading"
+    with loads_until_told(log, loading) as loads:
+        slow = replace(made, more=(("FARM_LOADS", str(loads)),))
+        assert slow.client(out, resume=False).wait(240) == EXIT_OK
+    told = log.read_text(encoding="utf-8")
+    assert told.count(loading) == 1
+    assert "does not answer" not in told
