@@ -1,7 +1,8 @@
 """The command line: plan, finish, estimate, trace, measure, history, leases, farm.
 
-Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits or nothing clears a hard limit. Large
-packages are imported by the command that needs them, so that `measure` runs on a machine with little more than torch.
+Exit codes: 0 it fits (or the work is done), 2 bad input, 3 nothing fits or nothing clears a hard limit, 4 a farm is
+done and some of its videos failed or fit no card (what the user has cancelled does not count). Large packages are
+imported by the command that needs them, so that `measure` runs on a machine with little more than torch.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from ..relatives import ADAPTERS, Relative
 from .arguments import ALL, named_optimizations, parse_arguments
 from .output import check_targets, print_json, progress, stoppable, write_text
 
-EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS = 0, 2, 3
+EXIT_OK, EXIT_BAD_INPUT, EXIT_NOTHING_FITS, EXIT_NOT_ALL_MADE = 0, 2, 3, 4
 _SHOWN_RUNS, _MAX_RUNS = 200, 1_000_000
 
 
@@ -215,8 +216,7 @@ def _leases(arguments: argparse.Namespace) -> int:
 def _farm(arguments: argparse.Namespace) -> int:
     from .farm_command import run_farm
 
-    run_farm(arguments)
-    return EXIT_OK
+    return EXIT_OK if run_farm(arguments) else EXIT_NOT_ALL_MADE
 
 
 def _need_trace(lang: str) -> None:

@@ -21,7 +21,6 @@ from ..park.events import Began, Event, Over, Remaining, Share, Told
 from ..park.farm import FarmSettings, JobList, Watcher, begin, journal_of
 from ..park.farm import resume as resume_farm
 from ..park.journal import Journal
-from ..park.journal_tables import TaskState
 from ..park.local_comfyui import PORTS, comfyui_folder, running_servers
 from ..park.report import FarmReport, farm_report
 from ..plain_files import printable
@@ -33,22 +32,25 @@ MAX_SERVERS = 64
 """On one machine."""
 
 
-def run_jobs(arguments: argparse.Namespace) -> None:
-    """Begin a farm with a job file, or add its jobs to the one in the folder of outputs."""
+def run_jobs(arguments: argparse.Namespace) -> bool:
+    """Begin a farm with a job file, or add its jobs to the one in the folder of outputs.
+
+    Returns whether every video of the folder was made that was not cancelled.
+    """
     settings, out = _settings(arguments), arguments.out
     journal = journal_of(out, arguments.journal, create=True)
     with _stoppable(arguments), _Shown(arguments.lang) as shown:
         jobs = JobList(arguments.jobs, arguments.root, arguments.finish)
         begin(jobs, out, settings, journal, shown.watcher)
-    _print_end(arguments, journal)
+    return _print_end(arguments, journal)
 
 
-def resume(arguments: argparse.Namespace) -> None:
-    """Go on with the farm in a folder."""
+def resume(arguments: argparse.Namespace) -> bool:
+    """Go on with the farm in a folder. Returns the same as `run_jobs`."""
     journal = journal_of(arguments.out, arguments.journal)
     with _stoppable(arguments), _Shown(arguments.lang) as shown:
         resume_farm(arguments.out, journal, shown.watcher, retry=arguments.retry)
-    _print_end(arguments, journal)
+    return _print_end(arguments, journal)
 
 
 def print_status(arguments: argparse.Namespace) -> None:
@@ -164,12 +166,13 @@ def _cards(arguments: argparse.Namespace) -> tuple[int | None, ...]:
     return found or (None,)
 
 
-def _print_end(arguments: argparse.Namespace, journal: Journal) -> None:
+def _print_end(arguments: argparse.Namespace, journal: Journal) -> bool:
     report = farm_report(journal)
     page = write_report(report, arguments.out, arguments.lang)
     if not arguments.json:
         progress(fill(texts.WRITTEN, arguments.lang, path=page))
     _print_report(arguments, report)
+    return not report.unmade
 
 
 def _print_report(arguments: argparse.Namespace, report: FarmReport) -> None:
@@ -184,7 +187,6 @@ def _print_report(arguments: argparse.Namespace, report: FarmReport) -> None:
     if len(report.kinds) > 1:
         steps = [f"{fill(texts.KINDS[kind], lang)} {done}/{every}" for kind, (done, every) in report.kinds.items()]
         console.print(f"{fill(texts.STEPS, lang)}: {', '.join(steps)}", markup=False)
-    for task in report.videos:
-        if task.state in (TaskState.FAILED, TaskState.REFUSED):
-            state, reason = fill(texts.STATES[task.state], lang), error_text(task.reason, lang)
-            console.print(f"{', '.join(task.names)}: {state}: {reason}", markup=False)
+    for task in report.unmade:
+        state, reason = fill(texts.STATES[task.state], lang), error_text(task.reason, lang)
+        console.print(f"{', '.join(task.names)}: {state}: {reason}", markup=False)

@@ -1,6 +1,6 @@
 """The graph of one Sonic Talking Head in ComfyUI's API format, as a program queues it: no page, no positions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..planning.capabilities import TALKING_HEAD
@@ -14,6 +14,8 @@ PART = "sonic_guard_part"
 """Key of a part, where it is asked for and among the node's outputs where it is made."""
 NODES = (CHECKPOINT_LOADER, LOADER, LOAD_IMAGE, LOAD_VOICE, TALKING_HEAD)
 """The nodes that a server needs for it."""
+_PACKS = {LOADER: "ComfyUI_Sonic", LOAD_VOICE: "Sonic Guard", TALKING_HEAD: "Sonic Guard"}
+"""Which pack a node is of. The others are ComfyUI's own."""
 
 
 class Loaded(NamedTuple):
@@ -47,6 +49,11 @@ class AskedPart(NamedTuple):
     def beside(self) -> dict[str, Any]:
         """The prompt's ``extra_data``."""
         return {"extra_pnginfo": {PART: list(self)}}
+
+
+def packs_of(nodes: Iterable[str]) -> list[str]:
+    """The names of the packs that have these of `NODES`, each once."""
+    return list(dict.fromkeys(_PACKS.get(node, "ComfyUI") for node in nodes))
 
 
 def asked_part(extra_pnginfo: Any) -> AskedPart | None:

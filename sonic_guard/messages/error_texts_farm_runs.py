@@ -121,7 +121,11 @@ REASONS = (
     Text("it was interrupted on the server", "已在服务器上被中断"),
     Text("the server's answer names no video", "服务器的响应中没有视频"),
     Text("the video has {frames} frames, and {wanted} were expected", "视频有 {frames} 帧，应为 {wanted} 帧"),
-    Text("the node {node} is missing on this server", "此服务器缺少节点 {node}"),
+    Text("this server lacks {packs} (nodes {nodes}).", "此服务器缺少 {packs}（节点 {nodes}）。"),
+    Text(
+        "Install what is missing, or see in its log why it is not loaded, and start it again.",
+        "请安装所缺内容，或在其日志中查看未能加载的原因，然后重新启动它。",
+    ),
     Text("another worker is bound to {server}", "另一个工作进程已绑定到 {server}"),
     Text("the server has made another part", "服务器制作了另一个分段"),
     Text("no card of the farm holds its parts as they are cut", "农场中没有显卡能容纳已切分的各段"),

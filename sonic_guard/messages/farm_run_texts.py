@@ -24,6 +24,8 @@ HAPPENINGS: Mapping[Happening, Text] = {
         "{subject} is gone; what it was making goes on elsewhere", "{subject} 已离开；其任务将在别处继续"
     ),
     Happening.UNUSABLE: Text("{subject} cannot be used yet: {detail}", "{subject} 尚不可用：{detail}"),
+    Happening.LOADING: Text("the ComfyUI of {subject} is loading", "{subject} 的 ComfyUI 正在加载"),
+    Happening.LACKING: Text("{subject} is not used: {detail}", "{subject} 未被使用：{detail}"),
     Happening.BENCHED: Text(
         "{subject} fails again and again and gets no work for a minute: {detail}",
         "{subject} 接连失败，一分钟内不再分配任务：{detail}",

@@ -11,14 +11,14 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from ..comfy.talking_head_prompt import HEAD, NODES
+from ..comfy.talking_head_prompt import HEAD, NODES, packs_of
 from ..errors import FarmError, brief
 from .content import file_digest
 
@@ -52,6 +52,17 @@ class ServerStuckError(Exception):
 
 class RefusedError(Exception):
     """The server does not accept the graph: another version, a missing node or file."""
+
+
+class LackingError(RefusedError):
+    """The server lacks nodes that a video needs. It listens only when it has loaded all it will: they do not come."""
+
+    def __init__(self, nodes: Sequence[str]) -> None:
+        packs = ", ".join(packs_of(nodes))
+        super().__init__(
+            f"this server lacks {packs} (nodes {', '.join(nodes)}). "
+            "Install what is missing, or see in its log why it is not loaded, and start it again."
+        )
 
 
 class Facts(NamedTuple):
@@ -104,7 +115,7 @@ class ComfyUiClient:
         self._session, self._url = session, url
 
     async def facts(self) -> Facts:
-        """Version, card and memory. Raises `RefusedError` where a node that a job needs is missing or another one."""
+        """Version, card and memory. Raises `LackingError` where a node that a job needs is missing."""
         stats = await self._json("GET", "/system_stats")
         try:
             device, system = stats["devices"][0], stats["system"]
@@ -114,9 +125,8 @@ class ComfyUiClient:
             )  # fmt: skip
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise FarmError(f"server: its answer is not that of a ComfyUI ({brief(error)}).") from error
-        for node in NODES:
-            if node not in await self._json("GET", f"/object_info/{node}"):
-                raise RefusedError(f"the node {node} is missing on this server")
+        if missing := [node for node in NODES if node not in await self._json("GET", f"/object_info/{node}")]:
+            raise LackingError(missing)
         return found
 
     async def upload(self, path: Path, name: str, digest: str) -> str:

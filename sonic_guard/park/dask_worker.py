@@ -11,7 +11,7 @@ from typing import Any
 from ..devices.host_memory import host_memory
 from ..errors import FarmError
 from .call_pipe import CANCEL
-from .comfyui_client import Facts, RefusedError, ServerGoneError, connected
+from .comfyui_client import Facts, LackingError, RefusedError, ServerDeadError, ServerGoneError, connected
 from .cpu_call import CpuCall, make
 from .local_children import SERVER
 from .outcomes import Ended, Outcome
@@ -40,6 +40,10 @@ class Bound:
     """Of the server; of this machine where there is none."""
     fault: str = ""
     """Why the server cannot be used."""
+    is_lacking: bool = False
+    """Whether it lacks nodes that a video needs: it has to be started again with them."""
+    is_silent: bool = False
+    """Whether nobody listens at its address: it has ended, or does not listen yet."""
     can_spawn: bool = True
     """Whether it can start a process for a call: not under a nanny that makes its worker daemonic."""
 
@@ -65,9 +69,10 @@ async def _bound() -> Bound:
                 return Bound(server, fault="a video hangs on it; restart it", can_spawn=can_spawn)
             return Bound(server, await client.facts(), can_spawn=can_spawn)
     except ServerGoneError as error:
-        return Bound(server, fault=f"it does not answer ({error})", can_spawn=can_spawn)
+        is_silent = isinstance(error, ServerDeadError)
+        return Bound(server, fault=f"it does not answer ({error})", is_silent=is_silent, can_spawn=can_spawn)
     except (FarmError, RefusedError) as error:
-        return Bound(server, fault=str(error), can_spawn=can_spawn)
+        return Bound(server, fault=str(error), is_lacking=isinstance(error, LackingError), can_spawn=can_spawn)
 
 
 def run_call(call: Call | CpuCall) -> Ended:

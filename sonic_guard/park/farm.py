@@ -158,7 +158,7 @@ def _go(journal: Journal, out: Location, settings: FarmSettings, watcher: Watche
             watcher.refuse, watcher.tell, in_parts=settings.in_parts,
         )  # fmt: skip
         if local:
-            run.tend, run.expected = local.tend, len(local.servers)
+            run.tend, run.expected, run.fleet.own = local.tend, len(local.servers), local.started
         run.run(rows)
 
 

@@ -145,8 +145,11 @@ class FarmRun:
         begun = time.monotonic()
         while any(row.kind.is_on_card for row in self._rows.values()) and not beat.is_cancelled:
             waited = time.monotonic() - begun
-            if len(self.fleet.servers) >= self.expected or (self.fleet.servers and waited > FIRST_S):
+            if self.fleet.servers and (self._all_have_come() or waited > FIRST_S):
                 break
+            if self.fleet.all_lack_nodes and self._all_have_come():
+                first = self.fleet.lacking[0]  # the others were told of as well
+                raise FarmError(f"{first.server}: {first.fault}")
             if waited > FLEET_S:
                 raise FarmError(f"servers: none can be used for {FLEET_S / 60:.0f} minutes. Their logs say why.")
             beat.check()
@@ -183,14 +186,15 @@ class FarmRun:
         rows = [row for row in self._rows.values() if row.kind.is_on_card]
         if all(row.is_cut for row in rows):
             return
-        cards = self.expected if self.expected < UNKNOWN else len(self.fleet.servers)
+        cards = self.expected - len(self.fleet.lacking) if self.expected < UNKNOWN else len(self.fleet.servers)
         cuts, whole = decide(rows, self._dispatch.planner, cards if self.in_parts else 1)
         self.journal.cut({task: part_tasks(self._rows[task], cut) for task, cut in cuts.items()}, whole)
         made = {row.task: row for row in self.journal.tasks() if row.state not in ENDED}
         self._rows.update({task: row for task, row in made.items() if task not in self._making})
 
     def _all_have_come(self) -> bool:
-        return len(self.fleet.servers) >= self.expected or time.monotonic() - self._begun > OTHERS_S
+        there = len(self.fleet.servers) + len(self.fleet.lacking)
+        return there >= self.expected or time.monotonic() - self._begun > OTHERS_S
 
     def _leave(self, member: Member, text: str) -> None:
         if member.task in self._making:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..devices.budget import Budget
 from .comfyui_client import Facts
@@ -63,7 +63,10 @@ class Fleet:
     members: dict[str, Member] = field(default_factory=dict)
     _ask_at: dict[str, float] = field(default_factory=dict)
     """When a worker that cannot be used is asked again, by its address."""
-    _faults: dict[str, str] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+    """Addresses of the servers that the farm has started: while they do not listen, they are loading."""
+    _unusable: dict[str, Bound] = field(default_factory=dict)
+    """Workers that are there and cannot be used, by name."""
     _looked: float = 0.0
 
     def look(self, link: DaskLink) -> tuple[list[Member], list[Member]]:
@@ -77,6 +80,7 @@ class Fleet:
         for each in gone:
             del self.members[each.name]
             self.tell(Told(Happening.LEFT, each.name))
+        self._unusable = {name: bound for name, bound in self._unusable.items() if name in there}
         unknown = {
             address: name
             for name, address in there.items()
@@ -109,6 +113,17 @@ class Fleet:
         """Workers that join and finish: those without a server, or all where each has one."""
         return [each for each in self.members.values() if not each.server] or list(self.members.values())
 
+    @property
+    def lacking(self) -> list[Bound]:
+        """Servers that answer, and lack nodes that a video needs."""
+        return [each for each in self._unusable.values() if each.is_lacking]
+
+    @property
+    def all_lack_nodes(self) -> bool:
+        """Whether there are servers, and all of them lack nodes: none can be used, and none is still loading."""
+        bound = [each for each in self._unusable.values() if each.server]
+        return bool(bound) and not self.servers and all(each.is_lacking for each in bound)
+
     def bench(self, member: Member, text: str) -> None:
         """Count a failure of a server; one that goes on failing gets no work for a while, and others no worse."""
         member.failures += 1
@@ -117,17 +132,27 @@ class Fleet:
             member.rests_until = time.monotonic() + BENCH_S
             self.tell(Told(Happening.BENCHED, member.server or member.name, text))
 
+    def _note(self, name: str, bound: Bound) -> None:
+        """A worker cannot be used: why, said once."""
+        if self._unusable.get(name) == bound:
+            return
+        self._unusable[name] = bound
+        if bound.is_lacking:
+            self.tell(Told(Happening.LACKING, bound.server, bound.fault))
+        elif bound.is_silent and bound.server in self.own:
+            self.tell(Told(Happening.LOADING, name))
+        else:
+            self.tell(Told(Happening.UNUSABLE, name, bound.fault))
+
     def _member(self, name: str, address: str, bound: Bound) -> Member | None:
-        fault, facts = bound.fault, bound.facts
         if not bound.can_spawn:
-            fault = "its nanny lets it start no process; start it with --no-nanny"
-        elif not fault and any(each.server == bound.server for each in self.servers):
-            fault = f"another worker is bound to {bound.server}"
-        if fault or facts is None:
-            if self._faults.get(name) != fault:
-                self._faults[name] = fault
-                self.tell(Told(Happening.UNUSABLE, name, fault))
+            bound = Bound(bound.server, fault="its nanny lets it start no process; start it with --no-nanny")
+        elif not bound.fault and any(each.server == bound.server for each in self.servers):
+            bound = replace(bound, facts=None, fault=f"another worker is bound to {bound.server}")
+        facts = bound.facts
+        if bound.fault or facts is None:
+            self._note(name, bound)
             return None
-        self._faults.pop(name, None)
+        self._unusable.pop(name, None)
         self.tell(Told(Happening.JOINED, name, facts.device_name))
         return Member(name, address, bound.server, facts, card_budget(facts))

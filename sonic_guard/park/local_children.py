@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ORPHAN_S = 60.0
 """Seconds without a sign of a client, by the process's own clock."""
@@ -101,6 +102,7 @@ def run_comfyui(place: Place, comfyui: Path, arguments: list[str], port: int) ->
     and again takes a sixth of the start.
     """
     _begin(place)
+    _track_own_resources()
     gc.disable()
     threading.Thread(target=_collect_when_listening, args=(port,), daemon=True).start()
     import runpy
@@ -132,6 +134,22 @@ def _begin(place: Place) -> None:
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl+C in the terminal is the client's
     threading.Thread(target=_watch, args=(place,), daemon=True).start()
+
+
+def _track_own_resources() -> None:
+    """Leave multiprocessing's resource tracker of the client, which is inherited, for one that ends with this process.
+
+    A server is ended by a signal, with its locks (tqdm makes one at Sonic's first step). The client's tracker would
+    take them for the client's own and warn of them at its end, and it may be that of another version of Python.
+    """
+    if os.name != "posix":
+        return  # there is none
+    from multiprocessing import resource_tracker
+
+    tracker: Any = resource_tracker._resource_tracker  # pyright: ignore[reportPrivateUsage]
+    if (inherited := getattr(tracker, "_fd", None)) is not None:
+        tracker._fd = None  # the first semaphore starts another
+        os.close(inherited)
 
 
 def _collect_when_listening(port: int) -> None:

@@ -111,6 +111,12 @@ class LocalPark:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def started(self) -> frozenset[str]:
+        """Addresses of the servers that are started here, without those that ran before."""
+        both = zip(self.servers, self.addresses, strict=True)
+        return frozenset(address for server, address in both if isinstance(server, ServerStart))
+
     def tend(self) -> list[str]:
         """Start what is not alive. Returns the names of those that had died.
 

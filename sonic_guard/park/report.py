@@ -25,6 +25,11 @@ class FarmReport:
         return [task for task in self.tasks if task.names]
 
     @property
+    def unmade(self) -> list[TaskRow]:
+        """The videos that failed or fit no card. One that was cancelled is not among them."""
+        return [task for task in self.videos if task.state in (TaskState.FAILED, TaskState.REFUSED)]
+
+    @property
     def counts(self) -> dict[TaskState, int]:
         """Number of videos by state."""
         states = [self.state_of(task) for task in self.videos]

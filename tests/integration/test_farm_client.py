@@ -19,7 +19,7 @@ from sonic_guard.errors import FarmError
 from sonic_guard.optimizations import Mode
 from sonic_guard.park import local_comfyui
 from sonic_guard.park.call_pipe import CANCEL
-from sonic_guard.park.comfyui_client import TOKEN, RefusedError, check_url, connected
+from sonic_guard.park.comfyui_client import TOKEN, LackingError, check_url, connected
 from sonic_guard.park.content import file_digest, object_path
 from sonic_guard.park.job_plans import card_budget, widgets
 from sonic_guard.park.jobs import JobSettings
@@ -180,7 +180,7 @@ def test_a_server_without_the_pack_is_not_used(fake, url, call):
         async with connected(url) as client:
             return await client.facts()
 
-    with pytest.raises(RefusedError, match="SonicGuardTalkingHead is missing"):
+    with pytest.raises(LackingError, match=r"lacks Sonic Guard \(nodes SonicGuardTalkingHead\)"):
         asyncio.run(facts())
 
 

@@ -18,6 +18,7 @@ pytest.importorskip("aiohttp")
 
 from PIL import Image
 
+from sonic_guard.cli.commands import EXIT_NOT_ALL_MADE, EXIT_OK
 from sonic_guard.media.video_contents import contents
 from tests.support.farm_chaos import Kills, Setup, calm, digests, passes, read, states, storm, write_jobs
 from tests.support.graphs import RATE, save_wav
@@ -39,9 +40,8 @@ def by_name(out):
     return {each["names"][0]: each for each in report(out)["videos"]}
 
 
-def run(made, out, *, resume=False):
-    code = made.client(out, resume=resume).wait(240)
-    assert code == 0, out.with_suffix(".log").read_text()[-3000:]
+def run(made, out, *, resume=False, code=EXIT_OK):
+    assert made.client(out, resume=resume).wait(240) == code, out.with_suffix(".log").read_text()[-3000:]
 
 
 def test_kills_at_random_moments_change_nothing(tmp_path):
@@ -68,7 +68,7 @@ def test_what_fails_fails_alone_and_is_said(tmp_path):
         file.write("grey.png,0.wav,no face,minimal,128,1,ultrafast,5,,1:1\n")
         file.write('portrait.jpg,0.wav,large,hd,2048,25,ultrafast,5,"99,99,300,300",1:1\n')
     out = tmp_path / "out"
-    run(made, out)
+    run(made, out, code=EXIT_NOT_ALL_MADE)
     found = by_name(out)
     assert {name: each["state"] for name, each in found.items()} == {
         "video 0": "done", "video 1": "done", "broken": "failed", "no face": "failed", "large": "refused",
@@ -119,7 +119,7 @@ def test_a_farm_is_cancelled_from_elsewhere_and_resumed(tmp_path):
         time.sleep(0.1)
     command = [sys.executable, "-m", "sonic_guard", "farm"]
     subprocess.run([*command, "cancel", out], check=True, cwd=PACK)
-    assert client.wait(60) == 0
+    assert client.wait(60) == EXIT_OK, "what the user has cancelled is no failure"
     assert states(out) == {"cancelled": 3}
     shown = subprocess.run([*command, "status", out, "--json"], check=True, capture_output=True, cwd=PACK)
     assert json.loads(shown.stdout)["counts"]["cancelled"] == 3
@@ -219,7 +219,7 @@ def test_a_part_that_fails_fails_its_video_alone(tmp_path):
     made = setup(tmp_path, 1, call_s=0.0, options=("--finish", "fast"), more=(("FARM_SERVER", json.dumps(server)),))
     write_long(made, more=[("short", "short", "", "")], seconds=70)
     out = tmp_path / "out"
-    run(made, out)
+    run(made, out, code=EXIT_NOT_ALL_MADE)
     found = by_name(out)
     assert found["long"]["state"] == "failed"
     assert found["long"]["reason"] == "image: no face found."

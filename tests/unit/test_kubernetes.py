@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sonic_guard.cli.arguments import parse_arguments
+from sonic_guard.cli.commands import EXIT_NOT_ALL_MADE
 from tests.support.installed import PACK
 
 yaml = pytest.importorskip("yaml", reason="manifests need pyyaml; see requirements-dev.txt")
@@ -24,6 +25,22 @@ SECRETS = {"sonic-guard-tls", "sonic-guard-database"}
 LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
 METADATA = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "labels": LABELS}}
 SELECTOR = {"type": "object", "properties": {"podSelector": {"type": "object", "properties": {"matchLabels": LABELS}}}}
+FAILURE_RULE = {
+    "type": "object",
+    "required": ["action", "onExitCodes"],
+    "properties": {
+        "action": {"enum": ["FailJob", "FailIndex", "Ignore", "Count"]},
+        "onExitCodes": {
+            "type": "object",
+            "required": ["operator", "values"],
+            "properties": {
+                "containerName": {"type": "string"},
+                "operator": {"enum": ["In", "NotIn"]},
+                "values": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1, "maximum": 255}},
+            },
+        },
+    },
+}
 CORE = {
     "PersistentVolumeClaim": {
         "accessModes": {"type": "array", "items": {"enum": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany"]}},
@@ -42,6 +59,11 @@ CORE = {
     },
     "Job": {
         "backoffLimit": {"type": "integer", "minimum": 0},
+        "podFailurePolicy": {
+            "type": "object",
+            "required": ["rules"],
+            "properties": {"rules": {"type": "array", "items": FAILURE_RULE}},
+        },
         "template": {
             "type": "object",
             "properties": {
@@ -196,3 +218,13 @@ def test_a_containers_options_are_those_of_its_program(container):
 def test_no_service_is_reached_from_outside():
     cluster = yaml.safe_load((FOLDER / "cluster.yaml").read_text(encoding="utf-8"))
     assert cluster["spec"]["scheduler"]["service"]["type"] == "ClusterIP"
+
+
+def test_a_farm_that_is_done_without_all_its_videos_is_not_begun_again():
+    """Another pod would end with the same code, and so on up to the limit. Kubernetes wants `Never` for the rule."""
+    spec = yaml.safe_load((FOLDER / "run.yaml").read_text(encoding="utf-8"))["spec"]
+    pod = spec["template"]["spec"]
+    [container] = pod["containers"]
+    codes = {"containerName": container["name"], "operator": "In", "values": [EXIT_NOT_ALL_MADE]}
+    assert spec["podFailurePolicy"]["rules"] == [{"action": "FailJob", "onExitCodes": codes}]
+    assert pod["restartPolicy"] == "Never"
