@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -208,7 +209,9 @@ def test_ctrl_c_ends_with_a_line_that_says_how_to_go_on(tmp_path):
         "--out",
         str(tmp_path / "x.mp4"),
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A shell starts what it puts into the background with the signal ignored, and a process hands that on.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
         until = time.monotonic() + 60
         while not list(tmp_path.glob(".sonic-guard/*/*")) and time.monotonic() < until:
             time.sleep(0.02)
