@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from sonic_guard.devices.card_catalogue import Speed, find_card
+from sonic_guard.devices.card_catalogue import find_card
 from sonic_guard.devtools.allocation_tracker import DEVICE, fake_gpu
 from sonic_guard.devtools.network_parts import TORCH_DTYPES, build_unet, forget_grids
 from sonic_guard.devtools.sonic_checkout import open_checkout
@@ -27,7 +27,7 @@ from sonic_guard.job import MIN_CHUNK_SIZE, Job
 from sonic_guard.low_vram import layer_orders
 from sonic_guard.low_vram.weight_streaming import streamed_layers
 from sonic_guard.optimizations import Optimization
-from sonic_guard.planning.pass_time import MEASURED, exposed_s, launches, work_of_pass
+from sonic_guard.planning.pass_time import MEASURED, Work, exposed_s, launches, work_of_pass
 
 SHAPES = ((256, 256, 25), (512, 512, 12), (512, 512, 25), (512, 512, 50), (768, 512, 25), (1024, 1024, 25))
 BRANCH, FF, LAYERS = (
@@ -61,10 +61,10 @@ class Count(NamedTuple):
         """What was done since."""
         return Count(*(now - then for now, then in zip(self, before, strict=True)))
 
-    def seconds(self, speed: Speed) -> float:
-        """For how long it keeps a card busy that reaches what the measured one does."""
-        computed = self.operations / (speed.fp16_tflops * 1e12 * MEASURED.compute)
-        return computed + self.moved_bytes / (speed.gbps * 1e9 * MEASURED.bandwidth)
+    @property
+    def work(self) -> Work:
+        """In the units of the formula."""
+        return Work(self.operations / 1e12, self.moved_bytes / 1e9)
 
 
 class WorkCounter(TorchDispatchMode):
@@ -137,7 +137,7 @@ def _job(width: int, height: int, frames: int, **more: Any) -> Job:
 def _print_work(unet: Any, width: int, height: int, frames: int) -> None:
     (count,), work = _counts(unet, width, height, frames), work_of_pass(_job(width, height, frames))
     print(
-        f"{width}×{height}, {frames} frames: {count.operations / 1e12:.1f} TFLOP, {count.moved_bytes / 1e9:.0f} GB, "
+        f"{width}×{height}, {frames} frames: {count.work.tflop:.1f} TFLOP, {count.work.gbytes:.0f} GB, "
         f"{count.launches} launches; formula: {work.tflop:.1f} TFLOP, {work.gbytes:.0f} GB",
         flush=True,
     )
@@ -160,7 +160,7 @@ def _print_copies(unet: Any, side: int) -> None:
         speed = find_card(name).speed
         assert speed is not None  # noqa: S101
         for branches in (1, 3):
-            busy = [each.seconds(speed) / branches for each in work]
+            busy = [each.work.seconds(speed.fp16_tflops, speed.gbps, MEASURED) / branches for each in work]
             whole = branches * sum(busy)
             for gbps in BUSES:
                 copies = [size / gbps / 1e9 for size in sizes]

@@ -10,7 +10,7 @@ from ...sonic_guard.low_vram.engine import LowVramSonic
 from ...sonic_guard.low_vram.overlapped_decode import decode_context
 from ...sonic_guard.memory.stage_model import predict
 from ...sonic_guard.operations.low_vram_choice import LowVramChoice
-from ...sonic_guard.optimizations import ESCALATION_ORDER
+from ...sonic_guard.optimizations import ESCALATION_ORDER, Optimization
 from ...sonic_guard.planning.capabilities import GraphCapabilities, capabilities_of
 from ...sonic_guard.planning.capacity import Capacity
 from . import host
@@ -24,14 +24,16 @@ class ChosenLowVramSonic(LowVramSonic):
         self.choice = choice
         switches = choice.switches
 
-        def capacity() -> Capacity:  # without `self`: a reference to itself would delay the release of memory
-            return choice_capacity(sonic, choice)
+        # Without `self`: a reference to itself would delay the release of memory.
+        def choose(job: Job) -> frozenset[Optimization]:
+            capacity = choice_capacity(sonic, choice)
+            return switches.choose(job, capacity.slowdown, *capacity.checks)
 
         super().__init__(
             sonic,
-            lambda job: switches.enable(job, capacity()).optimizations,
+            choose,
             fallbacks=[each for each in ESCALATION_ORDER if each in switches.all],
-            chunk_size=lambda job: switches.chunk_size(job, *capacity().checks),
+            chunk_size=lambda job: switches.chunk_size(job, *choice_capacity(sonic, choice).checks),
             free_memory=_make_room,
             decode_context=decode_context(choice.overlapped_decode),
         )

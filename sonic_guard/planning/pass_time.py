@@ -15,20 +15,24 @@ from ..memory.hard_limits import GUIDANCE_BRANCHES
 from ..optimizations import REORDERING, Optimization
 
 
+class Reached(NamedTuple):
+    """Parts of a card's published figures that a pass reaches."""
+
+    compute: float
+    bandwidth: float
+
+
 class Work(NamedTuple):
-    """What a pass has to do."""
+    """What a pass, or a layer in it, has to do."""
 
     tflop: float
     """10**12 operations of matrix products, convolutions and attention."""
     gbytes: float
     """10**9 bytes read and written by all operators, each by itself."""
 
-
-class Reached(NamedTuple):
-    """Parts of a card's published figures that a pass reaches."""
-
-    compute: float
-    bandwidth: float
+    def seconds(self, tflops: float, gbps: float, reached: Reached) -> float:
+        """For how long it keeps a card with these published figures busy."""
+        return self.tflop / (tflops * reached.compute) + self.gbytes / (gbps * reached.bandwidth)
 
 
 MEASURED_CARD = Speed(989, 67, 4800)
@@ -125,9 +129,8 @@ def span_s(job: Job, speed: Speed) -> tuple[float, float]:
         high *= UNLIKE
     elif job.dtype is Dtype.FP32:
         low *= TF32_CONVOLUTIONS
-    return max(_beside(job, low, FAST_CPU), _copies_s(job, _FAST_BUS)), _beside(job, high, SLOW_CPU) + _copies_s(
-        job, _SLOW_BUS
-    )
+    low_s = max(_beside(job, low, FAST_CPU), _copies_s(job, _FAST_BUS))
+    return low_s, _beside(job, high, SLOW_CPU) + _copies_s(job, _SLOW_BUS)
 
 
 def exposed_s(copies_s: float, busy_s: float) -> float:
@@ -136,11 +139,11 @@ def exposed_s(copies_s: float, busy_s: float) -> float:
     Fitted to a calculation with the work and the weights of each layer, for cards from a T4 to an H200 and buses from 6
     to 25 GB/s, within 5 % of a pass where the copies take less time than it. It has not been measured.
     """
-    return 1.3 * copies_s**2 / (busy_s + 0.9 * copies_s) if copies_s else 0.0
+    return 1.3 * copies_s**2 / (busy_s + 0.9 * copies_s)
 
 
 def _beside(job: Job, busy_s: float, cpu: float = 1.0) -> float:
-    """Seconds of a pass of `job` that keeps its card busy for `busy_s` in the stock order."""
+    """Seconds of a pass of `job` whose work keeps its card busy for `busy_s`, beside a CPU `cpu` times as slow."""
     launch_s = launches(job) * LAUNCH_S * cpu
     return ((_by_branch(job) * busy_s) ** _BESIDE + launch_s**_BESIDE) ** (1 / _BESIDE)
 
@@ -163,8 +166,8 @@ def _copies_s(job: Job, gbps: float) -> float:
 
 
 def _seconds(job: Job, speed: Speed, reached: Reached) -> float:
-    work, tflops = work_of_pass(job), speed.fp32_tflops if job.dtype is Dtype.FP32 else speed.fp16_tflops
-    return work.tflop / (tflops * reached.compute) + work.gbytes / (speed.gbps * reached.bandwidth)
+    tflops = speed.fp32_tflops if job.dtype is Dtype.FP32 else speed.fp16_tflops
+    return work_of_pass(job).seconds(tflops, speed.gbps, reached)
 
 
 def _latent_pixels(job: Job) -> int:
