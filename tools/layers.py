@@ -27,7 +27,7 @@ LAYERS = (
     Layer("plain_files", "opens plain files only"),
     Layer("quiet_logs", "holds loggers down for a while"),
     Layer("atomic_files", "writes whole files or none"),
-    Layer("relatives", "what differs between Sonic and its relatives"),
+    Layer("relatives", "how packs like Sonic differ"),
     Layer("job", "a run's settings and its frames"),
     Layer("memory", "bytes by stage, limits"),
     Layer("media", "sound, picture, face, video files"),
